@@ -1,0 +1,44 @@
+# Two commands for a newcomer: `make rehearse` and `make test`. Both set up all that they need.
+
+PYTHON := .venv/bin/python
+WORKER := workloads/native/build/tidemark-worker
+EXPERIMENT ?= md-raid
+KEEP ?=
+PLAN ?=
+# The region makes namespaces and network interfaces, which takes root.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo --preserve-env=TIDEMARK_LAB_DIR,TIDEMARK_LAB_PORT,XDG_CACHE_HOME")
+
+.PHONY: help rehearse test lint setup packages worker lock clean
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+rehearse: setup ## run an experiment (EXPERIMENT=md-raid) on real kernels, no account needed; KEEP=1 leaves it up
+	@$(if $(SUDO),echo "The rehearsal region needs root for its network: $(firstword $(SUDO)) asks for it now.";)\
+	$(SUDO) $(PYTHON) -m lab rehearse $(EXPERIMENT) $(if $(KEEP),--keep) $(if $(PLAN),--plan $(PLAN))
+
+test: setup lint ## the linters and every test that this machine allows
+	@$(SUDO) $(PYTHON) -m pytest $(TESTS)
+
+lint: setup ## style and types
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+
+setup: packages .venv/installed worker
+
+packages:
+	@scripts/install-packages
+
+.venv/installed: requirements.lock scripts/install-python
+	@scripts/install-python
+	@touch $@
+
+worker:
+	@$(MAKE) --silent --no-print-directory -C workloads/native
+
+lock: .venv/installed ## renew requirements.lock from pyproject.toml
+	@scripts/renew-lock
+
+clean: ## remove what was built here; results stay
+	rm -rf .venv workloads/native/build .mypy_cache .ruff_cache .pytest_cache .hypothesis

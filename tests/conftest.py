@@ -1,0 +1,101 @@
+"""Shared by every test: nothing of the user's own SSH or AWS set-up reaches a test; and the region with md-raid."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import control, program
+from lab.clients import environment
+from lab.errors import LabError
+from lab.leftovers import look_at_machine
+from lab.rehearse import tear_down
+
+MD_RAID_STACK = "md-raid.lab"
+AWS_VARIABLES = (
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+)
+LAB_VARIABLES = ("TIDEMARK_LAB_DIR", "TIDEMARK_LAB_PORT")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on real kernels come last: the quick ones fail first, and none is slowed down by hosts that wait."""
+    items.sort(key=lambda item: item.get_closest_marker("kernel") is not None)
+
+
+@pytest.fixture(autouse=True)
+def _shield_from_the_user(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither the user's agent, SSH configuration, AWS profile, region nor Pulumi login may decide a test.
+
+    A test of the shared region keeps that region's variables: `md_raid_region` sets them until the session ends,
+    and here they are hidden from every other test.
+    """
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    if "md_raid_region" in request.fixturenames:
+        return
+    for name in (*AWS_VARIABLES, *LAB_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def free_port() -> int:
+    """A loopback port on which nobody listens now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def require_region() -> None:
+    """Skip where this machine can't run a region, with the reason."""
+    if os.geteuid() != 0:
+        pytest.skip("not root: the region's network takes it (make test asks for sudo)")
+    try:
+        control._check_machine()
+    except LabError as missing:
+        pytest.skip(f"no region can run here: {missing}")
+
+
+@pytest.fixture(scope="session")
+def md_raid_region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The inventory.json of a region of this session's own, in which md-raid.lab has been deployed.
+
+    Its hosts may still be booting. TIDEMARK_LAB_DIR, TIDEMARK_LAB_PORT and the AWS_* variables lead to it in every
+    test and fixture that uses this one. Its end is a test, too: nothing may be left in the account or on the machine.
+    """
+    require_region()
+    folder = tmp_path_factory.mktemp("lab")
+    machine_before = look_at_machine(folder)
+    said: list[str] = []
+    # The region ends when the writing end closes, and that happens however this process ends.
+    lifeline, held = os.pipe()
+    with pytest.MonkeyPatch.context() as variables:
+        for name in AWS_VARIABLES:
+            variables.delenv(name, raising=False)
+        variables.setenv("TIDEMARK_LAB_DIR", str(folder))
+        variables.setenv("TIDEMARK_LAB_PORT", str(free_port()))
+        try:
+            region = control.up("eu-central-1", said.append, lifeline=lifeline)
+            for name, value in environment(region.url, region.region).items():
+                variables.setenv(name, value)
+            config = program.stack_config(MD_RAID_STACK, region.url)
+            journal = program.Journal(folder / "journal.ndjson")
+            outputs = program.run_program(MD_RAID_STACK, config, region.url, region.region, journal, said.append)
+            inventory = folder / "inventory.json"
+            inventory.write_text(str(outputs["inventory"]))
+            yield inventory
+        finally:
+            clean = tear_down(said.append, machine_before=machine_before)
+            os.close(lifeline)
+            os.close(held)
+        assert clean, "\n".join(said)
