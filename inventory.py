@@ -1,0 +1,378 @@
+"""The inventory: what a deployment consists of, as one JSON document (schema 1, docs/interfaces.md).
+
+It is the only thing that joins what was declared (or what a person wrote for machines of their own) to the
+tasks that configure and measure. It does not know where it came from. Reading is strict: a field that is
+missing, unknown or malformed is named by its path, because a wrong host list is otherwise found out minutes
+later, on the hosts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn, TypeVar
+
+SCHEMA = 1
+
+_T = TypeVar("_T")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*\.?")
+_HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}")
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class InventoryError(ValueError):
+    """One line that names the source, the field and what is allowed there."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A block device of a host. Found there by `id` as disk serial, or by `device` where the disk shows no
+    serial.
+    """
+
+    id: str
+    device: str
+    size_gib: int
+    type: str
+    iops: int | None
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine: `address` and `port` are where SSH answers, `private_address` is what its peers use."""
+
+    name: str
+    role: str
+    id: str
+    type: str
+    zone: str
+    address: str
+    port: int
+    private_address: str
+    host_keys: tuple[str, ...]
+    cpu_limit: int | None
+    memory_limit_mib: int | None
+    volumes: tuple[Volume, ...]
+
+
+@dataclass(frozen=True)
+class Ssh:
+    """How to log in. `identity_file` is a path, never a key; `proxy_command` has %h and %p for address and
+    port.
+    """
+
+    user: str
+    identity_file: str | None
+    proxy_command: str | None
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network the hosts share. `mtu` is in bytes, as `ip link` shows it."""
+
+    mtu: int
+    cidr: str
+    vpc_id: str | None
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """A whole deployment. `expires_at` is UTC in RFC 3339 with Z, or None for machines that do not expire."""
+
+    project: str
+    stack: str
+    experiment: str
+    region: str
+    rehearsal: bool
+    expires_at: str | None
+    ssh: Ssh
+    network: Network
+    hosts: tuple[Host, ...]
+
+    @classmethod
+    def from_json(cls, text: str, source: str) -> Inventory:
+        """Read a document. `source` (a file's name, a stack's) begins every message.
+
+        Raises InventoryError for the first field at fault.
+        """
+        try:
+            document = json.loads(text, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
+        except json.JSONDecodeError as error:
+            raise InventoryError(
+                f"{source}: line {error.lineno} column {error.colno} is not JSON ({error.msg}); "
+                "expected one JSON object, schema 1"
+            ) from None
+        except RecursionError:
+            raise InventoryError(f"{source}: is nested too deeply; expected one JSON object, schema 1") from None
+        except _NotPlainJsonError as error:
+            raise InventoryError(f"{source}: {error}") from None
+        return _read_inventory(_Field(document, source, ""))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document as plain dictionaries and lists, `schema` first."""
+        return {"schema": SCHEMA, **_plain(dataclasses.asdict(self))}
+
+    def to_json(self) -> str:
+        """The document as JSON, indented, ending without a line feed. from_json gives back an equal
+        inventory.
+        """
+        return json.dumps(self.to_dict(), indent=2)
+
+    def hosts_in(self, role: str) -> tuple[Host, ...]:
+        """The hosts with that role, in the document's order. None of them is an InventoryError: nothing could
+        run.
+        """
+        found = tuple(host for host in self.hosts if host.role == role)
+        if not found:
+            roles = ", ".join(sorted({host.role for host in self.hosts}))
+            raise InventoryError(f"{self.stack}: no host has the role {role}; its roles are {roles}")
+        return found
+
+    def host(self, name: str) -> Host:
+        """The host of that name. Raises InventoryError with the names there are."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        names = ", ".join(host.name for host in self.hosts)
+        raise InventoryError(f"{self.stack}: no host is named {name}; its hosts are {names}")
+
+
+class _NotPlainJsonError(Exception):
+    """JSON that Python would accept and other readers would not, or would read differently."""
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise _NotPlainJsonError(f"the field {_shown(name)[1:-1]} appears twice in one object; leave one")
+    return dict(pairs)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _NotPlainJsonError(f"{name} is not JSON; leave the field null when there is no number")
+
+
+def _shown(value: Any) -> str:
+    """The value as JSON on one line: what would break the line, or could not be seen, is escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value)
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, all the way down, so that the document compares equal after a round trip."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A value with the path that leads to it, so that each check can say where it failed."""
+
+    value: Any
+    source: str
+    path: str
+
+    def refuse(self, allowed: str) -> NoReturn:
+        shown = _shown(self.value)
+        if len(shown) > 60:
+            shown = shown[:57] + "..."
+        raise InventoryError(f"{self.source}: {self.path or 'the document'} is {shown}; expected {allowed}")
+
+    def object(self, names: Collection[str]) -> dict[str, _Field]:
+        """An object with exactly these fields."""
+        if not isinstance(self.value, dict):
+            self.refuse("an object with " + ", ".join(names))
+        for name in names:
+            if name not in self.value:
+                raise InventoryError(f"{self.source}: {self._below(name)} is missing; expected {', '.join(names)}")
+        for name in self.value:
+            if name not in names:
+                raise InventoryError(
+                    f"{self.source}: {self._below(_shown(name)[1:-1])} is not a field of schema {SCHEMA}; "
+                    f"expected {', '.join(names)}"
+                )
+        return {name: _Field(self.value[name], self.source, self._below(name)) for name in names}
+
+    def items(self, allowed: str) -> list[_Field]:
+        if not isinstance(self.value, list):
+            self.refuse(allowed)
+        return [_Field(item, self.source, f"{self.path}[{index}]") for index, item in enumerate(self.value)]
+
+    def text(self, allowed: str, pattern: re.Pattern[str] | None = None) -> str:
+        """A non-empty line of printable text, of the pattern when one is given."""
+        value = self.value
+        if not isinstance(value, str) or not value.strip() or not value.isprintable():
+            self.refuse(allowed)
+        if pattern is not None and not pattern.fullmatch(value):
+            self.refuse(allowed)
+        return str(value)
+
+    def integer(self, low: int, high: int, unit: str) -> int:
+        # bool is a subclass of int in Python; in JSON it is not a number.
+        if isinstance(self.value, bool) or not isinstance(self.value, int) or not low <= self.value <= high:
+            self.refuse(f"a whole number of {unit} from {low} to {high}")
+        return int(self.value)
+
+    def flag(self) -> bool:
+        if not isinstance(self.value, bool):
+            self.refuse("true or false")
+        return bool(self.value)
+
+    def optional(self, read: Callable[[_Field], _T]) -> _T | None:
+        return None if self.value is None else read(self)
+
+    def _below(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+
+def _names(cls: type[Any]) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)]
+
+
+def _read_inventory(root: _Field) -> Inventory:
+    fields = root.object(["schema", *_names(Inventory)])
+    if fields["schema"].value != SCHEMA or isinstance(fields["schema"].value, bool):
+        fields["schema"].refuse(f"{SCHEMA}, the only schema there is")
+    hosts = tuple(_read_host(field) for field in fields["hosts"].items("a list of hosts"))
+    if not hosts:
+        fields["hosts"].refuse("at least one host")
+    _refuse_repeats(root.source, ((f"hosts[{i}].name", host.name) for i, host in enumerate(hosts)))
+    _refuse_repeats(root.source, ((f"hosts[{i}].private_address", h.private_address) for i, h in enumerate(hosts)))
+    _refuse_repeats(
+        root.source,
+        (
+            (f"hosts[{i}].volumes[{j}].id", volume.id)
+            for i, host in enumerate(hosts)
+            for j, volume in enumerate(host.volumes)
+        ),
+    )
+    return Inventory(
+        project=fields["project"].text("the project's name"),
+        stack=fields["stack"].text("the stack's name, such as md-raid.lab"),
+        experiment=fields["experiment"].text("an experiment's name, such as md-raid", _NAME),
+        region=fields["region"].text("a region, such as eu-central-1", _NAME),
+        rehearsal=fields["rehearsal"].flag(),
+        expires_at=fields["expires_at"].optional(_read_time),
+        ssh=_read_ssh(fields["ssh"]),
+        network=_read_network(fields["network"]),
+        hosts=hosts,
+    )
+
+
+def _read_ssh(field: _Field) -> Ssh:
+    fields = field.object(_names(Ssh))
+    return Ssh(
+        user=fields["user"].text("a login name"),
+        identity_file=fields["identity_file"].optional(lambda f: f.text("the path of a private key, or null")),
+        proxy_command=fields["proxy_command"].optional(_read_proxy_command),
+    )
+
+
+def _read_proxy_command(field: _Field) -> str:
+    command = field.text("a command with %h and %p in it, or null")
+    if "%h" not in command or "%p" not in command:
+        field.refuse("a command with %h and %p in it, or null")
+    return command
+
+
+def _read_network(field: _Field) -> Network:
+    fields = field.object(_names(Network))
+    return Network(
+        # 576 bytes is the least IPv4 asks of a host (RFC 791); 65535 is the largest packet there is.
+        mtu=fields["mtu"].integer(576, 65535, "bytes"),
+        cidr=_read_cidr(fields["cidr"]),
+        vpc_id=fields["vpc_id"].optional(lambda f: f.text("a VPC's id, or null")),
+    )
+
+
+def _read_host(field: _Field) -> Host:
+    fields = field.object(_names(Host))
+    volumes = tuple(_read_volume(item) for item in fields["volumes"].items("a list of volumes (it may be empty)"))
+    devices = ((f"{field.path}.volumes[{i}].device", volume.device) for i, volume in enumerate(volumes))
+    _refuse_repeats(field.source, devices)
+    return Host(
+        name=fields["name"].text("a name of a-z, 0-9 and -, such as storage-1", _NAME),
+        role=fields["role"].text("a role of a-z, 0-9 and -, such as storage or client", _NAME),
+        id=fields["id"].text("the instance's id, or any name of your own"),
+        type=fields["type"].text("the instance's type, or any name of your own"),
+        zone=fields["zone"].text("the availability zone, or any name of your own"),
+        address=_read_address(fields["address"]),
+        port=fields["port"].integer(1, 65535, "a TCP port"),
+        private_address=_read_ip(fields["private_address"]),
+        host_keys=tuple(
+            item.text('a host key such as "ssh-ed25519 AAAA…", without a comment', _HOST_KEY)
+            for item in fields["host_keys"].items("a list of host keys (it may be empty)")
+        ),
+        cpu_limit=fields["cpu_limit"].optional(lambda f: f.integer(1, 4096, "CPUs")),
+        memory_limit_mib=fields["memory_limit_mib"].optional(lambda f: f.integer(1, 1 << 30, "MiB")),
+        volumes=volumes,
+    )
+
+
+def _read_volume(field: _Field) -> Volume:
+    fields = field.object(_names(Volume))
+    return Volume(
+        id=fields["id"].text("the volume's id, such as vol-0abc, or its disk's serial", re.compile(r"\S+")),
+        device=fields["device"].text("a device such as /dev/sdf", re.compile(r"/dev/\S+")),
+        size_gib=fields["size_gib"].integer(1, 1 << 20, "GiB"),
+        type=fields["type"].text("a volume type such as gp2, or any name of your own"),
+        iops=fields["iops"].optional(lambda f: f.integer(1, 10_000_000, "IOPS")),
+    )
+
+
+def _read_time(field: _Field) -> str:
+    allowed = "a UTC time such as 2026-11-23T12:00:00Z, or null"
+    text = field.text(allowed)
+    try:
+        datetime.strptime(text, _TIME)
+    except ValueError:
+        field.refuse(allowed)
+    return text
+
+
+def _read_cidr(field: _Field) -> str:
+    text = field.text("a network such as 10.20.0.0/16")
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        field.refuse("a network such as 10.20.0.0/16")
+    return text
+
+
+def _read_ip(field: _Field) -> str:
+    text = field.text("an IP address such as 10.20.1.10")
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        field.refuse("an IP address such as 10.20.1.10")
+    return text
+
+
+def _read_address(field: _Field) -> str:
+    allowed = "an IP address or a host name where SSH answers"
+    text = field.text(allowed)
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        # "1.2.3.400" is a mistyped address, not a host name.
+        if not _HOST_NAME.fullmatch(text) or text.replace(".", "").isdigit():
+            field.refuse(allowed)
+    return text
+
+
+def _refuse_repeats(source: str, places: Iterable[tuple[str, str]]) -> None:
+    first: dict[str, str] = {}
+    for path, value in places:
+        if value in first:
+            raise InventoryError(f"{source}: {path} is {value}, as is {first[value]}; each must be different")
+        first[value] = path

@@ -1,0 +1,372 @@
+"""The inventory: a round trip, and every malformed field told by its path."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inventory import Inventory, InventoryError
+
+EXAMPLE: dict[str, Any] = {
+    "schema": 1,
+    "project": "tidemark",
+    "stack": "md-raid.lab",
+    "experiment": "md-raid",
+    "region": "eu-central-1",
+    "rehearsal": True,
+    "expires_at": "2026-11-23T12:00:00Z",
+    "ssh": {"user": "admin", "identity_file": "~/.ssh/id_ed25519", "proxy_command": "reach %h %p"},
+    "network": {"mtu": 9001, "cidr": "10.20.0.0/16", "vpc_id": "vpc-0abc"},
+    "hosts": [
+        {
+            "name": "storage-1",
+            "role": "storage",
+            "id": "i-0abc",
+            "type": "c4.8xlarge",
+            "zone": "eu-central-1a",
+            "address": "54.1.2.3",
+            "port": 22,
+            "private_address": "10.20.1.10",
+            "host_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA=="],
+            "cpu_limit": 4,
+            "memory_limit_mib": 2048,
+            "volumes": [
+                {"id": "vol-1", "device": "/dev/sdf", "size_gib": 50, "type": "gp2", "iops": 150},
+                {"id": "vol-2", "device": "/dev/sdg", "size_gib": 50, "type": "st1", "iops": None},
+            ],
+        },
+        {
+            "name": "client",
+            "role": "client",
+            "id": "i-0def",
+            "type": "c4.8xlarge",
+            "zone": "eu-central-1a",
+            "address": "client.example.org",
+            "port": 2222,
+            "private_address": "10.20.1.13",
+            "host_keys": [],
+            "cpu_limit": None,
+            "memory_limit_mib": None,
+            "volumes": [],
+        },
+    ],
+}
+
+FieldPath = tuple[str | int, ...]
+
+
+def read(document: Any) -> Inventory:
+    return Inventory.from_json(json.dumps(document), "hosts.json")
+
+
+def changed(path: FieldPath, value: Any) -> dict[str, Any]:
+    document = copy.deepcopy(EXAMPLE)
+    place: Any = document
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return document
+
+
+def spelt(path: FieldPath) -> str:
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return text.removeprefix(".")
+
+
+def all_fields(value: Any, path: FieldPath = ()) -> list[FieldPath]:
+    """The paths of all object fields, outermost first."""
+    if isinstance(value, dict):
+        below = [(name, (*path, name)) for name in value]
+        return [p for _, p in below] + [q for name, p in below for q in all_fields(value[name], p)]
+    if isinstance(value, list):
+        return [q for i, item in enumerate(value) for q in all_fields(item, (*path, i))]
+    return []
+
+
+def test_reads_the_example() -> None:
+    found = read(EXAMPLE)
+    assert found.host("client").port == 2222
+    assert [host.name for host in found.hosts_in("storage")] == ["storage-1"]
+    assert found.host("storage-1").volumes[1].iops is None
+    assert found.ssh.proxy_command == "reach %h %p"
+
+
+def test_round_trip() -> None:
+    found = read(EXAMPLE)
+    assert found.to_dict() == EXAMPLE
+    assert json.loads(found.to_json()) == EXAMPLE
+    assert Inventory.from_json(found.to_json(), "again") == found
+
+
+def test_a_persons_own_machines() -> None:
+    document = copy.deepcopy(EXAMPLE)
+    document |= {"expires_at": None, "region": "cellar", "rehearsal": False}
+    document["ssh"] |= {"identity_file": None, "proxy_command": None}
+    document["network"] |= {"vpc_id": None, "mtu": 1500}
+    assert read(document).expires_at is None
+
+
+def test_is_immutable() -> None:
+    found = read(EXAMPLE)
+    with pytest.raises(AttributeError):
+        found.region = "moon"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("path", all_fields(EXAMPLE), ids=spelt)
+def test_a_missing_field_is_named(path: FieldPath) -> None:
+    document = copy.deepcopy(EXAMPLE)
+    place: Any = document
+    for step in path[:-1]:
+        place = place[step]
+    del place[path[-1]]
+    with pytest.raises(InventoryError) as refusal:
+        read(document)
+    assert str(refusal.value).startswith(f"hosts.json: {spelt(path)} is missing; expected ")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("path", all_fields(EXAMPLE), ids=spelt)
+@pytest.mark.parametrize("value", [{"x": 1}, 1.5, "\n"], ids=["object", "fraction", "line feed"])
+def test_a_field_of_the_wrong_kind_is_named(path: FieldPath, value: Any) -> None:
+    with pytest.raises(InventoryError) as refusal:
+        read(changed(path, value))
+    message = str(refusal.value)
+    assert message.startswith(f"hosts.json: {spelt(path)}")
+    assert "expected " in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("schema",), 2, "schema is 2; expected 1, the only schema there is"),
+        (("schema",), True, "schema is true; expected 1, the only schema there is"),
+        (("region",), "", 'region is ""; expected a region, such as eu-central-1'),
+        (("rehearsal",), "yes", 'rehearsal is "yes"; expected true or false'),
+        (
+            ("expires_at",),
+            "tomorrow",
+            'expires_at is "tomorrow"; expected a UTC time such as 2026-11-23T12:00:00Z, or null',
+        ),
+        (
+            ("expires_at",),
+            "2026-02-30T12:00:00Z",
+            'expires_at is "2026-02-30T12:00:00Z"; expected a UTC time such as 2026-11-23T12:00:00Z, or null',
+        ),
+        (
+            ("ssh", "proxy_command"),
+            "nc %h",
+            'ssh.proxy_command is "nc %h"; expected a command with %h and %p in it, or null',
+        ),
+        (
+            ("ssh", "password"),
+            "x",
+            "ssh.password is not a field of schema 1; expected user, identity_file, proxy_command",
+        ),
+        (("network", "mtu"), 90, "network.mtu is 90; expected a whole number of bytes from 576 to 65535"),
+        (
+            ("network", "cidr"),
+            "10.20.0.1/16",
+            'network.cidr is "10.20.0.1/16"; expected a network such as 10.20.0.0/16',
+        ),
+        (("hosts",), [], "hosts is []; expected at least one host"),
+        (
+            ("hosts", 0, "name"),
+            "Storage 1",
+            'hosts[0].name is "Storage 1"; expected a name of a-z, 0-9 and -, such as storage-1',
+        ),
+        (("hosts", 1, "name"), "storage-1", "hosts[1].name is storage-1, as is hosts[0].name; each must be different"),
+        (("hosts", 0, "port"), 0, "hosts[0].port is 0; expected a whole number of a TCP port from 1 to 65535"),
+        (("hosts", 0, "port"), True, "hosts[0].port is true; expected a whole number of a TCP port from 1 to 65535"),
+        (
+            ("hosts", 0, "address"),
+            "54.1.2.300",
+            'hosts[0].address is "54.1.2.300"; expected an IP address or a host name where SSH answers',
+        ),
+        (
+            ("hosts", 0, "private_address"),
+            "storage-1",
+            'hosts[0].private_address is "storage-1"; expected an IP address such as 10.20.1.10',
+        ),
+        (
+            ("hosts", 1, "private_address"),
+            "10.20.1.10",
+            "hosts[1].private_address is 10.20.1.10, as is hosts[0].private_address; each must be different",
+        ),
+        (
+            ("hosts", 0, "host_keys"),
+            ["ssh-ed25519"],
+            'hosts[0].host_keys[0] is "ssh-ed25519"; expected a host key such as "ssh-ed25519 AAAA…", without a '
+            "comment",
+        ),
+        (
+            ("hosts", 0, "cpu_limit"),
+            0,
+            "hosts[0].cpu_limit is 0; expected a whole number of CPUs from 1 to 4096",
+        ),
+        (
+            ("hosts", 0, "volumes", 0, "id"),
+            "",
+            "hosts[0].volumes[0].id is \"\"; expected the volume's id, such as vol-0abc, or its disk's serial",
+        ),
+        (
+            ("hosts", 0, "volumes", 1, "id"),
+            "vol-1",
+            "hosts[0].volumes[1].id is vol-1, as is hosts[0].volumes[0].id; each must be different",
+        ),
+        (
+            ("hosts", 0, "volumes", 1, "device"),
+            "/dev/sdf",
+            "hosts[0].volumes[1].device is /dev/sdf, as is hosts[0].volumes[0].device; each must be different",
+        ),
+        (
+            ("hosts", 0, "volumes", 0, "device"),
+            "sdf",
+            'hosts[0].volumes[0].device is "sdf"; expected a device such as /dev/sdf',
+        ),
+        (
+            ("hosts", 0, "volumes", 0, "size_gib"),
+            "50",
+            'hosts[0].volumes[0].size_gib is "50"; expected a whole number of GiB from 1 to 1048576',
+        ),
+        (
+            ("hosts", 0, "volumes", 0, "iops"),
+            0,
+            "hosts[0].volumes[0].iops is 0; expected a whole number of IOPS from 1 to 10000000",
+        ),
+    ],
+)
+def test_malformed(path: FieldPath, value: Any, message: str) -> None:
+    with pytest.raises(InventoryError) as refusal:
+        read(changed(path, value))
+    assert str(refusal.value) == f"hosts.json: {message}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1 column 1 is not JSON (Expecting value); expected one JSON object, schema 1"),
+        (
+            '{"schema": 1,\n"hosts" []}',
+            "line 2 column 9 is not JSON (Expecting ':' delimiter); expected one JSON object, schema 1",
+        ),
+        ('{"schema": 1, "schema": 1}', "the field schema appears twice in one object; leave one"),
+        ('{"schema": NaN}', "NaN is not JSON; leave the field null when there is no number"),
+        (
+            "[]",
+            "the document is []; expected an object with schema, project, stack, experiment, region, "
+            "rehearsal, "
+            "expires_at, ssh, network, hosts",
+        ),
+        ("[" * 100_000, "is nested too deeply; expected one JSON object, schema 1"),
+    ],
+    ids=["empty", "comma", "twice", "nan", "list", "deep"],
+)
+def test_not_a_document(text: str, message: str) -> None:
+    with pytest.raises(InventoryError) as refusal:
+        Inventory.from_json(text, "hosts.json")
+    assert str(refusal.value) == f"hosts.json: {message}"
+
+
+def test_asking_for_what_is_not_there() -> None:
+    found = read(EXAMPLE)
+    with pytest.raises(InventoryError, match=r"no host is named moon; its hosts are storage-1, client"):
+        found.host("moon")
+    with pytest.raises(InventoryError, match=r"no host has the role server; its roles are client, storage"):
+        found.hosts_in("server")
+
+
+def test_needs_nothing_but_the_standard_library() -> None:
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-S", "-I", "-c", f"import sys; sys.path.insert(0, {str(root)!r}); import inventory"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
+words = st.text(st.characters(categories=("L", "N", "P")), min_size=1, max_size=20)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, Any]:
+    """Documents that are right."""
+    document = copy.deepcopy(EXAMPLE)
+    document["experiment"] = draw(names)
+    document["rehearsal"] = draw(st.booleans())
+    document["ssh"]["user"] = draw(words)
+    document["network"]["mtu"] = draw(st.integers(576, 65535))
+    hosts = []
+    for index, name in enumerate(draw(st.lists(names, min_size=1, max_size=5, unique=True))):
+        host = copy.deepcopy(EXAMPLE["hosts"][1])
+        host |= {
+            "name": name,
+            "role": draw(names),
+            "type": draw(words),
+            "address": draw(st.ip_addresses().map(str)),
+            "private_address": f"10.20.1.{index}",
+            "port": draw(st.integers(1, 65535)),
+            "cpu_limit": draw(st.none() | st.integers(1, 4096)),
+        }
+        host["volumes"] = [
+            {
+                "id": f"vol-{index}-{number}",
+                "device": f"/dev/sd{'fghijklmnop'[number]}",
+                "size_gib": draw(st.integers(1, 65536)),
+                "type": draw(words),
+                "iops": draw(st.none() | st.integers(1, 256_000)),
+            }
+            for number in range(draw(st.integers(0, 4)))
+        ]
+        hosts.append(host)
+    document["hosts"] = hosts
+    return document
+
+
+@given(documents())
+@settings(max_examples=60, deadline=None)
+def test_any_right_document_makes_the_round_trip(document: dict[str, Any]) -> None:
+    found = read(document)
+    assert found.to_dict() == document
+    assert Inventory.from_json(found.to_json(), "again") == found
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(), below, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(all_fields(EXAMPLE)), json_values)
+@settings(max_examples=300, deadline=None)
+def test_any_value_anywhere_is_taken_or_refused_in_one_line(path: FieldPath, value: Any) -> None:
+    try:
+        found = read(changed(path, value))
+    except InventoryError as error:
+        message = str(error)
+        assert message.startswith(f"hosts.json: {spelt(path)}")
+        assert len(message.splitlines()) == 1
+    else:
+        assert found.to_dict() == changed(path, value)
+
+
+@given(st.text())
+@settings(max_examples=200, deadline=None)
+def test_any_text_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(InventoryError) as refusal:
+        Inventory.from_json(text, "hosts.json")
+    assert len(str(refusal.value).splitlines()) == 1
