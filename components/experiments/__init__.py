@@ -1,0 +1,32 @@
+"""The experiments that are declared, by name. A new one is a module here and a line in EXPERIMENTS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from components.experiments import md_raid
+from components.settings import Settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A validated stack. `lines` is for the person before anything is created; `declare` creates, and gives
+    the stack's outputs.
+    """
+
+    lines: tuple[str, ...]
+    declare: Callable[[], Mapping[str, pulumi.Input[object]]]
+
+
+def _plan_md_raid(settings: Settings, project: str, directory: Path) -> Plan:
+    checked = md_raid.check(settings, project, directory)
+    return Plan(checked.lines, lambda: md_raid.MdRaid("md-raid", checked).stack_outputs)
+
+
+EXPERIMENTS: dict[str, Callable[[Settings, str, Path], Plan]] = {
+    md_raid.NAME: _plan_md_raid,
+}

@@ -1,0 +1,280 @@
+"""md-raid: storage servers that export their volumes by iSCSI, and a client that joins them by Linux
+md-RAID.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from components import prices
+from components.client import Client
+from components.config import EXPERIMENT, CommonConfig, read_common
+from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, HostArgs
+from components.image import debian_12_image
+from components.instance_types import InstanceType, cpu_options
+from components.inventory_output import HostRow, inventory_output, volume_row
+from components.network import VPC_CIDR, Network
+from components.placement import cluster_placement_group
+from components.security_group import Members
+from components.settings import Settings
+from components.storage_server import StorageServer, VolumesArgs
+from components.tags import Tags, child_options, expiry
+from components.user_data import first_boot_script
+from components.validation import (
+    Demand,
+    VolumeKeys,
+    check_cost,
+    check_instance_type,
+    check_iops_of_host,
+    check_limits,
+    check_region,
+    check_volume,
+    choose_zone,
+)
+from components.volume_types import VOLUME_TYPES, baseline_iops
+
+NAME = "md-raid"
+
+_STORAGE_SERVERS = "tidemark:storageServers"
+_VOLUMES_PER_SERVER = "tidemark:volumesPerServer"
+_STORAGE_TYPE = "tidemark:storageType"
+_CLIENT_TYPE = "tidemark:clientType"
+_CPU_LIMIT = "tidemark:cpuLimit"
+_MEMORY_LIMIT = "tidemark:memoryLimitMib"
+_VOLUME = VolumeKeys("tidemark:volumeType", "tidemark:volumeSizeGib", "tidemark:volumeIops")
+
+# Each volume carries one logical volume of 15 GiB; LVM keeps 1 MiB for its metadata and deals in extents of 4
+# MiB.
+_LEAST_VOLUME_GIB = 16
+
+
+@dataclass(frozen=True)
+class MdRaidConfig:
+    """The settings of this experiment. Each mirror has one leg from each storage server, so `storage_servers`
+    is the number of its raid-devices, and `volumes_per_server` the number of mirrors. None: not limited, or
+    no number.
+    """
+
+    storage_servers: int
+    volumes_per_server: int
+    storage_type: str
+    client_type: str
+    volume_type: str
+    volume_size_gib: int
+    volume_iops: int | None
+    cpu_limit: int | None
+    memory_limit_mib: int | None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A stack that was validated whole: all that `MdRaid` needs."""
+
+    common: CommonConfig
+    config: MdRaidConfig
+    types: Mapping[str, InstanceType]
+    zone: str
+    image_id: str
+    cost: prices.Cost
+    lines: tuple[str, ...]
+
+
+def read_config(settings: Settings) -> MdRaidConfig:
+    """Read the experiment's own settings, each by itself."""
+    return MdRaidConfig(
+        # One server more than a mirror may lose is two at least; iSCSI device letters end at eight servers of
+        # ten.
+        storage_servers=settings.integer(_STORAGE_SERVERS, 2, 8, default=3, example=3),
+        volumes_per_server=settings.integer(_VOLUMES_PER_SERVER, 1, 10, default=5, example=5),
+        storage_type=settings.text(_STORAGE_TYPE, "c4.8xlarge"),
+        client_type=settings.text(_CLIENT_TYPE, "c4.8xlarge"),
+        volume_type=settings.choice(_VOLUME.type, VOLUME_TYPES, "gp2"),
+        volume_size_gib=settings.integer(_VOLUME.size_gib, 1, 65_536, example=50),
+        volume_iops=settings.integer_or_none(_VOLUME.iops, 1, 256_000, default=None, example=3_000),
+        cpu_limit=settings.integer_or_none(_CPU_LIMIT, 1, 448, default=4, example=4),
+        # Debian 12 with the tools of the experiment boots in 256 MiB; less leaves nothing to measure with.
+        memory_limit_mib=settings.integer_or_none(_MEMORY_LIMIT, 256, 1 << 24, default=2048, example=2048),
+    )
+
+
+def check(settings: Settings, project: str, directory: Path) -> Checked:
+    """Read and validate everything. Raises ValidationError with every fault; creates nothing."""
+    settings.text(EXPERIMENT, NAME)
+    common = read_common(settings, project=project, experiment=NAME, directory=directory)
+    config = read_config(settings)
+    settings.refuse_unknown("tidemark")
+    demand = Demand({_STORAGE_TYPE: config.storage_type, _CLIENT_TYPE: config.client_type})
+    check_volume(
+        settings,
+        _VOLUME,
+        config.volume_type,
+        config.volume_size_gib,
+        config.volume_iops,
+        at_least_gib=_LEAST_VOLUME_GIB,
+        why="each carries a logical volume of 15 GiB",
+    )
+    facts = check_region(settings, common, demand)
+    types: dict[str, InstanceType] = {}
+    zone = ""
+    if facts is not None:
+        for key, name in demand.types.items():
+            instance_type = check_instance_type(settings, facts, key, name)
+            if instance_type is None or name in types:
+                continue
+            types[name] = instance_type
+            check_limits(
+                settings,
+                instance_type,
+                (_CPU_LIMIT, config.cpu_limit),
+                (_MEMORY_LIMIT, config.memory_limit_mib),
+            )
+        if config.storage_type in types:
+            check_iops_of_host(settings, _VOLUME, config.volume_iops, types[config.storage_type])
+        zone = choose_zone(settings, common, facts, demand)
+    cost = _cost(common, config)
+    # What was not offered or is malformed has no price either: one fault is told once.
+    if settings.good(*demand.types, *_cost_keys()):
+        check_cost(settings, common, cost)
+    settings.finish()
+    image_id = debian_12_image(settings, common.aws.region)
+    settings.finish()
+    lines = [cost.line(common.lifetime_hours, rehearsal=common.aws.rehearsal)]
+    if facts is not None and facts.note:
+        lines.insert(0, facts.note)
+    return Checked(common, config, types, zone, image_id, cost, tuple(lines))
+
+
+def _cost_keys() -> tuple[str, ...]:
+    return (_STORAGE_SERVERS, _VOLUMES_PER_SERVER, _VOLUME.type, _VOLUME.size_gib, _VOLUME.iops, "aws:region")
+
+
+def _cost(common: CommonConfig, config: MdRaidConfig) -> prices.Cost:
+    instances = Counter({config.storage_type: config.storage_servers})
+    instances[config.client_type] += 1
+    volumes = (
+        prices.VolumeDemand(instances.total(), ROOT_VOLUME_TYPE, ROOT_VOLUME_GIB),
+        prices.VolumeDemand(
+            config.storage_servers * config.volumes_per_server,
+            config.volume_type,
+            config.volume_size_gib,
+            config.volume_iops,
+        ),
+    )
+    return prices.estimate(common.aws.region, instances, volumes)
+
+
+class MdRaid(pulumi.ComponentResource):
+    """The whole experiment: network, security group, key pair, cluster placement group, storage servers,
+    client.
+
+    Every host is in one placement group and one subnet, hence one zone; every data path uses private
+    addresses, hence 9001-byte packets.
+    """
+
+    inventory: pulumi.Output[str]
+    stack_outputs: Mapping[str, pulumi.Input[object]]
+
+    def __init__(self, name: str, checked: Checked, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tidemark:experiments:MdRaid", name, None, opts)
+        common, config = checked.common, checked.config
+        tags = Tags(common.project, common.stack, NAME, expiry(common.lifetime_hours))
+        self._checked = checked
+        self._tags = tags
+        below = pulumi.ResourceOptions(parent=self)
+
+        self.network = Network(
+            f"{name}-network",
+            {"zone": checked.zone, "zone_is_chosen": common.zone is None, "tags": tags},
+            below,
+        )
+        self.members = Members(
+            f"{name}-members",
+            {
+                "vpc_id": self.network.vpc_id,
+                "vpc_cidr": VPC_CIDR,
+                "ssh_cidr": common.ssh_cidr,
+                "tags": tags,
+            },
+            below,
+        )
+        self._key_pair = aws.ec2.KeyPair(
+            f"{name}-key-pair",
+            public_key=common.ssh_public_key.text,
+            tags=tags.named(f"{name}-key-pair"),
+            opts=child_options(self),
+        )
+        self._placement_group = cluster_placement_group(f"{name}-placement-group", tags, self)
+
+        volumes: VolumesArgs = {
+            "count": config.volumes_per_server,
+            "type": config.volume_type,
+            "size_gib": config.volume_size_gib,
+            "iops": config.volume_iops,
+            "zone": self.network.zone,
+            "tags": tags,
+        }
+        self.storage_servers = tuple(
+            StorageServer(f"storage-{number}", self._host_args(config.storage_type), volumes, below)
+            for number in range(1, config.storage_servers + 1)
+        )
+        self.client = Client("client", self._host_args(config.client_type), below)
+
+        self.inventory = self._inventory()
+        self.stack_outputs = {
+            "inventory": self.inventory,
+            "client_address": self.client.host.address,
+            "storage_addresses": [server.host.address for server in self.storage_servers],
+            "expires_at": self.client.host.expires_at,
+            "usd_per_hour": "unknown" if checked.cost.usd_per_hour is None else f"{checked.cost.usd_per_hour:.2f}",
+        }
+        self.register_outputs({"inventory": self.inventory})
+
+    def _host_args(self, instance_type: str) -> HostArgs:
+        checked = self._checked
+        return {
+            "instance_type": instance_type,
+            "image_id": checked.image_id,
+            "subnet_id": self.network.subnet_id,
+            "security_group_id": self.members.group_id,
+            "placement_group": self._placement_group.name,
+            "key_name": self._key_pair.key_name,
+            "user_data": first_boot_script(
+                lifetime_hours=checked.common.lifetime_hours, memory_limit_mib=checked.config.memory_limit_mib
+            ),
+            "cpu_options": cpu_options(checked.types[instance_type], checked.config.cpu_limit),
+            "memory_limit_mib": checked.config.memory_limit_mib,
+            "after": [self.network.route, *self.members.rules],
+            "tags": self._tags,
+        }
+
+    def _inventory(self) -> pulumi.Output[str]:
+        config = self._checked.config
+        iops = baseline_iops(config.volume_type, config.volume_size_gib, config.volume_iops)
+        rows = [
+            HostRow(
+                name=f"storage-{number}",
+                role="storage",
+                type=config.storage_type,
+                host=server.host,
+                volumes=[
+                    volume_row(volume, device, config.volume_size_gib, config.volume_type, iops)
+                    for volume, device in server.disks
+                ],
+            )
+            for number, server in enumerate(self.storage_servers, start=1)
+        ]
+        rows.append(HostRow(name="client", role="client", type=config.client_type, host=self.client.host))
+        return inventory_output(
+            self._checked.common,
+            rows,
+            vpc_id=self.network.vpc_id,
+            zone=self.network.zone,
+            cpu_limit=config.cpu_limit,
+            memory_limit_mib=config.memory_limit_mib,
+        )

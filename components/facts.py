@@ -1,0 +1,184 @@
+"""What a region has: the account's own answer where it can be had, else the dated tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+import botocore.config
+import botocore.exceptions
+
+from components import instance_types, regions
+from components.aws_settings import AwsSettings
+from components.instance_types import ARCHITECTURE, InstanceType
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+    from mypy_boto3_ec2.literals import InstanceTypeType
+    from mypy_boto3_ec2.type_defs import InstanceTypeInfoTypeDef
+
+# Regions are described by one that every account has: a region that is misspelt has no endpoint to ask.
+_HOME_REGION = "us-east-1"
+
+TABLE_SOURCE = f"table of {regions.COMPILED}"
+ACCOUNT_SOURCE = "the account's own answer"
+
+
+class FactsError(Exception):
+    """The API is there to be asked and the asking failed for a reason that the person must mend. One line."""
+
+    def __init__(self, fault: str, remedy: str) -> None:
+        super().__init__(f"{fault}; {remedy}")
+        self.fault = fault
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class RegionFacts:
+    """One region, as far as the types that were asked for go.
+
+    `enabled` is None when it cannot be known; `zones` has an entry for each type whose offer is known, empty
+    when the region does not offer it; `elastic_ips_free` is None when it was not asked.
+    """
+
+    source: str
+    region: str
+    exists: bool
+    enabled: bool | None
+    zones: Mapping[str, tuple[str, ...]]
+    types: Mapping[str, InstanceType]
+    elastic_ips_free: int | None = None
+    note: str | None = None
+
+
+def from_tables(region: str, types: Iterable[str], note: str | None = None) -> RegionFacts:
+    """The tables' facts. A type that the table lacks has no entry: nothing is known of it."""
+    known = [name for name in dict.fromkeys(types) if name in instance_types.KNOWN]
+    return RegionFacts(
+        source=TABLE_SOURCE,
+        region=region,
+        exists=region in regions.REGIONS,
+        enabled=True if region in regions.ENABLED_BY_DEFAULT else None,
+        zones={name: regions.ZONES_OFFERING[name].get(region, ()) for name in known},
+        types={name: instance_types.KNOWN[name] for name in known},
+        note=note,
+    )
+
+
+def look_up(aws: AwsSettings, types: Iterable[str], *, elastic_ips: bool = False) -> RegionFacts:
+    """Ask the account; without credentials, without a network or without the permission, use the tables and
+    say so.
+
+    Read-only calls, at the endpoint that the AWS provider will use. Raises FactsError when the endpoint of a
+    rehearsal does not answer, or the credentials are refused.
+    """
+    wanted = tuple(dict.fromkeys(types))
+    try:
+        return _from_account(aws, wanted, elastic_ips)
+    except botocore.exceptions.ProfileNotFound:
+        raise FactsError(f"there is no AWS profile {aws.profile}", "see `aws configure list-profiles`") from None
+    except botocore.exceptions.PartialCredentialsError:
+        raise FactsError("there is an AWS access key without its secret key", "see `aws configure list`") from None
+    except botocore.exceptions.NoCredentialsError:
+        note = f"no AWS credentials: region and types are checked by the {TABLE_SOURCE}, not by your account"
+        return from_tables(aws.region, wanted, note)
+    except botocore.exceptions.ClientError as error:
+        return _after_refusal(aws, wanted, error)
+    except botocore.exceptions.BotoCoreError as error:
+        if aws.rehearsal:
+            raise FactsError(f"no rehearsal region answers at {aws.endpoints['ec2']}", "start it: fab lab.up") from None
+        reason = " ".join(str(error).split())
+        note = f"AWS cannot be asked ({reason}): region and types are checked by the {TABLE_SOURCE}"
+        return from_tables(aws.region, wanted, note)
+
+
+def _after_refusal(aws: AwsSettings, types: tuple[str, ...], error: botocore.exceptions.ClientError) -> RegionFacts:
+    code = error.response.get("Error", {}).get("Code", "unknown")
+    if code in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException"):
+        note = f"the credentials may not ask for this ({code}): the {TABLE_SOURCE} is used"
+        return from_tables(aws.region, types, note)
+    if code in (
+        "AuthFailure",
+        "InvalidClientTokenId",
+        "ExpiredToken",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+    ):
+        raise FactsError(f"AWS refuses the credentials ({code})", "see `aws sts get-caller-identity`") from None
+    message = " ".join(error.response.get("Error", {}).get("Message", "").split())
+    raise FactsError(f"AWS answers {code}: {message}", "try again, or ask with `aws ec2 describe-regions`") from None
+
+
+def _from_account(aws: AwsSettings, types: tuple[str, ...], elastic_ips: bool) -> RegionFacts:
+    session = boto3.Session(
+        aws_access_key_id=aws.access_key,
+        aws_secret_access_key=aws.secret_key,
+        aws_session_token=aws.token,
+        profile_name=aws.profile,
+    )
+    if session.get_credentials() is None:  # known at once; a client would find out after loading its model
+        raise botocore.exceptions.NoCredentialsError
+    found = {
+        region["RegionName"]: region.get("OptInStatus")
+        for region in _ec2(aws, session, _HOME_REGION).describe_regions(AllRegions=True)["Regions"]
+        if "RegionName" in region
+    }
+    enabled = found.get(aws.region) in ("opt-in-not-required", "opted-in")
+    if not enabled:
+        return RegionFacts(ACCOUNT_SOURCE, aws.region, aws.region in found, enabled, {}, {})
+    ec2 = _ec2(aws, session, aws.region)
+    zones: dict[str, tuple[str, ...]] = {}
+    described: dict[str, InstanceType] = {}
+    for name in types:
+        zones[name] = _zones_offering(ec2, name)
+        if zones[name]:  # describing a type that the region lacks is an error
+            # The stubs know the types of their day; a newer name is for the account to judge.
+            answer = ec2.describe_instance_types(InstanceTypes=[cast("InstanceTypeType", name)])
+            described[name] = _instance_type(answer["InstanceTypes"][0])
+    free = _elastic_ips_free(ec2) if elastic_ips else None
+    return RegionFacts(ACCOUNT_SOURCE, aws.region, True, True, zones, described, free)
+
+
+def _ec2(aws: AwsSettings, session: boto3.Session, region: str) -> EC2Client:
+    config = botocore.config.Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3})
+    return session.client("ec2", region_name=region, endpoint_url=aws.endpoints.get("ec2"), config=config)
+
+
+def _zones_offering(ec2: EC2Client, name: str) -> tuple[str, ...]:
+    pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
+        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [name]}]
+    )
+    offerings = [offering for page in pages for offering in page["InstanceTypeOfferings"]]
+    return tuple(sorted(offering["Location"] for offering in offerings if "Location" in offering))
+
+
+def _instance_type(info: InstanceTypeInfoTypeDef) -> InstanceType:
+    answer: dict[str, Any] = dict(info)
+    cpu = answer["VCpuInfo"]
+    cpus = cpu["DefaultVCpus"]
+    architectures = answer["ProcessorInfo"]["SupportedArchitectures"]
+    return InstanceType(
+        name=answer["InstanceType"],
+        # Types without CPU options may leave these out.
+        cores=cpu.get("DefaultCores", cpus),
+        threads_per_core=cpu.get("DefaultThreadsPerCore", 1),
+        valid_cores=tuple(cpu.get("ValidCores", ())),
+        valid_threads=tuple(cpu.get("ValidThreadsPerCore", ())),
+        memory_mib=answer["MemoryInfo"]["SizeInMiB"],
+        cluster_placement="cluster" in answer.get("PlacementGroupInfo", {}).get("SupportedStrategies", ()),
+        architecture=ARCHITECTURE if ARCHITECTURE in architectures else architectures[0],
+        nitro=answer.get("Hypervisor") != "xen",
+    )
+
+
+def _elastic_ips_free(ec2: EC2Client) -> int | None:
+    """How many more Elastic IPs may be allocated in the region; None when the account does not say its
+    quota.
+    """
+    for attribute in ec2.describe_account_attributes()["AccountAttributes"]:
+        values = attribute.get("AttributeValues", [])
+        if attribute.get("AttributeName") == "vpc-max-elastic-ips" and values and "AttributeValue" in values[0]:
+            return int(values[0]["AttributeValue"]) - len(ec2.describe_addresses()["Addresses"])
+    return None

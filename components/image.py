@@ -1,0 +1,34 @@
+"""The operating system: Debian 12, the same on AWS and in the rehearsal."""
+
+from __future__ import annotations
+
+import pulumi_aws as aws
+
+from components.aws_settings import REGION
+from components.settings import Settings
+
+PARAMETER = "/aws/service/debian/release/12/latest/amd64"
+"""Debian publishes its images' ids here, in each region
+(https://wiki.debian.org/Cloud/AmazonEC2Image/Bookworm).
+"""
+
+LOGIN_USER = "admin"
+"""The account that Debian's images make for the key pair."""
+
+
+def debian_12_image(settings: Settings, region: str) -> str:
+    """The id of the newest Debian 12 image in the region; a failure is noted in the settings.
+
+    Asked for before anything is declared, and not as an output, so that a failure comes before anything is
+    created.
+    """
+    try:
+        return aws.ssm.get_parameter(name=PARAMETER).value
+    except Exception as error:  # the SDK raises plain Exception for whatever the provider said
+        reason = str(error) or type(error).__name__
+        settings.refuse(
+            REGION,
+            f"the Debian 12 image could not be looked up in {region} ({reason})",
+            f"see whether this answers: aws ssm get-parameter --name {PARAMETER} --region {region}",
+        )
+        return ""

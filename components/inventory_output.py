@@ -1,0 +1,97 @@
+"""The stack output `inventory`: what the engine knows of the hosts, as the document that the tasks read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.config import CommonConfig
+from components.host import Host
+from components.image import LOGIN_USER
+from components.network import MTU, VPC_CIDR
+from components.security_group import SSH_PORT
+from inventory import Host as InventoryHost
+from inventory import Inventory, Network, Ssh, Volume
+
+
+@dataclass(frozen=True)
+class HostRow:
+    """A host, with what is known of it before it exists."""
+
+    name: str
+    role: str
+    type: str
+    host: Host
+    volumes: Sequence[pulumi.Output[Volume]] = ()
+
+
+def volume_row(
+    volume: aws.ebs.Volume, device: str, size_gib: int, volume_type: str, iops: int | None
+) -> pulumi.Output[Volume]:
+    """A volume whose id is to come. The rest is as asked for: numbers that come back from the engine are
+    floats.
+    """
+    return volume.id.apply(lambda found: Volume(found, device, size_gib, volume_type, iops))
+
+
+def inventory_output(
+    common: CommonConfig,
+    rows: Sequence[HostRow],
+    *,
+    vpc_id: pulumi.Input[str],
+    zone: pulumi.Input[str],
+    cpu_limit: int | None,
+    memory_limit_mib: int | None,
+) -> pulumi.Output[str]:
+    """The document as text (a structured output would turn whole numbers into floats), read back once, so
+    that a deployment never exports an inventory that its own reader refuses.
+    """
+
+    def build(known: dict[str, Any]) -> str:
+        found = Inventory(
+            project=common.project,
+            stack=common.stack,
+            experiment=common.experiment,
+            region=common.aws.region,
+            rehearsal=common.aws.rehearsal,
+            # The tags keep their first value (components/tags.py); the first host to end ends the experiment.
+            expires_at=min(host["expires_at"] for host in known["hosts"]),
+            ssh=Ssh(LOGIN_USER, common.ssh_public_key.identity_file, common.ssh_proxy_command),
+            network=Network(MTU, VPC_CIDR, known["vpc_id"]),
+            hosts=tuple(
+                InventoryHost(
+                    name=row.name,
+                    role=row.role,
+                    id=host["id"],
+                    type=row.type,
+                    zone=known["zone"],
+                    address=host["address"],
+                    port=SSH_PORT,
+                    private_address=host["private_address"],
+                    host_keys=(),
+                    cpu_limit=cpu_limit,
+                    memory_limit_mib=memory_limit_mib,
+                    volumes=tuple(host["volumes"]),
+                )
+                for row, host in zip(rows, known["hosts"], strict=True)
+            ),
+        )
+        text = found.to_json()
+        Inventory.from_json(text, f"the inventory of {common.stack}")
+        return text
+
+    hosts = [
+        pulumi.Output.all(
+            id=row.host.instance.id,
+            address=row.host.address,
+            private_address=row.host.private_address,
+            expires_at=row.host.expires_at,
+            volumes=pulumi.Output.all(*row.volumes),
+        )
+        for row in rows
+    ]
+    return pulumi.Output.all(vpc_id=vpc_id, zone=zone, hosts=pulumi.Output.all(*hosts)).apply(build)

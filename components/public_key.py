@@ -1,0 +1,76 @@
+"""The public half of the person's SSH key pair. The private half is never opened, here or anywhere."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.settings import Settings
+
+KEY = "tidemark:sshPublicKeyFile"
+_DEFAULT = "~/.ssh/id_ed25519.pub"
+_TYPES = ("ssh-ed25519", "ssh-rsa")  # what EC2 takes for a Linux key pair (API reference, ImportKeyPair)
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """`text` is type and key without the comment, which often is a person's name; `identity_file` is its
+    other half.
+    """
+
+    text: str
+    identity_file: str
+
+
+def read_public_key(settings: Settings, directory: Path) -> PublicKey:
+    """Read the file that sshPublicKeyFile names, relative to `directory` (the project's)."""
+    name = settings.optional_text(KEY) or _DEFAULT
+    stand_in = PublicKey("", name.removesuffix(".pub"))
+    if not settings.good(KEY):
+        return stand_in
+    if not name.endswith(".pub"):
+        # Told by its name, so that a private key is not read even by mistake.
+        settings.refuse(KEY, f"{name} does not end in .pub", "name the public half of the key pair")
+        return stand_in
+    path = directory / Path(name).expanduser()
+    try:
+        text = path.read_text(encoding="ascii")
+    except OSError as error:
+        private = name.removesuffix(".pub")
+        settings.refuse(
+            KEY,
+            f"{name} cannot be read ({(error.strerror or 'unknown').lower()})",
+            f"make a key pair: ssh-keygen -t ed25519 -N '' -f {private}",
+        )
+        return stand_in
+    except UnicodeDecodeError:
+        settings.refuse(KEY, f"{name} is not a public key", "expected one line: ssh-ed25519 AAAA…")
+        return stand_in
+    fault = _fault(text)
+    if fault is not None:
+        settings.refuse(KEY, f"{name} {fault}", "expected one line: ssh-ed25519 AAAA… or ssh-rsa AAAA…")
+        return stand_in
+    return PublicKey(" ".join(text.split()[:2]), name.removesuffix(".pub"))
+
+
+def _fault(text: str) -> str | None:
+    """What is wrong with the text of a public key file, without quoting any of it; None when nothing is."""
+    if "PRIVATE KEY" in text:
+        return "holds a private key"
+    lines = [line for line in text.splitlines() if line.strip()]
+    words = lines[0].split() if lines else []
+    if len(lines) != 1 or len(words) < 2:
+        return "is not a public key"
+    if words[0] not in _TYPES:
+        return f"is of a type that EC2 does not take ({words[0][:40]})" if words[0].isprintable() else "is no key"
+    try:
+        blob = base64.b64decode(words[1], validate=True)
+    except binascii.Error:
+        return "is not a public key"
+    # RFC 4253, section 6.6: the blob begins with the type again, as a string with its length.
+    name = words[0].encode()
+    if not blob.startswith(len(name).to_bytes(4, "big") + name) or len(blob) < len(name) + 4 + 32:
+        return "is a public key that was cut or changed"
+    return None

@@ -1,0 +1,100 @@
+"""What may reach the hosts, and what they may reach."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import pulumi
+import pulumi_aws as aws
+
+from components.tags import Tags, child_options
+
+SSH_PORT = 22
+ISCSI_PORT = 3260  # RFC 7143, section 15: the port of iSCSI portals
+ANY_IPV4 = "0.0.0.0/0"
+
+
+class MembersArgs(TypedDict):
+    """`ssh_cidr` has been validated (components/config.py): anywhere only when asked for by name."""
+
+    vpc_id: pulumi.Input[str]
+    vpc_cidr: str
+    ssh_cidr: str
+    tags: Tags
+
+
+class Members(pulumi.ComponentResource):
+    """The security group of all hosts of a stack, its members.
+
+    In: SSH from one network; iSCSI and ICMP from other members. Nothing else. Out: to members; HTTP and HTTPS
+    to anywhere, for Debian packages; DNS inside the VPC. A group is stateful, so answers need no rule. Each
+    rule is a resource of its own, as AWS advises: rules written inside the group and beside it overwrite each
+    other.
+    """
+
+    group_id: pulumi.Output[str]
+    rules: tuple[pulumi.Resource, ...]
+
+    def __init__(self, name: str, args: MembersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tidemark:security:Members", name, {"ssh_cidr": args["ssh_cidr"]}, opts)
+        self._name = name
+        self._tags = args["tags"]
+        group = aws.ec2.SecurityGroup(
+            f"{name}-group",
+            description=f"Hosts of {self._tags.project} {self._tags.stack}",
+            vpc_id=args["vpc_id"],
+            tags=self._tags.named(f"{name}-group"),
+            opts=child_options(self),
+        )
+        self.group_id = group.id
+        vpc = args["vpc_cidr"]
+        # EC2 takes no apostrophe in a description (AuthorizeSecurityGroupIngress, IpRange).
+        self.rules = (
+            self._in("ssh", "tcp", SSH_PORT, "SSH from tidemark:sshCidr", cidr=args["ssh_cidr"]),
+            self._in("iscsi", "tcp", ISCSI_PORT, "iSCSI between members"),
+            # For ICMP the "port" is the type; -1 is every type. The proof of the MTU needs echo and its
+            # errors.
+            self._in("icmp", "icmp", -1, "ICMP between members"),
+            self._out("members", "-1", None, "Anything to members, whose own rules decide"),
+            self._out("http", "tcp", 80, "Debian packages", cidr=ANY_IPV4),
+            self._out("https", "tcp", 443, "Debian packages", cidr=ANY_IPV4),
+            self._out("dns-udp", "udp", 53, "The resolver of the VPC", cidr=vpc),
+            self._out("dns-tcp", "tcp", 53, "The resolver of the VPC", cidr=vpc),
+        )
+        self.register_outputs({"group_id": self.group_id})
+
+    def _in(
+        self, name: str, protocol: str, port: int | None, description: str, cidr: str | None = None
+    ) -> aws.vpc.SecurityGroupIngressRule:
+        """A rule for what comes in: from `cidr`, or from members when there is none."""
+        full_name = f"{self._name}-in-{name}"
+        return aws.vpc.SecurityGroupIngressRule(
+            full_name,
+            security_group_id=self.group_id,
+            ip_protocol=protocol,
+            from_port=port,
+            to_port=port,
+            cidr_ipv4=cidr,
+            referenced_security_group_id=None if cidr else self.group_id,
+            description=description,
+            tags=self._tags.named(full_name),
+            opts=child_options(self),
+        )
+
+    def _out(
+        self, name: str, protocol: str, port: int | None, description: str, cidr: str | None = None
+    ) -> aws.vpc.SecurityGroupEgressRule:
+        """A rule for what goes out: to `cidr`, or to members when there is none."""
+        full_name = f"{self._name}-out-{name}"
+        return aws.vpc.SecurityGroupEgressRule(
+            full_name,
+            security_group_id=self.group_id,
+            ip_protocol=protocol,
+            from_port=port,
+            to_port=port,
+            cidr_ipv4=cidr,
+            referenced_security_group_id=None if cidr else self.group_id,
+            description=description,
+            tags=self._tags.named(full_name),
+            opts=child_options(self),
+        )

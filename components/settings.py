@@ -1,0 +1,159 @@
+"""Reading a stack's settings: typed, with every fault collected as one line instead of stopping at the first.
+
+A line has the form `FILE: KEY: what is wrong; what is allowed or what to do`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import pulumi.runtime
+
+NONE = "none"
+"""What a setting that can be switched off is set to, for example `tidemark:cpuLimit: none`."""
+
+
+class ValidationError(ValueError):
+    """A stack that cannot be created as it is configured. Its text has one line for each fault."""
+
+    def __init__(self, problems: Collection[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass
+class Settings:
+    """The configuration of one stack, all namespaces: `raw` maps `tidemark:sshCidr` to its text.
+
+    Each reading method returns a value of its type always; when the setting is missing or malformed it notes
+    the fault, and returns a stand-in. A later check that depends on settings asks `good(...)` for them first,
+    so that one fault is told once. `finish` raises before any stand-in can be used.
+    """
+
+    raw: Mapping[str, str]
+    stack: str
+    problems: list[str] = field(default_factory=list)
+    _bad: set[str] = field(default_factory=set)
+    _known: set[str] = field(default_factory=set)
+
+    @property
+    def file(self) -> str:
+        """The stack file, as it is found from the project's directory (stackConfigDir in Pulumi.yaml)."""
+        return f"stacks/Pulumi.{self.stack}.yaml"
+
+    def refuse(self, key: str, fault: str, remedy: str) -> None:
+        """Note a fault of this setting."""
+        self._bad.add(key)
+        # Whatever was quoted from the file, a fault stays one line.
+        self.problems.append(" ".join(f"{self.file}: {key}: {fault}; {remedy}".split()))
+
+    def good(self, *keys: str) -> bool:
+        """Whether nothing has been found wrong with any of these settings so far."""
+        return self._bad.isdisjoint(keys)
+
+    def finish(self) -> None:
+        """Raise ValidationError if anything was found wrong."""
+        if self.problems:
+            raise ValidationError(self.problems)
+
+    def optional_text(self, key: str) -> str | None:
+        """The setting as text without surrounding blanks; None when it is absent. An empty one is a fault."""
+        self._known.add(key)
+        if key not in self.raw:
+            return None
+        text = self.raw[key].strip()
+        if not text:
+            self.refuse(key, "empty", "give it a value or remove the line")
+            return None
+        return text
+
+    def text(self, key: str, example: str) -> str:
+        """A setting that must be there. `example` is what the message proposes."""
+        text = self.optional_text(key)
+        if text is not None:
+            return text
+        if self.good(key):
+            self.refuse(key, "missing", f"set it: pulumi config set {key} {example} -s {self.stack}")
+        return example
+
+    def choice(self, key: str, allowed: Collection[str], example: str) -> str:
+        """A setting that is one of some words."""
+        text = self.text(key, example)
+        if self.good(key) and text not in allowed:
+            self.refuse(key, f"there is no {text}", f"choose one of {', '.join(allowed)}")
+        return text
+
+    def integer(self, key: str, low: int, high: int, *, default: int | None = None, example: int) -> int:
+        """A whole number within bounds, both included."""
+        text = self.optional_text(key) if default is not None else self.text(key, str(example))
+        if text is None or not self.good(key):
+            return example if default is None else default
+        try:
+            number = int(text)
+        except ValueError:
+            self.refuse(key, f"{text} is not a whole number", f"allowed are {low} to {high}")
+            return example
+        if not low <= number <= high:
+            self.refuse(key, f"{number} is out of range", f"allowed are {low} to {high}")
+        return number
+
+    def integer_or_none(self, key: str, low: int, high: int, *, default: int | None, example: int) -> int | None:
+        """A whole number within bounds, or the word none. Absent is the default."""
+        text = self.optional_text(key)
+        if text is None:
+            return default
+        if text == NONE:
+            return None
+        if not text.lstrip("+-").isdigit():
+            self.refuse(key, f"{text} is not a whole number", f"allowed are {low} to {high}, or {NONE}")
+            return default
+        return self.integer(key, low, high, example=example)
+
+    def amount_or_none(self, key: str) -> float | None:
+        """A positive amount of money. Absent, or the word none, is None: no limit."""
+        text = self.optional_text(key)
+        if text is None or text == NONE:
+            return None
+        try:
+            amount = float(text)
+        except ValueError:
+            amount = math.nan
+        if not (math.isfinite(amount) and amount > 0):
+            self.refuse(key, f"{text} is not a positive amount", f"give dollars an hour, such as 10, or {NONE}")
+            return None
+        return amount
+
+    def flag(self, key: str) -> bool:
+        """true or false; absent is false."""
+        text = self.optional_text(key)
+        if text is None or text == "false":
+            return False
+        if text != "true":
+            self.refuse(key, f"{text} is neither true nor false", "write true or false")
+        return text == "true"
+
+    def refuse_unknown(self, namespace: str) -> None:
+        """Note every setting of the namespace that nothing has asked for: a misspelt one would have no
+        effect.
+        """
+        for key in sorted(self.raw):
+            if key.startswith(f"{namespace}:") and key not in self._known:
+                near = difflib.get_close_matches(key, self._known, n=1, cutoff=0.75)
+                known = ", ".join(sorted(k.partition(":")[2] for k in self._known if k.startswith(f"{namespace}:")))
+                remedy = f"did you mean {near[0]}?" if near else f"remove it; the settings are {known}"
+                self.refuse(key, "not a setting of this experiment", remedy)
+
+
+def stack_settings() -> Settings:
+    """The settings of the stack that is being run: from the engine, or as a test or the rehearsal gave
+    them.
+    """
+    engine = json.loads(os.environ.get("PULUMI_CONFIG", "{}"))
+    # pulumi.Config can be asked for one known key only; unknown ones are to be found too.
+    given = pulumi.runtime.config.CONFIG.get()
+    return Settings({**engine, **given}, pulumi.get_stack())

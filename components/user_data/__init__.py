@@ -1,0 +1,25 @@
+"""The first-boot script, with its few values filled in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SCRIPT = Path(__file__).with_name("first-boot.sh")
+
+
+def first_boot_script(*, lifetime_hours: int, memory_limit_mib: int | None) -> str:
+    """The script for a host that lives that long, with its memory limited, or not when None.
+
+    Only whole numbers go in, so nothing needs quoting; nothing secret goes in, since whoever may describe the
+    instance may read its user data.
+    """
+    values = {
+        "@LIFETIME_HOURS@": str(int(lifetime_hours)),
+        "@MEMORY_LIMIT_MIB@": "" if memory_limit_mib is None else str(int(memory_limit_mib)),
+    }
+    script = SCRIPT.read_text(encoding="ascii")
+    for mark, value in values.items():
+        if script.count(mark) != 1:
+            raise ValueError(f"{SCRIPT.name} must have {mark} in it once")
+        script = script.replace(mark, value)
+    return script

@@ -1,0 +1,229 @@
+"""Rules that join settings with what a region has. Each fault is noted in the settings as one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from components import instance_types
+from components.aws_settings import ENDPOINTS, REGION
+from components.config import MAX_USD, ZONE, CommonConfig
+from components.facts import FactsError, RegionFacts, look_up
+from components.instance_types import ARCHITECTURE, InstanceType
+from components.prices import AS_OF, Cost
+from components.regions import COMPILED, REGIONS, regions_offering
+from components.settings import NONE, Settings
+from components.volume_types import PIOPS_WITHOUT_NITRO, VOLUME_TYPES
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What an experiment wants of a region: instance types by the setting that names them, and Elastic
+    IPs.
+    """
+
+    types: Mapping[str, str]
+    elastic_ips: int = 0
+
+
+def check_region(settings: Settings, common: CommonConfig, demand: Demand) -> RegionFacts | None:
+    """Region and instance types; gives the facts, or None when there are none to check the rest with."""
+    if not settings.good(REGION, ENDPOINTS, "aws:accessKey", "aws:secretKey"):
+        return None
+    region = common.aws.region
+    try:
+        facts = look_up(common.aws, demand.types.values(), elastic_ips=demand.elastic_ips > 0)
+    except FactsError as error:
+        settings.refuse(ENDPOINTS if common.aws.rehearsal else REGION, error.fault, error.remedy)
+        return None
+    if not facts.exists:
+        near = difflib.get_close_matches(region, REGIONS, n=1)
+        remedy = f"did you mean {near[0]}?" if near else "see `aws ec2 describe-regions --all-regions`"
+        settings.refuse(REGION, f"there is no region {region} ({facts.source})", remedy)
+        return None
+    if facts.enabled is False:
+        remedy = f"enable it: aws account enable-region --region-name {region}"
+        settings.refuse(REGION, f"{region} is not enabled in this account", remedy)
+        return None
+    told: set[str] = set()
+    for key, name in demand.types.items():
+        if settings.good(key) and name not in told:
+            told.add(name)
+            _check_offer(settings, facts, key, name)
+    _check_elastic_ips(settings, facts, demand.elastic_ips)
+    return facts
+
+
+def _check_offer(settings: Settings, facts: RegionFacts, key: str, name: str) -> None:
+    if name not in facts.zones:
+        known = ", ".join(sorted(instance_types.KNOWN))
+        settings.refuse(key, f"{name} is not in the {facts.source}", f"give AWS credentials, or choose one of {known}")
+        return
+    if facts.zones[name]:
+        return
+    elsewhere = regions_offering(name)
+    if elsewhere:
+        remedy = f"regions that have it (table of {COMPILED}): {', '.join(elsewhere)}"
+    else:
+        near = difflib.get_close_matches(name, instance_types.KNOWN, n=1, cutoff=0.8)
+        remedy = f"did you mean {near[0]}?" if near else "see `aws ec2 describe-instance-type-offerings`"
+    settings.refuse(key, f"{name} is not offered in {facts.region} ({facts.source})", remedy)
+
+
+def _check_elastic_ips(settings: Settings, facts: RegionFacts, needed: int) -> None:
+    free = facts.elastic_ips_free
+    if free is not None and needed > free:
+        settings.refuse(
+            REGION,
+            f"{needed} Elastic IPs are needed and {max(free, 0)} more may be allocated in {facts.region}",
+            "release some, or ask for a higher quota (Service Quotas, EC2-VPC Elastic IPs)",
+        )
+
+
+def choose_zone(settings: Settings, common: CommonConfig, facts: RegionFacts, demand: Demand) -> str:
+    """The zone for a cluster placement group, whose members share one: the one that was asked for, or the
+    first that offers every type.
+    """
+    keys = tuple(demand.types)
+    if not settings.good(*keys, ZONE):
+        return common.zone or ""
+    offers = {name: set(facts.zones[name]) for name in demand.types.values()}
+    shared = sorted(set.intersection(*offers.values()))
+    types = " and ".join(offers)
+    if common.zone is not None:
+        if common.zone not in shared:
+            remedy = f"choose one of {', '.join(shared)}" if shared else "choose another type"
+            settings.refuse(ZONE, f"{common.zone} does not offer {types} ({facts.source})", remedy)
+        return common.zone
+    if not shared:
+        where = ", ".join(f"{name} in {' '.join(sorted(zones))}" for name, zones in offers.items())
+        settings.refuse(
+            keys[-1],
+            f"no zone of {facts.region} offers {types}, and one placement group is in one zone",
+            where,
+        )
+        return ""
+    return shared[0]
+
+
+def check_instance_type(settings: Settings, facts: RegionFacts, key: str, name: str) -> InstanceType | None:
+    """The type, if hosts of it can be in a cluster placement group and run the image."""
+    instance_type = facts.types.get(name)
+    if instance_type is None or not settings.good(key):
+        return None
+    if instance_type.architecture != ARCHITECTURE:
+        fault = f"{name} is {instance_type.architecture} and the image is {ARCHITECTURE}"
+        settings.refuse(key, fault, "choose a type with an Intel or AMD processor")
+        return None
+    if not instance_type.cluster_placement:
+        fault = f"{name} cannot be in a cluster placement group"
+        settings.refuse(key, fault, "choose a type that is not burstable, such as c4.8xlarge or m5.xlarge")
+        return None
+    return instance_type
+
+
+def check_limits(
+    settings: Settings,
+    instance_type: InstanceType,
+    cpu: tuple[str, int | None],
+    memory: tuple[str, int | None],
+) -> None:
+    """Whether the type can be launched with the CPU limit, and has more memory than the memory limit.
+
+    `cpu` and `memory` are each a setting's key and its value, None for no limit.
+    """
+    cpu_key, cpu_limit = cpu
+    possible = instance_type.possible_cpu_limits()
+    if settings.good(cpu_key) and cpu_limit is not None and cpu_limit not in possible:
+        settings.refuse(
+            cpu_key,
+            f"{instance_type.name} cannot be launched with {cpu_limit} CPUs",
+            f"possible are {', '.join(map(str, possible))}, or {NONE}",
+        )
+    memory_key, memory_limit = memory
+    if settings.good(memory_key) and memory_limit is not None and memory_limit >= instance_type.memory_mib:
+        settings.refuse(
+            memory_key,
+            f"{memory_limit} MiB does not limit the {instance_type.memory_mib} MiB of {instance_type.name}",
+            f"choose less, or {NONE}",
+        )
+
+
+@dataclass(frozen=True)
+class VolumeKeys:
+    """The settings that describe a volume."""
+
+    type: str
+    size_gib: str
+    iops: str
+
+
+def check_volume(
+    settings: Settings,
+    keys: VolumeKeys,
+    name: str,
+    size_gib: int,
+    iops: int | None,
+    *,
+    at_least_gib: int,
+    why: str,
+) -> None:
+    """Whether such a volume can exist, and holds what goes on it (`at_least_gib`, for the reason `why`)."""
+    if not settings.good(keys.type):
+        return
+    kind = VOLUME_TYPES[name]
+    if settings.good(keys.size_gib):
+        low = max(kind.min_gib, at_least_gib)
+        reason = f" since {why}" if low > kind.min_gib else ""
+        if not low <= size_gib <= kind.max_gib:
+            remedy = f"{name} allows {low} to {kind.max_gib} GiB here{reason}"
+            settings.refuse(keys.size_gib, f"{size_gib} GiB is not possible", remedy)
+    if not settings.good(keys.iops):
+        return
+    if iops is None:
+        if kind.iops_required:
+            low, high = kind.iops or (0, 0)
+            settings.refuse(keys.iops, f"missing, and {name} needs it", f"allowed are {low} to {high}")
+        return
+    if kind.iops is None:
+        settings.refuse(keys.iops, f"{name} takes no number of IOPS", "remove it, or choose gp3, io1 or io2")
+        return
+    low, high = kind.iops
+    if not low <= iops <= high:
+        settings.refuse(keys.iops, f"{iops} IOPS is out of range", f"{name} allows {low} to {high}")
+    elif kind.iops_per_gib and settings.good(keys.size_gib) and iops > max(low, kind.iops_per_gib * size_gib):
+        most = max(low, kind.iops_per_gib * size_gib)
+        remedy = f"{name} allows {kind.iops_per_gib} a GiB, {most} for {size_gib} GiB"
+        settings.refuse(keys.iops, f"{iops} IOPS is too many", remedy)
+
+
+def check_iops_of_host(settings: Settings, keys: VolumeKeys, iops: int | None, instance_type: InstanceType) -> None:
+    """Whether the host's kind can reach what the volume is asked to do."""
+    if iops is not None and settings.good(keys.iops) and not instance_type.nitro and iops > PIOPS_WITHOUT_NITRO:
+        fault = f"{instance_type.name} reaches {PIOPS_WITHOUT_NITRO} IOPS a volume at most"
+        settings.refuse(keys.iops, fault, "choose fewer, or a type that is built on Nitro, such as c5n.9xlarge")
+
+
+def check_cost(settings: Settings, common: CommonConfig, cost: Cost) -> None:
+    """Whether the stack keeps to its limit of dollars an hour.
+
+    With a limit set, an unknown price is refused too: a limit that cannot be checked is not kept. Who accepts
+    an unknown price says so by removing the limit.
+    """
+    limit = common.max_usd_per_hour
+    if limit is None or not settings.good(MAX_USD):
+        return
+    if cost.usd_per_hour is None:
+        settings.refuse(
+            MAX_USD,
+            f"the limit of ${limit:.2f} cannot be checked: the price table of {AS_OF} has no "
+            f"{', '.join(cost.unknown)} in {cost.region}",
+            f"look the price up, and set {MAX_USD} to {NONE} if you accept it",
+        )
+    elif cost.usd_per_hour > limit:
+        settings.refuse(
+            MAX_USD,
+            f"this stack costs ${cost.usd_per_hour:.2f} an hour, above the limit of ${limit:.2f}",
+            "raise the limit or ask for less",
+        )

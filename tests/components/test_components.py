@@ -1,0 +1,266 @@
+"""Each component by itself: what it declares, below whom, after what, and what it must not open."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.client import Client
+from components.host import Host, HostArgs
+from components.instance_types import CpuOptions
+from components.network import Network
+from components.placement import cluster_placement_group
+from components.security_group import Members
+from components.storage_server import DEVICES, StorageServer
+from components.tags import Tags, expiry
+from tests.components.stack_program import Run, run_component
+
+TAGS = Tags("tidemark", "md-raid.test", "md-raid", "2026-11-23T12:00:00Z")
+ANYWHERE = {"0.0.0.0/0", "::/0"}
+
+
+def host_args(**changes: Any) -> HostArgs:
+    args: HostArgs = {
+        "instance_type": "c4.8xlarge",
+        "image_id": "ami-1",
+        "subnet_id": "subnet-1",
+        "security_group_id": "sg-1",
+        "placement_group": "group",
+        "key_name": "key",
+        "user_data": "#!/bin/bash\n",
+        "cpu_options": CpuOptions(4, 1),
+        "memory_limit_mib": 2048,
+        "after": [],
+        "tags": TAGS,
+    }
+    return {**args, **changes}  # type: ignore[typeddict-item]
+
+
+def assert_children_belong_to(run: Run, component_type: str) -> None:
+    component = run.one(component_type)
+    for resource in run.resources:
+        if resource is not component:
+            assert resource.parent == component.urn, resource.name
+
+
+class TestNetwork:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def run(cls) -> Run:
+        return run_component(lambda: Network("net", {"zone": "eu-central-1b", "zone_is_chosen": True, "tags": TAGS}))
+
+    def test_children(self, run: Run) -> None:
+        assert_children_belong_to(run, "tidemark:network:Network")
+        assert {resource.name for resource in run.resources} == {
+            "net",
+            "net-vpc",
+            "net-subnet",
+            "net-gateway",
+            "net-routes",
+            "net-default-route",
+            "net-routes-of-subnet",
+        }
+
+    def test_subnet_is_in_the_vpc_and_the_zone(self, run: Run) -> None:
+        subnet = run.one(":Subnet").inputs
+        assert subnet["vpcId"] == "id-net-vpc"
+        assert subnet["availabilityZone"] == "eu-central-1b"
+        assert run.one(":Vpc").inputs["cidrBlock"] == "10.20.0.0/16"
+        assert subnet["cidrBlock"] == "10.20.1.0/24"
+
+    def test_way_out_is_the_gateway(self, run: Run) -> None:
+        route = run.one(":Route").inputs
+        assert route["destinationCidrBlock"] == "0.0.0.0/0"
+        assert route["gatewayId"] == "id-net-gateway"
+        association = run.one(":RouteTableAssociation").inputs
+        assert association == {"routeTableId": "id-net-routes", "subnetId": "id-net-subnet"}
+        assert run.one(":InternetGateway").inputs["vpcId"] == "id-net-vpc"
+
+    def test_subnet_gives_no_address_that_was_not_asked_for(self, run: Run) -> None:
+        assert "mapPublicIpOnLaunch" not in run.one(":Subnet").inputs
+
+    def test_says_what_limits_jumbo_frames(self) -> None:
+        assert "9001" in str(Network.__doc__)
+        assert "1500" in str(Network.__doc__)
+
+
+class TestMembers:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def run(cls) -> Run:
+        return run_component(
+            lambda: Members(
+                "members",
+                {"vpc_id": "vpc-1", "vpc_cidr": "10.20.0.0/16", "ssh_cidr": "203.0.113.7/32", "tags": TAGS},
+            )
+        )
+
+    def test_children(self, run: Run) -> None:
+        assert_children_belong_to(run, "tidemark:security:Members")
+
+    def test_group_has_no_rules_of_its_own(self, run: Run) -> None:
+        # Beside rules that are resources they would overwrite each other.
+        group = run.one(":SecurityGroup").inputs
+        assert group["vpcId"] == "vpc-1"
+        assert "ingress" not in group
+        assert "egress" not in group
+
+    def test_nothing_comes_in_but_ssh_and_members(self, run: Run) -> None:
+        rules = {
+            (r["ipProtocol"], r.get("fromPort"), r.get("toPort"), r.get("cidrIpv4") or "members")
+            for r in (rule.inputs for rule in run.of(":SecurityGroupIngressRule"))
+        }
+        assert rules == {
+            ("tcp", 22, 22, "203.0.113.7/32"),
+            ("tcp", 3260, 3260, "members"),
+            ("icmp", -1, -1, "members"),
+        }
+
+    def test_nothing_is_open_to_anywhere(self, run: Run) -> None:
+        for rule in run.of(":SecurityGroupIngressRule"):
+            assert ANYWHERE.isdisjoint({rule.inputs.get("cidrIpv4"), rule.inputs.get("cidrIpv6")})
+            assert rule.inputs["ipProtocol"] != "-1"
+
+    def test_iscsi_is_for_members_only(self, run: Run) -> None:
+        rule = run.named("members-in-iscsi").inputs
+        assert rule["referencedSecurityGroupId"] == "id-members-group"
+        assert "cidrIpv4" not in rule
+
+    def test_what_goes_out(self, run: Run) -> None:
+        rules = {
+            (r["ipProtocol"], r.get("toPort"), r.get("cidrIpv4") or "members")
+            for r in (rule.inputs for rule in run.of(":SecurityGroupEgressRule"))
+        }
+        assert rules == {
+            ("-1", None, "members"),
+            ("tcp", 80, "0.0.0.0/0"),
+            ("tcp", 443, "0.0.0.0/0"),
+            ("udp", 53, "10.20.0.0/16"),
+            ("tcp", 53, "10.20.0.0/16"),
+        }
+
+    def test_each_rule_says_why(self, run: Run) -> None:
+        for rule in (*run.of(":SecurityGroupIngressRule"), *run.of(":SecurityGroupEgressRule")):
+            # The characters that EC2 takes (API reference, IpRange).
+            assert re.fullmatch(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]{1,255}", rule.inputs["description"])
+            assert rule.inputs["securityGroupId"] == "id-members-group"
+
+
+class TestHost:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def run(cls) -> Run:
+        return run_component(lambda: Host("client", host_args()))
+
+    def test_children(self, run: Run) -> None:
+        assert_children_belong_to(run, "tidemark:host:Host")
+
+    def test_metadata_needs_a_token(self, run: Run) -> None:
+        options = run.one(":Instance").inputs["metadataOptions"]
+        assert options["httpTokens"] == "required"
+        assert options["httpPutResponseHopLimit"] == 1
+
+    def test_root_volume_is_encrypted_and_goes_with_the_host(self, run: Run) -> None:
+        root = run.one(":Instance").inputs["rootBlockDevice"]
+        assert root["encrypted"] is True
+        assert root["deleteOnTermination"] is True
+
+    def test_powering_off_ends_it(self, run: Run) -> None:
+        assert run.one(":Instance").inputs["instanceInitiatedShutdownBehavior"] == "terminate"
+
+    def test_has_a_public_address_and_no_profile(self, run: Run) -> None:
+        inputs = run.one(":Instance").inputs
+        assert inputs["associatePublicIpAddress"] is True
+        assert "iamInstanceProfile" not in inputs
+        assert inputs["vpcSecurityGroupIds"] == ["sg-1"]
+
+    def test_cpu_options_at_launch(self, run: Run) -> None:
+        assert run.one(":Instance").inputs["cpuOptions"] == {"coreCount": 4, "threadsPerCore": 1}
+
+    def test_changed_user_data_makes_a_new_host(self, run: Run) -> None:
+        assert run.one(":Instance").inputs["userDataReplaceOnChange"] is True
+
+    def test_unlimited(self) -> None:
+        run = run_component(lambda: Host("client", host_args(cpu_options=None, memory_limit_mib=None)))
+        inputs = run.one(":Instance").inputs
+        assert "cpuOptions" not in inputs
+        assert "memory-limit-mib" not in inputs["tags"]
+
+    def test_boots_after_what_it_needs(self) -> None:
+        def make() -> Host:
+            first = Host("first", host_args())
+            return Host("second", host_args(after=[first.instance]))
+
+        run = run_component(make)
+        assert run.named("first-instance").urn in run.named("second-instance").dependencies
+
+
+class TestStorageServer:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def run(cls) -> Run:
+        return run_component(
+            lambda: StorageServer(
+                "storage-1",
+                host_args(),
+                {
+                    "count": 3,
+                    "type": "io2",
+                    "size_gib": 50,
+                    "iops": 5000,
+                    "zone": "eu-central-1a",
+                    "tags": TAGS,
+                },
+            )
+        )
+
+    def test_volumes(self, run: Run) -> None:
+        volumes = run.of(":Volume")
+        assert len(volumes) == 3
+        for volume in volumes:
+            assert volume.parent == run.one(":StorageServer").urn
+            assert volume.inputs["encrypted"] is True
+            assert (volume.inputs["type"], volume.inputs["size"], volume.inputs["iops"]) == ("io2", 50, 5000)
+
+    def test_attachments(self, run: Run) -> None:
+        found = {
+            (a["deviceName"], a["volumeId"], a["instanceId"])
+            for a in (attachment.inputs for attachment in run.of(":VolumeAttachment"))
+        }
+        assert found == {
+            (f"/dev/sd{letter}", f"id-storage-1-volume-{number}", "id-storage-1-instance")
+            for number, letter in enumerate("fgh", start=1)
+        }
+
+    def test_host_goes_before_its_volumes_and_takes_the_attachments(self, run: Run) -> None:
+        host = run.one(":Instance")
+        assert {volume.urn for volume in run.of(":Volume")} <= set(host.dependencies)
+        assert {attachment.deleted_with for attachment in run.of(":VolumeAttachment")} == {host.urn}
+
+    def test_device_names_that_ec2_leaves_to_volumes(self) -> None:
+        assert tuple(f"/dev/sd{letter}" for letter in "fghijklmnop") == DEVICES
+
+
+def test_client_is_a_host_without_volumes() -> None:
+    run = run_component(lambda: Client("client", host_args()))
+    assert [r.type for r in run.resources if r.custom] == ["aws:ec2/instance:Instance"]
+    assert run.one(":Host").parent == run.one(":Client").urn
+
+
+def test_placement_group_is_a_cluster() -> None:
+    def make() -> Any:
+        parent = pulumi.ComponentResource("tidemark:test:Parent", "parent")
+        return cluster_placement_group("group", TAGS, parent)
+
+    group = run_component(make).one(":PlacementGroup")
+    assert group.inputs["strategy"] == "cluster"
+    assert group.inputs["tags"] == TAGS.named("group")
+    assert group.ignore_changes == ('tags["expires-at"]',)
+
+
+def test_expiry_is_utc_in_whole_seconds() -> None:
+    assert expiry(4, datetime(2026, 11, 23, 22, 30, 5, 999, tzinfo=UTC)) == "2026-11-24T02:30:05Z"

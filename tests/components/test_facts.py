@@ -1,0 +1,247 @@
+"""What is known of a region, a type, a volume, a price: the tables, and the account's own answer."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.exceptions
+import moto
+import pytest
+
+from components import facts, regions
+from components.aws_settings import AwsSettings
+from components.config import CommonConfig
+from components.facts import FactsError, RegionFacts, from_tables, look_up
+from components.instance_types import KNOWN, CpuOptions, InstanceType, cpu_options
+from components.prices import VolumeDemand, estimate
+from components.public_key import PublicKey
+from components.settings import Settings
+from components.validation import Demand, check_region, choose_zone
+from components.volume_types import baseline_iops
+
+MOTO = Path(moto.__file__).parent / "ec2" / "resources"
+
+
+def recorded(path: Path) -> Any:
+    packed = path.with_name(path.name + ".gz")
+    return json.loads(gzip.decompress(packed.read_bytes()) if packed.exists() else path.read_bytes())
+
+
+def aws_settings(region: str, endpoint: str | None = None) -> AwsSettings:
+    endpoints = {"ec2": endpoint} if endpoint else {}
+    return AwsSettings(region, endpoints, endpoint is not None, None, "rehearsal", "rehearsal")
+
+
+def common(aws: AwsSettings, zone: str | None = None) -> CommonConfig:
+    key = PublicKey("ssh-ed25519 AAAA", "~/.ssh/id_ed25519")
+    return CommonConfig("tidemark", "s", "md-raid", aws, zone, "203.0.113.7/32", key, None, 4, None)
+
+
+class TestTables:
+    @pytest.mark.parametrize("region", sorted(regions.REGIONS))
+    def test_offers_are_what_was_recorded(self, region: str) -> None:
+        folder = MOTO / "instance_type_offerings" / "availability-zone"
+        try:
+            offers = recorded(folder / f"{region}.json")
+        except FileNotFoundError:
+            offers = []
+        for name in KNOWN:
+            zones = {offer["Location"] for offer in offers if offer["InstanceType"] == name}
+            # Local zones have longer names and are no place for a placement group.
+            zones = {zone for zone in zones if len(zone) == len(region) + 1}
+            assert set(regions.ZONES_OFFERING[name].get(region, ())) == zones
+
+    def test_types_are_what_was_recorded(self) -> None:
+        described = recorded(MOTO / "instance_types.json")
+        for name, known in KNOWN.items():
+            assert facts._instance_type(described[name]) == known
+
+    def test_every_type_is_in_both_tables(self) -> None:
+        assert set(KNOWN) == set(regions.ZONES_OFFERING)
+
+    def test_opt_in_regions_may_be_enabled(self) -> None:
+        assert from_tables("me-south-1", ["c5.9xlarge"]).enabled is None
+        assert from_tables("eu-west-1", ["c5.9xlarge"]).enabled is True
+        assert not from_tables("eu-west-9", []).exists
+
+
+class TestAccount:
+    def test_answers(self, moto_endpoint: str) -> None:
+        found = look_up(aws_settings("eu-central-1", moto_endpoint), ["c4.8xlarge", "m4.xlarge"])
+        assert found.source == "the account's own answer"
+        assert found.zones["c4.8xlarge"] == ("eu-central-1a", "eu-central-1b", "eu-central-1c")
+        assert found.types == {name: KNOWN[name] for name in ("c4.8xlarge", "m4.xlarge")}
+        assert found.elastic_ips_free is None
+        assert found.note is None
+
+    def test_elastic_ips_left(self, moto_endpoint: str) -> None:
+        ec2 = boto3.client(
+            "ec2",
+            region_name="us-east-2",
+            endpoint_url=moto_endpoint,
+            aws_access_key_id="rehearsal",
+            aws_secret_access_key="rehearsal",
+        )
+        address = ec2.allocate_address(Domain="vpc")
+        try:
+            found = look_up(aws_settings("us-east-2", moto_endpoint), ["c4.8xlarge"], elastic_ips=True)
+            assert found.elastic_ips_free == 4
+            settings = Settings({}, "s")
+            demand = Demand({}, elastic_ips=5)
+            check_region(settings, common(aws_settings("us-east-2", moto_endpoint)), demand)
+            assert settings.problems == [
+                "stacks/Pulumi.s.yaml: aws:region: 5 Elastic IPs are needed and 4 more may be allocated in "
+                "us-east-2; release some, or ask for a higher quota (Service Quotas, EC2-VPC Elastic IPs)"
+            ]
+        finally:
+            ec2.release_address(AllocationId=address["AllocationId"])
+
+    def test_asks_only(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = []
+        make = facts._ec2
+
+        def watched(*args: Any) -> Any:
+            client = make(*args)
+            client.meta.events.register("before-call", lambda model, **_: asked.append(model.name))
+            return client
+
+        monkeypatch.setattr(facts, "_ec2", watched)
+        look_up(aws_settings("eu-central-1", moto_endpoint), ["c4.8xlarge"], elastic_ips=True)
+        assert asked
+        assert all(name.startswith("Describe") for name in asked)
+
+    @pytest.mark.parametrize("code", ["UnauthorizedOperation", "AccessDenied"])
+    def test_without_permission_the_table_is_used_and_it_says_so(
+        self, code: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found = self.after(client_error(code), monkeypatch)
+        assert found.source == "table of 2026-11"
+        assert found.note == f"the credentials may not ask for this ({code}): the table of 2026-11 is used"
+
+    def test_without_a_network_the_table_is_used_and_it_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        error = botocore.exceptions.EndpointConnectionError(endpoint_url="https://ec2.example.org")
+        found = self.after(error, monkeypatch)
+        assert found.source == "table of 2026-11"
+        assert found.note is not None
+        assert found.note.startswith("AWS cannot be asked (Could not connect to the endpoint URL")
+
+    @pytest.mark.parametrize("code", ["AuthFailure", "ExpiredToken"])
+    def test_refused_credentials_are_a_fault(self, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(FactsError, match=f"AWS refuses the credentials \\({code}\\)"):
+            self.after(client_error(code), monkeypatch)
+
+    def test_anything_else_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(FactsError, match="AWS answers InternalError: of some kind; try again"):
+            self.after(client_error("InternalError"), monkeypatch)
+
+    def after(self, error: Exception, monkeypatch: pytest.MonkeyPatch) -> RegionFacts:
+        def fail(*_: Any) -> RegionFacts:
+            raise error
+
+        monkeypatch.setattr(facts, "_from_account", fail)
+        return look_up(aws_settings("eu-central-1"), ["c4.8xlarge"])
+
+    def test_keys_stay_out_of_sight(self) -> None:
+        aws = AwsSettings("eu-central-1", {}, False, None, "AKIDEXAMPLE", "hidden", "hidden")
+        assert "AKID" not in repr(aws)
+        assert "hidden" not in repr(aws)
+
+
+def client_error(code: str) -> botocore.exceptions.ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": "of some\nkind"}}
+    return botocore.exceptions.ClientError(answer, "DescribeRegions")
+
+
+class TestZone:
+    demand = Demand({"tidemark:storageType": "a.large", "tidemark:clientType": "b.large"})
+
+    def facts(self, a: tuple[str, ...], b: tuple[str, ...]) -> RegionFacts:
+        zones = {"a.large": a, "b.large": b}
+        return RegionFacts("table", "eu-central-1", True, True, zones, {})
+
+    def test_first_that_offers_all(self) -> None:
+        settings = Settings({}, "s")
+        found = choose_zone(
+            settings, common(aws_settings("r")), self.facts(("1a", "1b", "1c"), ("1c", "1b")), self.demand
+        )
+        assert found == "1b"
+        assert not settings.problems
+
+    def test_none_offers_all(self) -> None:
+        settings = Settings({}, "s")
+        choose_zone(settings, common(aws_settings("r")), self.facts(("1a",), ("1b", "1c")), self.demand)
+        assert settings.problems == [
+            "stacks/Pulumi.s.yaml: tidemark:clientType: no zone of eu-central-1 offers a.large and "
+            "b.large, and one "
+            "placement group is in one zone; a.large in 1a, b.large in 1b 1c"
+        ]
+
+
+class TestCpuOptions:
+    def test_cores_of_their_own_first(self) -> None:
+        assert cpu_options(KNOWN["c4.8xlarge"], 4) == CpuOptions(4, 1)
+        assert cpu_options(KNOWN["c4.8xlarge"], 20) == CpuOptions(10, 2)
+        assert cpu_options(KNOWN["m5.xlarge"], 2) == CpuOptions(2, 1)
+
+    def test_nothing_to_limit(self) -> None:
+        assert cpu_options(KNOWN["m4.xlarge"], 4) is None
+        assert cpu_options(KNOWN["c4.8xlarge"], None) is None
+
+    @pytest.mark.parametrize("name", sorted(KNOWN))
+    def test_each_possible_limit_has_options_that_give_it(self, name: str) -> None:
+        kind = KNOWN[name]
+        for limit in kind.possible_cpu_limits():
+            options = cpu_options(kind, limit)
+            assert options is None or options.cores * options.threads_per_core == limit
+
+    def test_impossible(self) -> None:
+        with pytest.raises(ValueError, match="cannot be launched with 3 CPUs"):
+            cpu_options(KNOWN["c4.8xlarge"], 3)
+
+    def test_type_without_options(self) -> None:
+        kind = InstanceType("x.large", 2, 1, (), (), 4096, True)
+        assert kind.possible_cpu_limits() == (2,)
+
+
+class TestPrices:
+    def test_published_setup(self) -> None:
+        cost = estimate("eu-central-1", {"c4.8xlarge": 4}, (VolumeDemand(15, "gp2", 50),))
+        expected = 4 * (1.817 + 0.005) + 15 * 50 * 0.119 / 730
+        assert cost.usd_per_hour == pytest.approx(expected)
+        assert cost.unknown == ()
+
+    def test_iops_above_what_is_free(self) -> None:
+        free = estimate("us-east-1", {}, (VolumeDemand(1, "gp3", 100, 3000),))
+        more = estimate("us-east-1", {}, (VolumeDemand(1, "gp3", 100, 4000),))
+        assert free.usd_per_hour == pytest.approx(100 * 0.08 / 730)
+        assert more.usd_per_hour == pytest.approx((100 * 0.08 + 1000 * 0.005) / 730)
+        io1 = estimate("us-east-1", {}, (VolumeDemand(2, "io1", 10, 500),))
+        assert io1.usd_per_hour == pytest.approx(2 * (10 * 0.125 + 500 * 0.065) / 730)
+
+    def test_unknown_is_never_zero(self) -> None:
+        cost = estimate("us-east-1", {"c4.8xlarge": 1, "x9.large": 1}, (VolumeDemand(1, "gp9", 1),))
+        assert cost.usd_per_hour is None
+        assert cost.unknown == ("x9.large", "gp9 volumes")
+        assert cost.line(4, rehearsal=False) == (
+            "cost: unknown: the price table of 2025-06 has no x9.large, gp9 volumes in us-east-1"
+        )
+
+
+@pytest.mark.parametrize(
+    ("volume_type", "size_gib", "asked", "iops"),
+    [
+        ("gp2", 16, None, 100),
+        ("gp2", 50, None, 150),
+        ("gp2", 16_384, None, 16_000),
+        ("gp3", 50, None, 3_000),
+        ("gp3", 50, 5_000, 5_000),
+        ("io1", 100, 1_000, 1_000),
+        ("st1", 500, None, None),
+    ],
+)
+def test_promised_iops(volume_type: str, size_gib: int, asked: int | None, iops: int | None) -> None:
+    assert baseline_iops(volume_type, size_gib, asked) == iops

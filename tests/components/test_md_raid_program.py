@@ -1,0 +1,267 @@
+"""The whole program under mocks: what it declares, how it is tied together, what it exports."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from inventory import Inventory
+from tests.components.stack_program import IMAGE_ID, PROJECT, Run, run_program, stack_file
+
+AWS_STACKS = ("md-raid.eu-central-1", "md-raid.us-east-1", "md-raid.eu-west-1")
+
+UNTAGGED = (":Route", ":RouteTableAssociation", ":VolumeAttachment")  # AWS has no tags for these
+
+
+@pytest.fixture(scope="module")
+def kept() -> dict[str, Run]:
+    return {}
+
+
+@pytest.fixture
+def run(kept: dict[str, Run], public_key_file: Path) -> Run:
+    """The unchanged stack, declared once: by the first test that asks, shielded like any test."""
+    if "run" not in kept:
+        kept["run"] = declare(public_key_file)
+    return kept["run"]
+
+
+def declare(public_key_file: Path, stack: str = "md-raid.eu-central-1", **changes: str) -> Run:
+    config = stack_file(stack) | {
+        "tidemark:sshCidr": "203.0.113.7/32",
+        "tidemark:sshPublicKeyFile": str(public_key_file),
+    }
+    config |= {f"tidemark:{key}": value for key, value in changes.items()}
+    return run_program(Run(), config, stack)
+
+
+def inventory_of(run: Run) -> Inventory:
+    return Inventory.from_json(run.outputs["inventory"], "output")
+
+
+def test_declares_the_published_setup(run: Run) -> None:
+    assert Counter(resource.type for resource in run.resources if resource.custom) == {
+        "aws:ec2/vpc:Vpc": 1,
+        "aws:ec2/subnet:Subnet": 1,
+        "aws:ec2/internetGateway:InternetGateway": 1,
+        "aws:ec2/routeTable:RouteTable": 1,
+        "aws:ec2/route:Route": 1,
+        "aws:ec2/routeTableAssociation:RouteTableAssociation": 1,
+        "aws:ec2/securityGroup:SecurityGroup": 1,
+        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": 3,
+        "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": 5,
+        "aws:ec2/keyPair:KeyPair": 1,
+        "aws:ec2/placementGroup:PlacementGroup": 1,
+        "aws:ec2/instance:Instance": 4,
+        "aws:ebs/volume:Volume": 15,
+        "aws:ec2/volumeAttachment:VolumeAttachment": 15,
+    }
+    assert run.calls == [("aws:ssm/getParameter:getParameter", {"name": "/aws/service/debian/release/12/latest/amd64"})]
+
+
+def test_components_are_the_parents(run: Run) -> None:
+    by_urn = {resource.urn: resource for resource in run.resources}
+
+    def parents(name: str) -> list[str]:
+        found = []
+        resource = run.named(name)
+        while resource.parent in by_urn:
+            resource = by_urn[resource.parent]
+            found.append(resource.type)
+        return found
+
+    top = "tidemark:experiments:MdRaid"
+    assert parents("storage-2-instance") == ["tidemark:host:Host", "tidemark:storage:StorageServer", top]
+    assert parents("storage-2-volume-5") == ["tidemark:storage:StorageServer", top]
+    assert parents("client-instance") == ["tidemark:host:Host", "tidemark:client:Client", top]
+    assert parents("md-raid-network-subnet") == ["tidemark:network:Network", top]
+    assert parents("md-raid-members-in-ssh") == ["tidemark:security:Members", top]
+    assert parents("md-raid-key-pair") == [top]
+    assert parents("md-raid-placement-group") == [top]
+
+
+def test_names_are_unique(run: Run) -> None:
+    # A second resource of the same URN passes under mocks and fails in the engine.
+    urns = [(resource.type, resource.name) for resource in run.resources]
+    assert len(urns) == len(set(urns))
+
+
+def test_everything_that_can_be_tagged_is_tagged(run: Run) -> None:
+    expiries = set()
+    for resource in run.resources:
+        if not resource.custom or resource.type.endswith(UNTAGGED):
+            assert "tags" not in resource.inputs
+            continue
+        tags = resource.inputs["tags"]
+        assert tags["project"] == "tidemark"
+        assert tags["stack"] == "md-raid.eu-central-1"
+        assert tags["experiment"] == "md-raid"
+        assert tags["Name"]
+        expiries.add(tags["expires-at"])
+        assert 'tags["expires-at"]' in resource.ignore_changes, resource.name
+    assert expiries == {inventory_of(run).expires_at}
+
+
+def test_root_volumes_are_tagged_and_keep_their_expiry(run: Run) -> None:
+    for instance in run.of(":Instance"):
+        assert instance.inputs["rootBlockDevice"]["tags"]["stack"] == "md-raid.eu-central-1"
+        assert 'rootBlockDevice.tags["expires-at"]' in instance.ignore_changes
+
+
+def test_hosts_are_named_by_tag_and_tell_their_memory_limit(run: Run) -> None:
+    names = {instance.inputs["tags"]["Name"] for instance in run.of(":Instance")}
+    assert names == {"storage-1", "storage-2", "storage-3", "client"}
+    assert {instance.inputs["tags"]["memory-limit-mib"] for instance in run.of(":Instance")} == {"2048"}
+
+
+def test_hosts_boot_after_their_way_out_and_rules(run: Run) -> None:
+    rules = [*run.of(":SecurityGroupIngressRule"), *run.of(":SecurityGroupEgressRule")]
+    needed = {run.one(":Route").urn, *(rule.urn for rule in rules)}
+    for instance in run.of(":Instance"):
+        assert needed <= set(instance.dependencies)
+
+
+def test_all_hosts_share_zone_subnet_and_placement_group(run: Run) -> None:
+    assert run.one(":Subnet").inputs["availabilityZone"] == "eu-central-1a"
+    assert {volume.inputs["availabilityZone"] for volume in run.of(":Volume")} == {"eu-central-1a"}
+    assert {instance.inputs["subnetId"] for instance in run.of(":Instance")} == {"id-md-raid-network-subnet"}
+    assert {i.inputs["placementGroup"] for i in run.of(":Instance")} == {"md-raid-placement-group"}
+
+
+def test_a_chosen_zone_stays(run: Run, public_key_file: Path) -> None:
+    assert "availabilityZone" in run.one(":Subnet").ignore_changes
+    asked = declare(public_key_file, zone="eu-central-1b").one(":Subnet")
+    assert asked.inputs["availabilityZone"] == "eu-central-1b"
+    assert "availabilityZone" not in asked.ignore_changes
+
+
+def test_image_is_looked_up_and_then_stays(run: Run) -> None:
+    for instance in run.of(":Instance"):
+        assert instance.inputs["ami"] == IMAGE_ID
+        assert "ami" in instance.ignore_changes
+
+
+def test_user_data_holds_no_secret_and_is_one_for_all(run: Run) -> None:
+    scripts = {instance.inputs["userData"] for instance in run.of(":Instance")}
+    (script,) = scripts
+    assert "lifetime_hours='4'" in script
+    assert "memory_limit_mib='2048'" in script
+    assert "ssh-ed25519 AAAA" not in script
+    assert "PRIVATE KEY" not in script
+
+
+def test_key_pair_has_no_comment_of_the_person(run: Run) -> None:
+    key = run.one(":KeyPair").inputs["publicKey"]
+    assert len(key.split()) == 2
+    assert "person" not in key
+
+
+def test_inventory(public_key_file: Path) -> None:
+    found = inventory_of(declare(public_key_file))
+    assert (found.stack, found.region, found.rehearsal) == ("md-raid.eu-central-1", "eu-central-1", False)
+    assert found.ssh.user == "admin"
+    assert found.ssh.identity_file == str(public_key_file).removesuffix(".pub")
+    assert found.network.vpc_id == "id-md-raid-network-vpc"
+    assert [host.name for host in found.hosts_in("storage")] == ["storage-1", "storage-2", "storage-3"]
+    client = found.host("client")
+    assert (client.role, client.volumes, client.port) == ("client", (), 22)
+    storage = found.host("storage-1")
+    assert [volume.device for volume in storage.volumes] == [f"/dev/sd{letter}" for letter in "fghij"]
+    assert storage.volumes[0].id == "id-storage-1-volume-1"
+    assert {(v.size_gib, v.type, v.iops) for v in storage.volumes} == {(50, "gp2", 150)}
+    assert (storage.cpu_limit, storage.memory_limit_mib) == (4, 2048)
+    assert {host.private_address for host in found.hosts} == {f"10.20.1.{n}" for n in range(10, 14)}
+
+
+def test_human_outputs(run: Run) -> None:
+    assert set(run.outputs) == {
+        "inventory",
+        "client_address",
+        "storage_addresses",
+        "expires_at",
+        "usd_per_hour",
+    }
+    assert run.outputs["client_address"] == inventory_of(run).host("client").address
+    assert run.outputs["usd_per_hour"] == "7.41"
+
+
+def test_says_what_it_costs_and_that_it_could_not_ask(run: Run) -> None:
+    assert run.lines == [
+        "no AWS credentials: region and types are checked by the table of 2026-11, not by your account",
+        "cost: $7.41 an hour in eu-central-1, $29.66 until its hosts end themselves after 4 h "
+        "(prices of 2025-06, without traffic and tax)",
+    ]
+
+
+@pytest.mark.parametrize("stack", AWS_STACKS)
+def test_aws_stacks_need_only_the_persons_network(stack: str, public_key_file: Path) -> None:
+    assert "tidemark:sshCidr" not in stack_file(stack)
+    found = inventory_of(declare(public_key_file, stack))
+    assert found.region == stack.partition(".")[2]
+    assert not found.rehearsal
+
+
+def test_lab_stack_differs_from_aws_in_nothing_that_is_measured() -> None:
+    lab, aws = stack_file("md-raid.lab"), stack_file("md-raid.eu-central-1")
+    differing = {key for key in lab.keys() | aws.keys() if lab.get(key) != aws.get(key)}
+    assert {key for key in differing if key.startswith("tidemark:")} == {
+        "tidemark:sshCidr",
+        "tidemark:sshPublicKeyFile",
+        "tidemark:sshProxyCommand",
+    }
+
+
+def test_lab_stack_against_an_endpoint(public_key_file: Path, moto_endpoint: str) -> None:
+    config = stack_file("md-raid.lab")
+    (endpoints,) = json.loads(config["aws:endpoints"])
+    config["aws:endpoints"] = json.dumps([dict.fromkeys(endpoints, moto_endpoint)])
+    config["tidemark:sshPublicKeyFile"] = str(public_key_file)
+    run = run_program(Run(), config, "md-raid.lab")
+    found = inventory_of(run)
+    assert found.rehearsal
+    assert found.ssh.proxy_command == "python3 -m lab.reach %h %p"
+    assert run.lines == [
+        "cost: none, this is a rehearsal; on AWS: $7.41 an hour in eu-central-1, $29.66 until its hosts end "
+        "themselves after 4 h (prices of 2025-06, without traffic and tax)"
+    ]
+
+
+def test_limits_can_be_lifted(public_key_file: Path) -> None:
+    run = declare(public_key_file, cpuLimit="none", memoryLimitMib="none", maxUsdPerHour="none")
+    for instance in run.of(":Instance"):
+        assert "cpuOptions" not in instance.inputs
+        assert "memory-limit-mib" not in instance.inputs["tags"]
+        assert "memory_limit_mib=''" in instance.inputs["userData"]
+    client = inventory_of(run).host("client")
+    assert (client.cpu_limit, client.memory_limit_mib) == (None, None)
+
+
+def test_another_shape(public_key_file: Path) -> None:
+    run = declare(
+        public_key_file,
+        storageServers="2",
+        volumesPerServer="10",
+        clientType="m4.xlarge",
+        volumeType="gp3",
+        volumeIops="4000",
+    )
+    found = inventory_of(run)
+    assert len(found.hosts_in("storage")) == 2
+    assert [volume.device for volume in found.host("storage-2").volumes][-1] == "/dev/sdo"
+    assert found.host("client").type == "m4.xlarge"
+    assert found.host("storage-1").volumes[0].iops == 4000
+    assert {volume.inputs["iops"] for volume in run.of(":Volume")} == {4000}
+    # Four CPUs are all that m4.xlarge has: nothing to limit.
+    assert "cpuOptions" not in run.named("client-instance").inputs
+
+
+def test_project_file() -> None:
+    import yaml
+
+    project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
+    assert project["name"] == "tidemark"
+    assert project["stackConfigDir"] == "stacks"
+    assert project["runtime"]["options"]["virtualenv"] == ".venv"
