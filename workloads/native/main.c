@@ -1,0 +1,120 @@
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arguments.h"
+#include "clock.h"
+#include "output.h"
+#include "reporter.h"
+#include "target.h"
+#include "worker.h"
+
+/* A step of the real-time clock during the wait for --start-at is noticed within this time. */
+#define WAIT_STEP_NS (100 * NS_PER_MILLISECOND)
+
+static void *allocate_cleared(size_t count, size_t size) {
+    void *memory;
+    if (posix_memalign(&memory, CACHE_LINE_BYTES, count * size) != 0) {
+        fprintf(stderr, "tidemark-worker: no memory for %zu threads\n", count);
+        exit(EXIT_FAILURE);
+    }
+    return memset(memory, 0, count * size);
+}
+
+/* All signals that end the run are waited for by the reporter, in every thread's mask before threads exist. */
+static void block_signals(void) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
+
+static struct target *open_targets(const struct arguments *arguments) {
+    struct target *targets = allocate_cleared(arguments->file_count, sizeof *targets);
+    for (size_t i = 0; i < arguments->file_count; i++)
+        target_open(&targets[i], arguments->files[i], arguments);
+    return targets;
+}
+
+static struct worker *start_workers(struct run *run, struct target *targets, size_t count) {
+    struct worker *workers = allocate_cleared(count, sizeof *workers);
+    for (size_t i = 0; i < count; i++) {
+        const int error = worker_start(&workers[i], run, &targets[i / run->arguments->threads], i);
+        if (error != 0) {
+            fprintf(stderr, "tidemark-worker: thread %zu of %zu: %s\n", i + 1, count, strerror(error));
+            exit(EXIT_FAILURE);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        while (sem_wait(&run->ready) != 0)
+            continue;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (workers[i].setup_error != 0)
+            target_refuse(workers[i].target->path, workers[i].setup_error);
+    }
+    return workers;
+}
+
+/* Returns false when a signal ended the wait. */
+static bool wait_for_start(const struct arguments *arguments) {
+    if (!arguments->start_at_given)
+        return true;
+    arguments_check_start(arguments);
+    for (;;) {
+        const uint64_t now_ns = clock_unix_ns();
+        if (now_ns >= arguments->start_at_unix_ns)
+            return true;
+        const uint64_t left_ns = arguments->start_at_unix_ns - now_ns;
+        const uint64_t step_ns = left_ns < WAIT_STEP_NS ? left_ns : WAIT_STEP_NS;
+        const int number = reporter_wait_signal(clock_monotonic_ns() + step_ns);
+        if (number == SIGTERM || number == SIGINT)
+            return false;
+    }
+}
+
+int main(int argc, char **argv) {
+    static struct arguments arguments;
+    static struct run run;
+    static struct reporter reporter;
+
+    arguments_parse(&arguments, argc, argv);
+    block_signals();
+    struct target *targets = open_targets(&arguments);
+
+    const size_t count = arguments.file_count * arguments.threads;
+    run.arguments = &arguments;
+    run.reporter = pthread_self();
+    sem_init(&run.ready, 0, 0);
+    sem_init(&run.go, 0, 0);
+    atomic_init(&run.running, count);
+    struct worker *workers = start_workers(&run, targets, count);
+    output_start();
+
+    const bool started = wait_for_start(&arguments);
+    const uint64_t now_ns = clock_monotonic_ns();
+    reporter = (struct reporter){
+        .run = &run, .workers = workers, .worker_count = count, .unix_offset_ns = clock_unix_ns() - now_ns};
+    if (!started) {
+        atomic_store(&run.stop, true);
+        reporter.stopped_ns = now_ns;
+    }
+    run.grid.open_ns = now_ns + arguments.warmup_ns;
+    run.grid.close_ns = run.grid.open_ns + arguments.duration_ns;
+    for (size_t i = 0; i < count; i++)
+        sem_post(&run.go);
+
+    const int code = reporter_run(&reporter);
+    output_finish();
+    if (atomic_load(&run.running) == 0) {
+        for (size_t i = 0; i < count; i++)
+            pthread_join(workers[i].thread, NULL);
+    }
+    /* Not exit(): a thread that was given up may be using what exit() would take down. */
+    _exit(code);
+}

@@ -1,0 +1,63 @@
+/* A worker is one thread on one file: it repeats the operation and counts into a tally of the current interval.
+ *
+ * A thread finds from the time an operation ends which interval that is, and so counts it in the right one even if
+ * it was blocked for seconds; no lock and no atomic read-modify-write is on its way. The reporter takes an
+ * interval's tallies only after the interval's end, when no thread can still be about to count into it:
+ * `recording` is set before a thread reads the clock and cleared when it has counted, so a thread that isn't
+ * recording then, or has moved on to a later interval, has nothing more to add (see worker_has_left). */
+#ifndef TIDEMARK_WORKER_H
+#define TIDEMARK_WORKER_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arguments.h"
+#include "grid.h"
+#include "tally.h"
+#include "target.h"
+
+/* Intervals that threads may be ahead of the reporter, which happens when the machine is out of CPU or all of the
+ * process was stopped. A thread further ahead than that waits: a wrong count would be worse. */
+#define WORKER_TALLIES 4u
+
+/* What all the threads share. */
+struct run {
+    const struct arguments *arguments;
+    struct grid grid;
+    sem_t ready; /* posted by each thread when it has opened its file */
+    sem_t go;    /* posted for each thread when the run begins */
+    pthread_t reporter;
+    alignas(CACHE_LINE_BYTES) atomic_bool stop; /* asked for by a signal */
+    atomic_uint_fast64_t reported;              /* intervals whose tallies have been taken */
+    alignas(CACHE_LINE_BYTES) atomic_uint_fast64_t running; /* threads that haven't ended */
+};
+
+struct worker {
+    alignas(CACHE_LINE_BYTES) atomic_bool recording;
+    atomic_uint_fast64_t interval; /* the one being counted */
+    uint64_t interval_end_ns;
+    uint64_t first_start_ns; /* of the first operation counted; 0 before */
+    struct tally *tally;     /* the current one of `tallies`, or `uncounted` in the warm-up */
+    struct tally *tallies;   /* WORKER_TALLIES of them, that of interval i at i % WORKER_TALLIES */
+    struct tally *uncounted;
+    struct run *run;
+    struct target *target;
+    int descriptor;
+    void *buffer;
+    uint64_t random_state;
+    int setup_error;
+    pthread_t thread;
+};
+
+/* Starts the thread, which opens its file, posts `run->ready` (setup_error then says how that went) and waits for
+ * `run->go`. Returns an error number. */
+int worker_start(struct worker *worker, struct run *run, struct target *target, uint64_t number);
+
+/* True when the thread will not count into `interval` any more; asked only after the interval's end. */
+bool worker_has_left(const struct worker *worker, uint64_t interval);
+
+#endif
