@@ -1,0 +1,32 @@
+"""Fixtures of the tests of the tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inventory import Inventory
+from tests.workloads.fakes import inventory_document, inventory_of
+from workloads.md_raid.topology import Topology
+
+
+@pytest.fixture(autouse=True)
+def _own_directories(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test writes lies in its own directory, never among a person's results and pinned keys."""
+    monkeypatch.setenv("TIDEMARK_RESULTS_DIR", str(tmp_path / "results"))
+    if "md_raid_region" not in request.fixturenames:
+        monkeypatch.setenv("TIDEMARK_STATE_DIR", str(tmp_path / "state"))
+        monkeypatch.setenv("TIDEMARK_LAB_DIR", str(tmp_path / "no-lab"))
+
+
+@pytest.fixture
+def inventory() -> Inventory:
+    """An inventory that fits md-raid."""
+    return inventory_of(inventory_document())
+
+
+@pytest.fixture
+def topology(inventory: Inventory) -> Topology:
+    """Its topology."""
+    return Topology.of(inventory)

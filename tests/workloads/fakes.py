@@ -1,0 +1,112 @@
+"""What the tests of the tasks share: an inventory, and hosts that only remember what they were sent."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from inventory import Inventory
+from workloads.connections import Script, ScriptResult, facts_in
+from workloads.console import Console
+from workloads.md_raid.context import Context
+from workloads.md_raid.topology import Topology
+
+RECORDED = Path(__file__).parent / "recorded"
+
+
+def recorded(name: str) -> str:
+    """What a tool printed on a real host, once."""
+    return (RECORDED / name).read_text(encoding="utf-8")
+
+
+def inventory_document(**changes: Any) -> dict[str, Any]:
+    """An inventory of three storage servers with five volumes each, and a client; its ids are those recorded."""
+    volumes = json.loads(recorded("volumes.json"))
+
+    def host(name: str, role: str, last: int) -> dict[str, Any]:
+        return {
+            "name": name,
+            "role": role,
+            "id": f"i-0000000000000000{last}"[:19],
+            "type": "c4.8xlarge",
+            "zone": "eu-central-1a",
+            "address": f"198.51.100.{last}",
+            "port": 22,
+            "private_address": f"10.20.1.{last}",
+            "host_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"],
+            "cpu_limit": 4,
+            "memory_limit_mib": 2048,
+            "volumes": [
+                {"id": each, "device": f"/dev/sd{letter}", "size_gib": 50, "type": "gp2", "iops": 150}
+                for each, letter in zip(volumes.get(name, []), "fghij", strict=False)
+            ],
+        }
+
+    document: dict[str, Any] = {
+        "schema": 1,
+        "project": "tidemark",
+        "stack": "md-raid.test",
+        "experiment": "md-raid",
+        "region": "eu-central-1",
+        "rehearsal": False,
+        "expires_at": None,
+        "ssh": {"user": "admin", "identity_file": None, "proxy_command": None},
+        "network": {"mtu": 9001, "cidr": "10.20.0.0/16", "vpc_id": "vpc-0"},
+        "hosts": [
+            host("storage-1", "storage", 11),
+            host("storage-2", "storage", 12),
+            host("storage-3", "storage", 13),
+            host("client", "client", 20),
+        ],
+    }
+    return document | changes
+
+
+def inventory_of(document: dict[str, Any]) -> Inventory:
+    """The inventory that a document describes."""
+    return Inventory.from_json(json.dumps(document), "test")
+
+
+Answer = Callable[[str, str, Sequence[str]], str]
+
+
+@dataclasses.dataclass
+class FakeRemote:
+    """A connection that hands each script to the fake hosts."""
+
+    hosts: FakeHosts
+    name: str
+
+    def run(self, script: Script, arguments: Iterable[str] = (), *, timeout_s: float = 0, **_: object) -> ScriptResult:
+        return self.hosts.take(self.name, script, list(arguments))
+
+
+class FakeHosts:
+    """Stands for connections: remembers what was sent, and answers from `answer`."""
+
+    def __init__(self, inventory: Inventory, answer: Answer) -> None:
+        self.inventory = inventory
+        self.sent: list[tuple[str, str, list[str]]] = []
+        self._answer = answer
+
+    def take(self, host: str, script: Script, arguments: list[str]) -> ScriptResult:
+        self.sent.append((host, script.name, arguments))
+        stdout = self._answer(host, script.name, arguments)
+        return ScriptResult(host, stdout, "", facts_in(stdout))
+
+    def remote(self, name: str) -> FakeRemote:
+        return FakeRemote(self, name)
+
+    def run(
+        self, script: Script, arguments: Mapping[str, Sequence[str]], *, timeout_s: float = 0
+    ) -> dict[str, ScriptResult]:
+        return {name: self.take(name, script, list(words)) for name, words in arguments.items()}
+
+
+def fake_context(inventory: Inventory, answer: Answer) -> tuple[Context, FakeHosts]:
+    """A context whose hosts are fake."""
+    hosts = FakeHosts(inventory, answer)
+    return Context(hosts, Topology.of(inventory), Console()), hosts  # type: ignore[arg-type]

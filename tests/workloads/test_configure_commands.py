@@ -1,0 +1,162 @@
+"""What configure sends to which host, without a host: recorded once, compared word for word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from inventory import Inventory
+from tests.workloads.fakes import RECORDED, Answer, fake_context, recorded
+from workloads.errors import WorkloadError
+from workloads.md_raid.configure import STEPS, configure
+from workloads.md_raid.parsers import client_state
+
+UNCHANGED = '{"changed": 0}'
+PACKAGES = (
+    '{"kernel": "6.1.0", "debian": "12.9", "mdadm": "4.2", "iscsiadm": "2.1.8", "memory_kib": 2000000, "cpus": 4}\n'
+)
+
+
+def without_arrays(text: str) -> str:
+    """The client's state as it was before any array: disks only."""
+    disks = text[text.index("@@ disk") :]
+    return f"@@ mdstat\nPersonalities : [raid0] [raid10] \nunused devices: <none>\n{disks}"
+
+
+def without_stripe(text: str) -> str:
+    """The client's state between the creation of the mirrors and that of the stripe."""
+    parts = text.replace("\n@@ ", "\n\0@@ ").split("\0")
+    mirrors_only = "".join(part for part in parts if not part.startswith("@@ detail md99"))
+    line = mirrors_only[mirrors_only.index("md99 : ") : mirrors_only.index("md5 : ")]
+    return mirrors_only.replace(line, "")
+
+
+def answers(first_state: str, later_state: str) -> Answer:
+    """Fake hosts: the client has `first_state` until its mirrors are created, and the stripe once that is."""
+    state = first_state
+
+    def answer(host: str, script: str, arguments: Sequence[str]) -> str:
+        nonlocal state
+        if script == "host_packages":
+            return PACKAGES + UNCHANGED
+        if script == "client_state":
+            return state
+        if script == "client_mirrors":
+            state = without_stripe(later_state)
+            return '{"changed": 5}'
+        if script == "client_stripe" and arguments[2] == "create":
+            state = later_state
+            return '{"changed": 1}'
+        if script == "client_mdstat":
+            return recorded("mdstat-whole.txt")
+        return UNCHANGED
+
+    return answer
+
+
+def test_a_client_with_everything_is_only_looked_at(inventory: Inventory) -> None:
+    state = recorded("client-state-whole.txt")
+    context, hosts = fake_context(inventory, answers(state, state))
+    assert configure(context) == 0
+    client = [name for host, name, _ in hosts.sent if host == "client"]
+    assert client == [
+        "host_packages",
+        "client_initiator",
+        "client_sessions",
+        "client_state",
+        "client_arrays_file",
+    ]
+
+
+def test_the_words_sent_for_fresh_volumes(inventory: Inventory) -> None:
+    """A change of these words is a change of what is done to hosts: it is made in the file by hand."""
+    whole = recorded("client-state-whole.txt")
+    context, hosts = fake_context(inventory, answers(without_arrays(whole), whole))
+    configure(context)
+    sent = [[host, name, *arguments] for host, name, arguments in hosts.sent]
+    assert sent == json.loads((RECORDED / "configure-commands.json").read_text())
+
+
+def test_mirrors_have_one_leg_of_each_server_whatever_the_disks_are_called(inventory: Inventory) -> None:
+    whole = recorded("client-state-whole.txt")
+    context, hosts = fake_context(inventory, answers(without_arrays(whole), whole))
+    configure(context)
+    target_of = {disk.device: disk.target for disk in client_state(whole).disks.values()}
+    (words,) = [arguments for _, name, arguments in hosts.sent if name == "client_mirrors"]
+    for number, pair in enumerate(words[1:]):
+        name, devices = pair.split("=")
+        assert name == f"md{number + 1}"
+        servers = [target_of[device].split(":")[1].split(".")[0] for device in devices.split(",")]
+        assert servers == ["storage-1", "storage-2", "storage-3"]
+
+
+def test_legs_are_seen_to_be_zero_before_mirrors_are_created(inventory: Inventory) -> None:
+    whole = recorded("client-state-whole.txt")
+    context, hosts = fake_context(inventory, answers(without_arrays(whole), whole))
+    configure(context)
+    names = [name for _, name, _ in hosts.sent]
+    assert names.count("storage_zeroed") == 3
+    assert names.index("storage_zeroed") < names.index("client_mirrors")
+
+
+def test_a_faulty_leg_is_given_back(inventory: Inventory) -> None:
+    faulty = recorded("client-state-faulty.txt")
+    context, hosts = fake_context(inventory, answers(faulty, faulty))
+    configure(context)
+    assert [arguments for _, name, arguments in hosts.sent if name == "client_readd"] == [["md1=/dev/sdk"]]
+
+
+def test_boundaries_are_told(inventory: Inventory) -> None:
+    state = recorded("client-state-whole.txt")
+    context, _ = fake_context(inventory, answers(state, state))
+    seen: list[str] = []
+    configure(context, at_boundary=seen.append)
+    assert seen == [step.name for step in STEPS]
+
+
+def relabelled(text: str, label: str, events: int | None) -> str:
+    """The state before any array, with a label on the first disk of md1's legs."""
+    state = client_state(text)
+    disks = without_arrays(text)
+    words = f"MD_NAME={label}\n" + (f"MD_EVENTS={events}\n" if events is not None else "")
+    target = next(disk.target for disk in state.disks.values() if disk.device == "/dev/sdk")
+    return disks.replace(f"target={target}\n", f"target={target}\n{words}")
+
+
+def test_a_leg_of_another_mirror_is_refused(inventory: Inventory) -> None:
+    whole = recorded("client-state-whole.txt")
+    state = relabelled(whole, "tidemark:md4", 17)
+    context, hosts = fake_context(inventory, answers(state, whole))
+    with pytest.raises(WorkloadError, match="is a leg of tidemark:md4, not of md1"):
+        configure(context)
+    assert "client_mirrors" not in [name for _, name, _ in hosts.sent]
+
+
+def test_a_creation_that_was_cut_short_is_cleared(inventory: Inventory) -> None:
+    whole = recorded("client-state-whole.txt")
+    state = relabelled(whole, "tidemark:md1", 0)
+    context, hosts = fake_context(inventory, answers(state, whole))
+    configure(context)
+    assert [arguments for _, name, arguments in hosts.sent if name == "client_unlabel"] == [["/dev/sdk"]]
+
+
+def test_an_array_that_ran_is_assembled_and_never_created_anew(inventory: Inventory) -> None:
+    whole = recorded("client-state-whole.txt")
+    state = relabelled(whole, "tidemark:md1", 22)
+    context, hosts = fake_context(inventory, answers(state, whole))
+    configure(context)
+    assert [arguments for _, name, arguments in hosts.sent if name == "client_assemble"] == [["md1", "/dev/sdk"]]
+    (created,) = [arguments for _, name, arguments in hosts.sent if name == "client_mirrors"]
+    assert not any(word.startswith("md1=") for word in created)
+
+
+def test_a_stripe_that_exists_is_assembled_and_never_created_anew(inventory: Inventory) -> None:
+    whole = recorded("client-state-whole.txt")
+    labelled = without_stripe(whole).replace("@@ end", "@@ label md1\nMD_NAME=tidemark:md99\n@@ end")
+    context, hosts = fake_context(inventory, answers(labelled, labelled))
+    with pytest.raises(WorkloadError, match="md99 not running"):
+        configure(context)  # the fake client assembles nothing
+    (words,) = [arguments for _, name, arguments in hosts.sent if name == "client_stripe"]
+    assert words[2] == "assemble"

@@ -1,0 +1,176 @@
+"""Pinned host keys, and what a run leaves on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from inventory import Host, Inventory
+from tests.workloads.fakes import inventory_document, inventory_of
+from workloads.connections import Hosts, Unreachable, connect_error, in_threads, pin
+from workloads.errors import WorkloadError
+from workloads.host_keys import HostKeyStore, host_keys, keys_in
+from workloads.results import Results
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA"
+
+
+def keyless() -> Inventory:
+    """An inventory whose hosts' keys are on their consoles."""
+    document = inventory_document()
+    for host in document["hosts"]:
+        host["host_keys"] = []
+    return inventory_of(document)
+
+
+def test_keys_on_a_console() -> None:
+    console = (
+        "[    1.0] random: crng\r\n"
+        f"cloud-init: tidemark-host-key: {KEY}\r\n"
+        f"tidemark-host-key: {KEY}\r\n"
+        "tidemark-host-key: ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB"
+    )
+    # The last line is still being written: what is there may be half a key.
+    assert keys_in(console) == (KEY,)
+
+
+def test_keys_are_waited_for_and_kept(tmp_path: Path) -> None:
+    store = HostKeyStore(tmp_path / "host-keys.json")
+    inventory = keyless()
+    asked: list[str] = []
+
+    def console(instance_id: str) -> str:
+        asked.append(instance_id)
+        return "" if len(asked) <= 2 else f"tidemark-host-key: {KEY}\n"
+
+    keys = host_keys(inventory, console=console, store=store, tell=lambda _: None, sleep=lambda _: None)
+    assert keys == {host.name: (KEY,) for host in inventory.hosts}
+    asked.clear()
+    again = host_keys(inventory, console=console, store=store, tell=lambda _: None)
+    assert (again, asked) == (keys, [])
+
+
+def test_a_console_that_shows_no_key_in_time(tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError, match="storage-1: its console shows no host key after 0 s; EC2 may take longer"):
+        host_keys(
+            keyless(),
+            console=lambda _: "booting\n",
+            store=HostKeyStore(tmp_path / "keys.json"),
+            limit_s=0,
+            tell=lambda _: None,
+            sleep=lambda _: None,
+        )
+
+
+def test_a_changed_key_is_refused_with_the_hosts_name(tmp_path: Path, inventory: Inventory) -> None:
+    store = HostKeyStore(tmp_path / "keys.json")
+    host = inventory.hosts[0]
+    store.pin(host, [KEY])
+    store.pin(host, [KEY])
+    with pytest.raises(WorkloadError, match=r"^storage-1: the console of .* shows other host keys than those pinned"):
+        store.pin(host, [OTHER_KEY])
+
+
+def test_a_damaged_store_is_named(tmp_path: Path, inventory: Inventory) -> None:
+    path = tmp_path / "keys.json"
+    for content in ("{", '["x"]', '{"i-1": "key"}'):
+        path.write_text(content)
+        with pytest.raises(WorkloadError, match=r"keys.json .*; remove it"):
+            HostKeyStore(path).read()
+
+
+def at_port(host: Host, port: int) -> Host:
+
+    return dataclasses.replace(host, port=port)
+
+
+def test_only_pinned_keys_are_known_to_the_client(inventory: Inventory) -> None:
+    for port, name in ((22, "198.51.100.11"), (2222, "[198.51.100.11]:2222")):
+        client = paramiko.SSHClient()
+        pin(client, at_port(inventory.hosts[0], port), [KEY])
+        assert list(client.get_host_keys().keys()) == [name]
+        assert isinstance(client._policy, paramiko.RejectPolicy)  # type: ignore[attr-defined]
+
+
+def test_another_hosts_key_is_one_line(inventory: Inventory) -> None:
+    host = inventory.hosts[1]
+    key = paramiko.hostkeys.HostKeyEntry.from_line(f"x {KEY}")
+    assert key is not None
+    assert key.key is not None
+    error = connect_error(host, inventory.ssh, paramiko.BadHostKeyException("h", key.key, key.key), "")
+    assert str(error).startswith("storage-2: the host at 198.51.100.12 port 22 shows another host key than the pinned")
+    assert "\n" not in str(error)
+
+
+def test_a_server_that_does_not_answer() -> None:
+    document = inventory_document()
+    document["ssh"]["proxy_command"] = "sh -c 'echo no route to %h %p >&2; exit 1'"
+    inventory = inventory_of(document)
+    hosts = Hosts(inventory, {host.name: (KEY,) for host in inventory.hosts})
+    with pytest.raises(Unreachable, match=r"storage-1: SSH at 198.51.100.11 port 22 does not answer \(no route to 198"):
+        hosts.remote("storage-1")
+
+
+def test_a_key_file_that_is_not_there() -> None:
+    document = inventory_document()
+    document["ssh"]["identity_file"] = "/no/such/key"
+    inventory = inventory_of(document)
+    hosts = Hosts(inventory, {host.name: (KEY,) for host in inventory.hosts})
+    with pytest.raises(WorkloadError, match=r"storage-1: ssh.identity_file /no/such/key is not there; give the file"):
+        hosts.remote("storage-1")
+
+
+def test_threads_all_end_before_the_first_error_is_raised(capsys: pytest.CaptureFixture[str]) -> None:
+    ended: list[str] = []
+
+    def fail(name: str) -> None:
+        ended.append(name)
+        raise WorkloadError("broke", "mend it", name)
+
+    with pytest.raises(WorkloadError, match=r"^a: broke"):
+        in_threads({name: lambda name=name: fail(name) for name in ("b", "a")}, lambda: None)  # type: ignore[misc]
+    assert sorted(ended) == ["a", "b"]
+    assert capsys.readouterr().err == "tidemark: b: broke; mend it\n"
+
+
+def test_a_run_begins_as_running_and_ends_as_it_ended(tmp_path: Path, inventory: Inventory) -> None:
+    results = Results.start(inventory, plan={"name": "short"}, versions={"python": "3"}, root=tmp_path)
+
+    def on_disk() -> dict[str, object]:
+        document: dict[str, object] = json.loads((results.directory / "manifest.json").read_text())
+        return document
+
+    assert on_disk()["status"] == "running"
+    with results.recording():
+        results.append("drill", {"event": "killed"})
+        # Flushed at once: another reader sees it while the run goes on.
+        assert (results.directory / "raw/drill.ndjson").read_text() == '{"event":"killed"}\n'
+        results.step("run", 1.234, None)
+    assert (on_disk()["status"], on_disk()["reason"]) == ("complete", None)
+    assert on_disk()["steps"] == [{"name": "run", "seconds": 1.23, "changed": None}]
+    with pytest.raises(WorkloadError), results.recording():
+        raise WorkloadError("broke", "mend it", "client")
+    assert (on_disk()["status"], on_disk()["reason"]) == ("failed", "client: broke; mend it")
+    with pytest.raises(KeyboardInterrupt), results.recording():
+        raise KeyboardInterrupt
+    assert (on_disk()["status"], on_disk()["reason"]) == ("failed", "interrupted")
+
+
+def test_results_hold_nothing_of_how_to_log_in(tmp_path: Path) -> None:
+    document = inventory_document()
+    document["ssh"] = {"user": "hush", "identity_file": "/home/hush/key", "proxy_command": "hush %h %p"}
+    results = Results.start(inventory_of(document), root=tmp_path)
+    assert "hush" not in (results.directory / "manifest.json").read_text()
+
+
+def test_two_runs_in_one_second_have_their_own_directories(tmp_path: Path, inventory: Inventory) -> None:
+    first, second = (Results.start(inventory, root=tmp_path) for _ in range(2))
+    assert first.directory != second.directory
+    latest = Results.latest(inventory, tmp_path)
+    assert latest is not None
+    assert latest.directory == second.directory

@@ -1,0 +1,278 @@
+"""md-raid on real kernels: configure converges from wherever it was stopped, and survives what the drill does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workloads import sources
+from workloads.connections import Hosts, Script
+from workloads.console import Console
+from workloads.errors import WorkloadError
+from workloads.host_keys import host_keys
+from workloads.md_raid.configure import STEPS, configure
+from workloads.md_raid.context import Context, script
+from workloads.power import Power, with_current_addresses
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1800)]
+
+PROJECT = Path(__file__).resolve().parents[2]
+TASK_LIMIT_S = 600
+SECOND_RUN_LIMIT_S = 60
+STALL_LIMIT_S = 15.0
+
+# Runs configure and kills itself, as the kernel would, when the step of that name has ended.
+KILLED_AT = """
+import os, signal, sys
+from workloads import sources
+from workloads.console import Console
+from workloads.md_raid.configure import configure
+from workloads.md_raid.tasks import connected
+
+def kill(step):
+    if step == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with connected(sources.load(None, sys.argv[1]), Console()) as context:
+    configure(context, at_boundary=kill)
+"""
+
+PLAN = """
+name = "test"
+measured_seconds = 1
+warmup_seconds = 0
+stripes = [2, 5]
+mirrors = 1
+raw = [{ servers = 3, disks = 2 }]
+[[pattern]]
+name = "sequential"
+request_bytes = 1048576
+depth = 8
+[drill]
+data_bytes = 16777216
+steady_seconds = 1
+kill_seconds = 60
+after_seconds = 2
+pattern = "random"
+request_bytes = 4096
+depth = 16
+check_bytes = 16777216
+"""
+
+
+def fab(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A task, as a person types it."""
+    return subprocess.run(
+        [sys.executable, "-m", "fabric", *words],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=TASK_LIMIT_S,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture
+def context(md_raid_region: Path) -> Iterator[Context]:
+    """Connections to the region's hosts, as they are now."""
+    inventory = with_current_addresses(sources.load(None, str(md_raid_region)), print)
+    with Hosts(inventory, host_keys(inventory)) as hosts:
+        hosts.await_all(print)
+        yield Context.of(hosts, Console())
+
+
+def records(results: Path, name: str) -> list[dict[str, Any]]:
+    """Raw records of the one run below `results`."""
+    (path,) = results.glob(f"md-raid/*/*/raw/{name}.ndjson")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_configure_killed_after_each_step_completes_when_run_again(md_raid_region: Path) -> None:
+    for step in STEPS:
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED_AT, str(md_raid_region), step.name],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            timeout=TASK_LIMIT_S,
+            check=False,
+        )
+        assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+    last = fab("md-raid.configure", "--inventory", str(md_raid_region))
+    assert last.returncode == 0, last.stdout + last.stderr
+    assert "nothing changed" in last.stdout
+
+
+def test_a_second_run_changes_nothing_and_takes_seconds(md_raid_region: Path) -> None:
+    first = fab("md-raid.configure", "--inventory", str(md_raid_region))
+    assert first.returncode == 0, first.stdout + first.stderr
+    began = time.monotonic()
+    second = fab("md-raid.configure", "--inventory", str(md_raid_region))
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "nothing changed" in second.stdout
+    assert time.monotonic() - began < SECOND_RUN_LIMIT_S
+
+
+def test_what_was_made_is_what_the_experiment_asks_for(context: Context) -> None:
+    configure(context)
+    state = context.client_state(fresh=True)
+    by_device = context.leg_by_device(state)
+    assert len(by_device) == 15
+    for number in range(1, 6):
+        detail = state.arrays[f"md{number}"]
+        assert (detail.level, detail.layout, detail.working, detail.chunk_kib) == ("raid10", "o3", 3, 512)
+        legs = [by_device[leg.device or ""] for leg in detail.legs]
+        assert [leg.server for leg in legs] == ["storage-1", "storage-2", "storage-3"]
+    stripe = state.arrays["md99"]
+    assert stripe.level == "raid0"
+    assert stripe.size_bytes is not None
+    assert stripe.size_bytes >= 75 * 10**9
+
+
+def test_sigterm_ends_a_task_in_order(md_raid_region: Path) -> None:
+    task = subprocess.Popen(
+        [sys.executable, "-m", "fabric", "md-raid.configure", "--inventory", str(md_raid_region)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert task.stdout is not None
+    task.stdout.readline()  # it is at work; before that, on a crowded machine, it may still be importing
+    task.terminate()
+    stdout, stderr = task.communicate(timeout=60)
+    assert task.returncode == 143, stdout + stderr
+    assert "Traceback" not in stderr
+    assert fab("md-raid.configure", "--inventory", str(md_raid_region)).returncode == 0
+
+
+def test_a_stripe_left_by_a_measurement_makes_way(context: Context) -> None:
+    configure(context)
+    uuid = context.client_state(fresh=True).arrays["md99"].uuid
+    context.on_client("client_bench_stripe", ["md98", "md99", "512", "/dev/md1", "/dev/md2"])
+    assert configure(context) > 0
+    state = context.client_state(fresh=True)
+    assert "md98" not in state.arrays
+    # Assembled, not created anew: its data is still its data.
+    assert state.arrays["md99"].uuid == uuid
+
+
+def test_a_kernel_without_a_module_is_named(context: Context) -> None:
+    with pytest.raises(WorkloadError, match=r"client: kernel \S+ has no module no_such_md; boot a kernel that has it"):
+        context.on_client("host_packages", ["mdadm", "--", "no_such_md"])
+
+
+def test_a_volume_that_is_not_there_is_named(context: Context) -> None:
+    remote = context.hosts.remote("storage-1")
+    with pytest.raises(WorkloadError, match=r"storage-1: no disk has the serial vol-absent; attach the volume"):
+        remote.run(script("storage_volumes"), ["15", "vol-absent=/dev/sdz"])
+
+
+def test_legs_that_hold_data_are_refused(context: Context) -> None:
+    """By now every leg has md's label."""
+    leg = context.topology.mirrors[0].legs[0]
+    with pytest.raises(WorkloadError, match=rf"{leg.server}: volume {leg.volume} does not read as zero at byte 0"):
+        context.hosts.remote(leg.server).run(script("storage_zeroed"), [leg.volume])
+
+
+def test_a_host_with_another_key_is_refused(context: Context) -> None:
+    inventory = context.inventory
+    strange = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+    with (
+        Hosts(inventory, {host.name: (strange,) for host in inventory.hosts}) as hosts,
+        pytest.raises(WorkloadError, match=r"client: the host at .* shows another host key than the pinned one"),
+    ):
+        hosts.remote("client")
+
+
+def test_a_target_is_open_to_one_initiator_at_one_portal(context: Context) -> None:
+    leg = context.topology.mirrors[0].legs[0]
+    probe = Script(
+        "probe",
+        f"acls=$(ls /sys/kernel/config/target/iscsi/{leg.iqn}/tpgt_1/acls)\n"
+        f"read -r demo < /sys/kernel/config/target/iscsi/{leg.iqn}/tpgt_1/attrib/generate_node_acls\n"
+        f"portals=$(ls /sys/kernel/config/target/iscsi/{leg.iqn}/tpgt_1/np)\n"
+        'printf \'{"acls": "%s", "demo": %s, "portals": "%s", "changed": 0}\\n\' "$acls" "$demo" "$portals"\n'
+        "# end of script",
+    )
+    (facts,) = context.hosts.remote(leg.server).run(probe).facts
+    assert facts["acls"] == context.topology.initiator
+    assert facts["demo"] == 0
+    assert facts["portals"] == f"{leg.address}:3260"
+
+
+def test_prove_run_and_drill(md_raid_region: Path, tmp_path: Path) -> None:
+    """The whole of `fab md-raid.all` but the report: no read fails, and everything comes back."""
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN)
+    results = tmp_path / "results"
+    words = ["--inventory", str(md_raid_region), "--plan", str(plan)]
+    for task in ("md-raid.run", "md-raid.drill"):
+        done = fab(task, *words, TIDEMARK_RESULTS_DIR=str(results))
+        assert done.returncode == 0, done.stdout + done.stderr
+    for task in ("md-raid.prove", "md-raid.collect"):
+        done = fab(task, "--inventory", str(md_raid_region), TIDEMARK_RESULTS_DIR=str(results))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    cells = records(results, "cells")
+    assert [cell["cell"] for cell in cells] == [
+        "stripe-5-sequential",
+        "stripe-2-sequential",
+        "mirror-1-sequential",
+        "raw-3x2-sequential",
+    ]
+    assert all(cell["complete"] for cell in cells)
+
+    events = records(results, "drill")
+    kinds = [event["event"] for event in events]
+    assert [event["host"] for event in events if event["event"] == "killed"] == ["storage-1", "storage-2"]
+    assert [event["errors"] for event in events if event["event"] == "reads-finished"] == [0]
+    assert all(event["matched"] for event in events if event["event"] == "verified")
+    assert kinds.count("verified") == 5
+    assert {event["array"] for event in events if event["event"] == "rebuilt"} == {f"md{n}" for n in range(1, 6)}
+    assert [event["changed"] for event in events if event["event"] == "targets-restored"] == [0]
+
+    finals = {record["cell"]: record for record in records(results, "worker") if record["kind"] == "final"}
+    for cell in ("drill-kill-1", "drill-kill-2"):
+        assert finals[cell]["errors"] == {}
+        # Above the quiet case: a stall that no read saw was not measured. Below: seconds, not the default's minutes.
+        assert finals["drill-steady"]["latency_ns"]["max"] < finals[cell]["latency_ns"]["max"] < STALL_LIMIT_S * 1e9
+
+    rebuilt = [array for array in records(results, "arrays") if array["when"] == "rebuilt"]
+    assert {array["working"] for array in rebuilt if array["level"] == "raid10"} == {3}
+    assert all(proof["passed"] for proof in records(results, "proofs"))
+    (manifest,) = results.glob("md-raid/*/*/manifest.json")
+    assert json.loads(manifest.read_text())["status"] == "complete"
+
+
+def test_arrays_come_back_when_client_and_servers_restart(context: Context) -> None:
+    """All power is cut at once, and nothing is to be done afterwards."""
+    configure(context)
+    power = Power(context.hosts, print)
+    hosts = context.inventory.hosts
+    for host in hosts:
+        power.kill(host)
+    time.sleep(10)  # the region's reconciler acts on what it sees, not on what it missed
+    for host in hosts:
+        power.start(host)
+    for host in hosts:
+        power.await_return(host, print)
+    deadline = time.monotonic() + 180
+    while True:
+        state = context.client_state(fresh=True)
+        if "md99" in state.arrays and all(state.status[f"md{number}"].whole for number in range(1, 6)):
+            break
+        assert time.monotonic() < deadline, f"arrays after the restart: {sorted(state.status)}"
+        time.sleep(2)
+    assert configure(context) == 0

@@ -1,0 +1,153 @@
+"""Cells from a plan, the worker's lines, and what makes a measurement none."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from inventory import Inventory
+from tests.workloads.fakes import fake_context, inventory_document, inventory_of, recorded
+from workloads.md_raid import plan as plans
+from workloads.md_raid.prove import mtu_proof, prove_closed_port
+from workloads.md_raid.run import incomplete_reason
+from workloads.md_raid.sampling import host_record
+from workloads.md_raid.topology import Topology
+from workloads.power import with_current_addresses
+from workloads.worker import LineReader, Outcome, arguments
+
+
+def final(**changes: Any) -> dict[str, Any]:
+    """A worker's last line."""
+    record = {"kind": "final", "ops": 10, "bytes": 40960, "errors": {}, "t_start_unix_s": 1.0, "t_end_unix_s": 2.0}
+    return record | changes
+
+
+def test_both_plans_are_read_and_fit(topology: Topology) -> None:
+    for name in ("short", "full"):
+        plan = plans.load(name)
+        assert plan.name == name
+        plans.check(plan, topology)
+
+
+def test_cells_of_the_short_plan(topology: Topology) -> None:
+    cells = plans.cells(plans.load("short"), topology)
+    by_name = {cell.name: cell for cell in cells}
+    assert len(by_name) == len(cells) == 22
+    stripe = by_name["stripe-3-sequential"]
+    assert (stripe.servers, stripe.disks, stripe.mirrors) == (3, 9, ("md1", "md2", "md3"))
+    assert (stripe.depth, stripe.threads_per_device) == (8, 8)
+    raw = by_name["raw-3x3-random"]
+    assert (raw.servers, raw.disks, raw.devices, raw.depth) == (3, 9, 9, 36)
+    # Raw cells of three servers read the disks of the stripe over as many mirrors.
+    assert set(raw.iqns) == {leg.iqn for mirror in topology.mirrors[:3] for leg in mirror.legs}
+    assert {iqn.split(":")[1].split(".")[0] for iqn in by_name["raw-1x5-random"].iqns} == {"storage-1"}
+
+
+def test_a_topology_with_fewer_volumes() -> None:
+    document = inventory_document()
+    for host in document["hosts"]:
+        host["volumes"] = host["volumes"][:2]
+    topology = Topology.of(inventory_of(document))
+    assert [mirror.name for mirror in topology.mirrors] == ["md1", "md2"]
+
+
+def test_the_workers_arguments() -> None:
+    words = arguments(["/dev/md99"], pattern="random", request_bytes=4096, threads=32, seconds=2.0, warmup_seconds=0.5)
+    assert " ".join(words) == (
+        "--file /dev/md99 --op read --pattern random --size 4096 --threads 32"
+        " --duration 2 --warmup 0.5 --direct --seed 1"
+    )
+
+
+def test_the_workers_lines_are_sorted() -> None:
+    records: list[dict[str, Any]] = []
+    pids: list[int] = []
+    reader = LineReader(records.append, pids.append)
+    for line in (
+        '{"kind": "array", "when": "before", "array": "md1", "degraded": 0}',
+        '{"kind": "started", "pid": 77}',
+        '{"kind": "interval", "second": 0}',
+        "words",
+        json.dumps(final(errors={"EIO": 2})),
+        '{"kind": "array", "when": "after", "array": "md2", "degraded": 1}',
+        '{"changed": 0}',
+    ):
+        reader(line)
+    assert [record["kind"] for record in records] == ["interval", "final"]
+    assert pids == [77]
+    outcome = reader.outcome
+    assert (outcome.intervals, outcome.errors, outcome.degraded_before, outcome.degraded_after) == (1, 2, (), ("md2",))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (Outcome(final()), None),
+        (Outcome(None), "the worker ended without a final line"),
+        (Outcome(final(errors={"EIO": 2})), "2 reads failed"),
+        (Outcome(final(ops=0)), "not one read ended"),
+        (Outcome(final(), 0, ("md1",), ("md1", "md4")), "md1, md4 lacked a leg"),
+    ],
+)
+def test_what_is_no_measurement(outcome: Outcome, reason: str | None) -> None:
+    assert incomplete_reason(outcome) == reason
+
+
+def test_a_sample() -> None:
+    line = '{"t_unix_s": 1.5, "busy": 25, "total": 100, "nic_rx_bytes": 7, "nic_tx_bytes": 8, "mem_available_bytes": 9}'
+    assert host_record("client", line) == {
+        "t_unix_s": 1.5,
+        "host": "client",
+        "cpu_busy_ratio": 0.25,
+        "nic_rx_bytes": 7,
+        "nic_tx_bytes": 8,
+        "mem_available_bytes": 9,
+    }
+
+
+@pytest.mark.parametrize(
+    ("largest", "one_more", "passed"),
+    [
+        ("ping-8973.txt", "ping-8974.txt", True),
+        ("ping-lost.txt", "ping-8974.txt", False),
+        ("ping-8973.txt", "ping-8973.txt", False),
+        ("mdstat-whole.txt", "ping-8974.txt", False),
+    ],
+)
+def test_the_mtu_is_proved_from_both_sides(largest: str, one_more: str, passed: bool) -> None:
+    assert mtu_proof("a", "b", 8973, recorded(largest), recorded(one_more))["passed"] is passed
+
+
+@pytest.mark.parametrize(
+    ("locally", "closed_reached", "iscsi_reached", "passed"),
+    [(True, False, True, True), (False, False, True, False), (True, True, True, False), (True, False, False, False)],
+)
+def test_a_closed_port_counts_only_beside_an_open_one(
+    inventory: Inventory, locally: bool, closed_reached: bool, iscsi_reached: bool, passed: bool
+) -> None:
+    """A port without a listener, or a server that cannot be reached at all, proves nothing."""
+
+    def answer(host: str, script: str, arguments: object) -> str:
+        if script == "storage_listen":
+            return json.dumps({"port": 4420, "answers_locally": locally})
+        if script == "client_reach":
+            return "\n".join(
+                json.dumps({"to": f"storage-{number}", "port": port, "reached": reached})
+                for number in (1, 2, 3)
+                for port, reached in ((4420, closed_reached), (3260, iscsi_reached))
+            )
+        return '{"changed": 0}'
+
+    context, hosts = fake_context(inventory, answer)
+    assert [proof["passed"] for proof in prove_closed_port(context)] == [passed] * 3
+    assert [name for _, name, _ in hosts.sent][-3:] == ["storage_unlisten"] * 3
+
+
+def test_machines_of_ones_own_keep_their_addresses() -> None:
+    document = inventory_document()
+    for host in document["hosts"]:
+        host["id"] = f"my-{host['name']}"
+    inventory = inventory_of(document)
+    assert with_current_addresses(inventory) is inventory

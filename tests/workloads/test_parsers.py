@@ -1,0 +1,117 @@
+"""Parsers, on what the tools printed on real hosts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.workloads.fakes import recorded
+from workloads.md_raid import parsers
+
+
+def test_detail_of_a_whole_mirror() -> None:
+    detail = parsers.array_detail(recorded("mdadm-detail-whole.txt"))
+    assert (detail.name, detail.level, detail.layout, detail.raid_devices) == ("md1", "raid10", "o3", 3)
+    assert (detail.working, detail.state, detail.chunk_kib, detail.bitmap) == (3, "clean", 512, True)
+    assert detail.label == "tidemark:md1"
+    assert detail.size_bytes == 15719424 * 1024
+    assert [leg.slot for leg in detail.legs] == [0, 1, 2]
+    assert {leg.state for leg in detail.legs} == {"active sync"}
+
+
+def test_detail_of_the_stripe_has_no_layout_and_no_bitmap() -> None:
+    detail = parsers.array_detail(recorded("mdadm-detail-stripe.txt"))
+    assert (detail.name, detail.level, detail.layout, detail.bitmap) == ("md99", "raid0", None, False)
+    assert [leg.device for leg in detail.legs] == [f"/dev/md{number}" for number in range(1, 6)]
+
+
+def test_detail_of_a_mirror_with_a_faulty_leg() -> None:
+    detail = parsers.array_detail(recorded("mdadm-detail-faulty.txt"))
+    assert (detail.working, detail.state) == (2, "clean, degraded")
+    assert [(leg.slot, leg.device, leg.state) for leg in detail.legs] == [
+        (0, None, "removed"),
+        (1, "/dev/sdm", "active sync"),
+        (2, "/dev/sdb", "active sync"),
+        (None, "/dev/sdk", "faulty"),
+    ]
+
+
+def test_detail_of_a_rebuild_does_not_count_the_spare_as_working() -> None:
+    """mdadm says "Working Devices : 3" while one of the three holds 4 % of the data."""
+    detail = parsers.array_detail(recorded("mdadm-detail-rebuilding.txt"))
+    assert detail.working == 2
+    assert detail.legs[0] == parsers.ArrayLeg(0, "/dev/sdk", "spare rebuilding")
+
+
+def test_mdstat() -> None:
+    whole = parsers.mdstat(recorded("mdstat-whole.txt"))
+    assert sorted(whole) == ["md1", "md2", "md3", "md4", "md5", "md99"]
+    assert all(whole[f"md{number}"].whole for number in range(1, 6))
+    assert (whole["md99"].level, whole["md99"].working) == ("raid0", None)
+
+    degraded = parsers.mdstat(recorded("mdstat-degraded.txt"))["md1"]
+    assert (degraded.raid_devices, degraded.working, degraded.recovery_percent, degraded.whole) == (3, 2, None, False)
+
+    recovery = parsers.mdstat(recorded("mdstat-recovery.txt"))["md1"]
+    assert (recovery.working, recovery.recovery_percent, recovery.whole) == (2, 3.1, False)
+
+
+def test_mdstat_of_an_array_that_lacks_members_and_of_a_delayed_rebuild() -> None:
+    text = (
+        "Personalities : [raid10]\n"
+        "md99 : inactive md98[0](S)\n      15710208 blocks super 1.2\n\n"
+        "md2 : active (auto-read-only) raid10 sdb[1] sda[0]\n"
+        "      15719424 blocks super 1.2 512K chunks 3 offset-copies [3/2] [UU_]\n"
+        "      \tresync=DELAYED\n\nunused devices: <none>\n"
+    )
+    arrays = parsers.mdstat(text)
+    assert (arrays["md99"].active, arrays["md99"].level) == (False, None)
+    assert (arrays["md2"].level, arrays["md2"].recovery_percent) == ("raid10", 0.0)
+
+
+def test_sessions() -> None:
+    sessions = parsers.iscsi_sessions(recorded("iscsiadm-sessions.txt"))
+    assert len(sessions) == 15
+    assert {session.state for session in sessions} == {"LOGGED_IN"}
+    assert all(len(session.disks) == 1 for session in sessions)
+    assert sessions[0].portal == "10.20.1.5:3260"
+    assert sessions[0].disks == ("/dev/sda",)
+
+
+def test_block_devices_tell_what_lies_on_what() -> None:
+    devices = parsers.block_devices(recorded("lsblk.json"))
+    assert sorted(devices["md99"]["parents"]) == [f"md{number}" for number in range(1, 6)]
+    assert len(devices["md1"]["parents"]) == 3
+
+
+def test_ping() -> None:
+    assert parsers.ping_outcome(recorded("ping-8973.txt")) == "passed"
+    assert parsers.ping_outcome(recorded("ping-8974.txt")) == "too-long"
+    assert parsers.ping_outcome(recorded("ping-lost.txt")) == "lost"
+
+
+def test_client_state() -> None:
+    state = parsers.client_state(recorded("client-state-whole.txt"))
+    assert len(state.disks) == 15
+    assert sorted(state.arrays) == ["md1", "md2", "md3", "md4", "md5", "md99"]
+    disk = next(iter(state.disks.values()))
+    assert disk.state == "running"
+    assert disk.size_bytes == 15 << 30
+    # A disk that an array has taken is not searched for labels.
+    assert disk.label is None
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (parsers.array_detail, ""),
+        (parsers.array_detail, "mdadm: cannot open /dev/md1: No such file or directory"),
+        (parsers.array_detail, "/dev/md1:\n           Version : 1.2\n"),
+        (parsers.ping_outcome, "ping: unknown host"),
+        (parsers.block_devices, "lsblk: not JSON"),
+        (parsers.client_state, "@@ mdstat\nPersonalities :\n"),
+    ],
+)
+def test_what_is_not_understood_is_refused(read: object, text: str) -> None:
+    assert callable(read)
+    with pytest.raises(parsers.ParseError):
+        read(text)

@@ -1,0 +1,91 @@
+"""Killing and starting instances, against moto."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from inventory import Inventory
+from tests.workloads.fakes import inventory_document, inventory_of
+from workloads.connections import Hosts
+from workloads.errors import WorkloadError
+from workloads.power import Power, with_current_addresses
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An empty account."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        yield boto3.client("ec2", region_name="eu-central-1")
+
+
+@pytest.fixture
+def deployed(account: Any) -> Inventory:
+    """An inventory whose hosts are instances of the account; its addresses are old."""
+    document = inventory_document()
+    image = account.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    ids = [
+        instance["InstanceId"] for instance in account.run_instances(ImageId=image, MinCount=4, MaxCount=4)["Instances"]
+    ]
+    for host, instance_id in zip(document["hosts"], ids, strict=True):
+        host["id"] = instance_id
+    document["hosts"][0]["address"] = document["hosts"][0]["private_address"]
+    document["hosts"][1]["address"] = "storage-2.example.org"
+    return inventory_of(document)
+
+
+def public_address(account: Any, instance_id: str) -> str:
+    answer = account.describe_instances(InstanceIds=[instance_id])
+    return str(answer["Reservations"][0]["Instances"][0]["PublicIpAddress"])
+
+
+def state(account: Any, instance_id: str) -> str:
+    answer = account.describe_instances(InstanceIds=[instance_id])
+    return str(answer["Reservations"][0]["Instances"][0]["State"]["Name"])
+
+
+def test_public_addresses_are_those_of_now(account: Any, deployed: Inventory) -> None:
+    now = with_current_addresses(deployed)
+    # Private addresses and names are someone's choice.
+    assert now.host("storage-1").address == "10.20.1.11"
+    assert now.host("storage-2").address == "storage-2.example.org"
+    for name in ("storage-3", "client"):
+        assert now.host(name).address == public_address(account, now.host(name).id)
+
+
+def test_a_stopped_instance_is_started(account: Any, deployed: Inventory) -> None:
+    host = deployed.host("storage-3")
+    account.stop_instances(InstanceIds=[host.id])
+    said: list[str] = []
+    with_current_addresses(deployed, said.append)
+    assert said == [f"{host.id} is stopped: starting it"]
+    assert state(account, host.id) == "running"
+
+
+def test_a_terminated_instance_is_one_line(account: Any, deployed: Inventory) -> None:
+    account.terminate_instances(InstanceIds=[deployed.host("client").id])
+    with pytest.raises(WorkloadError, match=r"i-\w+ is terminated; deploy the stack again"):
+        with_current_addresses(deployed, print)
+
+
+def test_an_instance_of_another_account_is_one_line(account: Any) -> None:
+    document = inventory_document()
+    with pytest.raises(WorkloadError, match="EC2 answers InvalidInstanceID") as caught:
+        with_current_addresses(inventory_of(document))
+    assert "\n" not in str(caught.value)
+
+
+def test_kill_and_start(account: Any, deployed: Inventory) -> None:
+    hosts = Hosts(deployed, {})
+    power = Power(hosts, print)
+    host = deployed.host("storage-1")
+    power.kill(host)
+    assert state(account, host.id) == "stopped"
+    power.start(host)
+    assert state(account, host.id) == "running"

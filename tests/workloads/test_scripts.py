@@ -1,0 +1,136 @@
+"""The scripts: whole, whether they arrive whole, and how their arguments and faults travel."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from workloads.connections import END_OF_SCRIPT, Script, proxy_arguments, script_command, script_error
+from workloads.md_raid.context import script
+from workloads.md_raid.settings import SCRIPTS
+
+PACKAGE = Path(SCRIPTS).parent
+NAMES = sorted(path.stem for path in SCRIPTS.glob("*.sh") if path.stem != "lib")
+
+
+def run_here(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script as a host's shell would, without root and lock."""
+    command = script_command("probe", list(arguments), "root", locked=False)
+    return subprocess.run(["bash", "-c", command], input=text, capture_output=True, text=True, timeout=20, check=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_script_is_used_described_and_understood_by_bash(name: str) -> None:
+    code = "".join(path.read_text() for path in PACKAGE.glob("*.py"))
+    assert f'"{name}"' in code, f"{name}.sh is used nowhere"
+    text = (SCRIPTS / f"{name}.sh").read_text()
+    assert text.startswith("# "), f"{name}.sh does not say what it does"
+    assert text.rstrip().endswith(END_OF_SCRIPT)
+    done = subprocess.run(["bash", "-n"], input=script(name).text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_script_that_is_named_exists() -> None:
+    code = "".join(path.read_text() for path in PACKAGE.glob("*.py"))
+    named = set(re.findall(r'(?:script|on_client)\(\s*"(\w+)"', code))
+    assert named <= set(NAMES)
+
+
+def test_the_command_for_a_user_with_sudo() -> None:
+    words = shlex.split(script_command("storage_volumes", ["15", "vol-1=/dev/sdf"], "admin"))
+    assert words[:9] == [
+        "sudo",
+        "-n",
+        "flock",
+        "--close",
+        "--timeout",
+        "90",
+        "--conflict-exit-code",
+        "75",
+        "/run/tidemark.lock",
+    ]
+    assert words[9:11] == ["bash", "-c"]
+    assert words[12:] == ["storage_volumes", "15", "vol-1=/dev/sdf"]
+
+
+def test_arguments_arrive_as_they_are() -> None:
+    strange = ["a b", "it's", '"', "$(reboot)", "*", "", "\\", "`id`", "ü"]
+    text = f'printf "%s\\n" "$#" "$@"\n{END_OF_SCRIPT}\n'
+    done = run_here(text, *strange)
+    assert done.stdout == f"{len(strange)}\n" + "".join(f"{word}\n" for word in strange)
+
+
+def test_a_script_that_was_cut_short_does_nothing(tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    done = run_here(f"touch {witness}\necho half of the scr")
+    assert done.returncode == 70
+    assert not witness.exists()
+    assert "incomplete" in str(script_error("client", "probe", done.returncode, done.stderr))
+
+
+def test_standard_input_is_used_up_before_the_script_runs() -> None:
+    """A tool that reads standard input must not swallow the rest of the script."""
+    done = run_here(f"cat\necho after\n{END_OF_SCRIPT}\n")
+    assert done.stdout == "after\n"
+
+
+def test_the_fault_that_a_script_names_is_what_is_shown() -> None:
+    done = run_here(script("storage_zeroed").text.replace("python3", "false"), "vol-1")
+    assert done.returncode == 1
+    fault = 'die "the disk is on fire" "put it out"\n'
+    done = run_here(Script("probe", (SCRIPTS / "lib.sh").read_text() + fault + END_OF_SCRIPT).text)
+    assert str(script_error("storage-1", "probe", done.returncode, done.stderr)) == (
+        "storage-1: the disk is on fire; put it out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "stderr", "expected"),
+    [
+        (75, "", "client: another task has been at work on it for 90 s; wait"),
+        (1, "sudo: a password is required", "client: sudo asks for a password; allow"),
+        (127, "bash: line 3: mdadm: command not found", "client: probe failed with exit code 127 (bash: line 3: mdadm"),
+        (1, "", "client: probe failed with exit code 1 (no message)"),
+    ],
+)
+def test_other_faults_are_one_line(code: int, stderr: str, expected: str) -> None:
+    error = str(script_error("client", "probe", code, stderr))
+    assert error.startswith(expected)
+    assert "\n" not in error
+
+
+def test_library_functions_change_only_what_differs(tmp_path: Path) -> None:
+    library = (SCRIPTS / "lib.sh").read_text()
+    file = tmp_path / "conf" / "file"
+    text = f'{library}\nput {file} "one"\nlink /dev/null {tmp_path}/link\nfinish\n{END_OF_SCRIPT}\n'
+    assert run_here(text).stdout == '{"changed": 2}\n'
+    assert run_here(text).stdout == '{"changed": 0}\n'
+    assert file.read_text() == "one\n"
+
+
+def test_the_initiators_settings_are_replaced_and_not_repeated(tmp_path: Path) -> None:
+    """iscsid.conf as Debian has it, with names that hold points and brackets."""
+    conf = tmp_path / "iscsid.conf"
+    conf.write_text(
+        "# node.startup = automatic\nnode.startup = manual\nnode.conn[0].timeo.noop_out_interval = 5\nlast = yes\n"
+    )
+    body = (SCRIPTS / "client_initiator.sh").read_text()
+    part = body[: body.index("before=$changed")].replace("/etc/iscsi/iscsid.conf", str(conf))
+    text = f"{(SCRIPTS / 'lib.sh').read_text()}{part}finish\n{END_OF_SCRIPT}\n"
+    settings = ["node.startup=automatic", "node.conn[0].timeo.noop_out_interval=1"]
+    assert run_here(text, "iqn.x", *settings).stdout == '{"changed": 1}\n'
+    assert run_here(text, "iqn.x", *settings).stdout == '{"changed": 0}\n'
+    assert conf.read_text().splitlines() == [
+        "# node.startup = automatic",
+        "last = yes",
+        "node.startup = automatic",
+        "node.conn[0].timeo.noop_out_interval = 1",
+    ]
+
+
+def test_proxy_commands() -> None:
+    assert proxy_arguments("ssh -W '[%h]:%p' jump%%1", "host", 2222) == ["ssh", "-W", "[host]:2222", "jump%1"]

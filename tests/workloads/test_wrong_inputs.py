@@ -1,0 +1,173 @@
+"""Wrong inputs: each is one line that names the fault and the remedy, before any host is touched."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inventory import InventoryError
+from tests.workloads.fakes import inventory_document, inventory_of
+from workloads.errors import WorkloadError
+from workloads.host_keys import host_keys
+from workloads.md_raid import plan as plans
+from workloads.md_raid import tasks
+from workloads.md_raid.topology import Topology
+
+PROJECT = Path(__file__).resolve().parents[2]
+GOOD_PLAN = (PROJECT / "workloads/md_raid/plans/short.toml").read_text()
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def hosts_of(document: dict[str, Any], role: str) -> list[dict[str, Any]]:
+    return [host for host in document["hosts"] if host["role"] == role]
+
+
+INVENTORIES: list[tuple[str, Change, str]] = [
+    ("another experiment", lambda d: d.update(experiment="efs-iops"), "experiment is efs-iops; give the inventory of"),
+    ("no client", lambda d: d["hosts"].pop(), "no host has the role client.*one client and three storage"),
+    (
+        "two clients",
+        lambda d: hosts_of(d, "storage")[0].update(role="client"),
+        "2 hosts have the role client; leave exactly one",
+    ),
+    ("two servers", lambda d: d["hosts"].pop(0), "2 hosts have the role storage.*give 3"),
+    (
+        "a volume fewer",
+        lambda d: d["hosts"][1]["volumes"].pop(),
+        "storage-2 has 4.*give every storage server the same number",
+    ),
+    ("no volumes", lambda d: [host.update(volumes=[]) for host in d["hosts"]], "has 0.*at least 1"),
+    (
+        "small volumes",
+        lambda d: d["hosts"][2]["volumes"][0].update(size_gib=15),
+        "storage-3: volume .* has 15 GiB.*give volumes of 16 GiB or more",
+    ),
+    (
+        "an id that is no name",
+        lambda d: d["hosts"][0]["volumes"][0].update(id="../vol"),
+        "storage-1: volume id '../vol' cannot stand in an IQN; use letters",
+    ),
+    ("no network", lambda d: d.pop("network"), "network is missing"),
+    ("a misspelt field", lambda d: d["hosts"][0].update(adress="1.2.3.4"), r"hosts\[0\].adress is not a field"),
+    ("a port too high", lambda d: d["hosts"][0].update(port=70000), r"hosts\[0\].port is 70000; expected"),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), [row[1:] for row in INVENTORIES], ids=[row[0] for row in INVENTORIES])
+def test_inventories(change: Change, expected: str) -> None:
+    document = copy.deepcopy(inventory_document())
+    change(document)
+    with pytest.raises((WorkloadError, InventoryError), match=expected) as caught:
+        Topology.of(inventory_of(document))
+    assert "\n" not in str(caught.value)
+
+
+PLANS: list[tuple[str, str, str, str]] = [
+    ("not TOML", "name =", "name ==", "not TOML.*line 3"),
+    ("a field missing", "depth = 8", "", r"pattern\[0\].depth is missing; give a whole number from 1 to 1024"),
+    ("a field unknown", "mirrors = 1", "mirrors = 1\nmirorrs = 2", "mirorrs is not a field of a plan; remove it"),
+    (
+        "no time",
+        "measured_seconds = 2",
+        "measured_seconds = 0",
+        "measured_seconds is 0; it should be seconds, from 0.5",
+    ),
+    ("time in words", "measured_seconds = 2", 'measured_seconds = "2s"', "measured_seconds is '2s'; it should be"),
+    ("unaligned reads", "request_bytes = 4096", "request_bytes = 4000", "request_bytes is 4000; it should be"),
+    ("a pattern that writes", 'name = "random"', 'name = "write"', "it should be sequential or random"),
+    ("a pattern twice", 'name = "random"', 'name = "sequential"', "tables with different names"),
+    ("a stripe over nothing", "stripes = [1, 2,", "stripes = [0, 2,", "stripes is .*; it should be a list of whole"),
+    (
+        "four servers",
+        "{ servers = 3, disks = 5 }",
+        "{ servers = 4, disks = 5 }",
+        r"raw\[\d\].servers is 4; it should be",
+    ),
+    ("a yes for a number", "mirrors = 1 ", "mirrors = true ", "mirrors is True; it should be a whole number"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), [row[1:] for row in PLANS], ids=[row[0] for row in PLANS])
+def test_plans(old: str, new: str, expected: str) -> None:
+    assert old in GOOD_PLAN
+    with pytest.raises(WorkloadError, match=expected) as caught:
+        plans.read(GOOD_PLAN.replace(old, new, 1), "plan.toml")
+    assert str(caught.value).startswith("plan.toml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_plan_for_more_mirrors_than_there_are(topology: Topology) -> None:
+    plan = plans.read(GOOD_PLAN.replace("stripes = [1, 2, 3, 4, 5]", "stripes = [6]"), "plan.toml")
+    with pytest.raises(WorkloadError, match="stripes asks for 6, there are 5 mirrors; give at most 5"):
+        plans.check(plan, topology)
+
+
+def test_a_host_without_keys_that_is_no_instance() -> None:
+    document = inventory_document()
+    document["hosts"][3].update(id="the-old-box", host_keys=[])
+    with pytest.raises(WorkloadError, match=r"client: host_keys is empty.*ssh_host_\*_key.pub"):
+        host_keys(inventory_of(document))
+
+
+def test_both_sources(tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError, match="both --stack and --inventory are given; give one of them"):
+        tasks.configure("md-raid.lab", str(tmp_path / "hosts.json"))
+
+
+def test_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEMARK_WORKER", str(tmp_path / "worker"))
+    file = tmp_path / "hosts.json"
+    file.write_text(json.dumps(inventory_document()))
+    with pytest.raises(WorkloadError, match=r"the worker is not at .*; compile it with `make worker`"):
+        tasks.run(None, str(file), None)
+
+
+COMMANDS: list[tuple[str, list[str], str]] = [
+    ("nothing is running", ["md-raid.configure"], "no rehearsal is running"),
+    ("no such file", ["md-raid.configure", "--inventory", "absent.json"], "absent.json: cannot be read (No such file"),
+    ("a file that is no inventory", ["md-raid.prove", "--inventory", "pyproject.toml"], "is not JSON"),
+    ("no such plan", ["md-raid.run", "--plan", "shrot"], "--plan shrot: no such plan"),
+    ("no results to collect into", ["report"], "no results in"),
+    ("a stack of another kind", ["md-raid.drill", "--stack", "--help-me"], "is not a stack's name"),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), [row[1:] for row in COMMANDS], ids=[row[0] for row in COMMANDS])
+def test_commands(words: list[str], expected: str, tmp_path: Path) -> None:
+    """As a person types them: one line on standard error, an exit code, no traceback."""
+    worker = tmp_path / "worker"
+    worker.write_bytes(b"\x7fELF")
+    done = subprocess.run(
+        [sys.executable, "-m", "fabric", *words],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "TIDEMARK_WORKER": str(worker)},
+    )
+    assert done.returncode == 1
+    assert expected in done.stderr
+    assert done.stderr.startswith("tidemark: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_every_task_is_described_in_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fabric", "--list"], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert len(lines) >= 11
+    for line in lines:
+        name, *words = line.split()
+        assert len(words) >= 3, f"{name} is not described, or in more than a line"

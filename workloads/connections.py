@@ -1,0 +1,547 @@
+"""The one place where connections to hosts are made, and scripts are sent over them.
+
+Fabric opens the connections; its defaults are turned round here: host keys are pinned (Fabric accepts any),
+nothing waits for ever (Fabric has no timeouts), and the user's own SSH configuration and agent are left out
+unless the inventory names no key of its own. Scripts go over standard input, whole, so that neither an
+argument list nor a file on the host holds them, and a link that breaks half-way runs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import shlex
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import paramiko
+from fabric import Config, Connection  # type: ignore[import-untyped]
+from paramiko.config import SSHConfig
+
+from inventory import Host, Inventory, Ssh
+from workloads.errors import WorkloadError
+
+PROJECT = Path(__file__).resolve().parent.parent
+CONNECT_TIMEOUT_S = 15
+# A host that has just booted answers TCP before sshd is ready to speak, and a rehearsal host shares its CPU
+# with others.
+BANNER_TIMEOUT_S = 30
+AUTHENTICATION_TIMEOUT_S = 30
+SCRIPT_TIMEOUT_S = 300
+# A host that was created a moment ago has shown its host keys before sshd listens; one that restarts for its
+# memory limit is away for a minute.
+BOOT_SECONDS = 120
+BOOT_POLL_SECONDS = 1.0
+# A script whose connection broke runs on; the next one waits for it rather than working beside it.
+LOCK_PATH = "/run/tidemark.lock"
+LOCK_TIMEOUT_S = 90
+LOCK_TIMEOUT_EXIT = 75
+END_OF_SCRIPT = "# end of script"
+CUT_SCRIPT_EXIT = 70
+ERROR_PREFIX = "tidemark-error: "
+
+T = TypeVar("T")
+
+# What paramiko logs as an error, with a traceback, comes to the task as an exception as well.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+
+
+class Unreachable(WorkloadError):
+    """Nothing speaks SSH there, now: the host may be booting, gone, or behind a closed port."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script and where it came from; `text` ends with END_OF_SCRIPT, which proves that it arrived whole."""
+
+    name: str
+    text: str
+
+    @classmethod
+    def load(cls, path: Path, library: Path | None = None) -> Script:
+        """The script at `path`, with `library` (functions that several scripts share) before it."""
+        text = path.read_text(encoding="utf-8")
+        if library is not None:
+            text = library.read_text(encoding="utf-8") + text
+        if not text.rstrip().endswith(END_OF_SCRIPT):
+            raise ValueError(f"{path} does not end with {END_OF_SCRIPT!r}")
+        return cls(path.stem, text)
+
+
+@dataclass(frozen=True)
+class ScriptResult:
+    """What a script said: `facts` are its JSON lines, the last of which holds `changed`."""
+
+    host: str
+    stdout: str
+    stderr: str
+    facts: tuple[dict[str, Any], ...] = field(default=())
+
+    @property
+    def changed(self) -> int:
+        """How many things the script changed on the host."""
+        return int(self.facts[-1].get("changed", 0)) if self.facts else 0
+
+
+def facts_in(stdout: str) -> tuple[dict[str, Any], ...]:
+    """The JSON objects among the lines of `stdout`; other lines are for people, or another program's file."""
+    facts = []
+    for line in stdout.splitlines():
+        if line.startswith("{"):
+            with contextlib.suppress(ValueError):
+                facts.append(json.loads(line))
+    return tuple(facts)
+
+
+def script_command(name: str, arguments: Sequence[str], user: str, *, locked: bool = True) -> str:
+    """The command line that reads a script from standard input, checks that it is whole, and runs it as
+    root.
+    """
+    reader = (
+        f'script=$(cat); case $script in *"{END_OF_SCRIPT}") ;; '
+        f'*) echo "{ERROR_PREFIX}the script arrived incomplete|run the task again" >&2; '
+        f'exit {CUT_SCRIPT_EXIT};; esac; eval "$script"'
+    )
+    words = [] if user == "root" else ["sudo", "-n"]
+    if locked:
+        # --close: what the script starts must not inherit the lock and hold it after the script's end.
+        words += ["flock", "--close", "--timeout", str(LOCK_TIMEOUT_S)]
+        words += ["--conflict-exit-code", str(LOCK_TIMEOUT_EXIT), LOCK_PATH]
+    words += ["bash", "-c", reader, name, *arguments]
+    return shlex.join(words)
+
+
+def proxy_arguments(proxy_command: str, host: str, port: int) -> list[str]:
+    """The words of `proxy_command` with %h and %p (and %% for a per cent sign) filled in, as in
+    ssh_config(5).
+    """
+    filled = []
+    for word in shlex.split(proxy_command):
+        parts = word.split("%%")
+        filled.append("%".join(part.replace("%h", host).replace("%p", str(port)) for part in parts))
+    return filled
+
+
+class ProxySocket:
+    """A proxy command and the socket that leads through it.
+
+    paramiko's own ProxyCommand reads pipes in a loop that spins for ever once the command has ended; a
+    socket pair is a real socket, so the end of the command is the end of the stream.
+    """
+
+    def __init__(self, proxy_command: str, host: str, port: int) -> None:
+        words = proxy_arguments(proxy_command, host, port)
+        self._guard = threading.Lock()
+        self._words: str | None = None
+        self.socket, theirs = socket.socketpair()
+        try:
+            # A session of its own: Ctrl-C is for the task, which closes its connections in order.
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(
+                words,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.PIPE,
+                cwd=PROJECT,  # a rehearsal's command names one of the project's modules
+                start_new_session=True,
+            )
+        except OSError:
+            self.socket.close()
+            raise
+        finally:
+            theirs.close()
+
+    def close(self) -> str:
+        """Ends the command; what it wrote to standard error is returned.
+
+        Whoever comes second, be it from another thread, gets the same words: a pipe can be read out once.
+        """
+        with self._guard:
+            if self._words is None:
+                self._words = self._end()
+            return self._words
+
+    def _end(self) -> str:
+        self.socket.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=0.5)
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            _, words = self.process.communicate(timeout=2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            _, words = self.process.communicate()
+        return words.decode(errors="replace").strip()
+
+
+class Remote:
+    """An open connection to one host, over which scripts and commands run."""
+
+    def __init__(self, host: Host, user: str, connection: Connection, proxy: ProxySocket | None) -> None:
+        self.host = host
+        self.user = user
+        self._connection = connection
+        self._proxy = proxy
+
+    @property
+    def name(self) -> str:
+        """The host's name in the inventory."""
+        return self.host.name
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the transport is still there; a host that died silently looks open until something is
+        asked of it.
+        """
+        return bool(self._connection.is_connected)
+
+    def close(self) -> None:
+        """Ends the connection and whatever waits on it."""
+        with contextlib.suppress(Exception):
+            self._connection.close()
+        if self._proxy is not None:
+            self._proxy.close()
+
+    def stream(
+        self,
+        command: str,
+        on_line: Callable[[str], None],
+        *,
+        stdin: bytes = b"",
+        silence_s: float = SCRIPT_TIMEOUT_S,
+    ) -> tuple[int, str]:
+        """Runs `command`, hands over each line of its standard output as it comes; exit code and standard
+        error.
+
+        `silence_s` is the longest time without a byte of output.
+        """
+        channel = self._open_channel(command)
+        stderr: list[bytes] = []
+        reader = threading.Thread(target=_drain, args=(channel.recv_stderr, stderr), daemon=True)
+        try:
+            channel.settimeout(silence_s)
+            channel.exec_command(command)
+            reader.start()
+            if stdin:
+                channel.sendall(stdin)
+            channel.shutdown_write()
+            for line in _lines(channel):
+                on_line(line)
+            reader.join(timeout=silence_s)
+            if not channel.status_event.wait(timeout=silence_s):
+                raise TimeoutError
+            code = channel.recv_exit_status()
+        except TimeoutError as error:
+            raise WorkloadError(
+                f"silent for {silence_s:g} s",
+                "see whether it is up (`fab lab.status`, or the EC2 console) and run the task again",
+                self.name,
+            ) from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise WorkloadError(f"the connection broke ({error})", "run the task again", self.name) from error
+        finally:
+            channel.close()
+        if code == -1:
+            raise WorkloadError("the connection broke", "run the task again", self.name)
+        return code, b"".join(stderr).decode(errors="replace")
+
+    def run(
+        self,
+        script: Script,
+        arguments: Iterable[str] = (),
+        *,
+        locked: bool = True,
+        timeout_s: float = SCRIPT_TIMEOUT_S,
+        on_line: Callable[[str], None] | None = None,
+    ) -> ScriptResult:
+        """Sends `script`, waits for its end, and returns its facts; a failure is one line."""
+        lines: list[str] = []
+
+        def take(line: str) -> None:
+            lines.append(line)
+            if on_line is not None:
+                on_line(line)
+
+        command = script_command(script.name, list(arguments), self.user, locked=locked)
+        code, stderr = self.stream(command, take, stdin=script.text.encode(), silence_s=timeout_s)
+        if code:
+            raise script_error(self.name, script.name, code, stderr)
+        stdout = "\n".join(lines)
+        return ScriptResult(self.name, stdout, stderr, facts_in(stdout))
+
+    def _open_channel(self, command: str) -> paramiko.Channel:
+        try:
+            transport = self._connection.transport
+            if transport is None:
+                raise EOFError("closed")
+            channel: paramiko.Channel = transport.open_session(timeout=CONNECT_TIMEOUT_S)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            word = command.split()[0]
+            raise WorkloadError(
+                f"the connection is gone, {word!r} was not run", "run the task again", self.name
+            ) from error
+        return channel
+
+
+def script_error(host: str, script: str, code: int, stderr: str) -> WorkloadError:
+    """The error of a script that ended with `code`: its own words when it named the fault, else its last
+    ones.
+    """
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    for line in reversed(lines):
+        if line.startswith(ERROR_PREFIX):
+            what, _, remedy = line.removeprefix(ERROR_PREFIX).partition("|")
+            return WorkloadError(what, remedy, host)
+    if code == LOCK_TIMEOUT_EXIT:
+        return WorkloadError(
+            f"another task has been at work on it for {LOCK_TIMEOUT_S} s",
+            "wait for that to end and run again",
+            host,
+        )
+    last = lines[-1] if lines else "no message"
+    if "password is required" in last:
+        return WorkloadError("sudo asks for a password", "allow the user sudo without one, or log in as root", host)
+    return WorkloadError(
+        f"{script} failed with exit code {code} ({last})", "the cause is in that message; run again", host
+    )
+
+
+def connect(host: Host, ssh: Ssh, host_keys: Sequence[str]) -> Remote:
+    """An open connection to `host`, which must show one of `host_keys` ("ssh-ed25519 AAAA…")."""
+    if not host_keys:
+        raise WorkloadError("no host key is known", "give host_keys in the inventory", host.name)
+    config = Config(overrides={"load_ssh_configs": False}, ssh_config=SSHConfig(), lazy=True)
+    arguments: dict[str, Any] = {
+        "banner_timeout": BANNER_TIMEOUT_S,
+        "auth_timeout": AUTHENTICATION_TIMEOUT_S,
+        "channel_timeout": CONNECT_TIMEOUT_S,
+    }
+    if ssh.identity_file is None:
+        arguments |= {"allow_agent": True, "look_for_keys": True}
+    else:
+        identity = Path(ssh.identity_file).expanduser()
+        if not identity.is_file():
+            raise WorkloadError(
+                f"ssh.identity_file {ssh.identity_file} is not there",
+                "give the file of your private key",
+                host.name,
+            )
+        arguments |= {"allow_agent": False, "look_for_keys": False, "key_filename": str(identity)}
+    proxy: ProxySocket | None = None
+    if ssh.proxy_command is not None:
+        try:
+            proxy = ProxySocket(ssh.proxy_command, host.address, host.port)
+        except (OSError, ValueError) as error:
+            raise WorkloadError(
+                f"ssh.proxy_command does not start ({error})", "correct it in the inventory", host.name
+            ) from error
+        arguments["sock"] = proxy.socket
+    connection = Connection(
+        host=host.address,
+        user=ssh.user,
+        port=host.port,
+        config=config,
+        gateway=False,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        connect_kwargs=arguments,
+    )
+    pin(connection.client, host, host_keys)
+    try:
+        connection.open()
+    except BaseException as error:
+        words = proxy.close() if proxy is not None else ""
+        with contextlib.suppress(Exception):
+            connection.close()
+        if isinstance(error, (OSError, EOFError, ValueError, paramiko.SSHException)):
+            raise connect_error(host, ssh, error, words) from error
+        raise
+    return Remote(host, ssh.user, connection, proxy)
+
+
+def pin(client: paramiko.SSHClient, host: Host, host_keys: Sequence[str]) -> None:
+    """Lets `client` accept `host_keys` from `host` and no others."""
+    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    known = client.get_host_keys()
+    known.clear()
+    # paramiko looks a host up under this name when the port is not the usual one.
+    name = host.address if host.port == 22 else f"[{host.address}]:{host.port}"
+    for text in host_keys:
+        entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {text}")
+        if entry is None or entry.key is None:
+            raise WorkloadError(f"host key {text[:40]!r} cannot be read", 'give it as "ssh-ed25519 AAAA…"', host.name)
+        known.add(name, entry.key.get_name(), entry.key)
+
+
+def connect_error(host: Host, ssh: Ssh, error: Exception, proxy_words: str) -> WorkloadError:
+    """What a failed attempt to connect means, and what to do about it."""
+    at = f"{host.address} port {host.port}"
+    if isinstance(error, paramiko.BadHostKeyException) or "not found in known_hosts" in str(error):
+        return WorkloadError(
+            f"the host at {at} shows another host key than the pinned one",
+            "find out why before you go on; if the host was replaced, give its new key in host_keys "
+            "or remove its line from .tidemark/host-keys.json",
+            host.name,
+        )
+    if isinstance(error, paramiko.AuthenticationException):
+        key = ssh.identity_file or "your SSH agent's keys"
+        return WorkloadError(
+            f"{at} refuses {key} for user {ssh.user}",
+            "give ssh.user and ssh.identity_file as deployed",
+            host.name,
+        )
+    if isinstance(error, paramiko.PasswordRequiredException):
+        return WorkloadError(
+            f"{ssh.identity_file} is encrypted",
+            "load it into an agent and set ssh.identity_file to null",
+            host.name,
+        )
+    reason = proxy_words.splitlines()[-1] if proxy_words else str(error) or type(error).__name__
+    return Unreachable(
+        f"SSH at {at} does not answer ({reason})",
+        "see whether the host is up and whether its security group lets your address in (tidemark:sshCidr)",
+        host.name,
+    )
+
+
+class Hosts:
+    """The connections of one task: made when first needed, in parallel, and closed together."""
+
+    def __init__(self, inventory: Inventory, host_keys: Mapping[str, Sequence[str]]) -> None:
+        self.inventory = inventory
+        self._host_keys = dict(host_keys)
+        self._remotes: dict[str, Remote] = {}
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> Hosts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends every connection; threads that wait on one get an error."""
+        with self._guard:
+            remotes, self._remotes = list(self._remotes.values()), {}
+        for remote in remotes:
+            remote.close()
+
+    def keys_of(self, name: str) -> Sequence[str]:
+        """The pinned keys of a host."""
+        return self._host_keys[name]
+
+    def drop(self, name: str) -> None:
+        """Forgets the connection to a host that has gone."""
+        with self._guard:
+            remote = self._remotes.pop(name, None)
+        if remote is not None:
+            remote.close()
+
+    def moved(self, host: Host) -> None:
+        """Takes note of a host's new address."""
+        self.drop(host.name)
+        hosts = tuple(host if each.name == host.name else each for each in self.inventory.hosts)
+        self.inventory = replace(self.inventory, hosts=hosts)
+
+    def remote(self, name: str) -> Remote:
+        """The open connection to the host called `name`."""
+        with self._guard:
+            remote = self._remotes.get(name)
+        if remote is not None and remote.is_open:
+            return remote
+        host = self.inventory.host(name)
+        fresh = connect(host, self.inventory.ssh, self._host_keys[name])
+        with self._guard:
+            self._remotes[name] = fresh
+        return fresh
+
+    def await_all(self, tell: Callable[[str], None], limit_seconds: float = BOOT_SECONDS) -> None:
+        """Connects to every host, side by side, waiting for those that still boot."""
+        deadline = time.monotonic() + limit_seconds
+        waiting = {host.name for host in self.inventory.hosts}
+
+        def connected(name: str) -> None:
+            told = False
+            while True:
+                try:
+                    self.remote(name)
+                except Unreachable:
+                    if time.monotonic() > deadline:
+                        raise
+                    if not told:
+                        tell(f"{name} does not answer yet; waiting up to {limit_seconds:.0f} s")
+                        told = True
+                    time.sleep(BOOT_POLL_SECONDS)
+                else:
+                    return
+
+        in_threads({name: partial(connected, name) for name in waiting}, on_interrupt=self.close)
+
+    def each(self, names: Iterable[str], work: Callable[[Remote], T]) -> dict[str, T]:
+        """Runs `work` on several hosts at once, a thread each; the first error by name, after all have
+        ended.
+        """
+        return in_threads({name: _bound(self, work, name) for name in names}, on_interrupt=self.close)
+
+    def run(
+        self, script: Script, arguments: Mapping[str, Sequence[str]], *, timeout_s: float = SCRIPT_TIMEOUT_S
+    ) -> dict[str, ScriptResult]:
+        """Runs one script on several hosts at once, with each host's own arguments."""
+        return self.each(arguments, lambda remote: remote.run(script, arguments[remote.name], timeout_s=timeout_s))
+
+
+def _bound(hosts: Hosts, work: Callable[[Remote], T], name: str) -> Callable[[], T]:
+    return lambda: work(hosts.remote(name))
+
+
+def in_threads(work: Mapping[str, Callable[[], T]], on_interrupt: Callable[[], None]) -> dict[str, T]:
+    """Runs every piece of `work` in a thread of its own.
+
+    An interrupt calls `on_interrupt`, which must unblock the threads. When several fail, the first by name
+    is raised and the others are printed, so that one run shows every host that is at fault.
+    """
+    if not work:
+        return {}
+    pool = ThreadPoolExecutor(max_workers=len(work), thread_name_prefix="host")
+    futures: dict[Future[T], str] = {pool.submit(job): name for name, job in work.items()}
+    try:
+        for _ in as_completed(futures):
+            pass
+    except BaseException:
+        on_interrupt()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    errors = {name: error for future, name in futures.items() if (error := future.exception()) is not None}
+    if errors:
+        first, *others = (errors[name] for name in sorted(errors))
+        for other in others:
+            if isinstance(other, WorkloadError):
+                print(f"tidemark: {other}", file=sys.stderr)
+        raise first
+    return {name: future.result() for future, name in futures.items()}
+
+
+def _drain(receive: Callable[[int], bytes], into: list[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        while chunk := receive(65536):
+            into.append(chunk)
+
+
+def _lines(channel: paramiko.Channel) -> Iterator[str]:
+    pending = b""
+    while chunk := channel.recv(65536):
+        *whole, pending = (pending + chunk).split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace")
+    if pending:
+        yield pending.decode(errors="replace")

@@ -1,0 +1,75 @@
+"""What a person sees while a task runs: a line for each thing done, and on a terminal a moving line for
+what is under way.
+
+Without a terminal (a log, CI) the moving line is left out, and what takes long says so every ten seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import rich.console
+import rich.status
+from rich.text import Text
+
+QUIET_PROGRESS_S = 10.0
+NAME_WIDTH = 14
+
+
+class Progress:
+    """One thing that is under way."""
+
+    def __init__(self, console: rich.console.Console, name: str, status: rich.status.Status | None) -> None:
+        self._console = console
+        self._name = name
+        self._status = status
+        self._started = self._shown = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been under way."""
+        return time.monotonic() - self._started
+
+    def update(self, words: str) -> None:
+        """Shows how far it is."""
+        if self._status is not None:
+            self._status.update(Text(f"{self._name:<{NAME_WIDTH}} {words}  ({self.seconds:.0f} s)"))
+        elif time.monotonic() - self._shown >= QUIET_PROGRESS_S:
+            self._shown = time.monotonic()
+            self._console.print(Text(f"{self._name:<{NAME_WIDTH}} {words}  ({self.seconds:.0f} s)"), soft_wrap=True)
+
+
+class Console:
+    """Lines on standard output."""
+
+    def __init__(self, console: rich.console.Console | None = None) -> None:
+        self._console = console or rich.console.Console(highlight=False)
+
+    def say(self, name: str, words: str) -> None:
+        """One line: what it is about, then the words."""
+        self._console.print(Text(f"{name:<{NAME_WIDTH}} {words}"), soft_wrap=True)
+
+    def print(self, renderable: rich.console.RenderableType) -> None:
+        """Shows a table."""
+        self._console.print(renderable)
+
+    @contextmanager
+    def under_way(self, name: str, words: str) -> Iterator[Progress]:
+        """Shows that something is being done until the block ends."""
+        if not self._console.is_terminal:
+            yield Progress(self._console, name, None)
+            return
+        with self._console.status(Text(f"{name:<{NAME_WIDTH}} {words}")) as status:
+            yield Progress(self._console, name, status)
+
+
+def si_bytes(count: int) -> str:
+    """A size as disks are sold: 80.5 GB."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"

@@ -1,0 +1,152 @@
+"""Host keys of hosts whose inventory has none: read once from the instance's console, then pinned by
+instance id.
+
+The user data of a host writes each public host key to its console at first boot. EC2's GetConsoleOutput
+brings the console over an authenticated channel, so the first connection need not trust whoever answers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from inventory import Host, Inventory
+from workloads.aws import ec2_client, is_instance_id, one_line
+from workloads.errors import WorkloadError
+
+LINE = re.compile(r"tidemark-host-key: ((?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]+={0,2})")
+STORE_NAME = "host-keys.json"
+# EC2 shows a console some minutes after boot; a host of the rehearsal region writes it within seconds.
+CONSOLE_LIMIT_S = 900
+POLL_S = 2.0
+
+
+class Console(Protocol):
+    """Where console output comes from; the part of boto3's EC2 client that is used."""
+
+    def __call__(self, instance_id: str) -> str:
+        """The console output of an instance so far."""
+
+
+def state_dir() -> Path:
+    """Where the project keeps what it learned about deployments (TIDEMARK_STATE_DIR, or .tidemark beside
+    fabfile.py).
+    """
+    return Path(os.environ.get("TIDEMARK_STATE_DIR") or Path(__file__).resolve().parent.parent / ".tidemark")
+
+
+def keys_in(console: str) -> tuple[str, ...]:
+    """The host keys that `console` names, in order, each once.
+
+    A serial console ends its lines with \\r\\n and may cut one in the middle while it is being written:
+    only a line that has ended counts.
+    """
+    whole, _, _ = console.rpartition("\n")
+    return tuple(dict.fromkeys(match.group(1) for match in LINE.finditer(whole)))
+
+
+class HostKeyStore:
+    """The pinned keys by instance id, in one JSON file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> dict[str, list[str]]:
+        """All pinned keys; none when the file is not there yet."""
+        try:
+            document = json.loads(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise WorkloadError(f"{self.path} is not JSON ({error})", "remove it; keys are read anew") from error
+        if not isinstance(document, dict) or not all(
+            isinstance(keys, list) and all(isinstance(key, str) for key in keys) for keys in document.values()
+        ):
+            raise WorkloadError(f"{self.path} is not a list of keys by instance", "remove it; keys are read anew")
+        return document
+
+    def pin(self, host: Host, keys: Sequence[str]) -> None:
+        """Keeps `keys` for the host; other keys than those kept are refused."""
+        document = self.read()
+        kept = document.get(host.id)
+        if kept is not None and sorted(kept) != sorted(keys):
+            raise WorkloadError(
+                f"the console of {host.id} shows other host keys than those pinned",
+                f"find out why; if the host was replaced, remove {host.id} from {self.path}",
+                host.name,
+            )
+        document[host.id] = list(keys)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False, encoding="utf-8") as file:
+            json.dump(document, file, indent=1, sort_keys=True)
+        Path(file.name).replace(self.path)
+
+
+def host_keys(
+    inventory: Inventory,
+    *,
+    console: Console | None = None,
+    store: HostKeyStore | None = None,
+    limit_s: float = CONSOLE_LIMIT_S,
+    tell: Callable[[str], None] = print,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, tuple[str, ...]]:
+    """The keys to expect from each host by name: from the inventory, else kept, else from its console."""
+    store = store or HostKeyStore(state_dir() / STORE_NAME)
+    kept = store.read()
+    known: dict[str, tuple[str, ...]] = {}
+    unknown: list[Host] = []
+    for host in inventory.hosts:
+        if host.host_keys:
+            known[host.name] = host.host_keys
+        elif host.id in kept:
+            known[host.name] = tuple(kept[host.id])
+        elif is_instance_id(host.id):
+            unknown.append(host)
+        else:
+            raise WorkloadError(
+                "host_keys is empty, and its id is not an instance whose console could be read",
+                "give host_keys in the inventory: the lines of /etc/ssh/ssh_host_*_key.pub, read on the host",
+                host.name,
+            )
+    if unknown:
+        read = console or console_of(inventory.region)
+        deadline = time.monotonic() + limit_s
+        tell(f"host keys    waiting for the consoles of {', '.join(host.name for host in unknown)}")
+        while unknown:
+            still_unknown: list[Host] = []
+            for host in unknown:
+                keys = keys_in(read(host.id))
+                if keys:
+                    store.pin(host, keys)
+                    known[host.name] = keys
+                    tell(f"host keys    {host.name} pinned from the console of {host.id}")
+                else:
+                    still_unknown.append(host)
+            unknown = still_unknown
+            if unknown and time.monotonic() > deadline:
+                raise WorkloadError(
+                    f"its console shows no host key after {limit_s:g} s",
+                    "EC2 may take longer: run the task again, or give host_keys in the inventory",
+                    unknown[0].name,
+                )
+            if unknown:
+                sleep(POLL_S)
+    return known
+
+
+def console_of(region: str) -> Console:
+    """The console of instances in `region`, as EC2 shows it."""
+    client = ec2_client(region)
+
+    def read(instance_id: str) -> str:
+        with one_line(f"console of {instance_id}"):
+            return client.get_console_output(InstanceId=instance_id).get("Output", "")
+
+    return read

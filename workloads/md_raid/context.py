@@ -1,0 +1,111 @@
+"""What a task of md-raid works with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from inventory import Inventory
+from workloads.connections import Hosts, Script, ScriptResult
+from workloads.console import Console
+from workloads.md_raid import parsers
+from workloads.md_raid.settings import SCRIPTS
+from workloads.md_raid.topology import Leg, Mirror, Topology
+from workloads.results import Results
+
+_LIBRARY = SCRIPTS / "lib.sh"
+
+
+def script(name: str) -> Script:
+    """The script called `name`, with the functions that all share."""
+    return Script.load(SCRIPTS / f"{name}.sh", _LIBRARY)
+
+
+@dataclass
+class Context:
+    """Connections, topology and where to report; `absent` holds the mirrors that are still to be created."""
+
+    hosts: Hosts
+    topology: Topology
+    console: Console
+    results: Results | None = None
+    absent: list[Mirror] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    _state: parsers.ClientState | None = None
+
+    @classmethod
+    def of(cls, hosts: Hosts, console: Console, results: Results | None = None) -> Context:
+        """A context for the hosts' inventory."""
+        return cls(hosts, Topology.of(hosts.inventory), console, results)
+
+    @property
+    def inventory(self) -> Inventory:
+        """The inventory with the addresses as they are now."""
+        return self.hosts.inventory
+
+    @property
+    def server_names(self) -> list[str]:
+        """The storage servers' names."""
+        return [server.name for server in self.topology.servers]
+
+    def on_client(self, name: str, arguments: Iterable[str] = (), timeout_s: float = 300) -> ScriptResult:
+        """Runs a script on the client."""
+        remote = self.hosts.remote(self.topology.client.name)
+        result = remote.run(script(name), arguments, timeout_s=timeout_s)
+        if result.changed:
+            self._state = None
+        return result
+
+    def client_state(self, *, fresh: bool = False) -> parsers.ClientState:
+        """What the client has: as last seen, unless a script changed something since or `fresh` is asked
+        for.
+        """
+        if self._state is None or fresh:
+            self._state = parsers.client_state(self.on_client("client_state").stdout)
+        return self._state
+
+    def leg_by_device(self, state: parsers.ClientState) -> dict[str, Leg]:
+        """Which leg each of the client's disks is: by the target that its session leads to, never by its
+        name.
+        """
+        legs = {leg.iqn: leg for leg in self.topology.legs}
+        return {disk.device: legs[target] for target, disk in state.disks.items() if target in legs}
+
+    def record_arrays(self, when: str, state: parsers.ClientState | None = None) -> None:
+        """Adds the arrays as they are now to the results."""
+        if self.results is None:
+            return
+        state = state or self.client_state(fresh=True)
+        by_device = self.leg_by_device(state)
+        for name in sorted(state.arrays, key=_number):
+            detail = state.arrays[name]
+            legs = []
+            for leg in detail.legs:
+                known = by_device.get(leg.device or "")
+                record = {"slot": leg.slot, "state": leg.state}
+                if known is not None:
+                    record |= {"server": known.server, "volume": known.volume}
+                elif leg.device is not None:
+                    record |= {"device": leg.device}
+                legs.append(record)
+            self.results.append(
+                "arrays",
+                {
+                    "t_unix_s": time.time(),
+                    "when": when,
+                    "array": name,
+                    "level": detail.level,
+                    "layout": detail.layout,
+                    "raid_devices": detail.raid_devices,
+                    "working": detail.working,
+                    "state": detail.state,
+                    "size_bytes": detail.size_bytes,
+                    "legs": legs,
+                },
+            )
+
+
+def _number(array: str) -> int:
+    digits = array.removeprefix("md")
+    return int(digits) if digits.isdigit() else 1 << 30

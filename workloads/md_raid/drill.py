@@ -1,0 +1,346 @@
+"""The failure drill: two storage servers are killed while reads go on, come back, and are rebuilt.
+
+What is to be seen: no read fails; how long the longest one stalls; that the data is what was written, with
+one server left; that servers, sessions and mirrors come back; and that returned legs hold what was written
+in their absence.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from inventory import Host
+from workloads.connections import in_threads
+from workloads.errors import WorkloadError
+from workloads.md_raid.configure import (
+    export_targets,
+    log_in,
+    lost_legs,
+    make_stripe,
+    make_volumes,
+    return_legs,
+)
+from workloads.md_raid.context import Context, script
+from workloads.md_raid.parsers import mdstat
+from workloads.md_raid.plan import Drill, Plan
+from workloads.md_raid.run import WORKER_SILENCE_S, bring_worker
+from workloads.md_raid.sampling import Sampling
+from workloads.md_raid.settings import STRIPE
+from workloads.power import Power
+from workloads.worker import REMOTE_PATH, LineReader, Outcome, arguments, rate_words
+
+KILLED_SERVERS = 2
+BEFORE_KILL_S = 1.5
+MISSED_POLL_S = 0.3
+SESSION_LIMIT_S = 180
+DATA_TIMEOUT_S = 600
+DEVICE = f"/dev/{STRIPE}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of the array and the checksum of what was written there."""
+
+    offset_bytes: int
+    size_bytes: int
+    sha256: str
+
+
+class FailureDrill:
+    """One drill."""
+
+    def __init__(self, context: Context, plan: Plan) -> None:
+        self.context = context
+        self.drill: Drill = plan.drill
+        self.client = context.topology.client.name
+        self.power = Power(context.hosts, lambda words: context.console.say("drill", words))
+        self.errors = 0
+        self.stalls_s: dict[str, float] = {}
+        self.blocks: list[Block] = []
+        self.down: list[Host] = []
+
+    def event(self, event: str, **fields: Any) -> None:
+        """Notes what happened."""
+        if self.context.results is not None:
+            self.context.results.append("drill", {"t_unix_s": time.time(), "event": event, **fields})
+
+    def say(self, words: str) -> None:
+        """Tells the person."""
+        self.context.console.say("drill", words)
+
+    def run(self) -> None:
+        """The whole drill."""
+        started = time.monotonic()
+        self.prepare()
+        with Sampling(self.context):
+            try:
+                self.write_block(0)
+                self.event("reads-started")
+                self.read_steadily()
+                for number, server in enumerate(self.context.topology.servers[:KILLED_SERVERS], start=1):
+                    self.kill_during_reads(number, server)
+                self.event("reads-finished", errors=self.errors)
+                # Written while two legs of three are away: what they must take up when they return.
+                self.write_block(self.drill.data_bytes)
+                self.verify("degraded")
+            except BaseException:
+                self.give_power_back()
+                raise
+            self.bring_back()
+            self.verify("rebuilt")
+            self.compare_legs()
+        if self.context.results is not None:
+            self.context.results.step("drill", time.monotonic() - started, None)
+        longest = max(self.stalls_s.values())
+        self.say(f"passed in {time.monotonic() - started:.0f} s: no read failed, longest stall {longest:.1f} s")
+
+    def prepare(self) -> None:
+        """Every mirror whole, the stripe there."""
+        state = self.context.client_state(fresh=True)
+        lacking = [
+            mirror.name
+            for mirror in self.context.topology.mirrors
+            if mirror.name not in state.status or not state.status[mirror.name].whole
+        ]
+        if lacking:
+            raise WorkloadError(f"{', '.join(lacking)} not whole", "run configure first", self.client)
+        make_stripe(self.context)
+        size_bytes = self.context.client_state().arrays[STRIPE].size_bytes or 0
+        if 2 * self.drill.data_bytes > size_bytes:
+            raise WorkloadError(
+                f"drill.data_bytes is {self.drill.data_bytes}", f"give at most {size_bytes // 2}: half of {STRIPE}"
+            )
+        bring_worker(self.context)
+
+    def write_block(self, offset_bytes: int) -> None:
+        """Writes random data over all mirrors."""
+        with self.context.console.under_way("drill", f"writing {self.drill.data_bytes} bytes"):
+            result = self.context.on_client(
+                "client_write_data", [DEVICE, str(offset_bytes), str(self.drill.data_bytes)], DATA_TIMEOUT_S
+            )
+        sha256 = str(result.facts[0]["sha256"])
+        self.blocks.append(Block(offset_bytes, self.drill.data_bytes, sha256))
+        self.event("data-written", bytes=self.drill.data_bytes, sha256=sha256, offset_bytes=offset_bytes)
+        self.say(f"{self.drill.data_bytes >> 20} MiB written at {offset_bytes >> 20} MiB, sha256 {sha256[:16]}…")
+
+    def verify(self, when: str) -> None:
+        """Reads all data back past the caches."""
+        for block in self.blocks:
+            with self.context.console.under_way("drill", f"reading {block.size_bytes} bytes back"):
+                result = self.context.on_client(
+                    "client_read_data", [DEVICE, str(block.offset_bytes), str(block.size_bytes)], DATA_TIMEOUT_S
+                )
+            matched = result.facts[0]["sha256"] == block.sha256
+            self.event("verified", bytes=block.size_bytes, matched=matched, offset_bytes=block.offset_bytes, when=when)
+            if not matched:
+                raise WorkloadError(
+                    f"data at {block.offset_bytes} of {DEVICE} is not what was written ({when})",
+                    "keep the hosts as they are, and see dmesg on all of them",
+                    self.client,
+                )
+        self.say(f"checksums match, {when}: {sum(block.size_bytes for block in self.blocks) >> 20} MiB read back")
+
+    def read_steadily(self) -> None:
+        """Reads with all servers there, to compare with."""
+        reader = self.read("drill-steady", self.drill.steady_seconds, None)
+        self.conclude("drill-steady", reader.outcome)
+
+    def read(self, cell: str, seconds: float, on_started: Callable[[int], None] | None) -> LineReader:
+        """Runs the worker; returns when it has ended."""
+        with self.context.console.under_way("drill", cell) as progress:
+
+            def take(record: dict[str, Any]) -> None:
+                if self.context.results is not None:
+                    self.context.results.append("worker", {**record, "cell": cell, "host": self.client})
+                progress.update(f"{cell:<24} {rate_words(record)}")
+
+            reader = LineReader(take, on_started)
+            words = arguments(
+                [DEVICE],
+                pattern=self.drill.pattern,
+                request_bytes=self.drill.request_bytes,
+                threads=self.drill.depth,
+                seconds=seconds,
+            )
+            self.context.hosts.remote(self.client).run(
+                script("client_worker"),
+                [REMOTE_PATH, *words],
+                locked=False,
+                timeout_s=WORKER_SILENCE_S,
+                on_line=reader,
+            )
+        return reader
+
+    def conclude(self, cell: str, outcome: Outcome) -> None:
+        """No read may have failed, and reads must have gone on."""
+        final = outcome.final
+        if final is None or final["latency_ns"]["max"] is None:
+            raise WorkloadError(f"{cell}: the worker ended without a figure", "run the drill again", self.client)
+        errors = outcome.errors or 0
+        self.errors += errors
+        stall_s = final["latency_ns"]["max"] / 1e9
+        self.stalls_s[cell] = stall_s
+        self.say(f"{cell:<14} {rate_words(final)}, longest read {stall_s:.2f} s, {errors} failed")
+        if errors:
+            raise WorkloadError(
+                f"{cell}: {errors} reads failed ({', '.join(final['errors'])})",
+                "see mdadm --detail and dmesg on the client: every mirror must keep one leg",
+                self.client,
+            )
+
+    def kill_during_reads(self, number: int, server: Host) -> None:
+        """Kills one server while the worker reads, and waits until the mirrors go on without it."""
+        cell = f"drill-kill-{number}"
+        started = threading.Event()
+        pids: list[int] = []
+
+        def on_started(pid: int) -> None:
+            pids.append(pid)
+            started.set()
+
+        def read() -> LineReader:
+            try:
+                return self.read(cell, self.drill.kill_seconds + self.drill.after_seconds, on_started)
+            finally:
+                started.set()
+
+        def kill() -> None:
+            if not started.wait(timeout=WORKER_SILENCE_S) or not pids:
+                raise WorkloadError("the worker did not start", "run the drill again", self.client)
+            time.sleep(BEFORE_KILL_S)
+            self.say(f"killing {server.name}")
+            self.down.append(server)
+            killed_at = time.monotonic()
+            self.power.kill(server)
+            self.event("killed", host=server.name)
+            self.context.hosts.drop(server.name)
+            try:
+                self.await_missed(number, killed_at)
+                time.sleep(self.drill.after_seconds)
+            finally:
+                with suppress(WorkloadError):
+                    self.context.on_client("client_stop_worker", [str(pids[0])])
+
+        found: dict[str, LineReader] = {}
+
+        def keep() -> None:
+            found["reader"] = read()
+
+        in_threads({"kill": kill, "read": keep}, on_interrupt=self.context.hosts.close)
+        self.conclude(cell, found["reader"].outcome)
+        self.context.record_arrays(f"killed-{number}")
+
+    def await_missed(self, number: int, killed_at: float) -> None:
+        """Waits until every mirror counts the dead server's leg out."""
+        waiting = {mirror.name for mirror in self.context.topology.mirrors}
+        legs = len(self.context.topology.servers)
+        while waiting:
+            status = mdstat(self.context.on_client("client_mdstat").stdout)
+            for name in sorted(waiting):
+                working = status[name].working if name in status else None
+                if working is not None and working <= legs - number:
+                    waiting.discard(name)
+                    self.event("degraded", array=name, working=working)
+            seconds = time.monotonic() - killed_at
+            if waiting and seconds > self.drill.kill_seconds:
+                raise WorkloadError(
+                    f"{', '.join(sorted(waiting))} still whole {seconds:.0f} s after the kill",
+                    "the server may have lived on: see its state, and give the plan a longer drill.kill_seconds",
+                    self.client,
+                )
+            time.sleep(MISSED_POLL_S)
+        self.say(f"all mirrors go on with {legs - number} of {legs} legs {time.monotonic() - killed_at:.1f} s after")
+
+    def give_power_back(self) -> None:
+        """After a failure or an interrupt: the servers are asked to return, and configure does the rest."""
+        for server in self.down:
+            with suppress(Exception):
+                self.power.start(server)
+
+    def bring_back(self) -> None:
+        """Starts the servers, and brings sessions and legs back."""
+        hosts = self.context.hosts
+        with self.context.console.under_way("drill", "servers come back") as progress:
+            for server in self.down:
+                self.power.start(server)
+            in_threads(
+                {server.name: _returning(self.power, server, progress.update) for server in self.down},
+                on_interrupt=hosts.close,
+            )
+        for server in self.down:
+            self.event("returned", host=server.name)
+            self.say(f"{server.name} is back")
+        # Nothing is to be done on the servers: volumes and targets were restored at boot.
+        restored = make_volumes(self.context) + export_targets(self.context)
+        self.event("targets-restored", changed=restored)
+        self.say("targets restored at boot" if restored == 0 else f"targets needed {restored} changes after boot")
+        self.await_sessions()
+        self.down.clear()
+        log_in(self.context)
+        state = self.context.client_state(fresh=True)
+        self.context.record_arrays("returned", state)
+        started: dict[str, float] = {}
+        for mirror in dict.fromkeys(mirror for mirror, _, _ in lost_legs(self.context, state)):
+            started[mirror.name] = time.monotonic()
+            self.event("rebuild-started", array=mirror.name)
+
+        def rebuilt(name: str) -> None:
+            if name in started:
+                self.event("rebuilt", array=name, seconds=round(time.monotonic() - started[name], 2))
+
+        return_legs(self.context, rebuilt)
+        self.context.record_arrays("rebuilt")
+        make_stripe(self.context)
+        legs = len(self.context.topology.servers)
+        self.say(f"every mirror has {legs} of {legs} legs again")
+
+    def await_sessions(self) -> None:
+        """Waits until the initiator has logged in to every target again, by itself."""
+        deadline = time.monotonic() + SESSION_LIMIT_S
+        with self.context.console.under_way("drill", "sessions come back") as progress:
+            while True:
+                state = self.context.client_state(fresh=True)
+                logged_in = sum(disk.session == "LOGGED_IN" for disk in state.disks.values())
+                progress.update(f"{logged_in} of {len(self.context.topology.legs)} sessions are logged in")
+                if logged_in == len(self.context.topology.legs):
+                    break
+                if time.monotonic() > deadline:
+                    raise WorkloadError(
+                        f"{logged_in} of {len(self.context.topology.legs)} sessions after {SESSION_LIMIT_S} s",
+                        "see iscsiadm -m session -P 1 and journalctl -u iscsid there",
+                        self.client,
+                    )
+                time.sleep(1)
+        self.say(f"{logged_in} sessions are logged in again, by themselves")
+
+    def compare_legs(self) -> None:
+        """md reads every leg and compares them."""
+        names = [mirror.name for mirror in self.context.topology.mirrors]
+        with self.context.console.under_way("drill", "comparing legs"):
+            result = self.context.on_client(
+                "client_compare_legs", [str(self.drill.check_bytes), *names], DATA_TIMEOUT_S
+            )
+        mismatched = {
+            str(fact["array"]): int(fact["mismatched_sectors"]) for fact in result.facts if "mismatched_sectors" in fact
+        }
+        matched = not any(mismatched.values())
+        self.event("verified", bytes=self.drill.check_bytes * len(names), matched=matched, when="legs-compared")
+        if not matched:
+            raise WorkloadError(
+                f"legs differ: {mismatched}", "keep the hosts as they are, and see dmesg on all of them", self.client
+            )
+        self.say(f"legs are equal: the first {self.drill.check_bytes >> 20} MiB of each mirror compared")
+
+
+def _returning(power: Power, server: Host, tell: Callable[[str], None]) -> Callable[[], Host]:
+    return lambda: power.await_return(server, tell)
+
+
+def drill(context: Context, plan: Plan) -> None:
+    """Runs the failure drill."""
+    FailureDrill(context, plan).run()

@@ -1,0 +1,3 @@
+# Shows /proc/mdstat, for a task that waits.
+cat /proc/mdstat
+# end of script

@@ -1,0 +1,18 @@
+# Which ports can be reached from here. Arguments: NAME=ADDRESS:PORT...
+# probe NAME ADDRESS PORT
+probe() {
+    local reached=false
+    if timeout 3 bash -c "exec 3<> /dev/tcp/$2/$3" 2> /dev/null; then
+        reached=true
+    fi
+    printf '{"to": "%s", "port": %s, "reached": %s}\n' "$1" "$3" "$reached"
+}
+
+# Side by side: a closed port keeps one waiting to the end.
+for pair in "$@"; do
+    place=${pair#*=}
+    probe "${pair%%=*}" "${place%:*}" "${place##*:}" &
+done
+wait
+finish
+# end of script

@@ -1,0 +1,139 @@
+# Finds the targets, logs in to all, and waits for their disks.
+# Arguments: SETTING=VALUE... -- IQN=ADDRESS...
+settings=()
+while [ "$1" != -- ]; do
+    settings+=("$1")
+    shift
+done
+shift
+WAIT_S=60
+
+# record_of IQN ADDRESS: sets `record` to the file of that target's settings, or to nothing.
+record_of() {
+    record=/etc/iscsi/nodes/$1/$2,$PORT,1
+    [ -d "$record" ] && record=$record/default
+    [ -f "$record" ] || record=
+}
+
+# look: reads the sessions there are; session_of maps a target's name to its session's directory.
+declare -A session_of=()
+look() {
+    local session name
+    session_of=()
+    for session in /sys/class/iscsi_session/session*; do
+        if { read -r name < "$session/targetname"; } 2> /dev/null; then
+            session_of[$name]=$session
+        fi
+    done
+}
+
+# Records and sessions of an earlier deployment, whose targets have gone.
+for directory in /etc/iscsi/nodes/"$AUTHORITY":*/*; do
+    [ -e "$directory" ] || continue
+    address=${directory##*/}
+    address=${address%%,*}
+    target=${directory%/*}
+    target=${target##*/}
+    case " $* " in
+        *" $target=$address "*) ;;
+        *)
+            quiet iscsiadm --mode node --targetname "$target" --portal "$address" --logout || true
+            quiet iscsiadm --mode node --targetname "$target" --portal "$address" --op delete || true
+            did "forgot $target at $address"
+            ;;
+    esac
+done
+
+declare -A asked=()
+for pair in "$@"; do
+    target=${pair%%=*}
+    address=${pair#*=}
+    record_of "$target" "$address"
+    if [ -z "$record" ] && [ -z "${asked[$address]:-}" ]; then
+        quiet iscsiadm --mode discovery --type sendtargets --portal "$address" \
+            || die "discovery at portal $address:$PORT failed" \
+                "see that iSCSI is open between the members (security group) and run configure again"
+        asked[$address]=yes
+        did "discovered the targets of $address"
+        record_of "$target" "$address"
+    fi
+    [ -n "$record" ] \
+        || die "portal $address does not offer $target" "see targetcli ls on that storage server; run configure again"
+done
+
+for pair in "$@"; do
+    record_of "${pair%%=*}" "${pair#*=}"
+    text=$'\n'$(< "$record")$'\n'
+    for setting in "${settings[@]}"; do
+        if [[ $text != *$'\n'"${setting%%=*} = ${setting#*=}"$'\n'* ]]; then
+            quiet iscsiadm --mode node --targetname "${pair%%=*}" --portal "${pair#*=}" \
+                --op update --name "${setting%%=*}" --value "${setting#*=}"
+            did "set $setting of ${pair%%=*}"
+        fi
+    done
+done
+
+look
+missing=0
+for pair in "$@"; do
+    [ -n "${session_of[${pair%%=*}]:-}" ] || missing=$((missing + 1))
+done
+if [ "$missing" -gt 0 ]; then
+    # Logs in to all at once; 15 says that some sessions are there already.
+    code=0
+    output=$(iscsiadm --mode node --loginall=automatic 2>&1) || code=$?
+    if [ "$code" -ne 0 ] && [ "$code" -ne 15 ]; then
+        echo "$output" >&2
+        die "login failed for some of the targets" "see that every storage server is up, then run configure again"
+    fi
+    did "logged in to $missing targets"
+fi
+
+# ready IQN: whether the session is logged in and its disk is there; sets `disk`.
+ready() {
+    local session=${session_of[$1]:-} state size
+    disk=
+    [ -n "$session" ] || return 1
+    { read -r state < "$session/state"; } 2> /dev/null || return 1
+    [ "$state" = LOGGED_IN ] || return 1
+    for disk in "$session/device"/target*/*:0/block/*; do
+        if { read -r size < "$disk/size"; } 2> /dev/null && [ "$size" -gt 0 ]; then
+            disk=${disk##*/}
+            return 0
+        fi
+    done
+    return 1
+}
+
+SECONDS=0
+for pair in "$@"; do
+    target=${pair%%=*}
+    until ready "$target"; do
+        if [ "$SECONDS" -ge "$WAIT_S" ]; then
+            die "the disk of $target has not appeared in $WAIT_S s" \
+                "see that the storage server at ${pair#*=} is up, then run configure again"
+        fi
+        sleep 0.2
+        look
+    done
+    for setting in "${settings[@]}"; do
+        if [ "${setting%%=*}" = node.session.timeo.replacement_timeout ]; then
+            # A session keeps the timeout that it logged in with.
+            set_value "${session_of[$target]}/recovery_tmo" "${setting#*=}"
+        fi
+    done
+    device=/sys/block/$disk/device
+    read -r state < "$device/state"
+    if [ "$state" != running ]; then
+        # A disk whose session was away longer than the replacement timeout stays offline until it is told.
+        echo running > "$device/state"
+        echo 1 > "$device/rescan"
+        did "brought $disk back"
+    fi
+    read -r sectors < "/sys/block/$disk/size"
+    printf '{"target": "%s", "portal": "%s", "device": "/dev/%s", "size_bytes": %s}\n' \
+        "$target" "${pair#*=}" "$disk" "$((sectors * 512))"
+done
+udevadm settle
+finish
+# end of script

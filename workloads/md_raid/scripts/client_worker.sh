@@ -1,0 +1,29 @@
+# Runs the native worker, with caches dropped, and says whether the arrays were whole before and after.
+# Arguments: WORKER ARGUMENT...
+arrays() {
+    local file name
+    for file in /sys/block/md*/md/degraded; do
+        [ -e "$file" ] || continue
+        read -r degraded < "$file" || true
+        name=${file#/sys/block/}
+        printf '{"kind": "array", "when": "%s", "array": "%s", "degraded": %s}\n' "$1" "${name%%/*}" "${degraded:-0}"
+    done
+}
+arrays before
+# The storage servers cache nothing: the targets' iblock backstores hand requests to the volumes as they come.
+sync
+echo 3 > /proc/sys/vm/drop_caches
+worker=$1
+shift
+"$worker" "$@" &
+pid=$!
+printf '{"kind": "started", "pid": %s}\n' "$pid"
+code=0
+wait "$pid" || code=$?
+arrays after
+if [ "$code" -ne 0 ]; then
+    # Its own words stand on standard error.
+    exit "$code"
+fi
+finish
+# end of script

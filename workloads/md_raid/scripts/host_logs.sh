@@ -1,0 +1,25 @@
+# Shows logs and states, each under a line "@@ NAME". Arguments: ROLE
+role=$1
+# part NAME COMMAND...: its output; a tool that fails or is missing leaves what it said.
+part() {
+    echo "@@ $1"
+    shift
+    "$@" 2>&1 || true
+}
+part dmesg dmesg
+part lsblk lsblk --json --bytes --output NAME,KNAME,TYPE,SIZE,SERIAL,FSTYPE,MOUNTPOINTS
+part failed-units systemctl --failed --no-legend --plain
+if [ "$role" = client ]; then
+    part mdstat cat /proc/mdstat
+    for array in /sys/block/md*; do
+        [ -d "$array/md" ] && part "detail-${array##*/}" mdadm --detail "/dev/${array##*/}"
+    done
+    part sessions iscsiadm --mode session --print 3
+    part iscsid journalctl --unit iscsid.service --unit open-iscsi.service --no-pager --lines 2000
+else
+    part volumes lvs --units b --options vg_name,lv_name,lv_size,devices
+    part targets targetcli ls
+    part target journalctl --unit rtslib-fb-targetctl.service --no-pager --lines 500
+fi
+echo "@@ end"
+# end of script

@@ -1,0 +1,57 @@
+# Installs what is missing, loads the kernel's modules, and says what the host is.
+# Arguments: PACKAGE... -- MODULE...
+
+packages=()
+while [ "$1" != -- ]; do
+    packages+=("$1")
+    shift
+done
+shift
+
+declare -A installed=()
+while read -r status package; do
+    [ "$status" = installed ] && installed[$package]=yes
+done < <(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "${packages[@]}" 2> /dev/null)
+missing=()
+for package in "${packages[@]}"; do
+    [ -n "${installed[$package]:-}" ] || missing+=("$package")
+done
+
+if [ "${#missing[@]}" -gt 0 ]; then
+    command -v apt-get > /dev/null || die "packages missing: ${missing[*]}" "the host must be Debian 12, or have them installed"
+    echo "installing ${missing[*]}" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    # At first boot cloud-init may hold dpkg's lock for a minute.
+    quiet apt-get -o DPkg::Lock::Timeout=180 update \
+        || die "apt-get update failed" "see that the host reaches its Debian mirror, then run again"
+    quiet apt-get -o DPkg::Lock::Timeout=180 install --yes --no-install-recommends "${missing[@]}" \
+        || die "apt-get could not install ${missing[*]}" "install them on the host, then run again"
+    did "installed ${missing[*]}"
+fi
+
+for module in "$@"; do
+    if ! [ -d "/sys/module/$module" ] && ! modprobe --quiet "$module"; then
+        die "kernel $(uname -r) has no module $module" \
+            "boot a kernel that has it (Debian's linux-image-cloud-amd64 and linux-image-amd64 do)"
+    fi
+done
+put /etc/modules-load.d/tidemark.conf "$(printf '%s\n' "$@")"
+
+# field PATTERN: the first match of a bash pattern's group in standard input.
+field() {
+    local line
+    while IFS= read -r line; do
+        if [[ $line =~ $1 ]]; then
+            echo "${BASH_REMATCH[1]}"
+            return 0
+        fi
+    done
+}
+memory_kib=$(field '^MemTotal: +([0-9]+)' < /proc/meminfo)
+mdadm=$(mdadm --version 2>&1 | field '^mdadm - v([^ ]+)' || true)
+initiator=$(iscsiadm --version 2> /dev/null | field '^iscsiadm version (.+)' || true)
+debian=$(cat /etc/debian_version 2> /dev/null || true)
+printf '{"kernel": "%s", "debian": "%s", "mdadm": "%s", "iscsiadm": "%s", "memory_kib": %s, "cpus": %s}\n' \
+    "$(uname -r)" "$debian" "$mdadm" "$initiator" "$memory_kib" "$(nproc)"
+finish
+# end of script

@@ -1,0 +1,132 @@
+# One volume group and one logical volume on each EBS volume, found by the volume's id.
+# Arguments: SIZE_GIB VOLUME_ID=DEVICE...
+size_gib=$1
+shift
+size_bytes=$((size_gib << 30))
+
+# A leg holds a member of the client's array. Without this, udev here would find the member inside the logical
+# volume after a restart, assemble the client's array on the storage server, and so hold the volume that the target
+# is to export.
+link /dev/null /etc/udev/rules.d/64-md-raid-assembly.rules
+if [ -d /etc/mdadm ]; then
+    put /etc/mdadm/mdadm.conf.d/tidemark.conf "AUTO -all"
+fi
+if [ "$changed" -gt 0 ]; then
+    udevadm control --reload
+fi
+
+# Disks by serial, without hyphens: EBS drops the hyphen from the id that it shows as an NVMe serial.
+declare -A disk_by_serial=()
+declare -A has_serial=()
+for file in /sys/block/*/serial /sys/block/*/device/serial; do
+    [ -r "$file" ] || continue
+    serial=
+    read -r serial < "$file" 2> /dev/null || true
+    [ -n "$serial" ] || continue
+    name=${file#/sys/block/}
+    disk_by_serial[${serial//-/}]=/dev/${name%%/*}
+    has_serial[/dev/${name%%/*}]=yes
+done
+
+# disk_of VOLUME_ID DEVICE: sets `disk`. Xen shows no serial: there the attachment's device name counts, sdf being
+# seen as xvdf; a disk that has a serial is not taken by its name.
+disk_of() {
+    local name
+    disk=${disk_by_serial[${1//-/}]:-}
+    for name in "${2/#\/dev\/sd//dev/xvd}" "$2"; do
+        if [ -z "$disk" ] && [ -b "$name" ] && [ -z "${has_serial[$name]:-}" ]; then
+            disk=$name
+        fi
+    done
+    [ -n "$disk" ]
+}
+
+declare -A group_of_disk=()
+while read -r name group; do
+    group_of_disk[$name]=$group
+done < <(pvs --noheadings --options pv_name,vg_name)
+declare -A size_of_leg=()
+while read -r group name bytes; do
+    [ "$name" = leg ] && size_of_leg[$group]=$bytes
+done < <(lvs --noheadings --units b --nosuffix --options vg_name,lv_name,lv_size)
+
+# Which volumes lack what; nothing is changed before all were looked at.
+declare -A disk_of_volume=()
+new=()
+for pair in "$@"; do
+    id=${pair%%=*}
+    vg=tidemark-$id
+    disk_of "$id" "${pair#*=}" \
+        || die "no disk has the serial $id" "attach the volume, or correct its id in the inventory"
+    disk_of_volume[$id]=$disk
+    group=${group_of_disk[$disk]:-}
+    if [ -z "$group" ]; then
+        new+=("$disk")
+    elif [ "$group" != "$vg" ]; then
+        die "$disk ($id) belongs to the volume group $group" "give a fresh volume, or run vgremove $group"
+    fi
+    bytes=${size_of_leg[$vg]:-$size_bytes}
+    if [ "$bytes" -ne "$size_bytes" ]; then
+        die "/dev/$vg/leg is $bytes bytes, not $size_gib GiB" \
+            "run lvremove $vg/leg on that host if nothing on it is wanted"
+    fi
+done
+if [ "${#new[@]}" -gt 0 ]; then
+    while read -r disk signature; do
+        # A volume that LVM was about to take is still fresh.
+        [ "$signature" = LVM2_member ] \
+            || die "/dev/$disk holds data ($signature)" "give a fresh volume, or run wipefs --all /dev/$disk on that host"
+    done < <(wipefs --noheadings --output DEVICE,TYPE "${new[@]}")
+fi
+
+# make_leg VOLUME_ID: its volume group, logical volume and device, as far as they are missing.
+make_leg() {
+    local vg=tidemark-$1
+    if [ -z "${group_of_disk[${disk_of_volume[$1]}]:-}" ]; then
+        quiet vgcreate --yes "$vg" "${disk_of_volume[$1]}" \
+            || die "vgcreate $vg on ${disk_of_volume[$1]} failed" "see the message above"
+    fi
+    if [ -z "${size_of_leg[$vg]:-}" ]; then
+        # Nothing is wiped or zeroed here: whether the volume reads as zero is to be seen, not made.
+        quiet lvcreate --yes --wipesignatures n --zero n --size "${size_gib}g" --name leg "$vg" \
+            || die "$1 has no room for $size_gib GiB" "use volumes larger than $size_gib GiB"
+    elif [ ! -b "/dev/$vg/leg" ]; then
+        quiet vgchange --activate y "$vg"
+    fi
+}
+
+# Side by side: LVM waits for udev most of the time.
+declare -A worker=()
+for pair in "$@"; do
+    id=${pair%%=*}
+    if [ ! -b "/dev/tidemark-$id/leg" ] || [ -z "${size_of_leg[tidemark-$id]:-}" ]; then
+        make_leg "$id" &
+        worker[$id]=$!
+    fi
+done
+for id in "${!worker[@]}"; do
+    wait "${worker[$id]}"
+    did "made /dev/tidemark-$id/leg of $size_gib GiB on ${disk_of_volume[$id]}"
+done
+[ "${#worker[@]}" -eq 0 ] || udevadm settle
+for pair in "$@"; do
+    id=${pair%%=*}
+    path=/dev/tidemark-$id/leg
+    [ -b "$path" ] || die "$path has not appeared" "see journalctl -u systemd-udevd on that host"
+    printf '{"volume": "%s", "disk": "%s", "path": "%s", "size_bytes": %s}\n' \
+        "$id" "${disk_of_volume[$id]}" "$path" "$size_bytes"
+done
+
+# Arrays that were assembled here before the rule above was in place.
+for array in /sys/block/md*/slaves/dm-*; do
+    [ -e "$array/dm/name" ] || continue
+    read -r name < "$array/dm/name"
+    case $name in
+        tidemark--*)
+            array=${array#/sys/block/}
+            stop_array "${array%%/*}" # the client's
+            ;;
+    esac
+done
+finish
+# end of script

@@ -1,0 +1,55 @@
+"""The experiment's constants, each with its reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+EXPERIMENT = "md-raid"
+SCRIPTS = Path(__file__).parent / "scripts"
+PLANS = Path(__file__).parent / "plans"
+
+# The original's "15 GB" were made with `lvcreate -L 15G`, which is 15 GiB (16.1 GB); five of them, less
+# md's labels, make the 75 GB array. Volumes are given in GiB by EC2 too, whatever its pages call them.
+LEG_GIB = 15
+MIRROR_LEGS = 3
+ARRAY_BYTES_AT_LEAST = 75 * 10**9
+
+# mdadm's default, and so the original's: a sequential request of 1 MiB spans two chunks.
+CHUNK_KIB = 512
+
+STRIPE = "md99"
+BENCH_STRIPE = "md98"
+
+IQN_AUTHORITY = "iqn.2026-11.io.tidemark"
+ISCSI_PORT = 3260
+
+# How long reads stall when a server dies is decided here: the initiator asks each target for a sign of life
+# every noop_out_interval seconds, gives it noop_out_timeout to answer, and after replacement_timeout more
+# hands the pending requests back as failed, whereupon md reads from another leg. Measured for 120/5/5
+# (replacement, interval, timeout; open-iscsi's defaults) 132 s, for 5/5/5 15.2 s, for 1/1/2 4.2 s. Short
+# limits cost little here: a leg dropped by mistake comes back through the bitmap with what was written
+# meanwhile.
+SESSION_SETTINGS = (
+    "node.startup=automatic",
+    "node.session.timeo.replacement_timeout=1",
+    "node.conn[0].timeo.noop_out_interval=1",
+    "node.conn[0].timeo.noop_out_timeout=2",
+)
+
+PACKAGES = {
+    "storage": ("lvm2", "targetcli-fb"),
+    "client": ("mdadm", "open-iscsi"),
+}
+MODULES = {
+    "storage": ("dm_mod", "target_core_mod", "target_core_iblock", "iscsi_target_mod"),
+    "client": ("iscsi_tcp", "sd_mod", "raid0", "raid10"),
+}
+
+# An ICMP echo of 8973 bytes makes an IPv4 packet of 9001 with its two headers (20 + 8).
+IP_ICMP_HEADERS_BYTES = 28
+# A port that no security group opens: NVMe/TCP's, which nothing here uses.
+CLOSED_PORT = 4420
+
+# May stand in an IQN, in a volume group's name and in a path.
+VOLUME_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

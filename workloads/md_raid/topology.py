@@ -1,0 +1,112 @@
+"""Which volume of which server is a leg of which mirror: derived from the inventory alone, so always the
+same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inventory import Host, Inventory, InventoryError
+from workloads.errors import WorkloadError
+from workloads.md_raid.settings import EXPERIMENT, IQN_AUTHORITY, LEG_GIB, MIRROR_LEGS, VOLUME_ID
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One volume, exported as one target, under one mirror."""
+
+    server: str
+    volume: str
+    device: str
+    address: str
+
+    @property
+    def iqn(self) -> str:
+        """The target's name; IQNs are lower case (RFC 3722)."""
+        return f"{IQN_AUTHORITY}:{self.server}.{self.volume.lower()}"
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """An array of one leg from each storage server."""
+
+    name: str
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The whole: storage servers, client, and mirrors md1, md2, …"""
+
+    client: Host
+    servers: tuple[Host, ...]
+    mirrors: tuple[Mirror, ...]
+
+    @property
+    def initiator(self) -> str:
+        """The client's initiator name."""
+        return f"{IQN_AUTHORITY}:initiator.{self.client.name}"
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        """Every leg, mirror by mirror."""
+        return tuple(leg for mirror in self.mirrors for leg in mirror.legs)
+
+    def legs_of(self, server: str) -> tuple[Leg, ...]:
+        """The legs that lie on one server."""
+        return tuple(leg for leg in self.legs if leg.server == server)
+
+    @classmethod
+    def of(cls, inventory: Inventory) -> Topology:
+        """The topology of `inventory`; what does not fit the experiment is named before any host is
+        touched.
+        """
+        where = f"inventory of {inventory.stack}"
+        if inventory.experiment != EXPERIMENT:
+            raise WorkloadError(
+                f"{where}: experiment is {inventory.experiment}",
+                f"give the inventory of an {EXPERIMENT} stack",
+            )
+        try:
+            clients = inventory.hosts_in("client")
+            servers = inventory.hosts_in("storage")
+        except InventoryError as error:
+            raise WorkloadError(str(error), "md-raid needs one client and three storage hosts") from error
+        if len(clients) != 1:
+            raise WorkloadError(f"{where}: {len(clients)} hosts have the role client", "leave exactly one")
+        if len(servers) != MIRROR_LEGS:
+            raise WorkloadError(
+                f"{where}: {len(servers)} hosts have the role storage",
+                f"each mirror has one leg on each of {MIRROR_LEGS} servers: give {MIRROR_LEGS}",
+            )
+        counts = {server.name: len(server.volumes) for server in servers}
+        if len(set(counts.values())) != 1 or 0 in counts.values():
+            shown = ", ".join(f"{name} has {count}" for name, count in counts.items())
+            raise WorkloadError(f"{where}: {shown} volumes", "give every storage server the same number, at least 1")
+        for server in servers:
+            for volume in server.volumes:
+                if not VOLUME_ID.fullmatch(volume.id):
+                    raise WorkloadError(
+                        f"volume id {volume.id!r} cannot stand in an IQN",
+                        "use letters, digits, point, hyphen and underscore",
+                        server.name,
+                    )
+                # LVM's own label and the rounding to its extents need some room beside the leg.
+                if volume.size_gib <= LEG_GIB:
+                    raise WorkloadError(
+                        f"volume {volume.id} has {volume.size_gib} GiB, too small for a leg of {LEG_GIB}",
+                        f"give volumes of {LEG_GIB + 1} GiB or more",
+                        server.name,
+                    )
+        mirrors = tuple(
+            Mirror(
+                f"md{number}",
+                tuple(
+                    Leg(server.name, volume.id, volume.device, server.private_address)
+                    for server in servers
+                    for volume in (server.volumes[number - 1],)
+                ),
+            )
+            for number in range(1, len(servers[0].volumes) + 1)
+        )
+        return cls(clients[0], servers, mirrors)

@@ -1,0 +1,134 @@
+"""Cutting a host's power and giving it back, wherever the host is."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from inventory import Host, Inventory
+from workloads.aws import ec2_client, is_instance_id, one_line
+from workloads.connections import Hosts, Script, Unreachable
+from workloads.errors import WorkloadError
+
+STATE_LIMIT_S = 600
+SSH_LIMIT_S = 600
+POLL_S = 1.0
+
+# Nothing is synced, stopped or told: the kernel starts over at once.
+_CRASH = Script("crash", "echo 1 > /proc/sys/kernel/sysrq\necho b > /proc/sysrq-trigger\n# end of script")
+
+
+class Power:
+    """Kills and starts hosts.
+
+    An instance is stopped by force through EC2's API and stays away until it is started. A machine of one's
+    own is crashed through SysRq and comes back by itself.
+    """
+
+    def __init__(self, hosts: Hosts, tell: Callable[[str], None]) -> None:
+        self._hosts = hosts
+        self._tell = tell
+
+    def kill(self, host: Host) -> None:
+        """Takes the host away abruptly; returns when that is asked for."""
+        if is_instance_id(host.id):
+            client = ec2_client(self._hosts.inventory.region)
+            with one_line(f"forced stop of {host.name}"):
+                client.stop_instances(InstanceIds=[host.id], Force=True)
+            return
+        self._tell(f"{host.name} is no EC2 instance: it is crashed through SysRq, and comes back by itself")
+        # The connection breaks with the host; how is of no interest.
+        with contextlib.suppress(WorkloadError):
+            self._hosts.remote(host.name).run(_CRASH, locked=False, timeout_s=3)
+
+    def start(self, host: Host) -> None:
+        """Asks for the host's return."""
+        if not is_instance_id(host.id):
+            return
+        client = ec2_client(self._hosts.inventory.region)
+        self._wait_state(host, {"stopped", "running"})
+        with one_line(f"start of {host.name}"):
+            client.start_instances(InstanceIds=[host.id])
+
+    def await_return(self, host: Host, tell: Callable[[str], None]) -> Host:
+        """Waits until SSH answers, at the address that the host has then."""
+        self._hosts.drop(host.name)
+        if is_instance_id(host.id):
+            tell(f"{host.name} starts")
+            self._wait_state(host, {"running"})
+            self._hosts.inventory = with_current_addresses(self._hosts.inventory)
+        deadline = time.monotonic() + SSH_LIMIT_S
+        while True:
+            try:
+                self._hosts.remote(host.name)
+                return self._hosts.inventory.host(host.name)
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+                tell(f"{host.name} does not answer yet")
+                time.sleep(POLL_S)
+
+    def _wait_state(self, host: Host, wanted: set[str]) -> None:
+        client = ec2_client(self._hosts.inventory.region)
+        deadline = time.monotonic() + STATE_LIMIT_S
+        while True:
+            with one_line(f"state of {host.name}"):
+                answer = client.describe_instances(InstanceIds=[host.id])
+            state = answer["Reservations"][0]["Instances"][0]["State"]["Name"]
+            if state in wanted:
+                return
+            if time.monotonic() > deadline:
+                raise WorkloadError(f"{host.id} is {state} after {STATE_LIMIT_S} s", "see the EC2 console", host.name)
+            time.sleep(POLL_S)
+
+
+def with_current_addresses(inventory: Inventory, tell: Callable[[str], None] | None = None) -> Inventory:
+    """The inventory with the public addresses that its instances have now; stopped ones are started.
+
+    EC2 gives an instance another public address at each start, which the stack's output does not know.
+    Addresses that are names or private ones are someone's choice and stay.
+    """
+    ids = [host.id for host in inventory.hosts if is_instance_id(host.id)]
+    if not ids:
+        return inventory
+    client = ec2_client(inventory.region)
+    public: dict[str, str] = {}
+    deadline = time.monotonic() + STATE_LIMIT_S
+    started: set[str] = set()
+    while True:
+        with one_line("addresses of the instances"):
+            answer = client.describe_instances(InstanceIds=ids)
+        waiting = []
+        for reservation in answer["Reservations"]:
+            for instance in reservation["Instances"]:
+                instance_id, state = instance["InstanceId"], instance["State"]["Name"]
+                public[instance_id] = instance.get("PublicIpAddress", "")
+                if state == "stopped" and instance_id not in started:
+                    if tell is not None:
+                        tell(f"{instance_id} is stopped: starting it")
+                    with one_line(f"start of {instance_id}"):
+                        client.start_instances(InstanceIds=[instance_id])
+                    started.add(instance_id)
+                if state in ("stopped", "stopping", "pending"):
+                    waiting.append(instance_id)
+                elif state != "running":
+                    raise WorkloadError(f"{instance_id} is {state}", "deploy the stack again (pulumi up)")
+        if not waiting or tell is None:
+            break
+        if time.monotonic() > deadline:
+            raise WorkloadError(f"{waiting[0]} does not start", "see the EC2 console")
+        time.sleep(POLL_S)
+    return replace(inventory, hosts=tuple(_moved(host, public.get(host.id, "")) for host in inventory.hosts))
+
+
+def _moved(host: Host, public_address: str) -> Host:
+    try:
+        ipaddress.ip_address(host.address)
+    except ValueError:
+        return host
+    if not public_address or host.address in (public_address, host.private_address):
+        return host
+    return replace(host, address=public_address)

@@ -1,0 +1,103 @@
+"""Where a task's inventory comes from: a Pulumi stack, a file, or the running rehearsal region."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from inventory import Inventory
+from workloads.errors import WorkloadError
+
+PROJECT = Path(__file__).resolve().parent.parent
+PULUMI_TIMEOUT_S = 120
+
+
+def lab_dir() -> Path:
+    """The rehearsal region's folder (TIDEMARK_LAB_DIR, or .lab)."""
+    return Path(os.environ.get("TIDEMARK_LAB_DIR") or PROJECT / ".lab")
+
+
+def load(stack: str | None, file: str | None) -> Inventory:
+    """The inventory from `stack`, from `file`, or, with neither, of the running rehearsal."""
+    if stack is not None and file is not None:
+        raise WorkloadError("both --stack and --inventory are given", "give one of them")
+    if stack is not None:
+        return from_stack(stack)
+    if file is not None:
+        inventory = from_file(Path(file).expanduser())
+    else:
+        path = lab_dir() / "inventory.json"
+        if not path.is_file():
+            raise WorkloadError(
+                f"no rehearsal is running ({path} is not there)",
+                "give --stack or --inventory, or start one with `make rehearse KEEP=1`",
+            )
+        inventory = from_file(path)
+    if inventory.rehearsal:
+        ask_rehearsal_api()
+    return inventory
+
+
+def from_file(path: Path) -> Inventory:
+    """The inventory in a file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise WorkloadError(
+            f"--inventory {path}: cannot be read ({reason})", "give a JSON file as docs/interfaces.md describes"
+        ) from error
+    return Inventory.from_json(text, str(path))
+
+
+def from_stack(stack: str) -> Inventory:
+    """The inventory that a Pulumi stack puts out."""
+    if stack.startswith("-") or not stack.strip():
+        raise WorkloadError(f"--stack {stack!r} is not a stack's name", "give one that `pulumi stack ls` shows")
+    pulumi = shutil.which("pulumi")
+    if pulumi is None:
+        raise WorkloadError(
+            "pulumi is not on PATH", "install the Pulumi CLI, or give --inventory with the stack's output"
+        )
+    command = [pulumi, "stack", "output", "inventory", "--json", "--non-interactive", "--stack", stack]
+    try:
+        done = subprocess.run(
+            command, cwd=PROJECT, capture_output=True, text=True, timeout=PULUMI_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise WorkloadError(
+            f"`pulumi stack output` has not answered in {PULUMI_TIMEOUT_S} s", "see `pulumi whoami`"
+        ) from error
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise WorkloadError(
+            f"stack {stack}: {lines[-1] if lines else 'pulumi failed'}",
+            f"see `pulumi stack ls`; if it is not up, run `pulumi up -s {stack}`",
+        )
+    text = done.stdout
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    # The output is the document as one string, which --json quotes once more.
+    if isinstance(value, str):
+        text = value
+    inventory = Inventory.from_json(text, f"output of stack {stack}")
+    if inventory.rehearsal:
+        ask_rehearsal_api()
+    return inventory
+
+
+def ask_rehearsal_api() -> None:
+    """Lets boto3 ask the running rehearsal's API, unless the environment names one already."""
+    if os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT_URL_EC2"):
+        return
+    try:
+        region = json.loads((lab_dir() / "region.json").read_text(encoding="utf-8"))
+        os.environ["AWS_ENDPOINT_URL"] = str(region["url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        # Without an API only what is in the inventory can be done; the first call that needs one says so.
+        return

@@ -1,0 +1,142 @@
+"""The native worker on a host: brought there once, run, its lines read (docs/interfaces.md, "The native
+worker").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workloads.connections import Remote
+from workloads.errors import WorkloadError
+
+REMOTE_PATH = "/var/lib/tidemark/tidemark-worker"
+
+
+def local_path() -> Path:
+    """The compiled worker (TIDEMARK_WORKER, or where `make worker` puts it)."""
+    default = Path(__file__).resolve().parent / "native" / "build" / "tidemark-worker"
+    return Path(os.environ.get("TIDEMARK_WORKER") or default)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """The compiled worker and its checksum."""
+
+    content: bytes
+    sha256: str
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Worker:
+        """Reads the binary."""
+        where = path or local_path()
+        try:
+            content = where.read_bytes()
+        except OSError as error:
+            raise WorkloadError(f"the worker is not at {where}", "compile it with `make worker`") from error
+        if content[:4] != b"\x7fELF":
+            raise WorkloadError(f"{where} is not a program", "compile it with `make worker`")
+        return cls(content, hashlib.sha256(content).hexdigest())
+
+    def bring_to(self, remote: Remote) -> bool:
+        """Puts the worker on the host unless the same one is there; whether it had to."""
+        sudo = "" if remote.user == "root" else "sudo -n "
+        seen: list[str] = []
+        remote.stream(f"{sudo}sha256sum {REMOTE_PATH}", seen.append, silence_s=60)
+        if seen and seen[0].split()[0] == self.sha256:
+            return False
+        directory = str(Path(REMOTE_PATH).parent)
+        install = (
+            f"mkdir -p {directory} && cat > {REMOTE_PATH}.new && chmod 755 {REMOTE_PATH}.new"
+            f" && mv {REMOTE_PATH}.new {REMOTE_PATH} && sha256sum {REMOTE_PATH}"
+        )
+        seen.clear()
+        code, words = remote.stream(
+            f"{sudo}bash -c {shlex.quote(install)}", seen.append, stdin=self.content, silence_s=300
+        )
+        if code or not seen or seen[0].split()[0] != self.sha256:
+            raise WorkloadError(
+                f"the worker could not be put at {REMOTE_PATH} ({words.strip() or 'it arrived changed'})",
+                "see that the host's disk has room, then run again",
+                remote.name,
+            )
+        return True
+
+
+def arguments(
+    files: Sequence[str],
+    *,
+    pattern: str,
+    request_bytes: int,
+    threads: int,
+    seconds: float,
+    warmup_seconds: float = 0.0,
+    seed: int = 1,
+) -> list[str]:
+    """The worker's arguments for reading `files` past the page cache."""
+    words = [word for file in files for word in ("--file", file)]
+    words += ["--op", "read", "--pattern", pattern, "--size", str(request_bytes), "--threads", str(threads)]
+    words += ["--duration", f"{seconds:g}", "--warmup", f"{warmup_seconds:g}", "--direct", "--seed", str(seed)]
+    return words
+
+
+@dataclass
+class Outcome:
+    """What a run of the worker said."""
+
+    final: dict[str, Any] | None = None
+    intervals: int = 0
+    degraded_before: tuple[str, ...] = ()
+    degraded_after: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> int | None:
+        """Failed operations; None when there is no final line to tell."""
+        return None if self.final is None else sum(self.final["errors"].values())
+
+
+class LineReader:
+    """Sorts the lines of client_worker.sh."""
+
+    def __init__(
+        self,
+        on_record: Callable[[dict[str, Any]], None],
+        on_started: Callable[[int], None] | None = None,
+    ) -> None:
+        self.outcome = Outcome()
+        self._on_record = on_record
+        self._on_started = on_started
+
+    def __call__(self, line: str) -> None:
+        """Takes one line."""
+        if not line.startswith("{"):
+            return
+        record = json.loads(line)
+        kind = record.get("kind")
+        if kind in ("interval", "final"):
+            if kind == "final":
+                self.outcome.final = record
+            else:
+                self.outcome.intervals += 1
+            self._on_record(record)
+        elif kind == "started" and self._on_started is not None:
+            self._on_started(int(record["pid"]))
+        elif kind == "array" and record["degraded"]:
+            if record["when"] == "before":
+                self.outcome.degraded_before += (record["array"],)
+            else:
+                self.outcome.degraded_after += (record["array"],)
+
+
+def rate_words(record: dict[str, Any]) -> str:
+    """An interval's or a run's rate, for a person."""
+    seconds = record["t_end_unix_s"] - record["t_start_unix_s"]
+    if seconds <= 0:
+        return "no time"
+    return f"{record['ops'] / seconds:>9,.0f} op/s {record['bytes'] / seconds / (1 << 20):>9,.1f} MiB/s"
