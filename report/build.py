@@ -1,0 +1,74 @@
+"""From a run directory to summary.json, report.html and the picture; the same result whenever it is made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from report.claims import CLAIMS, Verdict, judge, load_claims
+from report.experiments import EXPERIMENTS, Experiment
+from report.figures import write_png
+from report.page import render_page
+from report.runs import Run, RunError, list_runs, open_run
+from report.table import Table, claims_table
+
+
+@dataclass(frozen=True)
+class Report:
+    run: Run
+    summary: Any
+    verdicts: list[Verdict]
+    tables: list[Table]
+    page: Path
+    picture: Path | None
+
+
+def build_report(run_path: Path, claims: Path = CLAIMS) -> Report:
+    """Writes into the run directory; RunError or ClaimError says in one line why it can't."""
+    run = open_run(run_path)
+    experiment = _experiment(run)
+    ledger = load_claims(run.manifest.experiment, experiment.summary_type, claims)
+    summary = experiment.summarize(run)
+    verdicts = [judge(claim, summary, run.manifest.rehearsal) for claim in ledger]
+    page = run.path / "report.html"
+    plot = experiment.picture(summary)
+    picture = run.path / f"{plot.name}.png" if plot else None
+    try:
+        _write(run.path / "summary.json", summary_json(summary))
+        _write(page, render_page(run.manifest, experiment.page(run.manifest, summary), verdicts))
+        if plot and picture:
+            write_png(plot, picture)
+    except OSError as error:
+        raise RunError(f"{error.filename}: can't be written: {error.strerror}") from None
+    return Report(run, summary, verdicts, [*experiment.tables(summary), claims_table(verdicts)], page, picture)
+
+
+def newest_run(results: Path) -> Path:
+    listed = list_runs(results)
+    whole = [item.path for item in listed if item.run is not None]
+    if whole:
+        return whole[-1]
+    if listed:
+        raise RunError(f"{results}: all of its {len(listed)} runs are damaged; the newest: {listed[-1].damage}")
+    raise RunError(f"{results}: no run is there; `fab md-raid.run` makes one")
+
+
+def summary_json(summary: Any) -> str:
+    return json.dumps(dataclasses.asdict(summary), indent=1, allow_nan=False) + "\n"
+
+
+def _experiment(run: Run) -> Experiment:
+    name = run.manifest.experiment
+    if name not in EXPERIMENTS:
+        raise RunError(f"{run.path}: experiment {name!r} is not one of {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,227 @@
+"""The ledger, claims/<experiment>.yaml: what was published, how a summary tests it, and the verdict.
+
+A claim in the file:
+
+    - id: md-raid/volume-rate
+      claim: in our own words
+      published: {value: 100, unit: MB/s, date: "…", source: …}   # value: null: none was published
+      applies: {where: aws | rehearsal | either, reason: why a run elsewhere does not count}
+      measured: volume.sequential_mb_per_s      # the figure shown beside the published one
+      when: drill.hosts_killed == 2             # optional: in any other run the claim was not tested
+      test: published * (1 - tolerance) <= volume.sequential_mb_per_s
+      tolerance: {ratio: 0.2, reason: …}        # or null
+
+`test`, `measured` and `when` are in the language of report/expressions.py, with `published` and `tolerance` as names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from report.expressions import Expression, ExpressionError, Part, Value
+from report.format import figure
+
+SCHEMA = 1
+CLAIMS = Path(__file__).resolve().parent.parent / "claims"
+PLACES = ("aws", "rehearsal", "either")
+
+HOLDS = "holds"
+DIFFERS = "differs"
+NOT_MEASURED = "not measured"
+
+
+class ClaimError(Exception):
+    """A claims file that can't be used: file, claim, field and what is allowed, in one line."""
+
+
+@dataclass(frozen=True)
+class Published:
+    value: float | None
+    unit: str
+    date: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    id: str
+    claim: str
+    published: Published
+    where: str
+    elsewhere_reason: str
+    measured: Expression | None
+    when: Expression | None
+    test: Expression
+    tolerance_ratio: float | None
+    tolerance_reason: str | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    claim: Claim
+    verdict: str
+    detail: str  # by how much, or why
+    measured: Value
+    rehearsal: bool
+
+    @property
+    def applies_here(self) -> bool:
+        return self.claim.where in ("either", "rehearsal" if self.rehearsal else "aws")
+
+
+def load_claims(experiment: str, summary_type: type, folder: Path = CLAIMS) -> list[Claim]:
+    path = folder / f"{experiment}.yaml"
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ClaimError(f"{path}: no such file; each experiment has one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClaimError(f"{path}: can't be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ClaimError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    try:
+        top = _Fields(document, "the file", {"schema", "experiment", "claims"})
+        if top.get("schema") != SCHEMA:
+            raise ClaimError(f"schema is {top.get('schema')!r}, this report reads {SCHEMA}")
+        if top.text("experiment") != experiment:
+            raise ClaimError(f"experiment is {top.get('experiment')!r}, the file's name says {experiment!r}")
+        entries = top.get("claims")
+        if not isinstance(entries, list) or not entries:
+            raise ClaimError("claims must be a list of at least one")
+        claims = [_claim(entry, number, experiment, summary_type) for number, entry in enumerate(entries)]
+        twice = {claim.id for claim in claims if sum(claim.id == other.id for other in claims) > 1}
+        if twice:
+            raise ClaimError(f"{sorted(twice)[0]} is there twice")
+    except ClaimError as error:
+        raise ClaimError(f"{path}: {error}") from None
+    return claims
+
+
+def judge(claim: Claim, summary: object, rehearsal: bool) -> Verdict:
+    measured = claim.measured.evaluate(summary) if claim.measured else None
+    place = "rehearsal" if rehearsal else "aws"
+    if claim.where not in ("either", place):
+        return Verdict(claim, NOT_MEASURED, claim.elsewhere_reason, measured, rehearsal)
+    if claim.when is not None and claim.when.evaluate(summary) is not True:
+        unmet = [part for part in claim.when.parts(summary) if part.value is not True]
+        detail = "; ".join(f"needs {part.text}: {_figures(part.figures)}" for part in unmet)
+        return Verdict(claim, NOT_MEASURED, detail, measured, rehearsal)
+    outcome = claim.test.evaluate(summary)
+    parts = claim.test.parts(summary)
+    if outcome is None:
+        detail = "no value for " + ", ".join(claim.test.unknown(summary))
+        return Verdict(claim, NOT_MEASURED, detail, measured, rehearsal)
+    if outcome:
+        return Verdict(claim, HOLDS, _met(claim, measured, parts), measured, rehearsal)
+    return Verdict(claim, DIFFERS, _by_how_much(claim, measured, parts), measured, rehearsal)
+
+
+def _met(claim: Claim, measured: Value, parts: list[Part]) -> str:
+    if claim.published.value is not None and _is_number(measured) and claim.published.value:
+        return _against_published(claim, measured)
+    return "; ".join(_figures(part.figures) for part in parts)
+
+
+def _by_how_much(claim: Claim, measured: Value, parts: list[Part]) -> str:
+    if claim.published.value and _is_number(measured):
+        return _against_published(claim, measured)
+    return "; ".join(_figures(part.figures) for part in parts if part.value is False)
+
+
+def _against_published(claim: Claim, measured: Value) -> str:
+    assert claim.published.value
+    assert isinstance(measured, int | float)
+    percent = (measured / claim.published.value - 1) * 100
+    allowed = "" if claim.tolerance_ratio is None else f" (tolerance {claim.tolerance_ratio * 100:.0f} %)"
+    if abs(percent) < 0.5:
+        return f"as published{allowed}"
+    return f"{abs(percent):.0f} % {'above' if percent > 0 else 'below'} the published value{allowed}"
+
+
+def _figures(figures: Mapping[str, Value]) -> str:
+    """By the last two names of their paths: drill.read_errors as "drill read errors 0"."""
+    return ", ".join(
+        f"{' '.join(path.split('.')[-2:]).replace('_', ' ')} {figure(value)}" for path, value in figures.items()
+    )
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class _Fields:
+    """A mapping of the file; each fault names the claim and the field."""
+
+    def __init__(self, document: Any, where: str, known: set[str]) -> None:
+        if not isinstance(document, dict):
+            raise ClaimError(f"{where} must be a mapping")
+        unknown = sorted(str(key) for key in document.keys() - known)
+        if unknown:
+            raise ClaimError(f"{where}: unknown field {unknown[0]!r}; allowed: {', '.join(sorted(known))}")
+        self.document: dict[str, Any] = document
+        self.where = where
+
+    def get(self, key: str) -> Any:
+        return self.document.get(key)
+
+    def text(self, key: str) -> str:
+        value = self.document.get(key)
+        if not isinstance(value, str) or not value.strip():
+            raise ClaimError(f"{self.where}: {key} must be text, not {value!r}")
+        return " ".join(value.split())
+
+    def number_or_none(self, key: str) -> float | None:
+        value = self.document.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ClaimError(f"{self.where}: {key} must be a number or null, not {value!r}")
+        return value
+
+
+def _claim(entry: Any, number: int, experiment: str, summary_type: type) -> Claim:
+    known = {"id", "claim", "published", "applies", "measured", "when", "test", "tolerance"}
+    fields = _Fields(entry, f"claims[{number}]", known)
+    fields.where = identity = fields.text("id")
+    if not identity.startswith(f"{experiment}/"):
+        raise ClaimError(f"{identity}: id must begin with {experiment}/")
+    published = _Fields(fields.get("published"), f"{identity}: published", {"value", "unit", "date", "source"})
+    applies = _Fields(fields.get("applies"), f"{identity}: applies", {"where", "reason"})
+    where = applies.text("where")
+    if where not in PLACES:
+        raise ClaimError(f"{identity}: applies.where is {where!r}, allowed: {', '.join(PLACES)}")
+    ratio = reason = None
+    if fields.get("tolerance") is not None:
+        tolerance = _Fields(fields.get("tolerance"), f"{identity}: tolerance", {"ratio", "reason"})
+        ratio, reason = tolerance.number_or_none("ratio"), tolerance.text("reason")
+        if ratio is None or ratio < 0:
+            raise ClaimError(f"{identity}: tolerance.ratio must be 0 or more, not {ratio!r}")
+    value = published.number_or_none("value")
+    names = {"published": value, "tolerance": ratio}
+    test = _expression(fields, "test", summary_type, names)
+    when = _expression(fields, "when", summary_type, names) if fields.get("when") else None
+    for key, condition in (("test", test), ("when", when)):
+        if condition is not None and condition.kind != "boolean":
+            raise ClaimError(f"{identity}: {key}: {condition.text} is a {condition.kind}, it can't hold or differ")
+    return Claim(
+        id=identity,
+        claim=fields.text("claim"),
+        published=Published(value, published.text("unit"), published.text("date"), published.text("source")),
+        where=where,
+        elsewhere_reason=applies.text("reason") if where != "either" else "",
+        measured=_expression(fields, "measured", summary_type, names) if fields.get("measured") else None,
+        when=when,
+        test=test,
+        tolerance_ratio=ratio,
+        tolerance_reason=reason,
+    )
+
+
+def _expression(fields: _Fields, key: str, summary_type: type, names: Mapping[str, float | None]) -> Expression:
+    try:
+        return Expression.parse(fields.text(key), summary_type, names)
+    except ExpressionError as error:
+        raise ClaimError(f"{fields.where}: {key}: {error}") from None

@@ -1,0 +1,231 @@
+"""The small language that claims test a summary with: paths, numbers, arithmetic, comparisons, and/or/not.
+
+    drill.read_errors == 0 and drill.checksum_matched
+    published * (1 - tolerance) <= volume.sequential_mb_per_s
+
+Python's parser reads the text, and only the nodes named here are walked: nothing is called or looked up but
+fields of the summary. Each path is checked against the summary's dataclasses when the claim is loaded: a
+field that does not exist is an error then, never a silent "not measured". A field that is None is not known;
+`and`, `or` and `not` carry that on (False and unknown is False), and so does everything else.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import operator
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Value = bool | float | str | None
+
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+
+
+class ExpressionError(ValueError):
+    """An expression that can't be tested on any summary, in one line."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the conditions that `and` joins at the top, with its outcome."""
+
+    text: str
+    value: bool | None
+    figures: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Expression:
+    text: str
+    kind: str  # number, boolean or text
+    _tree: ast.expr
+    _constants: Mapping[str, float | None]
+
+    @classmethod
+    def parse(cls, text: str, summary_type: type, constants: Mapping[str, float | None] | None = None) -> Expression:
+        constants = constants or {}
+        try:
+            tree = ast.parse(text.strip(), mode="eval").body
+        except (SyntaxError, ValueError):
+            raise ExpressionError(f"{text.strip()!r} is not an expression") from None
+        return cls(text.strip(), _kind(tree, summary_type, constants), tree, constants)
+
+    def evaluate(self, summary: object) -> Value:
+        return _evaluate(self._tree, summary, self._constants)
+
+    def parts(self, summary: object) -> list[Part]:
+        tree = self._tree
+        both = isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And)
+        nodes = tree.values if both and isinstance(tree, ast.BoolOp) else [tree]
+        return [
+            Part(
+                ast.unparse(node),
+                _truth(_evaluate(node, summary, self._constants)),
+                {path: _look_up(path, summary) for path in _paths(node, self._constants)},
+            )
+            for node in nodes
+        ]
+
+    def unknown(self, summary: object) -> list[str]:
+        """The paths that have no value in this summary."""
+        return [p for p in _paths(self._tree, self._constants) if _look_up(p, summary) is None]
+
+
+def _kind(node: ast.expr, summary_type: type, constants: Mapping[str, float | None]) -> str:
+    def of(child: ast.expr) -> str:
+        return _kind(child, summary_type, constants)
+
+    def must(child: ast.expr, kind: str) -> None:
+        if (found := of(child)) != kind:
+            raise ExpressionError(f"{ast.unparse(child)} is a {found}, not a {kind}")
+
+    match node:
+        case ast.BoolOp(values=values):
+            for value in values:
+                must(value, "boolean")
+            return "boolean"
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            must(operand, "boolean")
+            return "boolean"
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            must(operand, "number")
+            return "number"
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+            must(left, "number")
+            must(right, "number")
+            return "number"
+        case ast.Compare(left=left, ops=ops, comparators=comparators) if all(type(op) in _COMPARISONS for op in ops):
+            for comparison, child in zip(ops, comparators, strict=True):
+                must(child, "number" if isinstance(comparison, _ORDERED) else of(left))
+            if any(isinstance(comparison, _ORDERED) for comparison in ops):
+                must(left, "number")
+            return "boolean"
+        case ast.Constant(value=bool()):
+            return "boolean"
+        case ast.Constant(value=int() | float()):
+            return "number"
+        case ast.Constant(value=str()):
+            return "text"
+        case ast.Name(id=name) if name in constants:
+            if constants[name] is None:
+                raise ExpressionError(f"{name} is used, but the claim gives none")
+            return "number"
+        case ast.Name() | ast.Attribute():
+            return _field_kind(_path(node), summary_type)
+    raise ExpressionError(f"{ast.unparse(node)!r}: only paths, numbers, comparisons, and/or/not are allowed")
+
+
+def _evaluate(node: ast.expr, summary: object, constants: Mapping[str, float | None]) -> Value:
+    def of(child: ast.expr) -> Any:
+        return _evaluate(child, summary, constants)
+
+    match node:
+        case ast.BoolOp(op=op, values=values):
+            decides = isinstance(op, ast.Or)
+            outcomes = [of(value) for value in values]
+            if decides in outcomes:
+                return decides
+            return None if None in outcomes else not decides
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            value = of(operand)
+            return None if value is None else not value
+        case ast.UnaryOp(operand=operand):
+            value = of(operand)
+            return None if value is None else -value
+        case ast.BinOp(left=left, op=op, right=right):
+            a, b = of(left), of(right)
+            if a is None or b is None or (isinstance(op, ast.Div) and b == 0):
+                return None
+            result: float = _ARITHMETIC[type(op)](a, b)
+            return result
+        case ast.Compare(left=left, ops=ops, comparators=comparators):
+            values = [of(left), *(of(child) for child in comparators)]
+            outcomes = [
+                None if a is None or b is None else _COMPARISONS[type(op)](a, b)
+                for op, a, b in zip(ops, values, values[1:], strict=False)
+            ]
+            if False in outcomes:
+                return False
+            return None if None in outcomes else True
+        case ast.Constant(value=bool() | int() | float() | str() as value):
+            return value
+        case ast.Name(id=name) if name in constants:
+            return constants[name]
+    return _look_up(_path(node), summary)
+
+
+def _path(node: ast.expr) -> str:
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            return f"{_path(value)}.{name}"
+    raise ExpressionError(f"{ast.unparse(node)!r} is not a path into the summary")
+
+
+def _paths(node: ast.expr, constants: Mapping[str, float | None]) -> list[str]:
+    if isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and node.id not in constants):
+        return [_path(node)]
+    found: list[str] = []
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):
+            found += [path for path in _paths(child, constants) if path not in found]
+    return found
+
+
+def _look_up(path: str, summary: object) -> Value:
+    value: Any = summary
+    for name in path.split("."):
+        if value is None:
+            return None
+        value = getattr(value, name)
+    result: Value = value
+    return result
+
+
+def _field_kind(path: str, summary_type: type) -> str:
+    kind: Any = summary_type
+    seen = "the summary"
+    for name in path.split("."):
+        if not dataclasses.is_dataclass(kind):
+            raise ExpressionError(f"{path}: {seen} is a figure, it has no fields")
+        fields = typing.get_type_hints(kind)
+        if name not in fields:
+            raise ExpressionError(f"{path}: {seen} has no field {name!r}; it has {', '.join(fields)}")
+        kind, seen = _without_none(fields[name]), name
+    if kind is bool:
+        return "boolean"
+    if kind in (int, float):
+        return "number"
+    if kind is str:
+        return "text"
+    raise ExpressionError(f"{path} is not a single figure")
+
+
+def _without_none(kind: Any) -> Any:
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        rest = [k for k in typing.get_args(kind) if k is not type(None)]
+        return rest[0] if len(rest) == 1 else kind
+    return kind
+
+
+def _truth(value: Value) -> bool | None:
+    return value if isinstance(value, bool) else None

@@ -1,0 +1,71 @@
+"""Figures as a person reads them. What is missing is a dash, never 0."""
+
+from __future__ import annotations
+
+MISSING = "\u2013"
+
+
+def figure(value: float | str | bool | None, digits: int = 3) -> str:
+    """About three significant digits, thousands kept whole: 0.0123, 1.23, 12.3, 123, 12 345."""
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if value == 0:
+        return "0"
+    if isinstance(value, int) or abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}".replace(",", "\u202f")
+    return f"{value:.{digits}g}"
+
+
+def percent(ratio: float | None) -> str:
+    return MISSING if ratio is None else f"{ratio * 100:.0f} %"
+
+
+def ratio(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.2f}"
+
+
+def seconds(value: float | None) -> str:
+    if value is None:
+        return MISSING
+    if value >= 120:
+        minutes, rest = divmod(round(value), 60)
+        return f"{minutes} min {rest:02d} s"
+    return f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"
+
+
+def latency_us(value: float | None) -> str:
+    """With its unit, for latencies that go from microseconds to seconds."""
+    if value is None:
+        return MISSING
+    if value < 1000:
+        return f"{figure(value)} µs"
+    if value < 1_000_000:
+        return f"{figure(value / 1000)} ms"
+    return f"{figure(value / 1e6)} s"
+
+
+def size_bytes(value: float | None) -> str:
+    if value is None:
+        return MISSING
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{figure(value)} {unit}"
+        value /= 1024
+    return f"{figure(value)} TiB"
+
+
+def moment(iso: str | None) -> str:
+    """2026-11-23T12:00:00Z as 2026-11-23 12:00:00 UTC."""
+    if iso is None:
+        return MISSING
+    text = iso.replace("T", " ")
+    return f"{text[:-1]} UTC" if text.endswith("Z") else text
+
+
+def unbreakable(text: str) -> str:
+    """A hyphen at which no line is broken."""
+    return text.replace("-", "\u2011")

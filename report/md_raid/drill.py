@@ -1,0 +1,246 @@
+"""The failure drill: reads go on while storage servers are killed, come back, and the mirrors rebuild."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from report.md_raid.schema import Array, Drill, DrillEvent, Leg, Phase, Rebuild, Second
+from report.md_raid.worker import Interval, Worker, measure, measure_from_intervals
+from report.runs import Record, RecordError, Run, number, number_or_none, text, whole_or_none
+
+PHASES = ("drill-steady", "drill-kill-1", "drill-kill-2")
+AFTER_LAST_KILL = "killed-2"
+
+T = TypeVar("T")
+
+
+def read_drill(run: Run, workers: dict[str, Worker], arrays: Sequence[Record]) -> Drill | None:
+    """None when no drill was begun."""
+    every = _events(run) if run.has_stream("drill") else []
+    events = _newest_attempt(every)
+    if len(events) < len(every):
+        began_unix_s = number(events[0], "t_unix_s")
+        workers = {cell: worker.since(began_unix_s) for cell, worker in workers.items()}
+        arrays = [a for a in arrays if a.get("when") == "configured" or number(a, "t_unix_s") >= began_unix_s]
+    began = [workers[cell] for cell in PHASES if cell in workers and workers[cell].began]
+    if not events and not began:
+        return None
+    if not events:
+        run.problem("raw/drill.ndjson is missing or empty: when servers were killed is not known")
+    times = [number(e, "t_unix_s") for e in events if e["event"] != "data-written"]
+    times += [i.t_start_unix_s for worker in began for i in worker.intervals]
+    times += [f.t_start_unix_s for worker in began for f in worker.finals]
+    zero = min(times, default=None)
+    phases = [_phase(cell, workers.get(cell, Worker()), zero) for cell in PHASES]
+    rebuilds = _rebuilds(run, events, zero)
+    written = [e for e in events if e["event"] == "data-written"]
+    verified = [e for e in events if e["event"] == "verified"]
+    read_back = [e for e in verified if e.get("when") == "rebuilt"] or verified[-1:]
+    compared = _last([e for e in verified if e.get("when") == "legs-compared"], "verified")
+    mirrors = {a["array"] for a in arrays if _is_mirror(a)}
+    working = [a.get("working") for a in arrays if a.get("when") == AFTER_LAST_KILL and _is_mirror(a)]
+    legs = [a.get("raid_devices") for a in arrays if _is_mirror(a)]
+    stalls = [phase.longest_stall_s for phase in phases[1:]]
+    seconds = [r.seconds for r in rebuilds if r.seconds is not None]
+    return Drill(
+        zero_unix_s=zero,
+        hosts_killed=len({_subject(e) for e in events if e["event"] == "killed"}) if events else None,
+        read_ops=_sum_or_none([phase.read_ops for phase in phases]),
+        read_errors=_read_errors(run, phases, events),
+        longest_stall_s=None if None in stalls else max(s for s in stalls if s is not None),
+        arrays=len(mirrors) or None,
+        fewest_working_legs=min([n for n in working if isinstance(n, int)], default=None),
+        legs_per_array=max([n for n in legs if isinstance(n, int)], default=None),
+        arrays_rebuilt=len({r.array for r in rebuilds if r.finished_s is not None}) if events else None,
+        rebuild_seconds_max=max(seconds, default=None),
+        written_bytes=_sum_or_none([_quietly(whole_or_none, e, "bytes") for e in written]),
+        written_sha256=_quietly(text, written[0] if written else None, "sha256"),
+        verified_bytes=_sum_or_none([_quietly(whole_or_none, e, "bytes") for e in read_back]),
+        legs_compared_bytes=_quietly(whole_or_none, compared, "bytes"),
+        checksum_matched=all(e.get("matched") is True for e in verified) if verified else None,
+        phases=phases,
+        rebuilds=rebuilds,
+        events=[DrillEvent(number(e, "t_unix_s") - zero, e["event"], _subject(e)) for e in events if zero is not None],
+        timeline=[
+            second
+            for cell in PHASES
+            if cell in workers and zero is not None
+            for second in _timeline(cell, workers[cell].intervals, zero)
+        ],
+    )
+
+
+def read_array_records(run: Run) -> list[Record]:
+    records = []
+    if not run.has_stream("arrays"):
+        run.problem("raw/arrays.ndjson is missing: the mirrors' legs are not known")
+        return []
+    for record in run.stream("arrays"):
+        try:
+            text(record, "array")
+            text(record, "level")
+            number(record, "t_unix_s")
+            records.append(record)
+        except RecordError as error:
+            run.problem(f"raw/arrays.ndjson: a record left out: {error}")
+    return records
+
+
+def configured_arrays(records: Sequence[Record]) -> list[Array]:
+    """Each array as first seen, before any server was killed."""
+    first: dict[str, Record] = {}
+    for record in records:
+        first.setdefault(record["array"], record)
+    arrays = []
+    for name, record in first.items():
+        legs = record.get("legs")
+        arrays.append(
+            Array(
+                array=name,
+                level=record["level"],
+                layout=_quietly(text, record, "layout"),
+                raid_devices=_quietly(whole_or_none, record, "raid_devices"),
+                size_bytes=_quietly(whole_or_none, record, "size_bytes"),
+                legs=[
+                    Leg(slot, _quietly(text, leg, "server"), _quietly(text, leg, "volume"))
+                    for leg in (legs if isinstance(legs, list) else [])
+                    if isinstance(leg, dict) and isinstance(slot := leg.get("slot"), int)
+                ],
+            )
+        )
+    return arrays
+
+
+def _is_mirror(record: Record) -> bool:
+    return record.get("level") in ("raid1", "raid10")
+
+
+def _events(run: Run) -> list[Record]:
+    events = []
+    for record in run.stream("drill"):
+        try:
+            number(record, "t_unix_s")
+            text(record, "event")
+            events.append(record)
+        except RecordError as error:
+            run.problem(f"raw/drill.ndjson: a record left out: {error}")
+    return sorted(events, key=lambda e: number(e, "t_unix_s"))
+
+
+def _newest_attempt(events: list[Record]) -> list[Record]:
+    """A drill that was begun again: what counts is the data written last before reads were last started.
+
+    Data are written a second time in the same drill, while servers are away.
+    """
+    reads = [n for n, e in enumerate(events) if e["event"] == "reads-started"]
+    written = [n for n, e in enumerate(events) if e["event"] == "data-written"]
+    if not reads:
+        return events[written[-1] :] if written else events
+    before = [n for n in written if n < reads[-1]]
+    return events[before[-1] if before else reads[-1] :]
+
+
+def _subject(event: Record) -> str | None:
+    subject = event.get("host") or event.get("array")
+    return None if subject is None else str(subject)
+
+
+def _phase(cell: str, worker: Worker, zero: float | None) -> Phase:
+    measured, reason = measure(worker), None
+    if measured is None:
+        measured = measure_from_intervals(worker)
+        reason = "added up from its seconds: no final line" if measured else "no reads recorded"
+    slowest = max(
+        (i for i in worker.intervals if i.latency_max_ns is not None),
+        key=lambda i: i.latency_max_ns or 0,
+        default=None,
+    )
+    longest_us = measured.percentile_us(100) if measured else None
+    return Phase(
+        cell=cell,
+        started_s=measured.t_start_unix_s - zero if measured and zero is not None else None,
+        seconds=measured.seconds if measured else None,
+        read_ops=measured.ops if measured else None,
+        iops=measured.iops if measured else None,
+        errors=sum(measured.errors.values()) if measured else None,
+        errors_by_errno=measured.errors if measured else None,
+        latency_p50_us=measured.percentile_us(50) if measured else None,
+        latency_p99_us=measured.percentile_us(99) if measured else None,
+        longest_stall_s=None if longest_us is None else longest_us / 1e6,
+        stall_ended_s=slowest.t_end_unix_s - zero if slowest and zero is not None else None,
+        reason=reason,
+    )
+
+
+def _timeline(cell: str, intervals: Sequence[Interval], zero: float) -> list[Second]:
+    """Several hosts' intervals of one second are added."""
+    seconds: dict[int, Second] = {}
+    for i in sorted(intervals, key=lambda i: i.t_start_unix_s):
+        if i.seconds <= 0:
+            continue
+        key = round(i.t_start_unix_s - zero)
+        so_far = seconds.get(key)
+        seconds[key] = Second(
+            t_s=(i.t_start_unix_s + i.t_end_unix_s) / 2 - zero,
+            cell=cell,
+            iops=i.ops / i.seconds + (so_far.iops if so_far else 0.0),
+            errors=sum(i.errors.values()) + (so_far.errors if so_far else 0),
+        )
+    return list(seconds.values())
+
+
+def _rebuilds(run: Run, events: Sequence[Record], zero: float | None) -> list[Rebuild]:
+    """A rebuild for each rebuild-started; `rebuilt` closes the newest open one of its array."""
+    rebuilds: list[Rebuild] = []
+    for event in events:
+        if event["event"] not in ("rebuild-started", "rebuilt"):
+            continue
+        try:
+            array = text(event, "array")
+            t_s = number(event, "t_unix_s") - (zero or 0.0)
+            if event["event"] == "rebuild-started":
+                rebuilds.append(Rebuild(array, t_s, None, None))
+                continue
+            seconds = number_or_none(event, "seconds")
+        except RecordError as error:
+            run.problem(f"raw/drill.ndjson: a {event['event']} left out: {error}")
+            continue
+        opened = next((r for r in reversed(rebuilds) if r.array == array and r.finished_s is None), None)
+        if opened is not None:
+            rebuilds.remove(opened)
+        started = opened.started_s if opened else None
+        if seconds is None and started is not None:
+            seconds = t_s - started
+        rebuilds.append(Rebuild(array, started, t_s, seconds))
+    return sorted(rebuilds, key=lambda r: (r.array, r.finished_s or 0.0))
+
+
+def _read_errors(run: Run, phases: Sequence[Phase], events: Sequence[Record]) -> int | None:
+    """Counted by the workers; what the drill noted must agree, and the greater number counts.
+
+    With a phase's count missing, "none failed" is not known, whatever was noted.
+    """
+    counted = _sum_or_none([phase.errors for phase in phases])
+    noted = _quietly(whole_or_none, _last(events, "reads-finished"), "errors")
+    if counted is not None and noted is not None and counted != noted:
+        run.problem(f"failed reads: the workers counted {counted}, raw/drill.ndjson has {noted}")
+    known = [n for n in (counted, noted) if n is not None]
+    return max(known, default=None) if counted is not None or noted else None
+
+
+def _last(events: Sequence[Record], name: str) -> Record | None:
+    return next((e for e in reversed(events) if e["event"] == name), None)
+
+
+def _sum_or_none(values: Sequence[int | None]) -> int | None:
+    return None if not values or None in values else sum(v for v in values if v is not None)
+
+
+def _quietly(read: Callable[[Record, str], T], record: Record | None, key: str) -> T | None:
+    if record is None:
+        return None
+    try:
+        return read(record, key)
+    except RecordError:
+        return None

@@ -1,0 +1,227 @@
+"""summary.json of md-raid, schema 1. Claims name these fields; None is "not known", never 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What raw/host.ndjson shows of a cell's measured window."""
+
+    client_cpu_busy_ratio: float | None
+    storage_cpu_busy_ratio_max: float | None
+    client_rx_mib_per_s: float | None
+    client_link_used_ratio: float | None  # received / line rate of the type; None where that is not known
+    storage_tx_mib_per_s_max: float | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    cell: str
+    layout: str  # stripe, mirror or raw
+    pattern: str  # sequential or random
+    servers: int
+    disks: int
+    mirrors: int | None
+    request_bytes: int
+    depth: int
+    requests_in_flight: int | None
+    started_unix_s: float | None
+    complete: bool
+    reason: str | None  # why figures are missing
+    seconds: float | None
+    ops: int | None
+    mib_per_s: float | None
+    iops: float | None
+    latency_p50_us: float | None
+    latency_p95_us: float | None
+    latency_p99_us: float | None
+    latency_p99_9_us: float | None
+    latency_max_us: float | None
+    errors: int | None
+    errors_by_errno: dict[str, int] | None
+    variation_coefficient: float | None  # standard deviation / mean of the per-second rates
+    limited_by: str | None  # None: not known
+    limited_by_hosts: list[str]
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One volume alone, or the closest to it: rate / disks of the raw cell with fewest disks."""
+
+    sequential_cell: str | None
+    sequential_disks: int | None
+    sequential_mb_per_s: float | None
+    random_cell: str | None
+    random_disks: int | None
+    random_iops: float | None
+
+
+@dataclass(frozen=True)
+class Point:
+    cell: str
+    servers: int
+    disks: int
+    mirrors: int | None
+    mib_per_s: float | None
+    iops: float | None
+    efficiency: float | None  # rate / (first point's rate x growth in what the series grows with)
+    limited_by: str | None
+
+
+@dataclass(frozen=True)
+class Series:
+    layout: str
+    pattern: str
+    request_bytes: int
+    grows_with: str  # servers, mirrors or disks (of each server)
+    points: list[Point]
+    growth: float | None  # the largest point's rate / the smallest's
+    efficiency: float | None  # at the largest point
+    network_limited: bool | None  # at the largest point; None: not known
+
+
+@dataclass(frozen=True)
+class MdCost:
+    """What md takes: the stripe's rate over the same disks read raw, in parallel."""
+
+    pattern: str
+    request_bytes: int
+    servers: int
+    disks: int
+    stripe_cell: str
+    raw_cell: str
+    stripe_mib_per_s: float | None
+    raw_mib_per_s: float | None
+    stripe_requests_in_flight: int | None
+    raw_requests_in_flight: int | None
+    stripe_to_raw_ratio: float | None
+
+
+@dataclass(frozen=True)
+class Scaling:
+    stripe_sequential: Series | None
+    stripe_random: Series | None
+    raw_sequential: Series | None  # over servers, with as many disks of each
+    raw_random: Series | None
+    raw_disks_sequential: Series | None  # over the disks of each server, with as many servers
+    raw_disks_random: Series | None
+    md_cost: list[MdCost]
+
+
+@dataclass(frozen=True)
+class Phase:
+    cell: str  # drill-steady, drill-kill-1, drill-kill-2
+    started_s: float | None  # seconds since the drill's zero
+    seconds: float | None
+    read_ops: int | None
+    iops: float | None
+    errors: int | None
+    errors_by_errno: dict[str, int] | None
+    latency_p50_us: float | None
+    latency_p99_us: float | None
+    longest_stall_s: float | None
+    stall_ended_s: float | None  # end of the second in which the longest read ended
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    array: str
+    started_s: float | None
+    finished_s: float | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class DrillEvent:
+    t_s: float
+    event: str
+    subject: str | None  # the host or array
+
+
+@dataclass(frozen=True)
+class Second:
+    t_s: float  # middle of the interval
+    cell: str
+    iops: float
+    errors: int
+
+
+@dataclass(frozen=True)
+class Drill:
+    zero_unix_s: float | None
+    hosts_killed: int | None
+    read_ops: int | None
+    read_errors: int | None
+    longest_stall_s: float | None  # with a server or two gone
+    arrays: int | None
+    fewest_working_legs: int | None  # of any mirror after the second kill
+    legs_per_array: int | None
+    arrays_rebuilt: int | None
+    rebuild_seconds_max: float | None
+    written_bytes: int | None
+    written_sha256: str | None
+    verified_bytes: int | None
+    legs_compared_bytes: int | None
+    checksum_matched: bool | None
+    phases: list[Phase]
+    rebuilds: list[Rebuild]
+    events: list[DrillEvent]
+    timeline: list[Second]
+
+
+@dataclass(frozen=True)
+class Leg:
+    slot: int
+    server: str | None
+    volume: str | None
+
+
+@dataclass(frozen=True)
+class Array:
+    array: str
+    level: str
+    layout: str | None
+    raid_devices: int | None
+    size_bytes: int | None
+    legs: list[Leg]
+
+
+@dataclass(frozen=True)
+class Proof:
+    proof: str
+    source: str | None
+    target: str | None
+    detail: str | None
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Proofs:
+    passed: int
+    failed: int
+    records: list[Proof]
+
+
+@dataclass(frozen=True)
+class Summary:
+    schema: int
+    experiment: str
+    stack: str
+    region: str
+    rehearsal: bool
+    status: str
+    started_at: str
+    finished_at: str | None
+    cells: list[Cell]
+    volume: Volume
+    scaling: Scaling
+    drill: Drill | None
+    arrays: list[Array]
+    proofs: Proofs | None
+    problems: list[str]  # what the raw records lacked

@@ -1,0 +1,215 @@
+"""raw/worker.ndjson of one run, gathered by cell: the final documents merged, the seconds kept apart."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from report.histogram import Histogram, HistogramError, merge
+from report.runs import Record, RecordError, Run, number, text, whole, whole_or_none
+
+# Shorter intervals are the ends of a run, not seconds: their rates say nothing of how steady it was.
+INTERVAL_SECONDS_MIN = 0.5
+CLOCK_SLACK_S = 0.05
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Interval:
+    host: str
+    t_start_unix_s: float
+    t_end_unix_s: float
+    ops: int
+    bytes: int
+    errors: dict[str, int]
+    latency_max_ns: int | None
+    histogram: Histogram | None  # kept only where a final document may be missing
+
+    @property
+    def seconds(self) -> float:
+        return self.t_end_unix_s - self.t_start_unix_s
+
+
+@dataclass(frozen=True)
+class Final:
+    host: str
+    t_start_unix_s: float
+    t_end_unix_s: float
+    ops: int
+    bytes: int
+    errors: dict[str, int]
+    histogram: Histogram
+    requests_in_flight: int | None
+
+
+@dataclass
+class Worker:
+    """What the workers of one cell said, on every host that ran one."""
+
+    intervals: list[Interval] = field(default_factory=list)
+    finals: list[Final] = field(default_factory=list)
+
+    @property
+    def began(self) -> bool:
+        return bool(self.intervals or self.finals)
+
+    def since(self, t_unix_s: float) -> Worker:
+        """Without what an earlier attempt at the same cell left in the file.
+
+        Asked only where there was one: the times are of two clocks, the client's and the runner's.
+        """
+        return Worker(
+            [i for i in self.intervals if i.t_end_unix_s >= t_unix_s - CLOCK_SLACK_S],
+            [f for f in self.finals if f.t_end_unix_s >= t_unix_s - CLOCK_SLACK_S],
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The measured window of a cell, over all its workers."""
+
+    t_start_unix_s: float
+    t_end_unix_s: float
+    ops: int
+    bytes: int
+    errors: dict[str, int]
+    histogram: Histogram
+    requests_in_flight: int | None
+
+    @property
+    def seconds(self) -> float:
+        return self.t_end_unix_s - self.t_start_unix_s
+
+    @property
+    def mib_per_s(self) -> float | None:
+        return self.bytes / MIB / self.seconds if self.seconds > 0 else None
+
+    @property
+    def iops(self) -> float | None:
+        return self.ops / self.seconds if self.seconds > 0 else None
+
+    def percentile_us(self, percent: float) -> float | None:
+        value = self.histogram.percentile_ns(percent)
+        return None if value is None else value / 1000
+
+
+def read_worker(run: Run, keep_histograms: str) -> dict[str, Worker]:
+    """By cell. Intervals of cells whose name begins with `keep_histograms` keep their histograms."""
+    cells: dict[str, Worker] = {}
+    for record in run.stream("worker"):
+        try:
+            cell, kind = text(record, "cell"), text(record, "kind")
+            worker = cells.setdefault(cell, Worker())
+            if kind == "interval":
+                worker.intervals.append(_interval(record, cell.startswith(keep_histograms)))
+            elif kind == "final":
+                worker.finals.append(_final(record))
+            else:
+                raise RecordError(f"kind {kind!r} is not interval or final")
+        except (RecordError, HistogramError) as error:
+            run.problem(f"raw/worker.ndjson: a record of {record.get('cell', 'no cell')} left out: {error}")
+    return cells
+
+
+def measure(worker: Worker) -> Measured | None:
+    """From the final documents; the last of each host, should a worker have been started again."""
+    finals = list({final.host: final for final in worker.finals}.values())
+    if not finals:
+        return None
+    in_flight = [final.requests_in_flight for final in finals]
+    return Measured(
+        t_start_unix_s=min(final.t_start_unix_s for final in finals),
+        t_end_unix_s=max(final.t_end_unix_s for final in finals),
+        ops=sum(final.ops for final in finals),
+        bytes=sum(final.bytes for final in finals),
+        errors=sum_errors(final.errors for final in finals),
+        histogram=merge(final.histogram for final in finals),
+        requests_in_flight=None if None in in_flight else sum(n for n in in_flight if n is not None),
+    )
+
+
+def measure_from_intervals(worker: Worker) -> Measured | None:
+    """For a worker that was cut off before its final document: what its seconds add up to."""
+    if not worker.intervals:
+        return None
+    return Measured(
+        t_start_unix_s=min(i.t_start_unix_s for i in worker.intervals),
+        t_end_unix_s=max(i.t_end_unix_s for i in worker.intervals),
+        ops=sum(i.ops for i in worker.intervals),
+        bytes=sum(i.bytes for i in worker.intervals),
+        errors=sum_errors(i.errors for i in worker.intervals),
+        histogram=merge(i.histogram for i in worker.intervals if i.histogram is not None),
+        requests_in_flight=None,
+    )
+
+
+def variation_coefficient(worker: Worker, measured: Measured) -> float | None:
+    """Standard deviation / mean over the window's whole seconds; hosts are added second by second."""
+    rates: dict[int, dict[str, float]] = {}
+    for interval in worker.intervals:
+        inside = (
+            interval.t_start_unix_s >= measured.t_start_unix_s - CLOCK_SLACK_S
+            and interval.t_end_unix_s <= measured.t_end_unix_s + CLOCK_SLACK_S
+        )
+        if inside and interval.seconds >= INTERVAL_SECONDS_MIN:
+            second = round(interval.t_start_unix_s - measured.t_start_unix_s)
+            rates.setdefault(second, {})[interval.host] = interval.bytes / interval.seconds
+    hosts = {host for of_second in rates.values() for host in of_second}
+    totals = [sum(of_second.values()) for of_second in rates.values() if len(of_second) == len(hosts)]
+    if len(totals) < 2:
+        return None
+    mean = statistics.fmean(totals)
+    return statistics.stdev(totals) / mean if mean > 0 else None
+
+
+def sum_errors(errors: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for by_errno in errors:
+        for errno, count in by_errno.items():
+            total[errno] = total.get(errno, 0) + count
+    return total
+
+
+def _interval(record: Record, keep_histogram: bool) -> Interval:
+    latency = record.get("latency_ns")
+    if not isinstance(latency, dict):
+        raise RecordError("latency_ns is not an object")
+    return Interval(
+        host=text(record, "host"),
+        t_start_unix_s=number(record, "t_start_unix_s"),
+        t_end_unix_s=_end(record),
+        ops=whole(record, "ops"),
+        bytes=whole(record, "bytes"),
+        errors=_errors(record),
+        latency_max_ns=whole_or_none(latency, "max"),
+        histogram=Histogram.from_json(latency) if keep_histogram else None,
+    )
+
+
+def _final(record: Record) -> Final:
+    threads, files = whole_or_none(record, "threads"), record.get("files")
+    return Final(
+        host=text(record, "host"),
+        t_start_unix_s=number(record, "t_start_unix_s"),
+        t_end_unix_s=_end(record),
+        ops=whole(record, "ops"),
+        bytes=whole(record, "bytes"),
+        errors=_errors(record),
+        histogram=Histogram.from_json(record.get("latency_ns")),
+        requests_in_flight=threads * len(files) if threads is not None and isinstance(files, list) else None,
+    )
+
+
+def _end(record: Record) -> float:
+    end = number(record, "t_end_unix_s")
+    if end < number(record, "t_start_unix_s"):
+        raise RecordError("t_end_unix_s is before t_start_unix_s")
+    return end
+
+
+def _errors(record: Record) -> dict[str, int]:
+    errors = record.get("errors")
+    if not isinstance(errors, dict):
+        raise RecordError("errors is not an object")
+    return {str(errno): whole(errors, errno) for errno in errors}

@@ -1,0 +1,234 @@
+"""A run directory, `results/<experiment>/<stack>/<UTC time>/`: its manifest and its raw streams.
+
+What a run left behind may be torn: a half-written last line, a stream that never began, a manifest cut
+short. The streams say what was left out in `Run.problems`; a run whose manifest can't be used is listed as
+damaged.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+STATUSES = ("running", "complete", "failed")
+_PROBLEMS_PER_STREAM = 5
+
+Record = dict[str, Any]
+
+
+class RunError(Exception):
+    """A run that can't be read, in one line."""
+
+
+class RecordError(ValueError):
+    """A record of a stream without a field it must have."""
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    seconds: float | None
+    changed: bool | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    experiment: str
+    stack: str
+    region: str
+    rehearsal: bool
+    started_at: str
+    finished_at: str | None
+    status: str
+    reason: str | None
+    plan: Record
+    versions: Record
+    inventory: Record
+    steps: tuple[Step, ...]
+
+
+@dataclass
+class Run:
+    path: Path
+    manifest: Manifest
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"{self.manifest.experiment}/{self.manifest.stack}/{self.path.name}"
+
+    def has_stream(self, name: str) -> bool:
+        return self._stream_path(name).is_file()
+
+    def stream(self, name: str) -> Iterator[Record]:
+        """The records of raw/<name>.ndjson in order; the unreadable is left out and said in `problems`."""
+        path = self._stream_path(name)
+        label = f"raw/{path.name}"
+        bad = 0
+        try:
+            lines = path.open("rb")
+        except FileNotFoundError:
+            self.problem(f"{label} is missing")
+            return
+        except OSError as error:
+            self.problem(f"{label}: {error.strerror}")
+            return
+        with lines:
+            for line_number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    if not line.endswith(b"\n"):
+                        self.problem(f"{label}: the last line is half-written, left out")
+                    else:
+                        bad += 1
+                        self._count_problem(bad, f"{label}, line {line_number}: not JSON, left out")
+                    continue
+                if not isinstance(record, dict):
+                    bad += 1
+                    self._count_problem(bad, f"{label}, line {line_number}: not an object, left out")
+                    continue
+                yield record
+        if bad > _PROBLEMS_PER_STREAM:
+            self.problem(f"{label}: {bad} lines left out in all")
+
+    def problem(self, text: str) -> None:
+        if text not in self.problems:
+            self.problems.append(text)
+
+    def _count_problem(self, count: int, text: str) -> None:
+        if count <= _PROBLEMS_PER_STREAM:
+            self.problem(text)
+
+    def _stream_path(self, name: str) -> Path:
+        return self.path / "raw" / f"{name}.ndjson"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of the list of runs: `run` is None when it is damaged, and `damage` says how."""
+
+    path: Path
+    run: Run | None
+    damage: str | None
+
+
+def open_run(path: Path) -> Run:
+    manifest_path = path / "manifest.json"
+    try:
+        text = manifest_path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if not path.is_dir():
+            raise RunError(f"{path}: no such run directory") from None
+        raise RunError(f"{path}: damaged: no manifest.json") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path}: damaged: manifest.json can't be read: {error}") from None
+    try:
+        document = json.loads(text)
+    except ValueError:
+        raise RunError(f"{path}: damaged: manifest.json is not whole JSON") from None
+    try:
+        return Run(path, parse_manifest(document))
+    except RecordError as error:
+        raise RunError(f"{path}: damaged: manifest.json: {error}") from None
+
+
+def list_runs(results: Path) -> list[Listed]:
+    """Every run under results/, oldest first; the damaged ones too."""
+    listed = []
+    for path in sorted(results.glob("*/*/*/"), key=lambda p: (p.name, str(p))):
+        try:
+            listed.append(Listed(path, open_run(path), None))
+        except RunError as error:
+            listed.append(Listed(path, None, str(error).removeprefix(f"{path}: ")))
+    return listed
+
+
+def parse_manifest(document: Any) -> Manifest:
+    if not isinstance(document, dict):
+        raise RecordError("not an object")
+    if document.get("schema") != SCHEMA:
+        raise RecordError(f"schema is {document.get('schema')!r}, this report reads {SCHEMA}")
+    status = text(document, "status")
+    if status not in STATUSES:
+        raise RecordError(f"status is {status!r}, allowed: {', '.join(STATUSES)}")
+    rehearsal = document.get("rehearsal")
+    if not isinstance(rehearsal, bool):
+        raise RecordError(f"rehearsal must be true or false, not {rehearsal!r}")
+    steps = document.get("steps") or []
+    if not isinstance(steps, list):
+        raise RecordError("steps is not a list")
+    return Manifest(
+        experiment=text(document, "experiment"),
+        stack=text(document, "stack"),
+        region=text(document, "region"),
+        rehearsal=rehearsal,
+        started_at=text(document, "started_at"),
+        finished_at=_text_or_none(document, "finished_at"),
+        status=status,
+        reason=_text_or_none(document, "reason"),
+        plan=_object(document, "plan"),
+        versions=_object(document, "versions"),
+        inventory=_object(document, "inventory"),
+        steps=tuple(_step(step) for step in steps),
+    )
+
+
+def text(record: Record, key: str) -> str:
+    value = record.get(key)
+    if not isinstance(value, str) or not value:
+        raise RecordError(f"{key} must be text, not {value!r}")
+    return value
+
+
+def number(record: Record, key: str) -> float:
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise RecordError(f"{key} must be a number, not {value!r}")
+    return value
+
+
+def whole(record: Record, key: str) -> int:
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise RecordError(f"{key} must be a whole number, not {value!r}")
+    return value
+
+
+def number_or_none(record: Record, key: str) -> float | None:
+    return None if record.get(key) is None else number(record, key)
+
+
+def whole_or_none(record: Record, key: str) -> int | None:
+    return None if record.get(key) is None else whole(record, key)
+
+
+def _text_or_none(record: Record, key: str) -> str | None:
+    return None if record.get(key) is None else text(record, key)
+
+
+def _object(record: Record, key: str) -> Record:
+    value = record.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RecordError(f"{key} is not an object")
+    return value
+
+
+def _step(step: Any) -> Step:
+    if not isinstance(step, dict):
+        raise RecordError("steps: each must be an object")
+    changed = step.get("changed")
+    return Step(
+        name=text(step, "name"),
+        seconds=number_or_none(step, "seconds"),
+        changed=changed if isinstance(changed, bool) else None,
+    )

@@ -1,0 +1,1 @@
+"""Of report/: what is made of a run's raw records."""

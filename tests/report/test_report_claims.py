@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from report.claims import CLAIMS, ClaimError, Verdict, judge, load_claims
+from report.experiments import EXPERIMENTS
+from report.expressions import Expression, ExpressionError
+from report.md_raid import summarize
+from report.md_raid.schema import Summary
+from report.runs import open_run
+from tests.report.run_builder import RunBuilder
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float | None
+    whole: bool | None
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner | None
+    count: int | None
+    name: str
+    many: list[int]
+
+
+def outer(rate: float | None = 4.0, whole: bool | None = True, count: int | None = 2) -> Outer:
+    return Outer(Inner(rate, whole), count, "raw", [])
+
+
+def value(text: str, summary: Outer) -> object:
+    return Expression.parse(text, Outer, {"published": 10.0, "tolerance": 0.5}).evaluate(summary)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("inner.rate", 4.0),
+        ("inner.rate * 2 + 1", 9.0),
+        ("-count", -2),
+        ("published * (1 - tolerance) <= inner.rate <= published", False),
+        ("inner.rate / count == 2", True),
+        ("inner.rate >= 3 and inner.whole", True),
+        ("inner.rate > 4 or not inner.whole", False),
+        ("name == 'raw'", True),
+        ("count != 2", False),
+        ("inner.rate / 0 > 1", None),
+    ],
+)
+def test_expressions_are_evaluated(text: str, expected: object) -> None:
+    assert value(text, outer()) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "summary", "expected"),
+    [
+        ("inner.rate > 3", outer(rate=None), None),
+        ("inner.rate > 3", Outer(None, None, "", []), None),
+        ("inner.rate > 3 and count == 9", outer(rate=None), False),
+        ("inner.rate > 3 or count == 2", outer(rate=None), True),
+        ("inner.rate > 3 and count == 2", outer(rate=None), None),
+        ("not inner.whole", outer(whole=None), None),
+        ("1 < inner.rate < 0", outer(rate=None), None),
+        ("2 < 1 < inner.rate", outer(rate=None), False),
+        ("inner.rate + 1", outer(rate=None), None),
+    ],
+)
+def test_what_is_not_known_stays_unknown(text: str, summary: Outer, expected: object) -> None:
+    assert value(text, summary) is expected
+
+
+three = st.sampled_from([True, False, None])
+
+
+@given(three, three)
+def test_and_and_or_are_each_other_s_mirror(a: bool | None, b: bool | None) -> None:
+    number = {True: 1, False: 0, None: None}
+    summary = Outer(Inner(None, a), number[b], "", [])
+    both = value("inner.whole and count == 1", summary)
+    either = value("not (not inner.whole or not count == 1)", summary)
+    assert both is either
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("inner.speed > 1", "inner.speed: inner has no field 'speed'; it has rate, whole"),
+        ("outer.rate > 1", "the summary has no field 'outer'"),
+        ("inner.rate.unit > 1", "rate is a figure, it has no fields"),
+        ("inner == 1", "inner is not a single figure"),
+        ("many == 1", "many is not a single figure"),
+        ("inner.rate >", "is not an expression"),
+        ("inner.rate and count", "inner.rate is a number, not a boolean"),
+        ("inner.whole > 1", "inner.whole is a boolean, not a number"),
+        ("name < 'x'", "'x' is a text, not a number"),
+        ("count == 'x'", "'x' is a text, not a number"),
+        ("len(many) > 1", "len(many)"),
+        ("__import__('os').system('true')", "only paths"),
+        ("many[0] > 1", "many[0]"),
+        ("count ** 9999999", "only paths, numbers, comparisons"),
+        ("[count for count in many]", "only paths"),
+        ("lambda: 1", "only paths"),
+        ("inner.__class__", "has no field '__class__'"),
+        ("1 if inner.whole else 2", "only paths"),
+        ("count in (1, 2)", "only paths"),
+    ],
+)
+def test_an_expression_that_can_never_be_tested_is_refused(text: str, says: str) -> None:
+    with pytest.raises(ExpressionError) as refusal:
+        Expression.parse(text, Outer)
+    assert says in str(refusal.value)
+
+
+def verdicts(builder: RunBuilder, tmp_path: Path) -> dict[str, Verdict]:
+    summary = summarize(open_run(builder.write(tmp_path)))
+    ledger = load_claims("md-raid", Summary)
+    return {claim.id: judge(claim, summary, builder.rehearsal) for claim in ledger}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_ledger_loads(experiment: str) -> None:
+    assert load_claims(experiment, EXPERIMENTS[experiment].summary_type)
+
+
+def test_verdicts_of_a_rehearsal(tmp_path: Path) -> None:
+    found = verdicts(RunBuilder(seconds=2), tmp_path)
+    rate = found["md-raid/volume-rate"]
+    assert (rate.verdict, rate.detail) == ("not measured", "a rehearsal figure says nothing of EBS")
+    assert rate.measured == pytest.approx(40, abs=2)
+    assert rate.rehearsal
+    assert found["md-raid/survives-two"].verdict == "holds"
+    scales = found["md-raid/scales"]
+    assert scales.verdict == "not measured"
+    assert "one CPU each" in scales.detail
+    assert scales.measured is not None
+
+
+def test_verdicts_on_aws(tmp_path: Path) -> None:
+    found = verdicts(RunBuilder(rehearsal=False, seconds=2), tmp_path)
+    assert found["md-raid/volume-rate"].verdict == "holds"
+    assert "tolerance 20 %" in found["md-raid/volume-rate"].detail
+    assert found["md-raid/survives-two"].verdict == "holds"
+    assert found["md-raid/scales"].verdict == "differs"
+    assert "stripe sequential efficiency 0.7" in found["md-raid/scales"].detail
+
+
+def test_a_claim_differs_by_so_much(tmp_path: Path) -> None:
+    builder = RunBuilder(rehearsal=False, seconds=2)
+    for record in builder.streams["worker"]:
+        if record["cell"] == "raw-1x1-sequential" and record["kind"] == "final":
+            record["bytes"] *= 2
+    found = verdicts(builder, tmp_path)["md-raid/volume-rate"]
+    assert found.verdict == "differs"
+    assert "% above the published value (tolerance 20 %)" in found.detail
+
+
+def test_what_failed_of_several_conditions_is_named(tmp_path: Path) -> None:
+    builder = RunBuilder(seconds=2)
+    for record in builder.streams["worker"]:
+        if record["cell"] == "drill-kill-2" and record["kind"] == "final":
+            record["errors"] = {"EIO": 3}
+    found = verdicts(builder, tmp_path)["md-raid/survives-two"]
+    assert found.verdict == "differs"
+    assert found.detail == "drill read errors 3"
+    assert found.measured == 3
+
+
+def test_without_the_figure_a_claim_is_not_measured(tmp_path: Path) -> None:
+    builder = RunBuilder(seconds=2)
+    builder.streams["drill"] = [r for r in builder.streams["drill"] if r["event"] != "verified"]
+    found = verdicts(builder, tmp_path)["md-raid/survives-two"]
+    assert found.verdict == "not measured"
+    assert found.detail == "no value for drill.checksum_matched"
+
+
+def test_with_one_server_killed_the_loss_of_two_is_not_measured(tmp_path: Path) -> None:
+    builder = RunBuilder(seconds=2)
+    builder.streams["drill"] = [r for r in builder.streams["drill"] if r.get("host") != "storage-3"]
+    found = verdicts(builder, tmp_path)["md-raid/survives-two"]
+    assert found.verdict == "not measured"
+    assert found.detail == "needs drill.hosts_killed == 2: drill hosts killed 1"
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong", "says"),
+    [
+        ("test", "volume.speed > 1", "md-raid/volume-rate: test: volume.speed: volume has no field 'speed'"),
+        ("measured", "nothing.here", "md-raid/volume-rate: measured: nothing.here: the summary has no field"),
+        ("test", "volume.sequential_mb_per_s", "is a number, it can't hold or differ"),
+        ("when", "drill.killed == 2", "when: drill.killed: drill has no field 'killed'"),
+        ("when", "drill.hosts_killed", "when: drill.hosts_killed is a number"),
+        ("applies", {"where": "moon", "reason": "x"}, "applies.where is 'moon', allowed: aws, rehearsal, either"),
+        ("applies", {"where": "aws"}, "applies: reason must be text"),
+        ("published", {"value": "lots"}, "published: unit must be text|value must be a number"),
+        ("published", None, "published must be a mapping"),
+        ("tolerance", None, "tolerance is used, but the claim gives none"),
+        ("tolerance", {"ratio": -1, "reason": "x"}, "tolerance.ratio must be 0 or more"),
+        ("tolerance", {"ratio": 0.1}, "tolerance: reason must be text"),
+        ("id", "efs-iops/volume-rate", "id must begin with md-raid/"),
+        ("id", "md-raid/scales", "md-raid/scales is there twice"),
+        ("colour", "red", "unknown field 'colour'"),
+        ("claim", "", "claim must be text"),
+    ],
+)
+def test_a_wrong_claim_names_file_claim_and_field(tmp_path: Path, field: str, wrong: object, says: str) -> None:
+    document = yaml.safe_load((CLAIMS / "md-raid.yaml").read_text())
+    document["claims"][0][field] = wrong
+    (tmp_path / "md-raid.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(ClaimError) as refusal:
+        load_claims("md-raid", Summary, tmp_path)
+    message = str(refusal.value)
+    assert message.startswith(str(tmp_path / "md-raid.yaml"))
+    assert "\n" not in message
+    assert any(part in message for part in says.split("|"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("schema: 2", "schema is 2"),
+        ("{schema: 1, experiment: efs-iops, claims: []}", "the file's name says 'md-raid'"),
+        ("{schema: 1, experiment: md-raid, claims: []}", "a list of at least one"),
+        ("a: [", "not YAML"),
+        ("just text", "must be a mapping"),
+    ],
+)
+def test_a_wrong_ledger_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "md-raid.yaml").write_text(text)
+    with pytest.raises(ClaimError) as refusal:
+        load_claims("md-raid", Summary, tmp_path)
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)
