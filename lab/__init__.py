@@ -1,0 +1,1 @@
+"""The rehearsal region: an AWS region on this machine, with real Linux hosts behind its API."""

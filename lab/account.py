@@ -1,0 +1,160 @@
+"""What the API says exists, read once, as plain values: the reconciler's desired state."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef, IpPermissionOutputTypeDef
+
+ALL_PROTOCOLS = "-1"
+ROOT_DEVICES = frozenset({"/dev/xvda", "/dev/sda1"})  # Debian's root, and what moto calls every root
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One permission of a security group. Ports are inclusive, and None where the protocol has none."""
+
+    protocol: str  # tcp, udp, icmp, or -1 for all
+    from_port: int | None
+    to_port: int | None
+    cidrs: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    group_id: str
+    ingress: tuple[Rule, ...]
+    egress: tuple[Rule, ...]
+
+
+@dataclass(frozen=True)
+class Instance:
+    instance_id: str
+    state: str
+    name: str
+    address: str
+    subnet_cidr: str
+    public_address: str | None  # None as well where no route leads to an internet gateway
+    groups: tuple[str, ...]
+    key_name: str | None
+    tags: tuple[tuple[str, str], ...]
+    volumes: frozenset[str]  # attached besides the root
+
+    def tag(self, key: str) -> str | None:
+        return dict(self.tags).get(key)
+
+
+@dataclass(frozen=True)
+class Account:
+    instances: tuple[Instance, ...]
+    volumes: dict[str, int]  # id -> size in GiB, root volumes left out
+    groups: tuple[Group, ...]
+
+
+def read_account(ec2: EC2Client) -> Account:
+    """Ask the API for all that the region must realise."""
+    subnets = {subnet["SubnetId"]: subnet for subnet in ec2.describe_subnets()["Subnets"]}
+    routed = _subnets_with_internet(ec2)
+    reservations = ec2.describe_instances()["Reservations"]
+    instances = tuple(
+        _instance(instance, str(subnets[instance["SubnetId"]]["CidrBlock"]), instance["SubnetId"] in routed)
+        for reservation in reservations
+        for instance in reservation["Instances"]
+        if instance.get("SubnetId") in subnets
+    )
+    roots = {
+        mapping["Ebs"]["VolumeId"]
+        for reservation in reservations
+        for instance in reservation["Instances"]
+        for mapping in instance.get("BlockDeviceMappings", [])
+        if mapping["DeviceName"] in ROOT_DEVICES
+    }
+    volumes = {
+        volume["VolumeId"]: volume["Size"]
+        for volume in ec2.describe_volumes()["Volumes"]
+        if volume["VolumeId"] not in roots
+    }
+    groups = tuple(
+        Group(
+            group["GroupId"],
+            tuple(_rule(permission) for permission in group.get("IpPermissions", [])),
+            tuple(_rule(permission) for permission in group.get("IpPermissionsEgress", [])),
+        )
+        for group in ec2.describe_security_groups()["SecurityGroups"]
+    )
+    return Account(instances, volumes, groups)
+
+
+def authorized_key(ec2: EC2Client, key_name: str | None) -> str:
+    """The public key of a key pair, as cloud-init would install it; empty when the instance has none."""
+    if key_name is None:
+        return ""
+    pairs = ec2.describe_key_pairs(KeyNames=[key_name], IncludePublicKey=True)["KeyPairs"]
+    return pairs[0].get("PublicKey", "").strip() + "\n"
+
+
+def user_data(ec2: EC2Client, instance_id: str) -> bytes:
+    """The user data that an instance was launched with; empty when it has none."""
+    attribute = ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
+    return base64.b64decode(attribute.get("UserData", {}).get("Value", ""))
+
+
+def _instance(instance: InstanceTypeDef, subnet_cidr: str, routed: bool) -> Instance:
+    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
+    return Instance(
+        instance_id=instance["InstanceId"],
+        state=str(instance["State"]["Name"]),
+        name=tags.get("Name", instance["InstanceId"]),
+        address=instance.get("PrivateIpAddress", ""),
+        subnet_cidr=subnet_cidr,
+        public_address=instance.get("PublicIpAddress") if routed else None,
+        # Groups belong to network interfaces; moto leaves the instance's own list empty where one is described.
+        groups=tuple(
+            sorted({group["GroupId"] for card in instance["NetworkInterfaces"] for group in card.get("Groups", [])})
+        ),
+        key_name=instance.get("KeyName"),
+        tags=tuple(sorted(tags.items())),
+        volumes=frozenset(
+            mapping["Ebs"]["VolumeId"]
+            for mapping in instance.get("BlockDeviceMappings", [])
+            if mapping["DeviceName"] not in ROOT_DEVICES
+        ),
+    )
+
+
+def _rule(permission: IpPermissionOutputTypeDef) -> Rule:
+    protocol = permission.get("IpProtocol", ALL_PROTOCOLS)
+    has_ports = protocol in ("tcp", "udp", "6", "17")
+    return Rule(
+        protocol={"6": "tcp", "17": "udp", "1": "icmp"}.get(protocol, protocol),
+        from_port=permission.get("FromPort") if has_ports else None,
+        to_port=permission.get("ToPort") if has_ports else None,
+        cidrs=tuple(sorted(entry["CidrIp"] for entry in permission.get("IpRanges", []))),
+        groups=tuple(sorted(entry["GroupId"] for entry in permission.get("UserIdGroupPairs", []))),
+    )
+
+
+def _subnets_with_internet(ec2: EC2Client) -> set[str]:
+    """The subnets whose route table leads 0.0.0.0/0 to an internet gateway."""
+    explicit: dict[str, bool] = {}
+    main: dict[str, bool] = {}
+    for table in ec2.describe_route_tables()["RouteTables"]:
+        leads_out = any(
+            route.get("DestinationCidrBlock") == "0.0.0.0/0" and str(route.get("GatewayId", "")).startswith("igw-")
+            for route in table.get("Routes", [])
+        )
+        for association in table.get("Associations", []):
+            if association.get("SubnetId"):
+                explicit[association["SubnetId"]] = leads_out
+            elif association.get("Main"):
+                main[table["VpcId"]] = leads_out
+    return {
+        subnet["SubnetId"]
+        for subnet in ec2.describe_subnets()["Subnets"]
+        if explicit.get(subnet["SubnetId"], main.get(subnet["VpcId"], False))
+    }

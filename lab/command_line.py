@@ -1,0 +1,92 @@
+"""The rehearsal region from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+
+from rich.console import Console
+
+from lab import control
+from lab.clients import ec2_client
+from lab.errors import LabError
+from lab.paths import PROJECT, lab_dir
+from lab.rehearse import EXPERIMENTS, rehearse, tear_down
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def say(line: str) -> None:
+    """One line of progress; plain where nobody watches."""
+    console.print(line, markup=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab", description="The rehearsal region on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="start the region; it stays until `down`")
+    up.add_argument("--region", default="eu-central-1", help="its AWS name (default: eu-central-1)")
+    commands.add_parser("down", help="unmake everything and end the region")
+    commands.add_parser("status", help="what runs in the region")
+    ssh = commands.add_parser("ssh", help="log in to a host, or run a command there")
+    ssh.add_argument("host", help="its name in the inventory, such as client")
+    ssh.add_argument("words", nargs=argparse.REMAINDER, help="a command; none: a shell")
+    job = commands.add_parser("rehearse", help="run an experiment from nothing to its report")
+    job.add_argument("experiment", help=f"one of {', '.join(EXPERIMENTS)}")
+    job.add_argument("--keep", action="store_true", help="leave the region up afterwards")
+    job.add_argument("--plan", help="the plan of measurements: a name or a file")
+    return parser
+
+
+def _status() -> int:
+    region = control.running()
+    say(f"region {region.region} at {region.url}, process {region.pid}, folder {region.folder}")
+    for host in control.status()["hosts"]:
+        state = f"runs (process {host['pid']} inside)" if host["pid"] else "is stopped"
+        say(f"{host['name']:<12} {host['address']:<16} {host['id']}  {state}, {len(host['volumes'])} volumes")
+    return 0
+
+
+def _ssh(name: str, words: list[str]) -> int:
+    try:
+        document = json.loads((lab_dir() / "inventory.json").read_text())
+    except (OSError, ValueError):
+        raise LabError(f"{lab_dir() / 'inventory.json'}: no inventory; nothing is deployed in the region") from None
+    hosts = {host["name"]: host for host in document["hosts"]}
+    if name not in hosts:
+        raise LabError(f"{name}: no such host; there are {', '.join(sorted(hosts))}")
+    region = control.running()
+    proxy = f"{sys.executable} -m lab.reach %h %p"
+    command = ["ssh", "-i", str(lab_dir() / "id_ed25519"), "-o", "IdentitiesOnly=yes", "-o", f"ProxyCommand={proxy}"]
+    # Pinned by the console's word, as for the tasks; a host of the region is new each time, so nothing is remembered.
+    console_text = ec2_client(region.url, region.region).get_console_output(InstanceId=hosts[name]["id"])["Output"]
+    known = control.known_hosts_file(name, console_text)
+    command += ["-o", f"UserKnownHostsFile={known}", "-o", f"HostKeyAlias={name}", "-o", "StrictHostKeyChecking=yes"]
+    os.chdir(PROJECT)
+    os.execvp("ssh", [*command, "-F", "/dev/null", f"admin@{hosts[name]['address']}", *words])
+
+
+def main() -> int:
+    """Run one command and return its exit code; a fault is one line on standard error."""
+    arguments = _parser().parse_args()
+    try:
+        if arguments.command == "up":
+            region = control.up(arguments.region, say)
+            say(f"rehearsal region {region.region}: up at {region.url}; `python -m lab down` ends it")
+        elif arguments.command == "down":
+            return 0 if tear_down(say) else 1
+        elif arguments.command == "status":
+            return _status()
+        elif arguments.command == "ssh":
+            return _ssh(arguments.host, arguments.words)
+        elif arguments.command == "rehearse":
+            return rehearse(arguments.experiment, say, keep=arguments.keep, plan=arguments.plan)
+    except LabError as fault:
+        print(f"lab: {fault}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("lab: interrupted", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,208 @@
+"""The region's API: moto's server, with the calls that moto lacks and these experiments need.
+
+Added: placement groups; the real console of the host behind an instance; StopInstances with Force told apart
+from a press of the power button; Debian's image under its public SSM parameter. All else is moto's.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, cast
+
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.responses import ActionResult, EmptyResult
+from moto.core.types import Base64EncodedString
+from moto.core.utils import utcnow
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import ec2_backends
+from moto.ec2.responses import EC2Response
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from moto.ssm.models import Parameter, ssm_backends
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from lab.clients import ec2_client
+
+DEBIAN_IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/amd64"  # wiki.debian.org/Cloud/AmazonEC2Image
+READ_ONLY = re.compile(rb"(?:^|&)Action=(?:Describe|Get|List)")
+SSM_READ_ONLY = ("AmazonSSM.Get", "AmazonSSM.Describe")
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Endpoint:
+    """The API on any number of listening sockets, and what the reconciler must know beyond the API's own state.
+
+    `changed` is set by every request that is not a mere look-up. `forced_stops` holds the instances whose power
+    is to be cut, not their button pressed.
+    """
+
+    def __init__(self, console_of: Callable[[str], Path]) -> None:
+        self.changed = threading.Event()
+        self.forced_stops: set[str] = set()
+        self._console_of = console_of
+        self._placement_groups: dict[tuple[str, str], dict[str, Any]] = {}  # (region, name)
+        self._servers: list[BaseWSGIServer] = []
+        self._application = self._watching(cast(Wsgi, DomainDispatcherApplication(create_backend_app)))
+        self._add_missing_calls()
+
+    def serve(self, listener: socket.socket) -> None:
+        """Answer on a listening socket, in a thread of its own."""
+        host, port = listener.getsockname()[:2]
+        server = make_server(
+            host,
+            port,
+            self._application,
+            threaded=True,
+            request_handler=MotoRequestHandler,
+            fd=listener.fileno(),
+        )
+        self._servers.append(server)
+        threading.Thread(target=server.serve_forever, name=f"endpoint-{port}", daemon=True).start()
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.shutdown()
+
+    def reset(self) -> None:
+        """Empty the account: moto keeps one for each process, whatever endpoint answers for it."""
+        ec2_backends.reset()
+        ssm_backends.reset()
+        self._placement_groups.clear()
+
+    def add_debian_image(self, region: str, url: str) -> None:
+        """Register Debian 12's image in a region and publish it where Debian does."""
+        ec2 = ec2_client(url, region)
+        image_id = ec2.register_image(
+            Name="debian-12-amd64-rehearsal",
+            Architecture="x86_64",
+            RootDeviceName="/dev/xvda",
+            VirtualizationType="hvm",
+            BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8, "VolumeType": "gp3"}}],
+        )["ImageId"]
+        # The API refuses names below /aws from customers, as AWS does; Debian's is published by AWS's side.
+        ssm_backends[DEFAULT_ACCOUNT_ID][region]._parameters[DEBIAN_IMAGE_PARAMETER].append(
+            Parameter(  # type: ignore[abstract]  # moto itself makes it so
+                account_id=DEFAULT_ACCOUNT_ID,
+                name=DEBIAN_IMAGE_PARAMETER,
+                value=image_id,
+                parameter_type="String",
+                description=None,
+                allowed_pattern=None,
+                keyid=None,
+                last_modified_date=utcnow(),
+                version=1,
+                data_type="aws:ec2:image",
+            )
+        )
+
+    def _watching(self, application: Wsgi) -> Wsgi:
+        """Wrap the application so that a call that may change something wakes the reconciler when it is done."""
+
+        def watched(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            target = str(environ.get("HTTP_X_AMZ_TARGET", ""))
+            body = b""
+            if not target:
+                length = int(environ.get("CONTENT_LENGTH") or 0)
+                body = environ["wsgi.input"].read(length)
+                environ["wsgi.input"] = _Replay(body)
+            answer = application(environ, start_response)
+            if not READ_ONLY.search(body) and not target.startswith(SSM_READ_ONLY):
+                self.changed.set()
+            return answer
+
+        return watched
+
+    def _add_missing_calls(self) -> None:
+        """moto finds the method of an EC2 action by its name on this class."""
+        endpoint = self
+        stop_instances = EC2Response.stop_instances
+
+        def get_console_output(self: EC2Response) -> ActionResult:
+            instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+            log = endpoint._console_of(instance.id)
+            text = log.read_text(errors="replace")[-65536:] if log.exists() else ""  # EC2 keeps the last 64 KiB
+            # XML has no place for control characters; EC2 sends them as they are inside base64, and so does this.
+            return ActionResult(
+                {
+                    "InstanceId": instance.id,
+                    "Timestamp": utcnow(),
+                    "Output": Base64EncodedString.from_raw_string(text),
+                }
+            )
+
+        def stop_with_force(self: EC2Response) -> ActionResult:
+            if self._get_bool_param("Force"):
+                endpoint.forced_stops.update(self._get_param("InstanceIds", []))
+            return stop_instances(self)
+
+        def create_placement_group(self: EC2Response) -> ActionResult:
+            name = self._get_param("GroupName")
+            key = (self.region, name)
+            if key in endpoint._placement_groups:
+                raise EC2ClientError("InvalidPlacementGroup.Duplicate", f"The placement group '{name}' already exists.")
+            tags = [
+                tag
+                for specification in self._get_param("TagSpecifications", [])
+                for tag in specification.get("Tags", [])
+            ]
+            group = {
+                "GroupName": name,
+                "State": "available",
+                "Strategy": self._get_param("Strategy") or "cluster",
+                "GroupId": f"pg-{abs(hash(key)) & 0xFFFFFFFFFFFFFFFF:017x}",
+                "Tags": tags,
+            }
+            endpoint._placement_groups[key] = group
+            return ActionResult({"PlacementGroup": group})
+
+        def describe_placement_groups(self: EC2Response) -> ActionResult:
+            names = self._get_param("GroupNames", [])
+            groups = [
+                group
+                for (region, name), group in sorted(endpoint._placement_groups.items())
+                if region == self.region and (not names or name in names)
+            ]
+            known = {group["GroupName"] for group in groups}
+            for name in names:
+                if name not in known:
+                    raise EC2ClientError("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
+            return ActionResult({"PlacementGroups": groups})
+
+        def delete_placement_group(self: EC2Response) -> ActionResult:
+            name = self._get_param("GroupName")
+            if endpoint._placement_groups.pop((self.region, name), None) is None:
+                raise EC2ClientError("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
+            return EmptyResult()
+
+        for name, call in {
+            "get_console_output": get_console_output,
+            "stop_instances": stop_with_force,
+            "create_placement_group": create_placement_group,
+            "describe_placement_groups": describe_placement_groups,
+            "delete_placement_group": delete_placement_group,
+        }.items():
+            setattr(EC2Response, name, call)
+
+
+class _Replay:
+    """A request's body, read once, for an application that wants to read it again."""
+
+    def __init__(self, body: bytes) -> None:
+        self._rest = body
+
+    def read(self, size: int = -1) -> bytes:
+        end = len(self._rest) if size < 0 else size
+        part, self._rest = self._rest[:end], self._rest[end:]
+        return part
+
+    def readline(self, size: int = -1) -> bytes:
+        end = self._rest.find(b"\n") + 1 or len(self._rest)
+        return self.read(end if size < 0 else min(end, size))

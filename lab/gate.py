@@ -1,0 +1,59 @@
+"""The rest of the world, as a process: it lives in a namespace beyond the internet gateway.
+
+A connection to its Unix socket names a host and a port on the first line and is then relayed byte by byte, so
+that SSH from outside the region arrives as from the internet: through the gateway's 1500 bytes and the security
+groups. A Unix socket is a file, and so crosses network namespaces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+CONNECT_SECONDS = 5
+CHUNK_BYTES = 65536
+OK = b"ok\n"
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError, OSError):
+        while chunk := await source.read(CHUNK_BYTES):
+            sink.write(chunk)
+            await sink.drain()
+        if sink.can_write_eof():
+            sink.write_eof()
+
+
+async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        host, port = (await reader.readline()).decode().split()
+        far_reader, far_writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), CONNECT_SECONDS)
+    except (OSError, ValueError, TimeoutError) as fault:
+        reason = f"no answer in {CONNECT_SECONDS} s" if isinstance(fault, TimeoutError) else str(fault)
+        with contextlib.suppress(ConnectionError):
+            writer.write(f"{reason}\n".encode())
+            await writer.drain()
+        writer.close()
+        return
+    writer.write(OK)
+    await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+    far_writer.close()
+    writer.close()
+
+
+async def main(socket_path: Path) -> None:
+    """Serve until killed; prints `ready` when connections are taken."""
+    os.chdir(socket_path.parent)  # a socket's path has 107 bytes at most; a checkout's may have more
+    socket_path.unlink(missing_ok=True)
+    os.umask(0o177)
+    server = await asyncio.start_unix_server(_relay, socket_path.name)
+    print("ready", flush=True)
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

@@ -1,0 +1,1 @@
+"""The root file system that every host of the region starts from."""

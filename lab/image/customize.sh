@@ -1,0 +1,24 @@
+#!/bin/sh
+# Run by mmdebstrap with the new root directory as $1, after the packages and before the image is made.
+set -eu
+root=$1
+chroot "$root" useradd --create-home --shell /bin/bash admin
+echo 'admin ALL=(ALL) NOPASSWD:ALL' >"$root/etc/sudoers.d/admin"
+chmod 440 "$root/etc/sudoers.d/admin"
+echo '/dev/ubda / ext4 noatime 0 0' >"$root/etc/fstab"
+echo 'nameserver 127.0.0.1' >"$root/etc/resolv.conf"
+rm -f "$root"/etc/ssh/ssh_host_*
+: >"$root/etc/machine-id"
+chmod 755 "$root/usr/local/sbin/lab-network" "$root/usr/local/sbin/lab-first-boot"
+chroot "$root" systemctl enable lab-network.service lab-first-boot.service ssh.service
+# Services that a blank Debian host on EC2 does not run either, or that only lengthen the boot here.
+chroot "$root" systemctl mask getty@.service systemd-logind.service systemd-binfmt.service serial-getty@.service systemd-timesyncd.service \
+  systemd-network-generator.service lvm2-monitor.service e2scrub_reap.service e2scrub_all.timer apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
+  fstrim.timer mdmonitor-oneshot.timer mdcheck_start.timer mdcheck_continue.timer systemd-pstore.service
+chroot "$root" systemctl disable nfs-server.service nfs-blkmap.service rpcbind.service rpcbind.socket iscsid.service open-iscsi.service \
+  rtslib-fb-targetctl.service mdmonitor.service nfs-client.target
+# The region asks a host to stop as EC2 does, by the power button: User Mode Linux has Ctrl-Alt-Delete for one.
+ln -sf /lib/systemd/system/poweroff.target "$root/etc/systemd/system/ctrl-alt-del.target"
+mkdir -p "$root/etc/target/pr" "$root/etc/systemd/system.conf.d"
+printf '[Manager]\nDefaultTimeoutStopSec=10s\nDefaultDeviceTimeoutSec=30s\n' >"$root/etc/systemd/system.conf.d/lab.conf"
+rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*

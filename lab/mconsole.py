@@ -1,0 +1,55 @@
+"""The management console of a User Mode Linux host: a datagram socket that takes one command a packet.
+
+The protocol is that of the kernel's arch/um/drivers/mconsole.h, version 2.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from pathlib import Path
+
+from lab.errors import LabError
+
+MAGIC = 0xCAFEBABE
+VERSION = 2
+MAX_DATA_BYTES = 512
+REQUEST = struct.Struct(f"=IiI{MAX_DATA_BYTES}s")  # magic, version, length, data
+REPLY_HEADER = struct.Struct("=III")  # error, more follows, length; the data follow, often cut short
+
+
+def mconsole(socket_path: Path, command: str, timeout_seconds: float = 5) -> str:
+    """Send one command and return the reply's text.
+
+    Raises LabError when the host says no, or does not answer in time (it is dead or not yet up).
+    """
+    data = command.encode()
+    if len(data) >= MAX_DATA_BYTES:
+        raise LabError(
+            f"mconsole {socket_path.parent.name}: the command has {len(data)} bytes, {MAX_DATA_BYTES - 1} fit"
+        )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+        client.settimeout(timeout_seconds)
+        client.bind(f"\0tidemark-mconsole-{os.getpid()}-{id(client)}")
+        try:
+            # A socket's path has 107 bytes at most; a checkout's may have more.
+            folder = os.open(socket_path.parent, os.O_PATH)
+            try:
+                address = f"/proc/self/fd/{folder}/{socket_path.name}"
+                client.sendto(REQUEST.pack(MAGIC, VERSION, len(data), data), address)
+            finally:
+                os.close(folder)
+            text = b""
+            while True:
+                packet = client.recv(REPLY_HEADER.size + MAX_DATA_BYTES)
+                error, more, length = REPLY_HEADER.unpack_from(packet)
+                text += packet[REPLY_HEADER.size :][:length].rstrip(b"\0")
+                if not more:
+                    break
+        except (OSError, struct.error) as fault:
+            raise LabError(f"mconsole {socket_path.parent.name}: {command.split()[0]}: {fault}") from fault
+    said = text.decode(errors="replace").strip()
+    if error:
+        raise LabError(f"mconsole {socket_path.parent.name}: {command.split()[0]}: {said or error}")
+    return said

@@ -1,0 +1,170 @@
+"""Run the project's own program without the Pulumi engine, and take back what it made.
+
+The SDK's mocks hand every resource to the same provider that serves the engine. A journal on disk remembers,
+in the order of creation, what was made, so that all of it can be unmade by another process, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import runpy
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
+
+from lab.clients import ec2_client, ssm_client
+from lab.errors import LabError
+from lab.paths import PROJECT, lab_dir
+from lab.provider import resources
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+    from mypy_boto3_ssm.client import SSMClient
+
+Config = dict[str, str]
+
+
+def stack_config(stack: str, url: str) -> Config:
+    """The stack file's configuration as the engine would hand it over, with this region's endpoints and key.
+
+    Raises LabError when the file is missing or is not a stack file.
+    """
+    path = PROJECT / "stacks" / f"Pulumi.{stack}.yaml"
+    try:
+        document = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        known = ", ".join(sorted(p.name[len("Pulumi.") : -len(".yaml")] for p in path.parent.glob("Pulumi.*.yaml")))
+        raise LabError(f"{stack}: no such stack; there are {known}") from None
+    except yaml.YAMLError as fault:
+        raise LabError(f"{path}: not YAML: {' '.join(str(fault).split())}") from fault
+    config = document.get("config") if isinstance(document, dict) else None
+    if not isinstance(config, dict):
+        raise LabError(f"{path}: no `config:` in it")
+    flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    endpoints = config.get("aws:endpoints")
+    if not endpoints:
+        raise LabError(f"{path}: no aws:endpoints, so this stack is for AWS; a rehearsal needs one that ends in .lab")
+    flat["aws:endpoints"] = json.dumps([dict.fromkeys(entry, url) for entry in endpoints])
+    flat["tidemark:sshPublicKeyFile"] = str(lab_dir() / "id_ed25519.pub")
+    return flat
+
+
+class Journal:
+    """What was made: one JSON document a line, appended before anything else can happen to it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+
+    def add(self, token: str, resource_id: str, outputs: resources.Values) -> None:
+        with self._lock, self._path.open("a") as file:
+            file.write(json.dumps({"type": token, "id": resource_id, "outputs": outputs}) + "\n")
+
+    def entries(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        lines = self._path.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]  # a killed writer leaves half a line
+
+    def clear(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+class RegionMocks(Mocks):
+    """The SDK's door to the provider. Components pass through; everything else is made for real."""
+
+    def __init__(self, ec2: EC2Client, ssm: SSMClient, journal: Journal, say: Callable[[str], None]) -> None:
+        self._ec2 = ec2
+        self._ssm = ssm
+        self._journal = journal
+        self._say = say
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        if not args.custom:
+            return "", args.inputs
+        inputs = dict(args.inputs)
+        name_input = resources.NAME_INPUTS.get(args.typ)
+        if name_input:
+            inputs.setdefault(name_input, args.name)
+        try:
+            made_id, outputs = resources.create(self._ec2, args.typ, inputs)
+        except (ClientError, BotoCoreError) as fault:
+            raise LabError(f"{args.name} ({args.typ}): {fault}") from fault
+        self._journal.add(args.typ, made_id, outputs)
+        self._say(f"created {args.typ.split(':')[-1]:<26} {args.name} ({made_id})")
+        return made_id, outputs
+
+    def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        if args.token == "aws:ssm/getParameter:getParameter":
+            try:
+                value = self._ssm.get_parameter(Name=args.args["name"])["Parameter"]["Value"]
+            except (ClientError, BotoCoreError) as fault:
+                return {}, [("name", str(fault))]
+            return {**args.args, "id": args.args["name"], "value": value, "insecureValue": value}, []
+        raise LabError(f"{args.token}: the rehearsal region's provider does not know this look-up")
+
+
+def run_program(
+    stack: str, config: Config, url: str, region: str, journal: Journal, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run `__main__.py` for a stack and return its outputs. Raises LabError with the program's own line on failure."""
+    ec2 = ec2_client(url, region)
+    ssm = ssm_client(url, region)
+    # The SDK waits for its calls on the current thread's event loop.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    pulumi.runtime.set_mocks(RegionMocks(ec2, ssm, journal, say), project="tidemark", stack=stack, preview=False)
+    pulumi.runtime.set_all_config(config)
+    outputs: dict[str, Any] = {}
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]  # the SDK leaves it without types
+    def declare() -> Any:
+        runpy.run_path(str(PROJECT / "__main__.py"), run_name="__main__")
+        root = pulumi.runtime.get_root_resource()
+        exports = getattr(root, "outputs", {})  # of pulumi.runtime.stack.Stack, which the SDK's type does not say
+        return pulumi.Output.all(**exports).apply(outputs.update)
+
+    try:
+        declare()
+    except (pulumi.RunError, LabError) as fault:
+        raise LabError(str(fault)) from fault
+    finally:
+        _finish(loop)
+    return outputs
+
+
+def _finish(loop: asyncio.AbstractEventLoop) -> None:
+    """Begin no more calls and wait for those that have begun.
+
+    A failure ends the program while other threads still create; what they make must be in the journal before
+    anybody takes the journal for complete.
+    """
+    loop.set_exception_handler(lambda *_: None)  # a failure has been raised once; its dependants fail for it, too
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+def destroy(journal: Journal, url: str, region: str, say: Callable[[str], None]) -> None:
+    """Unmake everything in the journal, newest first."""
+    ec2 = ec2_client(url, region)
+    entries = journal.entries()
+    made = {entry["id"] for entry in entries}
+    for entry in reversed(entries):
+        if entry["outputs"].get("instanceId") in made:
+            continue  # an attachment ends with its instance, as `deleted_with` tells the engine
+        resources.delete(ec2, entry["type"], entry["id"], entry["outputs"])
+    if entries:
+        say(f"destroyed {len(entries)} resources")
+    journal.clear()

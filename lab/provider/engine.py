@@ -1,0 +1,240 @@
+"""The provider for the real Pulumi engine: `pulumi-resource-aws` for endpoints on this machine.
+
+It refuses every endpoint that is not on loopback: credentials of a real account must never pass through it.
+What it does is in lab/provider/resources.py; here is only the engine's protocol.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import grpc
+from botocore.exceptions import BotoCoreError, ClientError
+from pulumi.provider.experimental import server
+from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.provider.experimental.provider import (
+    CheckRequest,
+    CheckResponse,
+    ConfigureRequest,
+    ConfigureResponse,
+    CreateRequest,
+    CreateResponse,
+    DeleteRequest,
+    DiffRequest,
+    DiffResponse,
+    InvokeRequest,
+    InvokeResponse,
+    Provider,
+    ReadRequest,
+    ReadResponse,
+    UpdateRequest,
+    UpdateResponse,
+)
+from pulumi.runtime.rpc import UNKNOWN
+
+from lab.clients import ec2_client, ssm_client
+from lab.errors import LabError
+from lab.provider import resources
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+VERSION = "7.51.1"  # of pulumi-aws in requirements.lock, whose schema this follows
+UPDATED_IN_PLACE = frozenset({"tags", "tagsAll"})
+"""Everything else is replaced when it changes: the region has no use for more."""
+FAIL_AT = "TIDEMARK_LAB_FAIL_AT"
+"""A test's lever: the name of a type whose creation is to fail, as an account's limit or a lost line would make it."""
+
+
+class ProviderError(NotImplementedError):
+    """An error as the engine should show it, in one line.
+
+    The SDK's server lets only NotImplementedError through without wrapping it in a traceback.
+    """
+
+
+def _plain(value: Any) -> Any:
+    """A property as a plain Python value; an unknown one is the SDK's UNKNOWN string."""
+    if isinstance(value, PropertyValue):
+        value = value.value
+    if hasattr(value, "items"):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _property(value: Any) -> PropertyValue:
+    """A plain value as a property. The wire has one kind of number."""
+    if isinstance(value, PropertyValue):
+        return value
+    if isinstance(value, dict):
+        return PropertyValue({key: _property(item) for key, item in value.items()})
+    if isinstance(value, (list, tuple)):
+        return PropertyValue([_property(item) for item in value])
+    if isinstance(value, int) and not isinstance(value, bool):
+        return PropertyValue(float(value))
+    return PropertyValue(value)
+
+
+def _properties(values: dict[str, Any]) -> dict[str, PropertyValue]:
+    return {key: _property(value) for key, value in values.items() if value is not None}
+
+
+def _token(request_type: str) -> str:
+    """A component's child comes with its parents' types before its own: `tidemark:network:Network$aws:ec2/vpc:Vpc`."""
+    return request_type.split("$")[-1]
+
+
+# The outputs that other resources of the program take, unknown until the resource exists.
+COMPUTED = {
+    "aws:ec2/instance:Instance": ("publicIp", "privateIp", "availabilityZone"),
+    "aws:ec2/subnet:Subnet": (),
+    "aws:ec2/keyPair:KeyPair": ("keyPairId", "fingerprint"),
+    "aws:ec2/placementGroup:PlacementGroup": ("placementGroupId",),
+}
+
+
+class RehearsalAws(Provider):
+    """AWS, as far as this project's programs go, at an endpoint on loopback."""
+
+    def __init__(self) -> None:
+        self._ec2: EC2Client | None = None
+        self._url = ""
+        self._region = ""
+
+    async def configure(self, request: ConfigureRequest) -> ConfigureResponse:
+        arguments = _plain(request.args)
+        endpoints = arguments.get("endpoints") or "[]"
+        entries = json.loads(endpoints) if isinstance(endpoints, str) else endpoints
+        urls = {service: url for entry in entries for service, url in entry.items()}
+        self._url = urls.get("ec2", "")
+        host = urlsplit(self._url).hostname or ""
+        if not _is_loopback(host):
+            raise ProviderError(
+                f"this pulumi-resource-aws serves the rehearsal region alone, and aws:endpoints has ec2 at "
+                f"{self._url or 'AWS itself'}; take lab/provider/bin off PATH to deploy on AWS"
+            )
+        self._region = str(arguments.get("region") or "")
+        self._ec2 = ec2_client(self._url, self._region)
+        return ConfigureResponse(
+            accept_secrets=False, supports_preview=True, accept_resources=False, accept_outputs=False
+        )
+
+    async def check(self, request: CheckRequest) -> CheckResponse:
+        inputs = dict(request.new_inputs)
+        token = _token(request.type)
+        name_input = resources.NAME_INPUTS.get(token)
+        if name_input and name_input not in inputs:
+            inputs[name_input] = request.old_inputs.get(name_input) or PropertyValue(request.urn.split("::")[-1])
+        return CheckResponse(inputs=inputs)
+
+    async def diff(self, request: DiffRequest) -> DiffResponse:
+        old, new = (
+            resources.whole_numbers(_plain(request.old_state)),
+            resources.whole_numbers(_plain(request.new_inputs)),
+        )
+        # `old_state` is the outputs, which begin with the inputs; an input taken away is one that was given before.
+        changed = sorted(key for key in new if key not in request.ignore_changes and old.get(key) != new[key])
+        replaced = [key for key in changed if key not in UPDATED_IN_PLACE]
+        if not changed:
+            return DiffResponse(changes=False)
+        return DiffResponse(changes=True, diffs=changed, replaces=replaced, delete_before_replace=bool(replaced))
+
+    async def create(self, request: CreateRequest) -> CreateResponse:
+        token = _token(request.type)
+        inputs = _plain(request.properties)
+        if request.preview:
+            unknown = dict.fromkeys(COMPUTED.get(token, ()), UNKNOWN)
+            return CreateResponse(
+                resource_id="", properties=_properties({**inputs, **unknown, "tagsAll": inputs.get("tags") or {}})
+            )
+        if os.environ.get(FAIL_AT) == request.urn.split("::")[-1]:
+            raise ProviderError(f"{FAIL_AT} asks for a failure here")
+        made_id, outputs = resources.create(self._client(), token, inputs)
+        return CreateResponse(resource_id=made_id, properties=_properties(outputs))
+
+    async def update(self, request: UpdateRequest) -> UpdateResponse:
+        old, new = _plain(request.olds), _plain(request.news)
+        if not request.preview:
+            wanted, had = new.get("tags") or {}, old.get("tags") or {}
+            gone: list[Any] = [{"Key": key} for key in had if key not in wanted]
+            if gone:
+                self._client().delete_tags(Resources=[request.resource_id], Tags=gone)
+            if wanted:
+                self._client().create_tags(Resources=[request.resource_id], Tags=resources.tag_list(new))
+        return UpdateResponse(properties=_properties({**old, **new, "tagsAll": new.get("tags") or {}}))
+
+    async def read(self, request: ReadRequest) -> ReadResponse:
+        if not resources.exists(self._client(), _token(request.type), request.resource_id):
+            return ReadResponse(resource_id="", properties={}, inputs={})
+        return ReadResponse(resource_id=request.resource_id, properties=request.properties, inputs=request.inputs)
+
+    async def delete(self, request: DeleteRequest) -> None:
+        resources.delete(self._client(), _token(request.type), request.resource_id, _plain(request.properties))
+
+    async def invoke(self, request: InvokeRequest) -> InvokeResponse:
+        arguments = _plain(request.args)
+        if request.tok != "aws:ssm/getParameter:getParameter":
+            raise ProviderError(f"{request.tok}: not a look-up that the rehearsal region knows")
+        found = ssm_client(self._url, self._region).get_parameter(Name=arguments["name"])["Parameter"]
+        value = {"id": arguments["name"], "value": found["Value"], "insecureValue": found["Value"]}
+        return InvokeResponse(return_value=_properties({**arguments, **value}))
+
+    def _client(self) -> EC2Client:
+        if self._ec2 is None:
+            raise ProviderError("asked before it was configured")
+        return self._ec2
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _Servicer(server.ProviderServicer):
+    """The SDK's server, with errors as one line each."""
+
+
+def _one_line_errors(name: str) -> Callable[..., Awaitable[Any]]:
+    served = getattr(server.ProviderServicer, name)
+
+    @functools.wraps(served)
+    async def call(self: server.ProviderServicer, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        try:
+            return await served(self, request, context)
+        except ProviderError as fault:
+            await context.abort(grpc.StatusCode.UNKNOWN, str(fault))
+
+    return call
+
+
+def _api_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @functools.wraps(method)
+    async def call(self: RehearsalAws, request: Any) -> Any:
+        try:
+            return await method(self, request)
+        except (ClientError, BotoCoreError, LabError) as fault:
+            raise ProviderError(" ".join(str(fault).split())) from fault
+
+    return call
+
+
+for _name in ("configure", "check", "diff", "create", "update", "read", "delete", "invoke"):
+    setattr(RehearsalAws, _name, _api_errors(getattr(RehearsalAws, _name)))
+for _name in ("Configure", "Check", "Diff", "Create", "Update", "Read", "Delete", "Invoke"):
+    setattr(_Servicer, _name, _one_line_errors(_name))
+
+
+if __name__ == "__main__":
+    server.ProviderServicer = _Servicer  # type: ignore[misc]  # main() makes the servicer by this name
+    server.main(sys.argv[1:], VERSION, RehearsalAws())

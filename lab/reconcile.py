@@ -1,0 +1,199 @@
+"""From what the API says exists to what runs on this machine, and back again.
+
+Level-triggered: each pass compares the whole account with the whole machine and does what is missing. A pass may
+be cut short anywhere; the next one goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab import vpc
+from lab.account import Account, Instance, authorized_key, read_account, user_data
+from lab.errors import LabError
+from lab.host import Host, HostSpec
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+DEFAULT_MEMORY_MIB = 512
+MEMORY_TAG = "memory-limit-mib"
+"""The tag by which a host says what its kernel argument limits it to. A rehearsal host boots with just that."""
+GIB = 1024**3
+ALIVE = frozenset({"pending", "running"})
+
+log = logging.getLogger("lab.reconcile")
+
+
+class Reconciler:
+    """Owns the hosts, taps, disks and rules of one AWS region."""
+
+    def __init__(
+        self, ec2: EC2Client, image: Path, folder: Path, forced_stops: set[str], say: Callable[[str], None]
+    ) -> None:
+        self._ec2 = ec2
+        self._image = image
+        self._folder = folder
+        self._forced_stops = forced_stops
+        self._say = say
+        self._hosts: dict[str, Host] = {}
+        self._ports: dict[str, vpc.Port] = {}
+        self._rules: str | None = None
+
+    def disk(self, volume_id: str) -> Path:
+        return self._folder / "volumes" / volume_id
+
+    def console(self, instance_id: str) -> Path:
+        return self._folder / "hosts" / instance_id / "console.log"
+
+    def reconcile(self) -> None:
+        """One pass. What fails is logged and tried again at the next pass."""
+        account = read_account(self._ec2)
+        by_id = {instance.instance_id: instance for instance in account.instances}
+        self._make_disks(account)
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(
+                pool.map(
+                    self._settle_gone,
+                    [i for i in self._hosts if i not in by_id or by_id[i].state == "terminated"],
+                )
+            )
+            for instance_id in [i for i in self._ports if i not in self._hosts]:
+                vpc.unplug(self._ports.pop(instance_id))
+            for instance in account.instances:
+                if instance.state in ALIVE:
+                    self._plug(instance)
+            self._apply_rules(account)
+            list(pool.map(self._settle, account.instances))
+        self._delete_disks(account)
+
+    def close(self) -> None:
+        """Kill every host. Interfaces go with the namespace, files with the region's folder."""
+        for host in self._hosts.values():
+            host.remove()
+
+    def states(self) -> list[dict[str, object]]:
+        """What runs here, for `lab status`."""
+        return [
+            {
+                "id": instance_id,
+                "name": host.spec.hostname,
+                "address": host.spec.address,
+                "pid": host.pid,
+                "volumes": sorted(host.attached),
+                "console": str(host.console),
+            }
+            for instance_id, host in self._hosts.items()
+        ]
+
+    def _make_disks(self, account: Account) -> None:
+        for volume_id, size_gib in account.volumes.items():
+            path = self.disk(volume_id)
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch(mode=0o600)
+            if path.stat().st_size < size_gib * GIB:
+                os.truncate(path, size_gib * GIB)  # sparse: a fresh EBS volume reads as zero, and so does a hole
+
+    def _delete_disks(self, account: Account) -> None:
+        in_use = {volume_id for host in self._hosts.values() for volume_id in host.attached}
+        for path in (self._folder / "volumes").glob("vol-*"):
+            if path.name not in account.volumes and path.name not in in_use:
+                path.unlink()
+
+    def _plug(self, instance: Instance) -> None:
+        port = vpc.Port(
+            instance.instance_id,
+            instance.address,
+            vpc.gateway_of(instance.subnet_cidr),
+            instance.public_address,
+            instance.groups,
+        )
+        if instance.instance_id not in self._ports:
+            vpc.plug(port)
+        self._ports[instance.instance_id] = port
+
+    def _apply_rules(self, account: Account) -> None:
+        rules = vpc.render_rules(list(self._ports.values()), account.groups)
+        if rules != self._rules:
+            vpc.apply_rules(list(self._ports.values()), account.groups)
+            self._rules = rules
+
+    def _settle_gone(self, instance_id: str) -> None:
+        host = self._hosts.pop(instance_id)
+        self._say(f"{host.spec.hostname}: terminated")
+        host.remove()
+
+    def _settle(self, instance: Instance) -> None:
+        try:
+            if instance.state in ALIVE:
+                self._settle_alive(instance)
+            elif instance.state in ("stopping", "stopped"):
+                self._settle_stopped(instance)
+        except (LabError, OSError) as fault:
+            log.error("%s: %s", instance.name, fault)
+
+    def _settle_alive(self, instance: Instance) -> None:
+        host = self._hosts.get(instance.instance_id)
+        if host is None:
+            host = Host(self._spec(instance), self._image, self.console(instance.instance_id).parent)
+            self._hosts[instance.instance_id] = host
+        if host.ended:  # it shut itself down, or its kernel died: the API must learn of it
+            self._say(f"{host.spec.hostname}: shut itself down")
+            host.kill()
+            self._tell_api_it_ended(instance.instance_id)
+            return
+        if not host.running:
+            began = time.monotonic()
+            host.start({volume_id: self.disk(volume_id) for volume_id in instance.volumes})
+            log.info("%s: kernel started in %.2f s", instance.name, time.monotonic() - began)
+            self._say(f"{instance.name}: booting ({host.spec.memory_mib} MiB, {instance.address})")
+        missing = sorted(instance.volumes - host.attached)
+        for volume_id in missing if missing and host.ready_for_volumes else []:  # else at a later pass
+            host.attach(volume_id, self.disk(volume_id))
+        for volume_id in sorted(host.attached - instance.volumes):
+            host.detach(volume_id)
+
+    def _settle_stopped(self, instance: Instance) -> None:
+        forced = instance.instance_id in self._forced_stops
+        self._forced_stops.discard(instance.instance_id)
+        host = self._hosts.get(instance.instance_id)
+        if host is None or not host.running:
+            return
+        if forced:
+            host.kill()
+            self._say(f"{instance.name}: power cut")
+        else:
+            host.stop()
+            self._say(f"{instance.name}: stopped")
+
+    def _tell_api_it_ended(self, instance_id: str) -> None:
+        attribute = self._ec2.describe_instance_attribute(
+            InstanceId=instance_id, Attribute="instanceInitiatedShutdownBehavior"
+        )
+        if attribute.get("InstanceInitiatedShutdownBehavior", {}).get("Value") == "terminate":
+            self._ec2.terminate_instances(InstanceIds=[instance_id])
+        else:
+            self._ec2.stop_instances(InstanceIds=[instance_id])
+
+    def _spec(self, instance: Instance) -> HostSpec:
+        port = self._ports[instance.instance_id]
+        prefix_length = instance.subnet_cidr.split("/")[1]
+        return HostSpec(
+            instance_id=instance.instance_id,
+            hostname=instance.name,
+            tap=port.tap,
+            mac=port.mac,
+            address=f"{instance.address}/{prefix_length}",
+            gateway=port.gateway,
+            mtu=vpc.VPC_MTU_BYTES,
+            memory_mib=int(instance.tag(MEMORY_TAG) or DEFAULT_MEMORY_MIB),
+            authorized_key=authorized_key(self._ec2, instance.key_name),
+            user_data=user_data(self._ec2, instance.instance_id),
+        )

@@ -1,0 +1,157 @@
+"""The region's process: API, reconciler, gate and control socket, in namespaces of their own.
+
+Started by lab/control.py as process 1 of a new PID namespace: when it ends, however it ends, the kernel ends every
+host and takes every interface, rule and mount away with it. Only files stay, and those lie in one folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from lab import vpc
+from lab.clients import ec2_client
+from lab.endpoint import Endpoint
+from lab.errors import LabError
+from lab.image.build import hold
+from lab.reconcile import Reconciler
+
+POLL_SECONDS = 1.0  # without an API call; a host that ended by itself is noticed in that time
+GATE_SECONDS = 10
+
+log = logging.getLogger("lab.region")
+
+
+class Region:
+    """All that runs, from `start` to `close`."""
+
+    def __init__(self, folder: Path, image: Path, region: str, listener: socket.socket) -> None:
+        self._folder = folder
+        self._image = hold(image)
+        self._stopping = threading.Event()
+        self._passes = 0
+        vpc.create_namespace_interfaces()
+        inner = socket.create_server(("127.0.0.1", 0))
+        self._endpoint = Endpoint(lambda instance_id: self._reconciler.console(instance_id))
+        self._endpoint.serve(listener)
+        self._endpoint.serve(inner)
+        url = f"http://127.0.0.1:{inner.getsockname()[1]}"
+        self._endpoint.add_debian_image(region, url)
+        ec2 = ec2_client(url, region)
+        self._reconciler = Reconciler(ec2, image, folder, self._endpoint.forced_stops, self._say)
+        self._gate = self._start_gate()
+
+    def run(self) -> None:
+        """Reconcile until told to stop."""
+        while not self._stopping.is_set():
+            self._endpoint.changed.wait(POLL_SECONDS)
+            self._endpoint.changed.clear()
+            if self._stopping.is_set():
+                break
+            try:
+                self._reconciler.reconcile()
+            except Exception:  # whatever one pass meets, the next pass tries again; the log has it whole
+                log.exception("a pass failed")
+                time.sleep(POLL_SECONDS)
+            self._passes += 1
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._endpoint.changed.set()
+
+    def close(self) -> None:
+        self._reconciler.close()
+        self._gate.kill()
+        self._endpoint.close()
+
+    def status(self) -> dict[str, object]:
+        return {"passes": self._passes, "hosts": self._reconciler.states()}
+
+    def _start_gate(self) -> subprocess.Popen[str]:
+        gate = subprocess.Popen(
+            ["unshare", "--net", sys.executable, "-m", "lab.gate", str(self._folder / "gate")],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert gate.stdout is not None  # asked for above
+        if gate.stdout.readline().strip() != "ready":
+            raise LabError(f"the gate did not start: see {self._folder / 'region.log'}")
+        vpc.connect_internet(gate.pid)
+        return gate
+
+    def _say(self, line: str) -> None:
+        log.info("%s", line)
+        with (self._folder / "events").open("a") as events:
+            events.write(f"{line}\n")
+
+
+def _serve_control(folder: Path, region: Region) -> None:
+    """Answer `status` and `stop` on a Unix socket, a line each way."""
+    os.chdir(folder)
+    Path("control").unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind("control")
+    Path("control").chmod(0o600)
+    listener.listen()
+
+    def loop() -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rw") as stream:
+                asked = stream.readline().strip()
+                stream.write(json.dumps(region.status()) + "\n")
+                if asked == "stop":
+                    region.stop()
+
+    threading.Thread(target=loop, name="control", daemon=True).start()
+
+
+def _watch_lifeline(descriptor: int, region: Region) -> None:
+    """Stop when the process at the other end of a pipe is gone, however it went."""
+
+    def wait() -> None:
+        while os.read(descriptor, 1):
+            pass
+        log.info("whoever started the region is gone: stopping")
+        region.stop()
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="lab.region")
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--image", type=Path, required=True)
+    parser.add_argument("--region", required=True)
+    parser.add_argument("--listener", type=int, required=True)
+    parser.add_argument("--lifeline", type=int)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    region = Region(arguments.folder, arguments.image, arguments.region, socket.socket(fileno=arguments.listener))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: region.stop())
+    _serve_control(arguments.folder, region)
+    if arguments.lifeline is not None:
+        _watch_lifeline(arguments.lifeline, region)
+    print("ready", flush=True)
+    try:
+        region.run()
+    finally:
+        region.close()
+        shutil.rmtree(arguments.folder / "volumes", ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

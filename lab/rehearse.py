@@ -1,0 +1,188 @@
+"""The main job: an experiment from nothing to its report in the rehearsal region, and nothing left after it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from lab import control, program
+from lab.clients import ec2_client, environment
+from lab.errors import LabError
+from lab.leftovers import left_in_account, look_at_machine
+from lab.paths import PROJECT, lab_dir
+
+Say = Callable[[str], None]
+
+EXPERIMENTS = ("md-raid",)
+SETTLE_SECONDS = 20  # the reconciler needs one pass after the last call of a destroy
+TASKS_STOP_SECONDS = 20
+FAILURES_KEPT = 5
+
+
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM: not an error of ours, and not to be caught by what handles errors."""
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into Interrupted; later ones find the tear-down at work and are ignored."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def rehearse(experiment: str, say: Say, *, keep: bool, plan: str | None) -> int:
+    """Run one experiment and return the exit code: 0 done, 1 failed, 130 interrupted.
+
+    With `keep` the region stays up for a look around; `python -m lab down` ends it.
+    """
+    if experiment not in EXPERIMENTS:
+        raise LabError(f"EXPERIMENT={experiment}: there is no such experiment; there are {', '.join(EXPERIMENTS)}")
+    began = time.monotonic()
+    stack = f"{experiment}.lab"
+    folder = lab_dir()
+    machine_before = look_at_machine(folder)
+    outcome = 1
+    region = None
+    # The region holds the reading end; should this process be killed, the region sees the pipe close and ends itself.
+    lifeline, held = os.pipe()
+    try:
+        with _interrupts():
+            try:
+                region = control.up(_region_of(stack), say, lifeline=None if keep else lifeline)
+                say(f"rehearsal region: up at {region.url}, {time.monotonic() - began:.1f} s after the start")
+                journal = program.Journal(folder / "journal.ndjson")
+                began_program = time.monotonic()
+                config = program.stack_config(stack, region.url)
+                outputs = program.run_program(stack, config, region.url, region.region, journal, say)
+                (folder / "inventory.json").write_text(str(outputs["inventory"]))
+                say(f"{stack}: {len(journal.entries())} resources in {time.monotonic() - began_program:.1f} s")
+                outcome = _run_tasks(experiment, region, plan)
+            except Interrupted as interrupted:
+                say(f"{interrupted}: tearing down")
+                outcome = 130
+    finally:
+        os.close(lifeline)
+        if region is None:  # there may be one in this folder all the same: somebody else's
+            say("nothing was started")
+        elif keep and outcome != 130:
+            say("KEEP=1: the region stays up: fab lab.status, fab lab.ssh client, fab lab.down")
+        else:
+            clean = tear_down(say, failed=outcome not in (0, 130), machine_before=machine_before)
+            outcome = outcome if clean or outcome else 1
+        os.close(held)
+        say(f"{experiment}: {'done' if outcome == 0 else 'not done'} after {time.monotonic() - began:.0f} s")
+    return outcome
+
+
+def tear_down(say: Say, *, failed: bool = False, machine_before: object = None) -> bool:
+    """Unmake what the journal names, ask the API what is left, end the region, ask the machine what is left.
+
+    Returns whether both were clean. After a failure the logs are put aside first.
+    """
+    folder = lab_dir()
+    left: list[str] = []
+    try:
+        region = control.running()
+    except LabError:
+        region = None
+    if region is not None:
+        try:
+            program.destroy(program.Journal(folder / "journal.ndjson"), region.url, region.region, say)
+            ec2 = ec2_client(region.url, region.region)
+            left += left_in_account(ec2)
+            left += _hosts_left()
+        except Exception as fault:  # whatever it is, the region's end below takes everything with it
+            left.append(f"destroy failed: {' '.join(str(fault).split())}")
+        say("left in the account: " + ("nothing" if not left else "; ".join(left)))
+    if failed:
+        _keep_logs(folder, say)
+    control.down(say)
+    now = look_at_machine(folder)
+    on_machine = now.more_than(machine_before) if isinstance(machine_before, type(now)) else sorted(now.processes)
+    files = [path.name for path in folder.rglob("vol-*")] if folder.exists() else []
+    say(
+        "left on the machine: "
+        + (
+            "; ".join([*on_machine, *files])
+            or "nothing (processes, namespaces, mounts, loop devices, interfaces, disks)"
+        )
+    )
+    return not left and not on_machine and not files
+
+
+def _region_of(stack: str) -> str:
+    return program.stack_config(stack, "http://127.0.0.1")["aws:region"]
+
+
+def _run_tasks(experiment: str, region: control.Running, plan: str | None) -> int:
+    """`fab EXPERIMENT.all`, as a person would type it, in a process group of its own so that it can be ended whole."""
+    command = [
+        sys.executable,
+        "-m",
+        "fabric",
+        f"{experiment}.all",
+        "--inventory",
+        str(region.folder / "inventory.json"),
+    ]
+    if plan:
+        command += ["--plan", plan]
+    tasks = subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        env={**os.environ, **environment(region.url, region.region)},
+        start_new_session=True,
+    )
+    try:
+        return 0 if tasks.wait() == 0 else 1
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(tasks.pid, signal.SIGTERM)
+        try:
+            tasks.wait(TASKS_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(tasks.pid, signal.SIGKILL)
+            tasks.wait()
+        raise
+
+
+def _hosts_left() -> list[str]:
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        hosts = control.status()["hosts"]
+        if not hosts:
+            return []
+        time.sleep(0.2)
+    return [f"host {host['name']}" for host in hosts]
+
+
+def _keep_logs(folder: Path, say: Say) -> None:
+    if not folder.exists():
+        return
+    kept = folder / f"failed-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}"
+    kept.mkdir(exist_ok=True)
+    for log in [folder / "region.log", folder / "events", *folder.glob("hosts/*/console.log")]:
+        if log.exists():
+            name = log.name if log.parent == folder else f"{log.parent.name}-{log.name}"
+            shutil.copyfile(log, kept / name)
+    for old in sorted(folder.glob("failed-*"))[:-FAILURES_KEPT]:
+        shutil.rmtree(old)
+    say(f"logs of the failure: {kept}")

@@ -1,0 +1,194 @@
+"""The network between the hosts, inside the region's own namespace.
+
+A VPC has no layer 2: its mapping service answers every ARP request, delivers by address and filters at each
+instance. So here each host hangs on a tap of its own, the namespace answers ARP for all (proxy ARP), routes
+between the taps, and connection tracking makes security groups stateful. Taps carry 9001 bytes; the way out
+through the internet gateway carries 1500.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lab.account import ALL_PROTOCOLS, Group, Rule
+from lab.process import run
+
+VPC_MTU_BYTES = 9001  # docs.aws.amazon.com/AWSEC2/latest/UserGuide/network_mtu.html
+INTERNET_MTU_BYTES = 1500  # the same page: an internet gateway passes no more
+INTERNET_ADDRESS = "198.51.100.1"  # TEST-NET-2 (RFC 5737) stands for the rest of the world
+INTERNET_GATEWAY_ADDRESS = "198.51.100.254"
+INTERNET_PREFIX_LENGTH = 24
+GATEWAY_INTERFACE = "igw"
+
+
+@dataclass(frozen=True)
+class Port:
+    """Where a host is plugged in."""
+
+    instance_id: str
+    address: str
+    gateway: str  # the subnet's first address: the VPC's router
+    public_address: str | None
+    groups: tuple[str, ...]
+
+    @property
+    def tap(self) -> str:
+        """An interface name has 15 characters at most; the id's last eleven are enough to tell hosts apart."""
+        return f"tap-{self.instance_id[-11:]}"
+
+    @property
+    def mac(self) -> str:
+        """02 marks a locally administered address; the rest is the IPv4 address, which is unique here."""
+        return "02:00:" + ":".join(f"{byte:02x}" for byte in ipaddress.IPv4Address(self.address).packed)
+
+
+def gateway_of(subnet_cidr: str) -> str:
+    """The address of a subnet's router: its network's first host address."""
+    return str(ipaddress.IPv4Network(subnet_cidr)[1])
+
+
+def create_namespace_interfaces() -> None:
+    """Prepare the region's namespace: loopback and forwarding."""
+    run(["ip", "link", "set", "lo", "up"])
+    run(["sysctl", "-qw", "net.ipv4.ip_forward=1"])
+
+
+def connect_internet(internet_pid: int) -> None:
+    """Join the namespace of a process, the internet, to this one through the internet gateway."""
+    run(
+        [
+            "ip",
+            "link",
+            "add",
+            GATEWAY_INTERFACE,
+            "mtu",
+            str(INTERNET_MTU_BYTES),
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth0",
+        ]
+    )
+    run(["ip", "link", "set", "eth0", "netns", str(internet_pid)])
+    run(
+        [
+            "ip",
+            "address",
+            "add",
+            f"{INTERNET_GATEWAY_ADDRESS}/{INTERNET_PREFIX_LENGTH}",
+            "dev",
+            GATEWAY_INTERFACE,
+        ]
+    )
+    run(["ip", "link", "set", GATEWAY_INTERFACE, "up"])
+    inside = ["nsenter", "--net", "--target", str(internet_pid), "ip"]
+    run([*inside, "link", "set", "lo", "up"])
+    run([*inside, "link", "set", "eth0", "mtu", str(INTERNET_MTU_BYTES), "up"])
+    run([*inside, "address", "add", f"{INTERNET_ADDRESS}/{INTERNET_PREFIX_LENGTH}", "dev", "eth0"])
+    run([*inside, "route", "add", "default", "via", INTERNET_GATEWAY_ADDRESS])
+
+
+def plug(port: Port) -> None:
+    """Create the tap of a host and the route to it."""
+    run(["ip", "tuntap", "add", "dev", port.tap, "mode", "tap"])
+    run(["ip", "link", "set", port.tap, "mtu", str(VPC_MTU_BYTES), "up"])
+    # The router's address answers on every tap; the delay is what the kernel adds before a proxied answer.
+    run(["ip", "address", "replace", f"{port.gateway}/32", "dev", "lo"])
+    run(
+        [
+            "sysctl",
+            "-qw",
+            f"net.ipv4.conf.{port.tap}.proxy_arp=1",
+            f"net.ipv4.neigh.{port.tap}.proxy_delay=0",
+            f"net.ipv4.conf.{port.tap}.send_redirects=0",
+            f"net.ipv6.conf.{port.tap}.disable_ipv6=1",
+        ]
+    )
+    run(["ip", "route", "replace", f"{port.address}/32", "dev", port.tap])
+    run(["ip", "neighbour", "replace", port.address, "lladdr", port.mac, "dev", port.tap, "nud", "permanent"])
+
+
+def unplug(port: Port) -> None:
+    """Take a host's tap away, and with it its route."""
+    run(["ip", "link", "delete", port.tap])
+
+
+def apply_rules(ports: Sequence[Port], groups: Iterable[Group]) -> None:
+    """Replace all filtering and address translation at once, atomically."""
+    run(["nft", "-f", "-"], stdin=render_rules(ports, groups))
+
+
+def render_rules(ports: Sequence[Port], groups: Iterable[Group]) -> str:
+    """nftables rules for these hosts: what a security group does not name is dropped, in both directions.
+
+    An instance's egress rules are asked first, then the receiver's ingress rules, as in a VPC. Elastic and other
+    public addresses are translated one to one at the internet gateway.
+    """
+    known = {group.group_id: group for group in groups}
+    # A rule may name a group that is gone: its set has no members, but the text must have the set.
+    named = {peer for group in known.values() for rule in group.ingress + group.egress for peer in rule.groups}
+    members: dict[str, list[str]] = {group_id: [] for group_id in (*known, *named)}
+    for port in ports:
+        for group_id in port.groups:
+            members.setdefault(group_id, []).append(port.address)
+    public = [port for port in ports if port.public_address]
+    lines = [
+        "table inet vpc",
+        "delete table inet vpc",
+        "table ip eip",
+        "delete table ip eip",
+        "table inet vpc {",
+    ]
+    for group_id, addresses in sorted(members.items()):
+        lines += [f"  set {_set_name(group_id)} {{", "    type ipv4_addr"]
+        if addresses:
+            lines += [f"    elements = {{ {', '.join(sorted(addresses))} }}"]
+        lines += ["  }"]
+    for port in ports:
+        lines += [f"  chain egress-{port.tap} {{"]
+        lines += [f"    ip saddr != {port.address} drop"]  # the source check: no host speaks for another
+        lines += _permissions([known[g].egress for g in port.groups if g in known], "daddr", "return")
+        lines += ["    drop", "  }", f"  chain ingress-{port.tap} {{"]
+        lines += _permissions([known[g].ingress for g in port.groups if g in known], "saddr", "accept")
+        lines += ["    drop", "  }"]
+    lines += ["  chain forward {", "    type filter hook forward priority filter; policy drop;"]
+    lines += ["    ct state established,related accept"]
+    # The internet knows public addresses alone: what the gateway did not translate has no way in.
+    lines += [f"    iifname {GATEWAY_INTERFACE} ct status & dnat == 0 drop"]
+    lines += [f"    iifname {port.tap} jump egress-{port.tap}" for port in ports]
+    lines += [f"    oifname {port.tap} jump ingress-{port.tap}" for port in ports]
+    lines += [f"    oifname {GATEWAY_INTERFACE} ip saddr {port.address} accept" for port in public]
+    lines += ["  }", "}", "table ip eip {"]
+    lines += ["  chain to-hosts {", "    type nat hook prerouting priority dstnat; policy accept;"]
+    lines += [f"    ip daddr {port.public_address} dnat to {port.address}" for port in public]
+    lines += ["  }", "  chain to-internet {", "    type nat hook postrouting priority srcnat; policy accept;"]
+    lines += [
+        f"    oifname {GATEWAY_INTERFACE} ip saddr {port.address} snat to {port.public_address}" for port in public
+    ]
+    lines += ["  }", "}"]
+    return "\n".join(lines) + "\n"
+
+
+def _set_name(group_id: str) -> str:
+    return group_id.replace("-", "_")
+
+
+def _permissions(rule_lists: Iterable[Sequence[Rule]], side: str, verdict: str) -> list[str]:
+    lines = []
+    for rules in rule_lists:
+        for rule in rules:
+            peers = [f"ip {side} {cidr}" for cidr in rule.cidrs]
+            peers += [f"ip {side} @{_set_name(group_id)}" for group_id in rule.groups]
+            lines += [f"    {peer} {_match(rule)}{verdict}" for peer in peers]
+    return lines
+
+
+def _match(rule: Rule) -> str:
+    if rule.protocol == ALL_PROTOCOLS:
+        return ""
+    if rule.from_port is None or (rule.from_port, rule.to_port) == (0, 65535):
+        return f"meta l4proto {rule.protocol} "
+    return f"{rule.protocol} dport {rule.from_port}-{rule.to_port} "

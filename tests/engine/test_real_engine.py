@@ -1,0 +1,97 @@
+"""What `pulumi up`, `preview` and `destroy` of the real engine do with md-raid."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from inventory import Inventory
+from lab.leftovers import left_in_account
+from tests.engine.conftest import STACK, Engine
+
+pytestmark = pytest.mark.engine
+
+UP = ("up", "--yes", "--skip-preview", "--suppress-progress", "-s", STACK)
+DESTROY = ("destroy", "--yes", "--skip-preview", "--suppress-progress", "-s", STACK)
+
+
+def test_up_then_no_changes_then_destroy_leaves_an_empty_account(engine: Engine) -> None:
+    engine.pulumi("preview", "-s", STACK)
+    assert left_in_account(engine.ec2) == [], "a preview creates nothing"
+    engine.pulumi(*UP)
+
+    found = Inventory.from_json(engine.inventory(), "the stack's output")
+    instances = {
+        instance["InstanceId"]: instance
+        for reservation in engine.ec2.describe_instances()["Reservations"]
+        for instance in reservation["Instances"]
+    }
+    assert {host.id for host in found.hosts} == set(instances), "the inventory and the account name the same hosts"
+    for host in found.hosts:
+        attached = {mapping["Ebs"]["VolumeId"] for mapping in instances[host.id]["BlockDeviceMappings"]}
+        assert {volume.id for volume in host.volumes} <= attached
+
+    engine.pulumi("preview", "--expect-no-changes", "-s", STACK)
+    engine.pulumi(*UP, "--expect-no-changes")
+    engine.pulumi(*DESTROY)
+    assert left_in_account(engine.ec2) == []
+
+
+def test_a_tag_taken_from_the_config_changes_in_place(engine: Engine) -> None:
+    engine.pulumi(*UP)
+    before = {host["id"] for host in json.loads(engine.inventory())["hosts"]}
+    engine.pulumi("config", "set", "tidemark:maxUsdPerHour", "20", "-s", STACK)
+    engine.pulumi("preview", "--expect-no-changes", "-s", STACK)
+    after = {host["id"] for host in json.loads(engine.inventory())["hosts"]}
+    assert before == after, "a higher limit of cost replaces no host"
+    engine.pulumi(*DESTROY)
+
+
+def test_no_secret_in_the_state(engine: Engine) -> None:
+    private_key = (engine.project.parent / "id_ed25519").read_text().splitlines()[1]
+    engine.pulumi(*UP)
+    state = engine.pulumi("stack", "export", "-s", STACK).stdout
+    assert "PRIVATE KEY" not in state
+    assert private_key not in state
+    engine.pulumi(*DESTROY)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "md-raid-network-vpc",
+        "md-raid-network-subnet",
+        "md-raid-network-default-route",
+        "md-raid-members-group",
+        "md-raid-members-in-iscsi",
+        "md-raid-placement-group",
+        "storage-1-instance",
+        "client-instance",
+        "storage-2-volume-3",
+        "storage-3-volume-5-attachment",
+    ],
+)
+def test_a_failure_at_a_creation_then_destroy_leaves_nothing(engine: Engine, resource: str) -> None:
+    failed = engine.pulumi(*UP, check=False, TIDEMARK_LAB_FAIL_AT=resource)
+    assert failed.returncode != 0
+    assert "asks for a failure here" in failed.stdout + failed.stderr
+    engine.pulumi(*DESTROY)
+    assert left_in_account(engine.ec2) == []
+
+
+def test_a_wrong_stack_creates_nothing(engine: Engine) -> None:
+    engine.pulumi("config", "set", "tidemark:volumeType", "gp9", "-s", STACK)
+    refused = engine.pulumi(*UP, check=False)
+    said = refused.stdout + refused.stderr
+    assert refused.returncode != 0
+    assert "gp9" in said
+    assert "Traceback" not in said
+    assert left_in_account(engine.ec2) == []
+
+
+def test_the_provider_refuses_an_endpoint_beyond_this_machine(engine: Engine) -> None:
+    document = engine.stack_file.read_text().replace("http://127.0.0.1", "http://192.0.2.1")
+    engine.stack_file.write_text(document)
+    refused = engine.pulumi(*UP, check=False)
+    assert refused.returncode != 0

@@ -1,0 +1,345 @@
+"""Starting, asking and ending a region, and the command line: whatever is wrong is one line."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import control
+from lab.errors import LabError
+from lab.paths import PROJECT, lab_dir
+from tests.conftest import free_port
+
+
+def quiet(_: str) -> None:
+    """Progress that nobody watches."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a region would be, and nothing there."""
+    monkeypatch.setenv("TIDEMARK_LAB_DIR", str(tmp_path / "lab"))
+    monkeypatch.setenv("TIDEMARK_LAB_PORT", str(free_port()))
+    return tmp_path / "lab"
+
+
+@pytest.fixture
+def able_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that has all that a region needs, so that the next question is reached on any machine."""
+    monkeypatch.setattr(control, "_check_machine", lambda: None)
+
+
+def refused(match: str) -> str:
+    with pytest.raises(LabError, match=match) as fault:
+        control.up("eu-central-1", quiet)
+    assert "\n" not in str(fault.value)
+    return str(fault.value)
+
+
+@pytest.mark.parametrize("port", ["", "0", "65536", "http", "4566 ", "-1", "4566.0", "٤٥٦٦", "²"])
+def test_a_port_that_is_none_is_refused_before_anything_is_made(
+    folder: Path, able_machine: None, monkeypatch: pytest.MonkeyPatch, port: str
+) -> None:
+    monkeypatch.setenv("TIDEMARK_LAB_PORT", port)
+    refused("^TIDEMARK_LAB_PORT=.*: a port is a number from 1 to 65535$")
+
+
+def test_the_port_is_that_of_the_stack_files_unless_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TIDEMARK_LAB_PORT", raising=False)
+    assert control.endpoint_port() == 4566
+    assert "http://127.0.0.1:4566" in (PROJECT / "stacks" / "Pulumi.md-raid.lab.yaml").read_text()
+    monkeypatch.setenv("TIDEMARK_LAB_PORT", "65535")
+    assert control.endpoint_port() == 65535
+
+
+def test_an_occupied_port_is_named_with_what_to_do(
+    folder: Path, able_machine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("TIDEMARK_LAB_PORT", str(port))
+        refused(f"^127.0.0.1:{port}: another process listens there; .* TIDEMARK_LAB_PORT$")
+    assert not control._is_locked(folder)
+
+
+def test_a_second_region_in_the_same_folder_is_refused_and_the_first_ones_files_stay(
+    folder: Path, able_machine: None
+) -> None:
+    folder.mkdir()
+    (folder / "region.json").write_text("{}")
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        said = refused(f"^a rehearsal region runs already in {folder}; `fab lab.down` ends it")
+        assert "TIDEMARK_LAB_DIR" in said
+        assert (folder / "region.json").exists()
+
+
+@pytest.mark.parametrize("tool", ["nft", "linux.uml", "mmdebstrap"])
+def test_a_missing_tool_is_named_before_anything_is_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, **_: None if name == tool else "/bin/sh")
+    assert refused(f"^{tool}: not on this machine; `make setup` installs") is not None
+    assert not folder.exists()
+
+
+def test_a_missing_tun_device_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _, **__: "/bin/sh")
+    monkeypatch.setattr(control, "TUN_DEVICE", tmp_path / "tun")
+    refused(f"^{tmp_path / 'tun'}: not there, or not yours to open; ")
+
+
+def test_a_region_that_does_not_start_says_its_last_line(
+    folder: Path, able_machine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "ensure_image", lambda _: Path("/nonexistent/image"))
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    refused(f"^the region did not start: .* \\(all of it: {folder / 'region.log'}\\)$")
+    assert sorted(path.name for path in folder.iterdir()) == ["lock", "region.log"]
+    assert not control._is_locked(folder)
+
+
+def test_an_interrupt_while_the_region_starts_leaves_none(
+    folder: Path, able_machine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "unshare").write_text("#!/bin/sh\nexec sleep 60\n")  # never says that it is ready
+    (tools / "unshare").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    monkeypatch.setattr(control, "ensure_image", lambda _: Path("/nonexistent/image"))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            control.up("eu-central-1", quiet)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert not control._is_locked(folder)  # whoever was started held it, too
+
+
+# --- asking and ending -----------------------------------------------------------------------------------
+
+
+def test_no_region_is_one_line_for_whoever_asks(folder: Path) -> None:
+    for ask in (control.running, control.status):
+        with pytest.raises(LabError, match=f"^no rehearsal region runs in {folder}; `fab lab.up` starts one$"):
+            ask()
+
+
+def test_a_region_that_is_gone_does_not_run(folder: Path) -> None:
+    """Killed, it could not take its file away; but its lock went with it."""
+    folder.mkdir()
+    (folder / "lock").touch()
+    (folder / "region.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": 1, "region": "eu-central-1"}))
+    with pytest.raises(LabError, match=r"^no rehearsal region runs in "):
+        control.running()
+
+
+def test_ending_none_is_well_and_takes_disks_and_keys_away(folder: Path) -> None:
+    control.down(quiet)
+    assert not folder.exists()
+    host = folder / "hosts" / "i-1"
+    for path in (folder / "volumes" / "vol-1", folder / "id_ed25519", host / "root.cow", host / "console.log"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for name in ("region.log", "events", "inventory.json"):
+        (folder / name).touch()
+    (folder / "failed-2026-01-01T000000Z").mkdir()
+    (folder / "failed-2026-01-01T000000Z" / "region.log").touch()
+    control.down(quiet)
+    left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert left == ["events", "failed-2026-01-01T000000Z/region.log", "hosts/i-1/console.log", "region.log"]
+
+
+class FakeRegion:
+    """Holds the lock and answers on the control socket, with no namespace behind it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+        folder.mkdir()
+        self.asked: list[str] = []
+        self._answer = answer
+        self._lock = (folder / "lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        (folder / "region.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": 0, "region": "r"}))
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with monkeypatch.context() as there:
+            there.chdir(folder)
+            self._socket.bind("control")
+        self._socket.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("rw") as stream:
+                self.asked.append(stream.readline().strip())
+                stream.write(self._answer)
+            if self.asked[-1] == "stop":
+                self._lock.close()
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._lock.close()
+
+
+@pytest.fixture
+def fake(folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[FakeRegion]:
+    region = FakeRegion(folder, monkeypatch, getattr(request, "param", '{"passes": 1, "hosts": []}\n'))
+    yield region
+    region.close()
+
+
+def test_status_is_what_the_region_says(fake: FakeRegion) -> None:
+    assert control.status() == {"passes": 1, "hosts": []}
+    assert fake.asked == ["status"]
+
+
+@pytest.mark.parametrize("fake", ["", "not json\n"], indirect=True)
+def test_an_answer_that_is_none_is_one_line(fake: FakeRegion, folder: Path) -> None:
+    with pytest.raises(LabError, match=f"^the region in {folder} does not answer: ") as fault:
+        control.status()
+    assert "\n" not in str(fault.value)
+
+
+def test_down_asks_the_region_to_stop_and_waits_for_its_lock(fake: FakeRegion, folder: Path) -> None:
+    control.down(quiet)
+    assert fake.asked == ["stop"]
+    assert not (folder / "region.json").exists()
+
+
+def test_a_folder_whose_path_is_longer_than_a_sockets_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / ("d" * 150)
+    monkeypatch.setenv("TIDEMARK_LAB_DIR", str(folder))
+    region = FakeRegion(folder, monkeypatch, '{"passes": 7, "hosts": []}\n')
+    assert control.status()["passes"] == 7
+    region.close()
+
+
+# --- host keys -------------------------------------------------------------------------------------------
+
+
+def test_known_hosts_are_the_keys_on_the_console(folder: Path) -> None:
+    folder.mkdir()
+    console = "boot\r\ntidemark-host-key: ssh-ed25519 AAAA\r\nnoise tidemark-host-key: ssh-rsa BBBB\r\n"
+    path = control.known_hosts_file("client", console)
+    assert path.read_text() == "client ssh-ed25519 AAAA\n"
+
+
+def test_a_console_without_keys_is_a_host_that_still_boots(folder: Path) -> None:
+    with pytest.raises(LabError, match=r"^client: its console shows no host key yet; it is still booting"):
+        control.known_hosts_file("client", "Linux version 6.1\n")
+
+
+# --- python -m lab ---------------------------------------------------------------------------------------
+
+
+def lab(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lab", *words], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rehearse", "no-such"], "EXPERIMENT=no-such: there is no such experiment; there are md-raid"),
+        (["status"], "no rehearsal region runs in "),
+        (["ssh", "client"], "no inventory; nothing is deployed in the region"),
+    ],
+)
+def test_a_wrong_word_is_one_line_and_exit_code_1(folder: Path, words: list[str], said: str) -> None:
+    done = lab(*words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("lab: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("words", [[], ["no-such"], ["rehearse"], ["ssh"], ["up", "--no-such"]])
+def test_words_that_make_no_command_are_usage_and_exit_code_2(folder: Path, words: list[str]) -> None:
+    done = lab(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("python -m lab")
+
+
+def test_ssh_to_a_host_that_is_not_there_names_those_that_are(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "inventory.json").write_text(json.dumps({"hosts": [{"name": "storage-1"}, {"name": "client"}]}))
+    done = lab("ssh", "storage-9")
+    assert (done.returncode, done.stderr) == (1, "lab: storage-9: no such host; there are client, storage-1\n")
+    done = lab("ssh", "client")
+    assert done.returncode == 1
+    assert done.stderr.startswith("lab: no rehearsal region runs in ")
+
+
+@pytest.fixture
+def whole_machine() -> None:
+    """For tests of a process of its own, which looks for its tools first."""
+    try:
+        control._check_machine()
+    except LabError as missing:
+        pytest.skip(str(missing))
+
+
+def test_up_with_an_occupied_port_is_one_line(
+    folder: Path, whole_machine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("TIDEMARK_LAB_PORT", str(port))
+        for words in (["up"], ["rehearse", "md-raid"]):
+            done = lab(*words)
+            assert done.returncode == 1
+            assert f"lab: 127.0.0.1:{port}: another process listens there" in done.stderr
+            assert done.stderr.count("\n") == 1
+            assert "Traceback" not in done.stdout
+
+
+def test_a_rehearsal_beside_a_running_region_leaves_that_one_alone(
+    fake: FakeRegion, folder: Path, whole_machine: None
+) -> None:
+    (folder / "journal.ndjson").touch()
+    done = lab("rehearse", "md-raid")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"lab: a rehearsal region runs already in {folder}; ")
+    assert done.stderr.count("\n") == 1
+    assert fake.asked == []
+    assert (folder / "journal.ndjson").exists()
+
+
+def test_down_without_a_region_is_well(folder: Path) -> None:
+    done = lab("down")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_folder_is_the_checkouts_unless_it_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("TIDEMARK_LAB_DIR", raising=False)
+    assert lab_dir() == PROJECT / ".lab"
+    monkeypatch.setenv("TIDEMARK_LAB_DIR", "relative")
+    monkeypatch.chdir(tmp_path)
+    assert lab_dir() == tmp_path / "relative"
+    assert lab_dir().is_absolute()
+    assert os.environ["TIDEMARK_LAB_DIR"] == "relative"

@@ -1,0 +1,209 @@
+"""The program without the engine: its stack file, its journal, and a failure at each step of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from pulumi.runtime.mocks import MockResourceArgs
+
+from lab import program
+from lab.clients import ec2_client
+from lab.errors import LabError
+from lab.leftovers import left_in_account
+from lab.provider import resources
+from tests.lab.conftest import REGION, Api
+
+STACK = "md-raid.lab"
+RESOURCES = 51  # 12 of the network's and the group's rules, 1 key, 1 placement group, 4 hosts, 15 volumes, attached
+
+CallPoint = tuple[str, int]
+"""The name of a resource, and which of the API calls of its creation: 0 is the first."""
+
+
+def quiet(_: str) -> None:
+    """Progress that nobody watches."""
+
+
+class FailingApi:
+    """Counts the API calls of each creation, and lets one of them fail before it reaches the API."""
+
+    def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: Counter[str] = Counter()
+        self.fails_at: CallPoint | None = None
+        self._creating = threading.local()  # the SDK creates in several threads
+        self._client = ec2_client(url, REGION)
+        self._client.meta.events.register("before-call.ec2", self._count)
+        monkeypatch.setattr(program, "ec2_client", lambda *_: self._client)
+        new_resource = program.RegionMocks.new_resource
+
+        def named(mocks: program.RegionMocks, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+            self._creating.name = args.name if args.custom else None
+            try:
+                return new_resource(mocks, args)
+            finally:
+                self._creating.name = None
+
+        monkeypatch.setattr(program.RegionMocks, "new_resource", named)
+
+    def _count(self, model: Any, **_: Any) -> None:
+        name = getattr(self._creating, "name", None)
+        if name is None:
+            return
+        point = (name, self.calls[name])
+        self.calls[name] += 1
+        if point == self.fails_at:
+            raise ClientError({"Error": {"Code": "RequestLimitExceeded", "Message": "injected"}}, model.name)
+
+
+@pytest.fixture
+def deploy(api: Api, lab_folder: Path) -> Callable[[], program.Journal]:
+    """Run the program of md-raid.lab against the API; the journal is what it made."""
+    config = program.stack_config(STACK, api.url)
+
+    def run() -> program.Journal:
+        journal = program.Journal(lab_folder / "journal.ndjson")
+        program.run_program(STACK, config, api.url, REGION, journal, quiet)
+        return journal
+
+    return run
+
+
+def test_a_failure_at_any_call_of_any_creation_leaves_nothing_after_destroy(
+    api: Api, lab_folder: Path, deploy: Callable[[], program.Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = FailingApi(api.url, monkeypatch)
+    journal = deploy()
+    points = [(name, number) for name, calls in failing.calls.items() for number in range(calls)]
+    assert len(failing.calls) == len(journal.entries()) == RESOURCES
+    program.destroy(journal, api.url, REGION, quiet)
+    assert left_in_account(api.ec2) == []
+
+    left: dict[CallPoint, list[str]] = {}
+    for point in points:
+        failing.calls.clear()
+        failing.fails_at = point
+        with pytest.raises(LabError, match=f"^{point[0]} .*injected"):
+            deploy()
+        failing.fails_at = None
+        try:
+            program.destroy(journal, api.url, REGION, quiet)
+            found = left_in_account(api.ec2)
+        except ClientError as refused:
+            found = [str(refused)]
+        if found:
+            left[point] = found
+            journal.clear()
+            api.reset()
+    assert left == {}
+
+
+def test_a_failed_run_is_followed_by_a_good_one_that_takes_nothing_over(
+    api: Api, lab_folder: Path, deploy: Callable[[], program.Journal]
+) -> None:
+    taken = api.ec2.create_placement_group(GroupName="md-raid-placement-group", Strategy="cluster")
+    with pytest.raises(LabError, match=r"^md-raid-placement-group .*Duplicate.*already exists"):
+        deploy()
+    program.destroy(program.Journal(lab_folder / "journal.ndjson"), api.url, REGION, quiet)
+    assert left_in_account(api.ec2) == [f"placement group {taken['PlacementGroup']['GroupName']}"]
+    api.ec2.delete_placement_group(GroupName="md-raid-placement-group")
+    assert len(deploy().entries()) == RESOURCES
+
+
+def test_destroy_goes_on_where_another_was_cut_short(
+    api: Api, lab_folder: Path, deploy: Callable[[], program.Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = deploy()
+    delete = resources.delete
+    deleted: list[str] = []
+
+    def delete_ten(*arguments: Any) -> None:
+        if len(deleted) == 10:
+            raise KeyboardInterrupt
+        deleted.append(arguments[2])
+        delete(*arguments)
+
+    with monkeypatch.context() as cut:
+        cut.setattr(resources, "delete", delete_ten)
+        with pytest.raises(KeyboardInterrupt):
+            program.destroy(journal, api.url, REGION, quiet)
+    program.destroy(journal, api.url, REGION, quiet)
+    assert left_in_account(api.ec2) == []
+    assert journal.entries() == []
+
+
+def test_the_stack_file_is_handed_over_with_this_regions_endpoints_and_key(lab_folder: Path) -> None:
+    config = program.stack_config(STACK, "http://127.0.0.1:7")
+    (endpoints,) = json.loads(config["aws:endpoints"])
+    assert set(endpoints.values()) == {"http://127.0.0.1:7"}
+    assert {"ec2", "ssm"} <= set(endpoints)
+    assert config["tidemark:sshPublicKeyFile"] == str(lab_folder / "id_ed25519.pub")
+    assert config["tidemark:storageServers"] == "3"
+    assert config["aws:skipMetadataApiCheck"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "wrong.lab: no such stack; there are .*md-raid.lab"),
+        ("config: [", "Pulumi.wrong.lab.yaml: not YAML: "),
+        ("- config", "Pulumi.wrong.lab.yaml: no `config:` in it"),
+        ("config:\n", "Pulumi.wrong.lab.yaml: no `config:` in it"),
+        ("config:\n  aws:region: eu-central-1\n", "Pulumi.wrong.lab.yaml: no aws:endpoints, so this stack is for AWS"),
+    ],
+)
+def test_a_wrong_stack_file_is_one_line(
+    text: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stacks = tmp_path / "stacks"
+    stacks.mkdir()
+    (stacks / "Pulumi.md-raid.lab.yaml").touch()
+    if text is not None:
+        (stacks / "Pulumi.wrong.lab.yaml").write_text(text)
+    monkeypatch.setattr(program, "PROJECT", tmp_path)
+    with pytest.raises(LabError, match=said) as fault:
+        program.stack_config("wrong.lab", "http://127.0.0.1:7")
+    assert "\n" not in str(fault.value)
+
+
+def test_a_journal_keeps_its_order_for_another_process(tmp_path: Path) -> None:
+    path = tmp_path / "journal.ndjson"
+    assert program.Journal(path).entries() == []
+    for number in range(3):
+        program.Journal(path).add("aws:ec2/vpc:Vpc", f"vpc-{number}", {"cidrBlock": "10.20.0.0/16"})
+    entries = program.Journal(path).entries()
+    assert [entry["id"] for entry in entries] == ["vpc-0", "vpc-1", "vpc-2"]
+    assert entries[0] == {"type": "aws:ec2/vpc:Vpc", "id": "vpc-0", "outputs": {"cidrBlock": "10.20.0.0/16"}}
+    program.Journal(path).clear()
+    program.Journal(path).clear()
+    assert program.Journal(path).entries() == []
+
+
+def test_a_journal_takes_lines_from_several_threads_whole(tmp_path: Path) -> None:
+    journal = program.Journal(tmp_path / "journal.ndjson")
+
+    def add_some() -> None:
+        for _ in range(20):
+            journal.add("aws:ec2/vpc:Vpc", "v" * 5000, {})
+
+    threads = [threading.Thread(target=add_some) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(journal.entries()) == 160
+
+
+def test_a_journal_cut_short_in_its_last_line_still_names_the_rest(tmp_path: Path) -> None:
+    """A process that is killed while it writes leaves half a line; destroy must take back what was written before."""
+    path = tmp_path / "journal.ndjson"
+    program.Journal(path).add("aws:ec2/vpc:Vpc", "vpc-0", {})
+    with path.open("a") as file:
+        file.write('{"type": "aws:ec2/sub')
+    assert [entry["id"] for entry in program.Journal(path).entries()] == ["vpc-0"]
