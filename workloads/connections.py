@@ -359,11 +359,14 @@ def connect(host: Host, ssh: Ssh, host_keys: Sequence[str]) -> Remote:
     try:
         connection.open()
     except BaseException as error:
+        # Looked at before it is closed from here.
+        transport = connection.client.get_transport()
+        hung_up = transport is not None and not transport.is_active()
         words = proxy.close() if proxy is not None else ""
         with contextlib.suppress(Exception):
             connection.close()
         if isinstance(error, (OSError, EOFError, ValueError, paramiko.SSHException)):
-            raise connect_error(host, ssh, error, words) from error
+            raise connect_error(host, ssh, error, words, hung_up=hung_up) from error
         raise
     return Remote(host, ssh.user, connection, proxy)
 
@@ -382,14 +385,22 @@ def pin(client: paramiko.SSHClient, host: Host, host_keys: Sequence[str]) -> Non
         known.add(name, entry.key.get_name(), entry.key)
 
 
-def connect_error(host: Host, ssh: Ssh, error: Exception, proxy_words: str) -> WorkloadError:
-    """What a failed attempt to connect means, and what to do about it."""
+def connect_error(host: Host, ssh: Ssh, error: Exception, proxy_words: str, *, hung_up: bool) -> WorkloadError:
+    """What a failed attempt to connect means, and what to do about it; `hung_up` says that the host ended it."""
     at = f"{host.address} port {host.port}"
     if isinstance(error, paramiko.BadHostKeyException) or "not found in known_hosts" in str(error):
         return WorkloadError(
             f"the host at {at} shows another host key than the pinned one",
             "find out why before you go on; if the host was replaced, give its new key in host_keys "
             "or remove its line from .tidemark/host-keys.json",
+            host.name,
+        )
+    if isinstance(error, paramiko.AuthenticationException) and hung_up:
+        # sshd takes the key and then hangs up as long as PAM turns everyone away: while a host boots, /run/nologin
+        # is there (pam_nologin(8), systemd-user-sessions.service(8)). paramiko calls that a failed authentication.
+        return Unreachable(
+            f"SSH at {at} hangs up in the middle of the log-in, as a host does that is still booting",
+            f"if it goes on, see why that host lets nobody in as {ssh.user} (journalctl -u ssh)",
             host.name,
         )
     if isinstance(error, paramiko.AuthenticationException):

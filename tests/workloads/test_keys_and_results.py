@@ -102,7 +102,7 @@ def test_another_hosts_key_is_one_line(inventory: Inventory) -> None:
     key = paramiko.hostkeys.HostKeyEntry.from_line(f"x {KEY}")
     assert key is not None
     assert key.key is not None
-    error = connect_error(host, inventory.ssh, paramiko.BadHostKeyException("h", key.key, key.key), "")
+    error = connect_error(host, inventory.ssh, paramiko.BadHostKeyException("h", key.key, key.key), "", hung_up=False)
     assert str(error).startswith("storage-2: the host at 198.51.100.12 port 22 shows another host key than the pinned")
     assert "\n" not in str(error)
 
