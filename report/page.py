@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from report.claims import Verdict
 from report.figures import Drawn, Plot, render
-from report.format import MISSING, moment, percent, seconds
+from report.format import MISSING, figure, moment, percent, seconds
 from report.runs import Manifest, Record
 from report.table import REHEARSAL, Cell, Column, Table, measured_text, published_text, tone
 
@@ -104,14 +104,15 @@ def render_page(manifest: Manifest, page: Page, verdicts: Sequence[Verdict]) -> 
 
 
 def steps_table(manifest: Manifest) -> Table:
-    words = {True: "changed", False: "unchanged", None: MISSING}
     known = [step.seconds for step in manifest.steps if step.seconds is not None]
     rows: list[tuple[Cell | str, ...]] = [
-        (step.name, seconds(step.seconds), words[step.changed]) for step in manifest.steps
+        (step.name, seconds(step.seconds), figure(step.changes)) for step in manifest.steps
     ]
     if known and len(known) == len(manifest.steps):
         rows.append(("all", seconds(sum(known)), ""))
-    return Table("Steps of the run", [Column("step"), Column("time", True), Column("hosts")], rows, name="steps")
+    return Table(
+        "Steps of the run", [Column("step"), Column("time", True), Column("changes", True)], rows, name="steps"
+    )
 
 
 def _facts(manifest: Manifest) -> list[tuple[str, str]]:

@@ -33,7 +33,7 @@ class RecordError(ValueError):
 class Step:
     name: str
     seconds: float | None
-    changed: bool | None
+    changes: int | None  # things that the step changed on the hosts; None for a step that only looks or measures
 
 
 @dataclass(frozen=True)
@@ -226,9 +226,8 @@ def _object(record: Record, key: str) -> Record:
 def _step(step: Any) -> Step:
     if not isinstance(step, dict):
         raise RecordError("steps: each must be an object")
-    changed = step.get("changed")
     return Step(
         name=text(step, "name"),
         seconds=number_or_none(step, "seconds"),
-        changed=changed if isinstance(changed, bool) else None,
+        changes=whole_or_none(step, "changed"),
     )

@@ -19,7 +19,7 @@ def test_a_run_is_read(run_path: Path) -> None:
     run = open_run(run_path)
     assert run.name == "md-raid/md-raid.lab/2026-11-23T103000Z"
     assert run.manifest.rehearsal is True
-    assert [step.name for step in run.manifest.steps][:2] == ["limits", "volumes"]
+    assert [(step.name, step.changes) for step in run.manifest.steps][:2] == [("limits", 0), ("volumes", 15)]
     assert len(list(run.stream("cells"))) == 24
     assert run.problems == []
 
@@ -91,6 +91,7 @@ def test_a_damaged_run_is_listed_and_the_others_too(run_path: Path, text: str | 
         ({"steps": {}}, None),
         ({"steps": [7]}, "steps: each must be an object"),
         ({"steps": [{"name": "x", "seconds": "long"}]}, "seconds must be a number"),
+        ({"steps": [{"name": "x", "seconds": 1, "changed": "all"}]}, "changed must be a whole number"),
         ({"plan": []}, "plan is not an object"),
         ({"finished_at": None, "reason": None, "versions": None}, None),
     ],
