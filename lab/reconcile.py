@@ -52,8 +52,13 @@ class Reconciler:
     def console(self, instance_id: str) -> Path:
         return self._folder / "hosts" / instance_id / "console.log"
 
-    def reconcile(self) -> None:
-        """One pass. What fails is logged and tried again at the next pass."""
+    @property
+    def a_host_ended(self) -> bool:
+        """Whether one ended by itself since the last pass."""
+        return any(host.ended for host in self._hosts.values())
+
+    def reconcile(self) -> bool:
+        """One pass; whether the machine is as the account says. What fails is logged and tried again at the next."""
         account = read_account(self._ec2)
         by_id = {instance.instance_id: instance for instance in account.instances}
         self._make_disks(account)
@@ -70,8 +75,9 @@ class Reconciler:
                 if instance.state in ALIVE:
                     self._plug(instance)
             self._apply_rules(account)
-            list(pool.map(self._settle, account.instances))
+            settled = list(pool.map(self._settle, account.instances))
         self._delete_disks(account)
+        return all(settled)
 
     def close(self) -> None:
         """Kill every host. Interfaces go with the namespace, files with the region's folder."""
@@ -130,16 +136,19 @@ class Reconciler:
         self._say(f"{host.spec.hostname}: terminated")
         host.remove()
 
-    def _settle(self, instance: Instance) -> None:
+    def _settle(self, instance: Instance) -> bool:
         try:
             if instance.state in ALIVE:
-                self._settle_alive(instance)
-            elif instance.state in ("stopping", "stopped"):
+                return self._settle_alive(instance)
+            if instance.state in ("stopping", "stopped"):
                 self._settle_stopped(instance)
         except (LabError, OSError) as fault:
             log.error("%s: %s", instance.name, fault)
+            return False
+        return True
 
-    def _settle_alive(self, instance: Instance) -> None:
+    def _settle_alive(self, instance: Instance) -> bool:
+        """Whether the host runs with all of its volumes."""
         host = self._hosts.get(instance.instance_id)
         if host is None:
             host = Host(self._spec(instance), self._image, self.console(instance.instance_id).parent)
@@ -148,7 +157,7 @@ class Reconciler:
             self._say(f"{host.spec.hostname}: shut itself down")
             host.kill()
             self._tell_api_it_ended(instance.instance_id)
-            return
+            return False
         if not host.running:
             began = time.monotonic()
             host.start({volume_id: self.disk(volume_id) for volume_id in instance.volumes})
@@ -159,6 +168,7 @@ class Reconciler:
             host.attach(volume_id, self.disk(volume_id))
         for volume_id in sorted(host.attached - instance.volumes):
             host.detach(volume_id)
+        return host.attached == instance.volumes
 
     def _settle_stopped(self, instance: Instance) -> None:
         forced = instance.instance_id in self._forced_stops

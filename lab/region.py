@@ -26,7 +26,10 @@ from lab.errors import LabError
 from lab.image.build import hold
 from lab.reconcile import Reconciler
 
-POLL_SECONDS = 1.0  # without an API call; a host that ended by itself is noticed in that time
+POLL_SECONDS = 1.0  # a host that ended by itself is noticed in that time
+# A pass asks the API for the whole account, a tenth of a second of one of the CPUs that the hosts are measured on. So
+# there is one after each call that may change something, while something is under way, and now and then.
+RESYNC_SECONDS = 30.0
 GATE_SECONDS = 10
 
 log = logging.getLogger("lab.region")
@@ -53,16 +56,22 @@ class Region:
 
     def run(self) -> None:
         """Reconcile until told to stop."""
+        settled, last = False, 0.0
         while not self._stopping.is_set():
-            self._endpoint.changed.wait(POLL_SECONDS)
+            called = self._endpoint.changed.wait(POLL_SECONDS)
             self._endpoint.changed.clear()
             if self._stopping.is_set():
                 break
+            rested = time.monotonic() - last > RESYNC_SECONDS
+            if settled and not (called or rested or self._reconciler.a_host_ended):
+                continue
             try:
-                self._reconciler.reconcile()
+                settled = self._reconciler.reconcile()
             except Exception:  # whatever one pass meets, the next pass tries again; the log has it whole
                 log.exception("a pass failed")
+                settled = False
                 time.sleep(POLL_SECONDS)
+            last = time.monotonic()
             self._passes += 1
 
     def stop(self) -> None:

@@ -1,6 +1,8 @@
 #!/bin/bash
 # Run once as root at first boot: by cloud-init on AWS, by a first-boot service in the rehearsal.
 # Running it again changes nothing. The two values are filled in by components/user_data/__init__.py.
+# systemd is never reloaded: it reads a unit that is new when it is started, and a reload, which runs every generator
+# again, takes a rehearsal host three seconds.
 set -eu
 
 lifetime_hours='@LIFETIME_HOURS@'
@@ -15,7 +17,8 @@ say() {
 # Host keys go to the console at every boot, not only at this one: EC2 keeps the console's last output alone, and the
 # reboot below may push the first boot's away.
 show_host_keys() {
-    ssh-keygen -A >/dev/null
+    # sshd can't start without one; what is there is enough, and an RSA key takes a slow machine seconds to make.
+    ls /etc/ssh/ssh_host_*_key.pub >/dev/null 2>&1 || ssh-keygen -A >/dev/null
     mkdir -p /usr/local/sbin
     cat >/usr/local/sbin/tidemark-host-keys <<'SCRIPT'
 #!/bin/sh
@@ -40,8 +43,7 @@ ExecStart=/usr/local/sbin/tidemark-host-keys
 [Install]
 WantedBy=multi-user.target
 UNIT
-    systemctl daemon-reload
-    systemctl --quiet enable tidemark-host-keys.service
+    systemctl --quiet --no-reload enable tidemark-host-keys.service
     /usr/local/sbin/tidemark-host-keys || say "host keys: the console cannot be written to"
 }
 
@@ -73,8 +75,7 @@ UNIT
         mv /etc/systemd/system/tidemark-expiry.timer.new /etc/systemd/system/tidemark-expiry.timer
         say "expires at $end"
     fi
-    systemctl daemon-reload
-    systemctl --quiet enable tidemark-expiry.timer
+    systemctl --quiet --no-reload enable tidemark-expiry.timer
     # Not waited for: at boot a timer may be ordered after what is waiting for this script.
     systemctl --quiet --no-block start tidemark-expiry.timer
 }

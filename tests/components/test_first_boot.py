@@ -97,7 +97,14 @@ def test_host_keys_go_to_the_console(machine: Machine) -> None:
     assert f"\ntidemark-host-key: {KEY}\n" in console
     assert "PRIVATE" not in console
     assert "root@machine" not in console
-    assert "systemctl --quiet enable tidemark-host-keys.service" in machine.calls()
+    assert "systemctl --quiet --no-reload enable tidemark-host-keys.service" in machine.calls()
+    assert "ssh-keygen -A" not in machine.calls()
+
+
+def test_a_host_without_a_key_gets_one(machine: Machine) -> None:
+    for key in (machine.root / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    assert machine.boot(script()).returncode == 0
     assert "ssh-keygen -A" in machine.calls()
 
 
@@ -107,7 +114,7 @@ def test_expiry_is_set_and_powers_off(machine: Machine) -> None:
     assert re.search(r"^OnCalendar=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", timer, re.M)
     assert "Persistent=true" in timer
     assert "poweroff" in machine.text("etc/systemd/system/tidemark-expiry.service")
-    assert "systemctl --quiet enable tidemark-expiry.timer" in machine.calls()
+    assert "systemctl --quiet --no-reload enable tidemark-expiry.timer" in machine.calls()
     assert "systemctl --quiet --no-block start tidemark-expiry.timer" in machine.calls()
 
 
