@@ -218,6 +218,7 @@ def _check_machine() -> None:
         "ip",
         "nft",
         "sysctl",
+        "taskset",
         "ssh-keygen",
         "mmdebstrap",
         "mkfs.ext4",

@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
+import socket
 import sys
 from pathlib import Path
 
 CONNECT_SECONDS = 5
 CHUNK_BYTES = 65536
+GONE_POLL_SECONDS = 0.2
 OK = b"ok\n"
 
 
@@ -25,6 +28,14 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
             await sink.drain()
         if sink.can_write_eof():
             sink.write_eof()
+
+
+async def _gone(near: socket.socket) -> None:
+    """Return when the other end is closed. Its end of file alone does not say so: half of a connection may be over."""
+    poll = select.poll()
+    poll.register(near, 0)  # POLLHUP is always told
+    while not poll.poll(0):
+        await asyncio.sleep(GONE_POLL_SECONDS)
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,7 +50,12 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.close()
         return
     writer.write(OK)
-    await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+    both = asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+    gone = asyncio.create_task(_gone(writer.get_extra_info("socket")))
+    await asyncio.wait({both, gone}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (both, gone):
+        task.cancel()
+    await asyncio.gather(both, gone, return_exceptions=True)
     far_writer.close()
     writer.close()
 
@@ -49,7 +65,14 @@ async def main(socket_path: Path) -> None:
     os.chdir(socket_path.parent)  # a socket's path has 107 bytes at most; a checkout's may have more
     socket_path.unlink(missing_ok=True)
     os.umask(0o177)
-    server = await asyncio.start_unix_server(_relay, socket_path.name)
+    relays: set[asyncio.Task[None]] = set()  # the event loop keeps weak references only
+
+    def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relay = asyncio.create_task(_relay(reader, writer))
+        relays.add(relay)
+        relay.add_done_callback(relays.discard)
+
+    server = await asyncio.start_unix_server(take, socket_path.name)
     print("ready", flush=True)
     async with server:
         await server.serve_forever()

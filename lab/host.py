@@ -40,6 +40,7 @@ class HostSpec:
     gateway: str
     mtu: int
     memory_mib: int
+    cpu: int  # of this machine
     authorized_key: str
     user_data: bytes
 
@@ -77,6 +78,11 @@ class Host:
         seed = self.folder / "seed.tar"
         seed.write_bytes(_seed_archive(spec))
         command = [
+            # A User Mode Linux kernel traces its processes: every system call is two switches between the two, and each
+            # costs three times as much when they sit on different CPUs (measured: 104 µs a call against 30).
+            "taskset",
+            "--cpu-list",
+            str(spec.cpu),
             str(KERNEL),
             f"mem={spec.memory_mib}M",
             f"ubd0={self.folder / 'root.cow'},{self._image}",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ class Reconciler:
         self._say = say
         self._hosts: dict[str, Host] = {}
         self._ports: dict[str, vpc.Port] = {}
+        self._cpus: dict[str, int] = {}  # instance id -> the CPU that its host runs on
         self._rules: str | None = None
 
     def disk(self, volume_id: str) -> Path:
@@ -71,6 +73,7 @@ class Reconciler:
             )
             for instance_id in [i for i in self._ports if i not in self._hosts]:
                 vpc.unplug(self._ports.pop(instance_id))
+                self._cpus.pop(instance_id, None)
             for instance in account.instances:
                 if instance.state in ALIVE:
                     self._plug(instance)
@@ -123,6 +126,7 @@ class Reconciler:
         )
         if instance.instance_id not in self._ports:
             vpc.plug(port)
+            self._cpus[instance.instance_id] = least_used(os.sched_getaffinity(0), self._cpus.values())
         self._ports[instance.instance_id] = port
 
     def _apply_rules(self, account: Account) -> None:
@@ -204,6 +208,13 @@ class Reconciler:
             gateway=port.gateway,
             mtu=vpc.VPC_MTU_BYTES,
             memory_mib=int(instance.tag(MEMORY_TAG) or DEFAULT_MEMORY_MIB),
+            cpu=self._cpus[instance.instance_id],
             authorized_key=authorized_key(self._ec2, instance.key_name),
             user_data=user_data(self._ec2, instance.instance_id),
         )
+
+
+def least_used(cpus: Iterable[int], taken: Iterable[int]) -> int:
+    """The CPU with the fewest hosts, the lowest of several."""
+    hosts = Counter(taken)
+    return min(cpus, key=lambda cpu: (hosts[cpu], cpu))

@@ -58,8 +58,7 @@ class Region:
         """Reconcile until told to stop."""
         settled, last = False, 0.0
         while not self._stopping.is_set():
-            called = self._endpoint.changed.wait(POLL_SECONDS)
-            self._endpoint.changed.clear()
+            called = take(self._endpoint.changed, POLL_SECONDS)
             if self._stopping.is_set():
                 break
             rested = time.monotonic() - last > RESYNC_SECONDS
@@ -102,6 +101,17 @@ class Region:
         log.info("%s", line)
         with (self._folder / "events").open("a") as events:
             events.write(f"{line}\n")
+
+
+def take(event: threading.Event, seconds: float) -> bool:
+    """Whether the event comes within that time; it is lowered only if it was seen.
+
+    One that comes just after the wait has given up stays up for the next wait, and is not lost.
+    """
+    seen = event.wait(seconds)
+    if seen:
+        event.clear()
+    return seen
 
 
 def _serve_control(folder: Path, region: Region) -> None:

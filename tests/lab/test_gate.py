@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +85,34 @@ def test_several_at_once(gate: Path, echo: int) -> None:
     assert [read_all(connection) for connection in connections] == [b"%d" % number for number in range(10)]
     for connection in connections:
         connection.close()
+
+
+def open_files(gate: Path) -> int:
+    """How many the gate's process has."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended while we looked
+            if str(gate).encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+                return len(list((entry / "fd").iterdir()))
+    raise AssertionError("the gate has ended")
+
+
+def test_a_near_side_that_is_gone_ends_the_far_side_even_if_that_is_silent(gate: Path) -> None:
+    """A host whose power was cut never answers: whoever gave it up must not leave a connection behind in the gate."""
+    before = open_files(gate)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = reach.connect("127.0.0.1", listener.getsockname()[1])
+        far, _ = listener.accept()
+        with far:
+            near.shutdown(socket.SHUT_WR)
+            assert far.recv(1) == b""
+            far.sendall(b"still heard")  # half of a connection is enough to be answered
+            assert near.recv(64) == b"still heard"
+            assert open_files(gate) == before + 2
+            near.close()
+            deadline = time.monotonic() + 10
+            while open_files(gate) > before:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
 
 
 def test_only_its_owner_may_use_it(gate: Path) -> None:

@@ -162,6 +162,21 @@ class TestHosts:
             assert shell.check("hostname").strip() == shell.host["name"]
             assert 'VERSION_ID="12"' in shell.check("cat /etc/os-release")
 
+    def test_the_machine_ends_itself_when_its_lifetime_is_over(self, hosts: dict[str, Shell]) -> None:
+        for shell in hosts.values():
+            assert shell.check("systemctl is-active tidemark-expiry.timer").strip() == "active"
+            assert "tidemark-expiry.timer" in shell.check("systemctl list-timers --no-legend tidemark-expiry.timer")
+
+    def test_a_host_stays_on_one_cpu_and_each_cpu_has_its_share(self, hosts: dict[str, Shell]) -> None:
+        found: list[int] = []
+        for shell in hosts.values():
+            allowed = cpus_of(f"umid={shell.host['id']}")
+            assert len(allowed) > 1  # the kernel and the processes that it traces
+            (cpu,) = set(allowed)
+            found.append(int(cpu))
+        shares = [found.count(cpu) for cpu in os.sched_getaffinity(0)]
+        assert max(shares) - min(shares) <= 1
+
     def test_volumes_are_there_by_serial_and_size_as_the_api_says(
         self, hosts: dict[str, Shell], ec2: EC2Client
     ) -> None:
@@ -294,6 +309,17 @@ def listener(hosts: dict[str, Shell]) -> Iterator[str]:
     wait_for("it listens", lambda: storage.run(f"</dev/tcp/127.0.0.1/{LISTENER_PORT}")[0] == 0, 15)
     yield storage.host["private_address"]
     storage.check("systemctl stop tidemark-test-listener")
+
+
+def cpus_of(word: str) -> list[str]:
+    """The CPUs, as a list such as 0-3, of each process of this machine that has `word` among its arguments."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended while we looked
+            if word.encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+                status = (entry / "status").read_text()
+                found.append(status.split("Cpus_allowed_list:")[1].split()[0])
+    return found
 
 
 def follow_address(inventory: Path, shell: Shell) -> None:
