@@ -73,6 +73,13 @@ def prove(_: Any, stack: str | None = None, inventory: str | None = None) -> Non
     md_raid_tasks.prove(stack, inventory)
 
 
+@task(help={"plan": HELP["plan"]})
+@reported
+def plan(_: Any, plan: str | None = None) -> None:
+    """Show what a plan measures, and for how long."""
+    md_raid_tasks.show_plan(plan)
+
+
 @task(help=HELP)
 @reported
 def run(_: Any, stack: str | None = None, inventory: str | None = None, plan: str | None = None) -> None:
@@ -147,6 +154,6 @@ def _collection(name: str, *tasks: Any) -> Collection:
 
 namespace = Collection(
     report,
-    _collection("md-raid", configure, prove, run, drill, collect, all_),
+    _collection("md-raid", plan, configure, prove, run, drill, collect, all_),
     _collection("lab", up, status, ssh, down),
 )

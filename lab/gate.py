@@ -14,6 +14,7 @@ import select
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 CONNECT_SECONDS = 5
 CHUNK_BYTES = 65536
@@ -52,10 +53,11 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.write(OK)
     both = asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
     gone = asyncio.create_task(_gone(writer.get_extra_info("socket")))
-    await asyncio.wait({both, gone}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (both, gone):
-        task.cancel()
-    await asyncio.gather(both, gone, return_exceptions=True)
+    ends: tuple[asyncio.Future[Any], ...] = (both, gone)
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
+    await asyncio.gather(*ends, return_exceptions=True)
     far_writer.close()
     writer.close()
 

@@ -26,6 +26,7 @@ EXPERIMENTS = ("md-raid",)
 SETTLE_SECONDS = 20  # the reconciler needs one pass after the last call of a destroy
 TASKS_STOP_SECONDS = 20
 FAILURES_KEPT = 5
+FAB = (sys.executable, "-m", "fabric")
 
 
 class Interrupted(BaseException):
@@ -56,6 +57,8 @@ def rehearse(experiment: str, say: Say, *, keep: bool, plan: str | None) -> int:
     """
     if experiment not in EXPERIMENTS:
         raise LabError(f"EXPERIMENT={experiment}: there is no such experiment; there are {', '.join(EXPERIMENTS)}")
+    if plan:
+        _check_plan(experiment, plan)
     began = time.monotonic()
     stack = f"{experiment}.lab"
     folder = lab_dir()
@@ -133,16 +136,17 @@ def _region_of(stack: str) -> str:
     return program.stack_config(stack, "http://127.0.0.1")["aws:region"]
 
 
+def _check_plan(experiment: str, plan: str) -> None:
+    """Read the plan before anything is started: raises LabError with its fault."""
+    command = [*FAB, f"{experiment}.plan", "--plan", plan]
+    read = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    if read.returncode:
+        raise LabError(read.stderr.strip().removeprefix("tidemark: "))
+
+
 def _run_tasks(experiment: str, region: control.Running, plan: str | None) -> int:
     """`fab EXPERIMENT.all`, as a person would type it, in a process group of its own so that it can be ended whole."""
-    command = [
-        sys.executable,
-        "-m",
-        "fabric",
-        f"{experiment}.all",
-        "--inventory",
-        str(region.folder / "inventory.json"),
-    ]
+    command = [*FAB, f"{experiment}.all", "--inventory", str(region.folder / "inventory.json")]
     if plan:
         command += ["--plan", plan]
     tasks = subprocess.Popen(

@@ -73,3 +73,8 @@ def si_bytes(count: int) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} TB"
+
+
+def duration_words(seconds: float) -> str:
+    """A length of time, for a person: 45 s, 30 minutes."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"

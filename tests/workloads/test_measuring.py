@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from inventory import Inventory
 from tests.workloads.fakes import fake_context, inventory_document, inventory_of, recorded
 from workloads.md_raid import plan as plans
+from workloads.md_raid import tasks
 from workloads.md_raid.prove import mtu_proof, prove_closed_port
 from workloads.md_raid.run import incomplete_reason
 from workloads.md_raid.sampling import host_record
@@ -43,6 +45,17 @@ def test_cells_of_the_short_plan(topology: Topology) -> None:
     # Raw cells of three servers read the disks of the stripe over as many mirrors.
     assert set(raw.iqns) == {leg.iqn for mirror in topology.mirrors[:3] for leg in mirror.legs}
     assert {iqn.split(":")[1].split(".")[0] for iqn in by_name["raw-1x5-random"].iqns} == {"storage-1"}
+    # Each set of devices is put together once, and read by every pattern.
+    sets = [cell.device_set for cell in cells]
+    assert len([first for first, second in pairwise(sets) if first != second]) == len(set(sets)) - 1
+    assert [cell.pattern.name for cell in cells] == ["sequential", "random"] * 11
+
+
+def test_a_plan_says_how_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    tasks.show_plan("full")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "full: 28 cells of 65 s (14 sets of devices, sequential and random), 30 minutes of reading" in said
+    assert "the drill: at least 3 minutes of reads" in said
 
 
 def test_a_topology_with_fewer_volumes() -> None:

@@ -82,6 +82,11 @@ class Cell:
     iqns: tuple[str, ...]
 
     @property
+    def device_set(self) -> tuple[Layout, tuple[str, ...], tuple[str, ...]]:
+        """What the devices are; cells that agree in it read the same ones."""
+        return self.layout, self.mirrors, self.iqns
+
+    @property
     def devices(self) -> int:
         """How many devices the worker reads."""
         return len(self.iqns) if self.layout == "raw" else 1
@@ -98,26 +103,27 @@ class Cell:
 
 
 def cells(plan: Plan, topology: Topology) -> list[Cell]:
-    """The cells of `plan` in the order in which they are measured: all of one pattern, then all of the next.
+    """The cells of `plan` in the order in which they are measured: every pattern of one set of devices, then the next.
 
-    Within a pattern the whole stripe comes first, because smaller ones need it stopped.
+    So each stripe is put together once. The whole one comes first, because smaller ones need it stopped.
     """
     legs = len(topology.servers)
-    found = []
-    for pattern in plan.patterns:
-        for count in sorted(plan.stripes, reverse=True):
-            mirrors = tuple(mirror.name for mirror in topology.mirrors[:count])
-            found.append(Cell(f"stripe-{count}-{pattern.name}", "stripe", pattern, legs, legs * count, mirrors, ()))
-        for mirror in topology.mirrors[: plan.mirrors]:
-            name = f"mirror-{mirror.name.removeprefix('md')}-{pattern.name}"
-            found.append(Cell(name, "mirror", pattern, legs, legs, (mirror.name,), ()))
-        for raw in plan.raw:
-            iqns = tuple(
-                mirror.legs[server].iqn for mirror in topology.mirrors[: raw.disks] for server in range(raw.servers)
-            )
-            name = f"raw-{raw.servers}x{raw.disks}-{pattern.name}"
-            found.append(Cell(name, "raw", pattern, raw.servers, raw.servers * raw.disks, (), iqns))
-    return found
+    sets: list[tuple[str, Layout, int, int, tuple[str, ...], tuple[str, ...]]] = []
+    names = [mirror.name for mirror in topology.mirrors]
+    for count in sorted(plan.stripes, reverse=True):
+        sets += [(f"stripe-{count}", "stripe", legs, legs * count, tuple(names[:count]), ())]
+    for name in names[: plan.mirrors]:
+        sets += [(f"mirror-{name.removeprefix('md')}", "mirror", legs, legs, (name,), ())]
+    for raw in plan.raw:
+        iqns = tuple(
+            mirror.legs[server].iqn for mirror in topology.mirrors[: raw.disks] for server in range(raw.servers)
+        )
+        sets += [(f"raw-{raw.servers}x{raw.disks}", "raw", raw.servers, raw.servers * raw.disks, (), iqns)]
+    return [
+        Cell(f"{name}-{pattern.name}", layout, pattern, servers, disks, mirrors, iqns)
+        for name, layout, servers, disks, mirrors, iqns in sets
+        for pattern in plan.patterns
+    ]
 
 
 def load(which: str | None) -> Plan:

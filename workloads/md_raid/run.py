@@ -40,8 +40,12 @@ def run(context: Context, plan: Plan) -> int:
     try:
         with Sampling(context):
             prime(context, plan)
+            there: Cell | None = None
             for number, cell in enumerate(planned, start=1):
-                reason = measure(context, plan, cell, f"{number}/{len(planned)}")
+                if there is None or there.device_set != cell.device_set:
+                    devices = devices_of(context, cell)
+                    there = cell
+                reason = measure(context, plan, cell, devices, f"{number}/{len(planned)}")
                 if reason is None:
                     complete += 1
                 else:
@@ -104,9 +108,8 @@ def devices_of(context: Context, cell: Cell) -> list[str]:
     return [f"/dev/{BENCH_STRIPE}"]
 
 
-def measure(context: Context, plan: Plan, cell: Cell, progress_words: str) -> str | None:
-    """Measures one cell; why it is not complete, or None."""
-    devices = devices_of(context, cell)
+def measure(context: Context, plan: Plan, cell: Cell, devices: list[str], progress_words: str) -> str | None:
+    """Measures one cell on `devices`; why it is not complete, or None."""
     record: dict[str, Any] = {
         "cell": cell.name,
         "layout": cell.layout,

@@ -11,7 +11,7 @@ from pathlib import Path
 from inventory import Inventory
 from workloads import sources
 from workloads.connections import Hosts
-from workloads.console import Console
+from workloads.console import Console, duration_words, si_bytes
 from workloads.errors import WorkloadError
 from workloads.host_keys import host_keys
 from workloads.md_raid import plan as plans
@@ -64,6 +64,28 @@ def latest(context: Context) -> Results:
     """The newest results of the stack, to be added to; new ones when there are none."""
     found = Results.latest(context.inventory)
     return found or Results.start(context.inventory, versions=local_versions())
+
+
+def show_plan(name: str | None) -> None:
+    """`fab md-raid.plan`: reads a plan, and says what it measures and for how long."""
+    plan = plans.load(name)
+    sets = len(plan.stripes) + plan.mirrors + len(plan.raw)
+    seconds = plan.warmup_seconds + plan.measured_seconds
+    patterns = " and ".join(pattern.name for pattern in plan.patterns)
+    cells = sets * len(plan.patterns)
+    console = Console()
+    console.say(
+        "plan",
+        f"{plan.name}: {cells} cells of {seconds:g} s ({sets} sets of devices, {patterns}), "
+        f"{duration_words(cells * seconds)} of reading",
+    )
+    # Each kill ends when every mirror has missed the server, which nobody knows beforehand.
+    least = plan.drill.steady_seconds + 2 * plan.drill.after_seconds
+    console.say(
+        "plan",
+        f"the drill: at least {duration_words(least)} of reads, "
+        f"{si_bytes(2 * plan.drill.data_bytes)} written and read back",
+    )
 
 
 def configure(stack: str | None, file: str | None) -> None:
