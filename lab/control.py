@@ -218,6 +218,7 @@ def _check_machine() -> None:
         "ip",
         "nft",
         "sysctl",
+        "mount",
         "taskset",
         "ssh-keygen",
         "mmdebstrap",

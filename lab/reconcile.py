@@ -27,6 +27,8 @@ DEFAULT_MEMORY_MIB = 512
 MEMORY_TAG = "memory-limit-mib"
 """The tag by which a host says what its kernel argument limits it to. A rehearsal host boots with just that."""
 GIB = 1024**3
+VOLUMES = "volumes"
+"""The folder of the volumes' files, in the region's own."""
 ALIVE = frozenset({"pending", "running"})
 
 log = logging.getLogger("lab.reconcile")
@@ -49,7 +51,7 @@ class Reconciler:
         self._rules: str | None = None
 
     def disk(self, volume_id: str) -> Path:
-        return self._folder / "volumes" / volume_id
+        return self._folder / VOLUMES / volume_id
 
     def console(self, instance_id: str) -> Path:
         return self._folder / "hosts" / instance_id / "console.log"
@@ -112,7 +114,7 @@ class Reconciler:
 
     def _delete_disks(self, account: Account) -> None:
         in_use = {volume_id for host in self._hosts.values() for volume_id in host.attached}
-        for path in (self._folder / "volumes").glob("vol-*"):
+        for path in (self._folder / VOLUMES).glob("vol-*"):
             if path.name not in account.volumes and path.name not in in_use:
                 path.unlink()
 

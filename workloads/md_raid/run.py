@@ -67,8 +67,7 @@ def run(context: Context, plan: Plan) -> int:
 def prime(context: Context, plan: Plan) -> None:
     """Reads the whole stripe once without recording it.
 
-    The first reads find idle TCP windows and, in a rehearsal, volumes that the machine below has never read; without
-    this, whichever cell came first came out at half its rate.
+    The first reads find idle TCP windows, and whichever cell came first would pay for that.
     """
     pattern = plan.patterns[0]
     words = arguments(
