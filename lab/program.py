@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import runpy
 import threading
 from collections.abc import Callable
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm.client import SSMClient
 
 Config = dict[str, str]
+
+log = logging.getLogger("lab.program")
 
 
 def stack_config(stack: str, url: str) -> Config:
@@ -80,15 +83,20 @@ class Journal:
 class RegionMocks(Mocks):
     """The SDK's door to the provider. Components pass through; everything else is made for real."""
 
-    def __init__(self, ec2: EC2Client, ssm: SSMClient, journal: Journal, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, ec2: EC2Client, ssm: SSMClient, journal: Journal, say: Callable[[str], None], stop: threading.Event
+    ) -> None:
         self._ec2 = ec2
         self._ssm = ssm
         self._journal = journal
         self._say = say
+        self._stop = stop
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         if not args.custom:
             return "", args.inputs
+        if self._stop.is_set():
+            raise LabError(f"{args.name} ({args.typ}): not created, since it was told to stop")
         inputs = dict(args.inputs)
         name_input = resources.NAME_INPUTS.get(args.typ)
         if name_input:
@@ -112,15 +120,27 @@ class RegionMocks(Mocks):
 
 
 def run_program(
-    stack: str, config: Config, url: str, region: str, journal: Journal, say: Callable[[str], None]
+    stack: str,
+    config: Config,
+    url: str,
+    region: str,
+    journal: Journal,
+    say: Callable[[str], None],
+    stop: threading.Event | None = None,
 ) -> dict[str, Any]:
-    """Run `__main__.py` for a stack and return its outputs. Raises LabError with the program's own line on failure."""
+    """Run `__main__.py` for a stack and return its outputs. Raises LabError with the program's own line on failure.
+
+    When `stop` is set nothing more is created, and the run ends in a LabError.
+    """
     ec2 = ec2_client(url, region)
     ssm = ssm_client(url, region)
     # The SDK waits for its calls on the current thread's event loop.
     loop = asyncio.new_event_loop()
+    # A failure is raised once, here; that its dependants fail for it, too, is worth no traceback to a person.
+    loop.set_exception_handler(lambda _, context: log.debug("event loop: %s", context.get("message")))
     asyncio.set_event_loop(loop)
-    pulumi.runtime.set_mocks(RegionMocks(ec2, ssm, journal, say), project="tidemark", stack=stack, preview=False)
+    mocks = RegionMocks(ec2, ssm, journal, say, stop or threading.Event())
+    pulumi.runtime.set_mocks(mocks, project="tidemark", stack=stack, preview=False)
     pulumi.runtime.set_all_config(config)
     outputs: dict[str, Any] = {}
 
@@ -146,7 +166,6 @@ def _finish(loop: asyncio.AbstractEventLoop) -> None:
     A failure ends the program while other threads still create; what they make must be in the journal before
     anybody takes the journal for complete.
     """
-    loop.set_exception_handler(lambda *_: None)  # a failure has been raised once; its dependants fail for it, too
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()

@@ -8,11 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from lab import control, program
 from lab.clients import ec2_client, environment
@@ -75,7 +78,7 @@ def rehearse(experiment: str, say: Say, *, keep: bool, plan: str | None) -> int:
                 journal = program.Journal(folder / "journal.ndjson")
                 began_program = time.monotonic()
                 config = program.stack_config(stack, region.url)
-                outputs = program.run_program(stack, config, region.url, region.region, journal, say)
+                outputs = _run_program(stack, config, region, journal, say)
                 (folder / "inventory.json").write_text(str(outputs["inventory"]))
                 say(f"{stack}: {len(journal.entries())} resources in {time.monotonic() - began_program:.1f} s")
                 outcome = _run_tasks(experiment, region, plan)
@@ -134,6 +137,22 @@ def tear_down(say: Say, *, failed: bool = False, machine_before: object = None) 
 
 def _region_of(stack: str) -> str:
     return program.stack_config(stack, "http://127.0.0.1")["aws:region"]
+
+
+def _run_program(
+    stack: str, config: program.Config, region: control.Running, journal: program.Journal, say: Say
+) -> dict[str, Any]:
+    """The program in a thread of its own, so that an interrupt, which comes to the main one, ends a wait and not an
+    event loop in the middle of its work: that may lose it.
+    """
+    stop = threading.Event()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        running = pool.submit(program.run_program, stack, config, region.url, region.region, journal, say, stop)
+        try:
+            return running.result()
+        except Interrupted:
+            stop.set()  # leaving the block waits for what is being created: it must be in the journal
+            raise
 
 
 def _check_plan(experiment: str, plan: str) -> None:

@@ -21,6 +21,7 @@ from lab.provider import resources
 from tests.lab.conftest import REGION, Api
 
 STACK = "md-raid.lab"
+SHARES = 4
 RESOURCES = 51  # 12 of the network's and the group's rules, 1 key, 1 placement group, 4 hosts, 15 volumes, attached
 
 CallPoint = tuple[str, int]
@@ -75,9 +76,11 @@ def deploy(api: Api, lab_folder: Path) -> Callable[[], program.Journal]:
     return run
 
 
+@pytest.mark.parametrize("share", range(SHARES))
 def test_a_failure_at_any_call_of_any_creation_leaves_nothing_after_destroy(
-    api: Api, lab_folder: Path, deploy: Callable[[], program.Journal], monkeypatch: pytest.MonkeyPatch
+    share: int, api: Api, lab_folder: Path, deploy: Callable[[], program.Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A deployment for each call, more than a minute of them: in shares, so that workers can take some each."""
     failing = FailingApi(api.url, monkeypatch)
     journal = deploy()
     points = [(name, number) for name, calls in failing.calls.items() for number in range(calls)]
@@ -86,7 +89,7 @@ def test_a_failure_at_any_call_of_any_creation_leaves_nothing_after_destroy(
     assert left_in_account(api.ec2) == []
 
     left: dict[CallPoint, list[str]] = {}
-    for point in points:
+    for point in points[share::SHARES]:
         failing.calls.clear()
         failing.fails_at = point
         with pytest.raises(LabError, match=f"^{point[0]} .*injected"):
@@ -207,3 +210,18 @@ def test_a_journal_cut_short_in_its_last_line_still_names_the_rest(tmp_path: Pat
     with path.open("a") as file:
         file.write('{"type": "aws:ec2/sub')
     assert [entry["id"] for entry in program.Journal(path).entries()] == ["vpc-0"]
+
+
+def test_a_run_that_is_told_to_stop_creates_nothing_more(api: Api, lab_folder: Path) -> None:
+    journal = program.Journal(lab_folder / "journal.ndjson")
+    stop = threading.Event()
+
+    def say(line: str) -> None:
+        if "Vpc " in line:
+            stop.set()
+
+    with pytest.raises(LabError, match="not created, since it was told to stop"):
+        program.run_program(STACK, program.stack_config(STACK, api.url), api.url, REGION, journal, say, stop)
+    assert 0 < len(journal.entries()) < RESOURCES
+    program.destroy(journal, api.url, REGION, quiet)
+    assert left_in_account(api.ec2) == []
