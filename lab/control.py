@@ -219,6 +219,7 @@ def _check_machine() -> None:
         "nft",
         "sysctl",
         "mount",
+        "setpriv",
         "taskset",
         "ssh-keygen",
         "mmdebstrap",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -113,6 +114,9 @@ def _build(image: Path, release: str) -> None:
             ],
             timeout_seconds=BUILD_TIMEOUT_SECONDS,
             log=image.parent / "build.log",
+            # As root it mounts /dev, /proc and /sys in the new system: an interrupt must leave none of them, least of
+            # all to whoever deletes the folder. For others it makes namespaces itself.
+            contained=os.geteuid() == 0,
         )
         with unfinished.open("wb") as file:
             file.truncate(ROOT_SIZE_BYTES)

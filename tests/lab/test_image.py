@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lab.errors import LabError
 from lab.image import build
+from lab.paths import PROJECT
 from lab.process import run
 
 RELEASE = "6.1.176"
@@ -139,3 +146,47 @@ def test_a_command_that_fails_is_one_line(command: list[str], said: str) -> None
 def test_a_command_that_does_not_end_is_ended() -> None:
     with pytest.raises(LabError, match=r"^sleep 60: no end after 0 s$"):
         run(["sleep", "60"], timeout_seconds=0.1)
+
+
+def test_a_contained_command_leaves_neither_process_nor_mount(tmp_path: Path) -> None:
+    """As mmdebstrap does while it builds: mounts in the new system, and processes that go on by themselves."""
+    if os.geteuid() != 0:
+        pytest.skip("not root: a mount namespace takes it")
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    mark = f"73.{os.getpid()}"
+    script = f"mount -t tmpfs tmpfs {mounted} && touch {mounted}/there && (setsid sleep {mark} &) && sleep {mark}"
+    assert sleeping(mark) == 0
+    with pytest.raises(LabError, match="no end after"):
+        run(["sh", "-c", script], timeout_seconds=1.5, contained=True)
+    assert sleeping(mark) == 0
+    assert list(mounted.iterdir()) == []
+    assert str(mounted) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_a_contained_command_ends_with_the_process_that_started_it() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("not root: a mount namespace takes it")
+    mark = f"74.{os.getpid()}"
+    program = f"from lab.process import run; run(['sh', '-c', 'sleep {mark} & sleep {mark}'], contained=True)"
+    starter = subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT)
+    wait_until(lambda: sleeping(mark) == 2)
+    starter.kill()
+    starter.wait()
+    wait_until(lambda: sleeping(mark) == 0)
+
+
+def sleeping(mark: str) -> int:
+    """How many processes of this machine are `sleep MARK`."""
+    found = 0
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended while we looked
+            found += (entry / "cmdline").read_bytes() == f"sleep\0{mark}\0".encode()
+    return found
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
