@@ -2,7 +2,7 @@
 # probe NAME ADDRESS PORT
 probe() {
     local reached=false
-    if timeout 3 bash -c "exec 3<> /dev/tcp/$2/$3" 2> /dev/null; then
+    if timeout 2 bash -c "exec 3<> /dev/tcp/$2/$3" 2> /dev/null; then
         reached=true
     fi
     printf '{"to": "%s", "port": %s, "reached": %s}\n' "$1" "$3" "$reached"
