@@ -78,7 +78,7 @@ def hosts_table(inventory: Record) -> Table:
     names = ("host", "role", "type", "zone", "private address")
     columns = [Column(name) for name in names]
     columns += [Column(name, True) for name in ("CPU limit", "memory limit", "volumes")]
-    note = f"The limits are set at boot; a rehearsal's host has one CPU whatever its limit. {MISSING}: not limited."
+    note = f"The limits are set at boot; the proofs say what each host has. {MISSING}: not limited."
     return Table("Hosts", columns, rows, note, name="hosts")
 
 
