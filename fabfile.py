@@ -131,7 +131,7 @@ def status(_: Any) -> None:
     run_module("lab", "status")
 
 
-@task(help={"host": "its name in the inventory, such as client", "command": "what to run there (default: a shell)"})
+@task(help={"host": "its name, such as client", "command": "what to run there (default: a shell)"})
 @reported
 def ssh(_: Any, host: str, command: str | None = None) -> None:
     """Log in to a host of the rehearsal region."""

@@ -6,6 +6,8 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lab.errors import LabError
+
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef, IpPermissionOutputTypeDef
@@ -88,6 +90,18 @@ def read_account(ec2: EC2Client) -> Account:
         for group in ec2.describe_security_groups()["SecurityGroups"]
     )
     return Account(instances, volumes, groups)
+
+
+def running_host(account: Account, name: str) -> Instance:
+    """The running instance of that name. Raises LabError where there is none, or nothing leads to it."""
+    running = {instance.name: instance for instance in account.instances if instance.state == "running"}
+    if not running:
+        raise LabError(f"{name}: no such host; none runs in the region")
+    if name not in running:
+        raise LabError(f"{name}: no such host; there are {', '.join(sorted(running))}")
+    if running[name].public_address is None:
+        raise LabError(f"{name}: it has no public address, so nothing leads to it from outside")
+    return running[name]
 
 
 def authorized_key(ec2: EC2Client, key_name: str | None) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 
 from rich.console import Console
 
 from lab import control
+from lab.account import read_account, running_host
 from lab.clients import ec2_client
 from lab.errors import LabError
 from lab.paths import PROJECT, lab_dir
@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="unmake everything and end the region")
     commands.add_parser("status", help="what runs in the region")
     ssh = commands.add_parser("ssh", help="log in to a host, or run a command there")
-    ssh.add_argument("host", help="its name in the inventory, such as client")
+    ssh.add_argument("host", help="its name, such as client")
     ssh.add_argument("words", nargs=argparse.REMAINDER, help="a command; none: a shell")
     job = commands.add_parser("rehearse", help="run an experiment from nothing to its report")
     job.add_argument("experiment", help=f"one of {', '.join(EXPERIMENTS)}")
@@ -50,22 +50,16 @@ def _status() -> int:
 
 
 def _ssh(name: str, words: list[str]) -> int:
-    try:
-        document = json.loads((lab_dir() / "inventory.json").read_text())
-    except (OSError, ValueError):
-        raise LabError(f"{lab_dir() / 'inventory.json'}: no inventory; nothing is deployed in the region") from None
-    hosts = {host["name"]: host for host in document["hosts"]}
-    if name not in hosts:
-        raise LabError(f"{name}: no such host; there are {', '.join(sorted(hosts))}")
     region = control.running()
+    ec2 = ec2_client(region.url, region.region)
+    host = running_host(read_account(ec2), name)
     proxy = f"{sys.executable} -m lab.reach %h %p"
     command = ["ssh", "-i", str(lab_dir() / "id_ed25519"), "-o", "IdentitiesOnly=yes", "-o", f"ProxyCommand={proxy}"]
     # Pinned by the console's word, as for the tasks; a host of the region is new each time, so nothing is remembered.
-    console_text = ec2_client(region.url, region.region).get_console_output(InstanceId=hosts[name]["id"])["Output"]
-    known = control.known_hosts_file(name, console_text)
+    known = control.known_hosts_file(name, ec2.get_console_output(InstanceId=host.instance_id)["Output"])
     command += ["-o", f"UserKnownHostsFile={known}", "-o", f"HostKeyAlias={name}", "-o", "StrictHostKeyChecking=yes"]
     os.chdir(PROJECT)
-    os.execvp("ssh", [*command, "-F", "/dev/null", f"admin@{hosts[name]['address']}", *words])
+    os.execvp("ssh", [*command, "-F", "/dev/null", f"admin@{host.public_address}", *words])
 
 
 def main() -> int:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from lab.account import Rule, authorized_key, read_account, user_data
+from lab.account import Rule, authorized_key, read_account, running_host, user_data
 from lab.clients import ssm_client
 from lab.endpoint import DEBIAN_IMAGE_PARAMETER
+from lab.errors import LabError
 from tests.lab.conftest import REGION, Api
 
 VPC_CIDR = "10.20.0.0/16"
@@ -205,3 +206,23 @@ def test_user_data_that_is_no_text_arrives_as_it_is(vpc: Vpc) -> None:
     instance_id = vpc.run(vpc.public, UserData=binary)
     assert user_data(vpc.ec2, instance_id) == binary
     assert base64.b64encode(binary)
+
+
+def named(vpc: Vpc, name: str, subnet: str) -> str:
+    tags = [{"Key": "Name", "Value": name}]
+    return vpc.run(subnet, TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])
+
+
+def test_a_running_host_is_found_by_its_name_however_it_was_deployed(vpc: Vpc) -> None:
+    with pytest.raises(LabError, match=r"^client: no such host; none runs in the region$"):
+        running_host(read_account(vpc.ec2), "client")
+    former, present = named(vpc, "client", vpc.public), named(vpc, "client", vpc.public)
+    named(vpc, "storage-1", vpc.public)
+    named(vpc, "hidden", vpc.private)
+    vpc.ec2.terminate_instances(InstanceIds=[former])
+    account = read_account(vpc.ec2)
+    assert running_host(account, "client").instance_id == present
+    with pytest.raises(LabError, match=r"^storage-9: no such host; there are client, hidden, storage-1$"):
+        running_host(account, "storage-9")
+    with pytest.raises(LabError, match=r"^hidden: it has no public address"):
+        running_host(account, "hidden")

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from lab import control, reach
 from lab.clients import ec2_client
 from lab.errors import LabError
 from lab.leftovers import look_at_machine
-from lab.paths import lab_dir
+from lab.paths import PROJECT, lab_dir
 from lab.reconcile import GIB
 from tests.conftest import free_port, require_region
 
@@ -146,6 +148,15 @@ class TestHosts:
             assert offered == keys
             seen |= keys
         assert len(seen) == len(hosts) * len(KEY_TYPES)  # none is built into the image
+
+    def test_a_person_logs_in_by_name(self, hosts: dict[str, Shell], md_raid_region: Path) -> None:
+        aside = md_raid_region.rename(md_raid_region.with_suffix(".aside"))  # pulumi up writes none
+        try:
+            command = [sys.executable, "-m", "lab", "ssh", "storage-2", "hostname"]
+            done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+        finally:
+            aside.rename(md_raid_region)
+        assert (done.returncode, done.stdout) == (0, "storage-2\n"), done.stderr
 
     def test_9001_bytes_pass_between_hosts_unfragmented_and_no_more(self, hosts: dict[str, Shell]) -> None:
         to = hosts["storage-2"].host["private_address"]
