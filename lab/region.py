@@ -30,7 +30,6 @@ POLL_SECONDS = 1.0  # a host that ended by itself is noticed in that time
 # A pass asks the API for the whole account, a tenth of a second of one of the CPUs that the hosts are measured on. So
 # there is one after each call that may change something, while something is under way, and now and then.
 RESYNC_SECONDS = 30.0
-GATE_SECONDS = 10
 
 log = logging.getLogger("lab.region")
 

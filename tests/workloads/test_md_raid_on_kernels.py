@@ -173,6 +173,14 @@ def test_a_kernel_without_a_module_is_named(context: Context) -> None:
         context.on_client("host_packages", ["mdadm", "--", "no_such_md"])
 
 
+def test_a_package_that_cannot_be_had_is_named(context: Context) -> None:
+    """Nothing leads from the region to a mirror, and so to no package that the image lacks."""
+    with pytest.raises(
+        WorkloadError, match=r"^client: apt-get could not install no-such-package; install them on the host"
+    ):
+        context.on_client("host_packages", ["no-such-package", "--", "raid0"])
+
+
 def test_a_volume_that_is_not_there_is_named(context: Context) -> None:
     remote = context.hosts.remote("storage-1")
     with pytest.raises(WorkloadError, match=r"storage-1: no disk has the serial vol-absent; attach the volume"):
