@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 from lab import reach
 from lab.paths import PROJECT
 from tests.conftest import free_port
+from tests.machine import processes_with, wait_for
 
 
 @pytest.fixture(params=["short", "d" * 150], ids=["short path", "long path"])
@@ -89,11 +88,8 @@ def test_several_at_once(gate: Path, echo: int) -> None:
 
 def open_files(gate: Path) -> int:
     """How many the gate's process has."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ended while we looked
-            if str(gate).encode() in (entry / "cmdline").read_bytes().split(b"\0"):
-                return len(list((entry / "fd").iterdir()))
-    raise AssertionError("the gate has ended")
+    (process,) = processes_with(str(gate))
+    return len(list((process / "fd").iterdir()))
 
 
 def test_a_near_side_that_is_gone_ends_the_far_side_even_if_that_is_silent(gate: Path) -> None:
@@ -109,10 +105,7 @@ def test_a_near_side_that_is_gone_ends_the_far_side_even_if_that_is_silent(gate:
             assert near.recv(64) == b"still heard"
             assert open_files(gate) == before + 2
             near.close()
-            deadline = time.monotonic() + 10
-            while open_files(gate) > before:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            wait_for("the gate closes both", lambda: open_files(gate) == before, 10)
 
 
 def test_only_its_owner_may_use_it(gate: Path) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from lab.errors import LabError
 from lab.image import build
 from lab.paths import PROJECT
 from lab.process import run
+from tests.machine import processes_with, wait_for
 
 RELEASE = "6.1.176"
 
@@ -170,23 +168,12 @@ def test_a_contained_command_ends_with_the_process_that_started_it() -> None:
     mark = f"74.{os.getpid()}"
     program = f"from lab.process import run; run(['sh', '-c', 'sleep {mark} & sleep {mark}'], contained=True)"
     starter = subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT)
-    wait_until(lambda: sleeping(mark) == 2)
+    wait_for("it has begun", lambda: sleeping(mark) == 2, 20)
     starter.kill()
     starter.wait()
-    wait_until(lambda: sleeping(mark) == 0)
+    wait_for("it has ended", lambda: sleeping(mark) == 0, 20)
 
 
 def sleeping(mark: str) -> int:
     """How many processes of this machine are `sleep MARK`."""
-    found = 0
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ended while we looked
-            found += (entry / "cmdline").read_bytes() == f"sleep\0{mark}\0".encode()
-    return found
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    return len(processes_with("sleep", mark))

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from lab.leftovers import look_at_machine
 from lab.paths import PROJECT, lab_dir
 from lab.reconcile import GIB
 from tests.conftest import free_port, require_region
+from tests.machine import processes_with, wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -35,15 +36,6 @@ BOOT_SECONDS = 120  # four at once on two busy cores; one alone takes about five
 LISTENER_PORT = 8099  # no group of md-raid opens it
 RULES_SECONDS = 2
 KEY_TYPES = ("ssh-ed25519",)
-
-
-def wait_for(what: str, look: Callable[[], bool], seconds: float) -> float:
-    """Look until it is so; the seconds that took."""
-    began = time.monotonic()
-    while not look():
-        assert time.monotonic() - began < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.1)
-    return time.monotonic() - began
 
 
 class Shell:
@@ -334,11 +326,9 @@ def volume_files() -> list[str]:
 def cpus_of(word: str) -> list[str]:
     """The CPUs, as a list such as 0-3, of each process of this machine that has `word` among its arguments."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*"):
+    for entry in processes_with(word):
         with contextlib.suppress(OSError):  # it ended while we looked
-            if word.encode() in (entry / "cmdline").read_bytes().split(b"\0"):
-                status = (entry / "status").read_text()
-                found.append(status.split("Cpus_allowed_list:")[1].split()[0])
+            found.append((entry / "status").read_text().split("Cpus_allowed_list:")[1].split()[0])
     return found
 
 
