@@ -2,26 +2,61 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.client import CloudWatchClient
     from mypy_boto3_ec2.client import EC2Client
+    from mypy_boto3_efs.client import EFSClient
     from mypy_boto3_ssm.client import SSMClient
 
 KEY = "rehearsal"
 """Both halves of the credentials: the region takes any, and these are no secret."""
 
 
-def ec2_client(url: str, region: str) -> EC2Client:
-    """EC2 at the region's endpoint."""
-    return boto3.client("ec2", region, endpoint_url=url, aws_access_key_id=KEY, aws_secret_access_key=KEY)
+_MAKING = threading.Lock()  # boto3's default session makes one client at a time
 
 
-def ssm_client(url: str, region: str) -> SSMClient:
-    """SSM at the region's endpoint."""
-    return boto3.client("ssm", region, endpoint_url=url, aws_access_key_id=KEY, aws_secret_access_key=KEY)
+@dataclass(frozen=True)
+class Clients:
+    """One client of each service at the region's endpoint, made when it is first asked for, by whatever thread."""
+
+    url: str
+    region: str
+    _made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def ec2(self) -> EC2Client:
+        client: EC2Client = self._client("ec2")
+        return client
+
+    @property
+    def efs(self) -> EFSClient:
+        client: EFSClient = self._client("efs")
+        return client
+
+    @property
+    def cloudwatch(self) -> CloudWatchClient:
+        client: CloudWatchClient = self._client("cloudwatch")
+        return client
+
+    @property
+    def ssm(self) -> SSMClient:
+        client: SSMClient = self._client("ssm")
+        return client
+
+    def _client(self, service: str) -> Any:
+        with _MAKING:
+            if service not in self._made:
+                make: Any = boto3.client
+                self._made[service] = make(
+                    service, self.region, endpoint_url=self.url, aws_access_key_id=KEY, aws_secret_access_key=KEY
+                )
+            return self._made[service]
 
 
 def environment(url: str, region: str) -> dict[str, str]:

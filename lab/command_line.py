@@ -8,9 +8,9 @@ import sys
 
 from rich.console import Console
 
-from lab import control
+from lab import control, service_model
 from lab.account import read_account, running_host
-from lab.clients import ec2_client
+from lab.clients import Clients
 from lab.errors import LabError
 from lab.paths import PROJECT, lab_dir
 from lab.rehearse import EXPERIMENTS, rehearse, tear_down
@@ -33,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     ssh = commands.add_parser("ssh", help="log in to a host, or run a command there")
     ssh.add_argument("host", help="its name, such as client")
     ssh.add_argument("words", nargs=argparse.REMAINDER, help="a command; none: a shell")
+    model = commands.add_parser("model", help="let the region's file systems follow a service model")
+    model.add_argument("name", help="none, the name of one in lab/service_models, or a TOML file")
     job = commands.add_parser("rehearse", help="run an experiment from nothing to its report")
     job.add_argument("experiment", help=f"one of {', '.join(EXPERIMENTS)}")
     job.add_argument("--keep", action="store_true", help="leave the region up afterwards")
@@ -51,7 +53,7 @@ def _status() -> int:
 
 def _ssh(name: str, words: list[str]) -> int:
     region = control.running()
-    ec2 = ec2_client(region.url, region.region)
+    ec2 = Clients(region.url, region.region).ec2
     host = running_host(read_account(ec2), name)
     proxy = f"{sys.executable} -m lab.reach %h %p"
     command = ["ssh", "-i", str(lab_dir() / "id_ed25519"), "-o", "IdentitiesOnly=yes", "-o", f"ProxyCommand={proxy}"]
@@ -75,6 +77,8 @@ def main() -> int:
             return _status()
         elif arguments.command == "ssh":
             return _ssh(arguments.host, arguments.words)
+        elif arguments.command == "model":
+            control.hold_to(service_model.load(arguments.name))
         elif arguments.command == "rehearse":
             return rehearse(arguments.experiment, say, keep=arguments.keep, plan=arguments.plan)
     except LabError as fault:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mypy_boto3_ec2.client import EC2Client
+from lab.clients import Clients
 
 
-def left_in_account(ec2: EC2Client) -> list[str]:
+def left_in_account(clients: Clients) -> list[str]:
     """Whatever of the kinds that this project creates the account still holds, as `kind id`. Defaults do not count."""
+    ec2 = clients.ec2
     instances = [
         instance["InstanceId"]
         for reservation in ec2.describe_instances()["Reservations"]
@@ -40,6 +39,7 @@ def left_in_account(ec2: EC2Client) -> list[str]:
         "key pair": [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]],
         "placement group": [group["GroupName"] for group in ec2.describe_placement_groups()["PlacementGroups"]],
         "address": [address["AllocationId"] for address in ec2.describe_addresses()["Addresses"]],
+        "file system": [system["FileSystemId"] for system in clients.efs.describe_file_systems()["FileSystems"]],
     }
     return [f"{kind} {name}" for kind, names in found.items() for name in names]
 

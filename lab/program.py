@@ -13,21 +13,18 @@ import runpy
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
-from lab.clients import ec2_client, ssm_client
+from lab.clients import Clients
 from lab.errors import LabError
 from lab.paths import PROJECT, lab_dir
 from lab.provider import resources
-
-if TYPE_CHECKING:
-    from mypy_boto3_ec2.client import EC2Client
-    from mypy_boto3_ssm.client import SSMClient
+from lab.provider.kind import Values
 
 Config = dict[str, str]
 
@@ -66,7 +63,7 @@ class Journal:
         self._path = path
         self._lock = threading.Lock()
 
-    def add(self, token: str, resource_id: str, outputs: resources.Values) -> None:
+    def add(self, token: str, resource_id: str, outputs: Values) -> None:
         with self._lock, self._path.open("a") as file:
             file.write(json.dumps({"type": token, "id": resource_id, "outputs": outputs}) + "\n")
 
@@ -83,11 +80,8 @@ class Journal:
 class RegionMocks(Mocks):
     """The SDK's door to the provider. Components pass through; everything else is made for real."""
 
-    def __init__(
-        self, ec2: EC2Client, ssm: SSMClient, journal: Journal, say: Callable[[str], None], stop: threading.Event
-    ) -> None:
-        self._ec2 = ec2
-        self._ssm = ssm
+    def __init__(self, clients: Clients, journal: Journal, say: Callable[[str], None], stop: threading.Event) -> None:
+        self._clients = clients
         self._journal = journal
         self._say = say
         self._stop = stop
@@ -97,12 +91,9 @@ class RegionMocks(Mocks):
             return "", args.inputs
         if self._stop.is_set():
             raise LabError(f"{args.name} ({args.typ}): not created, since it was told to stop")
-        inputs = dict(args.inputs)
-        name_input = resources.NAME_INPUTS.get(args.typ)
-        if name_input:
-            inputs.setdefault(name_input, args.name)
+        inputs = resources.named(args.typ, dict(args.inputs), args.name)
         try:
-            made_id, outputs = resources.create(self._ec2, args.typ, inputs)
+            made_id, outputs = resources.create(self._clients, args.typ, inputs)
         except (ClientError, BotoCoreError) as fault:
             raise LabError(f"{args.name} ({args.typ}): {fault}") from fault
         self._journal.add(args.typ, made_id, outputs)
@@ -112,7 +103,7 @@ class RegionMocks(Mocks):
     def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
         if args.token == "aws:ssm/getParameter:getParameter":
             try:
-                value = self._ssm.get_parameter(Name=args.args["name"])["Parameter"]["Value"]
+                value = self._clients.ssm.get_parameter(Name=args.args["name"])["Parameter"]["Value"]
             except (ClientError, BotoCoreError) as fault:
                 return {}, [("name", str(fault))]
             return {**args.args, "id": args.args["name"], "value": value, "insecureValue": value}, []
@@ -132,14 +123,12 @@ def run_program(
 
     When `stop` is set nothing more is created, and the run ends in a LabError.
     """
-    ec2 = ec2_client(url, region)
-    ssm = ssm_client(url, region)
     # The SDK waits for its calls on the current thread's event loop.
     loop = asyncio.new_event_loop()
     # A failure is raised once, here; that its dependants fail for it, too, is worth no traceback to a person.
     loop.set_exception_handler(lambda _, context: log.debug("event loop: %s", context.get("message")))
     asyncio.set_event_loop(loop)
-    mocks = RegionMocks(ec2, ssm, journal, say, stop or threading.Event())
+    mocks = RegionMocks(Clients(url, region), journal, say, stop or threading.Event())
     pulumi.runtime.set_mocks(mocks, project="tidemark", stack=stack, preview=False)
     pulumi.runtime.set_all_config(config)
     outputs: dict[str, Any] = {}
@@ -177,13 +166,13 @@ def _finish(loop: asyncio.AbstractEventLoop) -> None:
 
 def destroy(journal: Journal, url: str, region: str, say: Callable[[str], None]) -> None:
     """Unmake everything in the journal, newest first."""
-    ec2 = ec2_client(url, region)
+    clients = Clients(url, region)
     entries = journal.entries()
     made = {entry["id"] for entry in entries}
     for entry in reversed(entries):
         if entry["outputs"].get("instanceId") in made:
             continue  # an attachment ends with its instance, as `deleted_with` tells the engine
-        resources.delete(ec2, entry["type"], entry["id"], entry["outputs"])
+        resources.delete(clients, entry["type"], entry["id"], entry["outputs"])
     if entries:
         say(f"destroyed {len(entries)} resources")
     journal.clear()

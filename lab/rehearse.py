@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from lab import control, program
-from lab.clients import ec2_client, environment
+from lab.clients import Clients, environment
 from lab.errors import LabError
 from lab.leftovers import left_in_account, look_at_machine
 from lab.paths import PROJECT, lab_dir
@@ -113,8 +113,7 @@ def tear_down(say: Say, *, failed: bool = False, machine_before: object = None) 
     if region is not None:
         try:
             program.destroy(program.Journal(folder / "journal.ndjson"), region.url, region.region, say)
-            ec2 = ec2_client(region.url, region.region)
-            left += left_in_account(ec2)
+            left += left_in_account(Clients(region.url, region.region))
             left += _hosts_left()
         except Exception as fault:  # whatever it is, the region's end below takes everything with it
             left.append(f"destroy failed: {' '.join(str(fault).split())}")

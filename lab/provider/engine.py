@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
@@ -39,12 +39,9 @@ from pulumi.provider.experimental.provider import (
 )
 from pulumi.runtime.rpc import UNKNOWN
 
-from lab.clients import ec2_client, ssm_client
+from lab.clients import Clients
 from lab.errors import LabError
 from lab.provider import resources
-
-if TYPE_CHECKING:
-    from mypy_boto3_ec2.client import EC2Client
 
 VERSION = "7.51.1"  # of pulumi-aws in requirements.lock, whose schema this follows
 UPDATED_IN_PLACE = frozenset({"tags", "tagsAll"})
@@ -93,37 +90,25 @@ def _token(request_type: str) -> str:
     return request_type.split("$")[-1]
 
 
-# The outputs that other resources of the program take, unknown until the resource exists.
-COMPUTED = {
-    "aws:ec2/instance:Instance": ("publicIp", "privateIp", "availabilityZone"),
-    "aws:ec2/subnet:Subnet": (),
-    "aws:ec2/keyPair:KeyPair": ("keyPairId", "fingerprint"),
-    "aws:ec2/placementGroup:PlacementGroup": ("placementGroupId",),
-}
-
-
 class RehearsalAws(Provider):
     """AWS, as far as this project's programs go, at an endpoint on loopback."""
 
     def __init__(self) -> None:
-        self._ec2: EC2Client | None = None
-        self._url = ""
-        self._region = ""
+        self._clients: Clients | None = None
 
     async def configure(self, request: ConfigureRequest) -> ConfigureResponse:
         arguments = _plain(request.args)
         endpoints = arguments.get("endpoints") or "[]"
         entries = json.loads(endpoints) if isinstance(endpoints, str) else endpoints
         urls = {service: url for entry in entries for service, url in entry.items()}
-        self._url = urls.get("ec2", "")
-        host = urlsplit(self._url).hostname or ""
+        url = urls.get("ec2", "")
+        host = urlsplit(url).hostname or ""
         if not _is_loopback(host):
             raise ProviderError(
                 f"this pulumi-resource-aws serves the rehearsal region alone, and aws:endpoints has ec2 at "
-                f"{self._url or 'AWS itself'}; take lab/provider/bin off PATH to deploy on AWS"
+                f"{url or 'AWS itself'}; take lab/provider/bin off PATH to deploy on AWS"
             )
-        self._region = str(arguments.get("region") or "")
-        self._ec2 = ec2_client(self._url, self._region)
+        self._clients = Clients(url, str(arguments.get("region") or ""))
         return ConfigureResponse(
             accept_secrets=False, supports_preview=True, accept_resources=False, accept_outputs=False
         )
@@ -131,9 +116,9 @@ class RehearsalAws(Provider):
     async def check(self, request: CheckRequest) -> CheckResponse:
         inputs = dict(request.new_inputs)
         token = _token(request.type)
-        name_input = resources.NAME_INPUTS.get(token)
-        if name_input and name_input not in inputs:
-            inputs[name_input] = request.old_inputs.get(name_input) or PropertyValue(request.urn.split("::")[-1])
+        for name, value in resources.named(token, {}, request.urn.split("::")[-1]).items():
+            if name not in inputs:
+                inputs[name] = request.old_inputs.get(name) or PropertyValue(value)
         return CheckResponse(inputs=inputs)
 
     async def diff(self, request: DiffRequest) -> DiffResponse:
@@ -152,46 +137,41 @@ class RehearsalAws(Provider):
         token = _token(request.type)
         inputs = _plain(request.properties)
         if request.preview:
-            unknown = dict.fromkeys(COMPUTED.get(token, ()), UNKNOWN)
+            unknown = dict.fromkeys(resources.unknown_before_creation(token), UNKNOWN)
             return CreateResponse(
                 resource_id="", properties=_properties({**inputs, **unknown, "tagsAll": inputs.get("tags") or {}})
             )
         if os.environ.get(FAIL_AT) == request.urn.split("::")[-1]:
             raise ProviderError(f"{FAIL_AT} asks for a failure here")
-        made_id, outputs = resources.create(self._client(), token, inputs)
+        made_id, outputs = resources.create(self._known(), token, inputs)
         return CreateResponse(resource_id=made_id, properties=_properties(outputs))
 
     async def update(self, request: UpdateRequest) -> UpdateResponse:
         old, new = _plain(request.olds), _plain(request.news)
         if not request.preview:
-            wanted, had = new.get("tags") or {}, old.get("tags") or {}
-            gone: list[Any] = [{"Key": key} for key in had if key not in wanted]
-            if gone:
-                self._client().delete_tags(Resources=[request.resource_id], Tags=gone)
-            if wanted:
-                self._client().create_tags(Resources=[request.resource_id], Tags=resources.tag_list(new))
+            resources.retag(self._known(), _token(request.type), request.resource_id, old, new)
         return UpdateResponse(properties=_properties({**old, **new, "tagsAll": new.get("tags") or {}}))
 
     async def read(self, request: ReadRequest) -> ReadResponse:
-        if not resources.exists(self._client(), _token(request.type), request.resource_id):
+        if not resources.exists(self._known(), _token(request.type), request.resource_id):
             return ReadResponse(resource_id="", properties={}, inputs={})
         return ReadResponse(resource_id=request.resource_id, properties=request.properties, inputs=request.inputs)
 
     async def delete(self, request: DeleteRequest) -> None:
-        resources.delete(self._client(), _token(request.type), request.resource_id, _plain(request.properties))
+        resources.delete(self._known(), _token(request.type), request.resource_id, _plain(request.properties))
 
     async def invoke(self, request: InvokeRequest) -> InvokeResponse:
         arguments = _plain(request.args)
         if request.tok != "aws:ssm/getParameter:getParameter":
             raise ProviderError(f"{request.tok}: not a look-up that the rehearsal region knows")
-        found = ssm_client(self._url, self._region).get_parameter(Name=arguments["name"])["Parameter"]
+        found = self._known().ssm.get_parameter(Name=arguments["name"])["Parameter"]
         value = {"id": arguments["name"], "value": found["Value"], "insecureValue": found["Value"]}
         return InvokeResponse(return_value=_properties({**arguments, **value}))
 
-    def _client(self) -> EC2Client:
-        if self._ec2 is None:
+    def _known(self) -> Clients:
+        if self._clients is None:
             raise ProviderError("asked before it was configured")
-        return self._ec2
+        return self._clients
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.clients import ec2_client
+from lab.clients import Clients
 from lab.endpoint import Endpoint
 from lab.paths import PROJECT
 
@@ -55,7 +55,11 @@ class Engine:
 
     @property
     def ec2(self) -> Any:
-        return ec2_client(self.url, REGION)
+        return self.clients.ec2
+
+    @property
+    def clients(self) -> Clients:
+        return Clients(self.url, REGION)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ DESTROY = ("destroy", "--yes", "--skip-preview", "--suppress-progress", "-s", ST
 
 def test_up_then_no_changes_then_destroy_leaves_an_empty_account(engine: Engine) -> None:
     engine.pulumi("preview", "-s", STACK)
-    assert left_in_account(engine.ec2) == [], "a preview creates nothing"
+    assert left_in_account(engine.clients) == [], "a preview creates nothing"
     engine.pulumi(*UP)
 
     found = Inventory.from_json(engine.inventory(), "the stack's output")
@@ -35,7 +35,7 @@ def test_up_then_no_changes_then_destroy_leaves_an_empty_account(engine: Engine)
     engine.pulumi("preview", "--expect-no-changes", "-s", STACK)
     engine.pulumi(*UP, "--expect-no-changes")
     engine.pulumi(*DESTROY)
-    assert left_in_account(engine.ec2) == []
+    assert left_in_account(engine.clients) == []
 
 
 def test_a_tag_taken_from_the_config_changes_in_place(engine: Engine) -> None:
@@ -77,7 +77,7 @@ def test_a_failure_at_a_creation_then_destroy_leaves_nothing(engine: Engine, res
     assert failed.returncode != 0
     assert "asks for a failure here" in failed.stdout + failed.stderr
     engine.pulumi(*DESTROY)
-    assert left_in_account(engine.ec2) == []
+    assert left_in_account(engine.clients) == []
 
 
 def test_a_wrong_stack_creates_nothing(engine: Engine) -> None:
@@ -87,7 +87,7 @@ def test_a_wrong_stack_creates_nothing(engine: Engine) -> None:
     assert refused.returncode != 0
     assert "gp9" in said
     assert "Traceback" not in said
-    assert left_in_account(engine.ec2) == []
+    assert left_in_account(engine.clients) == []
 
 
 def test_the_provider_refuses_an_endpoint_beyond_this_machine(engine: Engine) -> None:

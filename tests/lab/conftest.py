@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import botocore.loaders
 import pytest
 
-from lab.clients import ec2_client
+from lab.clients import Clients
 from lab.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -28,9 +28,16 @@ class Api:
     """An endpoint that serves an account with nothing in it but what AWS puts there, and Debian's image."""
 
     endpoint: Endpoint
-    url: str
-    ec2: EC2Client
+    clients: Clients
     consoles: Path
+
+    @property
+    def url(self) -> str:
+        return self.clients.url
+
+    @property
+    def ec2(self) -> EC2Client:
+        return self.clients.ec2
 
     def reset(self) -> None:
         """Empty the account again."""
@@ -59,7 +66,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         endpoint.serve(listener)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        made = Api(endpoint, url, ec2_client(url, REGION), consoles)
+        made = Api(endpoint, Clients(url, REGION), consoles)
         made.reset()
         yield made
         endpoint.close()

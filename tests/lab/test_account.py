@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from lab.account import Rule, authorized_key, read_account, running_host, user_data
-from lab.clients import ssm_client
 from lab.endpoint import DEBIAN_IMAGE_PARAMETER
 from lab.errors import LabError
-from tests.lab.conftest import REGION, Api
+from tests.lab.conftest import Api
 
 VPC_CIDR = "10.20.0.0/16"
 PUBLIC_CIDR = "10.20.1.0/24"
@@ -190,14 +189,14 @@ def test_a_forced_stop_is_told_apart(vpc: Vpc, api: Api) -> None:
 def test_looking_does_not_wake_the_reconciler_and_changing_does(vpc: Vpc, api: Api) -> None:
     api.endpoint.changed.clear()
     read_account(api.ec2)
-    ssm_client(api.url, REGION).get_parameter(Name=DEBIAN_IMAGE_PARAMETER)
+    api.clients.ssm.get_parameter(Name=DEBIAN_IMAGE_PARAMETER)
     assert not api.endpoint.changed.is_set()
     vpc.run(vpc.public)
     assert api.endpoint.changed.is_set()
 
 
 def test_debians_image_is_where_debian_publishes_it(vpc: Vpc, api: Api) -> None:
-    parameter = ssm_client(api.url, REGION).get_parameter(Name=DEBIAN_IMAGE_PARAMETER)["Parameter"]
+    parameter = api.clients.ssm.get_parameter(Name=DEBIAN_IMAGE_PARAMETER)["Parameter"]
     assert parameter["Value"] == vpc.image
 
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from pulumi.runtime.mocks import MockResourceArgs
 
 from lab import program
-from lab.clients import ec2_client
+from lab.clients import Clients
 from lab.errors import LabError
 from lab.leftovers import left_in_account
 from lab.provider import resources
@@ -39,9 +39,9 @@ class FailingApi:
         self.calls: Counter[str] = Counter()
         self.fails_at: CallPoint | None = None
         self._creating = threading.local()  # the SDK creates in several threads
-        self._client = ec2_client(url, REGION)
-        self._client.meta.events.register("before-call.ec2", self._count)
-        monkeypatch.setattr(program, "ec2_client", lambda *_: self._client)
+        self._clients = Clients(url, REGION)
+        self._clients.ec2.meta.events.register("before-call.ec2", self._count)
+        monkeypatch.setattr(program, "Clients", lambda *_: self._clients)
         new_resource = program.RegionMocks.new_resource
 
         def named(mocks: program.RegionMocks, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
@@ -86,7 +86,7 @@ def test_a_failure_at_any_call_of_any_creation_leaves_nothing_after_destroy(
     points = [(name, number) for name, calls in failing.calls.items() for number in range(calls)]
     assert len(failing.calls) == len(journal.entries()) == RESOURCES
     program.destroy(journal, api.url, REGION, quiet)
-    assert left_in_account(api.ec2) == []
+    assert left_in_account(api.clients) == []
 
     left: dict[CallPoint, list[str]] = {}
     for point in points[share::SHARES]:
@@ -97,7 +97,7 @@ def test_a_failure_at_any_call_of_any_creation_leaves_nothing_after_destroy(
         failing.fails_at = None
         try:
             program.destroy(journal, api.url, REGION, quiet)
-            found = left_in_account(api.ec2)
+            found = left_in_account(api.clients)
         except ClientError as refused:
             found = [str(refused)]
         if found:
@@ -114,7 +114,7 @@ def test_a_failed_run_is_followed_by_a_good_one_that_takes_nothing_over(
     with pytest.raises(LabError, match=r"^md-raid-placement-group .*Duplicate.*already exists"):
         deploy()
     program.destroy(program.Journal(lab_folder / "journal.ndjson"), api.url, REGION, quiet)
-    assert left_in_account(api.ec2) == [f"placement group {taken['PlacementGroup']['GroupName']}"]
+    assert left_in_account(api.clients) == [f"placement group {taken['PlacementGroup']['GroupName']}"]
     api.ec2.delete_placement_group(GroupName="md-raid-placement-group")
     assert len(deploy().entries()) == RESOURCES
 
@@ -137,7 +137,7 @@ def test_destroy_goes_on_where_another_was_cut_short(
         with pytest.raises(KeyboardInterrupt):
             program.destroy(journal, api.url, REGION, quiet)
     program.destroy(journal, api.url, REGION, quiet)
-    assert left_in_account(api.ec2) == []
+    assert left_in_account(api.clients) == []
     assert journal.entries() == []
 
 
@@ -224,4 +224,4 @@ def test_a_run_that_is_told_to_stop_creates_nothing_more(api: Api, lab_folder: P
         program.run_program(STACK, program.stack_config(STACK, api.url), api.url, REGION, journal, say, stop)
     assert 0 < len(journal.entries()) < RESOURCES
     program.destroy(journal, api.url, REGION, quiet)
-    assert left_in_account(api.ec2) == []
+    assert left_in_account(api.clients) == []

@@ -19,7 +19,7 @@ import paramiko
 import pytest
 
 from lab import control, reach
-from lab.clients import ec2_client
+from lab.clients import Clients
 from lab.errors import LabError
 from lab.leftovers import look_at_machine
 from lab.paths import PROJECT, lab_dir
@@ -114,7 +114,7 @@ class Shell:
 @pytest.fixture(scope="module")
 def ec2(md_raid_region: Path) -> EC2Client:
     region = control.running()
-    return ec2_client(region.url, region.region)
+    return Clients(region.url, region.region).ec2
 
 
 @pytest.fixture(scope="module")
@@ -394,7 +394,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 def launch_one(region: control.Running) -> None:
     """A host in the account's default VPC."""
-    ec2 = ec2_client(region.url, region.region)
+    ec2 = Clients(region.url, region.region).ec2
     image_id = ec2.describe_images(Owners=["self"])["Images"][0]["ImageId"]
     ec2.run_instances(ImageId=image_id, InstanceType="t3.micro", MinCount=1, MaxCount=1)
     wait_for("a host runs", lambda: any(host["pid"] for host in hosts_now()), 20)

@@ -31,6 +31,8 @@ PLACEMENT = "aws:ec2/placementGroup:PlacementGroup"
 INSTANCE = "aws:ec2/instance:Instance"
 VOLUME = "aws:ebs/volume:Volume"
 ATTACHMENT = "aws:ec2/volumeAttachment:VolumeAttachment"
+FILE_SYSTEM = "aws:efs/fileSystem:FileSystem"
+MOUNT_TARGET = "aws:efs/mountTarget:MountTarget"
 
 
 class Stack:
@@ -38,6 +40,7 @@ class Stack:
 
     def __init__(self, api: Api, public_key: str) -> None:
         self.ec2 = api.ec2
+        self.clients = api.clients
         self.made: dict[str, tuple[str, dict[str, Any]]] = {}
         image = api.ec2.describe_images(Owners=["self"])["Images"][0]["ImageId"]
         self._inputs: dict[str, Callable[[], dict[str, Any]]] = {
@@ -85,24 +88,35 @@ class Stack:
                 "instanceId": self.id(INSTANCE),
                 "deviceName": "/dev/sdf",
             },
+            FILE_SYSTEM: lambda: {
+                "creationToken": "file-system",
+                "encrypted": True,
+                "performanceMode": "generalPurpose",
+                "throughputMode": "bursting",
+            },
+            MOUNT_TARGET: lambda: {
+                "fileSystemId": self.id(FILE_SYSTEM),
+                "subnetId": self.id(SUBNET),
+                "securityGroups": [self.id(GROUP)],
+            },
         }
 
     def make(self, token: str) -> tuple[str, dict[str, Any]]:
         if token not in self.made:
             inputs = self._inputs[token]()
-            if token not in (ROUTE, ASSOCIATION, ATTACHMENT):
+            if token not in (ROUTE, ASSOCIATION, ATTACHMENT, MOUNT_TARGET):
                 inputs["tags"] = TAGS
-            self.made[token] = resources.create(self.ec2, token, inputs)
+            self.made[token] = resources.create(self.clients, token, inputs)
         return self.made[token]
 
     def id(self, token: str) -> str:
         return self.make(token)[0]
 
     def delete(self, token: str) -> None:
-        resources.delete(self.ec2, token, *self.made[token])
+        resources.delete(self.clients, token, *self.made[token])
 
     def exists(self, token: str) -> bool:
-        return resources.exists(self.ec2, token, self.made[token][0])
+        return resources.exists(self.clients, token, self.made[token][0])
 
 
 @pytest.fixture
@@ -111,10 +125,10 @@ def stack(api: Api, lab_folder: Path) -> Stack:
 
 
 def test_every_type_that_the_provider_knows_is_tested_here(stack: Stack) -> None:
-    assert set(stack._inputs) == set(resources.RESOURCE_TYPES)
+    assert set(stack._inputs) == set(resources.TOKENS)
 
 
-@pytest.mark.parametrize("token", resources.RESOURCE_TYPES)
+@pytest.mark.parametrize("token", resources.TOKENS)
 def test_made_found_unmade_and_unmade_again(stack: Stack, token: str) -> None:
     resource_id, outputs = stack.make(token)
     assert resource_id
@@ -129,17 +143,17 @@ def test_made_found_unmade_and_unmade_again(stack: Stack, token: str) -> None:
     del stack.made[token]
     for other in reversed(list(stack.made)):
         stack.delete(other)
-    assert left_in_account(stack.ec2) == []
+    assert left_in_account(stack.clients) == []
 
 
 def test_all_of_them_are_gone_when_each_is_unmade_twice_over(stack: Stack) -> None:
     """As after a destroy that was killed before it could empty its journal."""
-    for token in resources.RESOURCE_TYPES:
+    for token in resources.TOKENS:
         stack.make(token)
     for _ in range(2):
         for token in reversed(list(stack.made)):
             stack.delete(token)
-        assert left_in_account(stack.ec2) == []
+        assert left_in_account(stack.clients) == []
 
 
 def test_tags_reach_the_api(stack: Stack) -> None:
@@ -196,14 +210,14 @@ def test_what_still_has_something_in_it_is_not_unmade(stack: Stack) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda ec2: resources.create(ec2, "aws:s3/bucket:Bucket", {}),
-        lambda ec2: resources.delete(ec2, "aws:s3/bucket:Bucket", "b", {}),
-        lambda ec2: resources.exists(ec2, "aws:s3/bucket:Bucket", "b"),
+        lambda clients: resources.create(clients, "aws:s3/bucket:Bucket", {}),
+        lambda clients: resources.delete(clients, "aws:s3/bucket:Bucket", "b", {}),
+        lambda clients: resources.exists(clients, "aws:s3/bucket:Bucket", "b"),
     ],
 )
 def test_an_unknown_type_is_refused_by_name(api: Api, call: Callable[[Any], object]) -> None:
     with pytest.raises(LabError, match=r"^aws:s3/bucket:Bucket: not a type that the rehearsal region knows") as fault:
-        call(api.ec2)
+        call(api.clients)
     assert "\n" not in str(fault.value)
 
 

@@ -1,0 +1,67 @@
+"""The types of EFS as calls to its API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lab.provider.kind import Kind, Values, given, tag_list, void
+
+if TYPE_CHECKING:
+    from mypy_boto3_efs.client import EFSClient
+
+
+def retag(efs: EFSClient, resource_id: str, wanted: list[Any], gone: list[str]) -> None:
+    """Take tags away and set others."""
+    if gone:
+        efs.untag_resource(ResourceId=resource_id, TagKeys=gone)
+    if wanted:
+        efs.tag_resource(ResourceId=resource_id, Tags=wanted)
+
+
+def _create_file_system(efs: EFSClient, inputs: Values) -> tuple[str, Values]:
+    made = efs.create_file_system(
+        **given(
+            CreationToken=inputs["creationToken"],
+            PerformanceMode=inputs.get("performanceMode"),
+            ThroughputMode=inputs.get("throughputMode"),
+            ProvisionedThroughputInMibps=inputs.get("provisionedThroughputInMibps"),
+            Encrypted=inputs.get("encrypted"),
+            AvailabilityZoneName=inputs.get("availabilityZoneName"),
+            Tags=tag_list(inputs),
+        )
+    )
+    return made["FileSystemId"], {"arn": made.get("FileSystemArn", "")}
+
+
+def _create_mount_target(efs: EFSClient, inputs: Values) -> tuple[str, Values]:
+    made = efs.create_mount_target(
+        **given(
+            FileSystemId=inputs["fileSystemId"],
+            SubnetId=inputs["subnetId"],
+            IpAddress=inputs.get("ipAddress"),
+            SecurityGroups=inputs.get("securityGroups"),
+        )
+    )
+    return made["MountTargetId"], {
+        "ipAddress": made["IpAddress"],
+        "availabilityZoneName": made["AvailabilityZoneName"],
+        "networkInterfaceId": made["NetworkInterfaceId"],
+    }
+
+
+KINDS: Mapping[str, Kind[EFSClient]] = {
+    "aws:efs/fileSystem:FileSystem": Kind(
+        _create_file_system,
+        lambda efs, id_, _: void(efs.delete_file_system(FileSystemId=id_)),
+        lambda efs, id_: bool(efs.describe_file_systems(FileSystemId=id_)["FileSystems"]),
+        computed=("arn",),
+        name_input="creationToken",
+    ),
+    "aws:efs/mountTarget:MountTarget": Kind(
+        _create_mount_target,
+        lambda efs, id_, _: void(efs.delete_mount_target(MountTargetId=id_)),
+        lambda efs, id_: bool(efs.describe_mount_targets(MountTargetId=id_)["MountTargets"]),
+        computed=("ipAddress", "availabilityZoneName", "networkInterfaceId"),
+    ),
+}
