@@ -11,6 +11,7 @@ from lab.errors import LabError
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef, IpPermissionOutputTypeDef
+    from mypy_boto3_efs.client import EFSClient
 
 ALL_PROTOCOLS = "-1"
 ROOT_DEVICES = frozenset({"/dev/xvda", "/dev/sda1"})  # Debian's root, and what moto calls every root
@@ -52,6 +53,24 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class MountTarget:
+    mount_target_id: str
+    address: str
+    subnet_cidr: str
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FileSystem:
+    """`throughput_mode` is bursting, elastic or provisioned; `provisioned_mib_per_s` is there with the last alone."""
+
+    file_system_id: str
+    throughput_mode: str
+    provisioned_mib_per_s: float | None
+    mount_targets: tuple[MountTarget, ...]
+
+
+@dataclass(frozen=True)
 class Account:
     instances: tuple[Instance, ...]
     volumes: dict[str, int]  # id -> size in GiB, root volumes left out
@@ -90,6 +109,38 @@ def read_account(ec2: EC2Client) -> Account:
         for group in ec2.describe_security_groups()["SecurityGroups"]
     )
     return Account(instances, volumes, groups)
+
+
+def read_file_systems(efs: EFSClient, ec2: EC2Client) -> tuple[FileSystem, ...]:
+    """The file systems with their mount targets; most accounts have none, and are asked one question."""
+    systems = efs.describe_file_systems()["FileSystems"]
+    if not systems:
+        return ()
+    cidrs = {subnet["SubnetId"]: subnet["CidrBlock"] for subnet in ec2.describe_subnets()["Subnets"]}
+    found = []
+    for system in systems:
+        targets = efs.describe_mount_targets(FileSystemId=system["FileSystemId"])["MountTargets"]
+        found.append(
+            FileSystem(
+                system["FileSystemId"],
+                str(system.get("ThroughputMode", "bursting")),
+                system.get("ProvisionedThroughputInMibps") or None,
+                tuple(
+                    MountTarget(
+                        target["MountTargetId"],
+                        target["IpAddress"],
+                        cidrs[target["SubnetId"]],
+                        tuple(
+                            efs.describe_mount_target_security_groups(MountTargetId=target["MountTargetId"])[
+                                "SecurityGroups"
+                            ]
+                        ),
+                    )
+                    for target in targets
+                ),
+            )
+        )
+    return tuple(found)
 
 
 def running_host(account: Account, name: str) -> Instance:

@@ -23,6 +23,7 @@ from lab.errors import LabError
 from lab.image.build import ensure_image
 from lab.paths import PROJECT, lab_dir
 from lab.process import run
+from lab.service_model import ServiceModel
 
 DEFAULT_PORT = 4566  # that of the endpoints in stacks/*.lab.yaml
 STOP_SECONDS = 30
@@ -127,6 +128,11 @@ def running() -> Running:
 def status() -> dict[str, Any]:
     """What the region's process says of itself and its hosts."""
     return _ask(running().folder, "status")
+
+
+def hold_to(model: ServiceModel | None) -> None:
+    """Let the region's file systems follow this service model from now on; None is as fast as they go."""
+    _ask(running().folder, f"model {json.dumps(None if model is None else model.to_dict())}")
 
 
 def known_hosts_file(name: str, console: str) -> Path:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.types import Base64EncodedString
@@ -20,6 +21,7 @@ from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
+from moto.efs.models import efs_backends
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -28,11 +30,13 @@ from moto.moto_server.werkzeug_app import (
 from moto.ssm.models import Parameter, ssm_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from lab.clients import ec2_client
+from lab.clients import Clients
 
 DEBIAN_IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/amd64"  # wiki.debian.org/Cloud/AmazonEC2Image
+# A query names its action in the body (EC2), other services in a header (SSM) or in the path (CloudWatch's CBOR); REST
+# services (EFS) ask by GET.
 READ_ONLY = re.compile(rb"(?:^|&)Action=(?:Describe|Get|List)")
-SSM_READ_ONLY = ("AmazonSSM.Get", "AmazonSSM.Describe")
+READ_ONLY_TARGET = re.compile(r"[./](?:Describe|Get|List)[A-Za-z]+$")
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -73,13 +77,13 @@ class Endpoint:
 
     def reset(self) -> None:
         """Empty the account: moto keeps one for each process, whatever endpoint answers for it."""
-        ec2_backends.reset()
-        ssm_backends.reset()
+        for backends in (ec2_backends, ssm_backends, efs_backends, cloudwatch_backends):
+            backends.reset()
         self._placement_groups.clear()
 
     def add_debian_image(self, region: str, url: str) -> None:
         """Register Debian 12's image in a region and publish it where Debian does."""
-        ec2 = ec2_client(url, region)
+        ec2 = Clients(url, region).ec2
         image_id = ec2.register_image(
             Name="debian-12-amd64-rehearsal",
             Architecture="x86_64",
@@ -107,14 +111,15 @@ class Endpoint:
         """Wrap the application so that a call that may change something wakes the reconciler when it is done."""
 
         def watched(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-            target = str(environ.get("HTTP_X_AMZ_TARGET", ""))
+            target = str(environ.get("HTTP_X_AMZ_TARGET") or environ.get("PATH_INFO", ""))
             body = b""
-            if not target:
+            if environ.get("REQUEST_METHOD") == "POST" and target == "/":
                 length = int(environ.get("CONTENT_LENGTH") or 0)
                 body = environ["wsgi.input"].read(length)
                 environ["wsgi.input"] = _Replay(body)
             answer = application(environ, start_response)
-            if not READ_ONLY.search(body) and not target.startswith(SSM_READ_ONLY):
+            asks = environ.get("REQUEST_METHOD") == "GET" or READ_ONLY_TARGET.search(target) or READ_ONLY.search(body)
+            if not asks:
                 self.changed.set()
             return answer
 

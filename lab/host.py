@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.image.build import KERNEL
+from lab.kernel import Machine, boot
 from lab.mconsole import mconsole
 
 FIRST_VOLUME_UNIT = 2  # ubda is the root, ubdb the seed
@@ -77,41 +77,18 @@ class Host:
         shutil.rmtree(self.folder / spec.instance_id, ignore_errors=True)  # the sockets of a host that was killed
         seed = self.folder / "seed.tar"
         seed.write_bytes(_seed_archive(spec))
-        command = [
-            # A User Mode Linux kernel traces its processes: every system call is two switches between the two, and each
-            # costs three times as much when they sit on different CPUs (measured: 104 µs a call against 30).
-            "taskset",
-            "--cpu-list",
-            str(spec.cpu),
-            str(KERNEL),
-            f"mem={spec.memory_mib}M",
-            f"ubd0={self.folder / 'root.cow'},{self._image}",
-            f"ubd1r={seed}",
-            *(f"ubd{unit}={volumes[volume_id]},,{volume_id}" for volume_id, unit in self._units.items()),
-            "root=/dev/ubda",
-            "rw",
-            "quiet",
-            # mtu cannot be raised later, and without gro bulk TCP stalls (measured: 4 MB/s and dropped sessions).
-            f"vec0:transport=tap,ifname={spec.tap},mac={spec.mac},depth=64,gro=1,mtu={spec.mtu}",
-            "con=null",
-            "con0=null,fd:1",
-            "ssl=null",
-            f"umid={spec.instance_id}",
-            "uml_dir=.",  # relative to the process's folder: a socket's path must be short
-            f"lab.hostname={spec.hostname}",
-            f"lab.address={spec.address}",
-            f"lab.gateway={spec.gateway}",
-        ]
-        with self.console.open("ab") as console:
-            # Its own process group: the kernel's helper processes end with it.
-            self._process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                start_new_session=True,
-            )
+        self._process = boot(
+            Machine(spec.instance_id, spec.memory_mib, spec.cpu, spec.tap, spec.mac, spec.mtu),
+            self._image,
+            self.folder,
+            [
+                f"ubd1r={seed}",
+                *(f"ubd{unit}={volumes[volume_id]},,{volume_id}" for volume_id, unit in self._units.items()),
+                f"lab.hostname={spec.hostname}",
+                f"lab.address={spec.address}",
+                f"lab.gateway={spec.gateway}",
+            ],
+        )
         self._wait_for_console_socket()
 
     @property

@@ -13,15 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from lab import vpc
-from lab.account import Account, Instance, authorized_key, read_account, user_data
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lab import account as accounts
+from lab import metrics, vpc
+from lab.account import Account, Instance, authorized_key, read_account, read_file_systems, user_data
+from lab.clients import Clients
 from lab.errors import LabError
+from lab.file_system import FileSystem
 from lab.host import Host, HostSpec
-
-if TYPE_CHECKING:
-    from mypy_boto3_ec2.client import EC2Client
+from lab.service_model import ServiceModel
 
 DEFAULT_MEMORY_MIB = 512
 MEMORY_TAG = "memory-limit-mib"
@@ -35,19 +38,23 @@ log = logging.getLogger("lab.reconcile")
 
 
 class Reconciler:
-    """Owns the hosts, taps, disks and rules of one AWS region."""
+    """Owns the hosts, file systems, taps, disks and rules of one AWS region."""
 
     def __init__(
-        self, ec2: EC2Client, image: Path, folder: Path, forced_stops: set[str], say: Callable[[str], None]
+        self, clients: Clients, image: Path, folder: Path, forced_stops: set[str], say: Callable[[str], None]
     ) -> None:
-        self._ec2 = ec2
+        self._clients = clients
+        self._ec2 = clients.ec2
         self._image = image
         self._folder = folder
         self._forced_stops = forced_stops
         self._say = say
         self._hosts: dict[str, Host] = {}
         self._ports: dict[str, vpc.Port] = {}
-        self._cpus: dict[str, int] = {}  # instance id -> the CPU that its host runs on
+        self._file_systems: dict[str, FileSystem] = {}
+        self._metrics: dict[str, metrics.FileSystemMetrics] = {}
+        self._model: ServiceModel | None = None
+        self._cpus: dict[str, int] = {}  # instance or file system -> the CPU that its kernel runs on
         self._rules: str | None = None
 
     def disk(self, volume_id: str) -> Path:
@@ -58,8 +65,10 @@ class Reconciler:
 
     @property
     def a_host_ended(self) -> bool:
-        """Whether one ended by itself since the last pass."""
-        return any(host.ended for host in self._hosts.values())
+        """Whether one, or the server of a file system, ended by itself since the last pass."""
+        return any(host.ended for host in self._hosts.values()) or not all(
+            system.running for system in self._file_systems.values()
+        )
 
     def reconcile(self) -> bool:
         """One pass; whether the machine is as the account says. What fails is logged and tried again at the next."""
@@ -76,18 +85,28 @@ class Reconciler:
             for instance_id in [i for i in self._ports if i not in self._hosts]:
                 vpc.unplug(self._ports.pop(instance_id))
                 self._cpus.pop(instance_id, None)
+            file_systems = self._settle_file_systems(read_file_systems(self._clients.efs, self._ec2))
             for instance in account.instances:
                 if instance.state in ALIVE:
                     self._plug(instance)
             self._apply_rules(account)
             settled = list(pool.map(self._settle, account.instances))
         self._delete_disks(account)
-        return all(settled)
+        return all(settled) and file_systems
 
     def close(self) -> None:
         """Kill every host. Interfaces go with the namespace, files with the region's folder."""
         for host in self._hosts.values():
             host.remove()
+        for system in self._file_systems.values():
+            system.remove()
+
+    def hold_to(self, model: ServiceModel | None) -> None:
+        """Let every file system, those to come too, follow this service model."""
+        self._model = model
+        for system_id, system in self._file_systems.items():
+            self._metrics[system_id].model = model
+            system.hold_to(model)
 
     def states(self) -> list[dict[str, object]]:
         """What runs here, for `lab status`."""
@@ -132,10 +151,59 @@ class Reconciler:
         self._ports[instance.instance_id] = port
 
     def _apply_rules(self, account: Account) -> None:
-        rules = vpc.render_rules(list(self._ports.values()), account.groups)
+        ports = [*self._ports.values(), *(port for system in self._file_systems.values() for port in system.ports)]
+        rules = vpc.render_rules(ports, account.groups)
         if rules != self._rules:
-            vpc.apply_rules(list(self._ports.values()), account.groups)
+            vpc.apply_rules(ports, account.groups)
             self._rules = rules
+
+    def _settle_file_systems(self, wanted: tuple[accounts.FileSystem, ...]) -> bool:
+        """Whether each file system runs and answers at its mount targets."""
+        for system_id in self._file_systems.keys() - {system.file_system_id for system in wanted}:
+            self._file_systems.pop(system_id).remove()
+            self._metrics.pop(system_id)
+            self._cpus.pop(system_id)
+            self._say(f"{system_id}: deleted")
+        settled = True
+        for system in wanted:
+            try:
+                self._settle_file_system(system)
+            except (LabError, OSError) as fault:
+                log.error("%s: %s", system.file_system_id, fault)
+                settled = False
+        return settled
+
+    def _settle_file_system(self, wanted: accounts.FileSystem) -> None:
+        system_id = wanted.file_system_id
+        system = self._file_systems.get(system_id)
+        if system is not None and not system.running:
+            self._say(f"{system_id}: a process of it died; it starts anew, empty (console: {system.console})")
+            self._file_systems.pop(system_id).remove()
+            system = None
+        if system is None:
+            self._cpus.setdefault(system_id, least_used(os.sched_getaffinity(0), self._cpus.values()))
+            folder = self.console(system_id).parent
+            system = FileSystem(system_id, self._image, folder, self._cpus[system_id], self._take_counts)
+            self._metrics[system_id] = metrics.of_file_system(wanted, self._model)
+            self._file_systems[system_id] = system
+            system.start(self._model)
+            self._say(f"{system_id}: an NFS server boots behind its mount targets")
+        targets = {target.mount_target_id: target for target in wanted.mount_targets}
+        for gone in {port.instance_id for port in system.ports} - targets.keys():
+            system.unplug(gone)
+        for target in targets.values():
+            gateway = vpc.gateway_of(target.subnet_cidr)
+            system.plug(vpc.Port(target.mount_target_id, target.address, gateway, None, target.groups))
+
+    def _take_counts(self, system_id: str, counts: dict[str, Any]) -> None:
+        """What a front end counted in a second; at the end of a minute it goes to CloudWatch."""
+        known = self._metrics.get(system_id)
+        done = None if known is None else known.second(counts)
+        if done is not None:
+            try:
+                metrics.publish(self._clients.cloudwatch, system_id, *done)
+            except (ClientError, BotoCoreError) as fault:
+                log.error("%s: a minute was not published: %s", system_id, fault)
 
     def _settle_gone(self, instance_id: str) -> None:
         host = self._hosts.pop(instance_id)

@@ -18,13 +18,14 @@ import threading
 import time
 from pathlib import Path
 
-from lab import vpc
-from lab.clients import ec2_client
+from lab import service_model, vpc
+from lab.clients import Clients
 from lab.endpoint import Endpoint
 from lab.errors import LabError
 from lab.image.build import hold
 from lab.process import run
 from lab.reconcile import VOLUMES, Reconciler
+from lab.service_model import ServiceModel
 
 POLL_SECONDS = 1.0  # a host that ended by itself is noticed in that time
 # A pass asks the API for the whole account, a tenth of a second of one of the CPUs that the hosts are measured on. So
@@ -52,6 +53,7 @@ class Region:
         self._image = hold(image)
         self._stopping = threading.Event()
         self._passes = 0
+        self._model: ServiceModel | None = None
         vpc.create_namespace_interfaces()
         make_volume_store(folder / VOLUMES)
         inner = socket.create_server(("127.0.0.1", 0))
@@ -60,8 +62,8 @@ class Region:
         self._endpoint.serve(inner)
         url = f"http://127.0.0.1:{inner.getsockname()[1]}"
         self._endpoint.add_debian_image(region, url)
-        ec2 = ec2_client(url, region)
-        self._reconciler = Reconciler(ec2, image, folder, self._endpoint.forced_stops, self._say)
+        clients = Clients(url, region)
+        self._reconciler = Reconciler(clients, image, folder, self._endpoint.forced_stops, self._say)
         self._gate = self._start_gate()
 
     def run(self) -> None:
@@ -93,7 +95,14 @@ class Region:
         self._endpoint.close()
 
     def status(self) -> dict[str, object]:
-        return {"passes": self._passes, "hosts": self._reconciler.states()}
+        model = None if self._model is None else self._model.to_dict()
+        return {"passes": self._passes, "hosts": self._reconciler.states(), "model": model}
+
+    def hold_to(self, model: ServiceModel | None) -> None:
+        """Let the file systems follow this service model."""
+        self._model = model
+        self._reconciler.hold_to(model)
+        self._say(f"service model: {'none' if model is None else model.name}")
 
     def _start_gate(self) -> subprocess.Popen[str]:
         gate = subprocess.Popen(
@@ -125,7 +134,7 @@ def take(event: threading.Event, seconds: float) -> bool:
 
 
 def _serve_control(folder: Path, region: Region) -> None:
-    """Answer `status` and `stop` on a Unix socket, a line each way."""
+    """Answer `status`, `stop` and `model JSON` on a Unix socket, a line each way."""
     os.chdir(folder)
     Path("control").unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -137,7 +146,10 @@ def _serve_control(folder: Path, region: Region) -> None:
         while True:
             connection, _ = listener.accept()
             with connection, connection.makefile("rw") as stream:
-                asked = stream.readline().strip()
+                asked, _, argument = stream.readline().strip().partition(" ")
+                if asked == "model":
+                    document = json.loads(argument)
+                    region.hold_to(None if document is None else service_model.from_dict(document, "model"))
                 stream.write(json.dumps(region.status()) + "\n")
                 if asked == "stop":
                     region.stop()

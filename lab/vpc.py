@@ -25,7 +25,7 @@ GATEWAY_INTERFACE = "igw"
 
 @dataclass(frozen=True)
 class Port:
-    """Where a host is plugged in."""
+    """Where a host, or a mount target, is plugged in. `instance_id` is the id of either."""
 
     instance_id: str
     address: str
@@ -94,6 +94,29 @@ def connect_internet(internet_pid: int) -> None:
 def plug(port: Port) -> None:
     """Create the tap of a host and the route to it."""
     run(["ip", "tuntap", "add", "dev", port.tap, "mode", "tap"])
+    _connect(port)
+
+
+def plug_namespace(port: Port, pid: int, number: int) -> None:
+    """Give the namespace of a process an interface with the port's address, beside others that it may have.
+
+    Whatever answers from that address leaves by that interface: each has a routing table of its own, `number` from 1.
+    """
+    inside = f"mt{number}"
+    run(["ip", "link", "add", port.tap, "type", "veth", "peer", "name", inside, "netns", str(pid)])
+    lines = [
+        f"link set {inside} address {port.mac} mtu {VPC_MTU_BYTES} up",
+        f"address add {port.address}/32 dev {inside}",
+        f"route add {port.gateway}/32 dev {inside} table {100 + number}",
+        f"route add default via {port.gateway} dev {inside} table {100 + number}",
+        f"rule add from {port.address} table {100 + number}",
+    ]
+    run(["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-batch", "-"], stdin="\n".join(lines) + "\n")
+    _connect(port)
+
+
+def _connect(port: Port) -> None:
+    """Route to what is at the other end of the port's interface, and answer ARP there for everybody else."""
     run(["ip", "link", "set", port.tap, "mtu", str(VPC_MTU_BYTES), "up"])
     # The router's address answers on every tap; the delay is what the kernel adds before a proxied answer.
     run(["ip", "address", "replace", f"{port.gateway}/32", "dev", "lo"])

@@ -9,7 +9,7 @@ echo '/dev/ubda / ext4 noatime 0 0' >"$root/etc/fstab"
 echo 'nameserver 127.0.0.1' >"$root/etc/resolv.conf"
 rm -f "$root"/etc/ssh/ssh_host_*
 : >"$root/etc/machine-id"
-chmod 755 "$root/usr/local/sbin/lab-network" "$root/usr/local/sbin/lab-first-boot"
+chmod 755 "$root/usr/local/sbin/lab-network" "$root/usr/local/sbin/lab-first-boot" "$root/usr/local/sbin/lab-nfs-server"
 chroot "$root" systemctl enable lab-network.service lab-first-boot.service ssh.service
 # Services that a blank Debian host on EC2 does not run either, or that only lengthen the boot here.
 chroot "$root" systemctl mask getty@.service systemd-logind.service systemd-binfmt.service serial-getty@.service systemd-timesyncd.service \

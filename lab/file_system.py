@@ -1,0 +1,175 @@
+"""One EFS file system of the API made real: an NFS server that nobody can reach, and the front end that all do.
+
+Both live in a network namespace of the file system's own. The mount targets are its interfaces to the VPC, filtered
+as any host's are; behind them the front end (lab/mount_target/) passes calls on to the server, holds to the service
+model and counts what EFS would meter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lab import vpc
+from lab.errors import LabError
+from lab.kernel import Machine, boot
+from lab.paths import PROJECT
+from lab.process import run
+from lab.service_model import ServiceModel
+
+FRONT_END = PROJECT / "lab" / "mount_target" / "build" / "mount-target"
+NFS_PORT = 2049  # RFC 8881, section 2.9.3
+# Link-local (RFC 3927): no VPC has it, so it collides with no address of a client.
+FRONT_ADDRESS = "169.254.20.1"
+SERVER_ADDRESS = "169.254.20.2"
+TAP = "nfs"
+MAC = "02:00:a9:fe:14:02"
+MEMORY_MIB = 768
+CAPACITY_MIB = 512
+"""What fits into the file system: it lies in the server's memory."""
+
+log = logging.getLogger("lab.file_system")
+
+
+class FileSystem:
+    """The processes of one file system, from `start` to `remove`. `take` gets each second's counts."""
+
+    def __init__(
+        self, file_system_id: str, image: Path, folder: Path, cpu: int, take: Callable[[str, dict[str, Any]], None]
+    ) -> None:
+        self.file_system_id = file_system_id
+        self.console = folder / "console.log"
+        self._image = image
+        self._folder = folder
+        self._cpu = cpu
+        self._take = take
+        self._holder: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._front: subprocess.Popen[str] | None = None
+        self._ports: dict[str, vpc.Port] = {}
+        self._numbers = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def running(self) -> bool:
+        """Whether all of its processes are there."""
+        processes = (self._holder, self._server, self._front)
+        return all(process is not None and process.poll() is None for process in processes)
+
+    @property
+    def ports(self) -> tuple[vpc.Port, ...]:
+        return tuple(self._ports.values())
+
+    def start(self, model: ServiceModel | None) -> None:
+        """Make the namespace, boot the server, let the front end listen."""
+        self._holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL)
+        self._wait_for_namespace(self._holder.pid)
+        inside = ["nsenter", f"--net=/proc/{self._holder.pid}/ns/net"]
+        run([*inside, "ip", "tuntap", "add", "dev", TAP, "mode", "tap"])
+        run(
+            [*inside, "ip", "-batch", "-"],
+            stdin=f"link set lo up\nlink set {TAP} mtu {vpc.VPC_MTU_BYTES} up\n"
+            f"address add {FRONT_ADDRESS}/30 dev {TAP}\n"
+            f"neighbour add {SERVER_ADDRESS} lladdr {MAC} dev {TAP} nud permanent\n",
+        )
+        self._server = boot(
+            Machine(self.file_system_id, MEMORY_MIB, self._cpu, TAP, MAC, vpc.VPC_MTU_BYTES),
+            self._image,
+            self._folder,
+            [
+                "init=/usr/local/sbin/lab-nfs-server",
+                f"lab.address={SERVER_ADDRESS}/30",
+                f"lab.peer={FRONT_ADDRESS}",
+                f"lab.capacity-mib={CAPACITY_MIB}",
+            ],
+            namespace_pid=self._holder.pid,
+        )
+        if not FRONT_END.exists():
+            raise LabError(f"{FRONT_END}: not there; `make setup` compiles it")
+        # Any address of the namespace: the mount targets come and go.
+        self._front = subprocess.Popen(
+            [
+                *inside,
+                str(FRONT_END),
+                "--listen",
+                f"0.0.0.0:{NFS_PORT}",
+                "--upstream",
+                f"{SERVER_ADDRESS}:{NFS_PORT}",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        threading.Thread(target=self._read, args=(self._front,), name=self.file_system_id, daemon=True).start()
+        self.hold_to(model)
+
+    def hold_to(self, model: ServiceModel | None) -> None:
+        """Follow another service model from now on; None is as fast as it goes."""
+        front = self._front
+        if front is None or front.stdin is None:
+            return
+        with contextlib.suppress(OSError):  # a front end that is gone is started again, with the model of that time
+            front.stdin.write(json.dumps({"model": None if model is None else model.command()}) + "\n")
+            front.stdin.flush()
+
+    def plug(self, port: vpc.Port) -> None:
+        """Make a mount target answer at its address. Plugged in already is well; its groups may be others."""
+        if port.instance_id not in self._ports and self._holder is not None:
+            self._numbers += 1
+            vpc.plug_namespace(port, self._holder.pid, self._numbers)
+        self._ports[port.instance_id] = port
+
+    def unplug(self, mount_target_id: str) -> None:
+        """Take a mount target away."""
+        vpc.unplug(self._ports.pop(mount_target_id))
+
+    def remove(self) -> None:
+        """End it all; what was in the file system is gone."""
+        if self._server is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.wait()
+        for process in (self._front, self._holder):
+            if process is not None:
+                process.kill()
+                process.wait()
+        for port in self._ports.values():
+            # The interface ends with the namespace, in the kernel's own time; its name must be free at once.
+            with contextlib.suppress(LabError):
+                vpc.unplug(port)
+        self._ports = {}
+        self._server = self._front = self._holder = None
+        (self._folder / "root.cow").unlink(missing_ok=True)
+        shutil.rmtree(self._folder / self.file_system_id, ignore_errors=True)
+
+    def _read(self, front: subprocess.Popen[str]) -> None:
+        assert front.stdout is not None  # asked for where it was started
+        for line in front.stdout:
+            try:
+                said = json.loads(line)
+            except ValueError:
+                log.error("%s: the front end said %s", self.file_system_id, line.strip())
+                continue
+            if said.get("kind") == "second":
+                self._take(self.file_system_id, said)
+            else:
+                log.info("%s: front end: %s", self.file_system_id, line.strip())
+
+    def _wait_for_namespace(self, pid: int) -> None:
+        """unshare has made its namespace when its own differs from ours."""
+        ours = Path("/proc/self/ns/net").readlink()
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/ns/net").readlink() != ours:
+                    return
+            threading.Event().wait(0.01)
+        raise LabError(f"{self.file_system_id}: no network namespace could be made for it")

@@ -1,0 +1,160 @@
+"""What EFS puts into CloudWatch, made from the front end's counts of each second, by AWS's rules.
+
+The rules, as the EFS user guide has them ("Amazon CloudWatch metrics for Amazon EFS") and as they were in 2018: a
+data operation counts with its bytes, 4096 at least; each minute has its sum, number, least and greatest;
+PercentIOLimit is how near General Purpose mode is to its limit of operations; bursting allows 100 MiB/s while there are
+credits, which grow with what is stored and shrink with what is moved.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lab.account import FileSystem
+from lab.service_model import ServiceModel
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.client import CloudWatchClient
+    from mypy_boto3_cloudwatch.literals import StandardUnitType
+
+NAMESPACE = "AWS/EFS"
+MINUTE_SECONDS = 60
+METADATA_METERED_BYTES = 4096
+MIB = 1024**2
+GIB = 1024**3
+TIB = 1024**4
+
+# EFS user guide, "Bursting throughput": 50 KiB/s for each GiB stored, at least 1 MiB/s; bursts of 100 MiB/s below a
+# TiB and of 100 MiB/s for each TiB above; 2.1 TiB of credits to begin with.
+BASELINE_BYTES_PER_S_PER_GIB = 50 * 1024
+BASELINE_LEAST_BYTES_PER_S = MIB
+BURST_BYTES_PER_S = 100 * MIB
+INITIAL_CREDIT_BYTES = 2.1 * TIB
+
+
+@dataclass
+class Statistics:
+    """A minute of one metric."""
+
+    count: float = 0
+    total: float = 0.0
+    least: float = math.inf
+    greatest: float = -math.inf
+
+    def add(self, count: float, total: float, least: float | None, greatest: float | None) -> None:
+        """Take in `count` values at once."""
+        if count and least is not None and greatest is not None:
+            self.count += count
+            self.total += total
+            self.least = min(self.least, least)
+            self.greatest = max(self.greatest, greatest)
+
+    def one(self, value: float) -> None:
+        """Take in one value."""
+        self.add(1, value, value, value)
+
+
+@dataclass
+class FileSystemMetrics:
+    """One file system's counts on their way to CloudWatch. `second` takes a second's, and returns the minute that it
+    ended, if it did.
+    """
+
+    model: ServiceModel | None = None
+    permitted_bytes_per_s: float = BURST_BYTES_PER_S
+    bursting: bool = True
+    credit_bytes: float = INITIAL_CREDIT_BYTES
+    _minute: int | None = None
+    _metrics: dict[str, Statistics] = field(default_factory=dict)
+
+    def second(self, counts: Mapping[str, Any]) -> tuple[int, dict[str, Statistics]] | None:
+        """Take in the counts of the second that ended at `t_unix_s`; a finished minute as (its start, its metrics)."""
+        minute = (int(counts["t_unix_s"]) - 1) // MINUTE_SECONDS * MINUTE_SECONDS
+        done = None
+        if self._minute is not None and minute != self._minute:
+            done = (self._minute, self._metrics)
+            self._metrics = {}
+        self._minute = minute
+        self._take(counts)
+        return done
+
+    def _take(self, counts: Mapping[str, Any]) -> None:
+        read, write, other = counts["read"], counts["write"], counts["other"]["count"]
+        moved = 0.0
+        for name, kind in (("DataReadIOBytes", read), ("DataWriteIOBytes", write)):
+            values = (kind["count"], kind["metered_sum"], kind["metered_min"], kind["metered_max"])
+            self._metric(name).add(*values)
+            self._metric("TotalIOBytes").add(*values)
+            moved += kind["metered_sum"]
+        metadata = (other, other * METADATA_METERED_BYTES, METADATA_METERED_BYTES, METADATA_METERED_BYTES)
+        self._metric("MetadataIOBytes").add(*metadata)
+        self._metric("TotalIOBytes").add(*metadata)
+        moved += other * METADATA_METERED_BYTES
+        self._metric("PermittedThroughput").one(self.permitted_bytes_per_s)
+        # One value a minute: AWS's sum is the number of connections, not of connections times seconds.
+        seen = self._metrics.pop("ClientConnections", Statistics())
+        self._metric("ClientConnections").one(max(counts["connections"], seen.greatest))
+        if self.bursting:
+            self.credit_bytes = min(self.credit_bytes + BASELINE_LEAST_BYTES_PER_S - moved, INITIAL_CREDIT_BYTES)
+            self._metric("BurstCreditBalance").one(max(self.credit_bytes, 0.0))
+        used = self._used_ratio(read["count"], write["count"])
+        if used is not None:
+            self._metric("PercentIOLimit").one(min(100.0, 100.0 * used))
+
+    def _used_ratio(self, reads: int, writes: int) -> float | None:
+        """How much of the operations that the model allows in a second were made; None where it allows any number."""
+        model = self.model
+        if model is None or model.read_ops_per_s is None or model.write_ops_per_s is None:
+            return None
+        return reads / model.read_ops_per_s + writes / model.write_ops_per_s
+
+    def _metric(self, name: str) -> Statistics:
+        return self._metrics.setdefault(name, Statistics())
+
+
+def of_file_system(system: FileSystem, model: ServiceModel | None) -> FileSystemMetrics:
+    """The metrics of a new file system, by its throughput mode."""
+    bursting = system.throughput_mode == "bursting"
+    if system.provisioned_mib_per_s is not None:
+        return FileSystemMetrics(model, system.provisioned_mib_per_s * MIB, bursting)
+    return FileSystemMetrics(model, bursting=bursting)
+
+
+def publish(
+    cloudwatch: CloudWatchClient, file_system_id: str, minute_unix_s: int, metrics: Mapping[str, Statistics]
+) -> None:
+    """Put a minute's metrics. Without a value in that minute a metric is left out: CloudWatch has no zeroes either."""
+    data: list[Any] = [
+        {
+            "MetricName": name,
+            "Dimensions": [{"Name": "FileSystemId", "Value": file_system_id}],
+            "Timestamp": datetime.fromtimestamp(minute_unix_s, UTC),
+            "Unit": unit(name),
+            "StatisticValues": {
+                "SampleCount": statistics.count,
+                "Sum": statistics.total,
+                "Minimum": statistics.least,
+                "Maximum": statistics.greatest,
+            },
+        }
+        for name, statistics in _present(metrics)
+    ]
+    if data:
+        cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data)
+
+
+def unit(name: str) -> StandardUnitType:
+    """The unit that AWS gives a metric of EFS."""
+    if name == "PermittedThroughput":
+        return "Bytes/Second"
+    if name == "PercentIOLimit":
+        return "Percent"
+    return "Count" if name == "ClientConnections" else "Bytes"
+
+
+def _present(metrics: Mapping[str, Statistics]) -> Iterable[tuple[str, Statistics]]:
+    return ((name, statistics) for name, statistics in sorted(metrics.items()) if statistics.count)
