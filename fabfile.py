@@ -15,6 +15,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from inventory import InventoryError
+from workloads.deployment import newest_results
 from workloads.errors import WorkloadError
 from workloads.md_raid import tasks as md_raid_tasks
 
@@ -113,7 +114,7 @@ def all_(_: Any, stack: str | None = None, inventory: str | None = None, plan: s
 @reported
 def report(_: Any, run: str | None = None) -> None:
     """Make tables, verdicts and the page of a run's results."""
-    directory = run or str(md_raid_tasks.newest_results())
+    directory = run or str(newest_results())
     run_module("report", directory)
 
 

@@ -68,11 +68,9 @@ class Script:
     text: str
 
     @classmethod
-    def load(cls, path: Path, library: Path | None = None) -> Script:
-        """The script at `path`, with `library` (functions that several scripts share) before it."""
-        text = path.read_text(encoding="utf-8")
-        if library is not None:
-            text = library.read_text(encoding="utf-8") + text
+    def load(cls, path: Path, *libraries: Path) -> Script:
+        """The script at `path`, with `libraries` (functions that several scripts share) before it."""
+        text = "".join(each.read_text(encoding="utf-8") for each in (*libraries, path))
         if not text.rstrip().endswith(END_OF_SCRIPT):
             raise ValueError(f"{path} does not end with {END_OF_SCRIPT!r}")
         return cls(path.stem, text)

@@ -76,13 +76,26 @@ def arguments(
     request_bytes: int,
     threads: int,
     seconds: float,
+    operation: str = "read",
     warmup_seconds: float = 0.0,
+    sync: bool = False,
+    start_at_unix_s: float | None = None,
+    span_bytes: int | None = None,
     seed: int = 1,
 ) -> list[str]:
-    """The worker's arguments for reading `files` past the page cache."""
+    """The worker's arguments for reading or writing `files` past the page cache; `threads` is of each file.
+
+    `start_at_unix_s` is by the clock of the host that it runs on.
+    """
     words = [word for file in files for word in ("--file", file)]
-    words += ["--op", "read", "--pattern", pattern, "--size", str(request_bytes), "--threads", str(threads)]
+    words += ["--op", operation, "--pattern", pattern, "--size", str(request_bytes), "--threads", str(threads)]
     words += ["--duration", f"{seconds:g}", "--warmup", f"{warmup_seconds:g}", "--direct", "--seed", str(seed)]
+    if sync:
+        words.append("--sync")
+    if start_at_unix_s is not None:
+        words += ["--start-at", f"{start_at_unix_s:.6f}"]
+    if span_bytes is not None:
+        words += ["--span", str(span_bytes)]
     return words
 
 

@@ -12,7 +12,6 @@ from inventory import Inventory
 from workloads.connections import Script, ScriptResult, facts_in
 from workloads.console import Console
 from workloads.md_raid.context import Context
-from workloads.md_raid.topology import Topology
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -109,4 +108,4 @@ class FakeHosts:
 def fake_context(inventory: Inventory, answer: Answer) -> tuple[Context, FakeHosts]:
     """A context whose hosts are fake."""
     hosts = FakeHosts(inventory, answer)
-    return Context(hosts, Topology.of(inventory), Console()), hosts  # type: ignore[arg-type]
+    return Context.of(hosts, Console()), hosts  # type: ignore[arg-type]

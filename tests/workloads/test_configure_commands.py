@@ -15,7 +15,8 @@ from workloads.md_raid.parsers import client_state
 
 UNCHANGED = '{"changed": 0}'
 PACKAGES = (
-    '{"kernel": "6.1.0", "debian": "12.9", "mdadm": "4.2", "iscsiadm": "2.1.8", "memory_kib": 2000000, "cpus": 4}\n'
+    '{"kernel": "6.1.0", "debian": "12.9", "memory_kib": 2000000, "cpus": 4}\n'
+    '{"package": "mdadm", "version": "4.2-5"}\n'
 )
 
 

@@ -14,9 +14,9 @@ from workloads.md_raid import plan as plans
 from workloads.md_raid import tasks
 from workloads.md_raid.prove import mtu_proof, prove_closed_port
 from workloads.md_raid.run import incomplete_reason
-from workloads.md_raid.sampling import host_record
 from workloads.md_raid.topology import Topology
 from workloads.power import with_current_addresses
+from workloads.sampling import host_record
 from workloads.worker import LineReader, Outcome, arguments
 
 
@@ -109,13 +109,18 @@ def test_what_is_no_measurement(outcome: Outcome, reason: str | None) -> None:
 
 
 def test_a_sample() -> None:
-    line = '{"t_unix_s": 1.5, "busy": 25, "total": 100, "nic_rx_bytes": 7, "nic_tx_bytes": 8, "mem_available_bytes": 9}'
+    line = (
+        '{"t_unix_s": 1.5, "busy": 25, "total": 100, "nic_rx_bytes": 7, "nic_tx_bytes": 8, '
+        '"nic_rx_packets": 5, "nic_tx_packets": 6, "mem_available_bytes": 9}'
+    )
     assert host_record("client", line) == {
         "t_unix_s": 1.5,
         "host": "client",
         "cpu_busy_ratio": 0.25,
         "nic_rx_bytes": 7,
         "nic_tx_bytes": 8,
+        "nic_rx_packets": 5,
+        "nic_tx_packets": 6,
         "mem_available_bytes": 9,
     }
 

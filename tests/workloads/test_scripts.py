@@ -12,9 +12,12 @@ import pytest
 from workloads.connections import END_OF_SCRIPT, Script, proxy_arguments, script_command, script_error
 from workloads.md_raid.context import script
 from workloads.md_raid.settings import SCRIPTS
+from workloads.scripts import SHARED, find_script
 
-PACKAGE = Path(SCRIPTS).parent
-NAMES = sorted(path.stem for path in SCRIPTS.glob("*.sh") if path.stem != "lib")
+PACKAGE = SHARED.parent
+LIBRARY = (SHARED / "lib.sh").read_text()
+ALL = sorted(path for path in PACKAGE.glob("**/scripts/*.sh") if path.stem != "lib")
+PLACES = [path.relative_to(PACKAGE) for path in ALL]
 
 
 def run_here(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -23,21 +26,24 @@ def run_here(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", command], input=text, capture_output=True, text=True, timeout=20, check=False)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_script_is_used_described_and_understood_by_bash(name: str) -> None:
-    code = "".join(path.read_text() for path in PACKAGE.glob("*.py"))
-    assert f'"{name}"' in code, f"{name}.sh is used nowhere"
-    text = (SCRIPTS / f"{name}.sh").read_text()
-    assert text.startswith("# "), f"{name}.sh does not say what it does"
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_every_script_is_used_described_and_understood_by_bash(place: Path) -> None:
+    folder = (PACKAGE / place).parent
+    users = PACKAGE if folder == SHARED else folder.parent  # a shared one may be used by any experiment
+    code = "".join(path.read_text() for path in users.glob("**/*.py"))
+    assert f'"{place.stem}"' in code, f"{place} is used nowhere"
+    text = (PACKAGE / place).read_text()
+    assert text.startswith("# "), f"{place} does not say what it does"
     assert text.rstrip().endswith(END_OF_SCRIPT)
-    done = subprocess.run(["bash", "-n"], input=script(name).text, capture_output=True, text=True, check=False)
+    found = find_script(place.stem, folder)
+    done = subprocess.run(["bash", "-n"], input=found.text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def test_every_script_that_is_named_exists() -> None:
-    code = "".join(path.read_text() for path in PACKAGE.glob("*.py"))
+    code = "".join(path.read_text() for path in PACKAGE.glob("**/*.py"))
     named = set(re.findall(r'(?:script|on_client)\(\s*"(\w+)"', code))
-    assert named <= set(NAMES)
+    assert named <= {place.stem for place in PLACES}
 
 
 def test_the_command_for_a_user_with_sudo() -> None:
@@ -82,7 +88,7 @@ def test_the_fault_that_a_script_names_is_what_is_shown() -> None:
     done = run_here(script("storage_zeroed").text.replace("python3", "false"), "vol-1")
     assert done.returncode == 1
     fault = 'die "the disk is on fire" "put it out"\n'
-    done = run_here(Script("probe", (SCRIPTS / "lib.sh").read_text() + fault + END_OF_SCRIPT).text)
+    done = run_here(Script("probe", LIBRARY + fault + END_OF_SCRIPT).text)
     assert str(script_error("storage-1", "probe", done.returncode, done.stderr)) == (
         "storage-1: the disk is on fire; put it out"
     )
@@ -104,9 +110,8 @@ def test_other_faults_are_one_line(code: int, stderr: str, expected: str) -> Non
 
 
 def test_library_functions_change_only_what_differs(tmp_path: Path) -> None:
-    library = (SCRIPTS / "lib.sh").read_text()
     file = tmp_path / "conf" / "file"
-    text = f'{library}\nput {file} "one"\nlink /dev/null {tmp_path}/link\nfinish\n{END_OF_SCRIPT}\n'
+    text = f'{LIBRARY}\nput {file} "one"\nlink /dev/null {tmp_path}/link\nfinish\n{END_OF_SCRIPT}\n'
     assert run_here(text).stdout == '{"changed": 2}\n'
     assert run_here(text).stdout == '{"changed": 0}\n'
     assert file.read_text() == "one\n"
@@ -120,7 +125,7 @@ def test_the_initiators_settings_are_replaced_and_not_repeated(tmp_path: Path) -
     )
     body = (SCRIPTS / "client_initiator.sh").read_text()
     part = body[: body.index("before=$changed")].replace("/etc/iscsi/iscsid.conf", str(conf))
-    text = f"{(SCRIPTS / 'lib.sh').read_text()}{part}finish\n{END_OF_SCRIPT}\n"
+    text = f"{LIBRARY}{part}finish\n{END_OF_SCRIPT}\n"
     settings = ["node.startup=automatic", "node.conn[0].timeo.noop_out_interval=1"]
     assert run_here(text, "iqn.x", *settings).stdout == '{"changed": 1}\n'
     assert run_here(text, "iqn.x", *settings).stdout == '{"changed": 0}\n'

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from workloads.console import si_bytes
+from workloads.deployment import versions_on
 from workloads.errors import WorkloadError
 from workloads.md_raid.context import Context, script
 from workloads.md_raid.parsers import ArrayDetail, ArrayStatus, ClientState, mdstat
@@ -78,10 +79,7 @@ def check_packages(context: Context) -> int:
     }
     results = context.hosts.run(script("host_packages"), arguments, timeout_s=PACKAGES_TIMEOUT_S)
     for name, result in results.items():
-        facts = result.facts[0]
-        context.versions[f"kernel {name}"] = str(facts["kernel"])
-        if name == context.topology.client.name:
-            context.versions |= {"mdadm": str(facts["mdadm"]), "open-iscsi": str(facts["iscsiadm"])}
+        context.versions |= versions_on(name, result)
     return sum(result.changed for result in results.values())
 
 

@@ -6,43 +6,39 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from inventory import Inventory
 from workloads.connections import Hosts, Script, ScriptResult
 from workloads.console import Console
+from workloads.deployment import Deployment
 from workloads.md_raid import parsers
 from workloads.md_raid.settings import SCRIPTS
 from workloads.md_raid.topology import Leg, Mirror, Topology
 from workloads.results import Results
-
-_LIBRARY = SCRIPTS / "lib.sh"
+from workloads.sampling import Sampling, host_sampler
+from workloads.scripts import find_script
 
 
 def script(name: str) -> Script:
     """The script called `name`, with the functions that all share."""
-    return Script.load(SCRIPTS / f"{name}.sh", _LIBRARY)
+    return find_script(name, SCRIPTS)
 
 
-@dataclass
-class Context:
-    """Connections, topology and where to report; `absent` holds the mirrors that are still to be created."""
+def sampling(context: Context) -> Sampling:
+    """CPU, network and memory of all hosts, for as long as the block lasts."""
+    return Sampling(context.hosts, context.results, [host_sampler(script("host_sample"), context.hosts)])
 
-    hosts: Hosts
+
+@dataclass(kw_only=True)
+class Context(Deployment):
+    """The deployment with its topology; `absent` holds the mirrors that are still to be created."""
+
     topology: Topology
-    console: Console
-    results: Results | None = None
     absent: list[Mirror] = field(default_factory=list)
-    versions: dict[str, str] = field(default_factory=dict)
     _state: parsers.ClientState | None = None
 
     @classmethod
     def of(cls, hosts: Hosts, console: Console, results: Results | None = None) -> Context:
         """A context for the hosts' inventory."""
-        return cls(hosts, Topology.of(hosts.inventory), console, results)
-
-    @property
-    def inventory(self) -> Inventory:
-        """The inventory with the addresses as they are now."""
-        return self.hosts.inventory
+        return cls(hosts=hosts, console=console, results=results, topology=Topology.of(hosts.inventory))
 
     @property
     def server_names(self) -> list[str]:

@@ -25,11 +25,10 @@ from workloads.md_raid.configure import (
     make_volumes,
     return_legs,
 )
-from workloads.md_raid.context import Context, script
+from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.parsers import mdstat
 from workloads.md_raid.plan import Drill, Plan
 from workloads.md_raid.run import WORKER_SILENCE_S, bring_worker
-from workloads.md_raid.sampling import Sampling
 from workloads.md_raid.settings import STRIPE
 from workloads.power import Power
 from workloads.worker import REMOTE_PATH, LineReader, Outcome, arguments, rate_words
@@ -77,7 +76,7 @@ class FailureDrill:
         """The whole drill."""
         started = time.monotonic()
         self.prepare()
-        with Sampling(self.context):
+        with sampling(self.context):
             try:
                 self.write_block(0)
                 self.event("reads-started")

@@ -8,9 +8,8 @@ from typing import Any
 from workloads.connections import Script
 from workloads.errors import WorkloadError
 from workloads.md_raid.configure import make_stripe
-from workloads.md_raid.context import Context, script
+from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.plan import Cell, Plan, cells, check
-from workloads.md_raid.sampling import Sampling
 from workloads.md_raid.settings import BENCH_STRIPE, CHUNK_KIB, STRIPE
 from workloads.worker import REMOTE_PATH, LineReader, Outcome, Worker, arguments, rate_words
 
@@ -38,7 +37,7 @@ def run(context: Context, plan: Plan) -> int:
     started = time.monotonic()
     make_stripe(context)
     try:
-        with Sampling(context):
+        with sampling(context):
             prime(context, plan)
             there: Cell | None = None
             for number, cell in enumerate(planned, start=1):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from inventory import Inventory
-from workloads import sources
-from workloads.connections import Hosts
+from workloads import deployment, sources
 from workloads.console import Console, duration_words, si_bytes
+from workloads.deployment import latest, local_versions, recorded
 from workloads.errors import WorkloadError
-from workloads.host_keys import host_keys
 from workloads.md_raid import plan as plans
 from workloads.md_raid.collect import collect as collect_logs
 from workloads.md_raid.configure import configure as configure_hosts
@@ -22,48 +19,16 @@ from workloads.md_raid.drill import drill as drill_hosts
 from workloads.md_raid.prove import prove as prove_hosts
 from workloads.md_raid.run import run as run_cells
 from workloads.md_raid.topology import Topology
-from workloads.power import with_current_addresses
-from workloads.results import Results, results_root
+from workloads.results import Results
 from workloads.worker import Worker
-
-
-def local_versions() -> dict[str, str]:
-    """The versions of what runs here."""
-    names = ("fabric", "paramiko", "boto3")
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
 
 
 @contextmanager
 def connected(inventory: Inventory, console: Console) -> Iterator[Context]:
-    """Connections to the inventory's hosts, closed at the end."""
-    topology = Topology.of(inventory)
-    try:
-        inventory = with_current_addresses(inventory, lambda words: console.say("hosts", words))
-    except WorkloadError as error:
-        # The inventory may be right as it is; hosts whose keys are unknown will need the API all the same.
-        console.say("hosts", f"addresses are taken from the inventory as it is ({error.what})")
-    keys = host_keys(inventory, tell=lambda words: console.say("hosts", words))
-    with Hosts(inventory, keys) as hosts:
-        hosts.await_all(lambda words: console.say("hosts", words))
-        yield Context(hosts, topology, console)
-
-
-@contextmanager
-def recorded(context: Context, results: Results) -> Iterator[None]:
-    """What is done inside is written to `results`, versions included."""
-    context.results = results
-    context.console.say("results", str(results.directory))
-    with results.recording():
-        try:
-            yield
-        finally:
-            results.write_manifest(versions={**results.manifest["versions"], **context.versions})
-
-
-def latest(context: Context) -> Results:
-    """The newest results of the stack, to be added to; new ones when there are none."""
-    found = Results.latest(context.inventory)
-    return found or Results.start(context.inventory, versions=local_versions())
+    """Connections to the inventory's hosts, closed at the end; one that can't be md-raid's is refused first."""
+    Topology.of(inventory)
+    with deployment.connected(inventory, console) as found:
+        yield Context.of(found.hosts, console)
 
 
 def show_plan(name: str | None) -> None:
@@ -153,11 +118,3 @@ def prepared(stack: str | None, file: str | None, plan_name: str | None) -> tupl
     inventory = sources.load(stack, file)
     plans.check(plan, Topology.of(inventory))
     return inventory, plan
-
-
-def newest_results() -> Path:
-    """The newest run of all."""
-    runs = sorted(results_root().glob("*/*/????-??-??T??????Z"), key=lambda path: path.name)
-    if not runs:
-        raise WorkloadError(f"no results in {results_root()}", "run `make rehearse` or `fab md-raid.all` first")
-    return runs[-1]

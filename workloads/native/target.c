@@ -45,7 +45,8 @@ void target_open(struct target *target, const char *path, const struct arguments
     const bool is_block_device = check_kind(path, arguments);
     const bool writes = arguments->operation == OPERATION_WRITE;
     target->path = path;
-    target->flags = (writes ? O_WRONLY : O_RDONLY) | O_CLOEXEC | (arguments->direct ? O_DIRECT : 0) |
+    /* For reading, too, as the original experiment's were: with O_WRONLY no read-modify-write could be seen. */
+    target->flags = (writes ? O_RDWR : O_RDONLY) | O_CLOEXEC | (arguments->direct ? O_DIRECT : 0) |
                     (arguments->sync ? O_SYNC : 0);
     /* O_EXCL without O_CREAT on a block device: EBUSY while it is mounted or part of an array (open(2)). It is asked
      * of this descriptor, kept open throughout, and not of the threads' own, which would be in each other's way. */

@@ -13,13 +13,16 @@ while true; do
     total=$((busy + idle + iowait))
     read -r received < "$statistics/rx_bytes"
     read -r sent < "$statistics/tx_bytes"
+    read -r packets_received < "$statistics/rx_packets"
+    read -r packets_sent < "$statistics/tx_packets"
     while read -r name available _; do
         [ "$name" = MemAvailable: ] && break
     done < /proc/meminfo
     if [ -n "$last_total" ] && [ "$total" -gt "$last_total" ]; then
-        printf '{"t_unix_s": %s, "busy": %s, "total": %s, "nic_rx_bytes": %s, "nic_tx_bytes": %s, "mem_available_bytes": %s}\n' \
-            "${EPOCHREALTIME/,/.}" "$((busy - last_busy))" "$((total - last_total))" "$received" "$sent" \
-            "$((available * 1024))"
+        printf '{"t_unix_s": %s, "busy": %s, "total": %s, "nic_rx_bytes": %s, "nic_tx_bytes": %s, ' \
+            "${EPOCHREALTIME/,/.}" "$((busy - last_busy))" "$((total - last_total))" "$received" "$sent"
+        printf '"nic_rx_packets": %s, "nic_tx_packets": %s, "mem_available_bytes": %s}\n' \
+            "$packets_received" "$packets_sent" "$((available * 1024))"
     fi
     last_busy=$busy
     last_total=$total

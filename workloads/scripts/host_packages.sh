@@ -48,10 +48,8 @@ field() {
     done
 }
 memory_kib=$(field '^MemTotal: +([0-9]+)' < /proc/meminfo)
-mdadm=$(mdadm --version 2>&1 | field '^mdadm - v([^ ]+)' || true)
-initiator=$(iscsiadm --version 2> /dev/null | field '^iscsiadm version (.+)' || true)
 debian=$(cat /etc/debian_version 2> /dev/null || true)
-printf '{"kernel": "%s", "debian": "%s", "mdadm": "%s", "iscsiadm": "%s", "memory_kib": %s, "cpus": %s}\n' \
-    "$(uname -r)" "$debian" "$mdadm" "$initiator" "$memory_kib" "$(nproc)"
+printf '{"kernel": "%s", "debian": "%s", "memory_kib": %s, "cpus": %s}\n' "$(uname -r)" "$debian" "$memory_kib" "$(nproc)"
+dpkg-query --show --showformat '{"package": "${Package}", "version": "${Version}"}\n' "${packages[@]}"
 finish
 # end of script

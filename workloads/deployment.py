@@ -1,0 +1,85 @@
+"""The hosts of an inventory that a task works on: connected, with somewhere to report to and results to write."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inventory import Inventory
+from workloads.connections import Hosts, ScriptResult
+from workloads.console import Console
+from workloads.errors import WorkloadError
+from workloads.host_keys import host_keys
+from workloads.power import with_current_addresses
+from workloads.results import Results, results_root
+
+
+@dataclass
+class Deployment:
+    """Connections and where to report; `versions` gathers what runs on the hosts."""
+
+    hosts: Hosts
+    console: Console
+    results: Results | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def inventory(self) -> Inventory:
+        """The inventory with the addresses as they are now."""
+        return self.hosts.inventory
+
+
+def local_versions() -> dict[str, str]:
+    """The versions of what runs here."""
+    names = ("fabric", "paramiko", "boto3")
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
+
+
+def versions_on(host: str, result: ScriptResult) -> dict[str, str]:
+    """The kernel and the packages of a host, from what host_packages.sh said."""
+    found = {f"kernel {host}": str(result.facts[0]["kernel"])}
+    return found | {str(fact["package"]): str(fact["version"]) for fact in result.facts if "package" in fact}
+
+
+@contextmanager
+def connected(inventory: Inventory, console: Console) -> Iterator[Deployment]:
+    """Connections to the inventory's hosts, closed at the end."""
+    try:
+        inventory = with_current_addresses(inventory, lambda words: console.say("hosts", words))
+    except WorkloadError as error:
+        # The inventory may be right as it is; hosts whose keys are unknown will need the API all the same.
+        console.say("hosts", f"addresses are taken from the inventory as it is ({error.what})")
+    keys = host_keys(inventory, tell=lambda words: console.say("hosts", words))
+    with Hosts(inventory, keys) as hosts:
+        hosts.await_all(lambda words: console.say("hosts", words))
+        yield Deployment(hosts, console)
+
+
+@contextmanager
+def recorded(deployment: Deployment, results: Results) -> Iterator[None]:
+    """What is done inside is written to `results`, versions included."""
+    deployment.results = results
+    deployment.console.say("results", str(results.directory))
+    with results.recording():
+        try:
+            yield
+        finally:
+            results.write_manifest(versions={**results.manifest["versions"], **deployment.versions})
+
+
+def latest(deployment: Deployment) -> Results:
+    """The newest results of the stack, to be added to; new ones when there are none."""
+    found = Results.latest(deployment.inventory)
+    return found or Results.start(deployment.inventory, versions=local_versions())
+
+
+def newest_results() -> Path:
+    """The newest run of all."""
+    runs = sorted(results_root().glob("*/*/????-??-??T??????Z"), key=lambda path: path.name)
+    if not runs:
+        raise WorkloadError(f"no results in {results_root()}", "run `make rehearse` first, or an experiment's `all`")
+    return runs[-1]

@@ -1,0 +1,116 @@
+"""What each host does while something is measured, second by second: a script there prints, a record is kept here."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from workloads.connections import Hosts, Remote, Script, connect, script_command
+from workloads.errors import WorkloadError
+from workloads.results import Raw, Results
+
+# A host that has said nothing for so long has gone; one that comes back is asked again.
+SILENCE_S = 10.0
+RETRY_S = 2.0
+
+Take = Callable[[str], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A script that prints without end. `arguments` and `taking` are made for a host by its name; what `taking` gives
+    takes a line, and gives a record of the stream `raw` when one is whole.
+    """
+
+    script: Script
+    arguments: Callable[[str], list[str]]
+    raw: Raw
+    taking: Callable[[str], Take]
+
+
+def host_sampler(script: Script, hosts: Hosts) -> Sampler:
+    """CPU, network counters and memory, by host_sample.sh."""
+
+    def taking(name: str) -> Take:
+        return lambda line: host_record(name, line) if line.startswith("{") else None
+
+    return Sampler(script, lambda name: [hosts.inventory.host(name).private_address], "host", taking)
+
+
+def host_record(host: str, line: str) -> dict[str, object]:
+    """A line of host_sample.sh as results hold it."""
+    sample = json.loads(line)
+    busy, total = sample.pop("busy"), sample.pop("total")
+    return {"t_unix_s": sample.pop("t_unix_s"), "host": host, "cpu_busy_ratio": round(busy / total, 4), **sample}
+
+
+class Sampling:
+    """Samplers on hosts, each over a connection of its own, for as long as the block lasts.
+
+    A host that dies is left out while it is gone: its seconds are missing from the results, not zero.
+    """
+
+    def __init__(self, hosts: Hosts, results: Results | None, samplers: list[Sampler]) -> None:
+        self._hosts = hosts
+        self._results = results
+        self._ended = threading.Event()
+        self._remotes: set[Remote] = set()
+        self._guard = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._sample, args=(host.name, sampler), daemon=True)
+            for host in hosts.inventory.hosts
+            for sampler in samplers
+        ]
+
+    def __enter__(self) -> Sampling:
+        if self._results is not None:
+            for thread in self._threads:
+                thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        with self._guard:
+            remotes = list(self._remotes)
+        for remote in remotes:
+            remote.close()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(timeout=5)
+
+    def _sample(self, name: str, sampler: Sampler) -> None:
+        results = self._results
+        assert results is not None
+        while not self._ended.is_set():
+            remote: Remote | None = None
+            try:
+                # The address may change while the sampler runs: it is looked up at each attempt.
+                inventory = self._hosts.inventory
+                remote = connect(inventory.host(name), inventory.ssh, self._hosts.keys_of(name))
+                with self._guard:
+                    self._remotes.add(remote)
+                if self._ended.is_set():
+                    return
+                take = sampler.taking(name)
+
+                def keep(line: str, take: Take = take) -> None:
+                    record = take(line)
+                    if record is not None:
+                        results.append(sampler.raw, record)
+
+                command = script_command(sampler.script.name, sampler.arguments(name), remote.user, locked=False)
+                remote.stream(command, keep, stdin=sampler.script.text.encode(), silence_s=SILENCE_S)
+            except (WorkloadError, OSError, ValueError):
+                pass
+            finally:
+                if remote is not None:
+                    with self._guard:
+                        self._remotes.discard(remote)
+                    remote.close()
+            self._ended.wait(RETRY_S)

@@ -1,0 +1,79 @@
+# Functions that all scripts share; sent before each of them.
+#
+# A script prints what it found as JSON, one object a line, on standard output; the last has "changed", the number
+# of things it changed. Words for people go to standard error. A fault ends the script with one line that
+# holds what is wrong and what to do, which the task shows.
+#
+# Starting a process takes a rehearsal host, whose system calls are emulated, tens of milliseconds. What is only looked at
+# is therefore read with bash's own means, and asked of a tool once for all devices.
+set -euo pipefail
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+STATE=/var/lib/tidemark
+changed=0
+
+# did WORDS: counts a change.
+did() {
+    changed=$((changed + 1))
+    echo "$*" >&2
+}
+
+# die WHAT REMEDY
+die() {
+    echo "tidemark-error: $1|$2" >&2
+    exit 1
+}
+
+# quiet COMMAND...: runs it; its output is shown only when it fails.
+quiet() {
+    local output code=0
+    output=$("$@" 2>&1 < /dev/null) || code=$?
+    if [ "$code" -ne 0 ]; then
+        echo "$output" >&2
+    fi
+    return "$code"
+}
+
+# put PATH TEXT: makes the file hold TEXT; whole or not at all.
+put() {
+    local path=$1 text=$2
+    if [ -f "$path" ] && [ "$(< "$path")" = "$text" ]; then
+        return 0
+    fi
+    mkdir -p "$(dirname "$path")"
+    printf '%s\n' "$text" > "$path.new"
+    mv "$path.new" "$path"
+    did "wrote $path"
+}
+
+# link TARGET PATH: makes PATH a symbolic link to TARGET.
+link() {
+    if [ "$(readlink "$2" 2> /dev/null)" = "$1" ]; then
+        return 0
+    fi
+    mkdir -p "$(dirname "$2")"
+    ln -sfn "$1" "$2"
+    did "linked $2 to $1"
+}
+
+# enable_unit UNIT WANTED_BY: lets a unit start at boot. The link is what `systemctl enable` makes; that one asks System
+# V's tools as well, and takes a rehearsal host eight seconds.
+enable_unit() {
+    if [ ! -e "/etc/systemd/system/$2.wants/$1" ]; then
+        link "/lib/systemd/system/$1" "/etc/systemd/system/$2.wants/$1"
+    fi
+}
+
+# set_value PATH VALUE: writes a kernel attribute unless it has that value.
+set_value() {
+    local now
+    read -r now < "$1"
+    if [ "$now" != "$2" ]; then
+        echo "$2" > "$1"
+        did "set $1 to $2"
+    fi
+}
+
+finish() {
+    echo "{\"changed\": $changed}"
+}
+
