@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from workloads.errors import WorkloadError
 from workloads.md_raid.settings import PLANS
 from workloads.md_raid.topology import Topology
+from workloads.plan_file import Fields, fields_of, read_file
 
 PatternName = Literal["sequential", "random"]
 Layout = Literal["stripe", "mirror", "raw"]
@@ -128,27 +126,12 @@ def cells(plan: Plan, topology: Topology) -> list[Cell]:
 
 def load(which: str | None) -> Plan:
     """The plan called `which` (short when None), or the one in the file of that path."""
-    name = which or "short"
-    path = PLANS / f"{name}.toml"
-    if not path.is_file():
-        path = Path(name).expanduser()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(sorted(each.stem for each in PLANS.glob("*.toml")))
-        raise WorkloadError(
-            f"--plan {name}: no such plan ({type(error).__name__})", f"give one of {known}, or a TOML file's path"
-        ) from error
-    return read(text, str(path))
+    return read(*read_file(which, PLANS))
 
 
 def read(text: str, source: str) -> Plan:
     """The plan in `text`; a missing, unknown or malformed field is named."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise WorkloadError(f"{source}: not TOML ({error})", "correct that line") from error
-    fields = _Fields(document, source, "")
+    fields = fields_of(text, source)
     patterns = tuple(_pattern(each) for each in fields.tables("pattern"))
     names = [pattern.name for pattern in patterns]
     if len(set(names)) != len(names):
@@ -162,7 +145,7 @@ def read(text: str, source: str) -> Plan:
         steady_seconds=drill_fields.seconds("steady_seconds"),
         kill_seconds=drill_fields.seconds("kill_seconds"),
         after_seconds=drill_fields.seconds("after_seconds"),
-        pattern=drill_fields.pattern("pattern"),
+        pattern=_pattern_name(drill_fields, "pattern"),
         request_bytes=drill_fields.multiple("request_bytes", BLOCK_BYTES, BLOCK_BYTES, 64 << 20),
         depth=drill_fields.integer("depth", 1, MAX_DEPTH),
         check_bytes=drill_fields.multiple("check_bytes", 1 << 20, 1 << 20, 1 << 40),
@@ -177,8 +160,7 @@ def read(text: str, source: str) -> Plan:
         patterns=patterns,
         drill=drill,
     )
-    for part in (fields, drill_fields, *fields.children):
-        part.refuse_unknown()
+    fields.refuse_unknown()
     return plan
 
 
@@ -198,102 +180,14 @@ def check(plan: Plan, topology: Topology) -> None:
             )
 
 
-class _Fields:
-    """A table of the file; remembers which fields were asked for, so that others can be refused."""
-
-    def __init__(self, values: Mapping[str, Any], source: str, path: str) -> None:
-        self._values = values
-        self.source = source
-        self.path = path
-        self.asked: set[str] = set()
-        self.children: list[_Fields] = []
-
-    def refuse(self, name: str, value: object, allowed: str) -> None:
-        raise WorkloadError(f"{self.source}: {self.path}{name} is {value!r}", f"it should be {allowed}")
-
-    def get(self, name: str, allowed: str) -> Any:
-        self.asked.add(name)
-        if name not in self._values:
-            raise WorkloadError(f"{self.source}: {self.path}{name} is missing", f"give {allowed}")
-        return self._values[name]
-
-    def refuse_unknown(self) -> None:
-        for name in self._values:
-            if name not in self.asked:
-                raise WorkloadError(
-                    f"{self.source}: {self.path}{name} is not a field of a plan",
-                    f"remove it; allowed are {', '.join(sorted(self.asked))}",
-                )
-
-    def text(self, name: str) -> str:
-        value = self.get(name, "a name")
-        if not isinstance(value, str) or not value.strip():
-            self.refuse(name, value, "a name")
-        return str(value)
-
-    def integer(self, name: str, least: int, most: int) -> int:
-        allowed = f"a whole number from {least} to {most}"
-        value = self.get(name, allowed)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            self.refuse(name, value, allowed)
-        return int(value)
-
-    def multiple(self, name: str, of: int, least: int, most: int) -> int:
-        value = self.integer(name, least, most)
-        if value % of:
-            self.refuse(name, value, f"a multiple of {of}")
-        return value
-
-    def integers(self, name: str, least: int, most: int) -> list[int]:
-        allowed = f"a list of whole numbers from {least} to {most}, each once"
-        value = self.get(name, allowed)
-        if (
-            not isinstance(value, list)
-            or any(isinstance(item, bool) or not isinstance(item, int) for item in value)
-            or any(not least <= item <= most for item in value)
-            or len(set(value)) != len(value)
-        ):
-            self.refuse(name, value, allowed)
-        return list(value)
-
-    def seconds(self, name: str, least: float = 0.5) -> float:
-        allowed = f"seconds, from {least:g} to 86400"
-        value = self.get(name, allowed)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= 86400:
-            self.refuse(name, value, allowed)
-        return float(value)
-
-    def pattern(self, name: str) -> PatternName:
-        allowed = " or ".join(get_args(PatternName))
-        value = self.get(name, allowed)
-        for known in get_args(PatternName):
-            if value == known:
-                found: PatternName = known
-                return found
-        self.refuse(name, value, allowed)
-        raise AssertionError
-
-    def table_of(self, value: object, path: str) -> _Fields:
-        if not isinstance(value, dict):
-            self.refuse(path, value, "a table")
-        child = _Fields(value if isinstance(value, dict) else {}, self.source, f"{self.path}{path}.")
-        self.children.append(child)
-        return child
-
-    def table(self, name: str) -> _Fields:
-        return self.table_of(self.get(name, f"a table [{name}]"), name)
-
-    def tables(self, name: str, *, empty: bool = False) -> list[_Fields]:
-        allowed = f"a list of tables [[{name}]]"
-        value = self.get(name, allowed)
-        if not isinstance(value, list) or (not value and not empty):
-            self.refuse(name, value, allowed)
-        return [self.table_of(item, f"{name}[{index}]") for index, item in enumerate(value)]
+def _pattern_name(fields: Fields, name: str) -> PatternName:
+    word = fields.word(name, get_args(PatternName))
+    return "sequential" if word == "sequential" else "random"
 
 
-def _pattern(fields: _Fields) -> Pattern:
+def _pattern(fields: Fields) -> Pattern:
     return Pattern(
-        name=fields.pattern("name"),
+        name=_pattern_name(fields, "name"),
         request_bytes=fields.multiple("request_bytes", BLOCK_BYTES, BLOCK_BYTES, 64 << 20),
         depth=fields.integer("depth", 1, MAX_DEPTH),
     )
