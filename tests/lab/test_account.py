@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.account import Rule, authorized_key, read_account, running_host, user_data
+from lab.account import Rule, authorized_key, read_account, read_file_systems, running_host, user_data
 from lab.endpoint import DEBIAN_IMAGE_PARAMETER
 from lab.errors import LabError
 from tests.lab.conftest import Api
@@ -225,3 +225,25 @@ def test_a_running_host_is_found_by_its_name_however_it_was_deployed(vpc: Vpc) -
         running_host(account, "storage-9")
     with pytest.raises(LabError, match=r"^hidden: it has no public address"):
         running_host(account, "hidden")
+
+
+def test_file_systems_with_their_mount_targets(api: Api, vpc: Vpc) -> None:
+    assert read_file_systems(api.clients.efs, api.ec2) == ()
+    system = api.clients.efs.create_file_system(
+        CreationToken="t", ThroughputMode="provisioned", ProvisionedThroughputInMibps=64
+    )["FileSystemId"]
+    target = api.clients.efs.create_mount_target(FileSystemId=system, SubnetId=vpc.private, SecurityGroups=[vpc.group])
+    (found,) = read_file_systems(api.clients.efs, api.ec2)
+    assert (found.file_system_id, found.throughput_mode, found.provisioned_mib_per_s) == (system, "provisioned", 64)
+    (at,) = found.mount_targets
+    assert (at.mount_target_id, at.address) == (target["MountTargetId"], target["IpAddress"])
+    assert (at.subnet_cidr, at.groups) == (PRIVATE_CIDR, (vpc.group,))
+
+
+def test_looking_at_file_systems_and_metrics_wakes_nobody(api: Api) -> None:
+    api.clients.efs.create_file_system(CreationToken="t")
+    assert api.endpoint.changed.is_set()
+    api.endpoint.changed.clear()
+    read_file_systems(api.clients.efs, api.ec2)
+    api.clients.cloudwatch.list_metrics(Namespace="AWS/EFS")
+    assert not api.endpoint.changed.is_set()
