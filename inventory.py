@@ -25,6 +25,13 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0
 _HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
+_MAY_BE_ABSENT = frozenset({"file_system"})
+"""Fields of the document that came after schema 1's first documents: those are right as they are."""
+
+# The words of EFS (CreateFileSystem, ThroughputMode and PerformanceMode).
+_THROUGHPUT_MODES = ("bursting", "elastic", "provisioned")
+_PERFORMANCE_MODES = ("generalPurpose", "maxIO")
+
 
 class InventoryError(ValueError):
     """One line that names the source, the field and what is allowed there."""
@@ -82,8 +89,43 @@ class Network:
 
 
 @dataclass(frozen=True)
+class MountTarget:
+    """Where hosts of one zone mount a file system: `address` is an IP address of that zone."""
+
+    id: str
+    zone: str
+    address: str
+
+
+@dataclass(frozen=True)
+class FileSystem:
+    """A network file system. The modes and `provisioned_mib_per_s` are None where they are not known or do
+    not apply; `one_zone` names the only zone that the file system is kept in, None for all of the region.
+    """
+
+    id: str
+    throughput_mode: str | None
+    provisioned_mib_per_s: float | None
+    performance_mode: str | None
+    one_zone: str | None
+    mount_targets: tuple[MountTarget, ...]
+
+    def mount_target_in(self, zone: str) -> MountTarget:
+        """The mount target for hosts of that zone. Raises InventoryError with the zones there are."""
+        for target in self.mount_targets:
+            if target.zone == zone:
+                return target
+        zones = ", ".join(target.zone for target in self.mount_targets)
+        raise InventoryError(
+            f"{self.id}: no mount target in {zone}; it has one in {zones}: add one, or use hosts of those zones"
+        )
+
+
+@dataclass(frozen=True)
 class Inventory:
-    """A whole deployment. `expires_at` is UTC in RFC 3339 with Z, or None for machines that do not expire."""
+    """A whole deployment. `expires_at` is UTC in RFC 3339 with Z, or None for machines that do not expire;
+    `file_system` is None where there is none.
+    """
 
     project: str
     stack: str
@@ -94,6 +136,7 @@ class Inventory:
     ssh: Ssh
     network: Network
     hosts: tuple[Host, ...]
+    file_system: FileSystem | None = None
 
     @classmethod
     def from_json(cls, text: str, source: str) -> Inventory:
@@ -115,8 +158,15 @@ class Inventory:
         return _read_inventory(_Field(document, source, ""))
 
     def to_dict(self) -> dict[str, Any]:
-        """The document as plain dictionaries and lists, `schema` first."""
-        return {"schema": SCHEMA, **_plain(dataclasses.asdict(self))}
+        """The document as plain dictionaries and lists, `schema` first. A field that may be absent is left
+        out when it is None.
+        """
+        fields = {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if not (value is None and name in _MAY_BE_ABSENT)
+        }
+        return {"schema": SCHEMA, **_plain(fields)}
 
     def to_json(self) -> str:
         """The document as JSON, indented, ending without a line feed. from_json gives back an equal
@@ -188,12 +238,12 @@ class _Field:
             shown = shown[:57] + "..."
         raise InventoryError(f"{self.source}: {self.path or 'the document'} is {shown}; expected {allowed}")
 
-    def object(self, names: Collection[str]) -> dict[str, _Field]:
-        """An object with exactly these fields."""
+    def object(self, names: Collection[str], absent: Collection[str] = ()) -> dict[str, _Field]:
+        """An object with exactly these fields; those of `absent` may be left out, and are null then."""
         if not isinstance(self.value, dict):
             self.refuse("an object with " + ", ".join(names))
         for name in names:
-            if name not in self.value:
+            if name not in self.value and name not in absent:
                 raise InventoryError(f"{self.source}: {self._below(name)} is missing; expected {', '.join(names)}")
         for name in self.value:
             if name not in names:
@@ -201,7 +251,7 @@ class _Field:
                     f"{self.source}: {self._below(_shown(name)[1:-1])} is not a field of schema {SCHEMA}; "
                     f"expected {', '.join(names)}"
                 )
-        return {name: _Field(self.value[name], self.source, self._below(name)) for name in names}
+        return {name: _Field(self.value.get(name), self.source, self._below(name)) for name in names}
 
     def items(self, allowed: str) -> list[_Field]:
         if not isinstance(self.value, list):
@@ -223,6 +273,18 @@ class _Field:
             self.refuse(f"a whole number of {unit} from {low} to {high}")
         return int(self.value)
 
+    def number(self, high: float, unit: str) -> float:
+        """A number above 0. It stays whole when it was written so: the document must survive a round trip."""
+        value = self.value
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= high:
+            self.refuse(f"a number of {unit} above 0 and up to {high}, or null")
+        return value
+
+    def choice(self, words: Collection[str]) -> str:
+        if not isinstance(self.value, str) or self.value not in words:
+            self.refuse(f"one of {', '.join(words)}, or null")
+        return str(self.value)
+
     def flag(self) -> bool:
         if not isinstance(self.value, bool):
             self.refuse("true or false")
@@ -240,7 +302,7 @@ def _names(cls: type[Any]) -> list[str]:
 
 
 def _read_inventory(root: _Field) -> Inventory:
-    fields = root.object(["schema", *_names(Inventory)])
+    fields = root.object(["schema", *_names(Inventory)], absent=_MAY_BE_ABSENT)
     if fields["schema"].value != SCHEMA or isinstance(fields["schema"].value, bool):
         fields["schema"].refuse(f"{SCHEMA}, the only schema there is")
     hosts = tuple(_read_host(field) for field in fields["hosts"].items("a list of hosts"))
@@ -266,6 +328,7 @@ def _read_inventory(root: _Field) -> Inventory:
         ssh=_read_ssh(fields["ssh"]),
         network=_read_network(fields["network"]),
         hosts=hosts,
+        file_system=fields["file_system"].optional(_read_file_system),
     )
 
 
@@ -327,6 +390,34 @@ def _read_volume(field: _Field) -> Volume:
         size_gib=fields["size_gib"].integer(1, 1 << 20, "GiB"),
         type=fields["type"].text("a volume type such as gp2, or any name of your own"),
         iops=fields["iops"].optional(lambda f: f.integer(1, 10_000_000, "IOPS")),
+    )
+
+
+def _read_file_system(field: _Field) -> FileSystem:
+    fields = field.object(_names(FileSystem))
+    targets = tuple(_read_mount_target(item) for item in fields["mount_targets"].items("a list of mount targets"))
+    if not targets:
+        fields["mount_targets"].refuse("at least one mount target")
+    for name in ("id", "zone"):
+        places = ((f"{field.path}.mount_targets[{i}].{name}", getattr(t, name)) for i, t in enumerate(targets))
+        _refuse_repeats(field.source, places)
+    return FileSystem(
+        id=fields["id"].text("the file system's id, such as fs-0abc, or any name of your own", re.compile(r"\S+")),
+        throughput_mode=fields["throughput_mode"].optional(lambda f: f.choice(_THROUGHPUT_MODES)),
+        # A terabyte a second is more than any file system's, and finite.
+        provisioned_mib_per_s=fields["provisioned_mib_per_s"].optional(lambda f: f.number(1_000_000, "MiB/s")),
+        performance_mode=fields["performance_mode"].optional(lambda f: f.choice(_PERFORMANCE_MODES)),
+        one_zone=fields["one_zone"].optional(lambda f: f.text("an availability zone, or null")),
+        mount_targets=targets,
+    )
+
+
+def _read_mount_target(field: _Field) -> MountTarget:
+    fields = field.object(_names(MountTarget))
+    return MountTarget(
+        id=fields["id"].text("the mount target's id, such as fsmt-0abc, or any name of your own", re.compile(r"\S+")),
+        zone=fields["zone"].text("the availability zone, or any name of your own"),
+        address=_read_ip(fields["address"]),
     )
 
 

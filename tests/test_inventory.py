@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory import Inventory, InventoryError
+from inventory import FileSystem, Inventory, InventoryError, MountTarget
 
 EXAMPLE: dict[str, Any] = {
     "schema": 1,
@@ -60,6 +60,22 @@ EXAMPLE: dict[str, Any] = {
     ],
 }
 
+WITH_FILE_SYSTEM: dict[str, Any] = {
+    **EXAMPLE,
+    "experiment": "efs-iops",
+    "file_system": {
+        "id": "fs-0abc",
+        "throughput_mode": "provisioned",
+        "provisioned_mib_per_s": 128,
+        "performance_mode": "generalPurpose",
+        "one_zone": None,
+        "mount_targets": [
+            {"id": "fsmt-0abc", "zone": "eu-central-1a", "address": "10.20.1.20"},
+            {"id": "fsmt-0def", "zone": "eu-central-1b", "address": "10.20.2.20"},
+        ],
+    },
+}
+
 FieldPath = tuple[str | int, ...]
 
 
@@ -67,8 +83,8 @@ def read(document: Any) -> Inventory:
     return Inventory.from_json(json.dumps(document), "hosts.json")
 
 
-def changed(path: FieldPath, value: Any) -> dict[str, Any]:
-    document = copy.deepcopy(EXAMPLE)
+def changed(path: FieldPath, value: Any, of: dict[str, Any] = EXAMPLE) -> dict[str, Any]:
+    document = copy.deepcopy(of)
     place: Any = document
     for step in path[:-1]:
         place = place[step]
@@ -91,6 +107,9 @@ def all_fields(value: Any, path: FieldPath = ()) -> list[FieldPath]:
     if isinstance(value, list):
         return [q for i, item in enumerate(value) for q in all_fields(item, (*path, i))]
     return []
+
+
+FILE_SYSTEM_FIELDS = [path for path in all_fields(WITH_FILE_SYSTEM) if path[0] == "file_system" and len(path) > 1]
 
 
 def test_reads_the_example() -> None:
@@ -266,7 +285,7 @@ def test_malformed(path: FieldPath, value: Any, message: str) -> None:
             "[]",
             "the document is []; expected an object with schema, project, stack, experiment, region, "
             "rehearsal, "
-            "expires_at, ssh, network, hosts",
+            "expires_at, ssh, network, hosts, file_system",
         ),
         ("[" * 100_000, "is nested too deeply; expected one JSON object, schema 1"),
     ],
@@ -286,6 +305,138 @@ def test_asking_for_what_is_not_there() -> None:
         found.hosts_in("server")
 
 
+class TestFileSystem:
+    def test_may_be_absent_or_null(self) -> None:
+        assert read(EXAMPLE).file_system is None
+        assert read(EXAMPLE | {"file_system": None}) == read(EXAMPLE)
+
+    def test_none_is_left_out_so_that_older_documents_stay_as_they_are(self) -> None:
+        assert "file_system" not in read(EXAMPLE | {"file_system": None}).to_dict()
+
+    def test_round_trip(self) -> None:
+        found = read(WITH_FILE_SYSTEM)
+        assert found.to_dict() == WITH_FILE_SYSTEM
+        assert Inventory.from_json(found.to_json(), "again") == found
+
+    def test_a_persons_own(self) -> None:
+        document = copy.deepcopy(WITH_FILE_SYSTEM)
+        document["file_system"] |= {
+            "throughput_mode": None,
+            "provisioned_mib_per_s": None,
+            "performance_mode": None,
+            "mount_targets": [{"id": "nas", "zone": "cellar", "address": "192.0.2.9"}],
+        }
+        assert read(document).file_system == FileSystem(
+            "fs-0abc", None, None, None, None, (MountTarget("nas", "cellar", "192.0.2.9"),)
+        )
+
+    def test_a_fraction_of_a_mib_per_second_may_be_provisioned(self) -> None:
+        found = read(changed(("file_system", "provisioned_mib_per_s"), 1.5, WITH_FILE_SYSTEM)).file_system
+        assert found is not None
+        assert found.provisioned_mib_per_s == 1.5
+
+    @pytest.mark.parametrize("path", FILE_SYSTEM_FIELDS, ids=spelt)
+    def test_a_missing_field_is_named(self, path: FieldPath) -> None:
+        document = copy.deepcopy(WITH_FILE_SYSTEM)
+        place: Any = document
+        for step in path[:-1]:
+            place = place[step]
+        del place[path[-1]]
+        with pytest.raises(InventoryError) as refusal:
+            read(document)
+        assert str(refusal.value).startswith(f"hosts.json: {spelt(path)} is missing; expected ")
+
+    @pytest.mark.parametrize("path", FILE_SYSTEM_FIELDS, ids=spelt)
+    @pytest.mark.parametrize("value", [{"x": 1}, True, -1.5, "\n"], ids=["object", "flag", "negative", "line feed"])
+    def test_a_field_of_the_wrong_kind_is_named(self, path: FieldPath, value: Any) -> None:
+        with pytest.raises(InventoryError) as refusal:
+            read(changed(path, value, WITH_FILE_SYSTEM))
+        message = str(refusal.value)
+        assert message.startswith(f"hosts.json: {spelt(path)}")
+        assert "expected " in message
+        assert "\n" not in message
+
+    @pytest.mark.parametrize(
+        ("path", "value", "message"),
+        [
+            (
+                (),
+                [],
+                "file_system is []; expected an object with id, throughput_mode, provisioned_mib_per_s, "
+                "performance_mode, one_zone, mount_targets",
+            ),
+            (("mount_targets",), [], "file_system.mount_targets is []; expected at least one mount target"),
+            (
+                ("mount_targets", 1, "zone"),
+                "eu-central-1a",
+                "file_system.mount_targets[1].zone is eu-central-1a, as is file_system.mount_targets[0].zone; each "
+                "must be different",
+            ),
+            (
+                ("mount_targets", 1, "id"),
+                "fsmt-0abc",
+                "file_system.mount_targets[1].id is fsmt-0abc, as is file_system.mount_targets[0].id; each must be "
+                "different",
+            ),
+            (
+                ("mount_targets", 0, "address"),
+                "fs-0abc.efs.eu-central-1.amazonaws.com",
+                'file_system.mount_targets[0].address is "fs-0abc.efs.eu-central-1.amazonaws.com"; expected an IP '
+                "address such as 10.20.1.10",
+            ),
+            (
+                ("throughput_mode",),
+                "enhanced",
+                'file_system.throughput_mode is "enhanced"; expected one of bursting, elastic, provisioned, or null',
+            ),
+            (
+                ("performance_mode",),
+                "maxio",
+                'file_system.performance_mode is "maxio"; expected one of generalPurpose, maxIO, or null',
+            ),
+            (
+                ("provisioned_mib_per_s",),
+                0,
+                "file_system.provisioned_mib_per_s is 0; expected a number of MiB/s above 0 and up to 1000000, or null",
+            ),
+            (
+                ("id",),
+                "fs 0abc",
+                'file_system.id is "fs 0abc"; expected the file system\'s id, such as fs-0abc, or any name of your own',
+            ),
+            (
+                ("size_gib",),
+                1,
+                "file_system.size_gib is not a field of schema 1; expected id, throughput_mode, "
+                "provisioned_mib_per_s, performance_mode, one_zone, mount_targets",
+            ),
+        ],
+    )
+    def test_malformed(self, path: FieldPath, value: Any, message: str) -> None:
+        with pytest.raises(InventoryError) as refusal:
+            read(changed(("file_system", *path), value, WITH_FILE_SYSTEM))
+        assert str(refusal.value) == f"hosts.json: {message}"
+
+    @pytest.mark.parametrize("number", ["1e400", "-1e400", "1" + "0" * 400])
+    def test_a_number_beyond_all_numbers_is_refused(self, number: str) -> None:
+        text = json.dumps(WITH_FILE_SYSTEM).replace(
+            '"provisioned_mib_per_s": 128', f'"provisioned_mib_per_s": {number}'
+        )
+        with pytest.raises(InventoryError, match=r"^hosts\.json: file_system\.provisioned_mib_per_s is "):
+            Inventory.from_json(text, "hosts.json")
+
+    def test_mount_target_in_a_zone(self) -> None:
+        found = read(WITH_FILE_SYSTEM).file_system
+        assert found is not None
+        assert found.mount_target_in("eu-central-1b") == MountTarget("fsmt-0def", "eu-central-1b", "10.20.2.20")
+        with pytest.raises(InventoryError) as refusal:
+            found.mount_target_in("eu-central-1c")
+        assert str(refusal.value) == (
+            "fs-0abc: no mount target in eu-central-1c; it has one in eu-central-1a, eu-central-1b: add one, or use "
+            "hosts of those zones"
+        )
+
+
 def test_needs_nothing_but_the_standard_library() -> None:
     root = Path(__file__).parents[1]
     done = subprocess.run(
@@ -299,6 +450,23 @@ def test_needs_nothing_but_the_standard_library() -> None:
 
 names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
 words = st.text(st.characters(categories=("L", "N", "P")), min_size=1, max_size=20)
+
+
+@st.composite
+def file_systems(draw: st.DrawFn) -> dict[str, Any]:
+    """File systems that are right."""
+    zones = draw(st.lists(names, min_size=1, max_size=4, unique=True))
+    return {
+        "id": f"fs-{draw(names)}",
+        "throughput_mode": draw(st.sampled_from([None, "bursting", "elastic", "provisioned"])),
+        "provisioned_mib_per_s": draw(st.none() | st.integers(1, 3414) | st.floats(0.5, 3414)),
+        "performance_mode": draw(st.sampled_from([None, "generalPurpose", "maxIO"])),
+        "one_zone": draw(st.none() | names),
+        "mount_targets": [
+            {"id": f"fsmt-{number}", "zone": zone, "address": draw(st.ip_addresses().map(str))}
+            for number, zone in enumerate(zones)
+        ],
+    }
 
 
 @st.composite
@@ -333,6 +501,8 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         ]
         hosts.append(host)
     document["hosts"] = hosts
+    if draw(st.booleans()):
+        document["file_system"] = draw(file_systems())
     return document
 
 
@@ -351,17 +521,20 @@ json_values = st.recursive(
 )
 
 
-@given(st.sampled_from(all_fields(EXAMPLE)), json_values)
+@given(st.sampled_from(all_fields(WITH_FILE_SYSTEM)), json_values)
 @settings(max_examples=300, deadline=None)
 def test_any_value_anywhere_is_taken_or_refused_in_one_line(path: FieldPath, value: Any) -> None:
     try:
-        found = read(changed(path, value))
+        found = read(changed(path, value, WITH_FILE_SYSTEM))
     except InventoryError as error:
         message = str(error)
         assert message.startswith(f"hosts.json: {spelt(path)}")
         assert len(message.splitlines()) == 1
     else:
-        assert found.to_dict() == changed(path, value)
+        expected = changed(path, value, WITH_FILE_SYSTEM)
+        if path == ("file_system",) and value is None:
+            del expected["file_system"]
+        assert found.to_dict() == expected
 
 
 @given(st.text())
