@@ -18,7 +18,7 @@ ROOT_VOLUME_TYPE = "gp3"
 
 class HostArgs(TypedDict):
     """What a host is made of. `cpu_options` None leaves all CPUs of the type, `memory_limit_mib` None all
-    memory.
+    memory; `placement_group` None leaves it to AWS where in its zone the host stands.
 
     `after` is what must be there before the host boots, and be taken away after it, though nothing of the
     host refers to it: the default route, the
@@ -29,7 +29,7 @@ class HostArgs(TypedDict):
     image_id: str
     subnet_id: pulumi.Input[str]
     security_group_id: pulumi.Input[str]
-    placement_group: pulumi.Input[str]
+    placement_group: pulumi.Input[str] | None
     key_name: pulumi.Input[str]
     user_data: str
     cpu_options: CpuOptions | None

@@ -14,8 +14,8 @@ from components.host import Host
 from components.image import LOGIN_USER
 from components.network import MTU, VPC_CIDR
 from components.security_group import SSH_PORT
+from inventory import FileSystem, Inventory, Network, Ssh, Volume
 from inventory import Host as InventoryHost
-from inventory import Inventory, Network, Ssh, Volume
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class HostRow:
     role: str
     type: str
     host: Host
+    zone: pulumi.Input[str]
     volumes: Sequence[pulumi.Output[Volume]] = ()
 
 
@@ -43,9 +44,9 @@ def inventory_output(
     rows: Sequence[HostRow],
     *,
     vpc_id: pulumi.Input[str],
-    zone: pulumi.Input[str],
     cpu_limit: int | None,
     memory_limit_mib: int | None,
+    file_system: pulumi.Output[FileSystem] | None = None,
 ) -> pulumi.Output[str]:
     """The document as text (a structured output would turn whole numbers into floats), read back once, so
     that a deployment never exports an inventory that its own reader refuses.
@@ -68,7 +69,7 @@ def inventory_output(
                     role=row.role,
                     id=host["id"],
                     type=row.type,
-                    zone=known["zone"],
+                    zone=host["zone"],
                     address=host["address"],
                     port=SSH_PORT,
                     private_address=host["private_address"],
@@ -79,6 +80,7 @@ def inventory_output(
                 )
                 for row, host in zip(rows, known["hosts"], strict=True)
             ),
+            file_system=known["file_system"],
         )
         text = found.to_json()
         Inventory.from_json(text, f"the inventory of {common.stack}")
@@ -89,9 +91,10 @@ def inventory_output(
             id=row.host.instance.id,
             address=row.host.address,
             private_address=row.host.private_address,
+            zone=row.zone,
             expires_at=row.host.expires_at,
             volumes=pulumi.Output.all(*row.volumes),
         )
         for row in rows
     ]
-    return pulumi.Output.all(vpc_id=vpc_id, zone=zone, hosts=pulumi.Output.all(*hosts)).apply(build)
+    return pulumi.Output.all(vpc_id=vpc_id, hosts=pulumi.Output.all(*hosts), file_system=file_system).apply(build)

@@ -1,7 +1,8 @@
-"""A VPC with one public subnet in one availability zone."""
+"""A VPC with a public subnet in each availability zone that is used."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 import pulumi
@@ -15,19 +16,33 @@ MTU = 9001
 """
 
 VPC_CIDR = "10.20.0.0/16"
-SUBNET_CIDR = "10.20.1.0/24"
+
+
+def subnet_cidr(number: int) -> str:
+    """The block of the subnet in the number-th zone, from 1."""
+    return f"10.20.{number}.0/24"
+
+
+def suffix(number: int) -> str:
+    """What the names of the number-th zone's resources end in: the first's keep the name that they have where
+    there is but one zone.
+    """
+    return "" if number == 1 else f"-{number}"
 
 
 class NetworkArgs(TypedDict):
-    """`zone_is_chosen` is True when the person did not name the zone."""
+    """`zones` are different from each other, one at least. `zone_is_chosen` is True when the person did not
+    name the first; nobody names the others.
+    """
 
-    zone: str
+    zones: Sequence[str]
     zone_is_chosen: bool
     tags: Tags
 
 
 class Network(pulumi.ComponentResource):
-    """VPC, subnet, internet gateway, route table with a default route, and their association.
+    """VPC, internet gateway, route table with a default route; a subnet in each zone, and its association
+    with them.
 
     Jumbo frames need no setting of the VPC: the MTU inside it is 9001 bytes, and Debian's DHCP client takes
     that value from the VPC's DHCP answer. What limits it is the way out. Through an internet gateway the MTU
@@ -38,12 +53,16 @@ class Network(pulumi.ComponentResource):
     """
 
     vpc_id: pulumi.Output[str]
+    subnet_ids: tuple[pulumi.Output[str], ...]
+    """By zone, in the order of `zones`."""
+    zones: tuple[pulumi.Output[str], ...]
     subnet_id: pulumi.Output[str]
+    """The first of `subnet_ids`, as `zone` is of `zones`: all there is for hosts that share a zone."""
     zone: pulumi.Output[str]
     route: aws.ec2.Route
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("tidemark:network:Network", name, {"zone": args["zone"]}, opts)
+        super().__init__("tidemark:network:Network", name, {"zone": args["zones"][0]}, opts)
         tags = args["tags"]
 
         vpc = aws.ec2.Vpc(
@@ -54,16 +73,7 @@ class Network(pulumi.ComponentResource):
             tags=tags.named(f"{name}-vpc"),
             opts=child_options(self),
         )
-        subnet = aws.ec2.Subnet(
-            f"{name}-subnet",
-            vpc_id=vpc.id,
-            cidr_block=SUBNET_CIDR,
-            availability_zone=args["zone"],
-            tags=tags.named(f"{name}-subnet"),
-            # A zone that was chosen is chosen once: were AWS to offer the type in one zone more tomorrow, the
-            # next `pulumi up` would otherwise move, that is replace, every host.
-            opts=child_options(self, ignore=["availabilityZone"] if args["zone_is_chosen"] else []),
-        )
+        subnets = [self._subnet(name, number, zone, vpc, args) for number, zone in enumerate(args["zones"], start=1)]
         gateway = aws.ec2.InternetGateway(
             f"{name}-gateway", vpc_id=vpc.id, tags=tags.named(f"{name}-gateway"), opts=child_options(self)
         )
@@ -77,13 +87,28 @@ class Network(pulumi.ComponentResource):
             gateway_id=gateway.id,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        aws.ec2.RouteTableAssociation(
-            f"{name}-routes-of-subnet",
-            route_table_id=routes.id,
-            subnet_id=subnet.id,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        for number, subnet in enumerate(subnets, start=1):
+            aws.ec2.RouteTableAssociation(
+                f"{name}-routes-of-subnet{suffix(number)}",
+                route_table_id=routes.id,
+                subnet_id=subnet.id,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
         self.vpc_id = vpc.id
-        self.subnet_id = subnet.id
-        self.zone = subnet.availability_zone
+        self.subnet_ids = tuple(subnet.id for subnet in subnets)
+        self.zones = tuple(subnet.availability_zone for subnet in subnets)
+        self.subnet_id, self.zone = self.subnet_ids[0], self.zones[0]
         self.register_outputs({"vpc_id": self.vpc_id, "subnet_id": self.subnet_id, "zone": self.zone})
+
+    def _subnet(self, name: str, number: int, zone: str, vpc: aws.ec2.Vpc, args: NetworkArgs) -> aws.ec2.Subnet:
+        full_name = f"{name}-subnet{suffix(number)}"
+        return aws.ec2.Subnet(
+            full_name,
+            vpc_id=vpc.id,
+            cidr_block=subnet_cidr(number),
+            availability_zone=zone,
+            tags=args["tags"].named(full_name),
+            # A zone that was chosen is chosen once: were AWS to offer the type in one zone more tomorrow, the
+            # next `pulumi up` would otherwise move, that is replace, every host.
+            opts=child_options(self, ignore=["availabilityZone"] if number > 1 or args["zone_is_chosen"] else []),
+        )

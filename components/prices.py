@@ -2,11 +2,13 @@
 
 US dollars, without tax, on demand, Linux, shared tenancy, as AWS listed them in 2025-06 at
 https://aws.amazon.com/ec2/pricing/on-demand/, https://aws.amazon.com/ebs/pricing/,
-https://aws.amazon.com/ebs/previous-generation/ and https://aws.amazon.com/vpc/pricing/ (public IPv4
-addresses). Written down from knowledge of those pages, not copied by a program: c4.8xlarge in us-east-1 and
-eu-west-1 agree with price tables that others published; the rest has not been compared a second time. It is
-good enough for a limit that keeps one from an expensive mistake; the bill is AWS's word. Traffic is not in
-it: inside one availability zone, by private addresses, it is free, and SSH's is small.
+https://aws.amazon.com/ebs/previous-generation/, https://aws.amazon.com/efs/pricing/ and
+https://aws.amazon.com/vpc/pricing/ (public IPv4 addresses). Written down from knowledge of those pages, not
+copied by a program: c4.8xlarge in us-east-1 and eu-west-1 agree with price tables that others published; the
+rest has not been compared a second time. It is good enough for a limit that keeps one from an expensive mistake;
+the bill is AWS's word. Traffic is not in it: inside one availability zone, by private addresses, it is free, and
+SSH's is small. Nor is what depends on how much a run stores and moves in a file system: nobody knows that
+before, and the line for the person gives its price instead.
 
 A price that the table lacks is unknown, never zero: an estimate with a part missing would pass any limit.
 """
@@ -15,6 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from components.efs_offers import ELASTIC, ONE_ZONE, REGIONAL, FileSystemDemand
 
 AS_OF = "2025-06"
 
@@ -65,6 +69,13 @@ _IOPS_USD_PER_MONTH = _by_region(
 
 _FREE_IOPS = {"gp3": 3_000}
 
+_PROVISIONED_USD_PER_MIB_PER_S_MONTH = _by_region({"EFS": (6.00, 6.60, 7.20)})
+_ELASTIC_USD_PER_GB = _by_region({"read": (0.03, 0.03, 0.04), "written": (0.06, 0.07, 0.07)})
+_STORED_USD_PER_GIB_MONTH = _by_region({REGIONAL: (0.30, 0.33, 0.36), ONE_ZONE: (0.16, 0.176, 0.192)})
+
+# What an operation on data is billed as at least (EFS User Guide, CloudWatch metrics, TotalIOBytes).
+_ELASTIC_LEAST_KIB = 32
+
 
 @dataclass(frozen=True)
 class VolumeDemand:
@@ -78,11 +89,14 @@ class VolumeDemand:
 
 @dataclass(frozen=True)
 class Cost:
-    """`usd_per_hour` is None when `unknown` names anything."""
+    """`usd_per_hour` is None when `unknown` names anything. `besides` is what is billed by amounts that nobody
+    knows before a run, each with its price.
+    """
 
     region: str
     usd_per_hour: float | None
     unknown: tuple[str, ...]
+    besides: tuple[str, ...] = ()
 
     def line(self, lifetime_hours: int, *, rehearsal: bool) -> str:
         """One line for the person, before anything is created."""
@@ -94,11 +108,20 @@ class Cost:
                 f"${self.usd_per_hour * lifetime_hours:.2f} until its hosts end themselves after "
                 f"{lifetime_hours} h (prices of {AS_OF}, without traffic and tax)"
             )
+        if self.besides:
+            what += f", plus {', '.join(self.besides)}"
         return f"cost: none, this is a rehearsal; on AWS: {what}" if rehearsal else f"cost: {what}"
 
 
-def estimate(region: str, instances: Mapping[str, int], volumes: tuple[VolumeDemand, ...]) -> Cost:
-    """Dollars an hour for instances (type -> how many, each with a public IPv4 address) and volumes."""
+def estimate(
+    region: str,
+    instances: Mapping[str, int],
+    volumes: tuple[VolumeDemand, ...],
+    file_system: FileSystemDemand | None = None,
+) -> Cost:
+    """Dollars an hour for instances (type -> how many, each with a public IPv4 address), volumes, and what a
+    file system costs however it is used.
+    """
     unknown: list[str] = []
 
     def price(table: Mapping[tuple[str, str], float], name: str, what: str) -> float:
@@ -117,5 +140,19 @@ def estimate(region: str, instances: Mapping[str, int], volumes: tuple[VolumeDem
         if billed_iops > 0:
             month += billed_iops * price(_IOPS_USD_PER_MONTH, volume.type, f"{volume.type} IOPS")
         total += volume.count * month / _HOURS_PER_MONTH
+    besides: list[str] = []
+    if file_system is not None:
+        # Billed is what exceeds that which comes with the data stored, so this is an upper bound.
+        if file_system.provisioned_mib_per_s is not None:
+            month = price(_PROVISIONED_USD_PER_MIB_PER_S_MONTH, "EFS", "provisioned throughput")
+            total += file_system.provisioned_mib_per_s * month / _HOURS_PER_MONTH
+        if file_system.throughput_mode == ELASTIC:
+            read = price(_ELASTIC_USD_PER_GB, "read", "elastic throughput")
+            written = price(_ELASTIC_USD_PER_GB, "written", "elastic throughput")
+            besides.append(
+                f"${read:.2f} a GB read, ${written:.2f} a GB written ({_ELASTIC_LEAST_KIB} KiB an operation at least)"
+            )
+        stored = price(_STORED_USD_PER_GIB_MONTH, file_system.availability, "EFS storage")
+        besides.append(f"${stored:.2f} a GiB stored for a month")
     missing = tuple(dict.fromkeys(unknown))
-    return Cost(region, None if missing else total, missing)
+    return Cost(region, None if missing else total, missing, () if missing else tuple(besides))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypedDict
 
 import pulumi
@@ -15,21 +16,24 @@ ANY_IPV4 = "0.0.0.0/0"
 
 
 class MembersArgs(TypedDict):
-    """`ssh_cidr` has been validated (components/config.py): anywhere only when asked for by name."""
+    """`ssh_cidr` has been validated (components/config.py): anywhere only when asked for by name. `ports` are
+    the TCP ports that members open to each other, each by the name of its protocol, as descriptions have it.
+    """
 
     vpc_id: pulumi.Input[str]
     vpc_cidr: str
     ssh_cidr: str
+    ports: Mapping[str, int]
     tags: Tags
 
 
 class Members(pulumi.ComponentResource):
     """The security group of all hosts of a stack, its members.
 
-    In: SSH from one network; iSCSI and ICMP from other members. Nothing else. Out: to members; HTTP and HTTPS
-    to anywhere, for Debian packages; DNS inside the VPC. A group is stateful, so answers need no rule. Each
-    rule is a resource of its own, as AWS advises: rules written inside the group and beside it overwrite each
-    other.
+    In: SSH from one network; ICMP from other members, and the ports that the experiment asks for. Nothing
+    else. Out: to members; HTTP and HTTPS to anywhere, for Debian packages; DNS inside the VPC. A group is
+    stateful, so answers need no rule. Each rule is a resource of its own, as AWS advises: rules written inside
+    the group and beside it overwrite each other.
     """
 
     group_id: pulumi.Output[str]
@@ -51,7 +55,10 @@ class Members(pulumi.ComponentResource):
         # EC2 takes no apostrophe in a description (AuthorizeSecurityGroupIngress, IpRange).
         self.rules = (
             self._in("ssh", "tcp", SSH_PORT, "SSH from tidemark:sshCidr", cidr=args["ssh_cidr"]),
-            self._in("iscsi", "tcp", ISCSI_PORT, "iSCSI between members"),
+            *(
+                self._in(protocol.lower(), "tcp", port, f"{protocol} between members")
+                for protocol, port in args["ports"].items()
+            ),
             # For ICMP the "port" is the type; -1 is every type. The proof of the MTU needs echo and its
             # errors.
             self._in("icmp", "icmp", -1, "ICMP between members"),

@@ -81,9 +81,13 @@ class Settings:
             self.refuse(key, "missing", f"set it: pulumi config set {key} {example} -s {self.stack}")
         return example
 
-    def choice(self, key: str, allowed: Collection[str], example: str) -> str:
-        """A setting that is one of some words."""
-        text = self.text(key, example)
+    def text_or(self, key: str, default: str) -> str:
+        """A setting that may be absent: then it is the default."""
+        return self.optional_text(key) or default
+
+    def choice(self, key: str, allowed: Collection[str], example: str, *, default: str | None = None) -> str:
+        """A setting that is one of some words. Absent is the default, where there is one."""
+        text = self.text(key, example) if default is None else self.text_or(key, default)
         if self.good(key) and text not in allowed:
             self.refuse(key, f"there is no {text}", f"choose one of {', '.join(allowed)}")
         return text

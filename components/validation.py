@@ -92,9 +92,7 @@ def choose_zone(settings: Settings, common: CommonConfig, facts: RegionFacts, de
     shared = sorted(set.intersection(*offers.values()))
     types = " and ".join(offers)
     if common.zone is not None:
-        if common.zone not in shared:
-            remedy = f"choose one of {', '.join(shared)}" if shared else "choose another type"
-            settings.refuse(ZONE, f"{common.zone} does not offer {types} ({facts.source})", remedy)
+        _check_named_zone(settings, facts, common.zone, shared, types)
         return common.zone
     if not shared:
         where = ", ".join(f"{name} in {' '.join(sorted(zones))}" for name, zones in offers.items())
@@ -107,8 +105,42 @@ def choose_zone(settings: Settings, common: CommonConfig, facts: RegionFacts, de
     return shared[0]
 
 
-def check_instance_type(settings: Settings, facts: RegionFacts, key: str, name: str) -> InstanceType | None:
-    """The type, if hosts of it can be in a cluster placement group and run the image."""
+def _check_named_zone(settings: Settings, facts: RegionFacts, zone: str, shared: list[str], types: str) -> None:
+    if zone not in shared:
+        remedy = f"choose one of {', '.join(shared)}" if shared else "choose another type"
+        settings.refuse(ZONE, f"{zone} does not offer {types} ({facts.source})", remedy)
+
+
+def choose_zones(
+    settings: Settings, common: CommonConfig, facts: RegionFacts, demand: Demand, count: tuple[str, int]
+) -> tuple[str, ...]:
+    """Zones that offer every type, as many as asked for: first the one that was asked for by name, if any.
+
+    `count` is the setting's key and its value.
+    """
+    key, wanted = count
+    if not settings.good(*demand.types, key, ZONE):
+        return ()
+    offers = [set(facts.zones[name]) for name in demand.types.values()]
+    # A Local Zone (us-east-1-bos-1a) offers types too, and no file systems of AWS.
+    shared = sorted(zone for zone in set.intersection(*offers) if len(zone) == len(facts.region) + 1)
+    types = " and ".join(dict.fromkeys(demand.types.values()))
+    if common.zone is not None:
+        _check_named_zone(settings, facts, common.zone, shared, f"EFS and {types}")
+    if len(shared) < wanted:
+        settings.refuse(
+            key,
+            f"{wanted} asked for, and {len(shared)} zones of {facts.region} offer {types} ({facts.source})",
+            f"choose {len(shared)} at most: {', '.join(shared)}" if shared else "choose another type",
+        )
+    first = [] if common.zone is None else [common.zone]
+    return tuple([*first, *(zone for zone in shared if zone not in first)][:wanted])
+
+
+def check_instance_type(
+    settings: Settings, facts: RegionFacts, key: str, name: str, *, in_cluster: bool
+) -> InstanceType | None:
+    """The type, if hosts of it run the image, and can be in a cluster placement group when they are to be."""
     instance_type = facts.types.get(name)
     if instance_type is None or not settings.good(key):
         return None
@@ -116,7 +148,7 @@ def check_instance_type(settings: Settings, facts: RegionFacts, key: str, name: 
         fault = f"{name} is {instance_type.architecture} and the image is {ARCHITECTURE}"
         settings.refuse(key, fault, "choose a type with an Intel or AMD processor")
         return None
-    if not instance_type.cluster_placement:
+    if in_cluster and not instance_type.cluster_placement:
         fault = f"{name} cannot be in a cluster placement group"
         settings.refuse(key, fault, "choose a type that is not burstable, such as c4.8xlarge or m5.xlarge")
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pulumi
 
-from components.experiments import md_raid
+from components.experiments import efs_iops, md_raid
 from components.settings import Settings
 
 
@@ -27,6 +27,12 @@ def _plan_md_raid(settings: Settings, project: str, directory: Path) -> Plan:
     return Plan(checked.lines, lambda: md_raid.MdRaid("md-raid", checked).stack_outputs)
 
 
+def _plan_efs_iops(settings: Settings, project: str, directory: Path) -> Plan:
+    checked = efs_iops.check(settings, project, directory)
+    return Plan(checked.lines, lambda: efs_iops.EfsIops("efs-iops", checked).stack_outputs)
+
+
 EXPERIMENTS: dict[str, Callable[[Settings, str, Path], Plan]] = {
     md_raid.NAME: _plan_md_raid,
+    efs_iops.NAME: _plan_efs_iops,
 }

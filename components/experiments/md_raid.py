@@ -21,7 +21,7 @@ from components.instance_types import InstanceType, cpu_options
 from components.inventory_output import HostRow, inventory_output, volume_row
 from components.network import VPC_CIDR, Network
 from components.placement import cluster_placement_group
-from components.security_group import Members
+from components.security_group import ISCSI_PORT, Members
 from components.settings import Settings
 from components.storage_server import StorageServer, VolumesArgs
 from components.tags import Tags, child_options, expiry
@@ -124,7 +124,7 @@ def check(settings: Settings, project: str, directory: Path) -> Checked:
     zone = ""
     if facts is not None:
         for key, name in demand.types.items():
-            instance_type = check_instance_type(settings, facts, key, name)
+            instance_type = check_instance_type(settings, facts, key, name, in_cluster=True)
             if instance_type is None or name in types:
                 continue
             types[name] = instance_type
@@ -190,7 +190,7 @@ class MdRaid(pulumi.ComponentResource):
 
         self.network = Network(
             f"{name}-network",
-            {"zone": checked.zone, "zone_is_chosen": common.zone is None, "tags": tags},
+            {"zones": [checked.zone], "zone_is_chosen": common.zone is None, "tags": tags},
             below,
         )
         self.members = Members(
@@ -199,6 +199,7 @@ class MdRaid(pulumi.ComponentResource):
                 "vpc_id": self.network.vpc_id,
                 "vpc_cidr": VPC_CIDR,
                 "ssh_cidr": common.ssh_cidr,
+                "ports": {"iSCSI": ISCSI_PORT},
                 "tags": tags,
             },
             below,
@@ -262,6 +263,7 @@ class MdRaid(pulumi.ComponentResource):
                 role="storage",
                 type=config.storage_type,
                 host=server.host,
+                zone=self.network.zone,
                 volumes=[
                     volume_row(volume, device, config.volume_size_gib, config.volume_type, iops)
                     for volume, device in server.disks
@@ -269,12 +271,12 @@ class MdRaid(pulumi.ComponentResource):
             )
             for number, server in enumerate(self.storage_servers, start=1)
         ]
-        rows.append(HostRow(name="client", role="client", type=config.client_type, host=self.client.host))
+        client = self.client.host
+        rows.append(HostRow(name="client", role="client", type=config.client_type, host=client, zone=self.network.zone))
         return inventory_output(
             self._checked.common,
             rows,
             vpc_id=self.network.vpc_id,
-            zone=self.network.zone,
             cpu_limit=config.cpu_limit,
             memory_limit_mib=config.memory_limit_mib,
         )

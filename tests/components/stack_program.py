@@ -67,9 +67,10 @@ class Run:
 class _Mocks(pulumi.runtime.Mocks):
     """A cloud that makes whatever it is asked for; ids are names, addresses are counted."""
 
-    def __init__(self, run: Run, image_error: str | None) -> None:
+    def __init__(self, run: Run, image_error: str | None, preview: bool) -> None:
         self.run = run
         self.image_error = image_error
+        self.preview = preview
         self.hosts = 0
 
     def call(self, args: MockCallArgs) -> Any:
@@ -84,6 +85,9 @@ class _Mocks(pulumi.runtime.Mocks):
         self.run.resources.append(Resource(args.typ, args.name, args.inputs, custom))
         if not custom:
             return "", args.inputs
+        if self.preview:
+            # What is not yet there has no id, and no outputs but what was asked for.
+            return None, args.inputs
         state = dict(args.inputs)
         if args.typ == "aws:ec2/instance:Instance":
             self.hosts += 1
@@ -92,6 +96,10 @@ class _Mocks(pulumi.runtime.Mocks):
             state["keyName"] = args.name
         if args.typ == "aws:ec2/placementGroup:PlacementGroup":
             state["name"] = args.name
+        if args.typ == "aws:efs/mountTarget:MountTarget":
+            # By name, since registrations come in any order.
+            end = args.name.rpartition("-")[2]
+            state["ipAddress"] = f"10.20.{end if end.isdigit() else 1}.200"
         return f"id-{args.name}", state
 
 
@@ -129,16 +137,22 @@ def stack_file(stack: str) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in document["config"].items()}
 
 
-def start(run: Run, stack: str = "md-raid.eu-central-1", *, image_error: str | None = None) -> None:
-    """Set the SDK up for one run."""
+def start(
+    run: Run, stack: str = "md-raid.eu-central-1", *, image_error: str | None = None, preview: bool = False
+) -> None:
+    """Set the SDK up for one run. In a preview nothing is known of what would be created."""
     logger = logging.getLogger(f"run-{id(run)}")
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logger.addHandler(_Lines(run))
-    mocks = _Mocks(run, image_error)
+    mocks = _Mocks(run, image_error, preview)
     pulumi.runtime.set_mocks(
-        mocks, project="tidemark", stack=stack, preview=False, logger=logger, monitor=_Monitor(mocks)
+        mocks, project="tidemark", stack=stack, preview=preview, logger=logger, monitor=_Monitor(mocks)
     )
+    # The SDK keeps one root for all runs of a process, with what an earlier one exported.
+    root = runtime_settings.get_root_resource()
+    assert isinstance(root, pulumi.runtime.stack.Stack)
+    root.outputs.clear()
 
 
 def run_program(
@@ -147,9 +161,10 @@ def run_program(
     stack: str = "md-raid.eu-central-1",
     *,
     image_error: str | None = None,
+    preview: bool = False,
 ) -> Run:
     """Run `__main__.py` to its end, or raise what it raised."""
-    start(run, stack, image_error=image_error)
+    start(run, stack, image_error=image_error, preview=preview)
     pulumi.runtime.set_all_config(dict(config))
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import itertools
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -10,13 +12,16 @@ import pulumi
 import pytest
 
 from components.client import Client
+from components.file_system import ElasticFileSystem, FileSystemArgs
 from components.host import Host, HostArgs
 from components.instance_types import CpuOptions
+from components.mount_target_group import MountTargetGroup
 from components.network import Network
 from components.placement import cluster_placement_group
-from components.security_group import Members
+from components.security_group import ISCSI_PORT, Members
 from components.storage_server import DEVICES, StorageServer
 from components.tags import Tags, expiry
+from inventory import FileSystem, MountTarget
 from tests.components.stack_program import Run, run_component
 
 TAGS = Tags("tidemark", "md-raid.test", "md-raid", "2026-11-23T12:00:00Z")
@@ -47,11 +52,15 @@ def assert_children_belong_to(run: Run, component_type: str) -> None:
             assert resource.parent == component.urn, resource.name
 
 
+def network(*zones: str, zone_is_chosen: bool = True) -> Network:
+    return Network("net", {"zones": zones, "zone_is_chosen": zone_is_chosen, "tags": TAGS})
+
+
 class TestNetwork:
     @pytest.fixture(scope="class")
     @classmethod
     def run(cls) -> Run:
-        return run_component(lambda: Network("net", {"zone": "eu-central-1b", "zone_is_chosen": True, "tags": TAGS}))
+        return run_component(lambda: network("eu-central-1b"))
 
     def test_children(self, run: Run) -> None:
         assert_children_belong_to(run, "tidemark:network:Network")
@@ -88,6 +97,48 @@ class TestNetwork:
         assert "1500" in str(Network.__doc__)
 
 
+class TestNetworkOfSeveralZones:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def run(cls) -> Run:
+        return run_component(lambda: network("eu-central-1b", "eu-central-1a", "eu-central-1c"))
+
+    def test_a_subnet_in_each_zone(self, run: Run) -> None:
+        assert {(s.name, s.inputs["availabilityZone"], s.inputs["cidrBlock"]) for s in run.of(":Subnet")} == {
+            ("net-subnet", "eu-central-1b", "10.20.1.0/24"),
+            ("net-subnet-2", "eu-central-1a", "10.20.2.0/24"),
+            ("net-subnet-3", "eu-central-1c", "10.20.3.0/24"),
+        }
+        assert_children_belong_to(run, "tidemark:network:Network")
+
+    def test_subnets_are_inside_the_vpc_and_apart(self, run: Run) -> None:
+        vpc = ipaddress.IPv4Network(run.one(":Vpc").inputs["cidrBlock"])
+        blocks = [ipaddress.IPv4Network(subnet.inputs["cidrBlock"]) for subnet in run.of(":Subnet")]
+        assert all(block.subnet_of(vpc) for block in blocks)
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(blocks, 2))
+
+    def test_each_has_the_way_out(self, run: Run) -> None:
+        found = {(a.name, a.inputs["routeTableId"], a.inputs["subnetId"]) for a in run.of(":RouteTableAssociation")}
+        assert found == {
+            ("net-routes-of-subnet", "id-net-routes", "id-net-subnet"),
+            ("net-routes-of-subnet-2", "id-net-routes", "id-net-subnet-2"),
+            ("net-routes-of-subnet-3", "id-net-routes", "id-net-subnet-3"),
+        }
+
+    def test_the_first_has_the_names_that_it_has_alone(self, run: Run) -> None:
+        alone = run_component(lambda: network("eu-central-1b"))
+        for resource in alone.resources:
+            several = run.named(resource.name)
+            assert (several.type, several.inputs) == (resource.type, resource.inputs)
+
+    @pytest.mark.parametrize(
+        ("zone_is_chosen", "stay"), [(True, {"net-subnet", "net-subnet-2"}), (False, {"net-subnet-2"})]
+    )
+    def test_what_nobody_named_is_chosen_once(self, zone_is_chosen: bool, stay: set[str]) -> None:
+        run = run_component(lambda: network("eu-central-1b", "eu-central-1a", zone_is_chosen=zone_is_chosen))
+        assert {s.name for s in run.of(":Subnet") if "availabilityZone" in s.ignore_changes} == stay
+
+
 class TestMembers:
     @pytest.fixture(scope="class")
     @classmethod
@@ -95,7 +146,13 @@ class TestMembers:
         return run_component(
             lambda: Members(
                 "members",
-                {"vpc_id": "vpc-1", "vpc_cidr": "10.20.0.0/16", "ssh_cidr": "203.0.113.7/32", "tags": TAGS},
+                {
+                    "vpc_id": "vpc-1",
+                    "vpc_cidr": "10.20.0.0/16",
+                    "ssh_cidr": "203.0.113.7/32",
+                    "ports": {"iSCSI": ISCSI_PORT},
+                    "tags": TAGS,
+                },
             )
         )
 
@@ -150,6 +207,132 @@ class TestMembers:
             assert rule.inputs["securityGroupId"] == "id-members-group"
 
 
+def test_members_open_no_port_that_was_not_asked_for() -> None:
+    run = run_component(
+        lambda: Members(
+            "members",
+            {
+                "vpc_id": "vpc-1",
+                "vpc_cidr": "10.20.0.0/16",
+                "ssh_cidr": "203.0.113.7/32",
+                "ports": {},
+                "tags": TAGS,
+            },
+        )
+    )
+    assert {rule.name for rule in run.of(":SecurityGroupIngressRule")} == {"members-in-ssh", "members-in-icmp"}
+
+
+class TestMountTargetGroup:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def run(cls) -> Run:
+        return run_component(
+            lambda: MountTargetGroup("targets", {"vpc_id": "vpc-1", "members_group_id": "sg-members", "tags": TAGS})
+        )
+
+    def test_children(self, run: Run) -> None:
+        assert_children_belong_to(run, "tidemark:security:MountTargetGroup")
+
+    def test_group_has_no_rules_of_its_own(self, run: Run) -> None:
+        group = run.one(":SecurityGroup").inputs
+        assert group["vpcId"] == "vpc-1"
+        assert "ingress" not in group
+        assert "egress" not in group
+
+    def test_nfs_from_members_is_all_that_comes_in(self, run: Run) -> None:
+        rule = run.one(":SecurityGroupIngressRule").inputs
+        assert (rule["securityGroupId"], rule["referencedSecurityGroupId"]) == ("id-targets-group", "sg-members")
+        assert (rule["ipProtocol"], rule["fromPort"], rule["toPort"]) == ("tcp", 2049, 2049)
+        assert "cidrIpv4" not in rule
+
+    def test_nothing_goes_out_of_it_and_nfs_alone_goes_to_it(self, run: Run) -> None:
+        rule = run.one(":SecurityGroupEgressRule").inputs
+        assert (rule["securityGroupId"], rule["referencedSecurityGroupId"]) == ("sg-members", "id-targets-group")
+        assert (rule["ipProtocol"], rule["fromPort"], rule["toPort"]) == ("tcp", 2049, 2049)
+        assert "cidrIpv4" not in rule
+
+
+def file_system_args(**changes: Any) -> FileSystemArgs:
+    args: FileSystemArgs = {
+        "throughput_mode": "bursting",
+        "provisioned_mib_per_s": None,
+        "performance_mode": "generalPurpose",
+        "one_zone": False,
+        "zones": ["eu-central-1a", "eu-central-1b"],
+        "subnet_ids": ["subnet-1", "subnet-2"],
+        "security_group_id": "sg-targets",
+        "tags": TAGS,
+    }
+    return {**args, **changes}  # type: ignore[typeddict-item]
+
+
+class TestElasticFileSystem:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def run(cls) -> Run:
+        return run_component(lambda: ElasticFileSystem("files", file_system_args()))
+
+    def test_children(self, run: Run) -> None:
+        assert_children_belong_to(run, "tidemark:storage:ElasticFileSystem")
+
+    def test_is_encrypted_and_as_asked_for(self, run: Run) -> None:
+        found = run.one(":FileSystem")
+        assert found.inputs == {
+            "encrypted": True,
+            "throughputMode": "bursting",
+            "performanceMode": "generalPurpose",
+            "tags": TAGS.named("files"),
+        }
+        assert found.ignore_changes == ('tags["expires-at"]',)
+
+    def test_nothing_is_moved_to_slower_storage(self, run: Run) -> None:
+        assert "lifecyclePolicies" not in run.one(":FileSystem").inputs
+
+    def test_a_mount_target_in_each_zone(self, run: Run) -> None:
+        assert {target.name: target.inputs for target in run.of(":MountTarget")} == {
+            name: {"fileSystemId": "id-files-efs", "subnetId": subnet, "securityGroups": ["sg-targets"]}
+            for name, subnet in [("files-mount-target", "subnet-1"), ("files-mount-target-2", "subnet-2")]
+        }
+
+    def test_regional_is_in_no_zone_and_has_no_backups_to_refuse(self, run: Run) -> None:
+        assert "availabilityZoneName" not in run.one(":FileSystem").inputs
+        assert run.of(":BackupPolicy") == []
+
+    def test_one_zone_is_in_its_zone_and_not_backed_up(self) -> None:
+        args = file_system_args(one_zone=True, zones=["eu-central-1b"], subnet_ids=["subnet-1"])
+        run = run_component(lambda: ElasticFileSystem("files", args))
+        assert run.one(":FileSystem").inputs["availabilityZoneName"] == "eu-central-1b"
+        assert run.one(":BackupPolicy").inputs == {
+            "fileSystemId": "id-files-efs",
+            "backupPolicy": {"status": "DISABLED"},
+        }
+
+    def test_provisioned(self) -> None:
+        args = file_system_args(throughput_mode="provisioned", provisioned_mib_per_s=128)
+        inputs = run_component(lambda: ElasticFileSystem("files", args)).one(":FileSystem").inputs
+        assert (inputs["throughputMode"], inputs["provisionedThroughputInMibps"]) == ("provisioned", 128)
+
+    @pytest.mark.parametrize("one_zone", [False, True])
+    def test_row_of_the_inventory(self, one_zone: bool) -> None:
+        rows: list[FileSystem] = []
+        args = file_system_args(one_zone=one_zone, throughput_mode="provisioned", provisioned_mib_per_s=128)
+        run_component(lambda: ElasticFileSystem("files", args).row.apply(rows.append))
+        assert rows == [
+            FileSystem(
+                id="id-files-efs",
+                throughput_mode="provisioned",
+                provisioned_mib_per_s=128,
+                performance_mode="generalPurpose",
+                one_zone="eu-central-1a" if one_zone else None,
+                mount_targets=(
+                    MountTarget("id-files-mount-target", "eu-central-1a", "10.20.1.200"),
+                    MountTarget("id-files-mount-target-2", "eu-central-1b", "10.20.2.200"),
+                ),
+            )
+        ]
+
+
 class TestHost:
     @pytest.fixture(scope="class")
     @classmethod
@@ -189,6 +372,10 @@ class TestHost:
         inputs = run.one(":Instance").inputs
         assert "cpuOptions" not in inputs
         assert "memory-limit-mib" not in inputs["tags"]
+
+    def test_without_a_placement_group(self) -> None:
+        run = run_component(lambda: Host("client", host_args(placement_group=None)))
+        assert "placementGroup" not in run.one(":Instance").inputs
 
     def test_boots_after_what_it_needs(self) -> None:
         def make() -> Host:

@@ -15,12 +15,13 @@ import pytest
 from components import facts, regions
 from components.aws_settings import AwsSettings
 from components.config import CommonConfig
+from components.efs_offers import FileSystemDemand
 from components.facts import FactsError, RegionFacts, from_tables, look_up
 from components.instance_types import KNOWN, CpuOptions, InstanceType, cpu_options
 from components.prices import VolumeDemand, estimate
 from components.public_key import PublicKey
 from components.settings import Settings
-from components.validation import Demand, check_region, choose_zone
+from components.validation import Demand, check_region, choose_zone, choose_zones
 from components.volume_types import baseline_iops
 
 MOTO = Path(moto.__file__).parent / "ec2" / "resources"
@@ -181,6 +182,54 @@ class TestZone:
         ]
 
 
+class TestZones:
+    key = "tidemark:clientZones"
+    demand = Demand({"tidemark:clientType": "a.large"})
+
+    def choose(self, count: int, zone: str | None = None, *offers: str) -> tuple[tuple[str, ...], list[str]]:
+        settings = Settings({}, "s")
+        zones = {"a.large": offers or ("r-1c", "r-1a", "r-1b")}
+        found = choose_zones(
+            settings,
+            common(aws_settings("r-1"), zone),
+            RegionFacts("table", "r-1", True, True, zones, {}),
+            self.demand,
+            (self.key, count),
+        )
+        return found, [problem.removeprefix("stacks/Pulumi.s.yaml: ") for problem in settings.problems]
+
+    @pytest.mark.parametrize(
+        ("count", "zone", "zones"),
+        [
+            (1, None, ("r-1a",)),
+            (2, None, ("r-1a", "r-1b")),
+            (1, "r-1b", ("r-1b",)),
+            (3, "r-1b", ("r-1b", "r-1a", "r-1c")),
+        ],
+    )
+    def test_the_named_one_first(self, count: int, zone: str | None, zones: tuple[str, ...]) -> None:
+        assert self.choose(count, zone) == (zones, [])
+
+    def test_local_zones_have_no_efs(self) -> None:
+        assert self.choose(1, None, "r-1-bos-1a", "r-1a") == (("r-1a",), [])
+        _, problems = self.choose(1, "r-1-bos-1a", "r-1-bos-1a", "r-1a")
+        assert problems == [
+            "tidemark:zone: r-1-bos-1a does not offer EFS and a.large (table); choose one of r-1a",
+        ]
+
+    def test_too_many(self) -> None:
+        _, problems = self.choose(3, None, "r-1a", "r-1b")
+        assert problems == [
+            "tidemark:clientZones: 3 asked for, and 2 zones of r-1 offer a.large (table); choose 2 at most: r-1a, r-1b"
+        ]
+
+    def test_none_at_all(self) -> None:
+        _, problems = self.choose(1, None, "r-1-bos-1a")
+        assert problems == [
+            "tidemark:clientZones: 1 asked for, and 0 zones of r-1 offer a.large (table); choose another type"
+        ]
+
+
 class TestCpuOptions:
     def test_cores_of_their_own_first(self) -> None:
         assert cpu_options(KNOWN["c4.8xlarge"], 4) == CpuOptions(4, 1)
@@ -221,6 +270,46 @@ class TestPrices:
         assert more.usd_per_hour == pytest.approx((100 * 0.08 + 1000 * 0.005) / 730)
         io1 = estimate("us-east-1", {}, (VolumeDemand(2, "io1", 10, 500),))
         assert io1.usd_per_hour == pytest.approx(2 * (10 * 0.125 + 500 * 0.065) / 730)
+
+    def file_system(self, mode: str, mib_per_s: int | None = None, availability: str = "regional") -> FileSystemDemand:
+        return FileSystemDemand(mode, mib_per_s, "generalPurpose", availability, 1)
+
+    def test_provisioned_throughput_is_paid_by_the_hour(self) -> None:
+        cost = estimate("us-east-1", {}, (), self.file_system("provisioned", 100))
+        assert cost.usd_per_hour == pytest.approx(100 * 6.00 / 730)
+        assert cost.besides == ("$0.30 a GiB stored for a month",)
+
+    def test_elastic_throughput_is_paid_by_what_is_moved(self) -> None:
+        cost = estimate("eu-west-1", {}, (), self.file_system("elastic", None, "one-zone"))
+        assert cost.usd_per_hour == 0
+        assert cost.besides == (
+            "$0.03 a GB read, $0.07 a GB written (32 KiB an operation at least)",
+            "$0.18 a GiB stored for a month",
+        )
+
+    def test_what_is_moved_and_stored_is_in_the_line(self) -> None:
+        line = estimate("us-east-1", {"m4.xlarge": 2}, (), self.file_system("elastic")).line(4, rehearsal=False)
+        assert line == (
+            "cost: $0.41 an hour in us-east-1, $1.64 until its hosts end themselves after 4 h (prices of 2025-06, "
+            "without traffic and tax), plus $0.03 a GB read, $0.06 a GB written (32 KiB an operation at least), "
+            "$0.30 a GiB stored for a month"
+        )
+
+    @pytest.mark.parametrize(
+        ("mode", "mib_per_s", "unknown"),
+        [
+            ("bursting", None, ("EFS storage",)),
+            ("elastic", None, ("elastic throughput", "EFS storage")),
+            ("provisioned", 1, ("provisioned throughput", "EFS storage")),
+        ],
+    )
+    def test_unknown_price_of_a_file_system_is_never_zero(
+        self, mode: str, mib_per_s: int | None, unknown: tuple[str, ...]
+    ) -> None:
+        cost = estimate("us-west-2", {}, (), self.file_system(mode, mib_per_s))
+        assert cost.usd_per_hour is None
+        assert cost.unknown == unknown
+        assert "$" not in cost.line(4, rehearsal=False)
 
     def test_unknown_is_never_zero(self) -> None:
         cost = estimate("us-east-1", {"c4.8xlarge": 1, "x9.large": 1}, (VolumeDemand(1, "gp9", 1),))

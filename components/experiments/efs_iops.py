@@ -1,0 +1,291 @@
+"""efs-iops: clients in one or several zones that all mount one file system of EFS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from components import prices
+from components.aws_settings import ENDPOINTS
+from components.client import Client
+from components.config import EXPERIMENT, CommonConfig, read_common
+from components.efs_offers import (
+    AVAILABILITIES,
+    BURSTING,
+    GENERAL_PURPOSE,
+    ONE_ZONE,
+    PERFORMANCE_MODES,
+    PROVISIONED_MIB_PER_S,
+    REGIONAL,
+    THROUGHPUT_MODES,
+    FileSystemDemand,
+    FileSystemKeys,
+    check_file_system,
+    in_plain_words,
+)
+from components.file_system import ElasticFileSystem
+from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, HostArgs
+from components.image import debian_12_image
+from components.instance_types import InstanceType, cpu_options
+from components.inventory_output import HostRow, inventory_output
+from components.mount_target_group import MountTargetGroup
+from components.network import VPC_CIDR, Network
+from components.security_group import Members
+from components.settings import Settings
+from components.tags import Tags, child_options, expiry
+from components.user_data import first_boot_script
+from components.validation import (
+    Demand,
+    check_cost,
+    check_instance_type,
+    check_limits,
+    check_region,
+    choose_zones,
+)
+
+NAME = "efs-iops"
+
+_CLIENTS = "tidemark:clients"
+_CLIENT_TYPE = "tidemark:clientType"
+_CPU_LIMIT = "tidemark:cpuLimit"
+_MEMORY_LIMIT = "tidemark:memoryLimitMib"
+_FILE_SYSTEM = FileSystemKeys(
+    throughput_mode="tidemark:throughputMode",
+    provisioned_mib_per_s="tidemark:provisionedMibPerS",
+    performance_mode="tidemark:performanceMode",
+    availability="tidemark:availability",
+    client_zones="tidemark:clientZones",
+)
+
+
+@dataclass(frozen=True)
+class EfsIopsConfig:
+    """The settings of this experiment: `clients` hosts of one type, dealt out to `file_system.client_zones`
+    zones. None: not limited.
+    """
+
+    clients: int
+    client_type: str
+    file_system: FileSystemDemand
+    cpu_limit: int | None
+    memory_limit_mib: int | None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A stack that was validated whole: all that `EfsIops` needs."""
+
+    common: CommonConfig
+    config: EfsIopsConfig
+    types: Mapping[str, InstanceType]
+    zones: tuple[str, ...]
+    image_id: str
+    cost: prices.Cost
+    lines: tuple[str, ...]
+
+
+def read_config(settings: Settings) -> EfsIopsConfig:
+    """Read the experiment's own settings, each by itself. What is absent is as it was published."""
+    low, high = PROVISIONED_MIB_PER_S
+    return EfsIopsConfig(
+        # Two were enough to reach every limit of one file system; sixteen show how it is shared.
+        clients=settings.integer(_CLIENTS, 1, 16, default=2, example=2),
+        client_type=settings.text_or(_CLIENT_TYPE, "m4.xlarge"),
+        file_system=FileSystemDemand(
+            throughput_mode=settings.choice(_FILE_SYSTEM.throughput_mode, THROUGHPUT_MODES, BURSTING, default=BURSTING),
+            provisioned_mib_per_s=settings.integer_or_none(
+                _FILE_SYSTEM.provisioned_mib_per_s, low, high, default=None, example=128
+            ),
+            performance_mode=settings.choice(
+                _FILE_SYSTEM.performance_mode, PERFORMANCE_MODES, GENERAL_PURPOSE, default=GENERAL_PURPOSE
+            ),
+            availability=settings.choice(_FILE_SYSTEM.availability, AVAILABILITIES, REGIONAL, default=REGIONAL),
+            # No region has more than six.
+            client_zones=settings.integer(_FILE_SYSTEM.client_zones, 1, 6, default=1, example=1),
+        ),
+        cpu_limit=settings.integer_or_none(_CPU_LIMIT, 1, 448, default=None, example=4),
+        # Debian 12 with the tools of the experiment boots in 256 MiB; less leaves nothing to measure with.
+        memory_limit_mib=settings.integer_or_none(_MEMORY_LIMIT, 256, 1 << 24, default=None, example=512),
+    )
+
+
+def check(settings: Settings, project: str, directory: Path) -> Checked:
+    """Read and validate everything. Raises ValidationError with every fault; creates nothing."""
+    settings.text(EXPERIMENT, NAME)
+    common = read_common(settings, project=project, experiment=NAME, directory=directory)
+    config = read_config(settings)
+    settings.refuse_unknown("tidemark")
+    _check_endpoints(settings, common)
+    _check_spread(settings, config)
+    demand = Demand({_CLIENT_TYPE: config.client_type})
+    facts = check_region(settings, common, demand)
+    check_file_system(settings, _FILE_SYSTEM, config.file_system, common.aws.region)
+    types: dict[str, InstanceType] = {}
+    zones: tuple[str, ...] = ()
+    if facts is not None:
+        instance_type = check_instance_type(settings, facts, _CLIENT_TYPE, config.client_type, in_cluster=False)
+        if instance_type is not None:
+            types[config.client_type] = instance_type
+            check_limits(
+                settings, instance_type, (_CPU_LIMIT, config.cpu_limit), (_MEMORY_LIMIT, config.memory_limit_mib)
+            )
+        count = (_FILE_SYSTEM.client_zones, config.file_system.client_zones)
+        zones = choose_zones(settings, common, facts, demand, count)
+    cost = _cost(common, config)
+    # What was not offered or is malformed has no price either: one fault is told once.
+    if settings.good(_CLIENT_TYPE, *_cost_keys()):
+        check_cost(settings, common, cost)
+    settings.finish()
+    image_id = debian_12_image(settings, common.aws.region)
+    settings.finish()
+    lines = [
+        cost.line(common.lifetime_hours, rehearsal=common.aws.rehearsal),
+        in_plain_words(config.file_system, common.aws.region, zones[0]),
+    ]
+    if facts is not None and facts.note:
+        lines.insert(0, facts.note)
+    return Checked(common, config, types, zones, image_id, cost, tuple(lines))
+
+
+def _check_endpoints(settings: Settings, common: CommonConfig) -> None:
+    if common.aws.rehearsal and "efs" not in common.aws.endpoints and settings.good(ENDPOINTS):
+        settings.refuse(ENDPOINTS, "no efs among them, so a file system would be created on AWS", "add efs")
+
+
+def _check_spread(settings: Settings, config: EfsIopsConfig) -> None:
+    zones = config.file_system.client_zones
+    if settings.good(_CLIENTS, _FILE_SYSTEM.client_zones) and zones > config.clients:
+        settings.refuse(
+            _FILE_SYSTEM.client_zones,
+            f"{zones} zones, and clients in {config.clients} of them at most ({_CLIENTS})",
+            f"choose {config.clients} at most, or more clients",
+        )
+
+
+def _cost_keys() -> tuple[str, ...]:
+    file_system = (_FILE_SYSTEM.throughput_mode, _FILE_SYSTEM.provisioned_mib_per_s, _FILE_SYSTEM.availability)
+    return (_CLIENTS, *file_system, "aws:region")
+
+
+def _cost(common: CommonConfig, config: EfsIopsConfig) -> prices.Cost:
+    roots = prices.VolumeDemand(config.clients, ROOT_VOLUME_TYPE, ROOT_VOLUME_GIB)
+    instances = {config.client_type: config.clients}
+    return prices.estimate(common.aws.region, instances, (roots,), config.file_system)
+
+
+class EfsIops(pulumi.ComponentResource):
+    """The whole experiment: network, security groups, key pair, file system, clients.
+
+    A client mounts in its own zone, by a private address. Hosts and mount targets are made side by side, since
+    nothing is mounted at boot.
+    """
+
+    inventory: pulumi.Output[str]
+    stack_outputs: Mapping[str, pulumi.Input[object]]
+
+    def __init__(self, name: str, checked: Checked, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tidemark:experiments:EfsIops", name, None, opts)
+        common, config = checked.common, checked.config
+        tags = Tags(common.project, common.stack, NAME, expiry(common.lifetime_hours))
+        self._checked = checked
+        self._tags = tags
+        below = pulumi.ResourceOptions(parent=self)
+
+        self.network = Network(
+            f"{name}-network",
+            {"zones": checked.zones, "zone_is_chosen": common.zone is None, "tags": tags},
+            below,
+        )
+        self.members = Members(
+            f"{name}-members",
+            {
+                "vpc_id": self.network.vpc_id,
+                "vpc_cidr": VPC_CIDR,
+                "ssh_cidr": common.ssh_cidr,
+                "ports": {},
+                "tags": tags,
+            },
+            below,
+        )
+        self.mount_target_group = MountTargetGroup(
+            f"{name}-mount-targets",
+            {"vpc_id": self.network.vpc_id, "members_group_id": self.members.group_id, "tags": tags},
+            below,
+        )
+        self._key_pair = aws.ec2.KeyPair(
+            f"{name}-key-pair",
+            public_key=common.ssh_public_key.text,
+            tags=tags.named(f"{name}-key-pair"),
+            opts=child_options(self),
+        )
+        self.file_system = ElasticFileSystem(
+            f"{name}-file-system",
+            {
+                "throughput_mode": config.file_system.throughput_mode,
+                "provisioned_mib_per_s": config.file_system.provisioned_mib_per_s,
+                "performance_mode": config.file_system.performance_mode,
+                "one_zone": config.file_system.availability == ONE_ZONE,
+                "zones": self.network.zones,
+                "subnet_ids": self.network.subnet_ids,
+                "security_group_id": self.mount_target_group.group_id,
+                "tags": tags,
+            },
+            below,
+        )
+        self.clients = tuple(
+            Client(f"client-{number + 1}", self._host_args(number), below) for number in range(config.clients)
+        )
+
+        self.inventory = self._inventory()
+        self.stack_outputs = {
+            "inventory": self.inventory,
+            "client_addresses": [client.host.address for client in self.clients],
+            "file_system_id": self.file_system.file_system.id,
+            "expires_at": self.clients[0].host.expires_at,
+            "usd_per_hour": "unknown" if checked.cost.usd_per_hour is None else f"{checked.cost.usd_per_hour:.2f}",
+        }
+        self.register_outputs({"inventory": self.inventory})
+
+    def _host_args(self, number: int) -> HostArgs:
+        """Of the number-th client, from 0: the zones are dealt out in turn."""
+        checked = self._checked
+        return {
+            "instance_type": checked.config.client_type,
+            "image_id": checked.image_id,
+            "subnet_id": self.network.subnet_ids[number % len(checked.zones)],
+            "security_group_id": self.members.group_id,
+            "placement_group": None,
+            "key_name": self._key_pair.key_name,
+            "user_data": first_boot_script(
+                lifetime_hours=checked.common.lifetime_hours, memory_limit_mib=checked.config.memory_limit_mib
+            ),
+            "cpu_options": cpu_options(checked.types[checked.config.client_type], checked.config.cpu_limit),
+            "memory_limit_mib": checked.config.memory_limit_mib,
+            "after": [self.network.route, *self.members.rules, *self.mount_target_group.rules],
+            "tags": self._tags,
+        }
+
+    def _inventory(self) -> pulumi.Output[str]:
+        config = self._checked.config
+        rows = [
+            HostRow(
+                name=f"client-{number + 1}",
+                role="client",
+                type=config.client_type,
+                host=client.host,
+                zone=self.network.zones[number % len(self.network.zones)],
+            )
+            for number, client in enumerate(self.clients)
+        ]
+        return inventory_output(
+            self._checked.common,
+            rows,
+            vpc_id=self.network.vpc_id,
+            cpu_limit=config.cpu_limit,
+            memory_limit_mib=config.memory_limit_mib,
+            file_system=self.file_system.row,
+        )

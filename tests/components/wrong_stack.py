@@ -1,0 +1,51 @@
+"""What a wrong stack file is in a test, and how the program refuses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from tests.components.stack_program import Run, run_program, stack_file
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """Settings that are changed (None: removed), and the line that is expected, without the file's name."""
+
+    changes: dict[str, str | None]
+    line: str
+    name: str = field(default="")
+
+    def __str__(self) -> str:
+        return self.name or self.line.partition(";")[0][:60]
+
+
+def config_with(stack: str, changes: Mapping[str, str | None], public_key_file: Path) -> dict[str, str]:
+    """The stack file's settings, completed by what a person sets, with the changes."""
+    config: dict[str, str] = stack_file(stack) | {
+        "tidemark:sshCidr": "203.0.113.7/32",
+        "tidemark:sshPublicKeyFile": str(public_key_file),
+    }
+    for key, value in changes.items():
+        if value is None:
+            config.pop(key)
+        else:
+            config[key] = value
+    return config
+
+
+def lines_of_refusal(stack: str, config: dict[str, str], *, image_error: str | None = None) -> list[str]:
+    """Run the program, which must refuse, having created nothing; give its lines without the file's name."""
+    run = Run()
+    with pytest.raises(pulumi.RunError) as refusal:
+        run_program(run, config, stack, image_error=image_error)
+    assert run.resources == []
+    assert refusal.value.__suppress_context__  # the person gets the line, not how it came about
+    lines = str(refusal.value).splitlines()
+    file = f"stacks/Pulumi.{stack}.yaml: "
+    assert all(line.startswith(file) for line in lines)
+    return [line.removeprefix(file) for line in lines]
