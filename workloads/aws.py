@@ -1,4 +1,4 @@
-"""The few calls to EC2 that tasks make; the endpoint is boto3's own choice (AWS_ENDPOINT_URL in a
+"""The clients of AWS that tasks use; the endpoint is boto3's own choice (AWS_ENDPOINT_URL in a
 rehearsal).
 """
 
@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -29,36 +29,41 @@ def is_instance_id(text: str) -> bool:
 
 
 def ec2_client(region: str) -> EC2Client:
-    """An EC2 client; a rehearsal's endpoint on loopback takes any credentials, so none of yours are sent
-    there.
-    """
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_EC2") or os.environ.get("AWS_ENDPOINT_URL")
-    config = Config(connect_timeout=10, read_timeout=30, retries={"max_attempts": 5, "mode": "standard"})
+    """An EC2 client."""
     with one_line("EC2"):
-        if endpoint and urlsplit(endpoint).hostname in ("127.0.0.1", "localhost", "::1"):
-            return boto3.client(
-                "ec2",
-                region_name=region,
-                endpoint_url=endpoint,
-                config=config,
-                aws_access_key_id="rehearsal",
-                aws_secret_access_key="rehearsal",  # the region on loopback checks nothing
-            )
-        return boto3.client("ec2", region_name=region, config=config)
+        return boto3.client("ec2", **client_arguments("EC2", region))
+
+
+def client_arguments(service: str, region: str) -> dict[str, Any]:
+    """The arguments of any service's client: timeouts, and in a rehearsal its endpoint on loopback, which takes any
+    credentials, so that none of yours are sent there. `service` as in boto3's AWS_ENDPOINT_URL_<SERVICE>.
+    """
+    arguments: dict[str, Any] = {
+        "region_name": region,
+        "config": Config(connect_timeout=10, read_timeout=30, retries={"max_attempts": 5, "mode": "standard"}),
+    }
+    endpoint = os.environ.get(f"AWS_ENDPOINT_URL_{service}") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint and urlsplit(endpoint).hostname in ("127.0.0.1", "localhost", "::1"):
+        arguments |= {
+            "endpoint_url": endpoint,
+            "aws_access_key_id": "rehearsal",
+            "aws_secret_access_key": "rehearsal",  # the region on loopback checks nothing
+        }
+    return arguments
 
 
 @contextmanager
-def one_line(what: str) -> Iterator[None]:
-    """Turns boto3's errors into one line about `what`."""
+def one_line(what: str, service: str = "EC2") -> Iterator[None]:
+    """Turns boto3's errors into one line about `what`, which was asked of `service`."""
     try:
         yield
     except ClientError as error:
         detail = error.response.get("Error", {})
         raise WorkloadError(
-            f"{what}: EC2 answers {detail.get('Code', 'an error')} ({detail.get('Message', error)})",
+            f"{what}: {service} answers {detail.get('Code', 'an error')} ({detail.get('Message', error)})",
             "see that the stack is up and that your credentials are those of its account",
         ) from error
     except BotoCoreError as error:
         raise WorkloadError(
-            f"{what}: EC2 cannot be asked ({error})", "see your AWS credentials, region and network"
+            f"{what}: {service} cannot be asked ({error})", "see your AWS credentials, region and network"
         ) from error

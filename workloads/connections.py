@@ -101,12 +101,37 @@ def facts_in(stdout: str) -> tuple[dict[str, Any], ...]:
     return tuple(facts)
 
 
-def script_command(name: str, arguments: Sequence[str], user: str, *, locked: bool = True) -> str:
+@dataclass(frozen=True)
+class Exchange:
+    """A line that was sent to a script, and its answer; times are of the clock here."""
+
+    answer: str
+    sent_unix_s: float
+    received_unix_s: float
+
+
+# The whole of standard input is the script; or, where a script is spoken with, what comes up to its last line. Of a
+# pipe, bash's `read` takes nothing beyond the line.
+READ_ALL = "script=$(cat)"
+READ_SCRIPT = f"""script=
+while IFS= read -r line; do
+    script+=$line
+    [ "$line" != "{END_OF_SCRIPT}" ] || break
+    script+="
+"
+done"""
+
+
+def script_command(
+    name: str, arguments: Sequence[str], user: str, *, locked: bool = True, spoken_with: bool = False
+) -> str:
     """The command line that reads a script from standard input, checks that it is whole, and runs it as
     root.
+
+    `spoken_with` leaves what comes after the script to the script.
     """
     reader = (
-        f'script=$(cat); case $script in *"{END_OF_SCRIPT}") ;; '
+        f'{READ_SCRIPT if spoken_with else READ_ALL}; case $script in *"{END_OF_SCRIPT}") ;; '
         f'*) echo "{ERROR_PREFIX}the script arrived incomplete|run the task again" >&2; '
         f'exit {CUT_SCRIPT_EXIT};; esac; eval "$script"'
     )
@@ -223,35 +248,46 @@ class Remote:
 
         `silence_s` is the longest time without a byte of output.
         """
-        channel = self._open_channel(command)
-        stderr: list[bytes] = []
-        reader = threading.Thread(target=_drain, args=(channel.recv_stderr, stderr), daemon=True)
-        try:
-            channel.settimeout(silence_s)
-            channel.exec_command(command)
-            reader.start()
+        with self._executing(command, silence_s) as execution:
             if stdin:
-                channel.sendall(stdin)
-            channel.shutdown_write()
-            for line in _lines(channel):
+                execution.channel.sendall(stdin)
+            execution.channel.shutdown_write()
+            for line in execution.lines:
                 on_line(line)
-            reader.join(timeout=silence_s)
-            if not channel.status_event.wait(timeout=silence_s):
-                raise TimeoutError
-            code = channel.recv_exit_status()
-        except TimeoutError as error:
+            return execution.end()
+
+    def converse(
+        self,
+        script: Script,
+        lines: Sequence[str],
+        arguments: Iterable[str] = (),
+        *,
+        silence_s: float = SCRIPT_TIMEOUT_S,
+    ) -> list[Exchange]:
+        """Sends `script`, which must answer each line of its standard input with one line, and then each of `lines`
+        when the one before has been answered; a failure is one line.
+        """
+        command = script_command(script.name, list(arguments), self.user, locked=False, spoken_with=True)
+        exchanges: list[Exchange] = []
+        with self._executing(command, silence_s) as execution:
+            execution.send(f"{script.text.rstrip()}\n".encode())
+            for line in lines:
+                sent_unix_s = time.time()
+                if not execution.send(f"{line}\n".encode()):
+                    break
+                answer = next(execution.lines, None)
+                if answer is None:
+                    break
+                exchanges.append(Exchange(answer, sent_unix_s, time.time()))
+            execution.channel.shutdown_write()
+            code, stderr = execution.end()
+        if code:
+            raise script_error(self.name, script.name, code, stderr)
+        if len(exchanges) < len(lines):
             raise WorkloadError(
-                f"silent for {silence_s:g} s",
-                "see whether it is up (`fab lab.status`, or the EC2 console) and run the task again",
-                self.name,
-            ) from error
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise WorkloadError(f"the connection broke ({error})", "run the task again", self.name) from error
-        finally:
-            channel.close()
-        if code == -1:
-            raise WorkloadError("the connection broke", "run the task again", self.name)
-        return code, b"".join(stderr).decode(errors="replace")
+                f"{script.name} answered {len(exchanges)} of {len(lines)} times", "run the task again", self.name
+            )
+        return exchanges
 
     def run(
         self,
@@ -277,6 +313,23 @@ class Remote:
         stdout = "\n".join(lines)
         return ScriptResult(self.name, stdout, stderr, facts_in(stdout))
 
+    @contextlib.contextmanager
+    def _executing(self, command: str, silence_s: float) -> Iterator[_Execution]:
+        """Starts `command`; what goes wrong with the connection while it runs is one line."""
+        channel = self._open_channel(command)
+        try:
+            yield _Execution(channel, command, silence_s)
+        except TimeoutError as error:
+            raise WorkloadError(
+                f"silent for {silence_s:g} s",
+                "see whether it is up (`fab lab.status`, or the EC2 console) and run the task again",
+                self.name,
+            ) from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise WorkloadError(f"the connection broke ({error})", "run the task again", self.name) from error
+        finally:
+            channel.close()
+
     def _open_channel(self, command: str) -> paramiko.Channel:
         try:
             transport = self._connection.transport
@@ -289,6 +342,40 @@ class Remote:
                 f"the connection is gone, {word!r} was not run", "run the task again", self.name
             ) from error
         return channel
+
+
+class _Execution:
+    """A command that runs in `channel`, its standard error gathered beside; faults are paramiko's and OSError's."""
+
+    def __init__(self, channel: paramiko.Channel, command: str, silence_s: float) -> None:
+        self.channel = channel
+        self._silence_s = silence_s
+        self._stderr: list[bytes] = []
+        self._reader = threading.Thread(target=_drain, args=(channel.recv_stderr, self._stderr), daemon=True)
+        channel.settimeout(silence_s)
+        channel.exec_command(command)
+        self._reader.start()
+        self.lines = _lines(channel)
+
+    def send(self, content: bytes) -> bool:
+        """Writes to its standard input; False when it has ended, for which its exit code and words say why."""
+        try:
+            self.channel.sendall(content)
+        except TimeoutError:
+            raise
+        except OSError:
+            return False
+        return True
+
+    def end(self) -> tuple[int, str]:
+        """Waits for the end; exit code and standard error."""
+        self._reader.join(timeout=self._silence_s)
+        if not self.channel.status_event.wait(timeout=self._silence_s):
+            raise TimeoutError
+        code = self.channel.recv_exit_status()
+        if code == -1:
+            raise EOFError("it ended without an exit code")
+        return code, b"".join(self._stderr).decode(errors="replace")
 
 
 def script_error(host: str, script: str, code: int, stderr: str) -> WorkloadError:

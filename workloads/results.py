@@ -22,7 +22,7 @@ from workloads.errors import WorkloadError
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-Raw = Literal["cells", "worker", "arrays", "drill", "host", "proofs"]
+Raw = Literal["cells", "worker", "arrays", "drill", "host", "proofs", "clocks", "mountstats", "storage", "cloudwatch"]
 
 
 def utc_now() -> str:

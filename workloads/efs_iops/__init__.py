@@ -1,1 +1,1 @@
-"""efs-iops: operations and bytes per second of Amazon EFS, counted in four places at once."""
+"""efs-iops: operations per second of an EFS file system, by four sources that must agree."""

@@ -1,8 +1,7 @@
 """Reads /proc/self/mountstats: what the kernel counts of an NFS mount. Text in, dataclasses out.
 
-The format is the kernel's (fs/nfs/super.c, nfs_show_stats; fs/nfs/iostat.h; net/sunrpc/stats.c), the meaning of rates is
-nfsiostat's of nfs-utils, which the original experiment read: a kB is 1024 bytes, and counts those of the calls and
-replies with their headers.
+The format is the kernel's (fs/nfs/super.c, nfs_show_stats; net/sunrpc/stats.c, rpc_clnt_show_stats). Rates mean what
+nfsiostat of nfs-utils means, which the original experiment read: its kB are 1024 bytes, of whole calls and replies.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ class ParseError(ValueError):
 
 @dataclass(frozen=True)
 class Bytes:
-    """The line `bytes:`; the first six are bytes, `pages_…` are pages and None in statvers 1.0.
+    """The line `bytes:`. `pages_…` are pages, and None in statvers 1.0.
 
     `normal_…` and `direct_…` are what programs asked for, `server_…` what READ and WRITE carried, without headers.
     """
@@ -49,7 +48,7 @@ class Transport:
 class Operation:
     """One line of the per-op statistics since the mount.
 
-    `transmissions` exceeds `operations` by what was sent again; `bytes_…` are whole calls and replies, headers included;
+    `transmissions` exceeds `operations` by what was sent again; `bytes_…` are whole calls and replies, with headers;
     times are sums over all operations; `errors` is None before Linux 5.3 (RPC iostats 1.0).
     """
 
@@ -120,7 +119,8 @@ class Rate:
 
 _DEVICE = re.compile(r"device (?P<device>.+) mounted on (?P<point>\S+) with fstype (?P<type>\S+)(?: statvers=(\S+))?$")
 _RPC = re.compile(r"RPC iostats version:\s+(?P<version>\S+)")
-_OPERATION = re.compile(r"([A-Z][A-Z0-9_]*):((?: +\d+)+)$")
+# A procedure without a name shows its number.
+_OPERATION = re.compile(r"(\w+):((?: +\d+)+)$")
 _RPC_VERSIONS = ("1.0", "1.1")
 # Where sends, receives and bad_xids stand behind the protocol's name (net/sunrpc/xprtsock.c, xs_*_print_stats;
 # xprtrdma/transport.c, xprt_rdma_print_stats). udp has neither connections nor idle time.
@@ -232,37 +232,35 @@ def _mount(head: Mapping[str, str], lines: list[str]) -> MountStats:
         elif per_op:
             name, operation = _operation(point, line)
             operations[name] = operation
+            if (operation.errors is None) != (next(iter(operations.values())).errors is None):
+                raise ParseError(
+                    f"{point}: mountstats was cut short in {name}, which has not as many numbers as others"
+                )
         else:
             name, _, value = line.partition(":")
             fields[name] = value.strip()
     if not transports or not operations:
-        raise ParseError(
-            f"{point}: mountstats was cut short, {'per-op statistics are' if transports else 'xprt is'} missing"
-        )
+        missing = "per-op statistics" if transports else "xprt"
+        raise ParseError(f"{point}: mountstats was cut short before {missing}")
+    capabilities = (each.partition("=") for each in fields.get("caps", "").split(",") if each)
+    # With nconnect there is a line for each connection; nfsiostat looks at the last alone.
+    sends, receives, bad_xids = (sum(counters[index] for _, counters in transports) for index in range(3))
     return MountStats(
         device=head["device"],
         mount_point=point,
         file_system=head["type"],
         options=tuple(_field(point, fields, "opts").split(",")),
         age_s=_numbers(point, f"age: {_field(point, fields, 'age')}", 1)[0],
-        capabilities=dict(
-            (name, value)
-            for name, _, value in (each.partition("=") for each in fields.get("caps", "").split(","))
-            if name
-        ),
+        capabilities={name: value for name, _, value in capabilities},
         bytes=_bytes(point, _field(point, fields, "bytes")),
-        transport=Transport(
-            transports[0][0],
-            len(transports),
-            *(sum(counters[index] for _, counters in transports) for index in range(3)),
-        ),
+        transport=Transport(transports[0][0], len(transports), sends, receives, bad_xids),
         operations=operations,
     )
 
 
 def _field(point: str, fields: Mapping[str, str], name: str) -> str:
     if not fields.get(name):
-        raise ParseError(f"{point}: mountstats was cut short, {name} is missing")
+        raise ParseError(f"{point}: mountstats was cut short before {name}")
     return fields[name]
 
 
@@ -276,16 +274,26 @@ def _numbers(point: str, line: str, least: int) -> list[int]:
 
 def _bytes(point: str, value: str) -> Bytes:
     numbers = _numbers(point, f"bytes: {value}", 6)
-    pages: tuple[int | None, int | None] = (numbers[6], numbers[7]) if len(numbers) >= 8 else (None, None)
-    return Bytes(*numbers[:6], *pages)
+    pages_read, pages_written = numbers[6:8] if len(numbers) >= 8 else (None, None)
+    return Bytes(
+        normal_read=numbers[0],
+        normal_write=numbers[1],
+        direct_read=numbers[2],
+        direct_write=numbers[3],
+        server_read=numbers[4],
+        server_write=numbers[5],
+        pages_read=pages_read,
+        pages_written=pages_written,
+    )
 
 
 def _transport(point: str, line: str) -> tuple[str, list[int]]:
+    """The protocol, and the counters sends, receives and bad_xids."""
     words = line.split()[1:]
     first = _FIRST_COUNTER.get(words[0]) if words else None
     if first is None:
         raise ParseError(f"{point}: {line[:60]!r} should be a transport of {', '.join(sorted(_FIRST_COUNTER))}")
-    # Idle time, before the counters, is -1 while the connection is not there.
+    # Only these are looked at: idle time, before them, is signed.
     counters = words[1:][first : first + 3]
     return words[0], _numbers(point, " ".join(["xprt:", *counters]), 3)
 
@@ -295,5 +303,14 @@ def _operation(point: str, line: str) -> tuple[str, Operation]:
     numbers = [int(word) for word in match.group(2).split()] if match else []
     if match is None or len(numbers) < 8:
         raise ParseError(f"{point}: {line[:60]!r} should be an operation with eight or nine whole numbers")
-    errors = numbers[8] if len(numbers) > 8 else None
-    return match.group(1), Operation(*numbers[:8], errors)
+    return match.group(1), Operation(
+        operations=numbers[0],
+        transmissions=numbers[1],
+        major_timeouts=numbers[2],
+        bytes_sent=numbers[3],
+        bytes_received=numbers[4],
+        queue_ms=numbers[5],
+        rtt_ms=numbers[6],
+        execute_ms=numbers[7],
+        errors=numbers[8] if len(numbers) > 8 else None,
+    )

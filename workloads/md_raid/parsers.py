@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from workloads.logs import sections
+
 
 class ParseError(ValueError):
     """A tool printed something that is not understood."""
@@ -86,18 +88,6 @@ class Disk:
     size_bytes: int
     label: str | None
     events: int | None
-
-
-def sections(text: str) -> dict[str, str]:
-    """The parts of `text` by the name in the line "@@ NAME" above each."""
-    found: dict[str, list[str]] = {}
-    current: list[str] | None = None
-    for line in text.splitlines():
-        if line.startswith("@@ "):
-            current = found.setdefault(line[3:].strip(), [])
-        elif current is not None:
-            current.append(line)
-    return {name: "\n".join(lines) for name, lines in found.items()}
 
 
 def assignments(text: str) -> dict[str, str]:

@@ -1,0 +1,85 @@
+"""How far a host's clock is from ours, asked over SSH.
+
+Each probe brackets the host's reading between two of our own, as NTP's do (RFC 5905, section 8): however long the way
+there and the way back were, the true offset is within half the round trip of what is found. Clocks are measured, never
+set, and may differ by any amount.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from workloads.connections import Exchange, Remote
+from workloads.errors import WorkloadError
+from workloads.scripts import SHARED, find_script
+
+# The first waits for bash to begin; of the others, one will meet neither a busy host nor a busy network.
+PROBES = 8
+SILENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The host's clock, and ours when it was asked and when the answer was here, in Unix seconds."""
+
+    sent_unix_s: float
+    host_unix_s: float
+    received_unix_s: float
+
+    @property
+    def round_trip_s(self) -> float:
+        """How long the answer took."""
+        return self.received_unix_s - self.sent_unix_s
+
+
+@dataclass(frozen=True)
+class Offset:
+    """`offset_s` is the host's clock less ours when ours showed `t_unix_s`, true to `uncertainty_s` either way."""
+
+    offset_s: float
+    uncertainty_s: float
+    t_unix_s: float
+
+    def record(self, host: str) -> dict[str, Any]:
+        """The document of raw/clocks.ndjson."""
+        return {
+            "t_unix_s": self.t_unix_s,
+            "host": host,
+            "offset_s": round(self.offset_s, 6),
+            "uncertainty_s": round(self.uncertainty_s, 6),
+        }
+
+
+def offset_of(probes: Iterable[Probe]) -> Offset:
+    """The offset by the probe with the shortest round trip.
+
+    One during which our own clock was set back is left out; ValueError when no other is there.
+    """
+    sound = [probe for probe in probes if probe.round_trip_s >= 0]
+    if not sound:
+        raise ValueError("no probe of the clock came back later than it was sent")
+    best = min(sound, key=lambda probe: probe.round_trip_s)
+    middle_unix_s = (best.sent_unix_s + best.received_unix_s) / 2
+    return Offset(best.host_unix_s - middle_unix_s, best.round_trip_s / 2, middle_unix_s)
+
+
+def measure(remote: Remote, probes: int = PROBES) -> Offset:
+    """The offset of a host's clock, now."""
+    exchanges = remote.converse(find_script("host_clock", SHARED), ["?"] * probes, silence_s=SILENCE_S)
+    try:
+        return offset_of([_probe(exchange) for exchange in exchanges])
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorkloadError(
+            f"its clock cannot be read ({error})", "see that bash is 5.0 or newer there, and run again", remote.name
+        ) from error
+
+
+def _probe(exchange: Exchange) -> Probe:
+    clock = float(json.loads(exchange.answer)["clock"])
+    if not math.isfinite(clock):
+        raise ValueError(f"it shows {clock}")
+    return Probe(exchange.sent_unix_s, clock, exchange.received_unix_s)

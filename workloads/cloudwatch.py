@@ -1,0 +1,322 @@
+"""What CloudWatch has of an EFS file system, minute by minute; asked until it is all there.
+
+Metrics, their dimensions, units and valid statistics: Amazon EFS user guide, "CloudWatch metrics for Amazon EFS"
+(https://docs.aws.amazon.com/efs/latest/ug/efs-metrics.html). A minute's values come some minutes late, and may be
+corrected after that; a minute without activity has none of the operations' metrics.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.exceptions as boto
+from botocore.exceptions import BotoCoreError, ClientError
+
+from workloads.aws import client_arguments, one_line
+from workloads.errors import WorkloadError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.client import CloudWatchClient
+    from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
+
+# https://docs.aws.amazon.com/efs/latest/ug/API_FileSystemDescription.html
+FILE_SYSTEM_ID = re.compile(r"fs-[0-9a-f]{8,40}")
+NAMESPACE = "AWS/EFS"
+PERIOD_S = 60
+# The most that GetMetricData takes in a call
+# (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html).
+QUERIES_A_CALL = 500
+# Whatever a file system does is in this metric: a minute in which it did something has arrived when this has.
+ARRIVAL = ("TotalIOBytes", "SampleCount")
+WAIT_LIMIT_S = 600.0
+POLL_S = 10.0
+LONGEST_PAUSE_S = 60.0
+
+# What AWS's services call it (botocore/retries/standard.py has the same, and more of other services).
+_THROTTLED = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestLimitExceeded",
+        "LimitExceeded",
+        "LimitExceededException",
+        "LimitExceededFault",
+        "TooManyRequestsException",
+    }
+)
+_CREDENTIALS_GONE = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
+)
+# What may be over at the next attempt; other faults of botocore's are of the set-up.
+_PASSING = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of AWS/EFS, with the statistics that are valid for it."""
+
+    name: str
+    unit: str
+    statistics: tuple[str, ...]
+    storage_class: str | None = None
+
+
+_OF_OPERATIONS = ("Sum", "SampleCount", "Minimum", "Maximum", "Average")
+_OF_A_LEVEL = ("Minimum", "Maximum", "Average")
+METRICS = (
+    Metric("DataReadIOBytes", "Bytes", _OF_OPERATIONS),
+    Metric("DataWriteIOBytes", "Bytes", _OF_OPERATIONS),
+    Metric("MetadataIOBytes", "Bytes", _OF_OPERATIONS),
+    Metric("TotalIOBytes", "Bytes", _OF_OPERATIONS),
+    Metric("PercentIOLimit", "Percent", _OF_A_LEVEL),
+    Metric("PermittedThroughput", "Bytes/Second", _OF_A_LEVEL),
+    Metric("BurstCreditBalance", "Bytes", _OF_A_LEVEL),
+    Metric("StorageBytes", "Bytes", _OF_A_LEVEL, storage_class="Total"),  # one value each 15 minutes
+    Metric("ClientConnections", "Count", ("Sum",)),
+)
+
+# What was read, by the metric's name, the start of the minute in Unix seconds, and the statistic.
+Values = dict[tuple[str, int, str], float]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """`records` as raw/cloudwatch.ndjson has them, that of the asking last; `reason` tells why some may be missing."""
+
+    records: list[dict[str, Any]]
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The clocks, the sleep and the chance (0 to 1) by which is waited."""
+
+    unix_s: Callable[[], float] = time.time
+    monotonic_s: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
+
+
+class _Unanswered(Exception):
+    """CloudWatch answered, and left something out; `passing` tells whether to ask for it again."""
+
+    def __init__(self, words: str, *, passing: bool) -> None:
+        super().__init__(words)
+        self.passing = passing
+
+
+def is_file_system_id(text: str) -> bool:
+    """Whether `text` is an EFS file system's id; a file system of one's own may have any name."""
+    return FILE_SYSTEM_ID.fullmatch(text) is not None
+
+
+def client(region: str) -> CloudWatchClient:
+    """A CloudWatch client."""
+    with one_line("metrics", "CloudWatch"):
+        return boto3.client("cloudwatch", **client_arguments("CLOUDWATCH", region))
+
+
+def minutes(from_unix_s: float, until_unix_s: float) -> range:
+    """The starts, in Unix seconds, of the minutes that lie wholly between two points in time; there may be none."""
+    first = -int(-from_unix_s // PERIOD_S) * PERIOD_S
+    last = int(until_unix_s // PERIOD_S) * PERIOD_S
+    return range(first, max(first, last), PERIOD_S)
+
+
+def ask(client: CloudWatchClient, file_system_id: str, asked: range) -> list[dict[str, Any]]:
+    """The records of the minutes `asked` (of `minutes`), by metric and minute, as far as they are there.
+
+    Raises WorkloadError when CloudWatch does not answer, or not everything.
+    """
+    values: Values = {}
+    with one_line(f"metrics of {file_system_id}", "CloudWatch"):
+        try:
+            _read(client, file_system_id, asked, into=values)
+        except _Unanswered as error:
+            raise WorkloadError(f"metrics of {file_system_id}: {error}", "ask again") from error
+    return _records(values)
+
+
+def wait_for(
+    client: CloudWatchClient,
+    file_system_id: str,
+    asked: range,
+    wanted: Collection[int] | None = None,
+    *,
+    limit_s: float = WAIT_LIMIT_S,
+    poll_s: float = POLL_S,
+    tell: Callable[[str], None] = lambda words: None,
+    timing: Timing | None = None,
+) -> Reading:
+    """Asks for the minutes `asked` (of `minutes`) until those that are `wanted` have arrived and two answers in a row
+    are the same. Wanted are those in which something was moved, by their starts in Unix seconds; None is all.
+
+    What was read is kept, whatever goes wrong: after `limit_s`, or when the credentials are no longer valid, the
+    reading has what there is, and the reason. ValueError when a minute is wanted that is not asked for.
+    """
+    wanted = set(asked if wanted is None else wanted)
+    if strangers := sorted(wanted - set(asked)):
+        raise ValueError(f"the minute {strangers[0]} is not one of those from {asked.start} to {asked.stop}")
+    timing = timing or Timing()
+    started_s = timing.monotonic_s()
+    known: Values = {}
+    last: Values | None = None
+    faults_in_a_row = 0
+    told = None
+
+    def reading(reason: str | None) -> Reading:
+        about = {
+            "kind": "asked",
+            "from_unix_s": asked.start,
+            "until_unix_s": asked.stop,
+            "asked_at_unix_s": timing.unix_s(),
+            "waited_s": round(timing.monotonic_s() - started_s, 3),
+            "reason": reason,
+        }
+        return Reading([*_records(known), about], reason)
+
+    if not asked:
+        return reading("there is no whole minute to ask for")
+    while True:
+        answer: Values = {}
+        fault: _Fault | None = None
+        try:
+            _read(client, file_system_id, asked, into=answer)
+        except (ClientError, BotoCoreError, _Unanswered) as error:
+            fault = _fault(error)
+        # What an earlier answer had stays, and so do the first pages of an answer that broke off.
+        known |= answer
+        missing = sorted(minute for minute in wanted if (ARRIVAL[0], minute, ARRIVAL[1]) not in known)
+        state = _lacking(missing, len(wanted)) if missing else "no two answers in a row were the same"
+        if fault is not None:
+            faults_in_a_row += 1
+            state = f"{fault.words}; {_lacking(missing, len(wanted))}" if missing else fault.words
+            if not fault.passing:
+                return reading(state)
+        else:
+            faults_in_a_row = 0
+            if not missing and answer == last:
+                return reading(None)
+            last = answer
+        left_s = limit_s - (timing.monotonic_s() - started_s)
+        if left_s <= 0:
+            return reading(f"{state}, after {limit_s:g} s")
+        if missing and state != told:
+            tell(f"{state}; asking again for up to {left_s:.0f} s")
+            told = state
+        timing.sleep(min(_pause_s(poll_s, faults_in_a_row, timing.chance()), left_s))
+
+
+def _pause_s(poll_s: float, faults_in_a_row: int, chance: float) -> float:
+    """The time to the next attempt; after faults it doubles, and is cut by chance so that not all come back at once."""
+    if not faults_in_a_row:
+        return poll_s
+    return min(poll_s * 2.0 ** min(faults_in_a_row, 16), LONGEST_PAUSE_S) * (0.5 + chance / 2)
+
+
+def _lacking(missing: list[int], wanted: int) -> str:
+    first = datetime.fromtimestamp(missing[0], UTC)
+    return f"CloudWatch lacks {len(missing)} of {wanted} minutes, the first from {first:%H:%M} UTC"
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """What went wrong, in one line, and whether it may be over at the next attempt."""
+
+    words: str
+    passing: bool
+
+
+def _fault(error: ClientError | BotoCoreError | _Unanswered) -> _Fault:
+    if isinstance(error, _Unanswered):
+        return _Fault(str(error), error.passing)
+    if isinstance(error, BotoCoreError):
+        words = " ".join(str(error).split())
+        return _Fault(f"CloudWatch cannot be asked ({words})", isinstance(error, _PASSING))
+    detail = error.response.get("Error", {})
+    code = detail.get("Code", "an error")
+    message = " ".join(detail.get("Message", "").split())
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _CREDENTIALS_GONE:
+        return _Fault(f"the credentials are no longer valid ({code}): renew them and ask again", passing=False)
+    if code in _THROTTLED or status == 429:
+        return _Fault(f"CloudWatch is asked too often ({code})", passing=True)
+    return _Fault(f"CloudWatch answers {code} ({message})", passing=status >= 500)
+
+
+def _read(client: CloudWatchClient, file_system_id: str, asked: range, *, into: Values) -> None:
+    """Adds what is there of the minutes `asked`; what was read before a fault is in it all the same."""
+    if not asked:
+        return
+    columns = [(metric, statistic) for metric in METRICS for statistic in metric.statistics]
+    for start in range(0, len(columns), QUERIES_A_CALL):
+        part = {f"q{number}": column for number, column in enumerate(columns[start : start + QUERIES_A_CALL])}
+        _read_part(client, file_system_id, asked, part, into)
+
+
+def _read_part(
+    client: CloudWatchClient, file_system_id: str, asked: range, part: dict[str, tuple[Metric, str]], into: Values
+) -> None:
+    states: dict[str, str] = {}
+    pages = client.get_paginator("get_metric_data").paginate(
+        MetricDataQueries=[_query(name, file_system_id, *column) for name, column in part.items()],
+        StartTime=datetime.fromtimestamp(asked.start, UTC),
+        EndTime=datetime.fromtimestamp(asked.stop, UTC),
+        ScanBy="TimestampAscending",
+    )
+    for page in pages:
+        for result in page["MetricDataResults"]:
+            metric, statistic = part[result["Id"]]
+            # A long column comes in parts, over several pages; the last tells how it ended.
+            states[result["Id"]] = result.get("StatusCode", "Complete")
+            for timestamp, value in zip(result["Timestamps"], result["Values"], strict=True):
+                minute = int(timestamp.timestamp())
+                if minute in asked:
+                    into[metric.name, minute, statistic] = value
+    for name, state in states.items():
+        if state != "Complete":
+            metric, statistic = part[name]
+            raise _Unanswered(f"CloudWatch answers {state} for {metric.name}", passing=state != "Forbidden")
+
+
+def _query(name: str, file_system_id: str, metric: Metric, statistic: str) -> MetricDataQueryTypeDef:
+    dimensions = {"FileSystemId": file_system_id}
+    if metric.storage_class is not None:
+        dimensions["StorageClass"] = metric.storage_class
+    return {
+        "Id": name,
+        "MetricStat": {
+            "Metric": {
+                "Namespace": NAMESPACE,
+                "MetricName": metric.name,
+                "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+            },
+            "Period": PERIOD_S,
+            "Stat": statistic,
+        },
+    }
+
+
+def _records(values: Values) -> list[dict[str, Any]]:
+    """A record for each metric and minute, with the statistics that are there."""
+    found: list[dict[str, Any]] = []
+    for metric in METRICS:
+        for minute in sorted({minute for name, minute, _ in values if name == metric.name}):
+            statistics = {
+                statistic: values[key]
+                for statistic in metric.statistics
+                if (key := (metric.name, minute, statistic)) in values
+            }
+            record = {"kind": "minute", "metric": metric.name, "t_unix_s": minute, "period_s": PERIOD_S}
+            found.append(record | {"unit": metric.unit, "statistics": statistics})
+    return found

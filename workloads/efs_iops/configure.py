@@ -1,0 +1,136 @@
+"""Brings the clients to the state that the experiment needs; a second run changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from workloads.deployment import versions_on
+from workloads.efs_iops import mount_options
+from workloads.efs_iops.context import Context, folder_of
+from workloads.efs_iops.plan import Cell, Plan, cells
+from workloads.efs_iops.settings import MODULES, MOUNT_POINT, MOUNT_SECONDS, PACKAGES, PORT_SECONDS
+from workloads.errors import WorkloadError
+from workloads.worker import Worker
+
+PACKAGES_TIMEOUT_S = 900
+FILES_TIMEOUT_S = 1800  # the full plan's sequential files at the rate of a small file system
+
+
+def configure(context: Context, plan: Plan, *, tls: bool = False) -> int:
+    """Packages, mount, worker and files; the number of changes."""
+    steps: tuple[tuple[str, Callable[[], int]], ...] = (
+        ("packages", lambda: check_packages(context)),
+        ("mount", lambda: mount(context, tls=tls)),
+        ("worker", lambda: bring_worker(context)),
+        ("files", lambda: make_files(context, plan)),
+    )
+    started = time.monotonic()
+    total = 0
+    for name, step in steps:
+        before = time.monotonic()
+        with context.console.under_way("configure", name):
+            changed = step()
+        seconds = time.monotonic() - before
+        total += changed
+        if context.results is not None:
+            context.results.step(f"configure {name}", seconds, changed)
+        words = f"{changed} changed" if changed else "as it should be"
+        context.console.say("configure", f"{name:<20} {words:<16} {seconds:5.1f} s")
+    summary = f"{total} changes" if total else "nothing changed"
+    context.console.say("configure", f"done, {summary}, {time.monotonic() - started:.1f} s")
+    return total
+
+
+def check_packages(context: Context) -> int:
+    """Packages and kernel modules."""
+    results = context.on_clients("host_packages", [*PACKAGES, "--", *MODULES], timeout_s=PACKAGES_TIMEOUT_S)
+    for name, result in results.items():
+        context.versions |= versions_on(name, result)
+    return sum(result.changed for result in results.values())
+
+
+def mount(context: Context, *, tls: bool) -> int:
+    """Mounts the file system on every client and reads the mount back, option by option."""
+    expected = mount_options.TLS if tls else mount_options.PLAIN
+    arguments = {
+        host.name: [
+            context.mount_target_of(host),
+            MOUNT_POINT,
+            str(MOUNT_SECONDS),
+            str(PORT_SECONDS),
+            "tls" if tls else "plain",
+            context.file_system.id,
+            mount_options.HELPER_OPTIONS,
+        ]
+        for host in context.clients
+    }
+    results = context.on_clients("client_mount", arguments, timeout_s=MOUNT_SECONDS + PORT_SECONDS + 30)
+    faults: dict[str, list[str]] = {}
+    for name, result in results.items():
+        seen = result.facts[0]
+        faults[name] = mount_options.differences(str(seen["options"]), expected)
+        record_mount(context, name, str(seen["type"]), str(seen["options"]), faults[name])
+    for name, differences in faults.items():
+        if differences:
+            raise WorkloadError(
+                f"{MOUNT_POINT} is mounted otherwise than it should be: {'; '.join(differences)}",
+                f"see whether the host's kernel or /etc/nfsmount.conf changes options, then umount {MOUNT_POINT} there "
+                "and configure again",
+                name,
+            )
+    return sum(result.changed for result in results.values())
+
+
+def record_mount(context: Context, host: str, kind: str, options: str, differences: list[str]) -> None:
+    """Notes how the file system is mounted, as a proof."""
+    if context.results is None:
+        return
+    if kind != "nfs4":
+        differences.append(f"its type is {kind}, expected nfs4")
+    detail = f"{kind} ({options})" if not differences else f"{kind} ({options}): {'; '.join(differences)}"
+    context.results.append(
+        "proofs",
+        {
+            "t_unix_s": time.time(),
+            "proof": "mount-options",
+            "from": host,
+            "to": context.file_system.id,
+            "detail": detail,
+            "passed": not differences,
+        },
+    )
+
+
+def bring_worker(context: Context) -> int:
+    """Puts the worker on the clients."""
+    worker = Worker.load()
+    context.versions["tidemark-worker sha256"] = worker.sha256
+    brought = context.hosts.each([host.name for host in context.clients], worker.bring_to)
+    return sum(brought.values())
+
+
+def make_files(context: Context, plan: Plan) -> int:
+    """The files of every client, as many and as long as the plan needs."""
+    sizes = file_sizes(cells(plan))
+    arguments = {host.name: [folder_of(host.name), *map(str, sizes)] for host in context.clients}
+    results = context.on_clients("client_files", arguments, timeout_s=FILES_TIMEOUT_S)
+    return sum(result.changed for result in results.values())
+
+
+def file_sizes(planned: list[Cell]) -> tuple[int, int, int, int]:
+    """How many files of how many bytes the cells need: at offset 0, and to go along."""
+    fixed = [cell for cell in planned if cell.span_bytes is None]
+    along = [cell for cell in planned if cell.span_bytes is not None]
+    return (
+        max((cell.writers for cell in fixed), default=0),
+        max((cell.request_bytes for cell in fixed), default=0),
+        max((cell.writers for cell in along), default=0),
+        max((cell.span_bytes or 0 for cell in along), default=0),
+    )
+
+
+def files_of(cell: Cell, host: str) -> list[str]:
+    """The files of a cell on a client, one for each writer."""
+    prefix = "fixed" if cell.span_bytes is None else "along"
+    return [f"{folder_of(host)}/{prefix}-{number:04d}" for number in range(1, cell.writers + 1)]

@@ -1,0 +1,64 @@
+"""The Fabric tasks of efs-iops: `fab efs-iops.TASK`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke.tasks import task
+
+from workloads.efs_iops import tasks
+from workloads.fab import HELP, INVENTORY_HELP, collection, reported, run_module
+
+MEASURING_HELP = {**HELP, "tls": "mount through amazon-efs-utils with TLS, where the hosts have it"}
+
+
+@task(help=MEASURING_HELP)
+@reported
+def configure(
+    _: Any, stack: str | None = None, inventory: str | None = None, plan: str | None = None, tls: bool = False
+) -> None:
+    """Mount the file system, see how, make files."""
+    tasks.configure(stack, inventory, plan, tls=tls)
+
+
+@task(help={"plan": HELP["plan"]})
+@reported
+def plan(_: Any, plan: str | None = None) -> None:
+    """Show what a plan measures, and for how long."""
+    tasks.show_plan(plan)
+
+
+@task(help=MEASURING_HELP)
+@reported
+def run(
+    _: Any, stack: str | None = None, inventory: str | None = None, plan: str | None = None, tls: bool = False
+) -> None:
+    """Measure the matrix; ask CloudWatch, too."""
+    tasks.run(stack, inventory, plan, tls=tls)
+
+
+@task(help=INVENTORY_HELP)
+@reported
+def collect(_: Any, stack: str | None = None, inventory: str | None = None) -> None:
+    """Fetch the clients' logs into the newest results."""
+    tasks.collect(stack, inventory)
+
+
+@task(help={**INVENTORY_HELP, "output": "the JSON file to write"})
+@reported
+def base(_: Any, output: str, stack: str | None = None, inventory: str | None = None) -> None:
+    """Measure one operation by itself, for a rehearsal."""
+    tasks.base(stack, inventory, output)
+
+
+@task(name="all", help=MEASURING_HELP)
+@reported
+def all_(
+    _: Any, stack: str | None = None, inventory: str | None = None, plan: str | None = None, tls: bool = False
+) -> None:
+    """Configure, run, collect, and report."""
+    directory = tasks.all_(stack, inventory, plan, tls=tls)
+    run_module("report", str(directory))
+
+
+TASKS = collection("efs-iops", plan, configure, run, collect, base, all_)

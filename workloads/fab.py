@@ -1,0 +1,68 @@
+"""What every Fabric task has: options alike, faults as one line, an end in order."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from invoke.collection import Collection
+from invoke.exceptions import Exit
+
+from inventory import InventoryError
+from workloads.errors import WorkloadError
+
+PROJECT = Path(__file__).resolve().parent.parent
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+HELP = {
+    "stack": "take the inventory from this Pulumi stack's output",
+    "inventory": "take the inventory from this file",
+    "plan": "the plan of measurements: short (what a rehearsal takes), full, or a TOML file",
+}
+
+
+def reported(body: F) -> F:
+    """Turns a fault into one line and an exit code; an interrupt or SIGTERM ends in order."""
+
+    def terminate(*_: object) -> NoReturn:
+        raise SystemExit(EXIT_TERMINATED)
+
+    @functools.wraps(body)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        signal.signal(signal.SIGTERM, terminate)
+        try:
+            return body(*args, **kwargs)
+        except (WorkloadError, InventoryError) as error:
+            raise Exit(f"tidemark: {error}", code=1) from None
+        except KeyboardInterrupt:
+            raise Exit("tidemark: interrupted; run the task again to go on", code=EXIT_INTERRUPTED) from None
+        except OSError as error:
+            raise Exit(f"tidemark: {error}; see that the file or directory can be used", code=1) from None
+
+    return wrapper  # type: ignore[return-value]
+
+
+def run_module(module: str, *arguments: str) -> None:
+    """Runs one of the project's other rooms as a process of its own; its exit code is the task's."""
+    code = subprocess.call([sys.executable, "-m", module, *arguments], cwd=PROJECT)
+    if code:
+        raise Exit(code=code)
+
+
+INVENTORY_HELP = {name: HELP[name] for name in ("stack", "inventory")}
+
+
+def collection(name: str, *tasks: Any) -> Collection:
+    """Tasks under a name: `fab NAME.TASK`."""
+    found = Collection(name)
+    for each in tasks:
+        found.add_task(each)
+    return found

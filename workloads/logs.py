@@ -1,0 +1,34 @@
+"""Logs of hosts, as a script shows them in sections, written into a run's directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from workloads.connections import ScriptResult
+from workloads.results import Results
+
+_MARK = "@@ "
+END = "end"
+
+
+def sections(text: str) -> dict[str, str]:
+    """The parts of `text` by name: each begins with a line "@@ NAME". What comes before the first is left out."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith(_MARK):
+            lines = found.setdefault(line.removeprefix(_MARK).strip(), [])
+        else:
+            lines.append(line)
+    return {name: "\n".join(part) for name, part in found.items()}
+
+
+def write_sections(results: Results, said: Mapping[str, ScriptResult]) -> int:
+    """Writes each host's sections that are not empty to logs/HOST-NAME.txt; the number of files."""
+    files = 0
+    for host, result in said.items():
+        for name, text in sections(result.stdout).items():
+            if name != END and text.strip():
+                results.log_path(f"{host}-{name}.txt").write_text(text + "\n", encoding="utf-8")
+                files += 1
+    return files

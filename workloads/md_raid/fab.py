@@ -1,0 +1,63 @@
+"""The Fabric tasks of md-raid: `fab md-raid.TASK`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke.tasks import task
+
+from workloads.fab import HELP, INVENTORY_HELP, collection, reported, run_module
+from workloads.md_raid import tasks
+
+
+@task(help=INVENTORY_HELP)
+@reported
+def configure(_: Any, stack: str | None = None, inventory: str | None = None) -> None:
+    """Set up volumes, targets, sessions, mirrors and stripe."""
+    tasks.configure(stack, inventory)
+
+
+@task(help=INVENTORY_HELP)
+@reported
+def prove(_: Any, stack: str | None = None, inventory: str | None = None) -> None:
+    """Prove the MTU, the hosts' limits, the closed ports."""
+    tasks.prove(stack, inventory)
+
+
+@task(help={"plan": HELP["plan"]})
+@reported
+def plan(_: Any, plan: str | None = None) -> None:
+    """Show what a plan measures, and for how long."""
+    tasks.show_plan(plan)
+
+
+@task(help=HELP)
+@reported
+def run(_: Any, stack: str | None = None, inventory: str | None = None, plan: str | None = None) -> None:
+    """Measure stripes, a mirror, and the same disks raw."""
+    tasks.run(stack, inventory, plan)
+
+
+@task(help=HELP)
+@reported
+def drill(_: Any, stack: str | None = None, inventory: str | None = None, plan: str | None = None) -> None:
+    """Kill two servers during reads; see all come back."""
+    tasks.drill(stack, inventory, plan)
+
+
+@task(help=INVENTORY_HELP)
+@reported
+def collect(_: Any, stack: str | None = None, inventory: str | None = None) -> None:
+    """Fetch the hosts' logs into the newest results."""
+    tasks.collect(stack, inventory)
+
+
+@task(name="all", help=HELP)
+@reported
+def all_(_: Any, stack: str | None = None, inventory: str | None = None, plan: str | None = None) -> None:
+    """Configure, prove, run, drill, collect, and report."""
+    directory = tasks.all_(stack, inventory, plan)
+    run_module("report", str(directory))
+
+
+TASKS = collection("md-raid", plan, configure, prove, run, drill, collect, all_)
