@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("experiment", help=f"one of {', '.join(EXPERIMENTS)}")
     job.add_argument("--keep", action="store_true", help="leave the region up afterwards")
     job.add_argument("--plan", help="the plan of measurements: a name or a file")
+    job.add_argument("--model", help="the service model that file systems hold to: a name or a file")
     return parser
 
 
@@ -80,7 +81,7 @@ def main() -> int:
         elif arguments.command == "model":
             control.hold_to(service_model.load(arguments.name))
         elif arguments.command == "rehearse":
-            return rehearse(arguments.experiment, say, keep=arguments.keep, plan=arguments.plan)
+            return rehearse(arguments.experiment, say, keep=arguments.keep, plan=arguments.plan, model=arguments.model)
     except LabError as fault:
         print(f"lab: {fault}", file=sys.stderr)
         return 1

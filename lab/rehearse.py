@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -17,15 +18,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lab import control, program
+from lab import control, program, service_model
 from lab.clients import Clients, environment
 from lab.errors import LabError
 from lab.leftovers import left_in_account, look_at_machine
 from lab.paths import PROJECT, lab_dir
+from lab.service_model import ServiceModel
 
 Say = Callable[[str], None]
 
-EXPERIMENTS = ("md-raid",)
+EXPERIMENTS = ("md-raid", "efs-iops")
+DEFAULT_MODEL = "efs-2018"
+SERVICE_MODEL = "service-model.json"
 SETTLE_SECONDS = 20  # the reconciler needs one pass after the last call of a destroy
 TASKS_STOP_SECONDS = 20
 FAILURES_KEPT = 5
@@ -53,13 +57,15 @@ def _interrupts() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def rehearse(experiment: str, say: Say, *, keep: bool, plan: str | None) -> int:
+def rehearse(experiment: str, say: Say, *, keep: bool, plan: str | None, model: str | None = None) -> int:
     """Run one experiment and return the exit code: 0 done, 1 failed, 130 interrupted.
 
-    With `keep` the region stays up for a look around; `python -m lab down` ends it.
+    With `keep` the region stays up for a look around; `python -m lab down` ends it. `model` is the service model that
+    file systems hold to: a name or a file.
     """
     if experiment not in EXPERIMENTS:
         raise LabError(f"EXPERIMENT={experiment}: there is no such experiment; there are {', '.join(EXPERIMENTS)}")
+    held_to = service_model.load(model or DEFAULT_MODEL)
     if plan:
         _check_plan(experiment, plan)
     began = time.monotonic()
@@ -81,7 +87,7 @@ def rehearse(experiment: str, say: Say, *, keep: bool, plan: str | None) -> int:
                 outputs = _run_program(stack, config, region, journal, say)
                 (folder / "inventory.json").write_text(str(outputs["inventory"]))
                 say(f"{stack}: {len(journal.entries())} resources in {time.monotonic() - began_program:.1f} s")
-                outcome = _run_tasks(experiment, region, plan)
+                outcome = _run_experiment(experiment, region, plan, held_to, say)
             except Interrupted as interrupted:
                 say(f"{interrupted}: tearing down")
                 outcome = 130
@@ -162,11 +168,24 @@ def _check_plan(experiment: str, plan: str) -> None:
         raise LabError(read.stderr.strip().removeprefix("tidemark: "))
 
 
-def _run_tasks(experiment: str, region: control.Running, plan: str | None) -> int:
-    """`fab EXPERIMENT.all`, as a person would type it, in a process group of its own so that it can be ended whole."""
-    command = [*FAB, f"{experiment}.all", "--inventory", str(region.folder / "inventory.json")]
-    if plan:
-        command += ["--plan", plan]
+def _run_experiment(
+    experiment: str, region: control.Running, plan: str | None, model: ServiceModel | None, say: Say
+) -> int:
+    """The experiment's tasks; where they measure a service, that service is made first what they must find."""
+    if experiment == "efs-iops" and model is not None:
+        base = region.folder / "base.json"
+        if _run_task(region, "efs-iops.base", "--output", str(base)):
+            return 1
+        described = {**model.to_dict(), "base_seconds": json.loads(base.read_text())}
+        (region.folder / SERVICE_MODEL).write_text(json.dumps(described, indent=1) + "\n")
+        control.hold_to(model)
+        say(f"service model: {model.name} ({', '.join(f'{k} {v}' for k, v in model.to_dict().items() if k != 'name')})")
+    return _run_task(region, f"{experiment}.all", *(["--plan", plan] if plan else []))
+
+
+def _run_task(region: control.Running, task: str, *arguments: str) -> int:
+    """`fab TASK`, as a person would type it, in a process group of its own so that it can be ended whole."""
+    command = [*FAB, task, "--inventory", str(region.folder / "inventory.json"), *arguments]
     tasks = subprocess.Popen(
         command,
         cwd=PROJECT,
