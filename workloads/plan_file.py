@@ -144,9 +144,10 @@ class Fields:
         return self._table_of(self.get(name, f"a table [{name}]"), name)
 
     def tables(self, name: str, *, empty: bool = False) -> list[Fields]:
-        """A list of tables; with `empty` it may have none."""
+        """A list of tables; with `empty` it may have none, or be missing."""
         allowed = f"a list of tables [[{name}]]"
-        value = self.get(name, allowed)
+        self.asked.add(name)
+        value = self._values.get(name, []) if empty else self.get(name, allowed)
         if not isinstance(value, list) or (not value and not empty):
             self.refuse(name, value, allowed)
         return [self._table_of(item, f"{name}[{index}]") for index, item in enumerate(value)]

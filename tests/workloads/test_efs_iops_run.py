@@ -1,0 +1,260 @@
+"""Measuring with clients that act as if: what is sent to them, and what becomes of a cell when one of them fails."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inventory import InventoryError
+from tests.workloads.efs_fakes import MOUNTED, FakeClients, efs_inventory, fake_context, final_line
+from workloads import clocks as shared_clocks
+from workloads.clocks import Offset
+from workloads.efs_iops import clocks, run, sources, tasks
+from workloads.efs_iops import plan as plans
+from workloads.efs_iops.configure import mount
+from workloads.efs_iops.context import Context, file_system_of
+from workloads.errors import WorkloadError
+from workloads.results import Results
+from workloads.sampling import Sampling
+
+PLAN = plans.Plan("test", 3, (plans.Group(("write",), (1,), (2,), (2,), None),))
+TWO = plans.Plan("test", 3, (plans.Group(("write", "read"), (1,), (2,), (2, 1), None),))
+STORAGE = '{"df_total_bytes": 1000, "df_used_bytes": 10, "files_bytes": 9}\n{"changed": 0}\n'
+
+Answer = Callable[[str, str, list[str]], str]
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results.start(efs_inventory(), root=tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _clocks_and_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """client-2 is 300 s ahead; nobody samples."""
+    offsets = {"client-1": Offset(0.0, 0.001, 5.0), "client-2": Offset(300.0, 0.001, 5.0)}
+    monkeypatch.setattr(shared_clocks, "measure", lambda remote: offsets[remote.name])
+    monkeypatch.setattr(run, "sampling", lambda context: Sampling(context.hosts, None, []))
+
+
+def good(host: str, script: str, arguments: list[str]) -> str:
+    return STORAGE if script == "client_storage" else final_line(200 if host == "client-1" else 100)
+
+
+def records(results: Results, name: str) -> list[dict[str, Any]]:
+    path = results.directory / "raw" / f"{name}.ndjson"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def workers(hosts: FakeClients) -> list[tuple[str, dict[str, str]]]:
+    """What each worker was told: its host, and its arguments by flag."""
+    found = []
+    for host, name, words in hosts.sent:
+        if name == "client_worker":
+            pairs = dict(itertools.pairwise(words))
+            found.append((host, {flag: value for flag, value in pairs.items() if flag.startswith("--")}))
+    return found
+
+
+def test_workers_start_at_one_point_in_time_whatever_their_clocks_show(results: Results) -> None:
+    context, hosts = fake_context(good, results)
+    before = time.time()
+    run.run(context, PLAN)
+    starts = {host: float(told["--start-at"]) for host, told in workers(hosts)}
+    assert starts["client-2"] - starts["client-1"] == pytest.approx(300.0)
+    assert starts["client-1"] > before
+    assert starts["client-1"] == math.floor(starts["client-1"]), "a whole second"
+    (cell,) = records(results, "cells")
+    assert cell["start_unix_s"] == starts["client-1"]
+    assert (cell["complete"], cell["lost_hosts"], cell["hosts"]) == (True, [], ["client-1", "client-2"])
+    offsets = {each["host"]: each["offset_s"] for each in records(results, "clocks")}
+    assert offsets == {"client-1": 0.0, "client-2": 300.0}
+
+
+def test_a_worker_is_told_to_do_what_the_original_did(results: Results) -> None:
+    context, hosts = fake_context(good, results)
+    run.run(context, PLAN)
+    (_, told), _ = workers(hosts)
+    assert (told["--op"], told["--pattern"], told["--size"], told["--threads"]) == ("write", "fixed", "1", "1")
+    (words,) = [words for host, name, words in hosts.sent if name == "client_worker" and host == "client-1"]
+    assert {"--direct", "--sync"} <= set(words)
+    assert words.count("--file") == 2
+
+
+def test_what_workers_say_goes_to_the_results_with_cell_and_host(results: Results) -> None:
+    context, _ = fake_context(good, results)
+    window = run.run(context, PLAN)
+    said = records(results, "worker")
+    assert {(each["cell"], each["host"], each["ops"]) for each in said} == {
+        ("write-1-w2-i2", "client-1", 200),
+        ("write-1-w2-i2", "client-2", 100),
+    }
+    assert records(results, "storage")[0] | {"t_unix_s": 0} == {
+        "t_unix_s": 0,
+        "host": "client-1",
+        "df_total_bytes": 1000,
+        "df_used_bytes": 10,
+        "files_bytes": 9,
+    }
+    (cell,) = records(results, "cells")
+    assert window.cells == ((cell["start_unix_s"], cell["start_unix_s"] + 3),)
+    assert window.was_busy(cell["start_unix_s"] + 2.9, cell["start_unix_s"] + 60)
+    assert not window.was_busy(cell["start_unix_s"] + 3, cell["start_unix_s"] + 60)
+
+
+def test_a_client_that_dies_leaves_the_others_records_and_is_asked_no_more(results: Results) -> None:
+    def answer(host: str, script: str, arguments: list[str]) -> str:
+        if host == "client-2":
+            hosts.dead.add("client-2")
+            raise WorkloadError("the connection broke", "run the task again", host)
+        return good(host, script, arguments)
+
+    context, hosts = fake_context(answer, results)
+    with pytest.raises(run.IncompleteError, match="2 of 4 cells are not complete, the first: write-1-w2-i2") as fault:
+        run.run(context, TWO)
+    by_cell = {cell["cell"]: cell for cell in records(results, "cells")}
+    assert [name for name, cell in by_cell.items() if cell["complete"]] == ["write-1-w2-i1", "read-1-w2-i1"]
+    assert by_cell["write-1-w2-i2"]["lost_hosts"] == ["client-2"]
+    assert "the connection broke" in by_cell["write-1-w2-i2"]["reason"]
+    assert "gone since an earlier cell" in by_cell["read-1-w2-i2"]["reason"]
+    assert {each["cell"] for each in records(results, "worker")} == {"write-1-w2-i2", "write-1-w2-i1", "read-1-w2-i1"}
+    assert sum(host == "client-2" for host, _ in workers(hosts)) == 1
+    assert len(fault.value.window.cells) == 3, "the cell that was not begun is no part of the window"
+
+
+def test_workers_that_were_not_ready_get_more_time(results: Results) -> None:
+    asked: list[float] = []
+
+    def answer(host: str, script: str, arguments: list[str]) -> str:
+        if script == "client_worker" and host == "client-1":
+            asked.append(float(arguments[arguments.index("--start-at") + 1]) - time.time())
+            if len(asked) == 1:
+                raise WorkloadError(
+                    "client_worker failed with exit code 2 (tidemark-worker: --start-at: got 1", "", host
+                )
+        return good(host, script, arguments)
+
+    context, _ = fake_context(answer, results)
+    run.run(context, PLAN)
+    (cell,) = records(results, "cells")
+    assert cell["complete"]
+    assert len(asked) == 2
+    assert asked[1] > asked[0] + 1
+
+
+@pytest.mark.parametrize(
+    ("stdout", "reason"),
+    [
+        (final_line(10, {"ENOSPC": 7, "EIO": 1}), "client-1: 8 writes failed (EIO, ENOSPC)"),
+        (final_line(0), "client-1: not one write ended"),
+        ('{"kind": "started", "pid": 7}', "client-1: the worker ended without a final line"),
+    ],
+)
+def test_what_is_no_measurement(results: Results, stdout: str, reason: str) -> None:
+    def answer(host: str, script: str, arguments: list[str]) -> str:
+        return stdout if script == "client_worker" and host == "client-1" else good(host, script, arguments)
+
+    context, _ = fake_context(answer, results)
+    with pytest.raises(run.IncompleteError):
+        run.run(context, PLAN)
+    (cell,) = records(results, "cells")
+    assert cell["reason"] == reason
+
+
+def test_an_interrupt_marks_the_cell_that_was_under_way(results: Results) -> None:
+    def answer(host: str, script: str, arguments: list[str]) -> str:
+        if script == "client_worker":
+            raise KeyboardInterrupt
+        return good(host, script, arguments)
+
+    context, _ = fake_context(answer, results)
+    with pytest.raises(KeyboardInterrupt):
+        run.run(context, PLAN)
+    (cell,) = records(results, "cells")
+    assert not cell["complete"]
+    assert "interrupted" in cell["reason"]
+
+
+def test_one_writer_by_itself_is_not_recorded(results: Results) -> None:
+    context, hosts = fake_context(good, results)
+    measured = clocks.Clocks(context)
+    measured.measure()
+    assert run.one_writer(context, 2, "read", measured) == pytest.approx(0.008)
+    assert records(results, "worker") == []
+    assert [host for host, _ in workers(hosts)] == ["client-1"]
+
+
+# --- the mount -------------------------------------------------------------------------------------------
+
+
+def mounted(options: str) -> Answer:
+    return lambda host, script, arguments: json.dumps({"device": "d", "type": "nfs4", "options": options})
+
+
+def test_a_mount_as_it_should_be_is_a_proof(results: Results) -> None:
+    context, hosts = fake_context(mounted(MOUNTED), results)
+    assert mount(context, tls=False) == 0
+    assert [(p["proof"], p["from"], p["to"], p["passed"]) for p in records(results, "proofs")] == [
+        ("mount-options", "client-1", "fs-12345678", True),
+        ("mount-options", "client-2", "fs-12345678", True),
+    ]
+    assert hosts.sent[0][2] == [
+        "10.20.1.100",
+        "/mnt/efs",
+        "60",
+        "30",
+        "plain",
+        "fs-12345678",
+        "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2",
+    ]
+
+
+def test_an_option_that_differs_stops_the_run(results: Results) -> None:
+    context, _ = fake_context(mounted(MOUNTED.replace("timeo=600", "timeo=300")), results)
+    with pytest.raises(WorkloadError, match="timeo is 300, expected 600"):
+        mount(context, tls=False)
+    assert [p["passed"] for p in records(results, "proofs")] == [False, False]
+
+
+def test_a_zone_without_a_mount_target_is_refused_before_any_host_is_touched() -> None:
+    inventory = efs_inventory()
+    (host, *others) = inventory.to_dict()["hosts"]
+    elsewhere = efs_inventory(hosts=[{**host, "zone": "eu-central-1b"}, *others])
+    with pytest.raises(InventoryError, match="fs-12345678: no mount target in eu-central-1b"):
+        file_system_of(elsewhere)
+    with pytest.raises(InventoryError, match="no file_system in the inventory"):
+        file_system_of(efs_inventory(file_system=None))
+
+
+# --- the sources -----------------------------------------------------------------------------------------
+
+
+def test_a_copy_of_mountstats_becomes_a_record_when_it_is_whole() -> None:
+    text = (Path(__file__).parent / "recorded" / "mountstats-after.txt").read_text()
+    take = sources.mountstats_lines("client-1")
+    said = [take(line) for line in ["@@ 100.5", *text.splitlines()[:4], "@@ 101.5", *text.splitlines(), "@@ end"]]
+    assert [record for record in said if record is not None] == [said[-1]]
+    record = said[-1]
+    assert record is not None
+    assert (record["t_unix_s"], record["host"]) == (101.5, "client-1")
+    assert record["ops"]["WRITE"]["operations"] > 0
+
+
+def test_the_rehearsals_own_description_is_copied_and_not_read(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEMARK_LAB_DIR", str(tmp_path))
+    (tmp_path / "service-model.json").write_text("whatever it says")
+    for rehearsal in (False, True):
+        context: Context
+        context, _ = fake_context(good, results, efs_inventory(rehearsal=rehearsal))
+        tasks.copy_service_model(context, results)
+        assert (results.directory / "service-model.json").exists() is rehearsal
+    assert (results.directory / "service-model.json").read_text() == "whatever it says"
