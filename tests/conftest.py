@@ -15,7 +15,6 @@ from lab.errors import LabError
 from lab.leftovers import look_at_machine
 from lab.rehearse import tear_down
 
-MD_RAID_STACK = "md-raid.lab"
 AWS_VARIABLES = (
     "AWS_PROFILE",
     "AWS_ACCESS_KEY_ID",
@@ -37,11 +36,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _shield_from_the_user(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither the user's agent, SSH configuration, AWS profile, region nor Pulumi login may decide a test.
 
-    A test of the shared region keeps that region's variables: `md_raid_region` sets them until the session ends,
-    and here they are hidden from every other test.
+    A test of the shared region keeps that region's variables: `region` sets them until the session ends, and here they
+    are hidden from every other test.
     """
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    if "md_raid_region" in request.fixturenames:
+    if "region" in request.fixturenames:
         return
     for name in (*AWS_VARIABLES, *LAB_VARIABLES):
         monkeypatch.delenv(name, raising=False)
@@ -67,11 +66,11 @@ def require_region() -> None:
 
 
 @pytest.fixture(scope="session")
-def md_raid_region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The inventory.json of a region of this session's own, in which md-raid.lab has been deployed.
+def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+    """A region of this session's own, in which stacks are deployed as tests need them.
 
-    Its hosts may still be booting. TIDEMARK_LAB_DIR, TIDEMARK_LAB_PORT and the AWS_* variables lead to it in every
-    test and fixture that uses this one. Its end is a test, too: nothing may be left in the account or on the machine.
+    TIDEMARK_LAB_DIR, TIDEMARK_LAB_PORT and the AWS_* variables lead to it in every test and fixture that uses this one.
+    Its end is a test, too: nothing may be left in the account or on the machine.
     """
     require_region()
     folder = tmp_path_factory.mktemp("lab")
@@ -85,17 +84,34 @@ def md_raid_region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         variables.setenv("TIDEMARK_LAB_DIR", str(folder))
         variables.setenv("TIDEMARK_LAB_PORT", str(free_port()))
         try:
-            region = control.up("eu-central-1", said.append, lifeline=lifeline)
-            for name, value in environment(region.url, region.region).items():
+            running = control.up("eu-central-1", said.append, lifeline=lifeline)
+            for name, value in environment(running.url, running.region).items():
                 variables.setenv(name, value)
-            config = program.stack_config(MD_RAID_STACK, region.url)
-            journal = program.Journal(folder / "journal.ndjson")
-            outputs = program.run_program(MD_RAID_STACK, config, region.url, region.region, journal, said.append)
-            inventory = folder / "inventory.json"
-            inventory.write_text(str(outputs["inventory"]))
-            yield inventory
+            yield running
         finally:
             clean = tear_down(said.append, machine_before=machine_before)
             os.close(lifeline)
             os.close(held)
         assert clean, "\n".join(said)
+
+
+def deploy(region: control.Running, stack: str) -> Path:
+    """The inventory of a stack that is deployed in the region; its hosts may still be booting."""
+    journal = program.Journal(region.folder / "journal.ndjson")
+    config = program.stack_config(stack, region.url)
+    outputs = program.run_program(stack, config, region.url, region.region, journal, lambda _: None)
+    inventory = region.folder / f"{stack}.json"
+    inventory.write_text(str(outputs["inventory"]))
+    return inventory
+
+
+@pytest.fixture(scope="session")
+def md_raid_region(region: control.Running) -> Path:
+    """The inventory of md-raid.lab in the session's region."""
+    return deploy(region, "md-raid.lab")
+
+
+@pytest.fixture(scope="session")
+def efs_iops_region(region: control.Running) -> Path:
+    """The inventory of efs-iops.lab in the session's region."""
+    return deploy(region, "efs-iops.lab")

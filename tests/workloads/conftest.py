@@ -15,7 +15,7 @@ from workloads.md_raid.topology import Topology
 def _own_directories(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test writes lies in its own directory, never among a person's results and pinned keys."""
     monkeypatch.setenv("TIDEMARK_RESULTS_DIR", str(tmp_path / "results"))
-    if "md_raid_region" not in request.fixturenames:
+    if "region" not in request.fixturenames:
         monkeypatch.setenv("TIDEMARK_STATE_DIR", str(tmp_path / "state"))
         monkeypatch.setenv("TIDEMARK_LAB_DIR", str(tmp_path / "no-lab"))
 

@@ -209,7 +209,7 @@ def test_a_mount_as_it_should_be_is_a_proof(results: Results) -> None:
         "10.20.1.100",
         "/mnt/efs",
         "60",
-        "30",
+        "15",
         "plain",
         "fs-12345678",
         "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2",

@@ -20,8 +20,9 @@ from workloads.efs_iops.sources import sampling
 from workloads.errors import WorkloadError
 from workloads.worker import REMOTE_PATH, LineReader, Outcome, arguments, rate_words
 
-# The worker prints each second, whether operations end or not; after the last second it waits for those in flight.
-WORKER_SILENCE_S = 90.0
+# The worker prints each second, whether operations end or not; before the first and after the last it waits for its time
+# to come and for operations in flight.
+WORKER_SILENCE_S = 30.0
 # From the command to the first operation: the worker opens each file, two round trips over NFS, before its time comes.
 LEAD_SECONDS = 0.8
 LEAD_SECONDS_PER_WRITER = 0.025

@@ -16,7 +16,8 @@ ensure() {
         if [ "${size[$name]:-}" != "$3" ]; then
             head -c "$(($2 * $3))" /dev/urandom \
                 | quiet_in split --bytes="$3" --numeric-suffixes=1 --suffix-length=4 - "$folder/$1-" \
-                || die "$2 files of $3 bytes cannot be written to $folder" "see that the file system has room (df)"
+                || { rm -f -- "$folder/$1-"*
+                    die "$2 files of $3 bytes cannot be written to $folder" "see that the file system has room (df)"; }
             did "made $2 files $1 of $3 bytes"
             return 0
         fi

@@ -1,0 +1,92 @@
+"""An EFS file system of the region: reached through its mount targets alone, and level-triggered as all else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import control
+from lab.clients import Clients
+from tests.machine import processes_with, wait_for
+from workloads import deployment, sources
+from workloads.connections import Hosts
+from workloads.console import Console
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
+
+SERVER = "169.254.20.2"
+
+
+@pytest.fixture
+def clients(region: control.Running) -> Clients:
+    return Clients(region.url, region.region)
+
+
+@pytest.fixture
+def hosts(efs_iops_region: Path) -> Iterator[Hosts]:
+    with deployment.connected(sources.load(None, str(efs_iops_region)), Console()) as found:
+        yield found.hosts
+
+
+def reaches(hosts: Hosts, host: str, address: str, port: int) -> bool:
+    """Whether a host's connection to an address is accepted."""
+    command = f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{port}'"
+    code, _ = hosts.remote(host).stream(command, lambda _: None, silence_s=30)
+    return code == 0
+
+
+def test_clients_reach_the_mount_target_and_nothing_behind_it(hosts: Hosts, efs_iops_region: Path) -> None:
+    (target,) = json.loads(efs_iops_region.read_text())["file_system"]["mount_targets"]
+    wait_for("the server is up", lambda: reaches(hosts, "client-1", target["address"], 2049), 30)
+    assert reaches(hosts, "client-2", target["address"], 2049)
+    assert not reaches(hosts, "client-1", target["address"], 22)
+    assert not reaches(hosts, "client-1", SERVER, 2049), "the server stands behind the front end"
+
+
+def test_a_rule_that_is_revoked_closes_the_mount_target_and_one_that_is_given_opens_it(
+    hosts: Hosts, clients: Clients, efs_iops_region: Path
+) -> None:
+    (target,) = json.loads(efs_iops_region.read_text())["file_system"]["mount_targets"]
+    (group,) = clients.efs.describe_mount_target_security_groups(MountTargetId=target["id"])["SecurityGroups"]
+    permissions: list = clients.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]  # type: ignore[type-arg]
+    clients.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=permissions)
+    try:
+        wait_for("it is closed", lambda: not reaches(hosts, "client-1", target["address"], 2049), 30)
+    finally:
+        clients.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=permissions)
+    wait_for("it is open", lambda: reaches(hosts, "client-1", target["address"], 2049), 30)
+
+
+def test_a_second_file_system_comes_and_goes(hosts: Hosts, clients: Clients, efs_iops_region: Path) -> None:
+    (target,) = json.loads(efs_iops_region.read_text())["file_system"]["mount_targets"]
+    like = clients.efs.describe_mount_targets(MountTargetId=target["id"])["MountTargets"][0]
+    groups = clients.efs.describe_mount_target_security_groups(MountTargetId=target["id"])["SecurityGroups"]
+    system = clients.efs.create_file_system(CreationToken="second")["FileSystemId"]
+    made = clients.efs.create_mount_target(FileSystemId=system, SubnetId=like["SubnetId"], SecurityGroups=groups)
+    try:
+        wait_for("it answers", lambda: reaches(hosts, "client-1", made["IpAddress"], 2049), 60)
+        assert reaches(hosts, "client-1", target["address"], 2049), "the first answers, too"
+    finally:
+        clients.efs.delete_mount_target(MountTargetId=made["MountTargetId"])
+        clients.efs.delete_file_system(FileSystemId=system)
+    wait_for("its kernel has ended", lambda: not processes_with(f"umid={system}"), 30)
+    assert not reaches(hosts, "client-1", made["IpAddress"], 2049)
+
+
+def test_a_server_that_dies_is_started_anew(hosts: Hosts, efs_iops_region: Path) -> None:
+    system = json.loads(efs_iops_region.read_text())["file_system"]
+    (target,) = system["mount_targets"]
+    wait_for("the server is up", lambda: reaches(hosts, "client-1", target["address"], 2049), 30)
+    kernels = {int(path.name) for path in processes_with(f"umid={system['id']}")}
+    os.killpg(os.getpgid(min(kernels)), signal.SIGKILL)
+    wait_for("another kernel", lambda: bool(kernels.isdisjoint(_kernels(system["id"])) and _kernels(system["id"])), 30)
+    wait_for("it answers again", lambda: reaches(hosts, "client-1", target["address"], 2049), 30)
+
+
+def _kernels(system_id: str) -> set[int]:
+    return {int(path.name) for path in processes_with(f"umid={system_id}")}

@@ -1,0 +1,291 @@
+"""efs-iops on real hosts and a real NFS server: known answers are found again, and faults are told from one another."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import control
+from lab.clients import Clients
+from lab.paths import PROJECT
+from lab.service_model import ServiceModel, load
+from tests.machine import wait_for
+from workloads import deployment, sources
+from workloads.console import Console
+from workloads.efs_iops import mountstats
+from workloads.efs_iops.context import Context
+from workloads.efs_iops.settings import MOUNT_POINT
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
+
+TASK_LIMIT_S = 600
+# Other numbers than those of 2018: slower, writes dearer than reads by more, another least metered size.
+OTHER = ServiceModel("other", 0.015, 1200, 700, 50 * 1024**2, 1024)
+PLAN = """
+name = "known-answers"
+seconds = 3
+
+[[fixed]]
+operations = ["write", "read"]
+request_bytes = [1]
+writers = [1, 5, 40]
+clients = [1]
+
+[[fixed]]
+operations = ["write", "read"]
+request_bytes = [1, 10000]
+writers = [40]
+clients = [2]
+
+[[fixed]]
+operations = ["write"]
+request_bytes = [1000, 4097]
+writers = [20]
+clients = [1]
+
+[[sequential]]
+operations = ["write", "read"]
+request_bytes = [1048576]
+writers = [4]
+clients = [1]
+span_bytes = 8388608
+"""
+TINY = """
+name = "tiny"
+seconds = {seconds}
+
+[[fixed]]
+operations = ["write"]
+request_bytes = [1]
+writers = [2]
+clients = [2]
+"""
+
+
+def fab(*words: str) -> subprocess.CompletedProcess[str]:
+    """A task, as a person types it."""
+    return subprocess.run(
+        [sys.executable, "-m", "fabric", *words],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=TASK_LIMIT_S,
+        check=False,
+    )
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a task that failed."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("tidemark: ")][-1:]
+    assert "Traceback" not in done.stderr
+    return line
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place of its own for each test's results."""
+    monkeypatch.setenv("TIDEMARK_RESULTS_DIR", str(tmp_path / "results"))
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def inventory(efs_iops_region: Path) -> Iterator[str]:
+    """The path of the inventory; file systems are as fast as they go before and after."""
+    control.hold_to(None)
+    yield str(efs_iops_region)
+    control.hold_to(None)
+
+
+@pytest.fixture
+def context(inventory: str) -> Iterator[Context]:
+    """Connections to the clients, as they are now."""
+    with deployment.connected(sources.load(None, inventory), Console()) as found:
+        yield Context.of(found)
+
+
+def shell(context: Context, host: str, command: str) -> str:
+    """What a command says on a host, as root."""
+    lines: list[str] = []
+    code, words = context.hosts.remote(host).stream(f"sudo -n bash -c '{command}'", lines.append, silence_s=60)
+    assert code == 0, words
+    return "\n".join(lines)
+
+
+def only_run(results: Path) -> Path:
+    (path,) = results.glob("efs-iops/*/*")
+    return path
+
+
+def raw(run: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "raw" / f"{name}.ndjson").read_text().splitlines()]
+
+
+def wait_for_late_in_a_minute() -> None:
+    """So that a run of less than two minutes has a whole one in it."""
+    time.sleep((40 - time.time() % 60) % 60 if time.time() % 60 > 50 or time.time() % 60 < 40 else 0)
+
+
+@pytest.mark.parametrize("model", [load("efs-2018"), OTHER], ids=lambda model: model.name)
+def test_known_answers_are_found_again_without_being_told(
+    model: ServiceModel, inventory: str, results: Path, tmp_path: Path
+) -> None:
+    base_file, plan = tmp_path / "base.json", tmp_path / "plan.toml"
+    plan.write_text(PLAN)
+    succeeded(fab("efs-iops.base", "--inventory", inventory, "--output", str(base_file)))
+    base = json.loads(base_file.read_text())
+    control.hold_to(model)
+    wait_for_late_in_a_minute()
+    said = succeeded(fab("efs-iops.run", "--inventory", inventory, "--plan", str(plan)))
+    run = only_run(results)
+    made = subprocess.run(
+        [sys.executable, "-m", "report", str(run)], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    summary = json.loads((run / "summary.json").read_text())
+    assert not (run / "service-model.json").exists(), "nobody told it"
+    assert summary["known_answers"] is None
+
+    for op, limit in (("write", model.write_ops_per_s), ("read", model.read_ops_per_s)):
+        found = summary["limits"][op]
+        seconds = model.delay_seconds + base[op]
+        assert limit is not None
+        assert found["limit_ops_per_s"] == pytest.approx(limit, rel=0.05), said
+        assert found["one_writer_ops_per_s"] == pytest.approx(1 / seconds, rel=0.10), said
+        assert found["knee_writers"] == pytest.approx(limit * seconds, rel=0.20)
+        assert found["split_jain"] >= 0.98
+        assert found["sequential_mb_per_s"] == pytest.approx((model.bytes_per_s or 0) / 1e6, rel=0.05)
+    assert summary["io_limit"]["largest_difference_points"] <= 2
+    assert summary["metering"]["minimum_bytes"] == model.metering_minimum_bytes
+    for op in ("write", "read"):
+        counted = summary["agreement"][op]
+        assert counted["mountstats_to_worker_operations"] == pytest.approx(1, abs=0.01)
+        assert counted["cloudwatch_to_worker_operations"] == pytest.approx(1, abs=0.01)
+        assert 0 < counted["protocol_share"] < 1
+    # Bytes on the interfaces are those of the calls and replies, and TCP's headers.
+    assert summary["agreement"]["nic"]["tcp_to_wire_ratio"] == pytest.approx(1, abs=0.02)
+    assert summary["write_only"]["mountstats_read_operations"] == 0
+    assert all(record["passed"] for record in summary["proofs"]["records"])
+
+
+def test_a_second_configure_changes_nothing(inventory: str, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(TINY.format(seconds=2))
+    words = ("efs-iops.configure", "--inventory", inventory, "--plan", str(plan))
+    succeeded(fab(*words))
+    assert "nothing changed" in succeeded(fab(*words))
+
+
+def test_our_rates_are_those_of_nfsiostat_on_the_same_host(inventory: str, context: Context) -> None:
+    """A mount's whole life, as nfsiostat shows it in its first report."""
+    succeeded(fab("efs-iops.configure", "--inventory", inventory))
+    look = f"cat /proc/self/mountstats && echo @@ && nfsiostat {MOUNT_POINT}"
+    said = shell(context, "client-1", f"head -c 20000 /dev/zero > {MOUNT_POINT}/probe && {look}")
+    text, _, shown = said.partition("@@")
+    found = mountstats.parse(text, MOUNT_POINT)
+    for op in ("READ", "WRITE"):
+        counted = found.operations[op]
+        lines = shown.splitlines()
+        (row,) = [lines[i + 1].split() for i, line in enumerate(lines) if line.strip().startswith(f"{op.lower()}:")]
+        ops_per_s, kb_per_s, kb_per_op = (float(word) for word in row[:3])
+        kilobytes = (counted.bytes_sent + counted.bytes_received) / 1024
+        assert kb_per_op == pytest.approx(kilobytes / max(counted.operations, 1), abs=0.001)
+        # It looks a moment later than we do, and ages are whole seconds.
+        assert counted.operations / (found.age_s + 3) <= ops_per_s + 0.001
+        assert ops_per_s <= counted.operations / found.age_s + 0.001
+        assert kilobytes / (found.age_s + 3) <= kb_per_s + 0.001
+        assert kb_per_s <= kilobytes / found.age_s + 0.001
+
+
+def test_a_mount_target_that_is_closed_is_one_line_that_names_its_security_group(
+    inventory: str, context: Context
+) -> None:
+    region = control.running()
+    clients = Clients(region.url, region.region)
+    target = context.file_system.mount_targets[0].id
+    (group,) = clients.efs.describe_mount_target_security_groups(MountTargetId=target)["SecurityGroups"]
+    rules = clients.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
+    permissions: Any = rules
+    for host in ("client-1", "client-2"):
+        shell(context, host, f"umount {MOUNT_POINT} || true")
+    clients.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=permissions)
+    try:
+        line = refused(fab("efs-iops.configure", "--inventory", inventory))
+    finally:
+        clients.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=permissions)
+    assert "does not answer on port 2049; see that its security group opens TCP 2049 to this host" in line
+    succeeded(fab("efs-iops.configure", "--inventory", inventory))
+
+
+def test_a_mount_with_another_option_stops_the_run(inventory: str, context: Context) -> None:
+    address = context.file_system.mount_targets[0].address
+    shell(context, "client-2", f"umount {MOUNT_POINT} || true; mkdir -p {MOUNT_POINT}")
+    shell(context, "client-2", f"mount -t nfs4 -o nfsvers=4.1,soft,timeo=300 {address}:/ {MOUNT_POINT}")
+    line = refused(fab("efs-iops.configure", "--inventory", inventory))
+    assert line.startswith("tidemark: client-2: /mnt/efs is mounted otherwise")
+    assert "soft is there, expected hard" in line
+    assert "timeo is 300, expected 600" in line
+    shell(context, "client-2", f"umount {MOUNT_POINT}")
+    succeeded(fab("efs-iops.configure", "--inventory", inventory))
+
+
+def test_a_full_file_system_is_one_line_and_leaves_no_half_made_files(
+    inventory: str, context: Context, tmp_path: Path
+) -> None:
+    succeeded(fab("efs-iops.configure", "--inventory", inventory))
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN.replace("span_bytes = 8388608", "span_bytes = 536870912"))
+    line = refused(fab("efs-iops.configure", "--inventory", inventory, "--plan", str(plan)))
+    assert "see that the file system has room (df)" in line
+    for host in ("client-1", "client-2"):
+        assert "along" not in shell(context, host, f"ls {MOUNT_POINT}/tidemark/{host}")
+
+
+def test_a_client_that_dies_leaves_the_others_records(inventory: str, results: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(TINY.format(seconds=12))
+    hosts = {host["name"]: host for host in json.loads(Path(inventory).read_text())["hosts"]}
+    region = control.running()
+    ec2 = Clients(region.url, region.region).ec2
+    task = subprocess.Popen(
+        [sys.executable, "-m", "fabric", "efs-iops.run", "--inventory", inventory, "--plan", str(plan)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    def both_at_work() -> bool:
+        found = list(results.glob("efs-iops/*/*/raw/worker.ndjson"))
+        return bool(found) and all(f'"host":"{name}"' in found[0].read_text() for name in hosts)
+
+    try:
+        wait_for("both clients write", both_at_work, 60)
+        ec2.stop_instances(InstanceIds=[hosts["client-2"]["id"]], Force=True)
+        _, words = task.communicate(timeout=240)
+    finally:
+        task.kill()
+        ec2.get_waiter("instance_stopped").wait(InstanceIds=[hosts["client-2"]["id"]])
+        ec2.start_instances(InstanceIds=[hosts["client-2"]["id"]])
+    assert task.returncode == 1
+    assert "1 of 1 cells are not complete" in words
+    run = only_run(results)
+    (cell,) = raw(run, "cells")
+    assert cell["lost_hosts"] == ["client-2"]
+    finals = [line["host"] for line in raw(run, "worker") if line["kind"] == "final"]
+    assert finals == ["client-1"]
+    assert json.loads((run / "manifest.json").read_text())["status"] == "failed"
+    # It comes back with another public address, unmounted, and is configured as if nothing had been.
+    succeeded(fab("efs-iops.configure", "--inventory", inventory))
