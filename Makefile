@@ -1,10 +1,10 @@
 # Two commands for a newcomer: `make rehearse` and `make test`. Both set up all that they need.
 
 PYTHON := .venv/bin/python
-WORKER := workloads/native/build/tidemark-worker
 EXPERIMENT ?= md-raid
 KEEP ?=
 PLAN ?=
+MODEL ?=
 # The region makes namespaces and network interfaces, which takes root.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo --preserve-env=TIDEMARK_LAB_DIR,TIDEMARK_LAB_PORT,XDG_CACHE_HOME")
 
@@ -18,7 +18,7 @@ help: ## say what there is
 
 rehearse: setup ## run an experiment (EXPERIMENT=md-raid) on real kernels, no account needed; KEEP=1 leaves it up
 	@$(if $(SUDO),echo "The rehearsal region needs root for its network: $(firstword $(SUDO)) asks for it now.";)\
-	$(SUDO) $(PYTHON) -m lab rehearse $(EXPERIMENT) $(if $(KEEP),--keep) $(if $(PLAN),--plan $(PLAN))
+	$(SUDO) $(PYTHON) -m lab rehearse $(EXPERIMENT) $(if $(KEEP),--keep) $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL))
 
 test: setup lint ## the linters and every test that this machine allows
 	@$(call pytest,--numprocesses auto --dist worksteal -m "not kernel")
@@ -40,9 +40,10 @@ packages:
 
 worker:
 	@$(MAKE) --silent --no-print-directory -C workloads/native
+	@$(MAKE) --silent --no-print-directory -C lab/mount_target
 
 lock: .venv/installed ## renew requirements.lock from pyproject.toml
 	@scripts/renew-lock
 
 clean: ## remove what was built here; results stay
-	rm -rf .venv workloads/native/build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv workloads/native/build lab/mount_target/build .mypy_cache .ruff_cache .pytest_cache .hypothesis
