@@ -19,25 +19,25 @@ from lab.endpoint import Endpoint
 from lab.paths import PROJECT
 
 REGION = "eu-central-1"
-STACK = "md-raid.lab"
 
 
 @dataclass(frozen=True)
 class Engine:
     """`pulumi` for one stack in a backend of its own."""
 
+    stack: str
     url: str
     environment: dict[str, str]
     project: Path
 
     @property
     def stack_file(self) -> Path:
-        return self.project / "stacks" / f"Pulumi.{STACK}.yaml"
+        return self.project / "stacks" / f"Pulumi.{self.stack}.yaml"
 
     def pulumi(self, *words: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run one command. Failing when `check` is set fails the test with all that was printed."""
+        """Run one command of the stack. Failing when `check` is set fails the test with all that was printed."""
         done = subprocess.run(
-            ["pulumi", *words, "--non-interactive", "--color", "never"],
+            ["pulumi", *words, "--stack", self.stack, "--non-interactive", "--color", "never"],
             cwd=self.project,
             env={**self.environment, **environment},
             capture_output=True,
@@ -51,7 +51,7 @@ class Engine:
 
     def inventory(self) -> str:
         """The stack output of that name, as the tasks read it."""
-        return self.pulumi("stack", "output", "inventory", "-s", STACK).stdout.strip()
+        return self.pulumi("stack", "output", "inventory").stdout.strip()
 
     @property
     def ec2(self) -> Any:
@@ -63,8 +63,12 @@ class Engine:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    """An empty account, an empty backend, and the stack's file with the endpoint of this test."""
+def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An empty account, an empty backend, and the stack's file with the endpoint of this test.
+
+    The stack is md-raid.lab, or the one that a test gives as the fixture's parameter.
+    """
+    stack = getattr(request, "param", "md-raid.lab")
     if shutil.which("pulumi") is None:
         pytest.skip("no `pulumi` on PATH: the real engine can't be asked (the same program runs under the SDK's mocks)")
     api = Endpoint(lambda instance_id: tmp_path / instance_id)
@@ -82,10 +86,10 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         shutil.copy(PROJECT / name, project / name)
     shutil.copytree(PROJECT / "components", project / "components")
     (project / ".venv").symlink_to(PROJECT / ".venv")
-    document = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{STACK}.yaml").read_text())
+    document = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{stack}.yaml").read_text())
     document["config"]["aws:endpoints"] = [dict.fromkeys(entry, url) for entry in document["config"]["aws:endpoints"]]
     document["config"]["tidemark:sshPublicKeyFile"] = f"{key}.pub"
-    (project / "stacks" / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump(document))
+    (project / "stacks" / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(document))
     for folder in ("home", "state"):
         (tmp_path / folder).mkdir()
     environment = {
@@ -97,8 +101,8 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
     }
-    made = Engine(url, environment, project)
-    made.pulumi("stack", "init", STACK)
+    made = Engine(stack, url, environment, project)
+    made.pulumi("stack", "init")
     yield made
     api.close()
     listener.close()

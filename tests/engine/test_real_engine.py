@@ -1,4 +1,4 @@
-"""What `pulumi up`, `preview` and `destroy` of the real engine do with md-raid."""
+"""What `pulumi up`, `preview` and `destroy` of the real engine do with the stacks of the rehearsal."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import pytest
 
 from inventory import Inventory
 from lab.leftovers import left_in_account
-from tests.engine.conftest import STACK, Engine
+from tests.engine.conftest import Engine
 
 pytestmark = pytest.mark.engine
 
-UP = ("up", "--yes", "--skip-preview", "--suppress-progress", "-s", STACK)
-DESTROY = ("destroy", "--yes", "--skip-preview", "--suppress-progress", "-s", STACK)
+UP = ("up", "--yes", "--skip-preview", "--suppress-progress")
+DESTROY = ("destroy", "--yes", "--skip-preview", "--suppress-progress")
 
 
+@pytest.mark.parametrize("engine", ["md-raid.lab", "efs-iops.lab"], indirect=True)
 def test_up_then_no_changes_then_destroy_leaves_an_empty_account(engine: Engine) -> None:
-    engine.pulumi("preview", "-s", STACK)
+    engine.pulumi("preview")
     assert left_in_account(engine.clients) == [], "a preview creates nothing"
     engine.pulumi(*UP)
 
@@ -31,8 +32,10 @@ def test_up_then_no_changes_then_destroy_leaves_an_empty_account(engine: Engine)
     for host in found.hosts:
         attached = {mapping["Ebs"]["VolumeId"] for mapping in instances[host.id]["BlockDeviceMappings"]}
         assert {volume.id for volume in host.volumes} <= attached
+    systems = engine.clients.efs.describe_file_systems()["FileSystems"]
+    assert [system["FileSystemId"] for system in systems] == ([found.file_system.id] if found.file_system else [])
 
-    engine.pulumi("preview", "--expect-no-changes", "-s", STACK)
+    engine.pulumi("preview", "--expect-no-changes")
     engine.pulumi(*UP, "--expect-no-changes")
     engine.pulumi(*DESTROY)
     assert left_in_account(engine.clients) == []
@@ -41,8 +44,8 @@ def test_up_then_no_changes_then_destroy_leaves_an_empty_account(engine: Engine)
 def test_a_tag_taken_from_the_config_changes_in_place(engine: Engine) -> None:
     engine.pulumi(*UP)
     before = {host["id"] for host in json.loads(engine.inventory())["hosts"]}
-    engine.pulumi("config", "set", "tidemark:maxUsdPerHour", "20", "-s", STACK)
-    engine.pulumi("preview", "--expect-no-changes", "-s", STACK)
+    engine.pulumi("config", "set", "tidemark:maxUsdPerHour", "20")
+    engine.pulumi("preview", "--expect-no-changes")
     after = {host["id"] for host in json.loads(engine.inventory())["hosts"]}
     assert before == after, "a higher limit of cost replaces no host"
     engine.pulumi(*DESTROY)
@@ -51,26 +54,30 @@ def test_a_tag_taken_from_the_config_changes_in_place(engine: Engine) -> None:
 def test_no_secret_in_the_state(engine: Engine) -> None:
     private_key = (engine.project.parent / "id_ed25519").read_text().splitlines()[1]
     engine.pulumi(*UP)
-    state = engine.pulumi("stack", "export", "-s", STACK).stdout
+    state = engine.pulumi("stack", "export").stdout
     assert "PRIVATE KEY" not in state
     assert private_key not in state
     engine.pulumi(*DESTROY)
 
 
 @pytest.mark.parametrize(
-    "resource",
+    ("engine", "resource"),
     [
-        "md-raid-network-vpc",
-        "md-raid-network-subnet",
-        "md-raid-network-default-route",
-        "md-raid-members-group",
-        "md-raid-members-in-iscsi",
-        "md-raid-placement-group",
-        "storage-1-instance",
-        "client-instance",
-        "storage-2-volume-3",
-        "storage-3-volume-5-attachment",
+        ("efs-iops.lab", "efs-iops-file-system-efs"),
+        ("efs-iops.lab", "efs-iops-file-system-mount-target"),
+        ("efs-iops.lab", "client-2-instance"),
+        ("md-raid.lab", "md-raid-network-vpc"),
+        ("md-raid.lab", "md-raid-network-subnet"),
+        ("md-raid.lab", "md-raid-network-default-route"),
+        ("md-raid.lab", "md-raid-members-group"),
+        ("md-raid.lab", "md-raid-members-in-iscsi"),
+        ("md-raid.lab", "md-raid-placement-group"),
+        ("md-raid.lab", "storage-1-instance"),
+        ("md-raid.lab", "client-instance"),
+        ("md-raid.lab", "storage-2-volume-3"),
+        ("md-raid.lab", "storage-3-volume-5-attachment"),
     ],
+    indirect=["engine"],
 )
 def test_a_failure_at_a_creation_then_destroy_leaves_nothing(engine: Engine, resource: str) -> None:
     failed = engine.pulumi(*UP, check=False, TIDEMARK_LAB_FAIL_AT=resource)
@@ -81,7 +88,7 @@ def test_a_failure_at_a_creation_then_destroy_leaves_nothing(engine: Engine, res
 
 
 def test_a_wrong_stack_creates_nothing(engine: Engine) -> None:
-    engine.pulumi("config", "set", "tidemark:volumeType", "gp9", "-s", STACK)
+    engine.pulumi("config", "set", "tidemark:volumeType", "gp9")
     refused = engine.pulumi(*UP, check=False)
     said = refused.stdout + refused.stderr
     assert refused.returncode != 0
