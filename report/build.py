@@ -34,11 +34,11 @@ def build_report(run_path: Path, claims: Path = CLAIMS) -> Report:
     summary = experiment.summarize(run)
     verdicts = [judge(claim, summary, run.manifest.rehearsal) for claim in ledger]
     page = run.path / "report.html"
-    plot = experiment.picture(summary)
+    plot = experiment.picture(summary, ledger)
     picture = run.path / f"{plot.name}.png" if plot else None
     try:
         _write(run.path / "summary.json", summary_json(summary))
-        _write(page, render_page(run.manifest, experiment.page(run.manifest, summary), verdicts))
+        _write(page, render_page(run.manifest, experiment.page(run.manifest, summary, ledger), verdicts))
         if plot and picture:
             write_png(plot, picture)
     except OSError as error:
@@ -53,7 +53,7 @@ def newest_run(results: Path) -> Path:
         return whole[-1]
     if listed:
         raise RunError(f"{results}: all of its {len(listed)} runs are damaged; the newest: {listed[-1].damage}")
-    raise RunError(f"{results}: no run is there; `fab md-raid.run` makes one")
+    raise RunError(f"{results}: no run is there; `fab md-raid.run` or `fab efs-iops.run` makes one")
 
 
 def summary_json(summary: Any) -> str:

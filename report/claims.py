@@ -5,6 +5,7 @@ A claim in the file:
     - id: md-raid/volume-rate
       claim: in our own words
       published: {value: 100, unit: MB/s, date: "…", source: …}   # value: null: none was published
+                           # optional besides: points: [{of: …, x: 20, y: 1500}], drawn into the figure
       applies: {where: aws | rehearsal | either, reason: why a run elsewhere does not count}
       measured: volume.sequential_mb_per_s      # the figure shown beside the published one
       when: drill.hosts_killed == 2             # optional: in any other run the claim was not tested
@@ -40,11 +41,21 @@ class ClaimError(Exception):
 
 
 @dataclass(frozen=True)
+class Point:
+    """A published point of a figure: whose line it belongs to, and where it lies."""
+
+    of: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
 class Published:
     value: float | None
     unit: str
     date: str
     source: str
+    points: tuple[Point, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -188,7 +199,8 @@ def _claim(entry: Any, number: int, experiment: str, summary_type: type) -> Clai
     fields.where = identity = fields.text("id")
     if not identity.startswith(f"{experiment}/"):
         raise ClaimError(f"{identity}: id must begin with {experiment}/")
-    published = _Fields(fields.get("published"), f"{identity}: published", {"value", "unit", "date", "source"})
+    known = {"value", "unit", "date", "source", "points"}
+    published = _Fields(fields.get("published"), f"{identity}: published", known)
     applies = _Fields(fields.get("applies"), f"{identity}: applies", {"where", "reason"})
     where = applies.text("where")
     if where not in PLACES:
@@ -209,7 +221,9 @@ def _claim(entry: Any, number: int, experiment: str, summary_type: type) -> Clai
     return Claim(
         id=identity,
         claim=fields.text("claim"),
-        published=Published(value, published.text("unit"), published.text("date"), published.text("source")),
+        published=Published(
+            value, published.text("unit"), published.text("date"), published.text("source"), _points(published)
+        ),
         where=where,
         elsewhere_reason=applies.text("reason") if where != "either" else "",
         measured=_expression(fields, "measured", summary_type, names) if fields.get("measured") else None,
@@ -218,6 +232,20 @@ def _claim(entry: Any, number: int, experiment: str, summary_type: type) -> Clai
         tolerance_ratio=ratio,
         tolerance_reason=reason,
     )
+
+
+def _points(published: _Fields) -> tuple[Point, ...]:
+    entries = published.get("points") or []
+    if not isinstance(entries, list):
+        raise ClaimError(f"{published.where}: points must be a list, not {entries!r}")
+    points = []
+    for number, entry in enumerate(entries):
+        fields = _Fields(entry, f"{published.where}: points[{number}]", {"of", "x", "y"})
+        x, y = fields.number_or_none("x"), fields.number_or_none("y")
+        if x is None or y is None:
+            raise ClaimError(f"{fields.where}: x and y must be numbers")
+        points.append(Point(fields.text("of"), x, y))
+    return tuple(points)
 
 
 def _expression(fields: _Fields, key: str, summary_type: type, names: Mapping[str, float | None]) -> Expression:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import report.efs_iops
+import report.efs_iops.figures
+import report.efs_iops.view
 import report.md_raid
 import report.md_raid.figures
 import report.md_raid.view
+from report.claims import Claim
+from report.efs_iops.schema import Summary as EfsIopsSummary
 from report.figures import Plot
 from report.md_raid.schema import Summary as MdRaidSummary
 from report.page import Page
@@ -20,17 +25,24 @@ from report.table import Table
 class Experiment:
     summary_type: type
     summarize: Callable[[Run], Any]
-    page: Callable[[Manifest, Any], Page]
+    page: Callable[[Manifest, Any, Sequence[Claim]], Page]
     tables: Callable[[Any], list[Table]]
-    picture: Callable[[Any], Plot | None]  # the one for the README
+    picture: Callable[[Any, Sequence[Claim]], Plot | None]  # the one for the README
 
 
 EXPERIMENTS = {
     "md-raid": Experiment(
         summary_type=MdRaidSummary,
         summarize=report.md_raid.summarize,
-        page=report.md_raid.view.page,
+        page=lambda manifest, summary, _: report.md_raid.view.page(manifest, summary),
         tables=report.md_raid.view.tables,
-        picture=report.md_raid.figures.scaling_plot,
+        picture=lambda summary, _: report.md_raid.figures.scaling_plot(summary),
+    ),
+    "efs-iops": Experiment(
+        summary_type=EfsIopsSummary,
+        summarize=report.efs_iops.summarize,
+        page=report.efs_iops.view.page,
+        tables=report.efs_iops.view.tables,
+        picture=report.efs_iops.figures.iops_plot,
     ),
 }

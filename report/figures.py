@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -23,9 +24,9 @@ PALETTE = {
     "muted": "#5c6672",
     "rule": "#d5dae0",
     "paper": "#ffffff",
-    "raw": "#2166ac",
-    "stripe": "#c4570f",
-    "mirror": "#6b4fa0",
+    "blue": "#2166ac",
+    "orange": "#c4570f",
+    "purple": "#6b4fa0",
     "bad": "#b3261e",
     "good": "#1f7a3d",
 }
@@ -108,6 +109,15 @@ def mark_rehearsal(figure: Figure, rehearsal: bool) -> None:
             color=PALETTE["bad"],
             weight="bold",
         )
+
+
+def panels(figure: Figure, count: int, narrow: bool) -> list[Axes]:
+    """Side by side, or one below the other where it is narrow."""
+    rows, columns = (count, 1) if narrow else (1, count)
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(hspace=0.08)
+    return list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def _draw(plot: Plot, narrow: bool) -> Figure:

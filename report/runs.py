@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 SCHEMA = 1
 STATUSES = ("running", "complete", "failed")
 _PROBLEMS_PER_STREAM = 5
 
 Record = dict[str, Any]
+T = TypeVar("T")
 
 
 class RunError(Exception):
@@ -208,6 +209,16 @@ def number_or_none(record: Record, key: str) -> float | None:
 
 def whole_or_none(record: Record, key: str) -> int | None:
     return None if record.get(key) is None else whole(record, key)
+
+
+def quietly(read: Callable[[Record, str], T], record: Record | None, key: str) -> T | None:
+    """What `read` reads, or None where that is not there or not as it must be."""
+    if record is None:
+        return None
+    try:
+        return read(record, key)
+    except RecordError:
+        return None
 
 
 def _text_or_none(record: Record, key: str) -> str | None:

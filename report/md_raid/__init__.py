@@ -5,9 +5,10 @@ from __future__ import annotations
 from report.md_raid.cells import read_cells, scaling, volume_figures
 from report.md_raid.drill import PHASES, configured_arrays, read_array_records, read_drill
 from report.md_raid.hosts import read_hosts
-from report.md_raid.schema import SCHEMA, Proof, Proofs, Summary
-from report.md_raid.worker import read_worker
-from report.runs import RecordError, Run, text
+from report.md_raid.schema import SCHEMA, Summary
+from report.proofs import read_proofs
+from report.runs import Run
+from report.worker import read_worker
 
 
 def summarize(run: Run) -> Summary:
@@ -19,7 +20,7 @@ def summarize(run: Run) -> Summary:
         run.problem(f"raw/worker.ndjson: cell {name} is not in raw/cells.ndjson, left out")
     array_records = read_array_records(run)
     drill = read_drill(run, workers, array_records)
-    proofs = _proofs(run)
+    proofs = read_proofs(run)
     manifest = run.manifest
     return Summary(
         schema=SCHEMA,
@@ -38,28 +39,3 @@ def summarize(run: Run) -> Summary:
         proofs=proofs,
         problems=list(run.problems),
     )
-
-
-def _proofs(run: Run) -> Proofs | None:
-    if not run.has_stream("proofs"):
-        run.problem("raw/proofs.ndjson is missing: nothing was proved before measuring")
-        return None
-    records = []
-    for record in run.stream("proofs"):
-        try:
-            name = text(record, "proof")
-        except RecordError as error:
-            run.problem(f"raw/proofs.ndjson: a record left out: {error}")
-            continue
-        passed = record.get("passed")
-        if not isinstance(passed, bool):
-            run.problem(f"raw/proofs.ndjson: a {name} proof left out: passed is {passed!r}")
-            continue
-        source, target, detail = (_words(record.get(key)) for key in ("from", "to", "detail"))
-        records.append(Proof(name, source, target, detail, passed))
-    passed_count = sum(record.passed for record in records)
-    return Proofs(passed_count, len(records) - passed_count, records)
-
-
-def _words(value: object) -> str | None:
-    return None if value is None else str(value)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from report.cells import read_cell_records
 from report.md_raid.hosts import Hosts
+from report.md_raid.intervals import variation_coefficient
 from report.md_raid.schema import Cell, MdCost, Point, Scaling, Series, Volume
-from report.md_raid.worker import Worker, measure, variation_coefficient
 from report.runs import Record, RecordError, Run, number, text, whole, whole_or_none
+from report.worker import Worker, measure
 
 LAYOUTS = ("stripe", "mirror", "raw")
 PATTERNS = ("sequential", "random")
@@ -17,23 +19,13 @@ MB = 1_000_000
 
 def read_cells(run: Run, workers: dict[str, Worker], hosts: Hosts) -> list[Cell]:
     """One for each name, in the order of first mention; the last record of a name counts."""
-    records: dict[str, Record] = {}
-    repeated: set[str] = set()
-    for record in run.stream("cells"):
-        try:
-            name = text(record, "cell")
-            if name in records:
-                repeated.add(name)
-            records[name] = record
-        except RecordError as error:
-            run.problem(f"raw/cells.ndjson: a record left out: {error}")
     cells = []
-    for name, record in records.items():
+    for name, found in read_cell_records(run).items():
         try:
             worker = workers.get(name, Worker())
-            if name in repeated:
-                worker = worker.since(number(record, "started_unix_s"))
-            cells.append(_cell(record, worker, hosts))
+            if found.again:
+                worker = worker.since(number(found.record, "started_unix_s"))
+            cells.append(_cell(found.record, worker, hosts))
         except RecordError as error:
             run.problem(f"raw/cells.ndjson: {name} left out: {error}")
     return cells

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
+from report.md_raid.intervals import measure_from_intervals
 from report.md_raid.schema import Array, Drill, DrillEvent, Leg, Phase, Rebuild, Second
-from report.md_raid.worker import Interval, Worker, measure, measure_from_intervals
-from report.runs import Record, RecordError, Run, number, number_or_none, text, whole_or_none
+from report.runs import Record, RecordError, Run, number, number_or_none, quietly, text, whole_or_none
+from report.worker import Interval, Worker, measure
 
 PHASES = ("drill-steady", "drill-kill-1", "drill-kill-2")
 AFTER_LAST_KILL = "killed-2"
-
-T = TypeVar("T")
 
 
 def read_drill(run: Run, workers: dict[str, Worker], arrays: Sequence[Record]) -> Drill | None:
@@ -54,10 +52,10 @@ def read_drill(run: Run, workers: dict[str, Worker], arrays: Sequence[Record]) -
         legs_per_array=max([n for n in legs if isinstance(n, int)], default=None),
         arrays_rebuilt=len({r.array for r in rebuilds if r.finished_s is not None}) if events else None,
         rebuild_seconds_max=max(seconds, default=None),
-        written_bytes=_sum_or_none([_quietly(whole_or_none, e, "bytes") for e in written]),
-        written_sha256=_quietly(text, written[0] if written else None, "sha256"),
-        verified_bytes=_sum_or_none([_quietly(whole_or_none, e, "bytes") for e in read_back]),
-        legs_compared_bytes=_quietly(whole_or_none, compared, "bytes"),
+        written_bytes=_sum_or_none([quietly(whole_or_none, e, "bytes") for e in written]),
+        written_sha256=quietly(text, written[0] if written else None, "sha256"),
+        verified_bytes=_sum_or_none([quietly(whole_or_none, e, "bytes") for e in read_back]),
+        legs_compared_bytes=quietly(whole_or_none, compared, "bytes"),
         checksum_matched=all(e.get("matched") is True for e in verified) if verified else None,
         phases=phases,
         rebuilds=rebuilds,
@@ -99,11 +97,11 @@ def configured_arrays(records: Sequence[Record]) -> list[Array]:
             Array(
                 array=name,
                 level=record["level"],
-                layout=_quietly(text, record, "layout"),
-                raid_devices=_quietly(whole_or_none, record, "raid_devices"),
-                size_bytes=_quietly(whole_or_none, record, "size_bytes"),
+                layout=quietly(text, record, "layout"),
+                raid_devices=quietly(whole_or_none, record, "raid_devices"),
+                size_bytes=quietly(whole_or_none, record, "size_bytes"),
                 legs=[
-                    Leg(slot, _quietly(text, leg, "server"), _quietly(text, leg, "volume"))
+                    Leg(slot, quietly(text, leg, "server"), quietly(text, leg, "volume"))
                     for leg in (legs if isinstance(legs, list) else [])
                     if isinstance(leg, dict) and isinstance(slot := leg.get("slot"), int)
                 ],
@@ -222,7 +220,7 @@ def _read_errors(run: Run, phases: Sequence[Phase], events: Sequence[Record]) ->
     With a phase's count missing, "none failed" is not known, whatever was noted.
     """
     counted = _sum_or_none([phase.errors for phase in phases])
-    noted = _quietly(whole_or_none, _last(events, "reads-finished"), "errors")
+    noted = quietly(whole_or_none, _last(events, "reads-finished"), "errors")
     if counted is not None and noted is not None and counted != noted:
         run.problem(f"failed reads: the workers counted {counted}, raw/drill.ndjson has {noted}")
     known = [n for n in (counted, noted) if n is not None]
@@ -235,12 +233,3 @@ def _last(events: Sequence[Record], name: str) -> Record | None:
 
 def _sum_or_none(values: Sequence[int | None]) -> int | None:
     return None if not values or None in values else sum(v for v in values if v is not None)
-
-
-def _quietly(read: Callable[[Record, str], T], record: Record | None, key: str) -> T | None:
-    if record is None:
-        return None
-    try:
-        return read(record, key)
-    except RecordError:
-        return None

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from report.figures import PALETTE, Plot, mark_rehearsal
+from report.figures import PALETTE, Plot, mark_rehearsal, panels
 from report.format import figure as words
 from report.format import seconds as seconds_words
+from report.latency_figure import Panel, Row, percentiles_plot
 from report.md_raid.schema import Cell, Drill, Series, Summary
 from report.md_raid.tables import in_order
 
+COLOURS = {"raw": PALETTE["blue"], "stripe": PALETTE["orange"], "mirror": PALETTE["purple"]}
 _LIMIT_MARKERS = {"client CPU": "s", "storage CPU": "^", "client network": "D", "storage network": "P"}
 _OTHER_LIMIT_MARKER = "X"
 _UNKNOWN_MARKER = "o"
@@ -33,12 +34,12 @@ def scaling_plot(summary: Summary) -> Plot | None:
         return None
 
     def draw(figure: Figure, narrow: bool) -> None:
-        axes = _panels(figure, len(patterns), narrow)
+        axes = panels(figure, len(patterns), narrow)
         limits: dict[str, str] = {}
         for ax, pattern in zip(axes, patterns, strict=True):
             _draw_scaling(ax, summary, pattern, limits, narrow)
         handles = [
-            Line2D([], [], color=PALETTE[layout], lw=width, ls=style, label=text)
+            Line2D([], [], color=COLOURS[layout], lw=width, ls=style, label=text)
             for layout, width, style, text in (
                 ("raw", 1.8, "-", "raw, more servers"),
                 ("raw", 1.2, "--", "raw, all servers, more disks"),
@@ -100,7 +101,7 @@ def _draw_scaling(ax: Axes, summary: Summary, pattern: str, limits: dict[str, st
         xs, ys = [x for x, _ in rows], [math.nan if y is None else y for _, y in rows]
         each_server = s.grows_with == "disks"
         ax.plot(
-            xs, ys, color=PALETTE[s.layout], lw=1.2 if each_server else 1.8, ls="--" if each_server else "-", zorder=2
+            xs, ys, color=COLOURS[s.layout], lw=1.2 if each_server else 1.8, ls="--" if each_server else "-", zorder=2
         )
         if not each_server:
             _label_points(ax, s, xs, ys, narrow)
@@ -113,7 +114,7 @@ def _draw_scaling(ax: Axes, summary: Summary, pattern: str, limits: dict[str, st
         marker = _marker(cell.limited_by)
         limits[f"limited by {cell.limited_by}" if cell.limited_by else "limit not known"] = marker
         unknown = marker == _UNKNOWN_MARKER
-        colour = PALETTE[cell.layout]
+        colour = COLOURS[cell.layout]
         ax.plot(
             cell.disks,
             rate,
@@ -147,7 +148,7 @@ def _label_points(ax: Axes, series: Series, xs: Sequence[int], ys: Sequence[floa
             ha="right" if above and units == 1 else "center",
             va="bottom" if above else "top",
             fontsize=8,
-            color=PALETTE[series.layout],
+            color=COLOURS[series.layout],
         )
 
 
@@ -161,88 +162,32 @@ def _marker(limited_by: str | None) -> str:
     return _LIMIT_MARKERS.get(limited_by, _OTHER_LIMIT_MARKER)
 
 
-_PERCENTILES = (
-    ("p50", "o", 5.5),
-    ("p95", "|", 8.0),
-    ("p99", "s", 4.0),
-    ("p99.9", "d", 4.5),
-    ("max", "x", 5.0),
-)
-
-
 def latency_plot(summary: Summary) -> Plot | None:
-    patterns = [p for p in ("sequential", "random") if any(c.pattern == p for c in summary.cells)]
-    if not patterns:
-        return None
-    rows_max = max(sum(c.pattern == p for c in summary.cells) for p in patterns)
-
-    def draw(figure: Figure, narrow: bool) -> None:
-        axes = _panels(figure, len(patterns), narrow)
-        for ax, pattern in zip(axes, patterns, strict=True):
-            _draw_latency(ax, in_order([c for c in summary.cells if c.pattern == pattern]), pattern)
-        handles = [
-            Line2D([], [], ls="", marker=marker, mfc=PALETTE["muted"], mec=PALETTE["muted"], ms=size, label=name)
-            for name, marker, size in _PERCENTILES
-        ]
-        figure.legend(
-            handles=handles,
-            loc="outside lower left",
-            ncols=len(handles),
-            columnspacing=0.8 if narrow else 1.6,
-            handletextpad=0.2,
-        )
-        mark_rehearsal(figure, summary.rehearsal)
-
-    height = 1.5 + 0.24 * rows_max
-    return Plot(
-        name="latency",
-        title="Latency percentiles of each cell",
+    panels = [
+        Panel(f"{pattern} reads, ms", [_latency_row(cell) for cell in cells])
+        for pattern in ("sequential", "random")
+        if (cells := in_order([c for c in summary.cells if c.pattern == pattern]))
+    ]
+    return percentiles_plot(
+        panels,
         caption="Of single reads, from the worker's merged histograms; exact to 1/256. Logarithmic scale.",
         alt="Latency percentiles of each cell, from the median to the longest read",
-        draw=draw,
-        height_inches=height,
-        narrow_height_inches=height * len(patterns),
+        rehearsal=summary.rehearsal,
     )
 
 
-def _draw_latency(ax: Axes, cells: Sequence[Cell], pattern: str) -> None:
-    known = False
-    for row, cell in enumerate(cells):
-        values = (
+def _latency_row(cell: Cell) -> Row:
+    return Row(
+        _cell_words(cell),
+        COLOURS[cell.layout],
+        (
             cell.latency_p50_us,
             cell.latency_p95_us,
             cell.latency_p99_us,
             cell.latency_p99_9_us,
             cell.latency_max_us,
-        )
-        present = [value / 1000 for value in values if value is not None]
-        colour = PALETTE[cell.layout]
-        if not present:
-            ax.text(
-                0.02,
-                row,
-                "not measured",
-                transform=ax.get_yaxis_transform(),
-                va="center",
-                color=PALETTE["bad"],
-            )
-            continue
-        known = True
-        ax.plot([min(present), max(present)], [row, row], color=colour, lw=1.2, alpha=0.45)
-        for (_, marker, size), value in zip(_PERCENTILES, values, strict=True):
-            if value is not None:
-                ax.plot(value / 1000, row, marker=marker, color=colour, ms=size, mew=1.3, ls="")
-    ax.set_yticks(range(len(cells)), [_cell_words(cell) for cell in cells])
-    ax.set_ylim(len(cells) - 0.4, -0.6)
-    if known:
-        ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
-        ax.xaxis.set_minor_locator(NullLocator())
-    else:
-        ax.set_xticks([])
-    ax.grid(axis="y", visible=False)
-    ax.set_title(f"{pattern} reads, ms")
+        ),
+    )
 
 
 def _cell_words(cell: Cell) -> str:
@@ -291,7 +236,7 @@ def _draw_reads(ax: Axes, drill: Drill, narrow: bool) -> None:
     top = max((second.iops for second in drill.timeline), default=1.0) * 1.6 or 1.0
     for phase in drill.phases:
         seconds = [s for s in drill.timeline if s.cell == phase.cell]
-        ax.plot([s.t_s for s in seconds], [s.iops for s in seconds], color=PALETTE["stripe"], lw=1.6)
+        ax.plot([s.t_s for s in seconds], [s.iops for s in seconds], color=COLOURS["stripe"], lw=1.6)
         failed = [s for s in seconds if s.errors]
         ax.plot([s.t_s for s in failed], [s.iops for s in failed], ls="", marker="x", color=PALETTE["bad"])
         stall, ended = phase.longest_stall_s, phase.stall_ended_s
@@ -365,14 +310,6 @@ def _draw_spans(ax: Axes, spans: Sequence[Span], drill: Drill) -> None:
     ax.set_ylim(len(spans) - 0.4, -0.6)
     ax.grid(axis="y", visible=False)
     if drill.timeline:
-        ax.axvspan(drill.timeline[0].t_s, drill.timeline[-1].t_s, color=PALETTE["stripe"], alpha=0.13, lw=0)
+        ax.axvspan(drill.timeline[0].t_s, drill.timeline[-1].t_s, color=COLOURS["stripe"], alpha=0.13, lw=0)
     ax.set_title("shaded: reads under way", fontsize=8.5, weight="normal")
     ax.margins(x=0.12)
-
-
-def _panels(figure: Figure, count: int, narrow: bool) -> list[Axes]:
-    rows, columns = (count, 1) if narrow else (1, count)
-    engine = figure.get_layout_engine()
-    if isinstance(engine, ConstrainedLayoutEngine):
-        engine.set(hspace=0.08)
-    return list(figure.subplots(rows, columns, squeeze=False).flat)

@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 
+from report.hosts import (
+    BUSY_RATIO_MIN,
+    LINE_RATE_RATIO_MIN,
+    HostSamples,
+    Role,
+    inventory_roles,
+    read_host_samples,
+)
 from report.instance_types import LINE_RATES
 from report.md_raid.schema import Evidence
-from report.runs import Record, RecordError, Run, number, number_or_none, text
+from report.runs import Run
 
-BUSY_RATIO_MIN = 0.95
-# Counters are of Ethernet frames: a full link shows its rate less preamble, gaps and the window's edges.
-LINE_RATE_RATIO_MIN = 0.95
 MIB = 1 << 20
-
-
-@dataclass
-class HostSamples:
-    t_unix_s: list[float] = field(default_factory=list)
-    cpu_busy_ratio: list[float | None] = field(default_factory=list)
-    nic_rx_bytes: list[float | None] = field(default_factory=list)
-    nic_tx_bytes: list[float | None] = field(default_factory=list)
-
-    def window(self, start_unix_s: float, end_unix_s: float) -> slice:
-        return slice(bisect_left(self.t_unix_s, start_unix_s), bisect_right(self.t_unix_s, end_unix_s))
-
-    def cpu_busy_mean(self, start_unix_s: float, end_unix_s: float) -> float | None:
-        """Of the samples whose second lies inside the window."""
-        samples = self.cpu_busy_ratio[self.window(start_unix_s + 1, end_unix_s)]
-        known = [ratio for ratio in samples if ratio is not None]
-        return sum(known) / len(known) if known else None
-
-    def rate(self, counter: Sequence[float | None], start_unix_s: float, end_unix_s: float) -> float | None:
-        """Bytes a second over the window; None when the counter went back (a reboot) or was seen once."""
-        window = self.window(start_unix_s, end_unix_s)
-        seen = [(t, v) for t, v in zip(self.t_unix_s[window], counter[window], strict=True) if v is not None]
-        if len(seen) < 2 or seen[-1][0] <= seen[0][0]:
-            return None
-        if any(later[1] < earlier[1] for earlier, later in pairwise(seen)):
-            return None
-        return (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0])
-
-
-@dataclass(frozen=True)
-class Role:
-    name: str
-    role: str
-    instance_type: str | None
 
 
 @dataclass(frozen=True)
@@ -115,41 +84,4 @@ class Hosts:
 
 
 def read_hosts(run: Run) -> Hosts:
-    samples: dict[str, HostSamples] = {}
-    rows: dict[str, list[tuple[float, float | None, float | None, float | None]]] = {}
-    if run.has_stream("host"):
-        for record in run.stream("host"):
-            try:
-                rows.setdefault(text(record, "host"), []).append(
-                    (
-                        number(record, "t_unix_s"),
-                        number_or_none(record, "cpu_busy_ratio"),
-                        number_or_none(record, "nic_rx_bytes"),
-                        number_or_none(record, "nic_tx_bytes"),
-                    )
-                )
-            except RecordError as error:
-                run.problem(f"raw/host.ndjson: a record left out: {error}")
-    else:
-        run.problem("raw/host.ndjson is missing: what limited each cell is not known")
-    for host, host_rows in rows.items():
-        host_rows.sort(key=lambda row: row[0])
-        columns = HostSamples()
-        for t_unix_s, busy, rx, tx in host_rows:
-            columns.t_unix_s.append(t_unix_s)
-            columns.cpu_busy_ratio.append(busy)
-            columns.nic_rx_bytes.append(rx)
-            columns.nic_tx_bytes.append(tx)
-        samples[host] = columns
-    return Hosts(inventory_roles(run.manifest.inventory), samples, run.manifest.rehearsal)
-
-
-def inventory_roles(inventory: Record) -> list[Role]:
-    """The hosts that the manifest's inventory names; nothing is asked of it but names."""
-    roles = []
-    hosts = inventory.get("hosts")
-    for host in hosts if isinstance(hosts, list) else []:
-        if isinstance(host, dict) and isinstance(host.get("name"), str) and isinstance(host.get("role"), str):
-            kind = host.get("type")
-            roles.append(Role(host["name"], host["role"], kind if isinstance(kind, str) else None))
-    return roles
+    return Hosts(inventory_roles(run.manifest.inventory), read_host_samples(run), run.manifest.rehearsal)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from report.proofs import Proofs
+
 SCHEMA = 1
 
 
@@ -190,22 +192,6 @@ class Array:
     raid_devices: int | None
     size_bytes: int | None
     legs: list[Leg]
-
-
-@dataclass(frozen=True)
-class Proof:
-    proof: str
-    source: str | None
-    target: str | None
-    detail: str | None
-    passed: bool
-
-
-@dataclass(frozen=True)
-class Proofs:
-    passed: int
-    failed: int
-    records: list[Proof]
 
 
 @dataclass(frozen=True)

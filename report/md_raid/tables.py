@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import report.proofs
 from report.format import MISSING, figure, ratio, seconds, size_bytes
 from report.md_raid.schema import Cell as SweepCell
-from report.md_raid.schema import Drill, MdCost, Proofs, Series, Summary
+from report.md_raid.schema import Drill, MdCost, Series, Summary
+from report.proofs import Proofs
 from report.table import Cell, Column, Table
 
 _SWEEP = [
@@ -246,28 +248,7 @@ _PROOF_WORDS = {
 
 
 def proofs_table(proofs: Proofs) -> Table:
-    names = list(dict.fromkeys(record.proof for record in proofs.records))
-    rows = []
-    for name in names:
-        records = [record for record in proofs.records if record.proof == name]
-        failed = [record for record in records if not record.passed]
-        shown = failed[0] if failed else records[0]
-        between = " → ".join(end for end in (shown.source, shown.target) if end)
-        rows.append(
-            (
-                name,
-                _PROOF_WORDS.get(name, MISSING),
-                Cell(f"{len(records) - len(failed)} of {len(records)}", "bad" if failed else "good"),
-                f"{between}: {shown.detail or MISSING}",
-            )
-        )
-    columns = [
-        Column("proof"),
-        Column("what it shows"),
-        Column("passed", True),
-        Column("first failure, or an example"),
-    ]
-    return Table("Proofs, before anything was measured", columns, rows, name="proofs")
+    return report.proofs.proofs_table(proofs, _PROOF_WORDS)
 
 
 def _errors(count: int | None) -> Cell:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from report.format import MISSING, size_bytes, unbreakable
+from report.inventory_view import host_words, objects
 from report.md_raid.schema import Array
 from report.page import Html, Missing
 from report.runs import Record
-from report.table import Column, Table
 
 
 def topology(inventory: Record, arrays: Sequence[Array]) -> Html | Missing:
-    hosts = [host for host in _list(inventory, "hosts") if isinstance(host.get("name"), str)]
+    hosts = [host for host in objects(inventory, "hosts") if isinstance(host.get("name"), str)]
     servers = [host for host in hosts if host.get("role") == "storage"]
     if not hosts:
         return Missing("The manifest has no inventory: what ran where is not known.")
@@ -25,12 +25,12 @@ def topology(inventory: Record, arrays: Sequence[Array]) -> Html | Missing:
     rows: list[tuple[dict[str, str], list[dict[str, Any] | None]]] = []
     loose_columns = 0
     for server in servers:
-        volumes: dict[str | None, Record] = {str(volume.get("id")): volume for volume in _list(server, "volumes")}
+        volumes: dict[str | None, Record] = {str(volume.get("id")): volume for volume in objects(server, "volumes")}
         cells = [_volume(volumes.pop(placed.get((server["name"], m.array)), None)) for m in mirrors]
         # Volumes that are in no mirror stand to the right of the mirrors.
         cells += [_volume(volume) for volume in volumes.values()]
         loose_columns = max(loose_columns, len(volumes))
-        rows.append((_host(server), cells))
+        rows.append((host_words(server), cells))
     columns += [{"name": MISSING, "words": "no mirror"}] * loose_columns
     for _, cells in rows:
         cells += [None] * (len(columns) - len(cells))
@@ -39,7 +39,7 @@ def topology(inventory: Record, arrays: Sequence[Array]) -> Html | Missing:
     return Html(
         "md_raid_topology.html.j2",
         {
-            "clients": [_host(host) for host in hosts if host.get("role") != "storage"],
+            "clients": [host_words(host) for host in hosts if host.get("role") != "storage"],
             "stripe": stripe and {"name": stripe.array, "words": _array_words(stripe)},
             "columns": columns,
             "rows": [{"server": server, "cells": cells} for server, cells in rows],
@@ -51,35 +51,6 @@ def topology(inventory: Record, arrays: Sequence[Array]) -> Html | Missing:
             ),
         },
     )
-
-
-def _list(record: Record, key: str) -> list[Record]:
-    value = record.get(key)
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _host(host: Record) -> dict[str, str]:
-    return {"name": unbreakable(str(host["name"])), "words": str(host.get("type") or MISSING)}
-
-
-def hosts_table(inventory: Record) -> Table:
-    rows = []
-    for host in _list(inventory, "hosts"):
-        volumes = _list(host, "volumes")
-        memory = host.get("memory_limit_mib")
-        named = [host.get(key) for key in ("name", "role", "type", "zone", "private_address", "cpu_limit")]
-        rows.append(
-            (
-                *(MISSING if value is None else str(value) for value in named),
-                size_bytes(memory << 20) if isinstance(memory, int) else MISSING,
-                str(len(volumes)) if "volumes" in host else MISSING,
-            )
-        )
-    names = ("host", "role", "type", "zone", "private address")
-    columns = [Column(name) for name in names]
-    columns += [Column(name, True) for name in ("CPU limit", "memory limit", "volumes")]
-    note = f"The limits are set at boot; the proofs say what each host has. {MISSING}: not limited."
-    return Table("Hosts", columns, rows, note, name="hosts")
 
 
 def _volume(volume: Record | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report.format import figure, ratio, seconds
+from report.inventory_view import hosts_table
 from report.md_raid.figures import drill_plot, latency_plot, scaling_plot
 from report.md_raid.schema import Summary
 from report.md_raid.tables import (
@@ -15,11 +16,12 @@ from report.md_raid.tables import (
     proofs_table,
     sweep_tables,
 )
-from report.md_raid.topology import hosts_table, topology
+from report.md_raid.topology import topology
 from report.page import Block, KeyFigure, Missing, Page, Section
 from report.runs import Manifest
 from report.table import Table
 
+_LIMITS_NOTE = "The limits are set at boot; the proofs say what each host has."
 QUESTION = "Does Linux md RAID over iSCSI scale to 10\u00a0Gbit/s, and survive the loss of two servers?"
 
 
@@ -69,7 +71,7 @@ def _sections(manifest: Manifest, summary: Summary) -> list[Section]:
         in_time = drill_plot(summary) or Missing("No event and no read of the drill was recorded.")
         drill = [in_time, drill_table(summary.drill), outcome_table(summary.drill)]
     proofs = summary.proofs
-    where = [topology(manifest.inventory, summary.arrays), hosts_table(manifest.inventory)]
+    where = [topology(manifest.inventory, summary.arrays), hosts_table(manifest.inventory, _LIMITS_NOTE)]
     return [
         Section("topology", "What ran where", where),
         Section("scaling", "Scaling", scaling),

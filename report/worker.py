@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from report.histogram import Histogram, HistogramError, merge
-from report.runs import Record, RecordError, Run, number, text, whole, whole_or_none
+from report.runs import Record, RecordError, Run, number, number_or_none, quietly, text, whole, whole_or_none
 
-# Shorter intervals are the ends of a run, not seconds: their rates say nothing of how steady it was.
-INTERVAL_SECONDS_MIN = 0.5
 CLOCK_SLACK_S = 0.05
 MIB = 1 << 20
 
@@ -41,6 +38,8 @@ class Final:
     errors: dict[str, int]
     histogram: Histogram
     requests_in_flight: int | None
+    t_first_unix_s: float | None  # when its first operation began
+    t_last_unix_s: float | None  # when its last one ended
 
 
 @dataclass
@@ -94,7 +93,7 @@ class Measured:
         return None if value is None else value / 1000
 
 
-def read_worker(run: Run, keep_histograms: str) -> dict[str, Worker]:
+def read_worker(run: Run, keep_histograms: str | None = None) -> dict[str, Worker]:
     """By cell. Intervals of cells whose name begins with `keep_histograms` keep their histograms."""
     cells: dict[str, Worker] = {}
     for record in run.stream("worker"):
@@ -102,7 +101,8 @@ def read_worker(run: Run, keep_histograms: str) -> dict[str, Worker]:
             cell, kind = text(record, "cell"), text(record, "kind")
             worker = cells.setdefault(cell, Worker())
             if kind == "interval":
-                worker.intervals.append(_interval(record, cell.startswith(keep_histograms)))
+                keep = keep_histograms is not None and cell.startswith(keep_histograms)
+                worker.intervals.append(_interval(record, keep))
             elif kind == "final":
                 worker.finals.append(_final(record))
             else:
@@ -127,40 +127,6 @@ def measure(worker: Worker) -> Measured | None:
         histogram=merge(final.histogram for final in finals),
         requests_in_flight=None if None in in_flight else sum(n for n in in_flight if n is not None),
     )
-
-
-def measure_from_intervals(worker: Worker) -> Measured | None:
-    """For a worker that was cut off before its final document: what its seconds add up to."""
-    if not worker.intervals:
-        return None
-    return Measured(
-        t_start_unix_s=min(i.t_start_unix_s for i in worker.intervals),
-        t_end_unix_s=max(i.t_end_unix_s for i in worker.intervals),
-        ops=sum(i.ops for i in worker.intervals),
-        bytes=sum(i.bytes for i in worker.intervals),
-        errors=sum_errors(i.errors for i in worker.intervals),
-        histogram=merge(i.histogram for i in worker.intervals if i.histogram is not None),
-        requests_in_flight=None,
-    )
-
-
-def variation_coefficient(worker: Worker, measured: Measured) -> float | None:
-    """Standard deviation / mean over the window's whole seconds; hosts are added second by second."""
-    rates: dict[int, dict[str, float]] = {}
-    for interval in worker.intervals:
-        inside = (
-            interval.t_start_unix_s >= measured.t_start_unix_s - CLOCK_SLACK_S
-            and interval.t_end_unix_s <= measured.t_end_unix_s + CLOCK_SLACK_S
-        )
-        if inside and interval.seconds >= INTERVAL_SECONDS_MIN:
-            second = round(interval.t_start_unix_s - measured.t_start_unix_s)
-            rates.setdefault(second, {})[interval.host] = interval.bytes / interval.seconds
-    hosts = {host for of_second in rates.values() for host in of_second}
-    totals = [sum(of_second.values()) for of_second in rates.values() if len(of_second) == len(hosts)]
-    if len(totals) < 2:
-        return None
-    mean = statistics.fmean(totals)
-    return statistics.stdev(totals) / mean if mean > 0 else None
 
 
 def sum_errors(errors: Iterable[dict[str, int]]) -> dict[str, int]:
@@ -198,6 +164,8 @@ def _final(record: Record) -> Final:
         errors=_errors(record),
         histogram=Histogram.from_json(record.get("latency_ns")),
         requests_in_flight=threads * len(files) if threads is not None and isinstance(files, list) else None,
+        t_first_unix_s=quietly(number_or_none, record, "t_first_unix_s"),
+        t_last_unix_s=quietly(number_or_none, record, "t_last_unix_s"),
     )
 
 

@@ -1,0 +1,205 @@
+"""A Cell for each record of raw/cells.ndjson: its rates over the joint window, and what the clients showed in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from report.cells import read_cell_records
+from report.efs_iops.counters import Counters, total
+from report.efs_iops.mountstats import NOTHING_KNOWN, cell_mountstats, growth_in
+from report.efs_iops.schema import Cell, Evidence, HostRate, Nic
+from report.efs_iops.window import Window, covers, jain_index, joint_window, share, variation_coefficient
+from report.hosts import HostSamples
+from report.runs import Record, RecordError, Run, number, text, whole, whole_or_none
+from report.worker import Final, Interval, Measured, Worker, measure
+
+OPS = ("write", "read")
+PATTERNS = ("fixed", "sequential")
+MB = 1_000_000
+NIC_COLUMNS = ("nic_rx_bytes", "nic_tx_bytes", "nic_rx_packets", "nic_tx_packets")
+
+
+@dataclass(frozen=True)
+class Clients:
+    """What the clients counted beside the workers, by host, on the runner's clock."""
+
+    mountstats: Mapping[str, Counters]
+    samples: Mapping[str, HostSamples]
+    nic: Mapping[str, Counters]
+
+    @classmethod
+    def of(cls, mountstats: Mapping[str, Counters], samples: Mapping[str, HostSamples]) -> Clients:
+        nic = {
+            host: Counters(each.t_unix_s, {name: getattr(each, name) for name in NIC_COLUMNS})
+            for host, each in samples.items()
+        }
+        return cls(mountstats, samples, nic)
+
+    def cpu_busy_ratio(self, host: str, window: Window) -> float | None:
+        samples = self.samples.get(host)
+        return samples.cpu_busy_mean(*window.bounds) if samples else None
+
+    def nic_rate(self, host: str, name: str, window: Window) -> float | None:
+        """Bytes or packets a second."""
+        grown = growth_in(self.nic[host], name, window) if host in self.nic else None
+        return grown.per_s if grown else None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    cells: list[Cell]  # without what limited each: that takes all of them together
+    windows: dict[str, Window]  # by cell, of those that are a measurement
+
+
+def read_cells(run: Run, workers: Mapping[str, Worker], clients: Clients) -> Sweep:
+    """`workers` are on the runner's clock."""
+    sweep = Sweep([], {})
+    for name, found in read_cell_records(run).items():
+        try:
+            worker = workers.get(name, Worker())
+            if found.again:
+                worker = worker.since(number(found.record, "start_unix_s"))
+            cell, window = _cell(found.record, worker, clients)
+        except RecordError as error:
+            run.problem(f"raw/cells.ndjson: {name} left out: {error}")
+            continue
+        sweep.cells.append(cell)
+        if window is not None and cell.reason is None:
+            sweep.windows[name] = window
+    return sweep
+
+
+def _cell(record: Record, worker: Worker, clients: Clients) -> tuple[Cell, Window | None]:
+    op, pattern = text(record, "op"), text(record, "pattern")
+    if op not in OPS or pattern not in PATTERNS:
+        raise RecordError(f"op {op!r}, pattern {pattern!r} is not one of {OPS}, {PATTERNS}")
+    hosts, lost = _names(record, "hosts"), _names(record, "lost_hosts")
+    if not hosts:
+        raise RecordError("hosts names none")
+    start = number(record, "start_unix_s")
+    complete = record.get("complete") is True and not lost
+    worker = Worker(
+        [i for i in worker.intervals if i.host in hosts], [final for final in worker.finals if final.host in hosts]
+    )
+    finals = {final.host: final for final in worker.finals}
+    intervals: dict[str, Sequence[Interval]] = {host: [i for i in worker.intervals if i.host == host] for host in hosts}
+    firsts = {host: final.t_first_unix_s for host, final in finals.items()}
+    # Those that are left of a cell that lost a host are shown side by side, never added up to the cell's rate.
+    at_work = {host: of_host for host, of_host in intervals.items() if host not in lost}
+    window = joint_window(at_work, firsts)
+    reason = _reason(record, complete, lost, at_work, finals, window)
+    ended = measure(worker)
+    measured = ended if reason is None else None
+    per_host = [_host_rate(host, of_host, window) for host, of_host in intervals.items() if host not in lost]
+    rates = [each.ops_per_s for each in per_host]
+    ops_per_s = total(rates) if measured else None
+    mb_per_s = total([each.mb_per_s for each in per_host]) if measured else None
+    done = _of_all([finals[host].t_last_unix_s if host in finals else None for host in hosts])
+    begun = _of_all([finals[host].t_first_unix_s if host in finals else None for host in hosts])
+    cell = Cell(
+        cell=text(record, "cell"),
+        op=op,
+        pattern=pattern,
+        request_bytes=whole(record, "request_bytes"),
+        writers=whole(record, "writers"),
+        hosts=hosts,
+        total_writers=whole(record, "writers") * len(hosts),
+        span_bytes=whole_or_none(record, "span_bytes"),
+        start_unix_s=start,
+        complete=complete,
+        reason=reason,
+        lost_hosts=lost,
+        window_start_unix_s=window.start_unix_s if window else None,
+        window_seconds=window.seconds if window else None,
+        whole_seconds=len(window.whole_seconds) if window else None,
+        ops=measured.ops if measured else None,
+        ops_per_s=ops_per_s,
+        mb_per_s=mb_per_s,
+        per_host=per_host,
+        jain_index=jain_index([rate for rate in rates if rate is not None]) if measured and len(hosts) > 1 else None,
+        first_done_s=min(done) - start if measured and done else None,
+        last_done_s=max(done) - start if measured and done else None,
+        start_skew_s=max(begun) - min(begun) if len(hosts) > 1 and begun else None,
+        **_latencies(measured),
+        # Failed operations count even where they are why the cell is no measurement.
+        errors=sum(ended.errors.values()) if ended else None,
+        errors_by_errno=ended.errors if ended else None,
+        variation_coefficient=variation_coefficient(intervals, window) if measured and window else None,
+        mountstats=cell_mountstats(clients.mountstats, op, window, intervals) if measured and window else NOTHING_KNOWN,
+        nic=_nic(clients, hosts, window if measured else None),
+        limited_by=None,
+        limited_by_hosts=[],
+        evidence=Evidence(None, None, None, None, None, None),
+    )
+    return cell, window
+
+
+def _reason(
+    record: Record,
+    complete: bool,
+    lost: Sequence[str],
+    at_work: Mapping[str, Sequence[Interval]],
+    finals: Mapping[str, Final],
+    window: Window | None,
+) -> str | None:
+    """Why the cell is no measurement; None where it is one."""
+    if not complete:
+        said = record.get("reason")
+        if said:
+            return str(said)
+        return f"{', '.join(lost)} went away" if lost else "the cell was not completed"
+    without = [host for host in at_work if host not in finals]
+    if without:
+        return f"no final line from {', '.join(without)}"
+    if window is None:
+        return "the hosts' workers did not run at the same time"
+    torn = [host for host, intervals in at_work.items() if not covers(window, intervals)]
+    if torn:
+        return f"seconds of {', '.join(torn)} are missing"
+    if not any(final.ops or final.errors for final in finals.values()):
+        return "the workers did no operation"
+    return None
+
+
+def _host_rate(host: str, intervals: Sequence[Interval], window: Window | None) -> HostRate:
+    if window is None or window.seconds <= 0 or not covers(window, intervals):
+        return HostRate(host, None, None)
+    within = share(intervals, *window.bounds)
+    return HostRate(host, within.ops / window.seconds, within.bytes / MB / window.seconds)
+
+
+def _latencies(measured: Measured | None) -> dict[str, float | None]:
+    percents = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9, "max": 100.0}
+    return {
+        f"latency_{name}_us": measured.percentile_us(percent) if measured else None
+        for name, percent in percents.items()
+    }
+
+
+def _of_all(times: Sequence[float | None]) -> list[float]:
+    """None of them, where one is not known."""
+    known = [t for t in times if t is not None]
+    return known if len(known) == len(times) else []
+
+
+def _nic(clients: Clients, hosts: Sequence[str], window: Window | None) -> Nic:
+    if window is None:
+        return Nic(None, None, None, None)
+    rates = [total([clients.nic_rate(host, name, window) for host in hosts]) for name in NIC_COLUMNS]
+    rx, tx, rx_packets, tx_packets = rates
+    return Nic(
+        rx_mb_per_s=None if rx is None else rx / MB,
+        tx_mb_per_s=None if tx is None else tx / MB,
+        rx_packets_per_s=rx_packets,
+        tx_packets_per_s=tx_packets,
+    )
+
+
+def _names(record: Record, key: str) -> list[str]:
+    value = record.get(key)
+    if value is None and key == "lost_hosts":
+        return []
+    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
+        raise RecordError(f"{key} must be a list of names, not {value!r}")
+    return list(dict.fromkeys(value))

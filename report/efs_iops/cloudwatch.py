@@ -1,0 +1,85 @@
+"""raw/cloudwatch.ndjson: AWS's own minutes of the file system, as they were published; a minute that is not there is
+not known.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from report.efs_iops.schema import Service
+from report.runs import Record, RecordError, Run, number, text
+
+MINUTE_SECONDS = 60
+MB = 1_000_000
+# The worker's word for an operation, and the metric that counts it ("CloudWatch metrics for Amazon EFS", user guide).
+DATA_METRICS = {"read": "DataReadIOBytes", "write": "DataWriteIOBytes"}
+STATISTICS = ("Sum", "SampleCount", "Minimum", "Maximum", "Average")
+
+Statistics = Mapping[str, float]
+
+
+@dataclass
+class CloudWatch:
+    """Each metric's minutes by their start."""
+
+    metrics: dict[str, dict[float, Statistics]] = field(default_factory=dict)
+    asked: list[tuple[float, float]] = field(default_factory=list)
+
+    def minute(self, metric: str, start_unix_s: float) -> Statistics | None:
+        return self.metrics.get(metric, {}).get(start_unix_s)
+
+    def values(self, metric: str, *names: str) -> list[float]:
+        """In order of time, of each minute the first of these statistics that it has."""
+        minutes = self.metrics.get(metric, {})
+        found = (next((minutes[t][name] for name in names if name in minutes[t]), None) for t in sorted(minutes))
+        return [value for value in found if value is not None]
+
+
+def read_cloudwatch(run: Run) -> CloudWatch:
+    found = CloudWatch()
+    if not run.has_stream("cloudwatch"):
+        run.problem("raw/cloudwatch.ndjson is missing: what AWS counted is not known")
+        return found
+    for record in run.stream("cloudwatch"):
+        try:
+            kind = text(record, "kind")
+            if kind == "minute":
+                _take_minute(record, found)
+            elif kind == "asked":
+                found.asked.append((number(record, "from_unix_s"), number(record, "until_unix_s")))
+                if record.get("reason"):
+                    run.problem(f"CloudWatch: {record['reason']}")
+            else:
+                raise RecordError(f"kind {kind!r} is not minute or asked")
+        except RecordError as error:
+            run.problem(f"raw/cloudwatch.ndjson: a record left out: {error}")
+    return found
+
+
+def service_figures(cloudwatch: CloudWatch) -> Service:
+    permitted = cloudwatch.values("PermittedThroughput", "Average", "Maximum")
+    credits = cloudwatch.values("BurstCreditBalance", "Average", "Minimum")
+    stored = cloudwatch.values("StorageBytes", "Average", "Maximum")
+    return Service(
+        permitted_throughput_mb_per_s=statistics.median(permitted) / MB if permitted else None,
+        burst_credit_minutes=len(credits),
+        burst_credit_first_bytes=credits[0] if credits else None,
+        burst_credit_last_bytes=credits[-1] if credits else None,
+        burst_credit_least_bytes=min(cloudwatch.values("BurstCreditBalance", "Minimum", "Average"), default=None),
+        client_connections_greatest=max(cloudwatch.values("ClientConnections", "Sum"), default=None),
+        storage_first_bytes=stored[0] if stored else None,
+        storage_last_bytes=stored[-1] if stored else None,
+    )
+
+
+def _take_minute(record: Record, found: CloudWatch) -> None:
+    metric, start = text(record, "metric"), number(record, "t_unix_s")
+    if number(record, "period_s") != MINUTE_SECONDS:
+        raise RecordError(f"period_s of {metric} is {record['period_s']!r}, this report reads minutes")
+    each = record.get("statistics")
+    if not isinstance(each, dict):
+        raise RecordError(f"statistics of {metric} is not an object")
+    # A minute that was asked for again: the later answer counts, it may hold more.
+    found.metrics.setdefault(metric, {})[start] = {name: number(each, name) for name in STATISTICS if name in each}

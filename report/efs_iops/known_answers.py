@@ -1,0 +1,150 @@
+"""service-model.json of a rehearsal: the answers that the run had to find by itself, beside what it found.
+
+Nothing else of the summary reads that file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from report.efs_iops.schema import Found, IoLimit, KnownAnswer, KnownAnswers, Limits, Metering
+from report.runs import Record, RecordError, Run, number, number_or_none, text, whole
+
+FILE = "service-model.json"
+MB = 1_000_000
+
+LIMIT_RATIO = 0.05
+ONE_WRITER_RATIO = 0.10
+KNEE_RATIO = 0.20
+SEQUENTIAL_RATIO = 0.05
+SPLIT_JAIN_MIN = 0.98
+IO_LIMIT_POINTS = 2.0
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str
+    delay_seconds: float
+    ops_per_s: dict[str, float | None]
+    bytes_per_s: float | None
+    metering_minimum_bytes: int
+    base_seconds: dict[str, float | None]
+
+    def one_writer_seconds(self, op: str) -> float | None:
+        base = self.base_seconds[op]
+        return None if base is None else self.delay_seconds + base
+
+
+def read_known_answers(run: Run, limits: Limits, metering: Metering, io_limit: IoLimit) -> KnownAnswers | None:
+    """None where no service model is there."""
+    model = _read_model(run)
+    if model is None:
+        return None
+    rows = [
+        *_answers("write", model, limits.write),
+        *_answers("read", model, limits.read),
+        _sequential(model, limits),
+        KnownAnswer(
+            answer="least metered",
+            unit="bytes",
+            model=model.metering_minimum_bytes,
+            found=metering.minimum_bytes,
+            tolerance="exact",
+            within=None if metering.minimum_bytes is None else metering.minimum_bytes == model.metering_minimum_bytes,
+        ),
+    ]
+    if None not in model.ops_per_s.values():
+        difference = io_limit.largest_difference_points
+        rows.append(
+            KnownAnswer(
+                answer="PercentIOLimit, off by",
+                unit="points",
+                model=0.0,
+                found=difference,
+                tolerance=f"{IO_LIMIT_POINTS:.0f} points",
+                within=None if difference is None else difference <= IO_LIMIT_POINTS,
+            )
+        )
+    outcomes = [row.within for row in rows]
+    return KnownAnswers(model.name, outcomes.count(True), outcomes.count(False), outcomes.count(None), rows)
+
+
+def _answers(op: str, model: Model, found: Found) -> list[KnownAnswer]:
+    limit, seconds = model.ops_per_s[op], model.one_writer_seconds(op)
+    rows = [
+        _limit(op, limit, found.limit_ops_per_s),
+        _near(
+            f"one writer, {op}", "op/s", 1 / seconds if seconds else None, found.one_writer_ops_per_s, ONE_WRITER_RATIO
+        ),
+    ]
+    if limit is not None:
+        knee = limit * seconds if seconds else None
+        rows.append(_near(f"knee, {op}", "writers", knee, found.knee_writers, KNEE_RATIO))
+        rows.append(
+            KnownAnswer(
+                answer=f"split of two hosts, {op}",
+                unit="Jain index",
+                model=1.0,
+                found=found.split_jain,
+                tolerance=f"≥ {SPLIT_JAIN_MIN}",
+                within=None if found.split_jain is None else found.split_jain >= SPLIT_JAIN_MIN,
+            )
+        )
+    return rows
+
+
+def _limit(op: str, limit: float | None, found: float | None) -> KnownAnswer:
+    answer, unit = f"{op} limit", "op/s"
+    if limit is None:
+        return KnownAnswer(answer, unit, None, found, "none to be found", found is None)
+    return _near(answer, unit, limit, found, LIMIT_RATIO)
+
+
+def _sequential(model: Model, limits: Limits) -> KnownAnswer:
+    truth = None if model.bytes_per_s is None else model.bytes_per_s / MB
+    return _near("sequential", "MB/s", truth, limits.sequential_mb_per_s, SEQUENTIAL_RATIO)
+
+
+def _near(answer: str, unit: str, model: float | None, found: float | None, ratio: float) -> KnownAnswer:
+    within = None if model is None or found is None else abs(found / model - 1) <= ratio
+    return KnownAnswer(answer, unit, model, found, f"{ratio * 100:.0f} %", within)
+
+
+def _read_model(run: Run) -> Model | None:
+    path = run.path / FILE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise RecordError("not an object")
+        return _model(document)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        # RecordError is a ValueError; so is JSON that is not whole.
+        run.problem(f"{FILE}: the known answers can't be read: {error}")
+        return None
+
+
+def _model(document: Record) -> Model:
+    base = document.get("base_seconds")
+    base = base if isinstance(base, dict) else {}
+    delay = number(document, "delay_seconds")
+    if delay < 0:
+        raise RecordError(f"delay_seconds must be 0 or more, not {delay!r}")
+    limits = {op: _positive_or_none(document, f"{op}_ops_per_s") for op in ("read", "write")}
+    return Model(
+        name=text(document, "name"),
+        delay_seconds=delay,
+        ops_per_s=limits,
+        bytes_per_s=_positive_or_none(document, "bytes_per_s"),
+        metering_minimum_bytes=whole(document, "metering_minimum_bytes"),
+        base_seconds={op: number_or_none(base, op) for op in ("read", "write")},
+    )
+
+
+def _positive_or_none(document: Record, key: str) -> float | None:
+    value = number_or_none(document, key)
+    if value is not None and value <= 0:
+        raise RecordError(f"{key} must be above 0 or null, not {value!r}")
+    return value

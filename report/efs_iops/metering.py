@@ -1,0 +1,126 @@
+"""How EFS meters small requests: the least that an operation counts, inferred from CloudWatch's sums."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Iterable, Mapping
+
+from report.efs_iops.cloudwatch import DATA_METRICS, CloudWatch
+from report.efs_iops.minutes import Requests, WorkerMinute
+from report.efs_iops.schema import MeteredMinute, Metering
+
+# EFS user guide, "Metering: how Amazon EFS reports file system and object sizes": units of 4 KiB. Requests below it
+# are those whose metering is in question.
+SMALL_BELOW_BYTES = 4096
+COUNTS_AGREE_RATIO = 0.01
+
+
+def read_metering(cloudwatch: CloudWatch, workers: Mapping[float, WorkerMinute]) -> Metering:
+    """`workers` by the start of each minute."""
+    inferred = [
+        _infer(start, op, worker.requests[op], cloudwatch)
+        for start, worker in workers.items()
+        for op in DATA_METRICS
+        if worker.operations(op) and cloudwatch.minute(DATA_METRICS[op], start)
+    ]
+    minimum = _minimum(inferred)
+    rows = [_expected(row, workers[row.start_unix_s].requests[row.op], minimum) for row in inferred]
+    known = [row.as_expected for row in rows if row.as_expected is not None]
+    return Metering(
+        minimum_bytes=minimum,
+        least_and_greatest_as_expected=all(known) if known else None,
+        minutes=rows,
+    )
+
+
+def metered_bytes(requests: Mapping[int, Requests], minimum_bytes: int | None) -> float | None:
+    """What metering makes of them."""
+    if minimum_bytes is None:
+        return None
+    return sum(each.operations * max(size, minimum_bytes) for size, each in requests.items())
+
+
+def solve_minimum(counts: Mapping[int, float], total_bytes: float) -> float | None:
+    """The m with sum(n * max(size, m)) = total_bytes; None where even m = 1 makes more of them.
+
+    The sum is a broken line of m that rises from the smallest size on: on each stretch between two sizes the equation
+    is linear. With the total that was moved itself, m is the smallest size: no more can be said.
+    """
+    sizes = sorted(counts)
+    raised, rest_bytes = 0.0, sum(n * size for size, n in counts.items())
+    if total_bytes < rest_bytes * (1 - COUNTS_AGREE_RATIO):
+        return None
+    for at, size in enumerate(sizes):
+        raised += counts[size]
+        rest_bytes -= counts[size] * size
+        minimum = (total_bytes - rest_bytes) / raised
+        if at + 1 == len(sizes) or minimum <= sizes[at + 1]:
+            return max(minimum, sizes[0])
+    return None
+
+
+def _infer(start: float, op: str, requests: Mapping[int, Requests], cloudwatch: CloudWatch) -> MeteredMinute:
+    metered = cloudwatch.minute(DATA_METRICS[op], start) or {}
+    counts = {size: each.operations for size, each in requests.items() if each.operations > 0}
+    sum_bytes, sample_count = metered.get("Sum"), metered.get("SampleCount")
+    minimum, reason = None, None
+    if sum_bytes is None or sample_count is None:
+        reason = "CloudWatch gave no sum or no count"
+    elif min(counts) >= SMALL_BELOW_BYTES:
+        reason = f"no request below {SMALL_BELOW_BYTES} bytes"
+    elif abs(sample_count / sum(counts.values()) - 1) > COUNTS_AGREE_RATIO:
+        reason = f"CloudWatch counted {sample_count:.0f} operations, the workers {sum(counts.values()):.0f}"
+    else:
+        # The sizes' shares are the workers', their number CloudWatch's.
+        scale = sample_count / sum(counts.values())
+        minimum = solve_minimum({size: n * scale for size, n in counts.items()}, sum_bytes)
+        small = sum(n for size, n in counts.items() if size < SMALL_BELOW_BYTES)
+        large_bytes = sum(n * size for size, n in counts.items() if size >= SMALL_BELOW_BYTES)
+        if minimum is None:
+            reason = "CloudWatch's sum is less than what was moved"
+        elif large_bytes > small * minimum:
+            # An operation more or less among them would outweigh what the small ones tell.
+            minimum, reason = None, f"most bytes are of requests of {SMALL_BELOW_BYTES} bytes and more"
+    return MeteredMinute(
+        start_unix_s=start,
+        op=op,
+        requests_bytes=sorted(counts),
+        minimum_bytes=minimum,
+        reason=reason,
+        least_bytes=metered.get("Minimum"),
+        greatest_bytes=metered.get("Maximum"),
+        as_expected=None,
+    )
+
+
+def _minimum(rows: Iterable[MeteredMinute]) -> int | None:
+    """Sums tell it to about the share by which the counts agree; where CloudWatch's least value of the same minute is
+    that near, it is exact.
+    """
+    inferred = [row for row in rows if row.minimum_bytes is not None]
+    exact = [
+        round(row.least_bytes)
+        for row in inferred
+        if row.least_bytes
+        and row.minimum_bytes is not None
+        and abs(row.minimum_bytes / row.least_bytes - 1) <= COUNTS_AGREE_RATIO
+    ]
+    if exact:
+        return statistics.mode(exact)
+    return round(statistics.median(row.minimum_bytes or 0.0 for row in inferred)) if inferred else None
+
+
+def _expected(row: MeteredMinute, requests: Mapping[int, Requests], minimum: int | None) -> MeteredMinute:
+    """Whether CloudWatch's least and greatest are those of the requests.
+
+    What only reaches into the minute may have been counted in the next: either will do.
+    """
+    possible = [size for size, each in requests.items() if each.operations > 0]
+    certain = [size for size, each in requests.items() if each.certain] or possible
+    if minimum is None or row.least_bytes is None or row.greatest_bytes is None or not possible:
+        return row
+    least = {max(min(sizes), minimum) for sizes in (certain, possible)}
+    greatest = {max(max(sizes), minimum) for sizes in (certain, possible)}
+    as_expected = row.least_bytes in least and row.greatest_bytes in greatest
+    return dataclasses.replace(row, as_expected=as_expected)

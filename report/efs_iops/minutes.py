@@ -1,0 +1,96 @@
+"""The minutes of CloudWatch that lie wholly inside the run, and what the workers and their hosts did in each."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from report.efs_iops.cloudwatch import DATA_METRICS, MINUTE_SECONDS, CloudWatch
+from report.efs_iops.schema import Cell
+from report.runs import Manifest, Run
+from report.worker import Worker
+
+
+@dataclass
+class Requests:
+    """Of one size in one minute. Intervals over the minute's boundary count in proportion."""
+
+    operations: float = 0.0
+    bytes: float = 0.0
+    certain: bool = False  # some of them lie in the minute whole: no clock's error can move them out of it
+
+
+@dataclass
+class WorkerMinute:
+    """By operation and request size."""
+
+    requests: dict[str, dict[int, Requests]] = field(default_factory=lambda: {op: {} for op in DATA_METRICS})
+
+    def operations(self, op: str) -> float:
+        return sum(each.operations for each in self.requests[op].values())
+
+    def bytes(self, op: str) -> float:
+        return sum(each.bytes for each in self.requests[op].values())
+
+    def count(self, op: str, size_bytes: int) -> Requests:
+        return self.requests[op].setdefault(size_bytes, Requests())
+
+
+def minutes_inside(manifest: Manifest, cloudwatch: CloudWatch, workers: Iterable[Worker]) -> list[float]:
+    """Their starts: the minutes that were asked for, or those that are there where it is not known what was asked.
+
+    AWS's clock is taken for the runner's: nothing measures it.
+    """
+    ends = [interval.t_end_unix_s for worker in workers for interval in worker.intervals]
+    began, ended = _moment(manifest.started_at), _moment(manifest.finished_at)
+    if ended is None:
+        ended = max(ends, default=None)
+    if began is None or ended is None:
+        return []
+    wanted: set[float] = set()
+    for start, until in cloudwatch.asked:
+        first = max(_minute(start), _minute(began))
+        count = max(0, math.ceil((min(until, ended) - first) / MINUTE_SECONDS))
+        wanted |= {first + n * MINUTE_SECONDS for n in range(count)}
+    if not cloudwatch.asked:
+        wanted = {start for minutes in cloudwatch.metrics.values() for start in minutes}
+    return sorted(start for start in wanted if start >= began and start + MINUTE_SECONDS <= ended)
+
+
+def worker_minutes(
+    run: Run, workers: Mapping[str, Worker], cells: Sequence[Cell], minutes: Sequence[float]
+) -> dict[float, WorkerMinute]:
+    """What all workers did in each of the minutes, those of incomplete cells and of earlier attempts too."""
+    kinds = {cell.cell: (cell.op, cell.request_bytes) for cell in cells}
+    found = {start: WorkerMinute() for start in minutes}
+    for name, worker in workers.items():
+        if name not in kinds:
+            run.problem(f"raw/worker.ndjson: cell {name} is not in raw/cells.ndjson, left out")
+            continue
+        op, size_bytes = kinds[name]
+        for interval in worker.intervals:
+            at = bisect_right(minutes, interval.t_start_unix_s - MINUTE_SECONDS)
+            while interval.seconds > 0 and interval.ops and at < len(minutes) and minutes[at] < interval.t_end_unix_s:
+                start = minutes[at]
+                overlap = min(interval.t_end_unix_s, start + MINUTE_SECONDS) - max(interval.t_start_unix_s, start)
+                part = overlap / interval.seconds
+                requests = found[start].count(op, size_bytes)
+                requests.operations += interval.ops * part
+                requests.bytes += interval.bytes * part
+                requests.certain = requests.certain or part >= 1.0
+                at += 1
+    return found
+
+
+def _minute(t_unix_s: float) -> float:
+    return t_unix_s // MINUTE_SECONDS * MINUTE_SECONDS
+
+
+def _moment(iso: str | None) -> float | None:
+    try:
+        return None if iso is None else datetime.fromisoformat(iso).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,46 @@
+"""How efs-iops' cells and figures are named, in tables and in drawings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from report.efs_iops.schema import Cell
+from report.format import MISSING, figure, size_bytes
+
+MB = 1_000_000
+
+
+def request_size(value_bytes: int) -> str:
+    """1 B, 1 KiB, 10 000 B: in a unit where that is exact."""
+    return size_bytes(value_bytes) if value_bytes % 1024 == 0 else f"{figure(value_bytes)} B"
+
+
+def at_once(cell: Cell) -> str:
+    """Hosts times the writers on each."""
+    return f"{len(cell.hosts)}\u00d7{cell.writers}"
+
+
+def agreement_ratio(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.4f}"
+
+
+def megabytes(value_bytes: float | None) -> str:
+    return figure(None if value_bytes is None else value_bytes / MB)
+
+
+def milliseconds(value_us: float | None) -> str:
+    return figure(None if value_us is None else value_us / 1000)
+
+
+def clock_time(t_unix_s: float) -> str:
+    return datetime.fromtimestamp(t_unix_s, UTC).strftime("%H:%M")
+
+
+def in_order(cells: Sequence[Cell]) -> list[Cell]:
+    """Writes, then reads; fixed, then sequential; by size, hosts and writers: a run has an order of its own."""
+    ops, patterns = ("write", "read"), ("fixed", "sequential")
+    return sorted(
+        cells,
+        key=lambda c: (ops.index(c.op), patterns.index(c.pattern), c.request_bytes, len(c.hosts), c.writers),
+    )
