@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Iterable, Mapping
 
@@ -14,6 +15,8 @@ from report.efs_iops.schema import MeteredMinute, Metering
 # are those whose metering is in question.
 SMALL_BELOW_BYTES = 4096
 COUNTS_AGREE_RATIO = 0.01
+# Beyond that an operation too many or too few of a large request outweighs what the small ones tell.
+DOUBT_RATIO_MAX = 0.05
 
 
 def read_metering(cloudwatch: CloudWatch, workers: Mapping[float, WorkerMinute]) -> Metering:
@@ -25,7 +28,7 @@ def read_metering(cloudwatch: CloudWatch, workers: Mapping[float, WorkerMinute])
         if worker.operations(op) and cloudwatch.minute(DATA_METRICS[op], start)
     ]
     minimum = _minimum(inferred)
-    rows = [_expected(row, workers[row.start_unix_s].requests[row.op], minimum) for row in inferred]
+    rows = [_expected(row, workers[row.start_unix_s].requests[row.op], minimum) for row, _ in inferred]
     known = [row.as_expected for row in rows if row.as_expected is not None]
     return Metering(
         minimum_bytes=minimum,
@@ -60,11 +63,14 @@ def solve_minimum(counts: Mapping[int, float], total_bytes: float) -> float | No
     return None
 
 
-def _infer(start: float, op: str, requests: Mapping[int, Requests], cloudwatch: CloudWatch) -> MeteredMinute:
+def _infer(
+    start: float, op: str, requests: Mapping[int, Requests], cloudwatch: CloudWatch
+) -> tuple[MeteredMinute, float]:
+    """The minute, and how far off its minimum may be, as a share of it."""
     metered = cloudwatch.minute(DATA_METRICS[op], start) or {}
     counts = {size: each.operations for size, each in requests.items() if each.operations > 0}
     sum_bytes, sample_count = metered.get("Sum"), metered.get("SampleCount")
-    minimum, reason = None, None
+    minimum, reason, doubt_ratio = None, None, 0.0
     if sum_bytes is None or sample_count is None:
         reason = "CloudWatch gave no sum or no count"
     elif min(counts) >= SMALL_BELOW_BYTES:
@@ -75,14 +81,15 @@ def _infer(start: float, op: str, requests: Mapping[int, Requests], cloudwatch: 
         # The sizes' shares are the workers', their number CloudWatch's.
         scale = sample_count / sum(counts.values())
         minimum = solve_minimum({size: n * scale for size, n in counts.items()}, sum_bytes)
-        small = sum(n for size, n in counts.items() if size < SMALL_BELOW_BYTES)
-        large_bytes = sum(n * size for size, n in counts.items() if size >= SMALL_BELOW_BYTES)
         if minimum is None:
             reason = "CloudWatch's sum is less than what was moved"
-        elif large_bytes > small * minimum:
-            # An operation more or less among them would outweigh what the small ones tell.
-            minimum, reason = None, f"most bytes are of requests of {SMALL_BELOW_BYTES} bytes and more"
-    return MeteredMinute(
+        else:
+            doubt_ratio = _doubt_bytes(requests, sample_count) / (
+                minimum * sum(n for size, n in counts.items() if size < SMALL_BELOW_BYTES)
+            )
+            if doubt_ratio > DOUBT_RATIO_MAX:
+                minimum, reason = None, "an operation more or less of the largest requests would change it too much"
+    row = MeteredMinute(
         start_unix_s=start,
         op=op,
         requests_bytes=sorted(counts),
@@ -92,23 +99,34 @@ def _infer(start: float, op: str, requests: Mapping[int, Requests], cloudwatch: 
         greatest_bytes=metered.get("Maximum"),
         as_expected=None,
     )
+    return row, doubt_ratio
 
 
-def _minimum(rows: Iterable[MeteredMinute]) -> int | None:
+def _doubt_bytes(requests: Mapping[int, Requests], sample_count: float) -> float:
+    """What operations that the two counted differently may weigh.
+
+    The workers' seconds and CloudWatch's minute are cut by two clocks: of each size that reaches over the minute's
+    ends, whose part here is no whole number, one may be on the other side.
+    """
+    differently = abs(sample_count - sum(each.operations for each in requests.values()))
+    large = [size for size, each in requests.items() if each.operations > 0 and size >= SMALL_BELOW_BYTES]
+    cut = [size for size in large if not math.isclose(requests[size].operations % 1, 0, abs_tol=1e-6)]
+    return round(differently) * max(large, default=0) + sum(cut)
+
+
+def _minimum(rows: Iterable[tuple[MeteredMinute, float]]) -> int | None:
     """Sums tell it to about the share by which the counts agree; where CloudWatch's least value of the same minute is
     that near, it is exact.
     """
-    inferred = [row for row in rows if row.minimum_bytes is not None]
+    inferred = [(row, row.minimum_bytes, doubt) for row, doubt in rows if row.minimum_bytes is not None]
     exact = [
         round(row.least_bytes)
-        for row in inferred
-        if row.least_bytes
-        and row.minimum_bytes is not None
-        and abs(row.minimum_bytes / row.least_bytes - 1) <= COUNTS_AGREE_RATIO
+        for row, minimum, doubt_ratio in inferred
+        if row.least_bytes and abs(minimum / row.least_bytes - 1) <= max(COUNTS_AGREE_RATIO, doubt_ratio)
     ]
     if exact:
         return statistics.mode(exact)
-    return round(statistics.median(row.minimum_bytes or 0.0 for row in inferred)) if inferred else None
+    return round(statistics.median(minimum for _, minimum, _ in inferred)) if inferred else None
 
 
 def _expected(row: MeteredMinute, requests: Mapping[int, Requests], minimum: int | None) -> MeteredMinute:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import socket
 import struct
@@ -111,8 +112,8 @@ class Pair:
 class Front:
     """One running front end. Its end is a test, too: exit code 0 and no word, so no sanitizer has found anything."""
 
-    def __init__(self, binary: Path, listeners: int = 1) -> None:
-        self.server = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, binary: Path, listeners: int = 1, backlog: int = 128) -> None:
+        self.server = socket.create_server(("127.0.0.1", 0), backlog=backlog)
         self.server.settimeout(WAIT_SECONDS)
         self.addresses = [("127.0.0.1", free_port()) for _ in range(listeners)]
         words = [word for host, port in self.addresses for word in ("--listen", f"{host}:{port}")]
@@ -184,17 +185,27 @@ class Front:
         return client
 
     def open(self, listener: int = 0) -> Pair:
-        client = self.connect(listener)
+        return self.accept(self.connect(listener))
+
+    def accept(self, client: socket.socket) -> Pair:
+        """The server's end of the oldest connection that it has not taken yet, which must be this client's."""
         server, _ = self.server.accept()
         server.settimeout(WAIT_SECONDS)
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return Pair(client, server)
 
     def counted(self) -> list[dict[str, Any]]:
-        """The lines of all seconds, once that of the present one is there."""
+        """The lines of all seconds, once those are there in which anything passed until now."""
+        # It counts what has passed before it turns to anything else, such as this line.
+        assert self.command("")["kind"] == "error"
         now = time.time()
         self.wait_until(lambda seconds: bool(seconds) and seconds[-1]["t_unix_s"] > now)
         return list(self.seconds)
+
+    def cpu_seconds(self) -> float:
+        """What it has used so far (proc(5), /proc/pid/stat: utime, stime)."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def wait_until(self, so: Callable[[list[dict[str, Any]]], bool]) -> None:
         """Until the lines of the seconds are so."""

@@ -141,6 +141,7 @@ def test_counts_what_came_of_each_call(front: Front) -> None:
         pair.pass_on(nfs.record(nfs.null_reply(500)))  # and is answered
         pair.pass_back(nfs.record(nfs.read_reply(1, b"again")))  # nobody asked
         pair.pass_on(nfs.record(b"garbage, which nobody answers"))
+        pair.pass_back(nfs.record(nfs.null_reply(int.from_bytes(b"garb", "big"))))
         pair.pass_back(nfs.record(b"gar"))
         pair.pass_on(nfs.record(nfs.read_call(12, 10)))  # still without an answer
         seconds = front.counted()
@@ -216,16 +217,23 @@ def test_seconds_are_whole_and_in_time(front: Front) -> None:
 
 
 def test_each_second_has_its_line_after_a_pause(front: Front) -> None:
+    """What passed before is in its own, what passes afterwards in the last."""
     with front.open() as pair:
-        pair.pass_on(nfs.record(nfs.null_call(1)))
+        for xid in (1, 2):
+            pair.pass_on(nfs.record(nfs.null_call(xid)))
         pair.pass_back(nfs.record(nfs.null_reply(1)))
+        before = int(time.time())
         front.process.send_signal(signal.SIGSTOP)
+        pair.server.sendall(nfs.record(nfs.null_reply(2)))
         time.sleep(2.2)
+        after = int(time.time())
         front.process.send_signal(signal.SIGCONT)
+        assert receive_record(pair.client) == nfs.record(nfs.null_reply(2))
         seconds = front.counted()
     check_seconds(seconds)
-    assert [second["other"]["count"] for second in seconds if second["other"]["count"]] == [1]
-    assert len(seconds) >= 3
+    first, second = (second["t_unix_s"] for second in seconds if second["other"]["count"])
+    assert first <= before + 1
+    assert second >= after + 1
 
 
 def test_connections_are_counted(front: Front) -> None:
@@ -245,6 +253,23 @@ def test_nothing_is_early_and_replies_are_not_held(front: Front) -> None:
         front.follow(delay_ns=HOUR_NS)
         pair.pass_back(nfs.record(nfs.read_reply(1, b"12345")))
         pair.pass_on(nfs.record(nfs.null_reply(500)))
+
+
+def test_nothing_is_early_however_much_else_there_is_to_do(front: Front) -> None:
+    front.follow(delay_ns=20_000_000)
+    passing_by, held = nfs.record(nfs.null_reply(0)), nfs.record(nfs.read_call(1, 5))
+    with front.open() as pair:
+        for _ in range(10):
+            sent = time.monotonic()
+            pair.client.sendall(held)
+            while True:
+                pair.client.sendall(passing_by)
+                got = receive_record(pair.server)
+                if got == held:
+                    break
+                assert got == passing_by
+            assert time.monotonic() - sent >= 0.02
+            assert receive_record(pair.server) == passing_by
 
 
 def test_the_delay_begins_with_the_last_byte(front: Front) -> None:
@@ -449,6 +474,18 @@ def test_two_listeners(binary: Path) -> None:
         assert seconds[-1]["connections"] == 2
 
 
+def test_calls_wait_for_a_server_that_is_slow_to_accept(binary: Path) -> None:
+    """The kernel takes one connection more than the backlog; the next is tried again after a second."""
+    with Front(binary, backlog=0) as front, front.connect() as first, front.connect() as second:
+        calls = nfs.record(nfs.read_call(1, 1)) + nfs.record(nfs.null_call(2))
+        for client in (first, second):
+            client.sendall(calls)
+            client.shutdown(socket.SHUT_WR)
+        for client in (first, second):
+            with front.accept(client) as pair:
+                assert receive(pair.server, len(calls) + 1) == calls
+
+
 def test_a_server_that_refuses_ends_the_clients_connection(front: Front) -> None:
     address = front.server.getsockname()
     front.server.close()
@@ -462,18 +499,21 @@ def test_a_server_that_refuses_ends_the_clients_connection(front: Front) -> None
             pair.pass_on(nfs.record(nfs.read_call(1, 1)))
 
 
-def test_a_client_that_resets_leaves_nothing(front: Front) -> None:
-    """Of what it had waiting, and others go on."""
-    front.follow(delay_ns=HOUR_NS)
+@pytest.mark.parametrize("delay_ns", [300_000_000, HOUR_NS], ids=["soon due", "never due"])
+def test_a_client_that_resets_leaves_nothing(front: Front, delay_ns: int) -> None:
+    """Of what it had waiting; others go on."""
+    front.follow(delay_ns=delay_ns)
     with front.open() as gone, front.open() as stays:
         for i in range(2000):
             gone.client.sendall(nfs.record(nfs.read_call(i, 1)) + nfs.record(nfs.null_call(i + 5000)))
         gone.settle()
         gone.client.sendall(nfs.record(nfs.write_call(1, bytes(100_000)))[:50_000])
         reset(gone.client)
-        assert has_ended(gone.server)
-        front.follow_none()
-        stays.pass_on(nfs.record(nfs.null_call(1)))
+        while not has_ended(gone.server):
+            pass
+        if delay_ns == HOUR_NS:
+            front.follow_none()
+        stays.pass_on(nfs.record(nfs.read_call(1, 1)))
         front.wait_until(lambda seconds: bool(seconds) and seconds[-1]["connections"] == 1)
 
 
@@ -545,6 +585,28 @@ def test_a_client_with_too_much_in_the_queue_waits(front: Front, binary: Path) -
         pair.client.sendall(rest)
         left = sent + len(rest) - 50 * nfs.MIB
         assert len(receive(pair.server, left)) == left
+
+
+@pytest.mark.parametrize("waiting", ["for nothing", "for the client", "for the server", "for a turn"])
+def test_it_sleeps_while_there_is_nothing_to_do(front: Front, binary: Path, waiting: str) -> None:
+    """Over a second's end. Spinning would take all of a CPU's time, or what it gets of it."""
+    record = nfs.record(nfs.write_call(1, bytes(nfs.MIB)))
+    with front.open() as pair:
+        if waiting == "for the client":
+            send_until_blocked(pair.server, record)
+        elif waiting == "for the server":
+            if binary.name.endswith("asan"):
+                pytest.skip("takes a quarter of a GiB, and more of the address sanitizer's own")
+            send_until_blocked(pair.client, record)
+        elif waiting == "for a turn":  # and nothing else: both have sent all that they will
+            front.follow(delay_ns=HOUR_NS)
+            pair.client.sendall(record)
+            pair.client.shutdown(socket.SHUT_WR)
+            pair.server.shutdown(socket.SHUT_WR)
+            assert has_ended(pair.client)
+        used = front.cpu_seconds()
+        time.sleep(1.1)
+        assert front.cpu_seconds() - used < 0.1
 
 
 def test_end_of_input_ends_it_whatever_waits(binary: Path) -> None:

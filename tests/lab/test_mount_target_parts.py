@@ -160,6 +160,12 @@ def test_a_new_model_takes_its_turns_after_those_dealt_out(parts: Path) -> None:
     assert ask(parts, lines) == ["5", "100000005", "200000005", "300000005", "301000005"]
 
 
+def test_what_is_left_of_a_nanosecond_is_not_taken_to_another_rate(parts: Path) -> None:
+    """Of a thousandth of one, at a trillion a second, which would be a second at one a second."""
+    lines = ["model 0 1000000000000 0 0 1", "due read 1 0", "model 0 1 0 0 1", *["due read 1 0"] * 2]
+    assert ask(parts, lines) == ["0", "1", "1000000001"]
+
+
 def test_a_shorter_delay_lets_no_call_of_a_kind_overtake(parts: Path) -> None:
     lines = ["model 1000 0 0 0 1", "due other 0 0", "model 10 0 0 0 1", "due other 0 1", "due read 1 1"]
     assert ask(parts, lines) == ["1000", "1000", "11"]

@@ -14,7 +14,8 @@ from report.efs_iops.clocks import HostTime
 from report.efs_iops.cloudwatch import CloudWatch
 from report.efs_iops.counters import GAP_SECONDS_MAX, Counters, total
 from report.efs_iops.io_limit import read_io_limit
-from report.efs_iops.metering import solve_minimum
+from report.efs_iops.metering import read_metering, solve_minimum
+from report.efs_iops.minutes import Requests, WorkerMinute
 from report.efs_iops.schema import Counted, Minute, NicCounted
 from report.efs_iops.window import jain_index, joint_window, share, shares, variation_coefficient
 from report.worker import Interval
@@ -267,3 +268,32 @@ def test_without_a_limit_or_a_minute_the_metric_stands_alone() -> None:
 def test_one_mixture_of_reads_and_writes_does_not_tell_the_two_apart() -> None:
     found = read_io_limit(percents(50, 25), [minute(0, 1000, 500), minute(60, 500, 250)], 3500, 3000)
     assert (found.percent_per_1000_reads_per_s, found.percent_per_1000_writes_per_s) == (None, None)
+
+
+def metered_minute(small: float, large: float, *, counted: float, least: int = 4096) -> CloudWatch:
+    """A minute of one-byte writes and of 1 MiB writes, metered as 4096 bytes at least."""
+    total = small * 4096 + large * (1 << 20)
+    statistics = {"Sum": total, "SampleCount": counted, "Minimum": least, "Maximum": 1 << 20}
+    return CloudWatch({"DataWriteIOBytes": {0.0: statistics}})
+
+
+def mixed(small: float, large: float) -> dict[float, WorkerMinute]:
+    found = WorkerMinute()
+    found.requests["write"] = {
+        1: Requests(small, small, True),
+        1 << 20: Requests(large, large * (1 << 20), True),
+    }
+    return {0.0: found}
+
+
+def test_large_requests_whose_number_is_certain_are_in_nobodys_way() -> None:
+    metering = read_metering(metered_minute(1000, 500, counted=1500), mixed(1000, 500))
+    assert metering.minimum_bytes == 4096
+
+
+@pytest.mark.parametrize(("large", "counted"), [(500.5, 1500.5), (500, 1501)])
+def test_one_large_request_that_may_be_on_the_other_side_of_the_minute_is(large: float, counted: float) -> None:
+    metering = read_metering(metered_minute(1000, large, counted=counted), mixed(1000, large))
+    assert metering.minimum_bytes is None
+    (row,) = metering.minutes
+    assert row.reason == "an operation more or less of the largest requests would change it too much"

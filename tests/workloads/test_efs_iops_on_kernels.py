@@ -40,22 +40,22 @@ clients = [1]
 
 [[fixed]]
 operations = ["write", "read"]
-request_bytes = [1, 10000]
-writers = [40]
+request_bytes = [1]
+writers = [30, 40]
 clients = [2]
 
 [[fixed]]
 operations = ["write"]
-request_bytes = [1000, 4097]
+request_bytes = [1000]
 writers = [20]
 clients = [1]
 
 [[sequential]]
 operations = ["write", "read"]
-request_bytes = [1048576]
-writers = [4]
+request_bytes = [262144]
+writers = [8]
 clients = [1]
-span_bytes = 8388608
+span_bytes = 4194304
 """
 TINY = """
 name = "tiny"
@@ -246,7 +246,7 @@ def test_a_full_file_system_is_one_line_and_leaves_no_half_made_files(
 ) -> None:
     succeeded(fab("efs-iops.configure", "--inventory", inventory))
     plan = tmp_path / "plan.toml"
-    plan.write_text(PLAN.replace("span_bytes = 8388608", "span_bytes = 536870912"))
+    plan.write_text(PLAN.replace("span_bytes = 4194304", "span_bytes = 536870912"))
     line = refused(fab("efs-iops.configure", "--inventory", inventory, "--plan", str(plan)))
     assert "see that the file system has room (df)" in line
     for host in ("client-1", "client-2"):
