@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,14 +16,17 @@ import pytest
 
 from lab import control
 from lab.clients import Clients
+from lab.file_system import FRONT_END
 from lab.paths import PROJECT
 from lab.service_model import ServiceModel, load
-from tests.machine import wait_for
+from tests.machine import processes_with, wait_for
 from workloads import deployment, sources
 from workloads.console import Console
 from workloads.efs_iops import mountstats
-from workloads.efs_iops.context import Context
+from workloads.efs_iops.context import Context, script
+from workloads.efs_iops.mount_options import HELPER_OPTIONS
 from workloads.efs_iops.settings import MOUNT_POINT
+from workloads.errors import WorkloadError
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
 
@@ -53,7 +58,7 @@ clients = [1]
 [[sequential]]
 operations = ["write", "read"]
 request_bytes = [262144]
-writers = [8]
+writers = [16]
 clients = [1]
 span_bytes = 4194304
 """
@@ -227,6 +232,54 @@ def test_a_mount_target_that_is_closed_is_one_line_that_names_its_security_group
         clients.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=permissions)
     assert "does not answer on port 2049; see that its security group opens TCP 2049 to this host" in line
     succeeded(fab("efs-iops.configure", "--inventory", inventory))
+
+
+def test_a_mount_that_hangs_is_ended_and_names_the_security_group(inventory: str, context: Context) -> None:
+    """The mount target accepts the connection and then says nothing: its front end is stopped for a while."""
+    target = context.file_system.mount_targets[0]
+    (front,) = [int(path.name) for path in processes_with(str(FRONT_END))]
+    words = [target.address, "/mnt/hangs", "5", "5", "plain", context.file_system.id, HELPER_OPTIONS]
+    os.kill(front, signal.SIGSTOP)
+    try:
+        with pytest.raises(WorkloadError) as fault:
+            context.hosts.remote("client-1").run(script("client_mount"), words, timeout_s=60)
+    finally:
+        os.kill(front, signal.SIGCONT)
+    assert f"client-1: mounting {target.address} has hung for 5 s; see that the mount target's security group" in str(
+        fault.value
+    )
+    assert "/mnt/hangs" not in shell(context, "client-1", "cat /proc/self/mounts")
+
+
+def test_tls_is_refused_where_the_host_has_no_efs_utils(inventory: str, context: Context) -> None:
+    for host in ("client-1", "client-2"):
+        shell(context, host, f"umount {MOUNT_POINT} || true")
+    line = refused(fab("efs-iops.configure", "--inventory", inventory, "--tls"))
+    assert "TLS is asked for and amazon-efs-utils is not on this host; install it there, or leave --tls out" in line
+
+
+def test_clients_whose_clocks_differ_by_minutes_start_together(
+    inventory: str, context: Context, results: Path, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(TINY.format(seconds=3))
+    shell(context, "client-2", "date --set=+180seconds")
+    try:
+        said = succeeded(fab("efs-iops.run", "--inventory", inventory, "--plan", str(plan)))
+    finally:
+        shell(context, "client-2", "date --set=-180seconds")
+    assert "client-2 is 180.0 s ahead" in said
+    run = only_run(results)
+    (cell,) = raw(run, "cells")
+    assert cell["complete"]
+    offsets = {record["host"]: record["offset_s"] for record in raw(run, "clocks")}
+    assert offsets["client-2"] - offsets["client-1"] == pytest.approx(180, abs=0.5)
+    starts = {
+        line["host"]: line["t_start_unix_s"] - offsets[line["host"]]
+        for line in raw(run, "worker")
+        if line["kind"] == "final"
+    }
+    assert starts["client-1"] == pytest.approx(starts["client-2"], abs=0.5)
 
 
 def test_a_mount_with_another_option_stops_the_run(inventory: str, context: Context) -> None:
