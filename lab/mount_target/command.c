@@ -95,8 +95,8 @@ static size_t take_name(struct parser *parser) {
             return field;
         }
     }
-    fail(parser, "byte %td: no such field of the model; allowed: delay_ns, read_ops_per_s, write_ops_per_s, bytes_per_s, "
-         "metering_minimum_bytes", parser->at - parser->line + 1);
+    fail(parser, "byte %td: no such field of the model; allowed: delay_ns, read_ops_per_s, write_ops_per_s, "
+         "bytes_per_s, metering_minimum_bytes", parser->at - parser->line + 1);
     return 0;
 }
 

@@ -32,11 +32,10 @@ static void close_both(struct connection *connection) {
     front->closed = connection;
 }
 
-static void pass_end(const struct side *from, struct side *to, bool nothing_left) {
-    if (from->ended && nothing_left && !to->shut) {
-        shutdown(to->watch.descriptor, SHUT_WR);
-        to->shut = true;
-    }
+static void shut(struct side *side) {
+    if (!side->shut)
+        shutdown(side->watch.descriptor, SHUT_WR);
+    side->shut = true;
 }
 
 static void watch_side(struct side *side, bool reads, bool writes) {
@@ -55,9 +54,10 @@ static void settle(struct connection *connection, bool well) {
     struct side *const client = &connection->client;
     struct side *const upstream = &connection->upstream;
     const bool replies_left = connection->reply_start < connection->reply_end;
-    if (connection->connected)
-        pass_end(client, upstream, connection->queued == 0);
-    pass_end(upstream, client, !replies_left);
+    if (client->ended && connection->queued == 0 && connection->connected)
+        shut(upstream);
+    if (upstream->ended) /* which is read when the client has taken all that came before */
+        shut(client);
     if (client->shut && upstream->shut) {
         close_both(connection);
         return;

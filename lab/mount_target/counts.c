@@ -19,7 +19,9 @@ static void begin_second(struct counts *counts, uint64_t end_unix_s) {
     counts->others = 0;
 }
 
-void counts_begin(struct counts *counts, uint64_t now_unix_ns) { begin_second(counts, now_unix_ns / NS_PER_SECOND + 1); }
+void counts_begin(struct counts *counts, uint64_t now_unix_ns) {
+    begin_second(counts, now_unix_ns / NS_PER_SECOND + 1);
+}
 
 static void number_or_null(char text[NUMBER_CHARACTERS], const struct operation_counts *of, uint64_t value) {
     if (of->count == 0)

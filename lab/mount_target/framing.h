@@ -27,8 +27,8 @@ struct framing {
     uint8_t beginning[RPC_BEGINNING_BYTES];
 };
 
-/* Takes bytes up to the end of the record, or all there are; returns how many. After FRAMING_RECORD_ENDS the message can
- * be looked at until framing_begin. After FRAMING_TOO_LONG the stream can't be followed any more. */
+/* Takes bytes up to the end of the record, or all there are; returns how many. After FRAMING_RECORD_ENDS the message
+ * can be looked at until framing_begin. After FRAMING_TOO_LONG the stream can't be followed any more. */
 size_t framing_take(struct framing *framing, const uint8_t *bytes, size_t count, enum framing_event *event);
 
 struct message framing_message(const struct framing *framing);

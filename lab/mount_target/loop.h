@@ -20,8 +20,8 @@ bool loop_watch(struct watch *watch, uint32_t wanted);
 
 void loop_forget(struct watch *watch);
 
-/* Waits until something is ready or CLOCK_MONOTONIC is `until_ns`, then calls whatever is ready. Between the calls of one
- * turn a watch may be forgotten, but its memory must stay. */
+/* Waits until something is ready or CLOCK_MONOTONIC is `until_ns`, then calls whatever is ready. Between the calls of
+ * one turn a watch may be forgotten, but its memory must stay. */
 void loop_turn(uint64_t until_ns);
 
 void loop_close(void);

@@ -48,7 +48,8 @@ static void listen_at(struct watch *watch, const struct sockaddr_in *address) {
     const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     *watch = (struct watch){.descriptor = descriptor, .ready = accept_all};
     if (descriptor < 0 || setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(descriptor, (const struct sockaddr *)address, sizeof *address) != 0 || listen(descriptor, SOMAXCONN) != 0) {
+        bind(descriptor, (const struct sockaddr *)address, sizeof *address) != 0 ||
+        listen(descriptor, SOMAXCONN) != 0) {
         const int error = errno;
         char text[INET_ADDRSTRLEN];
         inet_ntop(AF_INET, &address->sin_addr, text, sizeof text);

@@ -1,7 +1,7 @@
 /* What a message is: an NFS 4.1 READ or WRITE, or anything else, and what came of it.
  *
  * ONC RPC: RFC 5531, section 9. COMPOUND, SEQUENCE, PUTFH, READ and WRITE: RFC 5662, the XDR of NFS 4.1. The kernel's
- * client sends data operations as COMPOUND {SEQUENCE, PUTFH, READ or WRITE, …}; whatever begins otherwise is `other`. */
+ * client sends data operations as COMPOUND {SEQUENCE, PUTFH, READ or WRITE, …}; what begins otherwise is `other`. */
 #ifndef MOUNT_TARGET_RPC_H
 #define MOUNT_TARGET_RPC_H
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import socket
 import struct
 import subprocess
@@ -196,11 +197,19 @@ class Front:
 
     def counted(self) -> list[dict[str, Any]]:
         """The lines of all seconds, once those are there in which anything passed until now."""
-        # It counts what has passed before it turns to anything else, such as this line.
-        assert self.command("")["kind"] == "error"
+        self.settle()
         now = time.time()
         self.wait_until(lambda seconds: bool(seconds) and seconds[-1]["t_unix_s"] > now)
         return list(self.seconds)
+
+    def settle(self) -> None:
+        """What has passed is counted: it does that before it turns to anything else, such as this line."""
+        assert self.command("")["kind"] == "error"
+
+    def stop(self) -> None:
+        """By a signal, until SIGCONT; the kernel says when it has come to that."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def cpu_seconds(self) -> float:
         """What it has used so far (proc(5), /proc/pid/stat: utime, stime)."""

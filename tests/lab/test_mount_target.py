@@ -210,6 +210,7 @@ def test_seconds_are_whole_and_in_time(front: Front) -> None:
         pair.pass_on(nfs.record(nfs.null_call(1)))
         before = int(time.time())
         pair.pass_back(nfs.record(nfs.null_reply(1)))
+        front.settle()
         after = int(time.time())
         seconds = front.counted()
     (counted,) = [second["t_unix_s"] for second in seconds if second["other"]["count"]]
@@ -222,8 +223,9 @@ def test_each_second_has_its_line_after_a_pause(front: Front) -> None:
         for xid in (1, 2):
             pair.pass_on(nfs.record(nfs.null_call(xid)))
         pair.pass_back(nfs.record(nfs.null_reply(1)))
+        front.settle()
         before = int(time.time())
-        front.process.send_signal(signal.SIGSTOP)
+        front.stop()
         pair.server.sendall(nfs.record(nfs.null_reply(2)))
         time.sleep(2.2)
         after = int(time.time())
