@@ -20,7 +20,7 @@ from workloads.efs_iops.sources import sampling
 from workloads.errors import WorkloadError
 from workloads.worker import REMOTE_PATH, LineReader, Outcome, arguments, rate_words
 
-# The worker prints each second, whether operations end or not. Before the first it waits for its time to come, and after
+# The worker prints each second, whether operations end or not. Before the first it waits for its time to come, after
 # the last for operations in flight.
 WORKER_SILENCE_S = 30.0
 # From the command to the first operation: the worker opens each file, two round trips over NFS, before its time comes.
