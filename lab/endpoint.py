@@ -1,11 +1,13 @@
 """The region's API: moto's server, with the calls that moto lacks and these experiments need.
 
 Added: placement groups; the real console of the host behind an instance; StopInstances with Force told apart
-from a press of the power button; Debian's image under its public SSM parameter. All else is moto's.
+from a press of the power button; the backup policy of a file system; Debian's image under its public SSM parameter. All
+else is moto's.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
@@ -22,6 +24,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
 from moto.efs.models import efs_backends
+from moto.efs.responses import EFSResponse
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -187,6 +190,13 @@ class Endpoint:
                 raise EC2ClientError("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
             return EmptyResult()
 
+        def put_backup_policy(self: EFSResponse) -> tuple[str, dict[str, str]]:
+            policy = self._get_param("BackupPolicy")
+            _, systems = self.efs_backend.describe_file_systems(file_system_id=self._get_param("FileSystemId"))
+            systems[0]._backup = policy["Status"] == "ENABLED"
+            return json.dumps({"BackupPolicy": policy}), {"Content-Type": "application/json"}
+
+        EFSResponse.put_backup_policy = put_backup_policy  # type: ignore[attr-defined]  # found by its name, as below
         for name, call in {
             "get_console_output": get_console_output,
             "stop_instances": stop_with_force,

@@ -50,6 +50,13 @@ def _create_mount_target(efs: EFSClient, inputs: Values) -> tuple[str, Values]:
     }
 
 
+def _create_backup_policy(efs: EFSClient, inputs: Values) -> tuple[str, Values]:
+    efs.put_backup_policy(
+        FileSystemId=inputs["fileSystemId"], BackupPolicy={"Status": inputs["backupPolicy"]["status"]}
+    )
+    return inputs["fileSystemId"], {}
+
+
 KINDS: Mapping[str, Kind[EFSClient]] = {
     "aws:efs/fileSystem:FileSystem": Kind(
         _create_file_system,
@@ -63,5 +70,11 @@ KINDS: Mapping[str, Kind[EFSClient]] = {
         lambda efs, id_, _: void(efs.delete_mount_target(MountTargetId=id_)),
         lambda efs, id_: bool(efs.describe_mount_targets(MountTargetId=id_)["MountTargets"]),
         computed=("ipAddress", "availabilityZoneName", "networkInterfaceId"),
+    ),
+    # It is a property of its file system: gone with it, and switched off when it is deleted by itself.
+    "aws:efs/backupPolicy:BackupPolicy": Kind(
+        _create_backup_policy,
+        lambda efs, id_, _: void(efs.put_backup_policy(FileSystemId=id_, BackupPolicy={"Status": "DISABLED"})),
+        lambda efs, id_: efs.describe_backup_policy(FileSystemId=id_)["BackupPolicy"]["Status"] == "ENABLED",
     ),
 }

@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from pulumi.runtime.mocks import MockResourceArgs
 
+from inventory import Inventory
 from lab import program
 from lab.clients import Clients
 from lab.errors import LabError
@@ -223,5 +224,27 @@ def test_a_run_that_is_told_to_stop_creates_nothing_more(api: Api, lab_folder: P
     with pytest.raises(LabError, match="not created, since it was told to stop"):
         program.run_program(STACK, program.stack_config(STACK, api.url), api.url, REGION, journal, say, stop)
     assert 0 < len(journal.entries()) < RESOURCES
+    program.destroy(journal, api.url, REGION, quiet)
+    assert left_in_account(api.clients) == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tidemark:availability": "one-zone"},
+        {"tidemark:throughputMode": "provisioned", "tidemark:provisionedMibPerS": "64", "tidemark:maxUsdPerHour": "9"},
+        {"tidemark:clients": "3", "tidemark:clientZones": "3"},
+    ],
+    ids=["one-zone", "provisioned", "three-zones"],
+)
+def test_each_kind_of_file_system_comes_and_goes(api: Api, lab_folder: Path, settings: dict[str, str]) -> None:
+    config = {**program.stack_config("efs-iops.lab", api.url), **settings}
+    journal = program.Journal(lab_folder / "journal.ndjson")
+    outputs = program.run_program("efs-iops.lab", config, api.url, REGION, journal, quiet)
+    found = Inventory.from_json(str(outputs["inventory"]), "test")
+    assert found.file_system is not None
+    zones = {host.zone for host in found.hosts}
+    assert {target.zone for target in found.file_system.mount_targets} == zones
+    assert len(zones) == int(settings.get("tidemark:clientZones", "1"))
     program.destroy(journal, api.url, REGION, quiet)
     assert left_in_account(api.clients) == []

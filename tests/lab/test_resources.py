@@ -33,6 +33,7 @@ VOLUME = "aws:ebs/volume:Volume"
 ATTACHMENT = "aws:ec2/volumeAttachment:VolumeAttachment"
 FILE_SYSTEM = "aws:efs/fileSystem:FileSystem"
 MOUNT_TARGET = "aws:efs/mountTarget:MountTarget"
+BACKUP_POLICY = "aws:efs/backupPolicy:BackupPolicy"
 
 
 class Stack:
@@ -94,6 +95,7 @@ class Stack:
                 "performanceMode": "generalPurpose",
                 "throughputMode": "bursting",
             },
+            BACKUP_POLICY: lambda: {"fileSystemId": self.id(FILE_SYSTEM), "backupPolicy": {"status": "ENABLED"}},
             MOUNT_TARGET: lambda: {
                 "fileSystemId": self.id(FILE_SYSTEM),
                 "subnetId": self.id(SUBNET),
@@ -104,7 +106,7 @@ class Stack:
     def make(self, token: str) -> tuple[str, dict[str, Any]]:
         if token not in self.made:
             inputs = self._inputs[token]()
-            if token not in (ROUTE, ASSOCIATION, ATTACHMENT, MOUNT_TARGET):
+            if token not in (ROUTE, ASSOCIATION, ATTACHMENT, MOUNT_TARGET, BACKUP_POLICY):
                 inputs["tags"] = TAGS
             self.made[token] = resources.create(self.clients, token, inputs)
         return self.made[token]

@@ -34,5 +34,5 @@ def read_metrics(context: Context, window: Window) -> None:
     for record in answer.records:
         context.results.append("cloudwatch", record)
     context.results.step("cloudwatch", time.monotonic() - started, None)
-    words = f"{len(minutes)} whole minutes, waited {time.monotonic() - started:.0f} s"
+    words = f"{len(minutes)} whole minute{'' if len(minutes) == 1 else 's'}, waited {time.monotonic() - started:.0f} s"
     context.console.say("cloudwatch", words if answer.reason is None else f"{words}; {answer.reason}")
