@@ -14,6 +14,7 @@ from lab.clients import environment
 from lab.errors import LabError
 from lab.leftovers import look_at_machine
 from lab.rehearse import tear_down
+from tests.machine import wait_for
 
 AWS_VARIABLES = (
     "AWS_PROFILE",
@@ -25,11 +26,22 @@ AWS_VARIABLES = (
     "AWS_DEFAULT_REGION",
 )
 LAB_VARIABLES = ("TIDEMARK_LAB_DIR", "TIDEMARK_LAB_PORT")
+STACK_FIXTURES = ("efs_iops_region", "md_raid_region")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on real kernels come last: the quick ones fail first, and none is slowed down by hosts that wait."""
-    items.sort(key=lambda item: item.get_closest_marker("kernel") is not None)
+    """Tests on real kernels come last: the quick ones fail first, and none is slowed down by hosts that wait.
+
+    Among them, those of one stack follow each other: the session's region holds one stack at a time.
+    """
+    stacks = list(STACK_FIXTURES)
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        names: list[str] = getattr(item, "fixturenames", [])
+        asked = [stacks.index(name) for name in stacks if name in names]
+        return item.get_closest_marker("kernel") is not None, min(asked, default=len(stacks))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(autouse=True)
@@ -96,8 +108,13 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running
 
 
 def deploy(region: control.Running, stack: str) -> Path:
-    """The inventory of a stack that is deployed in the region; its hosts may still be booting."""
+    """The inventory of a stack that is deployed in the region, instead of what was; its hosts may still be booting.
+
+    One at a time: every stack has the same addresses, and the region's network does not keep VPCs apart.
+    """
     journal = program.Journal(region.folder / "journal.ndjson")
+    program.destroy(journal, region.url, region.region, lambda _: None)
+    wait_for("the last stack's hosts are gone", lambda: control.status()["hosts"] == [], 60)
     config = program.stack_config(stack, region.url)
     outputs = program.run_program(stack, config, region.url, region.region, journal, lambda _: None)
     inventory = region.folder / f"{stack}.json"
