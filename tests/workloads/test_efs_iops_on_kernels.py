@@ -139,7 +139,7 @@ def raw(run: Path, name: str) -> list[dict[str, Any]]:
 
 
 def wait_for_late_in_a_minute() -> None:
-    """So that a run of 80 s has a whole minute in it: its first cell begins some seconds after this, before the next."""
+    """So that a run of 80 s has a whole minute in it: its first cell begins some seconds after this."""
     second = time.time() % 60
     if not 42 <= second <= 50:
         time.sleep((42 - second) % 60)
@@ -181,8 +181,8 @@ def test_known_answers_are_found_again_without_being_told(
         assert counted["mountstats_to_worker_operations"] == pytest.approx(1, abs=0.01)
         assert counted["cloudwatch_to_worker_operations"] == pytest.approx(1, abs=0.01)
         assert 0 < counted["protocol_share"] < 1
-    # Bytes on the interfaces are those of the calls and replies, TCP's headers taken off; and the samples that go out by
-    # SSH, some per cent where operations of a byte are few.
+    # Bytes on the interfaces are those of the calls and replies, TCP's headers taken off; and the samples that go out
+    # by SSH, some per cent where operations of a byte are few.
     assert summary["agreement"]["nic"]["tcp_to_wire_ratio"] == pytest.approx(1, abs=0.1)
     assert summary["write_only"]["mountstats_read_operations"] == 0
     assert all(record["passed"] for record in summary["proofs"]["records"])
