@@ -57,9 +57,8 @@ def read_cells(run: Run, workers: Mapping[str, Worker], clients: Clients) -> Swe
     sweep = Sweep([], {})
     for name, found in read_cell_records(run).items():
         try:
-            worker = workers.get(name, Worker())
-            if found.again:
-                worker = worker.since(number(found.record, "start_unix_s"))
+            # Whatever came before its start is of an earlier attempt: workers that were not ready in time begin anew.
+            worker = workers.get(name, Worker()).since(number(found.record, "start_unix_s"))
             cell, window = _cell(found.record, worker, clients)
         except RecordError as error:
             run.problem(f"raw/cells.ndjson: {name} left out: {error}")

@@ -638,3 +638,16 @@ def test_a_missing_stream_leaves_a_summary(builder: EfsRunBuilder, tmp_path: Pat
     summary = summarize(open_run(path))
     assert summary_json(summary)
     assert any("missing" in problem for problem in summary.problems)
+
+
+def test_what_an_attempt_before_left_is_no_part_of_the_cell(builder: EfsRunBuilder, tmp_path: Path) -> None:
+    """One worker was not ready in time and the cell was begun anew; the other had worked for some seconds by then."""
+    name = next(record["cell"] for record in builder.streams["cells"] if len(record["hosts"]) == 2)
+    untouched = cell(summary_of(builder, tmp_path / "untouched"), name)
+    earlier = [
+        {**record, **{key: record[key] - 20 for key in ("t_start_unix_s", "t_end_unix_s")}}
+        for record in records(builder, "worker", cell=name, host=CLIENTS[0])
+    ]
+    assert [record["kind"] for record in earlier][-1] == "final"
+    builder.streams["worker"][:0] = earlier
+    assert cell(summary_of(builder, tmp_path / "begun-anew"), name) == untouched

@@ -87,6 +87,7 @@ class FakeClients:
         self.inventory = inventory
         self.sent: list[tuple[str, str, list[str]]] = []
         self.dead: set[str] = set()
+        self.dropped: set[str] = set()
         self._answer = answer
 
     def take(
@@ -105,7 +106,7 @@ class FakeClients:
         return FakeClient(self, name)
 
     def drop(self, name: str) -> None:
-        """Nothing is open."""
+        self.dropped.add(name)
 
     def close(self) -> None:
         """Nothing is open."""

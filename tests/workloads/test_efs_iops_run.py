@@ -141,12 +141,31 @@ def test_workers_that_were_not_ready_get_more_time(results: Results) -> None:
                 )
         return good(host, script, arguments)
 
-    context, _ = fake_context(answer, results)
+    context, hosts = fake_context(answer, results)
     run.run(context, PLAN)
     (cell,) = records(results, "cells")
     assert cell["complete"]
     assert len(asked) == 2
     assert asked[1] > asked[0] + 1
+    assert hosts.dropped >= {"client-1", "client-2"}, "nobody works on for a cell that is begun anew"
+
+
+def test_what_was_too_little_time_once_is_not_tried_again(results: Results) -> None:
+    leads: list[float] = []
+
+    def answer(host: str, script: str, arguments: list[str]) -> str:
+        if script == "client_worker" and host == "client-1":
+            leads.append(float(arguments[arguments.index("--start-at") + 1]) - time.time())
+            if len(leads) == 1:
+                raise WorkloadError(
+                    "client_worker failed (tidemark-worker: --start-at: got 1, which has passed", "", host
+                )
+        return good(host, script, arguments)
+
+    context, _ = fake_context(answer, results)
+    run.run(context, TWO)
+    assert len(leads) == 5, "four cells, one of them twice"
+    assert min(leads[1:]) > leads[0] + 1
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ WORKER_SILENCE_S = 30.0
 # From the command to the first operation: the worker opens each file, two round trips over NFS, before its time comes.
 LEAD_SECONDS = 0.8
 LEAD_SECONDS_PER_WRITER = 0.025
+LEAD_GROWTH = 4.0  # when that was not enough: for this cell, and for all that follow
 STARTED_LATE = "--start-at"  # how the worker's refusal begins when its start has passed
 STORAGE_SECONDS = 15.0  # how often `df` is asked, between two cells
 
@@ -86,6 +87,7 @@ def run(context: Context, plan: Plan) -> Window:
     clocks.measure()
     failed: list[str] = []
     gone: set[str] = set()
+    lead = Lead()
     ran: list[tuple[float, float]] = []
     asked_storage = 0.0
     with sampling(context):
@@ -93,7 +95,7 @@ def run(context: Context, plan: Plan) -> Window:
             if time.monotonic() - asked_storage > STORAGE_SECONDS:
                 record_storage(context, gone)
                 asked_storage = time.monotonic()
-            attempt = measure(context, plan, cell, clocks, gone, f"{number}/{len(planned)}")
+            attempt = measure(context, plan, cell, clocks, gone, lead, f"{number}/{len(planned)}")
             if attempt.outcomes:
                 ran.append((attempt.start_unix_s, attempt.start_unix_s + plan.seconds))
             reason = attempt.reason(cell.operation)
@@ -113,6 +115,17 @@ def run(context: Context, plan: Plan) -> Window:
     return window
 
 
+@dataclass
+class Lead:
+    """How long before the start of a cell its workers are sent for."""
+
+    factor: float = 1.0
+
+    def seconds(self, writers: int) -> float:
+        """For so many writers on a client."""
+        return self.factor * (LEAD_SECONDS + LEAD_SECONDS_PER_WRITER * writers)
+
+
 class IncompleteError(WorkloadError):
     """Some cells are no measurement; what the others measured stays, and `window` is when that was."""
 
@@ -121,19 +134,21 @@ class IncompleteError(WorkloadError):
         self.window = window
 
 
-def measure(context: Context, plan: Plan, cell: Cell, clocks: Clocks, gone: set[str], progress_words: str) -> Attempt:
+def measure(
+    context: Context, plan: Plan, cell: Cell, clocks: Clocks, gone: set[str], lead: Lead, progress_words: str
+) -> Attempt:
     """Measures one cell and records it; a host that does not answer is added to `gone`."""
     hosts = context.clients[: cell.clients]
-    lead_seconds = LEAD_SECONDS + LEAD_SECONDS_PER_WRITER * cell.writers
     attempt = Attempt(time.time())
     try:
         missing = [host.name for host in hosts if host.name in gone]
         if missing:
             attempt.faults = {name: WorkloadError("it is gone since an earlier cell", "", name) for name in missing}
         else:
-            attempt = try_once(context, plan, cell, hosts, clocks, lead_seconds, progress_words)
+            attempt = try_once(context, plan, cell, hosts, clocks, lead.seconds(cell.writers), progress_words)
             if attempt.was_late:
-                attempt = try_once(context, plan, cell, hosts, clocks, 4 * lead_seconds, progress_words)
+                lead.factor *= LEAD_GROWTH
+                attempt = try_once(context, plan, cell, hosts, clocks, lead.seconds(cell.writers), progress_words)
             gone |= {name for name, fault in attempt.faults.items() if not answers(context, name)}
     except BaseException as error:
         ended = WorkloadError("interrupted" if _is_end(error) else str(error), "")
@@ -205,6 +220,11 @@ def try_once(
                 )
             except WorkloadError as fault:
                 attempt.faults[name] = fault
+                if (
+                    attempt.was_late
+                ):  # the others begin for nothing: without a connection a worker ends at its next line
+                    for other in hosts:
+                        context.hosts.drop(other.name)
             attempt.outcomes[name] = reader.outcome
 
         in_threads({host.name: partial(work, host.name) for host in hosts}, on_interrupt=context.hosts.close)
