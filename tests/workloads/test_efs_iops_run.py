@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,11 @@ from inventory import InventoryError
 from tests.workloads.efs_fakes import MOUNTED, FakeClients, efs_inventory, fake_context, final_line
 from workloads import clocks as shared_clocks
 from workloads.clocks import Offset
+from workloads.connections import script_command
 from workloads.efs_iops import clocks, run, sources, tasks
 from workloads.efs_iops import plan as plans
 from workloads.efs_iops.configure import mount
-from workloads.efs_iops.context import Context, file_system_of
+from workloads.efs_iops.context import Context, file_system_of, script
 from workloads.errors import WorkloadError
 from workloads.results import Results
 from workloads.sampling import Sampling
@@ -41,7 +43,7 @@ def _clocks_and_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """client-2 is 300 s ahead; nobody samples."""
     offsets = {"client-1": Offset(0.0, 0.001, 5.0), "client-2": Offset(300.0, 0.001, 5.0)}
     monkeypatch.setattr(shared_clocks, "measure", lambda remote: offsets[remote.name])
-    monkeypatch.setattr(run, "sampling", lambda context: Sampling(context.hosts, None, []))
+    monkeypatch.setattr(run, "sampling", lambda context, _: Sampling(context.hosts, None, []))
 
 
 def good(host: str, script: str, arguments: list[str]) -> str:
@@ -264,6 +266,21 @@ def test_a_copy_of_mountstats_becomes_a_record_when_it_is_whole() -> None:
     assert record is not None
     assert (record["t_unix_s"], record["host"]) == (101.5, "client-1")
     assert record["ops"]["WRITE"]["operations"] > 0
+
+
+def test_samples_are_taken_when_a_second_of_the_runners_begins(results: Results) -> None:
+    """At 0.25 past the whole second of a clock that is a quarter of a second ahead."""
+    text = (
+        script("client_mountstats")
+        .text.replace("/proc/self/mountstats", "/dev/null")
+        .replace("while true", "for _ in 1 2")
+    )
+    command = script_command("client_mountstats", ["250000"], "root", locked=False)
+    done = subprocess.run(["bash", "-c", command], input=text, capture_output=True, text=True, timeout=20, check=True)
+    times = [float(line.removeprefix("@@ ")) for line in done.stdout.splitlines() if line.startswith("@@ 1")]
+    assert len(times) == 2
+    assert all((seen - 0.25) % 1 < 0.9 for seen in times), "never before it"
+    assert times[1] - times[0] > 0.5
 
 
 def test_the_rehearsals_own_description_is_copied_and_not_read(

@@ -90,7 +90,7 @@ def run(context: Context, plan: Plan) -> Window:
     lead = Lead()
     ran: list[tuple[float, float]] = []
     asked_storage = 0.0
-    with sampling(context):
+    with sampling(context, clocks):
         for number, cell in enumerate(planned, start=1):
             if time.monotonic() - asked_storage > STORAGE_SECONDS:
                 record_storage(context, gone)

@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from workloads.efs_iops import mountstats
+from workloads.efs_iops.clocks import Clocks
 from workloads.efs_iops.context import Context, script
 from workloads.efs_iops.settings import MOUNT_POINT
 from workloads.sampling import Sampler, Sampling, Take, host_sampler
 
 
-def sampling(context: Context) -> Sampling:
+def sampling(context: Context, clocks: Clocks) -> Sampling:
     """Both sources of every client, for as long as the block lasts."""
-    counted = Sampler(script("client_mountstats"), lambda _: [], "mountstats", mountstats_lines)
+
+    def phase(host: str) -> list[str]:
+        """Where in a second of the host's clock one of the runner's begins, in microseconds."""
+        return [str(round(clocks.offset_s(host) % 1 * 1_000_000))]
+
+    counted = Sampler(script("client_mountstats"), phase, "mountstats", mountstats_lines)
     samplers = [host_sampler(script("host_sample"), context.hosts), counted]
     return Sampling(context.hosts, context.results, samplers)
 

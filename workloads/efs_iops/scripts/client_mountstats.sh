@@ -1,12 +1,16 @@
-# Shows each second what the kernel counts of its NFS mounts, until nobody listens. No argument.
+# Shows each second what the kernel counts of its NFS mounts, until nobody listens. Arguments: PHASE_MICROSECONDS
+# It looks when this host's clock is PHASE_MICROSECONDS past a whole second: that is when cells begin and end, and minutes.
 # "@@ TIME" stands before each copy of /proc/self/mountstats, "@@ end" behind it. No process is started while it runs.
+phase=$1
 exec {never}<> <(:)
 while true; do
+    now=${EPOCHREALTIME//[.,]/}
+    printf -v pause '0.%06d' "$((999999 - (now - phase) % 1000000))"
+    read -r -t "$pause" -u "$never" || true
     now=${EPOCHREALTIME/,/.}
     mapfile -t lines < /proc/self/mountstats
     printf '@@ %s\n' "$now"
     printf '%s\n' "${lines[@]}"
     echo "@@ end"
-    read -r -t 1 -u "$never" || true
 done
 # end of script
