@@ -132,6 +132,8 @@ def run_program(
     pulumi.runtime.set_mocks(mocks, project="tidemark", stack=stack, preview=False)
     pulumi.runtime.set_all_config(config)
     outputs: dict[str, Any] = {}
+    # The SDK keeps one root for all programs of a process; what another exported, or failed to, is not this one's.
+    getattr(pulumi.runtime.get_root_resource(), "outputs", {}).clear()
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]  # the SDK leaves it without types
     def declare() -> Any:
