@@ -15,13 +15,14 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from lab import vpc
 from lab.errors import LabError
 from lab.kernel import Machine, boot
+from lab.metrics import FileSystemMetrics, Statistics
 from lab.paths import PROJECT
 from lab.process import run
 from lab.service_model import ServiceModel
@@ -37,21 +38,27 @@ MEMORY_MIB = 768
 CAPACITY_MIB = 512
 """What fits into the file system: it lies in the server's memory."""
 
+Publish = Callable[[str, int, Mapping[str, Statistics]], None]
+
 log = logging.getLogger("lab.file_system")
 
 
 class FileSystem:
-    """The processes of one file system, from `start` to `remove`. `take` gets each second's counts."""
+    """The processes of one file system, from `start` to `remove`, and what they count.
+
+    `publish` gets each minute of `metrics` when it has ended: its start in Unix seconds, and its statistics by name.
+    """
 
     def __init__(
-        self, file_system_id: str, image: Path, folder: Path, cpu: int, take: Callable[[str, dict[str, Any]], None]
+        self, file_system_id: str, image: Path, folder: Path, cpu: int, metrics: FileSystemMetrics, publish: Publish
     ) -> None:
         self.file_system_id = file_system_id
         self.console = folder / "console.log"
         self._image = image
         self._folder = folder
         self._cpu = cpu
-        self._take = take
+        self._metrics = metrics
+        self._publish = publish
         self._holder: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._front: subprocess.Popen[str] | None = None
@@ -69,8 +76,10 @@ class FileSystem:
     def ports(self) -> tuple[vpc.Port, ...]:
         return tuple(self._ports.values())
 
-    def start(self, model: ServiceModel | None) -> None:
-        """Make the namespace, boot the server, let the front end listen."""
+    def start(self) -> None:
+        """Make the namespace, boot the server, let the front end listen and follow the metrics' service model."""
+        if not FRONT_END.exists():
+            raise LabError(f"{FRONT_END}: not there; `make setup` compiles it")
         self._holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL)
         self._wait_for_namespace(self._holder.pid)
         inside = ["nsenter", f"--net=/proc/{self._holder.pid}/ns/net"]
@@ -93,8 +102,6 @@ class FileSystem:
             ],
             namespace_pid=self._holder.pid,
         )
-        if not FRONT_END.exists():
-            raise LabError(f"{FRONT_END}: not there; `make setup` compiles it")
         # Any address of the namespace: the mount targets come and go.
         self._front = subprocess.Popen(
             [
@@ -110,10 +117,11 @@ class FileSystem:
             text=True,
         )
         threading.Thread(target=self._read, args=(self._front,), name=self.file_system_id, daemon=True).start()
-        self.hold_to(model)
+        self.hold_to(self._metrics.model)
 
     def hold_to(self, model: ServiceModel | None) -> None:
         """Follow another service model from now on; None is as fast as it goes."""
+        self._metrics.model = model
         front = self._front
         if front is None or front.stdin is None:
             return
@@ -160,7 +168,9 @@ class FileSystem:
                 log.error("%s: the front end said %s", self.file_system_id, line.strip())
                 continue
             if said.get("kind") == "second":
-                self._take(self.file_system_id, said)
+                done = self._metrics.second(said)
+                if done is not None:
+                    self._publish(self.file_system_id, *done)
             else:
                 log.info("%s: front end: %s", self.file_system_id, line.strip())
 
@@ -171,5 +181,5 @@ class FileSystem:
             with contextlib.suppress(OSError):
                 if Path(f"/proc/{pid}/ns/net").readlink() != ours:
                     return
-            threading.Event().wait(0.01)
+            time.sleep(0.01)
         raise LabError(f"{self.file_system_id}: no network namespace could be made for it")

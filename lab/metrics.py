@@ -9,7 +9,7 @@ credits, which grow with what is stored and shrink with what is moved.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,12 +25,10 @@ NAMESPACE = "AWS/EFS"
 MINUTE_SECONDS = 60
 METADATA_METERED_BYTES = 4096
 MIB = 1024**2
-GIB = 1024**3
 TIB = 1024**4
 
-# EFS user guide, "Bursting throughput": 50 KiB/s for each GiB stored, at least 1 MiB/s; bursts of 100 MiB/s below a
-# TiB and of 100 MiB/s for each TiB above; 2.1 TiB of credits to begin with.
-BASELINE_BYTES_PER_S_PER_GIB = 50 * 1024
+# EFS user guide, "Bursting throughput": 50 KiB/s for each GiB stored, at least 1 MiB/s, which is what a file system of
+# the region's size has; bursts of 100 MiB/s below a TiB; 2.1 TiB of credits to begin with.
 BASELINE_LEAST_BYTES_PER_S = MIB
 BURST_BYTES_PER_S = 100 * MIB
 INITIAL_CREDIT_BYTES = 2.1 * TIB
@@ -141,7 +139,8 @@ def publish(
                 "Maximum": statistics.greatest,
             },
         }
-        for name, statistics in _present(metrics)
+        for name, statistics in sorted(metrics.items())
+        if statistics.count
     ]
     if data:
         cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data)
@@ -154,7 +153,3 @@ def unit(name: str) -> StandardUnitType:
     if name == "PercentIOLimit":
         return "Percent"
     return "Count" if name == "ClientConnections" else "Bytes"
-
-
-def _present(metrics: Mapping[str, Statistics]) -> Iterable[tuple[str, Statistics]]:
-    return ((name, statistics) for name, statistics in sorted(metrics.items()) if statistics.count)

@@ -10,10 +10,9 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -52,7 +51,6 @@ class Reconciler:
         self._hosts: dict[str, Host] = {}
         self._ports: dict[str, vpc.Port] = {}
         self._file_systems: dict[str, FileSystem] = {}
-        self._metrics: dict[str, metrics.FileSystemMetrics] = {}
         self._model: ServiceModel | None = None
         self._cpus: dict[str, int] = {}  # instance or file system -> the CPU that its kernel runs on
         self._rules: str | None = None
@@ -104,8 +102,7 @@ class Reconciler:
     def hold_to(self, model: ServiceModel | None) -> None:
         """Let every file system, those to come too, follow this service model."""
         self._model = model
-        for system_id, system in self._file_systems.items():
-            self._metrics[system_id].model = model
+        for system in self._file_systems.values():
             system.hold_to(model)
 
     def states(self) -> list[dict[str, object]]:
@@ -161,7 +158,6 @@ class Reconciler:
         """Whether each file system runs and answers at its mount targets."""
         for system_id in self._file_systems.keys() - {system.file_system_id for system in wanted}:
             self._file_systems.pop(system_id).remove()
-            self._metrics.pop(system_id)
             self._cpus.pop(system_id)
             self._say(f"{system_id}: deleted")
         settled = True
@@ -183,10 +179,10 @@ class Reconciler:
         if system is None:
             self._cpus.setdefault(system_id, least_used(os.sched_getaffinity(0), self._cpus.values()))
             folder = self.console(system_id).parent
-            system = FileSystem(system_id, self._image, folder, self._cpus[system_id], self._take_counts)
-            self._metrics[system_id] = metrics.of_file_system(wanted, self._model)
+            counted = metrics.of_file_system(wanted, self._model)
+            system = FileSystem(system_id, self._image, folder, self._cpus[system_id], counted, self._publish)
             self._file_systems[system_id] = system
-            system.start(self._model)
+            system.start()
             self._say(f"{system_id}: an NFS server boots behind its mount targets")
         targets = {target.mount_target_id: target for target in wanted.mount_targets}
         for gone in {port.instance_id for port in system.ports} - targets.keys():
@@ -195,15 +191,12 @@ class Reconciler:
             gateway = vpc.gateway_of(target.subnet_cidr)
             system.plug(vpc.Port(target.mount_target_id, target.address, gateway, None, target.groups))
 
-    def _take_counts(self, system_id: str, counts: dict[str, Any]) -> None:
-        """What a front end counted in a second; at the end of a minute it goes to CloudWatch."""
-        known = self._metrics.get(system_id)
-        done = None if known is None else known.second(counts)
-        if done is not None:
-            try:
-                metrics.publish(self._clients.cloudwatch, system_id, *done)
-            except (ClientError, BotoCoreError) as fault:
-                log.error("%s: a minute was not published: %s", system_id, fault)
+    def _publish(self, system_id: str, minute_unix_s: int, statistics: Mapping[str, metrics.Statistics]) -> None:
+        """A minute of a file system goes to CloudWatch."""
+        try:
+            metrics.publish(self._clients.cloudwatch, system_id, minute_unix_s, statistics)
+        except (ClientError, BotoCoreError) as fault:
+            log.error("%s: a minute was not published: %s", system_id, fault)
 
     def _settle_gone(self, instance_id: str) -> None:
         host = self._hosts.pop(instance_id)

@@ -28,6 +28,8 @@ from lab.service_model import ServiceModel
 Say = Callable[[str], None]
 
 EXPERIMENTS = ("md-raid", "efs-iops")
+UNDER_A_MODEL = frozenset({"efs-iops"})
+"""Those that measure a service: rehearsed under a service model, after their task `base` without it."""
 DEFAULT_MODEL = "efs-2018"
 SERVICE_MODEL = "service-model.json"
 SETTLE_SECONDS = 20  # the reconciler needs one pass after the last call of a destroy
@@ -172,15 +174,21 @@ def _run_experiment(
     experiment: str, region: control.Running, plan: str | None, model: ServiceModel | None, say: Say
 ) -> int:
     """The experiment's tasks; where they measure a service, that service is made first what they must find."""
-    if experiment == "efs-iops" and model is not None:
-        base = region.folder / "base.json"
-        if _run_task(region, "efs-iops.base", "--output", str(base)):
-            return 1
+    if experiment in UNDER_A_MODEL and model is not None and _hold_to(experiment, region, model, say):
+        return 1
+    return _run_task(region, f"{experiment}.all", *(["--plan", plan] if plan else []))
+
+
+def _hold_to(experiment: str, region: control.Running, model: ServiceModel, say: Say) -> int:
+    """Measure what one operation takes without the model, write both down, and switch the model on."""
+    base = region.folder / "base.json"
+    code = _run_task(region, f"{experiment}.base", "--output", str(base))
+    if code == 0:
         described = {**model.to_dict(), "base_seconds": json.loads(base.read_text())}
         (region.folder / SERVICE_MODEL).write_text(json.dumps(described, indent=1) + "\n")
         control.hold_to(model)
         say(f"service model: {model.name} ({', '.join(f'{k} {v}' for k, v in model.to_dict().items() if k != 'name')})")
-    return _run_task(region, f"{experiment}.all", *(["--plan", plan] if plan else []))
+    return code
 
 
 def _run_task(region: control.Running, task: str, *arguments: str) -> int:
