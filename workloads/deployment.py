@@ -77,6 +77,15 @@ def latest(deployment: Deployment) -> Results:
     return found or Results.start(deployment.inventory, versions=local_versions())
 
 
+def existing(deployment: Deployment) -> Results:
+    """The newest results of the stack, to be added to; WorkloadError when there are none."""
+    found = Results.latest(deployment.inventory)
+    if found is None:
+        inventory = deployment.inventory
+        raise WorkloadError(f"no results of {inventory.stack} yet", f"run `fab {inventory.experiment}.run` first")
+    return found
+
+
 def newest_results() -> Path:
     """The newest run of all."""
     runs = sorted(results_root().glob("*/*/????-??-??T??????Z"), key=lambda path: path.name)

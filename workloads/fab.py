@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from invoke.collection import Collection
@@ -15,8 +14,8 @@ from invoke.exceptions import Exit
 
 from inventory import InventoryError
 from workloads.errors import WorkloadError
+from workloads.sources import PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from functools import partial
 
 from workloads.deployment import versions_on
 from workloads.efs_iops import mount_options
@@ -11,6 +11,7 @@ from workloads.efs_iops.context import Context, folder_of
 from workloads.efs_iops.plan import Cell, Plan, cells
 from workloads.efs_iops.settings import MODULES, MOUNT_POINT, MOUNT_SECONDS, PACKAGES, PORT_SECONDS
 from workloads.errors import WorkloadError
+from workloads.steps import Step, run_steps
 from workloads.worker import Worker
 
 PACKAGES_TIMEOUT_S = 900
@@ -19,27 +20,13 @@ FILES_TIMEOUT_S = 1800  # the full plan's sequential files at the rate of a smal
 
 def configure(context: Context, plan: Plan, *, tls: bool = False) -> int:
     """Packages, mount, worker and files; the number of changes."""
-    steps: tuple[tuple[str, Callable[[], int]], ...] = (
-        ("packages", lambda: check_packages(context)),
-        ("mount", lambda: mount(context, tls=tls)),
-        ("worker", lambda: bring_worker(context)),
-        ("files", lambda: make_files(context, plan)),
-    )
-    started = time.monotonic()
-    total = 0
-    for name, step in steps:
-        before = time.monotonic()
-        with context.console.under_way("configure", name):
-            changed = step()
-        seconds = time.monotonic() - before
-        total += changed
-        if context.results is not None:
-            context.results.step(f"configure {name}", seconds, changed)
-        words = f"{changed} changed" if changed else "as it should be"
-        context.console.say("configure", f"{name:<20} {words:<16} {seconds:5.1f} s")
-    summary = f"{total} changes" if total else "nothing changed"
-    context.console.say("configure", f"done, {summary}, {time.monotonic() - started:.1f} s")
-    return total
+    steps: list[Step] = [
+        ("packages", partial(check_packages, context)),
+        ("mount", partial(mount, context, tls=tls)),
+        ("worker", partial(bring_worker, context)),
+        ("files", partial(make_files, context, plan)),
+    ]
+    return run_steps(context, steps)
 
 
 def check_packages(context: Context) -> int:

@@ -65,11 +65,15 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Window:
-    """From the first operation of a run to the last, by the runner's clock."""
+    """A run until `until_unix_s`, by the runner's clock; `cells` tells when each of them ran."""
 
-    from_unix_s: float
+    cells: tuple[tuple[float, float], ...]
     until_unix_s: float
-    cells: tuple[tuple[float, float], ...]  # when each of them ran
+
+    @property
+    def from_unix_s(self) -> float:
+        """When the first cell began; the end, where none did."""
+        return min((start for start, _ in self.cells), default=self.until_unix_s)
 
     def was_busy(self, from_unix_s: float, until_unix_s: float) -> bool:
         """Whether a cell ran then, if only for a moment."""
@@ -109,7 +113,7 @@ def run(context: Context, plan: Plan) -> Window:
         context.results.step("run", time.monotonic() - started, None)
     complete = len(planned) - len(failed)
     context.console.say("run", f"{complete} of {len(planned)} cells in {time.monotonic() - started:.0f} s")
-    window = Window(min((start for start, _ in ran), default=last), last, tuple(ran))
+    window = Window(tuple(ran), last)
     if failed:
         raise IncompleteError(f"{len(failed)} of {len(planned)} cells are not complete, the first: {failed[0]}", window)
     return window
@@ -220,9 +224,8 @@ def try_once(
                 )
             except WorkloadError as fault:
                 attempt.faults[name] = fault
-                if (
-                    attempt.was_late
-                ):  # the others begin for nothing: without a connection a worker ends at its next line
+                if attempt.was_late:
+                    # The others begin for nothing: without a connection a worker ends at its next line.
                     for other in hosts:
                         context.hosts.drop(other.name)
             attempt.outcomes[name] = reader.outcome

@@ -15,7 +15,6 @@ FOLDER = f"{MOUNT_POINT}/tidemark"
 PACKAGES = ("nfs-common",)
 MODULES = ("nfsv4",)
 
-NFS_PORT = 2049  # RFC 8881, section 2.9.3
 # A mount target that is available answers at once or not at all; in a rehearsal its server takes three seconds to boot.
 PORT_SECONDS = 15
 MOUNT_SECONDS = 60

@@ -11,7 +11,7 @@ from pathlib import Path
 from inventory import Inventory
 from workloads import deployment, sources
 from workloads.console import Console, duration_words
-from workloads.deployment import local_versions, recorded
+from workloads.deployment import existing, local_versions, recorded
 from workloads.efs_iops import plan as plans
 from workloads.efs_iops.clocks import Clocks
 from workloads.efs_iops.collect import collect as collect_logs
@@ -20,7 +20,6 @@ from workloads.efs_iops.context import Context, file_system_of
 from workloads.efs_iops.metering import read_metrics
 from workloads.efs_iops.run import IncompleteError, one_writer
 from workloads.efs_iops.run import run as run_cells
-from workloads.errors import WorkloadError
 from workloads.results import Results
 from workloads.worker import Worker
 
@@ -110,10 +109,7 @@ def collect(stack: str | None, file: str | None) -> None:
     """`fab efs-iops.collect`."""
     inventory = sources.load(stack, file)
     with connected(inventory, Console()) as context:
-        found = Results.latest(context.inventory)
-        if found is None:
-            raise WorkloadError(f"no results of {inventory.stack} yet", "run `fab efs-iops.run` first")
-        context.results = found
+        context.results = existing(context)
         collect_logs(context)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from workloads.console import si_bytes
 from workloads.deployment import versions_on
@@ -27,6 +28,7 @@ from workloads.md_raid.settings import (
     STRIPE,
 )
 from workloads.md_raid.topology import Leg, Mirror
+from workloads.steps import run_steps
 
 PACKAGES_TIMEOUT_S = 900
 REBUILD_POLL_S = 1.0
@@ -51,24 +53,7 @@ def configure(
     ended.
     """
     chosen = STEPS if steps is None else steps
-    started = time.monotonic()
-    total = 0
-    for step in chosen:
-        with context.console.under_way("configure", step.name):
-            before = time.monotonic()
-            changed = step.run(context)
-            seconds = time.monotonic() - before
-        total += changed
-        if context.results is not None:
-            context.results.step(f"configure {step.name}", seconds, changed)
-        words = f"{changed} changed" if changed else "as it should be"
-        context.console.say("configure", f"{step.name:<20} {words:<16} {seconds:5.1f} s")
-        if at_boundary is not None:
-            at_boundary(step.name)
-    seconds = time.monotonic() - started
-    summary = f"{total} changes" if total else "nothing changed"
-    context.console.say("configure", f"done, {summary}, {seconds:.1f} s")
-    return total
+    return run_steps(context, [(step.name, partial(step.run, context)) for step in chosen], at_boundary)
 
 
 def check_packages(context: Context) -> int:

@@ -9,8 +9,7 @@ from pathlib import Path
 from inventory import Inventory
 from workloads import deployment, sources
 from workloads.console import Console, duration_words, si_bytes
-from workloads.deployment import latest, local_versions, recorded
-from workloads.errors import WorkloadError
+from workloads.deployment import existing, latest, local_versions, recorded
 from workloads.md_raid import plan as plans
 from workloads.md_raid.collect import collect as collect_logs
 from workloads.md_raid.configure import configure as configure_hosts
@@ -89,10 +88,7 @@ def collect(stack: str | None, file: str | None) -> None:
     """`fab md-raid.collect`."""
     inventory = sources.load(stack, file)
     with connected(inventory, Console()) as context:
-        found = Results.latest(context.inventory)
-        if found is None:
-            raise WorkloadError(f"no results of {inventory.stack} yet", "run `fab md-raid.run` first")
-        context.results = found
+        context.results = existing(context)
         collect_logs(context)
 
 
