@@ -98,6 +98,11 @@ class Cost:
     unknown: tuple[str, ...]
     besides: tuple[str, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """Dollars an hour as the stack puts them out."""
+        return "unknown" if self.usd_per_hour is None else f"{self.usd_per_hour:.2f}"
+
     def line(self, lifetime_hours: int, *, rehearsal: bool) -> str:
         """One line for the person, before anything is created."""
         if self.usd_per_hour is None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
-import pulumi_aws as aws
 
 from components import prices
 from components.aws_settings import ENDPOINTS
@@ -30,14 +29,11 @@ from components.efs_offers import (
 from components.file_system import ElasticFileSystem
 from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, HostArgs
 from components.image import debian_12_image
-from components.instance_types import InstanceType, cpu_options
+from components.instance_types import InstanceType
 from components.inventory_output import HostRow, inventory_output
 from components.mount_target_group import MountTargetGroup
-from components.network import VPC_CIDR, Network
-from components.security_group import Members
 from components.settings import Settings
-from components.tags import Tags, child_options, expiry
-from components.user_data import first_boot_script
+from components.site import declare_site
 from components.validation import (
     Demand,
     check_cost,
@@ -190,37 +186,15 @@ class EfsIops(pulumi.ComponentResource):
     def __init__(self, name: str, checked: Checked, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tidemark:experiments:EfsIops", name, None, opts)
         common, config = checked.common, checked.config
-        tags = Tags(common.project, common.stack, NAME, expiry(common.lifetime_hours))
         self._checked = checked
-        self._tags = tags
         below = pulumi.ResourceOptions(parent=self)
 
-        self.network = Network(
-            f"{name}-network",
-            {"zones": checked.zones, "zone_is_chosen": common.zone is None, "tags": tags},
-            below,
-        )
-        self.members = Members(
-            f"{name}-members",
-            {
-                "vpc_id": self.network.vpc_id,
-                "vpc_cidr": VPC_CIDR,
-                "ssh_cidr": common.ssh_cidr,
-                "ports": {},
-                "tags": tags,
-            },
-            below,
-        )
+        self.site = declare_site(name, self, common, image_id=checked.image_id, zones=checked.zones, ports={})
+        network, tags = self.site.network, self.site.tags
         self.mount_target_group = MountTargetGroup(
             f"{name}-mount-targets",
-            {"vpc_id": self.network.vpc_id, "members_group_id": self.members.group_id, "tags": tags},
+            {"vpc_id": network.vpc_id, "members_group_id": self.site.members.group_id, "tags": tags},
             below,
-        )
-        self._key_pair = aws.ec2.KeyPair(
-            f"{name}-key-pair",
-            public_key=common.ssh_public_key.text,
-            tags=tags.named(f"{name}-key-pair"),
-            opts=child_options(self),
         )
         self.file_system = ElasticFileSystem(
             f"{name}-file-system",
@@ -229,8 +203,8 @@ class EfsIops(pulumi.ComponentResource):
                 "provisioned_mib_per_s": config.file_system.provisioned_mib_per_s,
                 "performance_mode": config.file_system.performance_mode,
                 "one_zone": config.file_system.availability == ONE_ZONE,
-                "zones": self.network.zones,
-                "subnet_ids": self.network.subnet_ids,
+                "zones": network.zones,
+                "subnet_ids": network.subnet_ids,
                 "security_group_id": self.mount_target_group.group_id,
                 "tags": tags,
             },
@@ -246,45 +220,37 @@ class EfsIops(pulumi.ComponentResource):
             "client_addresses": [client.host.address for client in self.clients],
             "file_system_id": self.file_system.file_system.id,
             "expires_at": self.clients[0].host.expires_at,
-            "usd_per_hour": "unknown" if checked.cost.usd_per_hour is None else f"{checked.cost.usd_per_hour:.2f}",
+            "usd_per_hour": checked.cost.text,
         }
         self.register_outputs({"inventory": self.inventory})
 
     def _host_args(self, number: int) -> HostArgs:
         """Of the number-th client, from 0: the zones are dealt out in turn."""
-        checked = self._checked
-        return {
-            "instance_type": checked.config.client_type,
-            "image_id": checked.image_id,
-            "subnet_id": self.network.subnet_ids[number % len(checked.zones)],
-            "security_group_id": self.members.group_id,
-            "placement_group": None,
-            "key_name": self._key_pair.key_name,
-            "user_data": first_boot_script(
-                lifetime_hours=checked.common.lifetime_hours, memory_limit_mib=checked.config.memory_limit_mib
-            ),
-            "cpu_options": cpu_options(checked.types[checked.config.client_type], checked.config.cpu_limit),
-            "memory_limit_mib": checked.config.memory_limit_mib,
-            "after": [self.network.route, *self.members.rules, *self.mount_target_group.rules],
-            "tags": self._tags,
-        }
+        config, subnet_ids = self._checked.config, self.site.network.subnet_ids
+        return self.site.host_args(
+            self._checked.types[config.client_type],
+            cpu_limit=config.cpu_limit,
+            memory_limit_mib=config.memory_limit_mib,
+            subnet_id=subnet_ids[number % len(subnet_ids)],
+            after=self.mount_target_group.rules,
+        )
 
     def _inventory(self) -> pulumi.Output[str]:
-        config = self._checked.config
+        config, network = self._checked.config, self.site.network
         rows = [
             HostRow(
                 name=f"client-{number + 1}",
                 role="client",
                 type=config.client_type,
                 host=client.host,
-                zone=self.network.zones[number % len(self.network.zones)],
+                zone=network.zones[number % len(network.zones)],
             )
             for number, client in enumerate(self.clients)
         ]
         return inventory_output(
             self._checked.common,
             rows,
-            vpc_id=self.network.vpc_id,
+            vpc_id=network.vpc_id,
             cpu_limit=config.cpu_limit,
             memory_limit_mib=config.memory_limit_mib,
             file_system=self.file_system.row,

@@ -10,22 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
-import pulumi_aws as aws
 
 from components import prices
 from components.client import Client
 from components.config import EXPERIMENT, CommonConfig, read_common
 from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, HostArgs
 from components.image import debian_12_image
-from components.instance_types import InstanceType, cpu_options
+from components.instance_types import InstanceType
 from components.inventory_output import HostRow, inventory_output, volume_row
-from components.network import VPC_CIDR, Network
 from components.placement import cluster_placement_group
-from components.security_group import ISCSI_PORT, Members
+from components.security_group import ISCSI_PORT
 from components.settings import Settings
+from components.site import declare_site
 from components.storage_server import StorageServer, VolumesArgs
-from components.tags import Tags, child_options, expiry
-from components.user_data import first_boot_script
 from components.validation import (
     Demand,
     VolumeKeys,
@@ -183,33 +180,13 @@ class MdRaid(pulumi.ComponentResource):
     def __init__(self, name: str, checked: Checked, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tidemark:experiments:MdRaid", name, None, opts)
         common, config = checked.common, checked.config
-        tags = Tags(common.project, common.stack, NAME, expiry(common.lifetime_hours))
         self._checked = checked
-        self._tags = tags
         below = pulumi.ResourceOptions(parent=self)
 
-        self.network = Network(
-            f"{name}-network",
-            {"zones": [checked.zone], "zone_is_chosen": common.zone is None, "tags": tags},
-            below,
+        self.site = declare_site(
+            name, self, common, image_id=checked.image_id, zones=[checked.zone], ports={"iSCSI": ISCSI_PORT}
         )
-        self.members = Members(
-            f"{name}-members",
-            {
-                "vpc_id": self.network.vpc_id,
-                "vpc_cidr": VPC_CIDR,
-                "ssh_cidr": common.ssh_cidr,
-                "ports": {"iSCSI": ISCSI_PORT},
-                "tags": tags,
-            },
-            below,
-        )
-        self._key_pair = aws.ec2.KeyPair(
-            f"{name}-key-pair",
-            public_key=common.ssh_public_key.text,
-            tags=tags.named(f"{name}-key-pair"),
-            opts=child_options(self),
-        )
+        tags = self.site.tags
         self._placement_group = cluster_placement_group(f"{name}-placement-group", tags, self)
 
         volumes: VolumesArgs = {
@@ -217,7 +194,7 @@ class MdRaid(pulumi.ComponentResource):
             "type": config.volume_type,
             "size_gib": config.volume_size_gib,
             "iops": config.volume_iops,
-            "zone": self.network.zone,
+            "zone": self.site.network.zone,
             "tags": tags,
         }
         self.storage_servers = tuple(
@@ -232,27 +209,19 @@ class MdRaid(pulumi.ComponentResource):
             "client_address": self.client.host.address,
             "storage_addresses": [server.host.address for server in self.storage_servers],
             "expires_at": self.client.host.expires_at,
-            "usd_per_hour": "unknown" if checked.cost.usd_per_hour is None else f"{checked.cost.usd_per_hour:.2f}",
+            "usd_per_hour": checked.cost.text,
         }
         self.register_outputs({"inventory": self.inventory})
 
     def _host_args(self, instance_type: str) -> HostArgs:
-        checked = self._checked
-        return {
-            "instance_type": instance_type,
-            "image_id": checked.image_id,
-            "subnet_id": self.network.subnet_id,
-            "security_group_id": self.members.group_id,
-            "placement_group": self._placement_group.name,
-            "key_name": self._key_pair.key_name,
-            "user_data": first_boot_script(
-                lifetime_hours=checked.common.lifetime_hours, memory_limit_mib=checked.config.memory_limit_mib
-            ),
-            "cpu_options": cpu_options(checked.types[instance_type], checked.config.cpu_limit),
-            "memory_limit_mib": checked.config.memory_limit_mib,
-            "after": [self.network.route, *self.members.rules],
-            "tags": self._tags,
-        }
+        config = self._checked.config
+        return self.site.host_args(
+            self._checked.types[instance_type],
+            cpu_limit=config.cpu_limit,
+            memory_limit_mib=config.memory_limit_mib,
+            subnet_id=self.site.network.subnet_id,
+            placement_group=self._placement_group.name,
+        )
 
     def _inventory(self) -> pulumi.Output[str]:
         config = self._checked.config
@@ -263,7 +232,7 @@ class MdRaid(pulumi.ComponentResource):
                 role="storage",
                 type=config.storage_type,
                 host=server.host,
-                zone=self.network.zone,
+                zone=self.site.network.zone,
                 volumes=[
                     volume_row(volume, device, config.volume_size_gib, config.volume_type, iops)
                     for volume, device in server.disks
@@ -272,11 +241,13 @@ class MdRaid(pulumi.ComponentResource):
             for number, server in enumerate(self.storage_servers, start=1)
         ]
         client = self.client.host
-        rows.append(HostRow(name="client", role="client", type=config.client_type, host=client, zone=self.network.zone))
+        rows.append(
+            HostRow(name="client", role="client", type=config.client_type, host=client, zone=self.site.network.zone)
+        )
         return inventory_output(
             self._checked.common,
             rows,
-            vpc_id=self.network.vpc_id,
+            vpc_id=self.site.network.vpc_id,
             cpu_limit=config.cpu_limit,
             memory_limit_mib=config.memory_limit_mib,
         )
