@@ -54,10 +54,7 @@ class Worker:
         return bool(self.intervals or self.finals)
 
     def since(self, t_unix_s: float) -> Worker:
-        """Without what an earlier attempt at the same cell left in the file.
-
-        Asked only where there was one: the times are of two clocks, the client's and the runner's.
-        """
+        """Without what an earlier attempt at the same cell left in the file; both times are of one clock, or nearly."""
         return Worker(
             [i for i in self.intervals if i.t_end_unix_s >= t_unix_s - CLOCK_SLACK_S],
             [f for f in self.finals if f.t_end_unix_s >= t_unix_s - CLOCK_SLACK_S],

@@ -20,6 +20,7 @@ from report.efs_iops.write_only import read_write_only
 from report.hosts import inventory_roles, read_host_samples
 from report.proofs import read_proofs
 from report.runs import Run
+from report.summary import run_fields
 from report.worker import read_worker
 
 
@@ -45,14 +46,7 @@ def summarize(run: Run) -> Summary:
     agreement = read_agreement(by_workers, sources, cells)
     io_limit = read_io_limit(cloudwatch, agreement.minutes, limits.read.limit_ops_per_s, limits.write.limit_ops_per_s)
     return Summary(
-        schema=SCHEMA,
-        experiment=manifest.experiment,
-        stack=manifest.stack,
-        region=manifest.region,
-        rehearsal=manifest.rehearsal,
-        status=manifest.status,
-        started_at=manifest.started_at,
-        finished_at=manifest.finished_at,
+        **run_fields(run, SCHEMA),
         cells=cells,
         limits=limits,
         agreement=agreement,

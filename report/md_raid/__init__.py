@@ -8,6 +8,7 @@ from report.md_raid.hosts import read_hosts
 from report.md_raid.schema import SCHEMA, Summary
 from report.proofs import read_proofs
 from report.runs import Run
+from report.summary import run_fields
 from report.worker import read_worker
 
 
@@ -21,16 +22,8 @@ def summarize(run: Run) -> Summary:
     array_records = read_array_records(run)
     drill = read_drill(run, workers, array_records)
     proofs = read_proofs(run)
-    manifest = run.manifest
     return Summary(
-        schema=SCHEMA,
-        experiment=manifest.experiment,
-        stack=manifest.stack,
-        region=manifest.region,
-        rehearsal=manifest.rehearsal,
-        status=manifest.status,
-        started_at=manifest.started_at,
-        finished_at=manifest.finished_at,
+        **run_fields(run, SCHEMA),
         cells=cells,
         volume=volume_figures(cells),
         scaling=scaling(cells),

@@ -23,7 +23,7 @@ def read_cells(run: Run, workers: dict[str, Worker], hosts: Hosts) -> list[Cell]
     for name, found in read_cell_records(run).items():
         try:
             worker = workers.get(name, Worker())
-            if found.again:
+            if found.again:  # else not: one time is of the client's clock, the other of the runner's
                 worker = worker.since(number(found.record, "started_unix_s"))
             cells.append(_cell(found.record, worker, hosts))
         except RecordError as error:

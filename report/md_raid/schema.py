@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from report.proofs import Proofs
+from report.summary import RunSummary
 
 SCHEMA = 1
 
@@ -195,15 +196,7 @@ class Array:
 
 
 @dataclass(frozen=True)
-class Summary:
-    schema: int
-    experiment: str
-    stack: str
-    region: str
-    rehearsal: bool
-    status: str
-    started_at: str
-    finished_at: str | None
+class Summary(RunSummary):
     cells: list[Cell]
     volume: Volume
     scaling: Scaling
