@@ -9,6 +9,8 @@ import pytest
 
 from tests.components.stack_program import public_key_text
 
+pytest.register_assert_rewrite("tests.components.every_stack")  # so that its assertions say what they saw
+
 
 @pytest.fixture
 def public_key_file(tmp_path: Path) -> Path:

@@ -9,8 +9,16 @@ from typing import Any
 
 import pytest
 
-from inventory import Inventory, MountTarget
-from tests.components.stack_program import IMAGE_ID, Resource, Run, run_program, stack_file
+from inventory import MountTarget
+from tests.components.every_stack import (
+    check_boot_order,
+    check_image,
+    check_names,
+    check_root_volumes,
+    check_tags,
+    inventory_of,
+)
+from tests.components.stack_program import Resource, Run, run_program, stack_file
 
 AWS_STACKS = ("efs-iops.eu-central-1", "efs-iops.us-east-1")
 
@@ -55,10 +63,6 @@ def without_tags(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_tags(item) for key, item in value.items() if key != "tags"}
     return value
-
-
-def inventory_of(run: Run) -> Inventory:
-    return Inventory.from_json(run.outputs["inventory"], "output")
 
 
 def test_declares_the_published_setup(run: Run) -> None:
@@ -110,34 +114,18 @@ def test_components_are_the_parents(run: Run) -> None:
 
 @pytest.mark.parametrize("which", ["run", "spread"])
 def test_names_are_unique(which: str, request: pytest.FixtureRequest) -> None:
-    # A second resource of the same URN passes under mocks and fails in the engine.
     run: Run = request.getfixturevalue(which)
-    urns = [(resource.type, resource.name) for resource in run.resources]
-    assert len(urns) == len(set(urns))
+    check_names(run)
 
 
 @pytest.mark.parametrize("which", ["run", "spread"])
 def test_everything_that_can_be_tagged_is_tagged(which: str, request: pytest.FixtureRequest) -> None:
     run: Run = request.getfixturevalue(which)
-    expiries = set()
-    for resource in run.resources:
-        if not resource.custom or resource.type.endswith(UNTAGGED):
-            assert "tags" not in resource.inputs
-            continue
-        tags = resource.inputs["tags"]
-        assert tags["project"] == "tidemark"
-        assert tags["stack"] == "efs-iops.eu-central-1"
-        assert tags["experiment"] == "efs-iops"
-        assert tags["Name"]
-        expiries.add(tags["expires-at"])
-        assert 'tags["expires-at"]' in resource.ignore_changes, resource.name
-    assert expiries == {inventory_of(run).expires_at}
+    check_tags(run, "efs-iops", "efs-iops.eu-central-1", UNTAGGED)
 
 
 def test_root_volumes_are_tagged_and_keep_their_expiry(run: Run) -> None:
-    for instance in run.of(":Instance"):
-        assert instance.inputs["rootBlockDevice"]["tags"]["stack"] == "efs-iops.eu-central-1"
-        assert 'rootBlockDevice.tags["expires-at"]' in instance.ignore_changes
+    check_root_volumes(run, "efs-iops.eu-central-1")
 
 
 def test_hosts_are_named_by_tag_and_not_limited(run: Run) -> None:
@@ -150,10 +138,7 @@ def test_hosts_are_named_by_tag_and_not_limited(run: Run) -> None:
 
 
 def test_hosts_boot_after_their_way_out_and_rules(run: Run) -> None:
-    rules = [*run.of(":SecurityGroupIngressRule"), *run.of(":SecurityGroupEgressRule")]
-    needed = {run.one(":Route").urn, *(rule.urn for rule in rules)}
-    for instance in run.of(":Instance"):
-        assert needed <= set(instance.dependencies)
+    check_boot_order(run)
 
 
 def test_hosts_and_mount_targets_do_not_wait_for_each_other(run: Run) -> None:
@@ -164,9 +149,7 @@ def test_hosts_and_mount_targets_do_not_wait_for_each_other(run: Run) -> None:
 
 
 def test_image_is_looked_up_and_then_stays(run: Run) -> None:
-    for instance in run.of(":Instance"):
-        assert instance.inputs["ami"] == IMAGE_ID
-        assert "ami" in instance.ignore_changes
+    check_image(run)
 
 
 class TestLeastOpenPort:

@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from inventory import Inventory
-from tests.components.stack_program import IMAGE_ID, PROJECT, Run, run_program, stack_file
+from tests.components.every_stack import (
+    check_boot_order,
+    check_image,
+    check_names,
+    check_root_volumes,
+    check_tags,
+    inventory_of,
+)
+from tests.components.stack_program import PROJECT, Run, run_program, stack_file
 
 AWS_STACKS = ("md-raid.eu-central-1", "md-raid.us-east-1", "md-raid.eu-west-1")
 
@@ -36,10 +43,6 @@ def declare(public_key_file: Path, stack: str = "md-raid.eu-central-1", **change
     }
     config |= {f"tidemark:{key}": value for key, value in changes.items()}
     return run_program(Run(), config, stack)
-
-
-def inventory_of(run: Run) -> Inventory:
-    return Inventory.from_json(run.outputs["inventory"], "output")
 
 
 def test_declares_the_published_setup(run: Run) -> None:
@@ -84,31 +87,15 @@ def test_components_are_the_parents(run: Run) -> None:
 
 
 def test_names_are_unique(run: Run) -> None:
-    # A second resource of the same URN passes under mocks and fails in the engine.
-    urns = [(resource.type, resource.name) for resource in run.resources]
-    assert len(urns) == len(set(urns))
+    check_names(run)
 
 
 def test_everything_that_can_be_tagged_is_tagged(run: Run) -> None:
-    expiries = set()
-    for resource in run.resources:
-        if not resource.custom or resource.type.endswith(UNTAGGED):
-            assert "tags" not in resource.inputs
-            continue
-        tags = resource.inputs["tags"]
-        assert tags["project"] == "tidemark"
-        assert tags["stack"] == "md-raid.eu-central-1"
-        assert tags["experiment"] == "md-raid"
-        assert tags["Name"]
-        expiries.add(tags["expires-at"])
-        assert 'tags["expires-at"]' in resource.ignore_changes, resource.name
-    assert expiries == {inventory_of(run).expires_at}
+    check_tags(run, "md-raid", "md-raid.eu-central-1", UNTAGGED)
 
 
 def test_root_volumes_are_tagged_and_keep_their_expiry(run: Run) -> None:
-    for instance in run.of(":Instance"):
-        assert instance.inputs["rootBlockDevice"]["tags"]["stack"] == "md-raid.eu-central-1"
-        assert 'rootBlockDevice.tags["expires-at"]' in instance.ignore_changes
+    check_root_volumes(run, "md-raid.eu-central-1")
 
 
 def test_hosts_are_named_by_tag_and_tell_their_memory_limit(run: Run) -> None:
@@ -118,10 +105,7 @@ def test_hosts_are_named_by_tag_and_tell_their_memory_limit(run: Run) -> None:
 
 
 def test_hosts_boot_after_their_way_out_and_rules(run: Run) -> None:
-    rules = [*run.of(":SecurityGroupIngressRule"), *run.of(":SecurityGroupEgressRule")]
-    needed = {run.one(":Route").urn, *(rule.urn for rule in rules)}
-    for instance in run.of(":Instance"):
-        assert needed <= set(instance.dependencies)
+    check_boot_order(run)
 
 
 def test_all_hosts_share_zone_subnet_and_placement_group(run: Run) -> None:
@@ -139,9 +123,7 @@ def test_a_chosen_zone_stays(run: Run, public_key_file: Path) -> None:
 
 
 def test_image_is_looked_up_and_then_stays(run: Run) -> None:
-    for instance in run.of(":Instance"):
-        assert instance.inputs["ami"] == IMAGE_ID
-        assert "ami" in instance.ignore_changes
+    check_image(run)
 
 
 def test_user_data_holds_no_secret_and_is_one_for_all(run: Run) -> None:

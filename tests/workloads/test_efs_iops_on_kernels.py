@@ -20,6 +20,7 @@ from lab.file_system import FRONT_END
 from lab.paths import PROJECT
 from lab.service_model import ServiceModel, load
 from tests.machine import processes_with, wait_for
+from tests.workloads.fabric_task import fab
 from workloads import deployment, sources
 from workloads.console import Console
 from workloads.efs_iops import mountstats
@@ -30,7 +31,6 @@ from workloads.errors import WorkloadError
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
 
-TASK_LIMIT_S = 600
 # Other numbers than those of 2018: slower, writes dearer than reads by more, another least metered size.
 OTHER = ServiceModel("other", 0.015, 1200, 700, 50 * 1024**2, 1024)
 PLAN = """
@@ -72,19 +72,6 @@ request_bytes = [1]
 writers = [2]
 clients = [2]
 """
-
-
-def fab(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A task, as a person types it."""
-    return subprocess.run(
-        [sys.executable, "-m", "fabric", *words],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=TASK_LIMIT_S,
-        check=False,
-        env={**os.environ, **environment},
-    )
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> str:

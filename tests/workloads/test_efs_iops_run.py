@@ -131,40 +131,34 @@ def test_a_client_that_dies_leaves_the_others_records_and_is_asked_no_more(resul
     assert len(fault.value.window.cells) == 3, "the cell that was not begun is no part of the window"
 
 
-def test_workers_that_were_not_ready_get_more_time(results: Results) -> None:
-    asked: list[float] = []
-
-    def answer(host: str, script: str, arguments: list[str]) -> str:
-        if script == "client_worker" and host == "client-1":
-            asked.append(float(arguments[arguments.index("--start-at") + 1]) - time.time())
-            if len(asked) == 1:
-                raise WorkloadError(
-                    "client_worker failed with exit code 2 (tidemark-worker: --start-at: got 1", "", host
-                )
-        return good(host, script, arguments)
-
-    context, hosts = fake_context(answer, results)
-    run.run(context, PLAN)
-    (cell,) = records(results, "cells")
-    assert cell["complete"]
-    assert len(asked) == 2
-    assert asked[1] > asked[0] + 1
-    assert hosts.dropped >= {"client-1", "client-2"}, "nobody works on for a cell that is begun anew"
-
-
-def test_what_was_too_little_time_once_is_not_tried_again(results: Results) -> None:
-    leads: list[float] = []
+def late_at_first(leads: list[float]) -> Answer:
+    """client-1's first worker is not ready when its time comes; `leads` gets how long each was sent for beforehand."""
 
     def answer(host: str, script: str, arguments: list[str]) -> str:
         if script == "client_worker" and host == "client-1":
             leads.append(float(arguments[arguments.index("--start-at") + 1]) - time.time())
             if len(leads) == 1:
-                raise WorkloadError(
-                    "client_worker failed (tidemark-worker: --start-at: got 1, which has passed", "", host
-                )
+                words = "client_worker failed with exit code 2 (tidemark-worker: --start-at: got 1, which has passed"
+                raise WorkloadError(words, "", host)
         return good(host, script, arguments)
 
-    context, _ = fake_context(answer, results)
+    return answer
+
+
+def test_workers_that_were_not_ready_get_more_time(results: Results) -> None:
+    leads: list[float] = []
+    context, hosts = fake_context(late_at_first(leads), results)
+    run.run(context, PLAN)
+    (cell,) = records(results, "cells")
+    assert cell["complete"]
+    assert len(leads) == 2
+    assert leads[1] > leads[0] + 1
+    assert hosts.dropped >= {"client-1", "client-2"}, "nobody works on for a cell that is begun anew"
+
+
+def test_what_was_too_little_time_once_is_not_tried_again(results: Results) -> None:
+    leads: list[float] = []
+    context, _ = fake_context(late_at_first(leads), results)
     run.run(context, TWO)
     assert len(leads) == 5, "four cells, one of them twice"
     assert min(leads[1:]) > leads[0] + 1

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.workloads.fabric_task import TASK_LIMIT_S, fab
 from workloads import sources
 from workloads.connections import Hosts, Script
 from workloads.console import Console
@@ -26,7 +27,6 @@ from workloads.power import Power, with_current_addresses
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1800)]
 
 PROJECT = Path(__file__).resolve().parents[2]
-TASK_LIMIT_S = 600
 SECOND_RUN_LIMIT_S = 60
 STALL_LIMIT_S = 15.0
 
@@ -67,19 +67,6 @@ request_bytes = 4096
 depth = 16
 check_bytes = 16777216
 """
-
-
-def fab(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A task, as a person types it."""
-    return subprocess.run(
-        [sys.executable, "-m", "fabric", *words],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=TASK_LIMIT_S,
-        check=False,
-        env={**os.environ, **environment},
-    )
 
 
 @pytest.fixture
