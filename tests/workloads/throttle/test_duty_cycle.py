@@ -1,0 +1,38 @@
+"""The original's way, in simulated time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.workloads.throttle.simulation import LATE_S, READING_S, Buffered, hold, steady
+from workloads.throttle.duty_cycle import DutyCycle
+from workloads.throttle.pacing import Turn
+
+
+def test_it_begins_with_the_stop_as_the_original_did() -> None:
+    cycle = DutyCycle(0.4, 0.6)
+    assert cycle.turn(100.0, 0) == Turn(0.0, 0.4)
+    assert cycle.turn(100.5, 0) == Turn(pytest.approx(0.5), 0.4)  # type: ignore[arg-type]
+    assert cycle.turn(101.1, 0) == Turn(0.0, pytest.approx(0.3))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("stop_s", "run_s"), [(0.4, 0.6), (0.05, 0.95), (1.9, 0.1), (0.02, 0.03)])
+def test_a_process_runs_at_run_over_run_and_pause_of_its_free_rate(stop_s: float, run_s: float) -> None:
+    """The claim duty-cycle, for a process without buffers; being late evens out, since the clock decides."""
+    process = steady(1e6)
+    held = hold(DutyCycle(stop_s, run_s), process, 60)
+    promised = run_s / (run_s + stop_s)
+    each_late = (2 * LATE_S + READING_S) / (run_s + stop_s)
+    assert process.process_bytes / held.seconds / 1e6 == pytest.approx(promised, abs=each_late)
+
+
+def test_a_buffer_that_drains_in_the_pause_makes_it_more_than_promised() -> None:
+    """256 KiB more in each pause of 0.5 s: half a MiB a second on top of half of 4 MiB/s."""
+    process = Buffered(link_bytes_per_s=4 * 2**20, chunk_bytes=16 * 1024, buffer_bytes=256 * 1024)
+    held = hold(DutyCycle(0.5, 0.5), process, 60)
+    assert process.network_bytes / held.seconds > 2.2 * 2**20
+
+
+def test_bytes_do_not_matter() -> None:
+    idle, busy = DutyCycle(0.4, 0.6), DutyCycle(0.4, 0.6)
+    assert [idle.turn(t / 7, 0) for t in range(30)] == [busy.turn(t / 7, t * 10**9) for t in range(30)]

@@ -1,0 +1,147 @@
+"""The document at the end, and the words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from workloads.errors import WorkloadError
+from workloads.throttle.rates import parse_rate
+from workloads.throttle.record import Figures, Sample
+from workloads.throttle.report import Outcome, Writer, document, sentences
+from workloads.throttle.settings import Cycle, Settings
+
+HELD = Settings(
+    pace=parse_rate("2 MiB/s"), max_pause_s=2.0, command=("aws", "s3", "presign", "secret"), pid=None, report=None
+)
+CYCLE = replace(HELD, pace=Cycle(0.4, 0.6), command=None, pid=13424)
+OUTCOME = Outcome(
+    figures=Figures(
+        seconds=21.5,
+        active_s=20.0,
+        bytes=41_943_040,
+        mean_bytes_per_s=2_097_152.0,
+        window_std_bytes_per_s=20_971.52,
+        windows=20,
+        largest_100_ms_bytes=300_000,
+        running_ratio=0.08,
+    ),
+    started_unix_s=1.7e9,
+    sent_bytes=41_943_000,
+    received_bytes=40,
+    stops=402,
+    longest_pause_s=0.113,
+    cut_short=0,
+    exit_code=0,
+    cpu_s=0.3,
+)
+UNMEASURED = replace(
+    OUTCOME,
+    figures=Figures(21.5, None, None, None, None, 0, None, 0.6),
+    sent_bytes=None,
+    received_bytes=None,
+)
+
+
+def test_the_document_has_every_figure_with_its_unit() -> None:
+    assert document(HELD, OUTCOME, Path("r.samples.ndjson")) == {
+        "schema": 1,
+        "mode": "rate",
+        "command": "aws",
+        "pid": None,
+        "target_bytes_per_s": 2_097_152.0,
+        "target_as_written": "2 MiB/s",
+        "stop_s": None,
+        "run_s": None,
+        "max_pause_s": 2.0,
+        "started_unix_s": 1.7e9,
+        "seconds": 21.5,
+        "active_s": 20.0,
+        "bytes": 41_943_040,
+        "mean_bytes_per_s": 2_097_152.0,
+        "window_std_bytes_per_s": 20_971.52,
+        "windows": 20,
+        "largest_100_ms_bytes": 300_000,
+        "running_ratio": 0.08,
+        "sent_bytes": 41_943_000,
+        "received_bytes": 40,
+        "mean_to_target_ratio": 1.0,
+        "stops": 402,
+        "longest_pause_s": 0.113,
+        "pauses_cut_short": 0,
+        "exit_code": 0,
+        "cpu_s": 0.3,
+        "samples": "r.samples.ndjson",
+    }
+
+
+def test_of_a_command_its_arguments_are_nobody_s_business() -> None:
+    assert "secret" not in json.dumps(document(HELD, OUTCOME, Path("s")))
+
+
+def test_what_was_not_measured_is_null() -> None:
+    found = document(CYCLE, UNMEASURED, Path("s"))
+    assert found["mode"] == "duty-cycle"
+    for name in (
+        "bytes",
+        "mean_bytes_per_s",
+        "target_bytes_per_s",
+        "mean_to_target_ratio",
+        "max_pause_s",
+        "sent_bytes",
+    ):
+        assert found[name] is None
+
+
+def test_the_words_say_how_well_it_held() -> None:
+    first, second = sentences(HELD, OUTCOME)
+    assert first == (
+        "41,943,040 bytes in 20.0 s: 2 MiB/s, 100.0% of 2 MiB/s; standard deviation of one-second windows 0.02 MiB/s, "
+        "largest 100 ms 300,000 bytes"
+    )
+    assert second == "402 stops, the longest 0.11 s; running 8% of the time"
+
+
+def test_the_words_for_what_is_not_known() -> None:
+    assert "could not be measured" in sentences(CYCLE, UNMEASURED)[0]
+    short = replace(OUTCOME, figures=Figures(0.4, 0.3, 1000, None, None, 0, 1000, 1.0), stops=0, longest_pause_s=None)
+    assert sentences(HELD, short) == [
+        "1,000 bytes in 0.4 s: too short to say how well the cap held",
+        "0 stops; running 100% of the time",
+    ]
+
+
+@pytest.mark.parametrize(("name", "samples"), [("r.json", "r.samples.ndjson"), ("report", "report.samples.ndjson")])
+def test_samples_lie_beside_the_report(tmp_path: Path, name: str, samples: str) -> None:
+    with Writer(tmp_path / name, unix_minus_clock_s=1000.0) as writer:
+        writer.keep(Sample(start_s=5.25, bytes=12, running_ratio=0.123456))
+        writer.keep(Sample(start_s=5.35, bytes=None, running_ratio=1.0))
+        writer.write({"schema": 1})
+    assert writer.samples == tmp_path / samples
+    assert [json.loads(line) for line in (tmp_path / samples).read_text().splitlines()] == [
+        {"t_unix_s": 1005.25, "bytes": 12, "running_ratio": 0.1235},
+        {"t_unix_s": 1005.35, "bytes": None, "running_ratio": 1.0},
+    ]
+    assert json.loads((tmp_path / name).read_text()) == {"schema": 1}
+
+
+def test_a_full_disk_is_told_at_the_end_and_not_before(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here, which is always full")
+    (tmp_path / "r.samples.ndjson").symlink_to("/dev/full")
+    with Writer(tmp_path / "r.json") as writer:
+        for number in range(10_000):  # far more than a buffer holds
+            writer.keep(Sample(start_s=float(number), bytes=12, running_ratio=0.5))
+        with pytest.raises(OSError, match="No space left"):
+            writer.write({"schema": 1})
+    assert json.loads((tmp_path / "r.json").read_text()) == {"schema": 1}
+
+
+def test_a_place_that_can_not_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        WorkloadError, match="No such file or directory; give a file in a directory that can be written"
+    ):
+        Writer(tmp_path / "nothing" / "r.json")

@@ -1,0 +1,32 @@
+"""`python -m workloads.throttle`: holds a command, or a process that runs already, to a rate."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from workloads.errors import WorkloadError
+from workloads.throttle.command_line import parse_command_line
+from workloads.throttle.display import Display
+from workloads.throttle.run import EXIT_REFUSED, run
+
+
+def main() -> int:
+    _have_standard_streams()
+    display = Display()
+    try:
+        return run(parse_command_line(sys.argv[1:]), display)
+    except WorkloadError as error:
+        display.say(str(error))
+        return EXIT_REFUSED
+
+
+def _have_standard_streams() -> None:
+    """A descriptor that was closed when we were started would otherwise be given to a pipe of ours."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""The command line: read strictly, a fault is one line."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from workloads.errors import WorkloadError
+from workloads.throttle.rates import parse_rate
+from workloads.throttle.settings import Cycle, Settings
+
+# S3 closes a connection that was idle for about 20 s (aws-cli issue #1090); others are no more patient.
+LONGEST_PAUSE_S = 10.0
+SHORTEST_PAUSE_S = 0.01
+LONGEST_RUN_S = 3600.0
+SHORTEST_RUN_S = 0.001
+DEFAULT_MAX_PAUSE_S = 2.0
+USAGE = """\
+%(prog)s --rate RATE [--max-pause S] (--pid PID | -- COMMAND …)
+       %(prog)s --stop S --run S (--pid PID | -- COMMAND …)"""
+EPILOG = """\
+Exit code: the command's (128 and the signal's number when one ended it; 126 or 127 when it can't be run); with --pid 0,
+or 128 and the number of the signal that ended the throttle; 2 for a wrong call, 1 when holding back went wrong.
+Ctrl-C with --pid lets go of the process."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise WorkloadError(message, "--help says what is allowed")
+
+
+def parse_command_line(arguments: Sequence[str]) -> Settings:
+    """Raises WorkloadError for anything that is not allowed. `--help` prints and raises SystemExit."""
+    words = list(arguments)
+    command: tuple[str, ...] | None = None
+    if "--" in words:
+        at = words.index("--")
+        words, command = words[:at], tuple(words[at + 1 :])
+    parser = _parser()
+    options, strangers = parser.parse_known_args(words)
+    if strangers:
+        raise WorkloadError(f"{strangers[0]!r} is no option", "a command comes after --, as in: -- aws s3 sync FROM TO")
+    if (command is None) == (options.pid is None):
+        raise WorkloadError("what is to be held back", "either --pid PID, or a command after --")
+    if command is not None and not command:
+        raise WorkloadError("nothing after --", "the command comes there, as in: -- aws s3 sync FROM TO")
+    if options.rate is not None and (options.stop is not None or options.run is not None):
+        raise WorkloadError("--rate with --stop or --run", "--rate sets both times itself: give one or the other")
+    if options.rate is None and (options.stop is None or options.run is None):
+        raise WorkloadError("no rate", "either --rate RATE, or both --stop and --run")
+    if options.rate is None and options.max_pause is not None:
+        raise WorkloadError("--max-pause without --rate", "--stop is the pause")
+    return Settings(
+        pace=parse_rate(options.rate) if options.rate is not None else _cycle(options.stop, options.run),
+        max_pause_s=_seconds("--max-pause", options.max_pause, 0.1, LONGEST_PAUSE_S)
+        if options.max_pause is not None
+        else DEFAULT_MAX_PAUSE_S,
+        command=command,
+        pid=None if options.pid is None else _pid(options.pid),
+        report=options.report,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m workloads.throttle",
+        usage=USAGE,
+        description="Holds a process with all its children to a rate, by stopping and continuing it.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--rate", help="what its TCP connections may move, in and out together: 2MiB/s, 16 Mbit/s")
+    parser.add_argument("--stop", metavar="S", help="the original's way: stop for so many seconds (0.4) …")
+    parser.add_argument("--run", metavar="S", help="… then run for so many (0.6), for ever, whatever is moved")
+    parser.add_argument(
+        "--max-pause",
+        metavar="S",
+        help=f"no pause is longer ({DEFAULT_MAX_PAUSE_S:.0f}); S3 hangs up after 20 s",
+    )
+    parser.add_argument("--pid", help="a process that runs already, with its children")
+    parser.add_argument(
+        "--report", metavar="FILE", type=Path, help="how well it held, as JSON; samples of 100 ms go beside it"
+    )
+    return parser
+
+
+def _cycle(stop: str, run: str) -> Cycle:
+    return Cycle(
+        stop_s=_seconds("--stop", stop, SHORTEST_PAUSE_S, LONGEST_PAUSE_S),
+        run_s=_seconds("--run", run, SHORTEST_RUN_S, LONGEST_RUN_S),
+    )
+
+
+def _seconds(option: str, text: str, least: float, most: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise WorkloadError(f"{option} {text}", f"seconds, from {least:g} to {most:g}")
+    return value
+
+
+def _pid(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,9}", text):
+        raise WorkloadError(f"--pid {text}", "a process id is a number from 1 on; `ps` shows them")
+    return int(text)

@@ -1,0 +1,78 @@
+"""Rates as people write them: one parser, and the words for what was understood."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from workloads.errors import WorkloadError
+
+# k, M and G are thousands (SI), Ki, Mi and Gi are 1024s (IEC 80000-13). "Mb/s" and "Mbps" are left out: people mean
+# bits by them as often as bytes.
+UNITS = {
+    "B/s": Fraction(1),
+    "kB/s": Fraction(10**3),
+    "MB/s": Fraction(10**6),
+    "GB/s": Fraction(10**9),
+    "KiB/s": Fraction(2**10),
+    "MiB/s": Fraction(2**20),
+    "GiB/s": Fraction(2**30),
+    "bit/s": Fraction(1, 8),
+    "kbit/s": Fraction(10**3, 8),
+    "Mbit/s": Fraction(10**6, 8),
+    "Gbit/s": Fraction(10**9, 8),
+}
+# The K of a thousand is written large as often as small; nothing else is spelled like these.
+SPELLINGS = {"KB/s": "kB/s", "kiB/s": "KiB/s", "Kbit/s": "kbit/s"}
+ALLOWED = "a number and one of " + ", ".join(UNITS)
+
+LEAST_BYTES_PER_S = 1024
+MOST_BYTES_PER_S = 2**40
+_RATE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) *([^0-9. ]\S*)?")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`amount` of `unit` (a key of UNITS), which is `bytes_per_s`."""
+
+    amount: str
+    unit: str
+    bytes_per_s: float
+
+    @property
+    def words(self) -> str:
+        """As it was written: 2 MiB/s."""
+        return f"{self.amount} {self.unit}"
+
+    @property
+    def taken_as(self) -> str:
+        """As it was written, and in bytes, so that nobody has to guess what an M is."""
+        return f"{self.words}, which is {self.bytes_per_s:,.0f} bytes a second"
+
+
+def parse_rate(text: str) -> Rate:
+    """The rate that a text means, with or without a blank before the unit.
+
+    Raises WorkloadError for a plain number, another unit, or a rate outside 1 KiB/s to 1 TiB/s.
+    """
+    found = _RATE.fullmatch(text.strip())
+    if found is None:
+        raise WorkloadError(f"rate {text!r}", f"a rate is {ALLOWED}, as in 2 MiB/s")
+    amount, unit = found.groups()
+    if unit is None:
+        raise WorkloadError(f"rate {text!r} has no unit", f"a rate is {ALLOWED}, as in 2 MiB/s")
+    unit = SPELLINGS.get(unit, unit)
+    if unit not in UNITS:
+        raise WorkloadError(f"rate {text!r}: {unit!r} is no unit here", f"a rate is {ALLOWED}")
+    bytes_per_s = Fraction(amount) * UNITS[unit]
+    if not LEAST_BYTES_PER_S <= bytes_per_s <= MOST_BYTES_PER_S:
+        raise WorkloadError(
+            f"rate {text!r} is {float(bytes_per_s):,.0f} bytes a second", "a rate is from 1 KiB/s to 1024 GiB/s"
+        )
+    return Rate(amount, unit, float(bytes_per_s))
+
+
+def in_unit(bytes_per_s: float, unit: str) -> str:
+    """A measured rate in a unit of UNITS: 1.98 MiB/s."""
+    return f"{bytes_per_s / float(UNITS[unit]):.3g} {unit}"

@@ -1,0 +1,147 @@
+"""How well a cap held: counts at irregular times become samples of 100 ms, windows of a second, and a few figures.
+
+Samples are handed on as they come, so that little grows with time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+SAMPLES_PER_S = 10
+# The end of a connection that has long been idle is no transfer: a byte for FIN, some thirty for TLS's close_notify.
+ACTIVE_BYTES = 100
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`bytes` went over the network in the 100 ms from `start_s` on (the last sample: in what was left), and the
+    processes ran for `running_ratio` of them. None: not measured.
+    """
+
+    start_s: float
+    bytes: int | None
+    running_ratio: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is said at the end. The active time is from the first to the last sample with 100 bytes or more; windows are
+    the whole seconds of it, and a figure over windows is None when there is none.
+    """
+
+    seconds: float
+    active_s: float | None
+    bytes: int | None
+    mean_bytes_per_s: float | None
+    window_std_bytes_per_s: float | None
+    windows: int
+    largest_100_ms_bytes: int | None
+    running_ratio: float | None
+
+
+class Record:
+    """Takes counts as they are read, `bytes_total` None where they can't be. Hands each sample to `keep`."""
+
+    def __init__(self, start_s: float, keep: Callable[[Sample], None] = lambda sample: None) -> None:
+        self._start_s = start_s
+        self._keep = keep
+        self._edges = 0  # how many samples are complete
+        self._at_edge: tuple[int | None, float] = (0, 0.0)  # bytes and running seconds at the last edge
+        self._last: tuple[float, int | None, float] = (start_s, 0, 0.0)
+        self._first_active: int | None = None
+        self._last_active = 0
+        self._largest: int | None = None
+        self._window_bytes = 0
+        self._window_samples = 0
+        self._idle_windows: list[float] = []  # count only when an active one follows
+        self._windows = _Spread()
+
+    def add(self, now_s: float, bytes_total: int | None, running_total_s: float) -> None:
+        """Counts since the beginning, at `now_s`. Between two calls they are taken to grow evenly."""
+        while (edge_s := self._edge_s(self._edges + 1)) <= now_s:
+            then_s, then_bytes, then_running_s = self._last
+            share = (edge_s - then_s) / (now_s - then_s) if now_s > then_s else 1.0
+            moved = None
+            if bytes_total is not None and then_bytes is not None:
+                moved = then_bytes + round((bytes_total - then_bytes) * share)
+            self._last = (edge_s, moved, then_running_s + (running_total_s - then_running_s) * share)
+            self._close_sample(edge_s)
+            self._edges += 1
+        self._last = (now_s, bytes_total, running_total_s)
+
+    def figures(self) -> Figures:
+        """The end: what is left becomes the last sample."""
+        now_s, moved, running_s = self._last
+        seconds = now_s - self._start_s
+        if now_s > self._edge_s(self._edges):
+            self._close_sample(now_s)
+        active_s = None
+        if self._first_active is not None:
+            end_s = min(self._edge_s(self._last_active + 1), now_s)
+            active_s = end_s - self._edge_s(self._first_active)
+        return Figures(
+            seconds=seconds,
+            active_s=active_s,
+            bytes=moved,
+            # Less than a window says more of the beginning and the end than of the cap.
+            mean_bytes_per_s=moved / active_s if moved is not None and active_s and self._windows.count else None,
+            window_std_bytes_per_s=self._windows.deviation,
+            windows=self._windows.count,
+            largest_100_ms_bytes=self._largest,
+            running_ratio=running_s / seconds if seconds > 0 else None,
+        )
+
+    def _edge_s(self, number: int) -> float:
+        return self._start_s + number / SAMPLES_PER_S
+
+    def _close_sample(self, end_s: float) -> None:
+        start_s = self._edge_s(self._edges)
+        _, moved, running_s = self._last
+        bytes_before, running_before_s = self._at_edge
+        self._at_edge = (moved, running_s)
+        in_sample = None if moved is None or bytes_before is None else moved - bytes_before
+        ratio = (running_s - running_before_s) / (end_s - start_s)
+        self._keep(Sample(start_s, in_sample, min(1.0, max(0.0, ratio))))
+        if in_sample is not None:
+            self._note(in_sample, whole=end_s >= self._edge_s(self._edges + 1))
+
+    def _note(self, in_sample: int, *, whole: bool) -> None:
+        self._largest = max(self._largest or 0, in_sample)
+        if in_sample >= ACTIVE_BYTES:
+            self._last_active = self._edges
+            if self._first_active is None:
+                self._first_active = self._edges
+        if self._first_active is None or not whole:
+            return
+        self._window_bytes += in_sample
+        self._window_samples += 1
+        if self._window_samples < SAMPLES_PER_S:
+            return
+        self._idle_windows.append(float(self._window_bytes))
+        if self._last_active > self._edges - SAMPLES_PER_S:
+            for each in self._idle_windows:
+                self._windows.add(each)
+            self._idle_windows.clear()
+        self._window_bytes = self._window_samples = 0
+
+
+class _Spread:
+    """Standard deviation in one pass (Welford 1962)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean = 0.0
+        self._squares = 0.0
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        step = value - self._mean
+        self._mean += step / self.count
+        self._squares += step * (value - self._mean)
+
+    @property
+    def deviation(self) -> float | None:
+        """Of the values themselves, not of a population that they were drawn from."""
+        return math.sqrt(self._squares / self.count) if self.count else None

@@ -1,0 +1,182 @@
+"""One run from the settings on: checks first, then the watchdog, then the loop, then what is to be said of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+
+from workloads.errors import WorkloadError
+from workloads.throttle.closed_loop import ClosedLoop
+from workloads.throttle.diag_socket import DiagSocket
+from workloads.throttle.display import Display
+from workloads.throttle.duty_cycle import DutyCycle
+from workloads.throttle.launch import Command
+from workloads.throttle.loop import Loop
+from workloads.throttle.meter import Meter
+from workloads.throttle.pacing import Pacer
+from workloads.throttle.processes import Identity, children, read_stat
+from workloads.throttle.progress import Progress
+from workloads.throttle.rates import Rate
+from workloads.throttle.record import Record
+from workloads.throttle.refusals import check_process, check_same
+from workloads.throttle.report import Outcome, Writer, document, sentences
+from workloads.throttle.settings import Settings
+from workloads.throttle.signals import ENDING, PASSED_ON, Signals
+from workloads.throttle.tree import Member, Tree
+from workloads.throttle.watchdog import Failed, Watchdog, WatchdogGone
+
+EXIT_FAULT = 1
+EXIT_REFUSED = 2
+EXIT_NOT_EXECUTABLE = 126  # these two as env(1), nohup(1) and shells have them
+EXIT_NOT_FOUND = 127
+
+
+def run(settings: Settings, display: Display) -> int:
+    """Holds back until the end; the exit code. Raises WorkloadError when there is a reason not to begin."""
+    _check_kernel()
+    with ExitStack() as stack:
+        process = None
+        if settings.pid is not None:
+            process = check_process(settings.pid, measured=isinstance(settings.pace, Rate))
+        writer = stack.enter_context(Writer(settings.report)) if settings.report is not None else None
+        meter = _meter(settings, stack)
+        signals = Signals({*(PASSED_ON if settings.command is not None else ENDING), signal.SIGTSTP})
+        watchdog = Watchdog.start(_command(settings, signals))
+        try:
+            if settings.command is not None:
+                report = watchdog.first_report()
+                if isinstance(report, Failed):
+                    watchdog.done()
+                    return _not_started(settings.command[0], report, display)
+                started = read_stat(report.pid)
+                process = None if started is None else started.identity
+            elif process is not None:
+                _check_again(process, watchdog)
+            return _hold(settings, display, process, writer, meter, signals, watchdog)
+        except WatchdogGone:
+            display.say("the watchdog was killed; what was held back runs on, without a cap")
+            return EXIT_FAULT
+        except OSError as fault:
+            display.say(f"{fault.strerror or fault}; what was held back runs on, without a cap")
+            return EXIT_FAULT
+
+
+def _hold(
+    settings: Settings,
+    display: Display,
+    process: Identity | None,
+    writer: Writer | None,
+    meter: Meter | None,
+    signals: Signals,
+    watchdog: Watchdog,
+) -> int:
+    display.say(_opening(settings, process))
+    pacer = _pacer(settings)
+    started_unix_s, cpu_before_s = time.time(), time.process_time()
+    record = Record(time.monotonic(), writer.keep if writer is not None else lambda sample: None)
+    loop = Loop(
+        settings=settings,
+        pacer=pacer,
+        tree=Tree(_roots(settings, process, watchdog), watchdog.hold, _out_of_reach(display)),
+        meter=meter,
+        watchdog=watchdog,
+        signals=signals,
+        progress=Progress(settings, display),
+        record=record,
+        command=process if settings.command is not None else None,
+    )
+    code = loop.run()
+    outcome = Outcome(
+        figures=record.figures(),
+        started_unix_s=started_unix_s,
+        sent_bytes=None if loop.counts is None else loop.counts.sent_bytes,
+        received_bytes=None if loop.counts is None else loop.counts.received_bytes,
+        stops=loop.stops,
+        longest_pause_s=loop.longest_pause_s,
+        cut_short=pacer.cut_short,
+        exit_code=code,
+        cpu_s=time.process_time() - cpu_before_s,
+    )
+    for sentence in sentences(settings, outcome):
+        display.say(sentence)
+    if writer is not None:
+        try:
+            writer.write(document(settings, outcome, writer.samples))
+        except OSError as fault:
+            display.say(f"--report {settings.report}: {fault.strerror}; the report is not whole")
+    return code
+
+
+def _check_kernel() -> None:
+    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
+        raise WorkloadError("this is not Linux 5.3 or newer", "run it there")
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as fault:
+        raise WorkloadError(f"pidfd_open: {fault.strerror}", "it takes Linux 5.3, in a sandbox too") from None
+
+
+def _meter(settings: Settings, stack: ExitStack) -> Meter | None:
+    try:
+        return Meter(stack.enter_context(DiagSocket()))
+    except OSError as fault:
+        if not isinstance(settings.pace, Rate):
+            return None  # the duty cycle needs no counts; its report then has none
+        raise WorkloadError(
+            f"the kernel does not tell its TCP connections (sock_diag: {fault.strerror})",
+            "a rate can't be held without; --stop and --run can",
+        ) from None
+
+
+def _pacer(settings: Settings) -> Pacer:
+    if isinstance(settings.pace, Rate):
+        return ClosedLoop(settings.pace.bytes_per_s, settings.max_pause_s)
+    return DutyCycle(settings.pace.stop_s, settings.pace.run_s)
+
+
+def _command(settings: Settings, signals: Signals) -> Command | None:
+    if settings.command is None:
+        return None
+    return Command(settings.command, os.getpgrp(), signals.ignored, signals.blocked)
+
+
+def _roots(settings: Settings, process: Identity | None, watchdog: Watchdog) -> Callable[[], Iterable[int]]:
+    if settings.command is not None:
+        return lambda: children(watchdog.pid)  # the command, and what its descendants left behind
+
+    def still_there() -> list[int]:
+        assert process is not None  # it was checked
+        stat = read_stat(process.pid)
+        return [process.pid] if stat is not None and stat.identity == process else []
+
+    return still_there
+
+
+def _check_again(process: Identity, watchdog: Watchdog) -> None:
+    try:
+        check_same(process)
+    except WorkloadError:
+        watchdog.done()
+        raise
+
+
+def _out_of_reach(display: Display) -> Callable[[Member], None]:
+    return lambda member: display.say(f"pid {member.pid} ({member.name}) belongs to another user, and is not held back")
+
+
+def _not_started(name: str, report: Failed, display: Display) -> int:
+    display.say(f"{name}: {os.strerror(report.errno)}; name a program, by its path or one on PATH")
+    return EXIT_NOT_FOUND if report.errno == errno.ENOENT else EXIT_NOT_EXECUTABLE
+
+
+def _opening(settings: Settings, process: Identity | None) -> str:
+    pid = "" if process is None else f" (pid {process.pid})"
+    what = f"{settings.command[0]}{pid}" if settings.command is not None else f"pid {settings.pid}"
+    if isinstance(settings.pace, Rate):
+        return f"{what}: held to {settings.pace.taken_as}"
+    return f"{what}: stopped for {settings.pace.stop_s:g} s, then running for {settings.pace.run_s:g} s"

@@ -1,0 +1,27 @@
+"""What a call of the throttle asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from workloads.throttle.rates import Rate
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """The original's two times, in seconds."""
+
+    stop_s: float
+    run_s: float
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`pace` is a rate to hold or a cycle to repeat; either `command` or `pid` is there, the other is None."""
+
+    pace: Rate | Cycle
+    max_pause_s: float
+    command: tuple[str, ...] | None
+    pid: int | None
+    report: Path | None
