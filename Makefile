@@ -1,7 +1,7 @@
 # Two commands for a newcomer: `make rehearse` and `make test`. Both set up all that they need.
 
 PYTHON := .venv/bin/python
-EXPERIMENT ?= md-raid
+EXPERIMENT ?=
 KEEP ?=
 PLAN ?=
 MODEL ?=
@@ -16,7 +16,7 @@ pytest = $(SUDO) $(PYTHON) -m pytest $(1) $(TESTS) || [ $$? = 5 ]
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-rehearse: setup ## run an experiment (EXPERIMENT=md-raid) on real kernels, no account needed; KEEP=1 leaves it up
+rehearse: setup ## run every experiment (or EXPERIMENT=md-raid) on real kernels, no account needed; KEEP=1 leaves one up
 	@$(if $(SUDO),echo "The rehearsal region needs root for its network: $(firstword $(SUDO)) asks for it now.";)\
 	$(SUDO) $(PYTHON) -m lab rehearse $(EXPERIMENT) $(if $(KEEP),--keep) $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL))
 

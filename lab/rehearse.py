@@ -1,4 +1,4 @@
-"""The main job: an experiment from nothing to its report in the rehearsal region, and nothing left after it."""
+"""The main job: experiments from nothing to their reports in a rehearsal region, and nothing left after them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,8 @@ from typing import Any
 from lab import control, program, service_model
 from lab.clients import Clients, environment
 from lab.errors import LabError
-from lab.leftovers import left_in_account, look_at_machine
+from lab.leftovers import Machine, left_in_account, look_at_machine
+from lab.outcomes import Outcome, run_of, show_outcomes
 from lab.paths import PROJECT, lab_dir
 from lab.service_model import ServiceModel
 
@@ -32,6 +33,8 @@ UNDER_A_MODEL = frozenset({"efs-iops"})
 """Those that measure a service: rehearsed under a service model, after their task `base` without it."""
 DEFAULT_MODEL = "efs-2018"
 SERVICE_MODEL = "service-model.json"
+JOURNAL = "journal.ndjson"
+INVENTORY = "inventory.json"
 SETTLE_SECONDS = 20  # the reconciler needs one pass after the last call of a destroy
 TASKS_STOP_SECONDS = 20
 FAILURES_KEPT = 5
@@ -59,78 +62,107 @@ def _interrupts() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def rehearse(experiment: str, say: Say, *, keep: bool, plan: str | None, model: str | None = None) -> int:
-    """Run one experiment and return the exit code: 0 done, 1 failed, 130 interrupted.
+def rehearse(
+    experiments: Sequence[str], say: Say, *, keep: bool = False, plan: str | None = None, model: str | None = None
+) -> int:
+    """Run experiments one after the other in one region; none named: all. The exit code: 0 all done, 1 one failed or
+    something is left, 130 interrupted.
 
-    With `keep` the region stays up for a look around; `python -m lab down` ends it. `model` is the service model that
-    file systems hold to: a name or a file.
+    One that fails does not stop the rest; several end with one table of all. With `keep` the region stays up for a look
+    around, with the one experiment in it; `python -m lab down` ends it. `model` is the service model that file systems
+    hold to: a name or a file.
     """
-    if experiment not in EXPERIMENTS:
-        raise LabError(f"EXPERIMENT={experiment}: there is no such experiment; there are {', '.join(EXPERIMENTS)}")
-    held_to = service_model.load(model or DEFAULT_MODEL)
-    if plan:
-        _check_plan(experiment, plan)
+    names = tuple(experiments) or EXPERIMENTS
+    held_to = _check(names, keep, plan, model)
     began = time.monotonic()
-    stack = f"{experiment}.lab"
     folder = lab_dir()
     machine_before = look_at_machine(folder)
-    outcome = 1
+    outcomes: list[Outcome] = []
+    interrupted = False
+    clean = True
     region = None
     # The region holds the reading end; should this process be killed, the region sees the pipe close and ends itself.
     lifeline, held = os.pipe()
     try:
         with _interrupts():
             try:
-                region = control.up(_region_of(stack), say, lifeline=None if keep else lifeline)
+                region = control.up(_region_of(names), say, lifeline=None if keep else lifeline)
                 say(f"rehearsal region: up at {region.url}, {time.monotonic() - began:.1f} s after the start")
-                journal = program.Journal(folder / "journal.ndjson")
-                began_program = time.monotonic()
-                config = program.stack_config(stack, region.url)
-                outputs = _run_program(stack, config, region, journal, say)
-                (folder / "inventory.json").write_text(str(outputs["inventory"]))
-                say(f"{stack}: {len(journal.entries())} resources in {time.monotonic() - began_program:.1f} s")
-                outcome = _run_experiment(experiment, region, plan, held_to, say)
-            except Interrupted as interrupted:
-                say(f"{interrupted}: tearing down")
-                outcome = 130
+                for number, name in enumerate(names):
+                    if number:
+                        clean = not _unmake_stack(region, say) and clean
+                    outcomes.append(_one(name, region, plan, held_to, say))
+            except Interrupted as signalled:
+                say(f"{signalled}: tearing down")
+                interrupted = True
     finally:
         os.close(lifeline)
         if region is None:  # there may be one in this folder all the same: somebody else's
             say("nothing was started")
-        elif keep and outcome != 130:
+        elif keep and not interrupted:
             say("KEEP=1: the region stays up: fab lab.status, fab lab.ssh client, fab lab.down")
         else:
-            clean = tear_down(say, failed=outcome not in (0, 130), machine_before=machine_before)
-            outcome = outcome if clean or outcome else 1
+            clean = tear_down(say, machine_before=machine_before) and clean
         os.close(held)
-        say(f"{experiment}: {'done' if outcome == 0 else 'not done'} after {time.monotonic() - began:.0f} s")
-    return outcome
+        done = not interrupted and all(outcome.done for outcome in outcomes) and clean
+        if len(names) > 1 and region is not None:
+            show_outcomes(names, outcomes)
+        what = f"{names[0]}: {'done' if done else 'not done'}"
+        if len(names) > 1:
+            what = f"{sum(outcome.done for outcome in outcomes)} of {len(names)} experiments done"
+        say(f"{what} after {time.monotonic() - began:.0f} s")
+    return 130 if interrupted else 0 if done else 1
 
 
-def tear_down(say: Say, *, failed: bool = False, machine_before: object = None) -> bool:
+def _check(names: Sequence[str], keep: bool, plan: str | None, model: str | None) -> ServiceModel | None:
+    """The service model; raises LabError for whatever is wrong, before anything is started."""
+    for name in names:
+        if name not in EXPERIMENTS:
+            raise LabError(f"EXPERIMENT={name}: there is no such experiment; there are {', '.join(EXPERIMENTS)}")
+    if len(names) > 1 and keep:
+        raise LabError("KEEP=1: a region keeps one experiment; name it, as in EXPERIMENT=md-raid")
+    if len(names) > 1 and plan:
+        raise LabError(f"PLAN={plan}: a plan is of one experiment; name it, as in EXPERIMENT=md-raid")
+    held_to = service_model.load(model or DEFAULT_MODEL)
+    if plan:
+        _check_plan(names[0], plan)
+    return held_to
+
+
+def _one(experiment: str, region: control.Running, plan: str | None, model: ServiceModel | None, say: Say) -> Outcome:
+    """One experiment in the region that is up: its stack, its tasks. Its failure is in the outcome."""
+    began, started = time.monotonic(), datetime.now(UTC)
+    stack = f"{experiment}.lab"
+    reason: str | None = None
+    try:
+        journal = program.Journal(region.folder / JOURNAL)
+        outputs = _run_program(stack, program.stack_config(stack, region.url), region, journal, say)
+        (region.folder / INVENTORY).write_text(str(outputs["inventory"]))
+        say(f"{stack}: {len(journal.entries())} resources in {time.monotonic() - began:.1f} s")
+        if _run_experiment(experiment, region, plan, model, say):
+            reason = "its tasks failed"
+    except LabError as fault:
+        reason = str(fault)
+        print(f"lab: {experiment}: {fault}", file=sys.stderr, flush=True)
+    if reason is not None:
+        _keep_logs(region.folder, say)
+    return Outcome(experiment, time.monotonic() - began, run_of(experiment, stack, started), reason)
+
+
+def tear_down(say: Say, *, machine_before: Machine | None = None) -> bool:
     """Unmake what the journal names, ask the API what is left, end the region, ask the machine what is left.
 
-    Returns whether both were clean. After a failure the logs are put aside first.
+    Returns whether both were clean.
     """
     folder = lab_dir()
-    left: list[str] = []
     try:
         region = control.running()
     except LabError:
         region = None
-    if region is not None:
-        try:
-            program.destroy(program.Journal(folder / "journal.ndjson"), region.url, region.region, say)
-            left += left_in_account(Clients(region.url, region.region))
-            left += _hosts_left()
-        except Exception as fault:  # whatever it is, the region's end below takes everything with it
-            left.append(f"destroy failed: {' '.join(str(fault).split())}")
-        say("left in the account: " + ("nothing" if not left else "; ".join(left)))
-    if failed:
-        _keep_logs(folder, say)
+    left = _unmake_stack(region, say) if region is not None else []
     control.down(say)
     now = look_at_machine(folder)
-    on_machine = now.more_than(machine_before) if isinstance(machine_before, type(now)) else sorted(now.processes)
+    on_machine = now.more_than(machine_before) if machine_before is not None else sorted(now.processes)
     files = [path.name for path in folder.rglob("vol-*")] if folder.exists() else []
     say(
         "left on the machine: "
@@ -142,8 +174,27 @@ def tear_down(say: Say, *, failed: bool = False, machine_before: object = None) 
     return not left and not on_machine and not files
 
 
-def _region_of(stack: str) -> str:
-    return program.stack_config(stack, "http://127.0.0.1")["aws:region"]
+def _unmake_stack(region: control.Running, say: Say) -> list[str]:
+    """Unmake what the journal names, and ask the API; what is left, in words."""
+    left: list[str] = []
+    try:
+        program.destroy(program.Journal(region.folder / JOURNAL), region.url, region.region, say)
+        left += left_in_account(Clients(region.url, region.region))
+        left += _hosts_left()
+    except Exception as fault:  # whatever it is, the region's end takes everything with it
+        left.append(f"destroy failed: {' '.join(str(fault).split())}")
+    say("left in the account: " + ("nothing" if not left else "; ".join(left)))
+    return left
+
+
+def _region_of(experiments: Sequence[str]) -> str:
+    """The AWS region of their stacks: one region holds them all."""
+    regions = {program.stack_config(f"{name}.lab", "http://127.0.0.1")["aws:region"] for name in experiments}
+    if len(regions) > 1:
+        raise LabError(
+            f"the .lab stacks are of several regions ({', '.join(sorted(regions))}); rehearse them one by one"
+        )
+    return regions.pop()
 
 
 def _run_program(
@@ -193,7 +244,7 @@ def _hold_to(experiment: str, region: control.Running, model: ServiceModel, say:
 
 def _run_task(region: control.Running, task: str, *arguments: str) -> int:
     """`fab TASK`, as a person would type it, in a process group of its own so that it can be ended whole."""
-    command = [*FAB, task, "--inventory", str(region.folder / "inventory.json"), *arguments]
+    command = [*FAB, task, "--inventory", str(region.folder / INVENTORY), *arguments]
     tasks = subprocess.Popen(
         command,
         cwd=PROJECT,

@@ -1,4 +1,4 @@
-"""From a run directory to summary.json, report.html and the picture; the same result whenever it is made."""
+"""From a run directory to summary.json, verdicts.json, report.html and the picture; always the same from the same."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from report.figures import write_png
 from report.page import render_page
 from report.runs import Run, RunError, list_runs, open_run
 from report.table import Table, claims_table
+from report.verdicts import VERDICTS, verdicts_json
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def build_report(run_path: Path, claims: Path = CLAIMS) -> Report:
     picture = run.path / f"{plot.name}.png" if plot else None
     try:
         _write(run.path / "summary.json", summary_json(summary))
+        _write(run.path / VERDICTS, verdicts_json(verdicts))
         _write(page, render_page(run.manifest, experiment.page(run.manifest, summary, ledger), verdicts))
         if plot and picture:
             write_png(plot, picture)

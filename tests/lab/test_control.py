@@ -264,6 +264,9 @@ def lab(*words: str) -> subprocess.CompletedProcess[str]:
     ("words", "said"),
     [
         (["rehearse", "no-such"], "EXPERIMENT=no-such: there is no such experiment; there are md-raid"),
+        (["rehearse", "md-raid", "no-such"], "EXPERIMENT=no-such: there is no such experiment; there are md-raid"),
+        (["rehearse", "--keep"], "KEEP=1: a region keeps one experiment; name it"),
+        (["rehearse", "md-raid", "efs-iops", "--plan", "full"], "PLAN=full: a plan is of one experiment; name it"),
         (["status"], "no rehearsal region runs in "),
         (["ssh", "client"], "no rehearsal region runs in "),
     ],
@@ -277,7 +280,7 @@ def test_a_wrong_word_is_one_line_and_exit_code_1(folder: Path, words: list[str]
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("words", [[], ["no-such"], ["rehearse"], ["ssh"], ["up", "--no-such"]])
+@pytest.mark.parametrize("words", [[], ["no-such"], ["ssh"], ["up", "--no-such"]])
 def test_words_that_make_no_command_are_usage_and_exit_code_2(folder: Path, words: list[str]) -> None:
     done = lab(*words)
     assert (done.returncode, done.stdout) == (2, "")

@@ -1,0 +1,59 @@
+"""What became of the experiments of one rehearsal, and the table that shows it.
+
+The table is the report's: it knows the verdicts. It is asked for as a process, since rooms do not import each other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from lab.paths import PROJECT
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one experiment ended: the directory of its results, if it came so far; why it failed, or None."""
+
+    experiment: str
+    seconds: float
+    run: str | None
+    reason: str | None
+
+    @property
+    def done(self) -> bool:
+        return self.reason is None
+
+
+def run_of(experiment: str, stack: str, started: datetime) -> str | None:
+    """The newest results of a stack that are not older than `started`."""
+    root = Path(os.environ.get("TIDEMARK_RESULTS_DIR") or PROJECT / "results")
+    runs = sorted((root / experiment / stack).glob("????-??-??T??????Z"))
+    oldest = f"{started:%Y-%m-%dT%H%M%SZ}"
+    return str(runs[-1]) if runs and runs[-1].name >= oldest else None
+
+
+def show_outcomes(experiments: Sequence[str], outcomes: Sequence[Outcome]) -> None:
+    """Print the table, with a row for each of the experiments; an interrupt left those without an outcome undone."""
+    rows = {outcome.experiment: asdict(outcome) for outcome in outcomes}
+    missing = {"seconds": None, "run": None, "reason": "interrupted"}
+    document = {
+        "schema": SCHEMA,
+        "experiments": [rows.get(each) or {"experiment": each, **missing} for each in experiments],
+    }
+    sys.stdout.flush()
+    subprocess.run(
+        [sys.executable, "-m", "report", "--outcomes", "-"],
+        cwd=PROJECT,
+        input=json.dumps(document),
+        text=True,
+        check=False,
+    )

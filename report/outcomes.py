@@ -1,0 +1,73 @@
+"""The one table of a rehearsal of several experiments: how each ended, how many of its claims hold, where its page is.
+
+The document comes from what ran them:
+
+    {"schema":1,"experiments":[{"experiment":"md-raid","seconds":190.2|null,"run":"…/results/…"|null,"reason":null|"…"}]}
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from report.claims import DIFFERS, HOLDS, NOT_MEASURED
+from report.format import MISSING
+from report.runs import RunError
+from report.table import Cell, Column, Table
+from report.verdicts import count_verdicts
+
+SCHEMA = 1
+COLUMNS = (
+    Column("experiment"),
+    Column("outcome"),
+    Column("seconds", numeric=True),
+    Column("claims hold", numeric=True),
+    Column("differ", numeric=True),
+    Column("not measured", numeric=True),
+    Column("page, or why not"),
+)
+
+
+def outcomes_table(text: str, source: str) -> Table:
+    """The table of a document; RunError says what is wrong with it."""
+    try:
+        document = json.loads(text)
+        if document["schema"] != SCHEMA:
+            raise RunError(f"{source}: schema is {document['schema']!r}, this report reads {SCHEMA}")
+        rows = [_row(entry) for entry in document["experiments"]]
+    except (ValueError, KeyError, TypeError):
+        raise RunError(f"{source}: not the outcomes of a rehearsal") from None
+    note = "A claim is not measured where a rehearsal can't tell, or the run was not complete. Each page says why."
+    return Table("All experiments", COLUMNS, rows, note, name="outcomes")
+
+
+def _row(entry: Mapping[str, Any]) -> tuple[Cell | str, ...]:
+    reason, seconds, run = entry["reason"], entry["seconds"], entry["run"]
+    counted, problem = _counted(run)
+    last = run_page(run) if reason is None and problem is None else reason or problem or MISSING
+    return (
+        entry["experiment"],
+        Cell("done", "good") if reason is None else Cell("not done", "bad"),
+        MISSING if seconds is None else f"{seconds:.0f}",
+        *(MISSING if counted is None else str(counted[verdict]) for verdict in (HOLDS, DIFFERS, NOT_MEASURED)),
+        last,
+    )
+
+
+def _counted(run: str | None) -> tuple[Counter[str] | None, str | None]:
+    """The verdicts of a run, or why there are none."""
+    if run is None:
+        return None, "no results"
+    try:
+        return count_verdicts(Path(run)), None
+    except RunError as error:
+        return None, str(error)
+
+
+def run_page(run: str) -> str:
+    """The page's path, from here where that is shorter."""
+    page = Path(run) / "report.html"
+    return str(page.relative_to(Path.cwd())) if page.is_relative_to(Path.cwd()) else str(page)

@@ -1,0 +1,116 @@
+"""Several experiments in one region: what becomes of the rest when one fails, or when it is interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import control, rehearse
+from lab.errors import LabError
+from lab.outcomes import Outcome, run_of, show_outcomes
+from report.format import MISSING
+
+RUNS_FROM = datetime(2026, 11, 23, 12, 0, 5, 900_000, tzinfo=UTC)
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[Outcome]]:
+    """A region that is none; what was shown at the end."""
+    shown: list[list[Outcome]] = []
+    region = control.Running(url="http://127.0.0.1:1", region="eu-central-1", folder=tmp_path, pid=0)
+    monkeypatch.setenv("TIDEMARK_LAB_DIR", str(tmp_path))
+    monkeypatch.setattr(control, "up", lambda *_, **__: region)
+    monkeypatch.setattr(rehearse, "_unmake_stack", lambda *_: [])
+    monkeypatch.setattr(rehearse, "tear_down", lambda *_, **__: True)
+    monkeypatch.setattr(rehearse, "show_outcomes", lambda _, outcomes: shown.append(list(outcomes)))
+    return shown
+
+
+def experiments_that(monkeypatch: pytest.MonkeyPatch, run: Callable[[str], int]) -> None:
+    """Each experiment's stack is up at once; its tasks are `run`."""
+    monkeypatch.setattr(rehearse, "_run_program", lambda *_: {"inventory": "{}"})
+    monkeypatch.setattr(rehearse, "_run_experiment", lambda experiment, *_: run(experiment))
+
+
+def test_one_that_fails_does_not_stop_the_rest(
+    tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = []
+
+    def run(experiment: str) -> int:
+        ran.append(experiment)
+        if experiment == "md-raid":
+            raise LabError("no room")
+        return 0
+
+    experiments_that(monkeypatch, run)
+    said: list[str] = []
+    assert rehearse.rehearse([], said.append) == 1
+    assert tuple(ran) == rehearse.EXPERIMENTS
+    ((first, *others),) = tables
+    assert (first.experiment, first.reason) == ("md-raid", "no room")
+    assert [outcome.reason for outcome in others] == [None] * len(others)
+    assert said[-1].startswith(f"{len(ran) - 1} of {len(ran)} experiments done after ")
+    assert capsys.readouterr().err == "lab: md-raid: no room\n"
+
+
+def test_tasks_that_fail_are_a_failure(tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch) -> None:
+    experiments_that(monkeypatch, lambda _: 1)
+    said: list[str] = []
+    assert rehearse.rehearse(["md-raid"], said.append) == 1
+    assert tables == []  # one experiment has its own report, and no table of all
+    assert said[-1].startswith("md-raid: not done after ")
+
+
+def test_an_interrupt_ends_all(tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(experiment: str) -> int:
+        if experiment == "efs-iops":
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0
+
+    experiments_that(monkeypatch, run)
+    assert rehearse.rehearse(["md-raid", "efs-iops", "md-raid"], lambda _: None) == 130
+    assert [[outcome.experiment for outcome in outcomes] for outcomes in tables] == [["md-raid"]]
+
+
+def test_what_one_leaves_behind_fails_the_rehearsal(
+    tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiments_that(monkeypatch, lambda _: 0)
+    monkeypatch.setattr(rehearse, "_unmake_stack", lambda *_: ["volume vol-1"])
+    assert rehearse.rehearse(["md-raid", "efs-iops"], lambda _: None) == 1
+
+
+def test_the_results_of_a_run_are_those_since_it_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEMARK_RESULTS_DIR", str(tmp_path))
+    assert run_of("md-raid", "md-raid.lab", RUNS_FROM) is None
+    stack = tmp_path / "md-raid" / "md-raid.lab"
+    (stack / "2026-11-23T120004Z").mkdir(parents=True)
+    assert run_of("md-raid", "md-raid.lab", RUNS_FROM) is None
+    (stack / "2026-11-23T120005Z").mkdir()
+    assert run_of("md-raid", "md-raid.lab", RUNS_FROM) == str(stack / "2026-11-23T120005Z")
+
+
+def test_the_report_shows_what_it_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: dict[str, Any] = {}
+
+    def report(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        told.update(options, command=command)
+        return real(command, **{**options, "stdout": subprocess.PIPE})
+
+    real = subprocess.run
+    monkeypatch.setattr(subprocess, "run", report)
+    show_outcomes(["md-raid", "efs-iops"], [Outcome("md-raid", 12.0, None, "no room")])
+    done = real(told["command"], input=told["input"], cwd=told["cwd"], capture_output=True, text=True, check=True)
+    rows = [line for line in done.stdout.splitlines() if "not done" in line]
+    assert [" ".join(row.replace("|", " ").split()) for row in rows] == [
+        f"md-raid not done 12 {MISSING} {MISSING} {MISSING} no room",
+        f"efs-iops not done {MISSING} {MISSING} {MISSING} {MISSING} interrupted",
+    ]

@@ -1,0 +1,116 @@
+"""The table of a rehearsal of several experiments, and the verdicts that a run keeps for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from report.__main__ import main
+from report.build import build_report
+from report.claims import DIFFERS, HOLDS, NOT_MEASURED
+from report.format import MISSING
+from report.outcomes import outcomes_table
+from report.runs import RunError
+from report.table import Cell
+from report.verdicts import VERDICTS, count_verdicts
+from tests.report.run_builder import RunBuilder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """An md-raid run with its report."""
+    directory = RunBuilder().write(tmp_path)
+    build_report(directory)
+    return directory
+
+
+def document(*entries: dict[str, Any]) -> str:
+    return json.dumps({"schema": 1, "experiments": entries})
+
+
+def entry(**fields: Any) -> dict[str, Any]:
+    return {"experiment": "md-raid", "seconds": 190.4, "run": None, "reason": None, **fields}
+
+
+def words(row: Any) -> list[str]:
+    return [cell.text if isinstance(cell, Cell) else cell for cell in row]
+
+
+def test_a_run_keeps_its_verdicts(run: Path) -> None:
+    report = build_report(run)
+    kept = json.loads((run / VERDICTS).read_text())
+    assert [(each["claim"], each["verdict"]) for each in kept["verdicts"]] == [
+        (verdict.claim.id, verdict.verdict) for verdict in report.verdicts
+    ]
+    assert count_verdicts(run).total() == len(report.verdicts)
+
+
+def test_a_row_counts_the_verdicts(run: Path) -> None:
+    (row,) = outcomes_table(document(entry(run=str(run))), "-").rows
+    counted = count_verdicts(run)
+    assert words(row) == [
+        "md-raid",
+        "done",
+        "190",
+        *(str(counted[verdict]) for verdict in (HOLDS, DIFFERS, NOT_MEASURED)),
+        str(run / "report.html"),
+    ]
+
+
+def test_a_failure_says_why_and_counts_what_it_found(run: Path) -> None:
+    (row,) = outcomes_table(document(entry(run=str(run), reason="its tasks failed")), "-").rows
+    assert words(row)[1] == "not done"
+    assert words(row)[-1] == "its tasks failed"
+    assert words(row)[3] == str(count_verdicts(run)[HOLDS])
+
+
+def test_what_is_missing_is_not_zero() -> None:
+    (row,) = outcomes_table(document(entry(seconds=None, reason="interrupted")), "-").rows
+    assert words(row) == ["md-raid", "not done", *[MISSING] * 4, "interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "not the outcomes"),
+        ("[]", "not the outcomes"),
+        (document({"experiment": "md-raid"}), "not the outcomes"),
+        (json.dumps({"schema": 2}), "schema is 2"),
+    ],
+)
+def test_what_is_no_such_document_is_refused(text: str, fault: str) -> None:
+    with pytest.raises(RunError, match=fault):
+        outcomes_table(text, "here")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{", "damaged"),
+        ("{}", "damaged"),
+        ('{"schema":2}', "schema is 2"),
+        ('{"schema":1,"verdicts":[{"verdict":"perhaps"}]}', "'perhaps' is no verdict"),
+    ],
+)
+def test_damaged_verdicts_are_told_in_the_row(run: Path, text: str, fault: str) -> None:
+    (run / VERDICTS).write_text(text)
+    (row,) = outcomes_table(document(entry(run=str(run))), "-").rows
+    assert words(row)[3:6] == [MISSING] * 3
+    assert fault in words(row)[-1]
+
+
+def test_the_command_prints_it(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "outcomes.json"
+    path.write_text(document(entry(run=str(run))))
+    assert main(["--outcomes", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("All experiments (rehearsal)")
+    assert "| done " in said
+
+
+def test_a_missing_document_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--outcomes", str(tmp_path / "none.json")]) == 1
+    assert capsys.readouterr().err == f"report: {tmp_path}/none.json: can't be read: No such file or directory\n"
