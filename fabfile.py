@@ -11,6 +11,7 @@ from workloads.deployment import newest_results
 from workloads.efs_iops.fab import TASKS as efs_iops
 from workloads.fab import collection, reported, run_module
 from workloads.md_raid.fab import TASKS as md_raid
+from workloads.results import results_root
 
 
 @task(help={"run": "a directory below results/ (default: the newest of all)"})
@@ -19,6 +20,13 @@ def report(_: Any, run: str | None = None) -> None:
     """Make tables, verdicts and the page of a run's results."""
     directory = run or str(newest_results())
     run_module("report", directory)
+
+
+@task
+@reported
+def claims(_: Any) -> None:
+    """Every published claim, with its newest verdict."""
+    run_module("report.ledger", "--results", str(results_root()))
 
 
 @task
@@ -57,6 +65,7 @@ def down(_: Any) -> None:
 
 
 namespace = Collection(
+    claims,
     report,
     efs_iops,
     md_raid,

@@ -51,7 +51,7 @@ def show_outcomes(experiments: Sequence[str], outcomes: Sequence[Outcome]) -> No
     }
     sys.stdout.flush()
     subprocess.run(
-        [sys.executable, "-m", "report", "--outcomes", "-"],
+        [sys.executable, "-m", "report.outcomes"],
         cwd=PROJECT,
         input=json.dumps(document),
         text=True,

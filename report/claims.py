@@ -11,6 +11,8 @@ A claim in the file:
       when: drill.hosts_killed == 2             # optional: in any other run the claim was not tested
       test: published * (1 - tolerance) <= volume.sequential_mb_per_s
       tolerance: {ratio: 0.2, reason: …}        # or null
+      later:                                    # optional: what the provider has documented since
+        - {fact: …, date: "…", source: …, test: …}   # test is optional: a run that it holds for differs as documented
 
 `test`, `measured` and `when` are in the language of report/expressions.py, with `published` and `tolerance` as names.
 """
@@ -59,6 +61,16 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Later:
+    """What has been documented since; `test` None: nothing that a run could be tested with."""
+
+    fact: str
+    date: str
+    source: str
+    test: Expression | None
+
+
+@dataclass(frozen=True)
 class Claim:
     id: str
     claim: str
@@ -70,6 +82,7 @@ class Claim:
     test: Expression
     tolerance_ratio: float | None
     tolerance_reason: str | None
+    later: tuple[Later, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +142,9 @@ def judge(claim: Claim, summary: object, rehearsal: bool) -> Verdict:
         return Verdict(claim, NOT_MEASURED, detail, measured, rehearsal)
     if outcome:
         return Verdict(claim, HOLDS, _met(claim, measured, parts), measured, rehearsal)
-    return Verdict(claim, DIFFERS, _by_how_much(claim, measured, parts), measured, rehearsal)
+    documented = [later for later in claim.later if later.test is not None and later.test.evaluate(summary) is True]
+    since = "".join(f"; as documented since ({later.date}): {later.fact}" for later in documented)
+    return Verdict(claim, DIFFERS, _by_how_much(claim, measured, parts) + since, measured, rehearsal)
 
 
 def _met(claim: Claim, measured: Value, parts: list[Part]) -> str:
@@ -194,7 +209,7 @@ class _Fields:
 
 
 def _claim(entry: Any, number: int, experiment: str, summary_type: type) -> Claim:
-    known = {"id", "claim", "published", "applies", "measured", "when", "test", "tolerance"}
+    known = {"id", "claim", "published", "applies", "measured", "when", "test", "tolerance", "later"}
     fields = _Fields(entry, f"claims[{number}]", known)
     fields.where = identity = fields.text("id")
     if not identity.startswith(f"{experiment}/"):
@@ -215,7 +230,9 @@ def _claim(entry: Any, number: int, experiment: str, summary_type: type) -> Clai
     names = {"published": value, "tolerance": ratio}
     test = _expression(fields, "test", summary_type, names)
     when = _expression(fields, "when", summary_type, names) if fields.get("when") else None
-    for key, condition in (("test", test), ("when", when)):
+    later = _later(fields, identity, summary_type, names)
+    facts = [("later: test", each.test) for each in later]
+    for key, condition in (("test", test), ("when", when), *facts):
         if condition is not None and condition.kind != "boolean":
             raise ClaimError(f"{identity}: {key}: {condition.text} is a {condition.kind}, it can't hold or differ")
     return Claim(
@@ -231,7 +248,20 @@ def _claim(entry: Any, number: int, experiment: str, summary_type: type) -> Clai
         test=test,
         tolerance_ratio=ratio,
         tolerance_reason=reason,
+        later=later,
     )
+
+
+def _later(claim: _Fields, identity: str, summary_type: type, names: Mapping[str, float | None]) -> tuple[Later, ...]:
+    entries = claim.get("later") or []
+    if not isinstance(entries, list):
+        raise ClaimError(f"{identity}: later must be a list, not {entries!r}")
+    found = []
+    for number, entry in enumerate(entries):
+        fields = _Fields(entry, f"{identity}: later[{number}]", {"fact", "date", "source", "test"})
+        test = _expression(fields, "test", summary_type, names) if fields.get("test") else None
+        found.append(Later(fields.text("fact"), fields.text("date"), fields.text("source"), test))
+    return tuple(found)
 
 
 def _points(published: _Fields) -> tuple[Point, ...]:

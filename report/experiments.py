@@ -13,11 +13,10 @@ import report.md_raid
 import report.md_raid.figures
 import report.md_raid.view
 from report.claims import Claim
-from report.efs_iops.schema import Summary as EfsIopsSummary
 from report.figures import Plot
-from report.md_raid.schema import Summary as MdRaidSummary
 from report.page import Page
 from report.runs import Manifest, Run
+from report.summary_types import SUMMARY_TYPES
 from report.table import Table
 
 
@@ -32,14 +31,14 @@ class Experiment:
 
 EXPERIMENTS = {
     "md-raid": Experiment(
-        summary_type=MdRaidSummary,
+        summary_type=SUMMARY_TYPES["md-raid"],
         summarize=report.md_raid.summarize,
         page=lambda manifest, summary, _: report.md_raid.view.page(manifest, summary),
         tables=report.md_raid.view.tables,
         picture=lambda summary, _: report.md_raid.figures.scaling_plot(summary),
     ),
     "efs-iops": Experiment(
-        summary_type=EfsIopsSummary,
+        summary_type=SUMMARY_TYPES["efs-iops"],
         summarize=report.efs_iops.summarize,
         page=report.efs_iops.view.page,
         tables=report.efs_iops.view.tables,

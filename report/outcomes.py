@@ -1,6 +1,7 @@
-"""The one table of a rehearsal of several experiments: how each ended, how many of its claims hold, where its page is.
+"""`python -m report.outcomes`: the one table of a rehearsal of several experiments.
 
-The document comes from what ran them:
+It says how each ended, how many of its claims hold and where its page is. The document comes by standard input from
+what ran them:
 
     {"schema":1,"experiments":[{"experiment":"md-raid","seconds":190.2|null,"run":"…/results/…"|null,"reason":null|"…"}]}
 """
@@ -8,6 +9,7 @@ The document comes from what ran them:
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +18,8 @@ from typing import Any
 from report.claims import DIFFERS, HOLDS, NOT_MEASURED
 from report.format import MISSING
 from report.runs import RunError
-from report.table import Cell, Column, Table
-from report.verdicts import count_verdicts
+from report.table import Cell, Column, Table, console, print_table
+from report.verdicts import read_verdicts
 
 SCHEMA = 1
 COLUMNS = (
@@ -31,15 +33,15 @@ COLUMNS = (
 )
 
 
-def outcomes_table(text: str, source: str) -> Table:
+def outcomes_table(text: str) -> Table:
     """The table of a document; RunError says what is wrong with it."""
     try:
         document = json.loads(text)
         if document["schema"] != SCHEMA:
-            raise RunError(f"{source}: schema is {document['schema']!r}, this report reads {SCHEMA}")
+            raise RunError(f"outcomes: schema is {document['schema']!r}, this report reads {SCHEMA}")
         rows = [_row(entry) for entry in document["experiments"]]
     except (ValueError, KeyError, TypeError):
-        raise RunError(f"{source}: not the outcomes of a rehearsal") from None
+        raise RunError("outcomes: not those of a rehearsal") from None
     note = "A claim is not measured where a rehearsal can't tell, or the run was not complete. Each page says why."
     return Table("All experiments", COLUMNS, rows, note, name="outcomes")
 
@@ -47,7 +49,7 @@ def outcomes_table(text: str, source: str) -> Table:
 def _row(entry: Mapping[str, Any]) -> tuple[Cell | str, ...]:
     reason, seconds, run = entry["reason"], entry["seconds"], entry["run"]
     counted, problem = _counted(run)
-    last = run_page(run) if reason is None and problem is None else reason or problem or MISSING
+    last = _page(run) if reason is None and problem is None else reason or problem or MISSING
     return (
         entry["experiment"],
         Cell("done", "good") if reason is None else Cell("not done", "bad"),
@@ -62,12 +64,28 @@ def _counted(run: str | None) -> tuple[Counter[str] | None, str | None]:
     if run is None:
         return None, "no results"
     try:
-        return count_verdicts(Path(run)), None
+        verdicts = read_verdicts(Path(run))
     except RunError as error:
         return None, str(error)
+    if verdicts is None:
+        return None, f"{run}: no report"
+    return Counter(each.verdict for each in verdicts.values()), None
 
 
-def run_page(run: str) -> str:
+def _page(run: str) -> str:
     """The page's path, from here where that is shorter."""
     page = Path(run) / "report.html"
     return str(page.relative_to(Path.cwd())) if page.is_relative_to(Path.cwd()) else str(page)
+
+
+def main() -> int:
+    try:
+        print_table(console(), outcomes_table(sys.stdin.read()), rehearsal=True)
+    except RunError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

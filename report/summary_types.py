@@ -1,0 +1,8 @@
+"""What each experiment's summary consists of: all that its claims need to be read. Nothing is drawn or derived here."""
+
+from __future__ import annotations
+
+from report.efs_iops.schema import Summary as EfsIops
+from report.md_raid.schema import Summary as MdRaid
+
+SUMMARY_TYPES: dict[str, type] = {"md-raid": MdRaid, "efs-iops": EfsIops}

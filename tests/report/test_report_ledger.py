@@ -1,0 +1,147 @@
+"""The ledger: every claim with its newest verdict, and what has been documented since."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from report import ledger as ledgers
+from report.build import build_report
+from report.claims import CLAIMS, DIFFERS, HOLDS, NOT_MEASURED, ClaimError, judge, load_claims
+from report.format import MISSING
+from report.ledger import NO_RUN, ledger, ledger_table
+from report.md_raid import summarize
+from report.runs import open_run
+from report.summary_types import SUMMARY_TYPES
+from report.table import Cell
+from report.verdicts import VERDICTS, Kept
+from tests.report.run_builder import RunBuilder
+
+MD_RAID = SUMMARY_TYPES["md-raid"]
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Two md-raid runs with reports: a rehearsal, and one of AWS before it."""
+    for rehearsal, name in ((False, "2026-11-22T080000Z"), (True, "2026-11-23T103000Z")):
+        build_report(RunBuilder(rehearsal=rehearsal).write(tmp_path, name))
+    return tmp_path
+
+
+def said(capsys: pytest.CaptureFixture[str], results: Path) -> tuple[str, str]:
+    assert ledgers.main(["--results", str(results)]) == 0
+    out, err = capsys.readouterr()
+    return out, err
+
+
+def row_of(out: str, claim: str) -> str:
+    (row,) = [line for line in out.splitlines() if line.startswith(f"|{claim} ")]
+    return row
+
+
+def test_each_claim_of_each_experiment_has_a_row(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out, err = said(capsys, tmp_path)
+    assert err == ""
+    for name, summary_type in SUMMARY_TYPES.items():
+        for claim in load_claims(name, summary_type):
+            assert NO_RUN in row_of(out, claim.id.partition("/")[2])
+    assert {path.stem for path in CLAIMS.glob("*.yaml")} == set(SUMMARY_TYPES)
+
+
+def test_a_measured_verdict_counts_before_a_newer_one_that_is_not(
+    capsys: pytest.CaptureFixture[str], results: Path
+) -> None:
+    out, _ = said(capsys, results)
+    assert "md-raid.eu-central-1 2026-11-23" in row_of(out, "volume-rate")  # a rehearsal does not measure it
+    assert NOT_MEASURED not in row_of(out, "volume-rate")
+    assert "md-raid.lab 2026-11-23" in row_of(out, "survives-two")
+    assert "(rehearsal)" in row_of(out, "survives-two")
+    assert "(rehearsal)" not in row_of(out, "volume-rate")
+
+
+def test_of_verdicts_that_were_not_measured_the_newest_says_why() -> None:
+    (claim, *_) = load_claims("md-raid", MD_RAID)
+    runs = [(open_run_named(name), {claim.id: Kept(NOT_MEASURED, name, None)}) for name in ("first", "second")]
+    (entry,) = ledger([claim], runs)
+    assert entry.verdict is not None
+    assert (entry.verdict.detail, entry.run) == ("second", runs[1][0])
+
+
+def open_run_named(name: str) -> Any:
+    return type("Manifest", (), {"rehearsal": True, "stack": name, "started_at": "2026-11-23T10:30:00Z"})()
+
+
+def test_a_damaged_run_is_named_and_breaks_nothing(capsys: pytest.CaptureFixture[str], results: Path) -> None:
+    first, second = sorted((results / "md-raid").glob("*/*"))
+    (first / VERDICTS).write_text("{")
+    (second / "manifest.json").write_text("{")
+    out, err = said(capsys, results)
+    assert NO_RUN in row_of(out, "scales")
+    assert [line.split(": ")[0] for line in err.splitlines()] == ["report", "report"]
+    assert str(first / VERDICTS) in err
+    assert f"{second}: damaged: manifest.json is not whole JSON" in err
+    assert "Traceback" not in err
+
+
+def test_a_wrong_claims_file_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ledgers, "CLAIMS", tmp_path)
+    assert ledgers.main(["--results", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"report: {tmp_path}/md-raid.yaml: no such file; each experiment has one\n"
+
+
+# --- what has been documented since ------------------------------------------------------------------------
+
+
+def claims_with(tmp_path: Path, later: object) -> Path:
+    document = yaml.safe_load((CLAIMS / "md-raid.yaml").read_text())
+    (volume_rate,) = [claim for claim in document["claims"] if claim["id"] == "md-raid/volume-rate"]
+    volume_rate["later"] = later
+    volume_rate["published"]["value"] = 1  # nothing is as slow
+    (tmp_path / "md-raid.yaml").write_text(yaml.safe_dump(document))
+    return tmp_path
+
+
+def fact(**fields: Any) -> dict[str, Any]:
+    return {"fact": "volumes are faster", "date": "2020", "source": "a guide", **fields}
+
+
+@pytest.mark.parametrize(("test", "documented"), [("volume.sequential_mb_per_s > 2", True), ("published > 2", False)])
+def test_a_difference_may_be_as_documented(tmp_path: Path, test: str, documented: bool) -> None:
+    run = open_run(RunBuilder(rehearsal=False).write(tmp_path / "results"))
+    (claim, *_) = load_claims("md-raid", MD_RAID, claims_with(tmp_path, [fact(test=test)]))
+    verdict = judge(claim, summarize(run), rehearsal=False)
+    assert verdict.verdict == DIFFERS
+    assert verdict.detail.endswith("; as documented since (2020): volumes are faster") is documented
+
+
+def test_later_facts_stand_below_the_table(tmp_path: Path) -> None:
+    claims = load_claims("md-raid", MD_RAID, claims_with(tmp_path, [fact()]))
+    table = ledger_table("md-raid", list(ledger(claims, [])))
+    assert table.note == "Since published:\nvolume-rate: volumes are faster (2020, a guide)."
+    (first, *_) = table.rows
+    assert first[-1] == MISSING
+    assert first[3] == Cell(NOT_MEASURED, "muted")
+    assert HOLDS not in json.dumps([str(cell) for row in table.rows for cell in row])
+
+
+@pytest.mark.parametrize(
+    ("later", "fault"),
+    [
+        ("soon", "later must be a list"),
+        ([fact(test="no.such > 1")], "later[0]: test:"),
+        ([fact(test="published")], "it can't hold or differ"),
+        ([{"fact": "x"}], "later[0]: date must be text"),
+        ([fact(url="x")], "later[0]: unknown field 'url'"),
+    ],
+)
+def test_a_wrong_later_fact_is_named(tmp_path: Path, later: object, fault: str) -> None:
+    with pytest.raises(ClaimError) as raised:
+        load_claims("md-raid", MD_RAID, claims_with(tmp_path, later))
+    assert fault in str(raised.value)
+    assert "md-raid/volume-rate" in str(raised.value)
