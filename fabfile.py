@@ -29,6 +29,21 @@ def claims(_: Any) -> None:
     run_module("report.ledger", "--results", str(results_root()))
 
 
+@task(
+    help={
+        "sql": "a query over the tables of docs/results-schema.md",
+        "export": "write a file a table into this new directory",
+        "format": "of --sql: table, csv or json; of --export: csv, json or parquet",
+    }
+)
+@reported
+def results(_: Any, sql: str | None = None, export: str | None = None, format: str | None = None) -> None:
+    """List the runs; ask them in SQL, or export them."""
+    options = {"--sql": sql, "--export": export, "--format": format}
+    given = [word for name, value in options.items() if value is not None for word in (name, value)]
+    run_module("report.results", "--results", str(results_root()), *given)
+
+
 @task
 @reported
 def up(_: Any) -> None:
@@ -67,6 +82,7 @@ def down(_: Any) -> None:
 namespace = Collection(
     claims,
     report,
+    results,
     efs_iops,
     md_raid,
     collection("lab", up, status, ssh, model, down),

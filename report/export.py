@@ -1,0 +1,47 @@
+"""The tables as files for other programs: CSV, newline-delimited JSON or Parquet, with their schema beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import duckdb
+
+from report.results_schema import EXPORTED, TABLES, VERSION
+from report.runs import RunError
+
+FORMATS = {"csv": "csv, header", "json": "json", "parquet": "parquet, compression zstd"}
+SCHEMA_FILE = "schema.json"
+
+
+def export(database: duckdb.DuckDBPyConnection, kind: str, to: Path) -> list[Path]:
+    """Write a file a table, whole or not at all. RunError when the directory has something in it already."""
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise RunError(f"{to}: not an empty directory; name one that is, or a new one")
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{to.name}.", dir=to.parent))
+    except OSError as error:
+        raise RunError(f"{to}: can't be written: {error.strerror}") from None
+    try:
+        for table in EXPORTED:
+            file = str(partial / f"{table}.{kind}").replace("'", "''")
+            database.execute(f"COPY (FROM {table}) TO '{file}' (FORMAT {FORMATS[kind]})")
+        (partial / SCHEMA_FILE).write_text(schema_json())
+        partial.chmod(0o755)
+        partial.replace(to)
+    except (OSError, duckdb.IOException) as error:
+        raise RunError(f"{to}: can't be written: {' '.join(str(error).split())}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return sorted(to.iterdir())
+
+
+def schema_json() -> str:
+    tables = {
+        table: [{"name": field.name, "type": field.type, "meaning": field.meaning} for field in TABLES[table]]
+        for table in EXPORTED
+    }
+    return json.dumps({"schema": VERSION, "tables": tables}, indent=1) + "\n"

@@ -1,0 +1,114 @@
+"""`python -m report.results`: lists the runs, asks them in SQL, exports them.
+
+    python -m report.results                                      what there is, the damaged too
+    python -m report.results --sql "FROM intervals LIMIT 5"       tables: docs/results-schema.md
+    python -m report.results --export DIRECTORY --format parquet  a file a table
+
+Exit code 1: a query or a file that can't be used, said in one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from report.format import MISSING, moment
+from report.runs import Listed, RunError, list_runs
+from report.table import REHEARSAL, Cell, Column, Table, console, print_table
+
+SHOWN_AS = ("table", "csv", "json")
+
+
+def listing(runs: Sequence[Listed]) -> Table:
+    """Every run, oldest first."""
+    rows: list[Sequence[Cell | str]] = []
+    for each in runs:
+        name = "/".join(each.path.parts[-3:])
+        if each.run is None:
+            rows.append((name, MISSING, MISSING, Cell("damaged", "bad"), each.damage or MISSING))
+            continue
+        manifest = each.run.manifest
+        where = f"{manifest.region} ({REHEARSAL})" if manifest.rehearsal else manifest.region
+        tone = {"complete": "good", "failed": "bad"}.get(manifest.status, "muted")
+        rows.append((name, where, moment(manifest.started_at), Cell(manifest.status, tone), manifest.reason or ""))
+    columns = [Column("run"), Column("region"), Column("started"), Column("status"), Column("why")]
+    return Table("Runs", columns, rows, name="runs")
+
+
+def ask(runs: Sequence[Listed], query: str, shown_as: str) -> None:
+    """Print a query's answer. RunError says what the database says of a wrong one."""
+    import duckdb
+
+    from report.database import connect
+
+    with connect(runs) as database:
+        try:
+            answer = database.sql(query)
+            rows = answer.fetchall() if answer is not None else []
+            columns = answer.columns if answer is not None else []
+        except duckdb.Error as error:
+            raise RunError(f"--sql: {' '.join(str(error).split())}") from None
+    if shown_as == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+    elif shown_as == "json":
+        for row in rows:
+            print(json.dumps(dict(zip(columns, row, strict=True)), default=str))
+    else:
+        words = [[MISSING if value is None else _words(value) for value in row] for row in rows]
+        numeric = [all(isinstance(row[n], int | float | None) for row in rows) for n in range(len(columns))]
+        drawn = [Column(name, is_number) for name, is_number in zip(columns, numeric, strict=True)]
+        print_table(console(), Table("", drawn, words), rehearsal=False)
+
+
+def _words(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m report.results", description="Lists runs, asks and exports them.")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--sql", metavar="QUERY", help="a query over the tables of docs/results-schema.md")
+    parser.add_argument("--export", type=Path, metavar="DIRECTORY", help="write a file a table into a new directory")
+    parser.add_argument("--format", help="of --sql: table, csv or json; of --export: csv, json or parquet")
+    options = parser.parse_args(arguments)
+    runs = list_runs(options.results)
+    try:
+        if options.export is not None:
+            _export(runs, options)
+        elif options.sql is not None:
+            ask(runs, options.sql, _one_of(options.format or "table", SHOWN_AS))
+        elif not runs:
+            print(f"report: {options.results}: no run is there yet")
+        else:
+            print_table(console(), listing(runs), rehearsal=False)
+    except RunError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _export(runs: Sequence[Listed], options: argparse.Namespace) -> None:
+    from report.database import connect
+    from report.export import FORMATS, export
+
+    kind = _one_of(options.format or "csv", tuple(FORMATS))
+    with connect(runs) as database:
+        for file in export(database, kind, options.export):
+            print(file)
+
+
+def _one_of(name: str, allowed: Sequence[str]) -> str:
+    if name not in allowed:
+        raise RunError(f"--format {name}: allowed are {', '.join(allowed)}")
+    return name
+
+
+if __name__ == "__main__":
+    sys.exit(main())
