@@ -197,8 +197,17 @@ def test_an_interrupt_marks_the_cell_that_was_under_way(results: Results) -> Non
     assert "interrupted" in cell["reason"]
 
 
-def test_one_writer_by_itself_is_not_recorded(results: Results) -> None:
-    context, hosts = fake_context(good, results)
+def test_one_writer_by_itself_is_not_recorded_and_a_second_that_others_spoilt_does_not_count(results: Results) -> None:
+    each = {"ops": 10, "bytes": 10, "t_start_unix_s": 100.0, "t_end_unix_s": 101.0}
+
+    def answer(host: str, script: str, arguments: list[str]) -> str:
+        if script != "client_worker":
+            return good(host, script, arguments)
+        means = (8_000_000, 900_000_000, 8_000_000)
+        seconds = [{"kind": "interval", **each, "latency_ns": {"count": 10, "sum": 10 * mean}} for mean in means]
+        return "\n".join([*map(json.dumps, seconds), final_line(200)])
+
+    context, hosts = fake_context(answer, results)
     measured = clocks.Clocks(context)
     measured.measure()
     assert run.one_writer(context, 2, "read", measured) == pytest.approx(0.008)

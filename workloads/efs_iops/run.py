@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -189,8 +190,12 @@ def try_once(
     clocks: Clocks,
     lead_seconds: float,
     progress_words: str,
+    on_record: Callable[[dict[str, Any]], None] | None = None,
 ) -> Attempt:
-    """Lets the workers of a cell start together, at a whole second of the runner's clock, and reads what they say."""
+    """Lets the workers of a cell start together, at a whole second of the runner's clock, and reads what they say.
+
+    `on_record` takes each line of theirs too, in a thread of its host.
+    """
     attempt = Attempt(float(math.ceil(time.time() + lead_seconds)))
     with context.console.under_way("run", f"{progress_words:>6} {cell.name}") as progress:
         latest: dict[str, Mapping[str, Any]] = {}
@@ -199,6 +204,8 @@ def try_once(
             def take(document: dict[str, Any]) -> None:
                 if context.results is not None:
                     context.results.append("worker", {**document, "cell": cell.name, "host": name})
+                if on_record is not None:
+                    on_record(document)
                 latest[name] = document
                 progress.update(f"{progress_words:>6} {cell.name:<30} {total_words(list(latest.values()))}")
 
@@ -286,13 +293,23 @@ def total_words(documents: Sequence[Mapping[str, Any]]) -> str:
 
 
 def one_writer(context: Context, seconds: int, operation: str, clocks: Clocks) -> float:
-    """The mean seconds of one operation of one byte by one writer on the first client, with nothing recorded."""
+    """How long one operation of one byte by one writer takes on the first client, with nothing recorded.
+
+    In seconds: the median of the means of each second, since one operation that is held up for a second, as others who
+    use the machine may bring about, doubles the mean of two.
+    """
     cell = Cell(f"{operation}-1", operation, 1, 1, 1, None)
     plan = Plan("one-writer", seconds, ())
     quiet = replace(context, results=None)
-    attempt = try_once(quiet, plan, cell, context.clients[:1], clocks, LEAD_SECONDS, "")
-    final = next((outcome.final for outcome in attempt.outcomes.values()), None)
+    means: list[float] = []
+
+    def take(record: dict[str, Any]) -> None:
+        latency = record["latency_ns"]
+        if record["kind"] == "interval" and latency["count"]:
+            means.append(latency["sum"] / latency["count"] / 1e9)
+
+    attempt = try_once(quiet, plan, cell, context.clients[:1], clocks, LEAD_SECONDS, "", take)
     reason = attempt.reason(operation)
-    if final is None or reason is not None:
+    if reason is not None or not means:
         raise WorkloadError(reason or "the worker said nothing", "run configure, then again", context.clients[0].name)
-    return float(final["latency_ns"]["sum"] / final["latency_ns"]["count"] / 1e9)
+    return statistics.median(means)
