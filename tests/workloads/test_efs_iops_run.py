@@ -131,16 +131,16 @@ def test_a_client_that_dies_leaves_the_others_records_and_is_asked_no_more(resul
     assert len(fault.value.window.cells) == 3, "the cell that was not begun is no part of the window"
 
 
-def late_at_first(leads: list[float]) -> Answer:
-    """client-1's first worker is not ready when its time comes; `leads` gets how long each was sent for beforehand."""
+def late_at_first(leads: list[float], tries: int = 1, ready: Answer = good) -> Answer:
+    """client-1's first workers are not ready when their time comes; `leads` gets how long each was sent for before."""
 
     def answer(host: str, script: str, arguments: list[str]) -> str:
         if script == "client_worker" and host == "client-1":
             leads.append(float(arguments[arguments.index("--start-at") + 1]) - time.time())
-            if len(leads) == 1:
+            if len(leads) <= tries:
                 words = "client_worker failed with exit code 2 (tidemark-worker: --start-at: got 1, which has passed"
                 raise WorkloadError(words, "", host)
-        return good(host, script, arguments)
+        return ready(host, script, arguments)
 
     return answer
 
@@ -197,22 +197,35 @@ def test_an_interrupt_marks_the_cell_that_was_under_way(results: Results) -> Non
     assert "interrupted" in cell["reason"]
 
 
-def test_one_writer_by_itself_is_not_recorded_and_a_second_that_others_spoilt_does_not_count(results: Results) -> None:
-    each = {"ops": 10, "bytes": 10, "t_start_unix_s": 100.0, "t_end_unix_s": 101.0}
+def in_seconds(*means_ns: int) -> Answer:
+    """A worker whose operations took so long in each second."""
 
     def answer(host: str, script: str, arguments: list[str]) -> str:
         if script != "client_worker":
             return good(host, script, arguments)
-        means = (8_000_000, 900_000_000, 8_000_000)
-        seconds = [{"kind": "interval", **each, "latency_ns": {"count": 10, "sum": 10 * mean}} for mean in means]
+        each = {"kind": "interval", "ops": 10, "bytes": 10, "t_start_unix_s": 100.0, "t_end_unix_s": 101.0}
+        seconds = [{**each, "latency_ns": {"count": 10, "sum": 10 * mean}} for mean in means_ns]
         return "\n".join([*map(json.dumps, seconds), final_line(200)])
 
-    context, hosts = fake_context(answer, results)
+    return answer
+
+
+def test_one_writer_by_itself_is_not_recorded_and_a_second_that_others_spoilt_does_not_count(results: Results) -> None:
+    context, hosts = fake_context(in_seconds(8_000_000, 900_000_000, 8_000_000), results)
     measured = clocks.Clocks(context)
     measured.measure()
     assert run.one_writer(context, 2, "read", measured) == pytest.approx(0.008)
     assert records(results, "worker") == []
     assert [host for host, _ in workers(hosts)] == ["client-1"]
+
+
+def test_one_writer_that_was_not_ready_gets_more_time_too(results: Results) -> None:
+    leads: list[float] = []
+    context, _ = fake_context(late_at_first(leads, 2, in_seconds(8_000_000)), results)
+    measured = clocks.Clocks(context)
+    measured.measure()
+    assert run.one_writer(context, 2, "read", measured) == pytest.approx(0.008)
+    assert leads[0] + 1 < leads[1] < leads[2] - 1
 
 
 # --- the mount -------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ WORKER_SILENCE_S = 30.0
 LEAD_SECONDS = 0.8
 LEAD_SECONDS_PER_WRITER = 0.025
 LEAD_GROWTH = 4.0  # when that was not enough: for this cell, and for all that follow
+LEAD_TRIES = 3
 STARTED_LATE = "--start-at"  # how the worker's refusal begins when its start has passed
 STORAGE_SECONDS = 15.0  # how often `df` is asked, between two cells
 
@@ -150,10 +151,7 @@ def measure(
         if missing:
             attempt.faults = {name: WorkloadError("it is gone since an earlier cell", "", name) for name in missing}
         else:
-            attempt = try_once(context, plan, cell, hosts, clocks, lead.seconds(cell.writers), progress_words)
-            if attempt.was_late:
-                lead.factor *= LEAD_GROWTH
-                attempt = try_once(context, plan, cell, hosts, clocks, lead.seconds(cell.writers), progress_words)
+            attempt = try_in_time(context, plan, cell, hosts, clocks, lead, progress_words)
             gone |= {name for name, fault in attempt.faults.items() if not answers(context, name)}
     except BaseException as error:
         ended = WorkloadError("interrupted" if _is_end(error) else str(error), "")
@@ -180,6 +178,25 @@ def answers(context: Context, host: str) -> bool:
     except WorkloadError:
         return False
     return True
+
+
+def try_in_time(
+    context: Context,
+    plan: Plan,
+    cell: Cell,
+    hosts: Sequence[Host],
+    clocks: Clocks,
+    lead: Lead,
+    progress_words: str,
+    on_record: Callable[[dict[str, Any]], None] | None = None,
+) -> Attempt:
+    """As try_once, and again with a longer lead, which is kept, when a worker was not ready for its start."""
+    for _ in range(LEAD_TRIES):
+        attempt = try_once(context, plan, cell, hosts, clocks, lead.seconds(cell.writers), progress_words, on_record)
+        if not attempt.was_late:
+            break
+        lead.factor *= LEAD_GROWTH
+    return attempt
 
 
 def try_once(
@@ -308,7 +325,7 @@ def one_writer(context: Context, seconds: int, operation: str, clocks: Clocks) -
         if record["kind"] == "interval" and latency["count"]:
             means.append(latency["sum"] / latency["count"] / 1e9)
 
-    attempt = try_once(quiet, plan, cell, context.clients[:1], clocks, LEAD_SECONDS, "", take)
+    attempt = try_in_time(quiet, plan, cell, context.clients[:1], clocks, Lead(), "", take)
     reason = attempt.reason(operation)
     if reason is not None or not means:
         raise WorkloadError(reason or "the worker said nothing", "run configure, then again", context.clients[0].name)
