@@ -7,6 +7,7 @@ from typing import Any
 from invoke.collection import Collection
 from invoke.tasks import task
 
+from workloads.account import check as check_account
 from workloads.deployment import newest_results
 from workloads.efs_iops.fab import TASKS as efs_iops
 from workloads.fab import collection, reported, run_module
@@ -42,6 +43,13 @@ def results(_: Any, sql: str | None = None, export: str | None = None, format: s
     options = {"--sql": sql, "--export": export, "--format": format}
     given = [word for name, value in options.items() if value is not None for word in (name, value)]
     run_module("report.results", "--results", str(results_root()), *given)
+
+
+@task(help={"region": "only this one (default: every region that is enabled)"})
+@reported
+def check(_: Any, region: str | None = None) -> None:
+    """List what the account still holds of this project; nothing left is exit code 0."""
+    check_account(region)
 
 
 @task
@@ -85,5 +93,6 @@ namespace = Collection(
     results,
     efs_iops,
     md_raid,
+    collection("account", check),
     collection("lab", up, status, ssh, model, down),
 )

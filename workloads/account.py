@@ -1,0 +1,161 @@
+"""What an account still holds of this project, in every region: `fab account.check`.
+
+Everything that the project creates carries the tags project, stack and expires-at. EC2 is asked itself, since what it
+says of tags is of this moment; the other services through the tagging API, which may lag behind by a minute.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import boto3
+
+from workloads.aws import client_arguments, ec2_client, one_line
+from workloads.console import Console, duration_words
+from workloads.errors import WorkloadError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+    from mypy_boto3_resourcegroupstaggingapi.client import ResourceGroupsTaggingAPIClient
+
+PROJECT_TAG = "tidemark"
+TAG_KEYS = ("project", "stack", "expires-at")
+SIDE_BY_SIDE = 8
+ANY_REGION = "us-east-1"  # always enabled: it can say which others are
+REGION_NAME = re.compile(r"[a-z]{2,3}(-[a-z]+)+-\d{1,2}")
+
+
+@dataclass(frozen=True)
+class Left:
+    """A resource of ours."""
+
+    region: str
+    stack: str
+    kind: str
+    id: str
+    expires_at: str | None
+
+    def words(self, now: datetime) -> str:
+        """For a person."""
+        return f"{self.region:<15} {self.stack or 'no stack':<26} {self.kind:<18} {self.id}{self._expiry(now)}"
+
+    def _expiry(self, now: datetime) -> str:
+        try:
+            at = datetime.fromisoformat(self.expires_at or "")
+        except ValueError:
+            return "  with no expiry"
+        seconds = (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()
+        return f"  expires in {_long_words(seconds)}" if seconds > 0 else f"  EXPIRED {_long_words(-seconds)} ago"
+
+
+def _long_words(seconds: float) -> str:
+    return duration_words(seconds) if seconds < 2 * 3600 else f"{seconds / 3600:.0f} hours"
+
+
+def check(region: str | None) -> None:
+    """`fab account.check`: lists what is left in one region, or in all that are enabled.
+
+    Raises WorkloadError when something is, or when a region could not be asked.
+    """
+    console = Console()
+    if region is not None and not REGION_NAME.fullmatch(region):
+        raise WorkloadError(f"--region {region!r} is not the name of a region", "name one, such as eu-central-1")
+    regions = [region] if region else enabled_regions()
+    with console.under_way("account", f"asking {len(regions)} regions"):
+        found, unasked = look(regions)
+    now = datetime.now(UTC)
+    for each in found:
+        console.say("left", each.words(now))
+    for name, why in unasked.items():
+        console.say("not asked", f"{name}: {why}")
+    where = f"in {region}" if region else f"in the {len(regions) - len(unasked)} regions that answered"
+    if found:
+        stacks = ", ".join(sorted({each.stack for each in found if each.stack})) or "stacks that their tags don't name"
+        raise WorkloadError(
+            f"{len(found)} of {PROJECT_TAG}'s resources still there {where}: {stacks}",
+            "end what you don't use: pulumi destroy",
+        )
+    if unasked:
+        raise WorkloadError(f"nothing is left {where}; not asked: {', '.join(unasked)}", "see the reason above")
+    console.say("account", f"nothing of {PROJECT_TAG} is left {where}")
+
+
+def enabled_regions() -> list[str]:
+    """Those that the account may use."""
+    with one_line("the list of regions"):
+        regions = ec2_client(ANY_REGION).describe_regions()["Regions"]
+    return sorted(each["RegionName"] for each in regions)
+
+
+def look(regions: Sequence[str]) -> tuple[list[Left], dict[str, str]]:
+    """What is in those regions, asked side by side; and which could not be asked, with the reason."""
+    found: list[Left] = []
+    unasked: dict[str, str] = {}
+    # Clients are made one after the other: boto3's default session is not for several threads.
+    clients = [(region, ec2_client(region), tagging_client(region)) for region in regions]
+
+    def one(asked: tuple[str, EC2Client, ResourceGroupsTaggingAPIClient]) -> None:
+        region, ec2, tagging = asked
+        try:
+            found.extend([*in_ec2(region, ec2), *in_other_services(region, tagging)])
+        except WorkloadError as error:
+            unasked[region] = error.what
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        list(pool.map(one, clients))
+    return sorted(found, key=lambda each: (each.region, each.stack, each.kind, each.id)), dict(sorted(unasked.items()))
+
+
+def tagging_client(region: str) -> ResourceGroupsTaggingAPIClient:
+    """A client of the Resource Groups Tagging API."""
+    with one_line("the tagging API", "the tagging API"):
+        return boto3.client("resourcegroupstaggingapi", **client_arguments("RESOURCE_GROUPS_TAGGING_API", region))
+
+
+def in_ec2(region: str, client: EC2Client) -> list[Left]:
+    """Instances, volumes, networks and the like; not instances that are terminated, whose tags stay for a while."""
+    tags: dict[tuple[str, str], dict[str, str]] = {}
+    with one_line(f"what is left in {region}"):
+        pages = client.get_paginator("describe_tags").paginate(Filters=[{"Name": "key", "Values": [*TAG_KEYS]}])
+        for page in pages:
+            for tag in page["Tags"]:
+                of = tags.setdefault((tag["ResourceType"], tag["ResourceId"]), {})
+                of[tag["Key"]] = tag["Value"]
+        terminated = {
+            instance["InstanceId"]
+            for page in client.get_paginator("describe_instances").paginate(
+                Filters=[{"Name": "instance-state-name", "Values": ["terminated"]}]
+            )
+            for reservation in page["Reservations"]
+            for instance in reservation["Instances"]
+        }
+    return [
+        _left(region, kind.replace("-", " "), name, of)
+        for (kind, name), of in tags.items()
+        if of.get("project") == PROJECT_TAG and name not in terminated
+    ]
+
+
+def in_other_services(region: str, client: ResourceGroupsTaggingAPIClient) -> list[Left]:
+    """File systems, buckets and whatever else has our tags."""
+    with one_line(f"what is left in {region}", "the tagging API"):
+        pages = client.get_paginator("get_resources").paginate(TagFilters=[{"Key": "project", "Values": [PROJECT_TAG]}])
+        resources = [resource for page in pages for resource in page["ResourceTagMappingList"]]
+    found = []
+    for resource in resources:
+        # arn:aws:elasticfilesystem:eu-central-1:123456789012:file-system/fs-0123, arn:aws:s3:::bucket
+        _, _, service, _, _, name = resource["ResourceARN"].split(":", 5)
+        if service != "ec2":
+            kind, slash, id = name.partition("/")
+            words = {tag["Key"]: tag["Value"] for tag in resource["Tags"]}
+            found.append(_left(region, kind if slash else service, id if slash else name, words))
+    return found
+
+
+def _left(region: str, kind: str, id: str, tags: Mapping[str, str]) -> Left:
+    return Left(region, tags.get("stack", ""), kind, id, tags.get("expires-at"))
