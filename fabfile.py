@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from invoke.collection import Collection
@@ -52,6 +53,23 @@ def check(_: Any, region: str | None = None) -> None:
     check_account(region)
 
 
+@task(
+    positional=["base", "new"],
+    iterable=["also"],
+    help={
+        "base": "a run's directory, or a stack: its newest run",
+        "new": "the run that is compared with it, named likewise",
+        "also": "another one; may be given several times",
+        "margin": "percent; a smaller difference does not matter (default: 5)",
+    },
+)
+@reported
+def compare(_: Any, base: str, new: str, also: Sequence[str] = (), margin: str | None = None) -> None:
+    """Is a run better or worse than another? Exit code 0 same, 3 better, 4 worse, 5 too noisy, 2 can't be compared."""
+    options = ["--margin", margin] if margin else []
+    run_module("report.compare", "--results", str(results_root()), *options, "--", base, new, *also)
+
+
 @task
 @reported
 def up(_: Any) -> None:
@@ -89,6 +107,7 @@ def down(_: Any) -> None:
 
 namespace = Collection(
     claims,
+    compare,
     report,
     results,
     efs_iops,

@@ -1,0 +1,106 @@
+"""Two runs side by side: each cell that both have, and the verdict of all.
+
+A *cell* differs where its interval says so. The intervals of a comparison hold all together at the confidence asked
+for (Bonferroni): otherwise one of twenty equal cells would differ by chance. *All cells* together say more than each
+can where cells are short: there each cell is one measurement of the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from report.mean_rate import SAMPLES_MIN, MeanRate, Ratio, mean_rate, mean_ratio, ratio_of_means
+from report.samples import Series
+
+SAME = "same"
+BETTER = "better"
+WORSE = "worse"
+TOO_NOISY = "too noisy to tell"
+# Of several verdicts the first of these is the verdict of all: a loss is never hidden by a gain.
+GRAVEST_FIRST = (WORSE, BETTER, TOO_NOISY, SAME)
+
+
+@dataclass(frozen=True)
+class CellComparison:
+    cell: str
+    base: MeanRate
+    new: MeanRate
+    ratio: Ratio
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    cells: list[CellComparison]
+    all_cells: Ratio | None  # None: fewer than two
+    all_cells_verdict: str | None
+    verdict: str
+    left_out: list[str]  # what was not compared, and why
+
+
+def compare(
+    base: Mapping[str, Series], new: Mapping[str, Series], *, confidence: float = 0.95, margin: float = 0.05
+) -> Comparison | None:
+    """`margin`: a relative difference that does not matter to whoever asks. None: no cell in common."""
+    pairs, left_out = _comparable(base, new)
+    if not pairs:
+        return None
+    intervals = len(pairs) + (len(pairs) > 1)
+    each_confidence = 1 - (1 - confidence) / intervals
+    cells = []
+    for name, (of_base, of_new) in pairs.items():
+        ratio = ratio_of_means(of_base, of_new, each_confidence)
+        cells.append(CellComparison(name, of_base, of_new, ratio, verdict_of(ratio, margin)))
+    all_cells = mean_ratio([cell.ratio.value for cell in cells], each_confidence)
+    all_verdict = verdict_of(all_cells, margin) if all_cells else None
+    differing = [cell.verdict for cell in cells if cell.verdict in (WORSE, BETTER)]
+    verdict = gravest([*differing, all_verdict or cells[0].verdict])
+    return Comparison(cells, all_cells, all_verdict, verdict, left_out)
+
+
+def verdict_of(ratio: Ratio, margin: float) -> str:
+    """Same: no difference that the interval allows matters. Else by the side of 1 on which all of it lies."""
+    if 1 - margin <= ratio.low and ratio.high <= 1 + margin:
+        return SAME
+    if ratio.low > 1:
+        return BETTER
+    return WORSE if ratio.high < 1 else TOO_NOISY
+
+
+def gravest(verdicts: Sequence[str]) -> str:
+    return next(verdict for verdict in GRAVEST_FIRST if verdict in verdicts)
+
+
+def _comparable(
+    base: Mapping[str, Series], new: Mapping[str, Series]
+) -> tuple[dict[str, tuple[MeanRate, MeanRate]], list[str]]:
+    pairs = {}
+    left_out = [f"{name}: in one run only" for name in [*base, *new] if (name in base) != (name in new)]
+    for name in base:
+        if name not in new:
+            continue
+        both = (base[name], new[name])
+        reasons = [series.reason for series in both if series.reason]
+        differing = _differing(both[0], both[1])
+        rates = [mean_rate(series.rates) for series in both]
+        if reasons:
+            left_out.append(f"{name}: {reasons[0]}")
+        elif differing:
+            left_out.append(f"{name}: not the same measurement, {differing}")
+        elif rates[0] is None or rates[1] is None:
+            fewest = min(len(series.rates) for series in both)
+            why = f"{fewest} whole seconds, {SAMPLES_MIN} are needed" if fewest < SAMPLES_MIN else "nothing was done"
+            left_out.append(f"{name}: {why}")
+        else:
+            pairs[name] = (rates[0], rates[1])
+    return pairs, left_out
+
+
+def _differing(base: Series, new: Series) -> str:
+    names = sorted(base.parameters.keys() & new.parameters.keys())
+    return ", ".join(
+        f"{name} {base.parameters[name]} and {new.parameters[name]}"
+        for name in names
+        if base.parameters[name] != new.parameters[name]
+    )
