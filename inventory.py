@@ -25,7 +25,7 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0
 _HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
-_MAY_BE_ABSENT = frozenset({"file_system"})
+_MAY_BE_ABSENT = frozenset({"file_system", "elastic_ips"})
 """Fields of the document that came after schema 1's first documents: those are right as they are."""
 
 # The words of EFS (CreateFileSystem, ThroughputMode and PerformanceMode).
@@ -122,9 +122,21 @@ class FileSystem:
 
 
 @dataclass(frozen=True)
+class ElasticIp:
+    """A public address that hosts may have in turn: `id` is its allocation's. `allocated` says that the deployment made
+    it and will release it; `reassociate` that it may be taken from a host that is not in the inventory.
+    """
+
+    id: str
+    address: str
+    allocated: bool
+    reassociate: bool
+
+
+@dataclass(frozen=True)
 class Inventory:
     """A whole deployment. `expires_at` is UTC in RFC 3339 with Z, or None for machines that do not expire;
-    `file_system` is None where there is none.
+    `file_system` is None where there is none, `elastic_ips` is empty then.
     """
 
     project: str
@@ -137,6 +149,7 @@ class Inventory:
     network: Network
     hosts: tuple[Host, ...]
     file_system: FileSystem | None = None
+    elastic_ips: tuple[ElasticIp, ...] = ()
 
     @classmethod
     def from_json(cls, text: str, source: str) -> Inventory:
@@ -159,12 +172,10 @@ class Inventory:
 
     def to_dict(self) -> dict[str, Any]:
         """The document as plain dictionaries and lists, `schema` first. A field that may be absent is left
-        out when it is None.
+        out when it is None or empty.
         """
         fields = {
-            name: value
-            for name, value in dataclasses.asdict(self).items()
-            if not (value is None and name in _MAY_BE_ABSENT)
+            name: value for name, value in dataclasses.asdict(self).items() if value or name not in _MAY_BE_ABSENT
         }
         return {"schema": SCHEMA, **_plain(fields)}
 
@@ -329,6 +340,7 @@ def _read_inventory(root: _Field) -> Inventory:
         network=_read_network(fields["network"]),
         hosts=hosts,
         file_system=fields["file_system"].optional(_read_file_system),
+        elastic_ips=fields["elastic_ips"].optional(_read_elastic_ips) or (),
     )
 
 
@@ -418,6 +430,23 @@ def _read_mount_target(field: _Field) -> MountTarget:
         id=fields["id"].text("the mount target's id, such as fsmt-0abc, or any name of your own", re.compile(r"\S+")),
         zone=fields["zone"].text("the availability zone, or any name of your own"),
         address=_read_ip(fields["address"]),
+    )
+
+
+def _read_elastic_ips(field: _Field) -> tuple[ElasticIp, ...]:
+    found = tuple(_read_elastic_ip(item) for item in field.items("a list of Elastic IPs, or null"))
+    for name in ("id", "address"):
+        _refuse_repeats(field.source, ((f"{field.path}[{i}].{name}", getattr(e, name)) for i, e in enumerate(found)))
+    return found
+
+
+def _read_elastic_ip(field: _Field) -> ElasticIp:
+    fields = field.object(_names(ElasticIp))
+    return ElasticIp(
+        id=fields["id"].text("the allocation's id, such as eipalloc-0abc", re.compile(r"\S+")),
+        address=_read_ip(fields["address"]),
+        allocated=fields["allocated"].flag(),
+        reassociate=fields["reassociate"].flag(),
     )
 
 

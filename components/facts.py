@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeInfoTypeDef
 
 # Regions are described by one that every account has: a region that is misspelt has no endpoint to ask.
-_HOME_REGION = "us-east-1"
+HOME_REGION = "us-east-1"
+
+NOT_ALLOWED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
 
 TABLE_SOURCE = f"table of {regions.COMPILED}"
 ACCOUNT_SOURCE = "the account's own answer"
@@ -40,7 +42,7 @@ class RegionFacts:
     """One region, as far as the types that were asked for go.
 
     `enabled` is None when it cannot be known; `zones` has an entry for each type whose offer is known, empty
-    when the region does not offer it; `elastic_ips_free` is None when it was not asked.
+    when the region does not offer it.
     """
 
     source: str
@@ -49,7 +51,6 @@ class RegionFacts:
     enabled: bool | None
     zones: Mapping[str, tuple[str, ...]]
     types: Mapping[str, InstanceType]
-    elastic_ips_free: int | None = None
     note: str | None = None
 
 
@@ -67,7 +68,7 @@ def from_tables(region: str, types: Iterable[str], note: str | None = None) -> R
     )
 
 
-def look_up(aws: AwsSettings, types: Iterable[str], *, elastic_ips: bool = False) -> RegionFacts:
+def look_up(aws: AwsSettings, types: Iterable[str]) -> RegionFacts:
     """Ask the account; without credentials, without a network or without the permission, use the tables and
     say so.
 
@@ -76,7 +77,7 @@ def look_up(aws: AwsSettings, types: Iterable[str], *, elastic_ips: bool = False
     """
     wanted = tuple(dict.fromkeys(types))
     try:
-        return _from_account(aws, wanted, elastic_ips)
+        return _from_account(aws, wanted)
     except botocore.exceptions.ProfileNotFound:
         raise FactsError(f"there is no AWS profile {aws.profile}", "see `aws configure list-profiles`") from None
     except botocore.exceptions.PartialCredentialsError:
@@ -95,10 +96,23 @@ def look_up(aws: AwsSettings, types: Iterable[str], *, elastic_ips: bool = False
 
 
 def _after_refusal(aws: AwsSettings, types: tuple[str, ...], error: botocore.exceptions.ClientError) -> RegionFacts:
-    code = error.response.get("Error", {}).get("Code", "unknown")
-    if code in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException"):
+    code = error_code(error)
+    if code in NOT_ALLOWED:
         note = f"the credentials may not ask for this ({code}): the {TABLE_SOURCE} is used"
         return from_tables(aws.region, types, note)
+    raise refusal(error, "aws ec2 describe-regions") from None
+
+
+def error_code(error: botocore.exceptions.ClientError) -> str:
+    """The API's word for what is wrong."""
+    return str(error.response.get("Error", {}).get("Code", "unknown"))
+
+
+def refusal(error: botocore.exceptions.ClientError, command: str) -> FactsError:
+    """What an answer means to the person; `command` asks the same in a terminal."""
+    code = error_code(error)
+    if code in NOT_ALLOWED:
+        return FactsError(f"the credentials may not ask for this ({code})", f"allow what `{command}` needs")
     if code in (
         "AuthFailure",
         "InvalidClientTokenId",
@@ -106,12 +120,13 @@ def _after_refusal(aws: AwsSettings, types: tuple[str, ...], error: botocore.exc
         "RequestExpired",
         "SignatureDoesNotMatch",
     ):
-        raise FactsError(f"AWS refuses the credentials ({code})", "see `aws sts get-caller-identity`") from None
+        return FactsError(f"AWS refuses the credentials ({code})", "see `aws sts get-caller-identity`")
     message = " ".join(error.response.get("Error", {}).get("Message", "").split())
-    raise FactsError(f"AWS answers {code}: {message}", "try again, or ask with `aws ec2 describe-regions`") from None
+    return FactsError(f"AWS answers {code}: {message}", f"try again, or ask with `{command}`")
 
 
-def _from_account(aws: AwsSettings, types: tuple[str, ...], elastic_ips: bool) -> RegionFacts:
+def session_of(aws: AwsSettings) -> boto3.Session:
+    """A session with the credentials that the AWS provider will have. Raises NoCredentialsError."""
     session = boto3.Session(
         aws_access_key_id=aws.access_key,
         aws_secret_access_key=aws.secret_key,
@@ -120,15 +135,20 @@ def _from_account(aws: AwsSettings, types: tuple[str, ...], elastic_ips: bool) -
     )
     if session.get_credentials() is None:  # known at once; a client would find out after loading its model
         raise botocore.exceptions.NoCredentialsError
+    return session
+
+
+def _from_account(aws: AwsSettings, types: tuple[str, ...]) -> RegionFacts:
+    session = session_of(aws)
     found = {
         region["RegionName"]: region.get("OptInStatus")
-        for region in _ec2(aws, session, _HOME_REGION).describe_regions(AllRegions=True)["Regions"]
+        for region in ec2_client(aws, session, HOME_REGION).describe_regions(AllRegions=True)["Regions"]
         if "RegionName" in region
     }
     enabled = found.get(aws.region) in ("opt-in-not-required", "opted-in")
     if not enabled:
         return RegionFacts(ACCOUNT_SOURCE, aws.region, aws.region in found, enabled, {}, {})
-    ec2 = _ec2(aws, session, aws.region)
+    ec2 = ec2_client(aws, session, aws.region)
     zones: dict[str, tuple[str, ...]] = {}
     described: dict[str, InstanceType] = {}
     for name in types:
@@ -137,11 +157,11 @@ def _from_account(aws: AwsSettings, types: tuple[str, ...], elastic_ips: bool) -
             # The stubs know the types of their day; a newer name is for the account to judge.
             answer = ec2.describe_instance_types(InstanceTypes=[cast("InstanceTypeType", name)])
             described[name] = _instance_type(answer["InstanceTypes"][0])
-    free = _elastic_ips_free(ec2) if elastic_ips else None
-    return RegionFacts(ACCOUNT_SOURCE, aws.region, True, True, zones, described, free)
+    return RegionFacts(ACCOUNT_SOURCE, aws.region, True, True, zones, described)
 
 
-def _ec2(aws: AwsSettings, session: boto3.Session, region: str) -> EC2Client:
+def ec2_client(aws: AwsSettings, session: boto3.Session, region: str) -> EC2Client:
+    """A client of EC2 in a region, at the stack's own endpoint where it names one."""
     config = botocore.config.Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3})
     return session.client("ec2", region_name=region, endpoint_url=aws.endpoints.get("ec2"), config=config)
 
@@ -171,14 +191,3 @@ def _instance_type(info: InstanceTypeInfoTypeDef) -> InstanceType:
         architecture=ARCHITECTURE if ARCHITECTURE in architectures else architectures[0],
         nitro=answer.get("Hypervisor") != "xen",
     )
-
-
-def _elastic_ips_free(ec2: EC2Client) -> int | None:
-    """How many more Elastic IPs may be allocated in the region; None when the account does not say its
-    quota.
-    """
-    for attribute in ec2.describe_account_attributes()["AccountAttributes"]:
-        values = attribute.get("AttributeValues", [])
-        if attribute.get("AttributeName") == "vpc-max-elastic-ips" and values and "AttributeValue" in values[0]:
-            return int(values[0]["AttributeValue"]) - len(ec2.describe_addresses()["Addresses"])
-    return None

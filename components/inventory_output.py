@@ -14,7 +14,7 @@ from components.host import Host
 from components.image import LOGIN_USER
 from components.network import MTU, VPC_CIDR
 from components.security_group import SSH_PORT
-from inventory import FileSystem, Inventory, Network, Ssh, Volume
+from inventory import ElasticIp, FileSystem, Inventory, Network, Ssh, Volume
 from inventory import Host as InventoryHost
 
 
@@ -47,6 +47,7 @@ def inventory_output(
     cpu_limit: int | None,
     memory_limit_mib: int | None,
     file_system: pulumi.Output[FileSystem] | None = None,
+    elastic_ips: Sequence[pulumi.Output[ElasticIp]] = (),
 ) -> pulumi.Output[str]:
     """The document as text (a structured output would turn whole numbers into floats), read back once, so
     that a deployment never exports an inventory that its own reader refuses.
@@ -81,6 +82,7 @@ def inventory_output(
                 for row, host in zip(rows, known["hosts"], strict=True)
             ),
             file_system=known["file_system"],
+            elastic_ips=tuple(known["elastic_ips"]),
         )
         text = found.to_json()
         Inventory.from_json(text, f"the inventory of {common.stack}")
@@ -97,4 +99,9 @@ def inventory_output(
         )
         for row in rows
     ]
-    return pulumi.Output.all(vpc_id=vpc_id, hosts=pulumi.Output.all(*hosts), file_system=file_system).apply(build)
+    return pulumi.Output.all(
+        vpc_id=vpc_id,
+        hosts=pulumi.Output.all(*hosts),
+        file_system=file_system,
+        elastic_ips=pulumi.Output.all(*elastic_ips),
+    ).apply(build)

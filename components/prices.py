@@ -123,9 +123,11 @@ def estimate(
     instances: Mapping[str, int],
     volumes: tuple[VolumeDemand, ...],
     file_system: FileSystemDemand | None = None,
+    *,
+    elastic_ips: int = 0,
 ) -> Cost:
-    """Dollars an hour for instances (type -> how many, each with a public IPv4 address), volumes, and what a
-    file system costs however it is used.
+    """Dollars an hour for instances (type -> how many, each with a public IPv4 address), volumes, Elastic IPs that no
+    instance has in the place of its own address, and what a file system costs however it is used.
     """
     unknown: list[str] = []
 
@@ -136,7 +138,7 @@ def estimate(
             return 0.0
         return found
 
-    total = sum(instances.values()) * PUBLIC_IPV4_USD_PER_HOUR
+    total = (sum(instances.values()) + elastic_ips) * PUBLIC_IPV4_USD_PER_HOUR
     for name, count in instances.items():
         total += count * price(_INSTANCE_USD_PER_HOUR, name, name)
     for volume in volumes:

@@ -19,12 +19,9 @@ from components.volume_types import PIOPS_WITHOUT_NITRO, VOLUME_TYPES
 
 @dataclass(frozen=True)
 class Demand:
-    """What an experiment wants of a region: instance types by the setting that names them, and Elastic
-    IPs.
-    """
+    """What an experiment wants of a region: instance types by the setting that names them."""
 
     types: Mapping[str, str]
-    elastic_ips: int = 0
 
 
 def check_region(settings: Settings, common: CommonConfig, demand: Demand) -> RegionFacts | None:
@@ -33,7 +30,7 @@ def check_region(settings: Settings, common: CommonConfig, demand: Demand) -> Re
         return None
     region = common.aws.region
     try:
-        facts = look_up(common.aws, demand.types.values(), elastic_ips=demand.elastic_ips > 0)
+        facts = look_up(common.aws, demand.types.values())
     except FactsError as error:
         settings.refuse(ENDPOINTS if common.aws.rehearsal else REGION, error.fault, error.remedy)
         return None
@@ -51,7 +48,6 @@ def check_region(settings: Settings, common: CommonConfig, demand: Demand) -> Re
         if settings.good(key) and name not in told:
             told.add(name)
             _check_offer(settings, facts, key, name)
-    _check_elastic_ips(settings, facts, demand.elastic_ips)
     return facts
 
 
@@ -69,16 +65,6 @@ def _check_offer(settings: Settings, facts: RegionFacts, key: str, name: str) ->
         near = difflib.get_close_matches(name, instance_types.KNOWN, n=1, cutoff=0.8)
         remedy = f"did you mean {near[0]}?" if near else "see `aws ec2 describe-instance-type-offerings`"
     settings.refuse(key, f"{name} is not offered in {facts.region} ({facts.source})", remedy)
-
-
-def _check_elastic_ips(settings: Settings, facts: RegionFacts, needed: int) -> None:
-    free = facts.elastic_ips_free
-    if free is not None and needed > free:
-        settings.refuse(
-            REGION,
-            f"{needed} Elastic IPs are needed and {max(free, 0)} more may be allocated in {facts.region}",
-            "release some, or ask for a higher quota (Service Quotas, EC2-VPC Elastic IPs)",
-        )
 
 
 def choose_zone(settings: Settings, common: CommonConfig, facts: RegionFacts, demand: Demand) -> str:

@@ -1,8 +1,8 @@
 """The region's API: moto's server, with the calls that moto lacks and these experiments need.
 
 Added: placement groups; the real console of the host behind an instance; StopInstances with Force told apart
-from a press of the power button; the backup policy of a file system; Debian's image under its public SSM parameter. All
-else is moto's.
+from a press of the power button; the backup policy of a file system; Debian's image under its public SSM parameter;
+Elastic IPs that move as EC2's do (lab/addresses.py). All else is moto's.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from moto.moto_server.werkzeug_app import (
 from moto.ssm.models import Parameter, ssm_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from lab.addresses import addresses_like_ec2
 from lab.clients import Clients
 
 DEBIAN_IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/amd64"  # wiki.debian.org/Cloud/AmazonEC2Image
@@ -59,6 +60,7 @@ class Endpoint:
         self._servers: list[BaseWSGIServer] = []
         self._application = self._watching(cast(Wsgi, DomainDispatcherApplication(create_backend_app)))
         self._add_missing_calls()
+        addresses_like_ec2()
 
     def serve(self, listener: socket.socket) -> None:
         """Answer on a listening socket, in a thread of its own."""

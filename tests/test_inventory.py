@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory import FileSystem, Inventory, InventoryError, MountTarget
+from inventory import ElasticIp, FileSystem, Inventory, InventoryError, MountTarget
 
 EXAMPLE: dict[str, Any] = {
     "schema": 1,
@@ -285,7 +285,7 @@ def test_malformed(path: FieldPath, value: Any, message: str) -> None:
             "[]",
             "the document is []; expected an object with schema, project, stack, experiment, region, "
             "rehearsal, "
-            "expires_at, ssh, network, hosts, file_system",
+            "expires_at, ssh, network, hosts, file_system, elastic_ips",
         ),
         ("[" * 100_000, "is nested too deeply; expected one JSON object, schema 1"),
     ],
@@ -450,6 +450,50 @@ def test_needs_nothing_but_the_standard_library() -> None:
 
 names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
 words = st.text(st.characters(categories=("L", "N", "P")), min_size=1, max_size=20)
+
+
+ELASTIC_IP = {"id": "eipalloc-0abc", "address": "54.1.2.4", "allocated": True, "reassociate": False}
+
+
+class TestElasticIps:
+    def test_absent_null_and_none_are_the_same(self) -> None:
+        for document in (EXAMPLE, EXAMPLE | {"elastic_ips": None}, EXAMPLE | {"elastic_ips": []}):
+            assert read(document).elastic_ips == ()
+            assert "elastic_ips" not in read(document).to_dict()
+
+    def test_read_and_written(self) -> None:
+        found = read(EXAMPLE | {"elastic_ips": [ELASTIC_IP]})
+        assert found.elastic_ips == (ElasticIp("eipalloc-0abc", "54.1.2.4", True, False),)
+        assert found.to_dict()["elastic_ips"] == [ELASTIC_IP]
+        assert Inventory.from_json(found.to_json(), "again") == found
+
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            ({}, "elastic_ips is {}; expected a list of Elastic IPs, or null"),
+            (
+                [{**ELASTIC_IP, "id": ""}],
+                'elastic_ips[0].id is ""; expected the allocation\'s id, such as eipalloc-0abc',
+            ),
+            (
+                [{**ELASTIC_IP, "address": "host"}],
+                'elastic_ips[0].address is "host"; expected an IP address such as 10.20.1.10',
+            ),
+            ([{**ELASTIC_IP, "allocated": 1}], "elastic_ips[0].allocated is 1; expected true or false"),
+            (
+                [{"id": "eipalloc-0abc"}],
+                "elastic_ips[0].address is missing; expected id, address, allocated, reassociate",
+            ),
+            (
+                [ELASTIC_IP, {**ELASTIC_IP, "id": "eipalloc-0def"}],
+                "elastic_ips[1].address is 54.1.2.4, as is elastic_ips[0].address; each must be different",
+            ),
+        ],
+    )
+    def test_wrong(self, value: Any, message: str) -> None:
+        with pytest.raises(InventoryError) as refusal:
+            read(EXAMPLE | {"elastic_ips": value})
+        assert str(refusal.value) == f"hosts.json: {message}"
 
 
 @st.composite

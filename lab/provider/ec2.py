@@ -299,6 +299,28 @@ def _rule_exists(ec2: EC2Client, rule_id: str) -> bool:
     return any(rule["SecurityGroupRuleId"] == rule_id for rule in rules)
 
 
+# --- addresses -------------------------------------------------------------------------------------------
+
+
+def _create_address(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
+    made = ec2.allocate_address(Domain=inputs["domain"], TagSpecifications=_tagged("elastic-ip", inputs))
+    return made["AllocationId"], {"allocationId": made["AllocationId"], "publicIp": made["PublicIp"]}
+
+
+def _create_address_association(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
+    made = ec2.associate_address(
+        AllocationId=inputs["allocationId"],
+        InstanceId=inputs["instanceId"],
+        AllowReassociation=bool(inputs.get("allowReassociation")),
+    )
+    return made["AssociationId"], {}
+
+
+def _address_is_associated(ec2: EC2Client, association_id: str) -> bool:
+    addresses = ec2.describe_addresses()["Addresses"]
+    return any(address.get("AssociationId") == association_id for address in addresses)
+
+
 KINDS: Mapping[str, Kind[EC2Client]] = {
     "aws:ec2/vpc:Vpc": Kind(
         _create_vpc,
@@ -365,5 +387,16 @@ KINDS: Mapping[str, Kind[EC2Client]] = {
     ),
     "aws:ec2/volumeAttachment:VolumeAttachment": Kind(
         _create_volume_attachment, _delete_volume_attachment, _attachment_exists
+    ),
+    "aws:ec2/eip:Eip": Kind(
+        _create_address,
+        lambda ec2, id_, _: void(ec2.release_address(AllocationId=id_)),
+        lambda ec2, id_: bool(ec2.describe_addresses(AllocationIds=[id_])["Addresses"]),
+        computed=("allocationId", "publicIp"),
+    ),
+    "aws:ec2/eipAssociation:EipAssociation": Kind(
+        _create_address_association,
+        lambda ec2, id_, _: void(ec2.disassociate_address(AssociationId=id_)),
+        _address_is_associated,
     ),
 }

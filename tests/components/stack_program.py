@@ -96,6 +96,8 @@ class _Mocks(pulumi.runtime.Mocks):
             state["keyName"] = args.name
         if args.typ == "aws:ec2/placementGroup:PlacementGroup":
             state["name"] = args.name
+        if args.typ == "aws:ec2/eip:Eip":
+            state["publicIp"] = "192.0.2.200"
         if args.typ == "aws:efs/mountTarget:MountTarget":
             # By name, since registrations come in any order.
             end = args.name.rpartition("-")[2]

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import boto3
 import botocore.exceptions
 import moto
 import pytest
@@ -21,7 +20,7 @@ from components.instance_types import KNOWN, CpuOptions, InstanceType, cpu_optio
 from components.prices import VolumeDemand, estimate
 from components.public_key import PublicKey
 from components.settings import Settings
-from components.validation import Demand, check_region, choose_zone, choose_zones
+from components.validation import Demand, choose_zone, choose_zones
 from components.volume_types import baseline_iops
 
 MOTO = Path(moto.__file__).parent / "ec2" / "resources"
@@ -76,42 +75,19 @@ class TestAccount:
         assert found.source == "the account's own answer"
         assert found.zones["c4.8xlarge"] == ("eu-central-1a", "eu-central-1b", "eu-central-1c")
         assert found.types == {name: KNOWN[name] for name in ("c4.8xlarge", "m4.xlarge")}
-        assert found.elastic_ips_free is None
         assert found.note is None
-
-    def test_elastic_ips_left(self, moto_endpoint: str) -> None:
-        ec2 = boto3.client(
-            "ec2",
-            region_name="us-east-2",
-            endpoint_url=moto_endpoint,
-            aws_access_key_id="rehearsal",
-            aws_secret_access_key="rehearsal",
-        )
-        address = ec2.allocate_address(Domain="vpc")
-        try:
-            found = look_up(aws_settings("us-east-2", moto_endpoint), ["c4.8xlarge"], elastic_ips=True)
-            assert found.elastic_ips_free == 4
-            settings = Settings({}, "s")
-            demand = Demand({}, elastic_ips=5)
-            check_region(settings, common(aws_settings("us-east-2", moto_endpoint)), demand)
-            assert settings.problems == [
-                "stacks/Pulumi.s.yaml: aws:region: 5 Elastic IPs are needed and 4 more may be allocated in "
-                "us-east-2; release some, or ask for a higher quota (Service Quotas, EC2-VPC Elastic IPs)"
-            ]
-        finally:
-            ec2.release_address(AllocationId=address["AllocationId"])
 
     def test_asks_only(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
         asked = []
-        make = facts._ec2
+        make = facts.ec2_client
 
         def watched(*args: Any) -> Any:
             client = make(*args)
             client.meta.events.register("before-call", lambda model, **_: asked.append(model.name))
             return client
 
-        monkeypatch.setattr(facts, "_ec2", watched)
-        look_up(aws_settings("eu-central-1", moto_endpoint), ["c4.8xlarge"], elastic_ips=True)
+        monkeypatch.setattr(facts, "ec2_client", watched)
+        look_up(aws_settings("eu-central-1", moto_endpoint), ["c4.8xlarge"])
         assert asked
         assert all(name.startswith("Describe") for name in asked)
 

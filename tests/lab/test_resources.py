@@ -33,6 +33,8 @@ VOLUME = "aws:ebs/volume:Volume"
 ATTACHMENT = "aws:ec2/volumeAttachment:VolumeAttachment"
 FILE_SYSTEM = "aws:efs/fileSystem:FileSystem"
 MOUNT_TARGET = "aws:efs/mountTarget:MountTarget"
+ADDRESS = "aws:ec2/eip:Eip"
+ADDRESS_ASSOCIATION = "aws:ec2/eipAssociation:EipAssociation"
 BACKUP_POLICY = "aws:efs/backupPolicy:BackupPolicy"
 
 
@@ -89,6 +91,8 @@ class Stack:
                 "instanceId": self.id(INSTANCE),
                 "deviceName": "/dev/sdf",
             },
+            ADDRESS: lambda: {"domain": "vpc"},
+            ADDRESS_ASSOCIATION: lambda: {"allocationId": self.id(ADDRESS), "instanceId": self.id(INSTANCE)},
             FILE_SYSTEM: lambda: {
                 "creationToken": "file-system",
                 "encrypted": True,
@@ -106,7 +110,7 @@ class Stack:
     def make(self, token: str) -> tuple[str, dict[str, Any]]:
         if token not in self.made:
             inputs = self._inputs[token]()
-            if token not in (ROUTE, ASSOCIATION, ATTACHMENT, MOUNT_TARGET, BACKUP_POLICY):
+            if token not in (ROUTE, ASSOCIATION, ATTACHMENT, ADDRESS_ASSOCIATION, MOUNT_TARGET, BACKUP_POLICY):
                 inputs["tags"] = TAGS
             self.made[token] = resources.create(self.clients, token, inputs)
         return self.made[token]

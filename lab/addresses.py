@@ -1,0 +1,95 @@
+"""Elastic IPs of the region's API, where moto's differ from those of EC2.
+
+Changed: an address is a public one (moto's are of 127.0.0.0/8, which no host routes); it names its network border
+group; a region's quota is kept. An address that is moved leaves the host that had it, which gets a public address of
+its own again if it was launched with one; a host has one address at a time, and frees it when it ends (EC2 User Guide,
+"Elastic IP addresses").
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.elastic_ip_addresses import ElasticAddress, ElasticAddressBackend
+from moto.ec2.models.instances import Instance
+from moto.ec2.utils import random_public_ip
+
+QUOTA = 5  # a region's default (Amazon VPC quotas); what moto's DescribeAccountAttributes says, too
+
+_moto_init = ElasticAddress.__init__
+_moto_allocate = ElasticAddressBackend.allocate_address
+_moto_associate = ElasticAddressBackend.associate_address
+_moto_terminate = Instance.terminate
+
+
+def addresses_like_ec2() -> None:
+    """Change moto's classes; a second time changes nothing."""
+    changes: dict[tuple[type, str], Callable[..., Any]] = {
+        (ElasticAddress, "__init__"): _init,
+        (ElasticAddressBackend, "allocate_address"): _allocate,
+        (ElasticAddressBackend, "associate_address"): _associate,
+        (Instance, "terminate"): _terminate,
+    }
+    for (owner, name), change in changes.items():
+        setattr(owner, name, change)
+
+
+@functools.wraps(_moto_init)
+def _init(self: Any, ec2_backend: Any, domain: str, *arguments: Any, **named: Any) -> None:
+    _moto_init(self, ec2_backend, domain, *arguments, **named)
+    self.network_border_group = ec2_backend.region_name
+    taken = {address.public_ip for address in ec2_backend.addresses}
+    while self.public_ip.startswith("127.") or self.public_ip in taken:
+        self.public_ip = random_public_ip()
+
+
+@functools.wraps(_moto_allocate)
+def _allocate(self: Any, *arguments: Any, **named: Any) -> ElasticAddress:
+    if len(self.addresses) >= QUOTA:
+        raise EC2ClientError("AddressLimitExceeded", "The maximum number of addresses has been reached.")
+    made: ElasticAddress = _moto_allocate(self, *arguments, **named)
+    return made
+
+
+@functools.wraps(_moto_associate)
+def _associate(
+    self: Any,
+    instance: Any = None,
+    eni: Any = None,
+    address: str | None = None,
+    allocation_id: str | None = None,
+    reassociate: bool = False,
+) -> ElasticAddress:
+    wanted = self.address_by_allocation([allocation_id]) if allocation_id else self.address_by_ip([address])
+    card = eni or instance.nics[0]
+    if wanted[0].eni is card:  # it has it already: EC2 answers with the association that there is
+        held: ElasticAddress = wanted[0]
+        return held
+    before = wanted[0].eni
+    made: ElasticAddress = _moto_associate(self, instance, eni, address, allocation_id, reassociate)
+    if before is not None:
+        _own_address_again(before)
+    for other in self.addresses:
+        if other is not made and other.eni is card:
+            other.instance = other.eni = other.association_id = None
+    return made
+
+
+@functools.wraps(_moto_terminate)
+def _terminate(self: Any) -> Any:
+    addresses: list[Any] = ec2_backends[DEFAULT_ACCOUNT_ID][self.region_name].addresses
+    for address in addresses:
+        if address.instance is self or (address.eni is not None and address.eni in self.nics.values()):
+            address.instance = address.eni = address.association_id = None
+    return _moto_terminate(self)
+
+
+def _own_address_again(card: Any) -> None:
+    card.public_ip = None
+    if card.instance is not None and card.instance._state.name == "running":
+        card.check_auto_public_ip()

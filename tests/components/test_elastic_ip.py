@@ -1,0 +1,337 @@
+"""An Elastic IP before anything is created: where it is, whose it is, whether another may be had; and its component."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.exceptions
+import pulumi
+import pytest
+
+from components import elastic_ip_look_up, facts
+from components.aws_settings import AwsSettings
+from components.config import CommonConfig
+from components.elastic_ip import ElasticIp
+from components.elastic_ip_look_up import ElasticIpPlan, check_elastic_ip
+from components.elastic_ip_settings import ElasticIpDemand, read_elastic_ip
+from components.public_key import PublicKey
+from components.settings import Settings
+from components.tags import Tags
+from tests.components.stack_program import run_component
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+HERE, ELSEWHERE = "eu-west-1", "us-east-1"
+STACK = "eip-region.test"
+NOWHERE = "eipalloc-0123456789abcdef0"
+KEY = "tidemark:elasticIp"
+TAGS = Tags("tidemark", STACK, "eip-region", "2026-11-25T12:00:00Z")
+
+
+def client(url: str, region: str) -> EC2Client:
+    return boto3.client(
+        "ec2", region, endpoint_url=url, aws_access_key_id="rehearsal", aws_secret_access_key="rehearsal"
+    )
+
+
+@pytest.fixture
+def here(moto_endpoint: str) -> Iterator[EC2Client]:
+    """The stack's region; what a test leaves there is taken away."""
+    ec2 = client(moto_endpoint, HERE)
+    yield ec2
+    for address in ec2.describe_addresses()["Addresses"]:
+        ec2.release_address(AllocationId=address["AllocationId"])
+
+
+def common_of(url: str | None, *, credentials: bool = True) -> CommonConfig:
+    keys = ("rehearsal", "rehearsal") if credentials else (None, None)
+    aws = AwsSettings(HERE, {"ec2": url} if url else {}, url is not None, None, *keys)
+    key = PublicKey("ssh-ed25519 AAAA", "~/.ssh/id_ed25519")
+    return CommonConfig("tidemark", STACK, "eip-region", aws, None, "203.0.113.7/32", key, None, 4, None)
+
+
+def check(
+    url: str | None, allocation_id: str | None, *, reassociate: bool = False, credentials: bool = True
+) -> tuple[ElasticIpPlan | None, list[str]]:
+    settings = Settings({}, STACK)
+    common = common_of(url, credentials=credentials)
+    plan = check_elastic_ip(settings, common, ElasticIpDemand(allocation_id, reassociate))
+    return plan, [line.removeprefix(f"stacks/Pulumi.{STACK}.yaml: {KEY}: ") for line in settings.problems]
+
+
+def instance(ec2: EC2Client, tags: dict[str, str]) -> str:
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    made = ec2.run_instances(
+        ImageId=image,
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}],
+    )
+    return made["Instances"][0]["InstanceId"]
+
+
+class TestExisting:
+    def test_here(self, moto_endpoint: str, here: EC2Client) -> None:
+        made = here.allocate_address(Domain="vpc")
+        plan, problems = check(moto_endpoint, made["AllocationId"])
+        assert problems == []
+        assert plan is not None
+        assert plan.existing_address == made["PublicIp"]
+        assert plan.line.endswith("`pulumi destroy` does not release it")
+
+    def test_in_another_region(self, moto_endpoint: str) -> None:
+        ec2 = client(moto_endpoint, ELSEWHERE)
+        made = ec2.allocate_address(Domain="vpc")["AllocationId"]
+        try:
+            plan, problems = check(moto_endpoint, made)
+        finally:
+            ec2.release_address(AllocationId=made)
+        assert plan is None
+        assert problems == [
+            f"{made} is in us-east-1; an Elastic IP cannot leave its region: run the stack there or allocate one in "
+            "eu-west-1"
+        ]
+
+    def test_nowhere(self, moto_endpoint: str) -> None:
+        plan, (problem,) = check(moto_endpoint, NOWHERE)
+        assert plan is None
+        others = len(client(moto_endpoint, HERE).describe_regions()["Regions"]) - 1
+        assert problem == (
+            f"{NOWHERE} is neither in eu-west-1 nor in any of {others} other regions; see whether it was released, or "
+            "is another account's: aws ec2 describe-addresses --region REGION"
+        )
+
+    def test_a_region_that_cannot_be_asked_is_named(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        refuse_in("eu-west-2", "DescribeAddresses", monkeypatch)
+        _, (problem,) = check(moto_endpoint, NOWHERE)
+        assert "; could not be asked: eu-west-2 (UnauthorizedOperation); see" in problem
+
+    def test_without_the_list_of_regions_those_that_all_have_are_asked(
+        self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        refuse_in("us-east-1", "DescribeRegions", monkeypatch)
+        _, (problem,) = check(moto_endpoint, NOWHERE)
+        assert "in any of 16 other regions; could not be asked: regions that you opted in to" in problem
+
+    @pytest.mark.parametrize("reassociate", [False, True])
+    def test_somebody_has_it(self, reassociate: bool, moto_endpoint: str, here: EC2Client) -> None:
+        made = here.allocate_address(Domain="vpc")["AllocationId"]
+        other = instance(here, {"Name": "shop"})
+        here.associate_address(AllocationId=made, InstanceId=other)
+        plan, problems = check(moto_endpoint, made, reassociate=reassociate)
+        if reassociate:
+            assert plan is not None
+            assert f"taken from the instance {other} (shop)" in plan.line
+        else:
+            assert problems == [
+                f"{made} is associated with the instance {other} (shop); give one that is free, or set "
+                "tidemark:reassociate true to take it from there"
+            ]
+
+    def test_a_host_of_this_stack_has_it(self, moto_endpoint: str, here: EC2Client) -> None:
+        """As at every `up` after the first."""
+        made = here.allocate_address(Domain="vpc")["AllocationId"]
+        own = instance(here, {"project": "tidemark", "stack": STACK})
+        here.associate_address(AllocationId=made, InstanceId=own)
+        plan, problems = check(moto_endpoint, made)
+        assert problems == []
+        assert plan is not None
+
+    def test_a_network_interface_has_it(
+        self, moto_endpoint: str, here: EC2Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A NAT gateway, for example."""
+        made = here.allocate_address(Domain="vpc")
+        held = {**made, "NetworkInterfaceId": "eni-1"}
+        monkeypatch.setattr(elastic_ip_look_up, "_address_in", lambda *_: held)
+        _, (problem,) = check(moto_endpoint, made["AllocationId"])
+        assert "is associated with the network interface eni-1; give one that is free" in problem
+
+    def test_another_border_group(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = {"PublicIp": "192.0.2.1", "NetworkBorderGroup": "us-east-1-wl1-bos-wlz-1"}
+        monkeypatch.setattr(elastic_ip_look_up, "_address_in", lambda *_: found)
+        _, problems = check(moto_endpoint, NOWHERE)
+        assert problems == [
+            f"{NOWHERE} is of the network border group us-east-1-wl1-bos-wlz-1, and the hosts are in eu-west-1's own "
+            "zones; allocate one in the group eu-west-1"
+        ]
+
+    def test_without_credentials(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        _, problems = check(None, NOWHERE, credentials=False)
+        assert problems == [f"{NOWHERE} cannot be looked up without AWS credentials; see `aws configure list`"]
+
+    def test_without_permission(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        refuse_in(HERE, "DescribeAddresses", monkeypatch)
+        _, problems = check(moto_endpoint, NOWHERE)
+        assert problems == [
+            "the credentials may not ask for this (UnauthorizedOperation); allow what `aws ec2 describe-addresses` "
+            "needs"
+        ]
+
+    def test_asks_only(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = watch(monkeypatch)
+        check(moto_endpoint, NOWHERE)
+        check(moto_endpoint, None)
+        assert {name for name, _ in asked} == {"DescribeAddresses", "DescribeRegions", "DescribeAccountAttributes"}
+        assert len({region for name, region in asked if name == "DescribeAddresses"}) > 15
+
+
+class TestNew:
+    def test_room(self, moto_endpoint: str, here: EC2Client) -> None:
+        plan, problems = check(moto_endpoint, None)
+        assert problems == []
+        assert plan == ElasticIpPlan(
+            ElasticIpDemand(None, False), None, "Elastic IP: a new one, released by `pulumi destroy`"
+        )
+
+    def test_full(self, moto_endpoint: str, here: EC2Client) -> None:
+        made = [here.allocate_address(Domain="vpc")["AllocationId"] for _ in range(5)]
+        plan, problems = check(moto_endpoint, None)
+        assert plan is None
+        assert problems == [
+            "eu-west-1 has 5 Elastic IPs and its quota is 5; release one, give the id of one that is free, or ask for "
+            "a higher quota (Service Quotas, EC2-VPC Elastic IPs)"
+        ]
+        # One of them is this stack's own: the stack is up already.
+        own: list[Any] = [{"Key": "project", "Value": "tidemark"}, {"Key": "stack", "Value": STACK}]
+        here.create_tags(Resources=[made[0]], Tags=own)
+        assert check(moto_endpoint, None)[1] == []
+
+    def test_a_quota_that_is_not_told_stops_nobody(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        refuse_in(HERE, "DescribeAccountAttributes", monkeypatch)
+        plan, problems = check(moto_endpoint, None)
+        assert plan is not None
+        assert problems == []
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, before: Any = None) -> list[tuple[str, str]]:
+    """The calls that are made, with their regions; `before` is called with each."""
+    asked: list[tuple[str, str]] = []
+    make = facts.ec2_client
+
+    def watched(aws: AwsSettings, session: boto3.Session, region: str) -> Any:
+        made = make(aws, session, region)
+
+        def note(model: Any, **_: Any) -> None:
+            asked.append((model.name, region))
+            if before is not None:
+                before(model.name, region)
+
+        made.meta.events.register("before-call", note)
+        return made
+
+    monkeypatch.setattr(elastic_ip_look_up, "ec2_client", watched)
+    return asked
+
+
+def refuse_in(region: str, operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, at: str) -> None:
+        if (name, at) == (operation, region):
+            answer: Any = {"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}
+            raise botocore.exceptions.ClientError(answer, name)
+
+    watch(monkeypatch, refuse)
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("raw", "demand"),
+        [
+            ({}, None),
+            ({KEY: "none"}, None),
+            ({KEY: "new"}, ElasticIpDemand(None, False)),
+            ({KEY: NOWHERE}, ElasticIpDemand(NOWHERE, False)),
+            ({KEY: "eipalloc-12345678", "tidemark:reassociate": "true"}, ElasticIpDemand("eipalloc-12345678", True)),
+        ],
+    )
+    def test_read(self, raw: dict[str, str], demand: ElasticIpDemand | None) -> None:
+        settings = Settings(raw, "s")
+        assert read_elastic_ip(settings, default="none") == demand
+        assert settings.problems == []
+        settings.refuse_unknown("tidemark")
+        assert settings.problems == []
+
+    @pytest.mark.parametrize(
+        ("raw", "default", "line"),
+        [
+            (
+                {KEY: "54.1.2.3"},
+                "none",
+                f"{KEY}: 54.1.2.3 is no Elastic IP that can be asked for; give none, new, or the id of an allocation "
+                "such as eipalloc-0123456789abcdef0",
+            ),
+            (
+                {KEY: "eipalloc-XYZ"},
+                None,
+                f"{KEY}: eipalloc-XYZ is no Elastic IP that can be asked for; give new, or the id of an allocation "
+                "such as eipalloc-0123456789abcdef0",
+            ),
+            (
+                {KEY: "none"},
+                None,
+                f"{KEY}: none is no Elastic IP that can be asked for; give new, or the id of an allocation such as "
+                "eipalloc-0123456789abcdef0",
+            ),
+            ({}, None, f"{KEY}: missing; set it: pulumi config set {KEY} new -s s"),
+            (
+                {KEY: "new", "tidemark:reassociate": "true"},
+                "none",
+                f"tidemark:reassociate: there is nothing to take an address from ({KEY} is new); remove it",
+            ),
+            (
+                {KEY: NOWHERE, "tidemark:reassociate": "yes"},
+                "none",
+                "tidemark:reassociate: yes is neither true nor false; write true or false",
+            ),
+        ],
+    )
+    def test_refused(self, raw: dict[str, str], default: str | None, line: str) -> None:
+        settings = Settings(raw, "s")
+        read_elastic_ip(settings, default=default)
+        assert settings.problems == [f"stacks/Pulumi.s.yaml: {line}"]
+
+
+class TestComponent:
+    NEW = ElasticIpPlan(ElasticIpDemand(None, False), None, "")
+    EXISTING = ElasticIpPlan(ElasticIpDemand(NOWHERE, True), "192.0.2.7", "")
+
+    def make(self, plan: ElasticIpPlan, instance_id: str | None) -> Any:
+        rows: list[Any] = []
+
+        def declare() -> pulumi.Output[None]:
+            made = ElasticIp("ip", {"plan": plan, "instance_id": instance_id, "after": [], "tags": TAGS})
+            return made.row.apply(rows.append)
+
+        return run_component(declare), rows[0]
+
+    def test_a_new_one_that_the_tasks_move(self) -> None:
+        run, row = self.make(self.NEW, None)
+        assert [resource.type for resource in run.resources if resource.custom] == ["aws:ec2/eip:Eip"]
+        eip = run.one(":Eip")
+        assert eip.inputs == {"domain": "vpc", "tags": TAGS.named("ip")}
+        assert eip.parent == run.one(":ElasticIp").urn
+        assert eip.ignore_changes == ('tags["expires-at"]',)
+        assert (row.id, row.allocated, row.reassociate) == ("id-ip-eip", True, False)
+
+    def test_one_that_was_given_is_no_resource_that_could_be_released(self) -> None:
+        run, row = self.make(self.EXISTING, None)
+        assert [resource for resource in run.resources if resource.custom] == []
+        assert (row.id, row.address, row.allocated, row.reassociate) == (NOWHERE, "192.0.2.7", False, True)
+
+    @pytest.mark.parametrize(("plan", "allocation"), [(NEW, "id-ip-eip"), (EXISTING, NOWHERE)])
+    def test_a_hosts_own(self, plan: ElasticIpPlan, allocation: str) -> None:
+        run, _ = self.make(plan, "i-1")
+        assert run.one(":EipAssociation").inputs == {
+            "allocationId": allocation,
+            "instanceId": "i-1",
+            "allowReassociation": plan.demand.reassociate,
+        }
+
+
+def test_nothing_of_a_key_is_in_a_line(moto_endpoint: str, tmp_path: Path) -> None:
+    _, (problem,) = check(moto_endpoint, NOWHERE)
+    assert "rehearsal" not in problem

@@ -1,0 +1,110 @@
+"""Elastic IPs of the region's API: what EC2's documents say of them, and moto does otherwise."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lab.addresses import QUOTA
+from lab.clients import Clients
+from tests.lab.conftest import Api
+
+
+@pytest.fixture
+def subnet(api: Api) -> str:
+    vpc = api.ec2.create_vpc(CidrBlock="10.20.0.0/16")["Vpc"]["VpcId"]
+    made = api.ec2.create_subnet(VpcId=vpc, CidrBlock="10.20.1.0/24")["Subnet"].get("SubnetId")
+    assert made
+    return made
+
+
+def launch(api: Api, subnet: str) -> str:
+    image = api.ec2.describe_images(Owners=["self"])["Images"][0]["ImageId"]
+    card = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": True}
+    made = api.ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, NetworkInterfaces=[card])  # type: ignore[list-item]
+    return made["Instances"][0]["InstanceId"]
+
+
+def public_address(api: Api, instance_id: str) -> str | None:
+    instance = api.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
+    return instance.get("PublicIpAddress")
+
+
+def holder(api: Api, allocation_id: str) -> str | None:
+    return api.ec2.describe_addresses(AllocationIds=[allocation_id])["Addresses"][0].get("InstanceId") or None
+
+
+def code_of(refused: pytest.ExceptionInfo[ClientError]) -> str:
+    return str(refused.value.response["Error"]["Code"])
+
+
+def test_an_address_is_one_of_the_internet_and_names_its_border_group(api: Api) -> None:
+    made = api.ec2.allocate_address(Domain="vpc")
+    assert ipaddress.ip_address(made["PublicIp"]).is_global
+    (shown,) = api.ec2.describe_addresses()["Addresses"]
+    assert shown.get("NetworkBorderGroup") == "eu-central-1"
+    assert shown.get("PublicIp") == made["PublicIp"]
+
+
+def test_it_moves_and_the_host_that_had_it_has_its_own_address_again(api: Api, subnet: str) -> None:
+    first, second = launch(api, subnet), launch(api, subnet)
+    made = api.ec2.allocate_address(Domain="vpc")
+    before = api.ec2.associate_address(AllocationId=made["AllocationId"], InstanceId=first)["AssociationId"]
+    assert public_address(api, first) == made["PublicIp"]
+    with pytest.raises(ClientError) as refused:
+        api.ec2.associate_address(AllocationId=made["AllocationId"], InstanceId=second)
+    assert code_of(refused) == "Resource.AlreadyAssociated"
+    assert holder(api, made["AllocationId"]) == first
+
+    after = api.ec2.associate_address(AllocationId=made["AllocationId"], InstanceId=second, AllowReassociation=True)[
+        "AssociationId"
+    ]
+    assert after != before
+    assert public_address(api, second) == made["PublicIp"]
+    assert public_address(api, first) not in (made["PublicIp"], None)
+
+    api.ec2.disassociate_address(AssociationId=after)
+    assert public_address(api, second) not in (made["PublicIp"], None)
+    assert holder(api, made["AllocationId"]) is None
+
+
+def test_associating_it_where_it_is_changes_nothing(api: Api, subnet: str) -> None:
+    instance = launch(api, subnet)
+    made = api.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    first = api.ec2.associate_address(AllocationId=made, InstanceId=instance)["AssociationId"]
+    assert api.ec2.associate_address(AllocationId=made, InstanceId=instance)["AssociationId"] == first
+
+
+def test_a_second_address_takes_the_place_of_the_first(api: Api, subnet: str) -> None:
+    instance = launch(api, subnet)
+    first, second = (api.ec2.allocate_address(Domain="vpc") for _ in range(2))
+    for each in (first, second):
+        api.ec2.associate_address(AllocationId=each["AllocationId"], InstanceId=instance)
+    assert holder(api, first["AllocationId"]) is None
+    assert public_address(api, instance) == second["PublicIp"]
+
+
+def test_a_host_that_ends_frees_it(api: Api, subnet: str) -> None:
+    instance = launch(api, subnet)
+    made = api.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    api.ec2.associate_address(AllocationId=made, InstanceId=instance)
+    api.ec2.terminate_instances(InstanceIds=[instance])
+    assert holder(api, made) is None
+
+
+def test_another_regions_address_is_not_found(api: Api, subnet: str) -> None:
+    foreign = Clients(api.url, "us-east-1").ec2.allocate_address(Domain="vpc")["AllocationId"]
+    with pytest.raises(ClientError) as refused:
+        api.ec2.associate_address(AllocationId=foreign, InstanceId=launch(api, subnet))
+    assert code_of(refused) == "InvalidAllocationID.NotFound"
+
+
+def test_the_quota_is_of_a_region(api: Api) -> None:
+    for _ in range(QUOTA):
+        api.ec2.allocate_address(Domain="vpc")
+    with pytest.raises(ClientError) as refused:
+        api.ec2.allocate_address(Domain="vpc")
+    assert code_of(refused) == "AddressLimitExceeded"
+    Clients(api.url, "us-east-1").ec2.allocate_address(Domain="vpc")
