@@ -21,6 +21,7 @@ INTERNET_ADDRESS = "198.51.100.1"  # TEST-NET-2 (RFC 5737) stands for the rest o
 INTERNET_GATEWAY_ADDRESS = "198.51.100.254"
 INTERNET_PREFIX_LENGTH = 24
 GATEWAY_INTERFACE = "igw"
+TRANSLATED = "0x1"  # the mark of a packet that came to a public address
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,9 @@ def render_rules(ports: Sequence[Port], groups: Iterable[Group]) -> str:
     """nftables rules for these hosts: what a security group does not name is dropped, in both directions.
 
     An instance's egress rules are asked first, then the receiver's ingress rules, as in a VPC. Elastic and other
-    public addresses are translated one to one at the internet gateway.
+    public addresses are translated one to one at the internet gateway, packet by packet and without a state: so an
+    address that moves to another host moves for connections that are open, too, which then break, as in a VPC. What a
+    host sends to a public address of another is brought there by connection tracking.
     """
     known = {group.group_id: group for group in groups}
     # A rule may name a group that is gone: its set has no members, but the text must have the set.
@@ -180,17 +183,25 @@ def render_rules(ports: Sequence[Port], groups: Iterable[Group]) -> str:
     lines += ["  chain forward {", "    type filter hook forward priority filter; policy drop;"]
     lines += ["    ct state established,related accept"]
     # The internet knows public addresses alone: what the gateway did not translate has no way in.
-    lines += [f"    iifname {GATEWAY_INTERFACE} ct status & dnat == 0 drop"]
+    lines += [f"    iifname {GATEWAY_INTERFACE} meta mark != {TRANSLATED} drop"]
     lines += [f"    iifname {port.tap} jump egress-{port.tap}" for port in ports]
     lines += [f"    oifname {port.tap} jump ingress-{port.tap}" for port in ports]
     lines += [f"    oifname {GATEWAY_INTERFACE} ip saddr {port.address} accept" for port in public]
     lines += ["  }", "}", "table ip eip {"]
-    lines += ["  chain to-hosts {", "    type nat hook prerouting priority dstnat; policy accept;"]
-    lines += [f"    ip daddr {port.public_address} dnat to {port.address}" for port in public]
-    lines += ["  }", "  chain to-internet {", "    type nat hook postrouting priority srcnat; policy accept;"]
+    # Before connection tracking, and after it: to that, and to the groups, hosts have their private addresses alone.
+    lines += ["  chain from-internet {", "    type filter hook prerouting priority raw; policy accept;"]
     lines += [
-        f"    oifname {GATEWAY_INTERFACE} ip saddr {port.address} snat to {port.public_address}" for port in public
+        f"    iifname {GATEWAY_INTERFACE} ip daddr {port.public_address} ip daddr set {port.address} "
+        f"meta mark set {TRANSLATED} accept"
+        for port in public
     ]
+    lines += ["  }", "  chain to-internet {", "    type filter hook postrouting priority srcnat + 1; policy accept;"]
+    lines += [
+        f"    oifname {GATEWAY_INTERFACE} ip saddr {port.address} ip saddr set {port.public_address} accept"
+        for port in public
+    ]
+    lines += ["  }", "  chain between-hosts {", "    type nat hook prerouting priority dstnat; policy accept;"]
+    lines += [f"    ip daddr {port.public_address} dnat to {port.address}" for port in public]
     lines += ["  }", "}"]
     return "\n".join(lines) + "\n"
 

@@ -55,7 +55,7 @@ table inet vpc {
   chain forward {
     type filter hook forward priority filter; policy drop;
     ct state established,related accept
-    iifname igw ct status & dnat == 0 drop
+    iifname igw meta mark != 0x1 drop
     iifname tap-aaaaaaaaaa1 jump egress-tap-aaaaaaaaaa1
     iifname tap-aaaaaaaaaa2 jump egress-tap-aaaaaaaaaa2
     oifname tap-aaaaaaaaaa1 jump ingress-tap-aaaaaaaaaa1
@@ -64,13 +64,17 @@ table inet vpc {
   }
 }
 table ip eip {
-  chain to-hosts {
-    type nat hook prerouting priority dstnat; policy accept;
-    ip daddr 54.1.2.3 dnat to 10.20.1.10
+  chain from-internet {
+    type filter hook prerouting priority raw; policy accept;
+    iifname igw ip daddr 54.1.2.3 ip daddr set 10.20.1.10 meta mark set 0x1 accept
   }
   chain to-internet {
-    type nat hook postrouting priority srcnat; policy accept;
-    oifname igw ip saddr 10.20.1.10 snat to 54.1.2.3
+    type filter hook postrouting priority srcnat + 1; policy accept;
+    oifname igw ip saddr 10.20.1.10 ip saddr set 54.1.2.3 accept
+  }
+  chain between-hosts {
+    type nat hook prerouting priority dstnat; policy accept;
+    ip daddr 54.1.2.3 dnat to 10.20.1.10
   }
 }
 """
@@ -106,6 +110,7 @@ def test_no_hosts_and_no_groups_still_take_the_old_rules_away_and_drop() -> None
     assert text.startswith("table inet vpc\ndelete table inet vpc\ntable ip eip\ndelete table ip eip\n")
     assert "policy drop" in text
     assert "nat to" not in text
+    assert "addr set" not in text
 
 
 def test_a_group_that_nobody_is_in_is_an_empty_set() -> None:
