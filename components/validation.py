@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from components import instance_types
@@ -69,7 +69,7 @@ def _check_offer(settings: Settings, facts: RegionFacts, key: str, name: str) ->
 
 def choose_zone(settings: Settings, common: CommonConfig, facts: RegionFacts, demand: Demand) -> str:
     """The zone for a cluster placement group, whose members share one: the one that was asked for, or the
-    first that offers every type.
+    first that offers every type. Local Zones only by name: they cost more, and offer less.
     """
     keys = tuple(demand.types)
     if not settings.good(*keys, ZONE):
@@ -80,7 +80,8 @@ def choose_zone(settings: Settings, common: CommonConfig, facts: RegionFacts, de
     if common.zone is not None:
         _check_named_zone(settings, facts, common.zone, shared, types)
         return common.zone
-    if not shared:
+    ordinary = _in_the_region(facts, shared)
+    if not ordinary:
         where = ", ".join(f"{name} in {' '.join(sorted(zones))}" for name, zones in offers.items())
         settings.refuse(
             keys[-1],
@@ -88,7 +89,12 @@ def choose_zone(settings: Settings, common: CommonConfig, facts: RegionFacts, de
             where,
         )
         return ""
-    return shared[0]
+    return ordinary[0]
+
+
+def _in_the_region(facts: RegionFacts, zones: Iterable[str]) -> list[str]:
+    """Without Local Zones, such as us-east-1-bos-1a, in order."""
+    return sorted(zone for zone in zones if len(zone) == len(facts.region) + 1)
 
 
 def _check_named_zone(settings: Settings, facts: RegionFacts, zone: str, shared: list[str], types: str) -> None:
@@ -108,8 +114,8 @@ def choose_zones(
     if not settings.good(*demand.types, key, ZONE):
         return ()
     offers = [set(facts.zones[name]) for name in demand.types.values()]
-    # A Local Zone (us-east-1-bos-1a) offers types too, and no file systems of AWS.
-    shared = sorted(zone for zone in set.intersection(*offers) if len(zone) == len(facts.region) + 1)
+    # A Local Zone offers types too, and no file systems of AWS.
+    shared = _in_the_region(facts, set.intersection(*offers))
     types = " and ".join(dict.fromkeys(demand.types.values()))
     if common.zone is not None:
         _check_named_zone(settings, facts, common.zone, shared, f"EFS and {types}")

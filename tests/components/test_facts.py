@@ -138,24 +138,31 @@ class TestZone:
 
     def facts(self, a: tuple[str, ...], b: tuple[str, ...]) -> RegionFacts:
         zones = {"a.large": a, "b.large": b}
-        return RegionFacts("table", "eu-central-1", True, True, zones, {})
+        return RegionFacts("table", "r-1", True, True, zones, {})
 
     def test_first_that_offers_all(self) -> None:
         settings = Settings({}, "s")
         found = choose_zone(
-            settings, common(aws_settings("r")), self.facts(("1a", "1b", "1c"), ("1c", "1b")), self.demand
+            settings, common(aws_settings("r")), self.facts(("r-1a", "r-1b", "r-1c"), ("r-1c", "r-1b")), self.demand
         )
-        assert found == "1b"
+        assert found == "r-1b"
         assert not settings.problems
 
     def test_none_offers_all(self) -> None:
         settings = Settings({}, "s")
-        choose_zone(settings, common(aws_settings("r")), self.facts(("1a",), ("1b", "1c")), self.demand)
+        choose_zone(settings, common(aws_settings("r")), self.facts(("r-1a",), ("r-1b", "r-1c")), self.demand)
         assert settings.problems == [
-            "stacks/Pulumi.s.yaml: tidemark:clientType: no zone of eu-central-1 offers a.large and "
+            "stacks/Pulumi.s.yaml: tidemark:clientType: no zone of r-1 offers a.large and "
             "b.large, and one "
-            "placement group is in one zone; a.large in 1a, b.large in 1b 1c"
+            "placement group is in one zone; a.large in r-1a, b.large in r-1b r-1c"
         ]
+
+    @pytest.mark.parametrize(("named", "found"), [(None, "r-1a"), ("r-1-bos-1a", "r-1-bos-1a")])
+    def test_a_local_zone_only_by_name(self, named: str | None, found: str) -> None:
+        settings = Settings({}, "s")
+        zones = ("r-1-bos-1a", "r-1a")
+        assert choose_zone(settings, common(aws_settings("r"), named), self.facts(zones, zones), self.demand) == found
+        assert not settings.problems
 
 
 class TestZones:
