@@ -12,6 +12,7 @@ from workloads.account import check as check_account
 from workloads.deployment import newest_results
 from workloads.efs_iops.fab import TASKS as efs_iops
 from workloads.fab import collection, reported, run_module
+from workloads.iscsi_tunnel.fab import TASKS as iscsi_tunnel
 from workloads.md_raid.fab import TASKS as md_raid
 from workloads.results import results_root
 
@@ -111,6 +112,7 @@ namespace = Collection(
     report,
     results,
     efs_iops,
+    iscsi_tunnel,
     md_raid,
     collection("account", check),
     collection("lab", up, status, ssh, model, down),

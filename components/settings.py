@@ -85,6 +85,11 @@ class Settings:
         """A setting that may be absent: then it is the default."""
         return self.optional_text(key) or default
 
+    def text_or_none(self, key: str) -> str | None:
+        """A setting that may be absent, or the word none: then it is None."""
+        text = self.optional_text(key)
+        return None if text == NONE else text
+
     def choice(self, key: str, allowed: Collection[str], example: str, *, default: str | None = None) -> str:
         """A setting that is one of some words. Absent is the default, where there is one."""
         text = self.text(key, example) if default is None else self.text_or(key, default)

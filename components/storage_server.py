@@ -15,13 +15,16 @@ DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
 
 
 class VolumesArgs(TypedDict):
-    """Volumes of one server, all alike. `iops` is None for types that take no number."""
+    """Volumes of one server, all alike. `iops` is None for types that take no number. A `protect`ed one is neither
+    deleted nor replaced, as long as it is.
+    """
 
     count: int
     type: str
     size_gib: int
     iops: int | None
     zone: pulumi.Input[str]
+    protect: bool
     tags: Tags
 
 
@@ -52,7 +55,7 @@ class StorageServer(pulumi.ComponentResource):
                     # Costs no IOPS (EBS User Guide, "Amazon EBS encryption"), and a freed disk tells nothing.
                     encrypted=True,
                     tags=volumes["tags"].named(f"{name}-volume-{number}"),
-                    opts=child_options(self),
+                    opts=child_options(self, protect=volumes["protect"]),
                 ),
                 device,
             )

@@ -45,6 +45,7 @@ def child_options(
     *,
     ignore: Sequence[str] = (),
     depends_on: Sequence[pulumi.Resource] = (),
+    protect: bool = False,
 ) -> pulumi.ResourceOptions:
     """Options of a tagged resource below `parent`.
 
@@ -53,4 +54,6 @@ def child_options(
     transform, because transforms do not run under mocks. `ignore` names further properties, spelt as in
     Pulumi's schema.
     """
-    return pulumi.ResourceOptions(parent=parent, ignore_changes=[IGNORE_EXPIRY, *ignore], depends_on=list(depends_on))
+    return pulumi.ResourceOptions(
+        parent=parent, ignore_changes=[IGNORE_EXPIRY, *ignore], depends_on=list(depends_on), protect=protect
+    )

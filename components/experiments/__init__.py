@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pulumi
 
-from components.experiments import efs_iops, md_raid
+from components.experiments import efs_iops, iscsi_tunnel, md_raid
 from components.settings import Settings
+from components.tunnel import Tunnel
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,13 @@ def _plan_efs_iops(settings: Settings, project: str, directory: Path) -> Plan:
     return Plan(checked.lines, lambda: efs_iops.EfsIops("efs-iops", checked).stack_outputs)
 
 
+def _plan_iscsi_tunnel(settings: Settings, project: str, directory: Path) -> Plan:
+    checked = iscsi_tunnel.check(settings, project, directory)
+    return Plan(checked.lines, lambda: Tunnel("iscsi-tunnel", checked).stack_outputs)
+
+
 EXPERIMENTS: dict[str, Callable[[Settings, str, Path], Plan]] = {
     md_raid.NAME: _plan_md_raid,
     efs_iops.NAME: _plan_efs_iops,
+    iscsi_tunnel.NAME: _plan_iscsi_tunnel,
 }

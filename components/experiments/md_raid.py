@@ -195,6 +195,7 @@ class MdRaid(pulumi.ComponentResource):
             "size_gib": config.volume_size_gib,
             "iops": config.volume_iops,
             "zone": self.site.network.zone,
+            "protect": False,  # what is on them is made anew by each run
             "tags": tags,
         }
         self.storage_servers = tuple(

@@ -400,6 +400,7 @@ class TestStorageServer:
                     "size_gib": 50,
                     "iops": 5000,
                     "zone": "eu-central-1a",
+                    "protect": False,
                     "tags": TAGS,
                 },
             )

@@ -162,12 +162,12 @@ def test_commands(words: list[str], expected: str, tmp_path: Path) -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_every_task_is_described_in_one_line() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "fabric", "--list"], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert len(lines) >= 11
-    for line in lines:
-        name, *words = line.split()
-        assert len(words) >= 3, f"{name} is not described, or in more than a line"
+def test_every_task_is_described_in_one_sentence() -> None:
+    """Asked for as JSON: how lines break depends on the longest name and on the terminal."""
+    words = [sys.executable, "-m", "fabric", "--list", "--list-format=json"]
+    done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True)
+    top = json.loads(done.stdout)
+    listed = [*top["tasks"], *(task for group in top["collections"] for task in group["tasks"])]
+    assert len(listed) >= 11
+    for task in listed:
+        assert len((task["help"] or "").split()) >= 3, f"{task['name']} is not described"

@@ -40,7 +40,7 @@ def run(
 @task(help=INVENTORY_HELP)
 @reported
 def collect(_: Any, stack: str | None = None, inventory: str | None = None) -> None:
-    """Fetch the clients' logs into the newest results."""
+    """Fetch the clients' logs."""
     tasks.collect(stack, inventory)
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from workloads.console import si_bytes
 from workloads.deployment import versions_on
 from workloads.errors import WorkloadError
+from workloads.iscsi import device_unit
 from workloads.md_raid.context import Context, script
 from workloads.md_raid.parsers import ArrayDetail, ArrayStatus, ClientState, mdstat
 from workloads.md_raid.settings import (
@@ -23,6 +24,7 @@ from workloads.md_raid.settings import (
     LEG_GIB,
     MIRROR_LEGS,
     MODULES,
+    NETWORK_UNIT,
     PACKAGES,
     SESSION_SETTINGS,
     STRIPE,
@@ -85,15 +87,16 @@ def make_volumes(context: Context) -> int:
 
 def export_targets(context: Context) -> int:
     """An iSCSI target for each leg."""
-    arguments = {
-        server.name: [
+    arguments = {}
+    for server in context.topology.servers:
+        legs = {leg: f"/dev/tidemark-{leg.volume}/leg" for leg in context.topology.legs_of(server.name)}
+        arguments[server.name] = [
             server.private_address,
             context.topology.initiator,
-            *(f"{leg.iqn}={leg.volume}" for leg in context.topology.legs_of(server.name)),
+            " ".join([NETWORK_UNIT, *map(device_unit, legs.values())]),
+            *(f"{leg.iqn}={leg.volume}={path}" for leg, path in legs.items()),
         ]
-        for server in context.topology.servers
-    }
-    results = context.hosts.run(script("storage_targets"), arguments)
+    results = context.hosts.run(script("iscsi_targets"), arguments)
     return sum(result.changed for result in results.values())
 
 

@@ -19,7 +19,7 @@ from workloads.scripts import find_script
 
 def script(name: str) -> Script:
     """The script called `name`, with the functions that all share."""
-    return find_script(name, SCRIPTS)
+    return find_script(name, SCRIPTS, "iscsi")
 
 
 def sampling(context: Context) -> Sampling:

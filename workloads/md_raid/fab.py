@@ -48,7 +48,7 @@ def drill(_: Any, stack: str | None = None, inventory: str | None = None, plan: 
 @task(help=INVENTORY_HELP)
 @reported
 def collect(_: Any, stack: str | None = None, inventory: str | None = None) -> None:
-    """Fetch the hosts' logs into the newest results."""
+    """Fetch the hosts' logs."""
     tasks.collect(stack, inventory)
 
 

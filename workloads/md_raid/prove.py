@@ -6,9 +6,10 @@ import time
 from typing import Any
 
 from workloads.errors import WorkloadError
+from workloads.iscsi import ISCSI_PORT
 from workloads.md_raid import parsers
 from workloads.md_raid.context import Context, script
-from workloads.md_raid.settings import CLOSED_PORT, IP_ICMP_HEADERS_BYTES, ISCSI_PORT
+from workloads.md_raid.settings import CLOSED_PORT, IP_ICMP_HEADERS_BYTES
 
 LISTENER_SECONDS = 60
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 EXPERIMENT = "md-raid"
@@ -21,8 +20,8 @@ CHUNK_KIB = 512
 STRIPE = "md99"
 BENCH_STRIPE = "md98"
 
-IQN_AUTHORITY = "iqn.2026-11.io.tidemark"
-ISCSI_PORT = 3260
+NETWORK_UNIT = "network-online.target"
+"""What has brought the portals' addresses up when it is reached."""
 
 # How long reads stall when a server dies is decided here: the initiator asks each target for a sign of life
 # every noop_out_interval seconds, gives it noop_out_timeout to answer, and after replacement_timeout more
@@ -50,6 +49,3 @@ MODULES = {
 IP_ICMP_HEADERS_BYTES = 28
 # A port that no security group opens: NVMe/TCP's, which nothing here uses.
 CLOSED_PORT = 4420
-
-# May stand in an IQN, in a volume group's name and in a path.
-VOLUME_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from inventory import Host, Inventory, InventoryError
 from workloads.errors import WorkloadError
-from workloads.md_raid.settings import EXPERIMENT, IQN_AUTHORITY, LEG_GIB, MIRROR_LEGS, VOLUME_ID
+from workloads.iscsi import VOLUME_ID, initiator_name, target_name
+from workloads.md_raid.settings import EXPERIMENT, LEG_GIB, MIRROR_LEGS
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Leg:
 
     @property
     def iqn(self) -> str:
-        """The target's name; IQNs are lower case (RFC 3722)."""
-        return f"{IQN_AUTHORITY}:{self.server}.{self.volume.lower()}"
+        """The target's name."""
+        return target_name(self.server, self.volume)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Topology:
     @property
     def initiator(self) -> str:
         """The client's initiator name."""
-        return f"{IQN_AUTHORITY}:initiator.{self.client.name}"
+        return initiator_name(self.client.name)
 
     @property
     def legs(self) -> tuple[Leg, ...]:

@@ -10,10 +10,13 @@ SHARED = Path(__file__).parent
 _LIBRARY = SHARED / "lib.sh"
 
 
-def find_script(name: str, folder: Path) -> Script:
-    """The script called `name` in an experiment's `folder`, or the shared one; with the functions that it may use."""
+def find_script(name: str, folder: Path, *libraries: str) -> Script:
+    """The script called `name` in an experiment's `folder`, or the shared one; with the functions that it may use,
+    those of the named `libraries` among them.
+    """
     path = folder / f"{name}.sh"
     if not path.is_file():
         path = SHARED / f"{name}.sh"
     own = folder / "lib.sh"
-    return Script.load(path, _LIBRARY, *([own] if own.is_file() else []))
+    named = [SHARED / "libraries" / f"{library}.sh" for library in libraries]
+    return Script.load(path, _LIBRARY, *named, *([own] if own.is_file() else []))

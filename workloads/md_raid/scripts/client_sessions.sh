@@ -15,18 +15,6 @@ record_of() {
     [ -f "$record" ] || record=
 }
 
-# look: reads the sessions there are; session_of maps a target's name to its session's directory.
-declare -A session_of=()
-look() {
-    local session name
-    session_of=()
-    for session in /sys/class/iscsi_session/session*; do
-        if { read -r name < "$session/targetname"; } 2> /dev/null; then
-            session_of[$name]=$session
-        fi
-    done
-}
-
 # Records and sessions of an earlier deployment, whose targets have gone.
 for directory in /etc/iscsi/nodes/"$AUTHORITY":*/*; do
     [ -e "$directory" ] || continue
@@ -73,7 +61,7 @@ for pair in "$@"; do
     done
 done
 
-look
+look_at_sessions
 missing=0
 for pair in "$@"; do
     [ -n "${session_of[${pair%%=*}]:-}" ] || missing=$((missing + 1))
@@ -89,32 +77,16 @@ if [ "$missing" -gt 0 ]; then
     did "logged in to $missing targets"
 fi
 
-# ready IQN: whether the session is logged in and its disk is there; sets `disk`.
-ready() {
-    local session=${session_of[$1]:-} state size
-    disk=
-    [ -n "$session" ] || return 1
-    { read -r state < "$session/state"; } 2> /dev/null || return 1
-    [ "$state" = LOGGED_IN ] || return 1
-    for disk in "$session/device"/target*/*:0/block/*; do
-        if { read -r size < "$disk/size"; } 2> /dev/null && [ "$size" -gt 0 ]; then
-            disk=${disk##*/}
-            return 0
-        fi
-    done
-    return 1
-}
-
 SECONDS=0
 for pair in "$@"; do
     target=${pair%%=*}
-    until ready "$target"; do
+    until session_ready "$target"; do
         if [ "$SECONDS" -ge "$WAIT_S" ]; then
             die "the disk of $target has not appeared in $WAIT_S s" \
                 "see that the storage server at ${pair#*=} is up, then run configure again"
         fi
         sleep 0.2
-        look
+        look_at_sessions
     done
     for setting in "${settings[@]}"; do
         if [ "${setting%%=*}" = node.session.timeo.replacement_timeout ]; then

@@ -1,6 +1,4 @@
-# What the scripts of md-raid share besides; sent after workloads/scripts/lib.sh.
-AUTHORITY=iqn.2026-11.io.tidemark
-PORT=3260
+# What the scripts of md-raid share besides; sent after the libraries in workloads/scripts.
 
 # stop_array NAME: stops an md array. udev looks at a device that was just closed, and holds it for that moment.
 stop_array() {

@@ -15,32 +15,7 @@ if [ "$changed" -gt 0 ]; then
     udevadm control --reload
 fi
 
-# Disks by serial, without hyphens: EBS drops the hyphen from the id that it shows as an NVMe serial.
-declare -A disk_by_serial=()
-declare -A has_serial=()
-for file in /sys/block/*/serial /sys/block/*/device/serial; do
-    [ -r "$file" ] || continue
-    serial=
-    read -r serial < "$file" 2> /dev/null || true
-    [ -n "$serial" ] || continue
-    name=${file#/sys/block/}
-    disk_by_serial[${serial//-/}]=/dev/${name%%/*}
-    has_serial[/dev/${name%%/*}]=yes
-done
-
-# disk_of VOLUME_ID DEVICE: sets `disk`. Xen shows no serial: there the attachment's device name counts, sdf being
-# seen as xvdf; a disk that has a serial is not taken by its name.
-disk_of() {
-    local name
-    disk=${disk_by_serial[${1//-/}]:-}
-    for name in "${2/#\/dev\/sd//dev/xvd}" "$2"; do
-        if [ -z "$disk" ] && [ -b "$name" ] && [ -z "${has_serial[$name]:-}" ]; then
-            disk=$name
-        fi
-    done
-    [ -n "$disk" ]
-}
-
+scan_disks
 declare -A group_of_disk=()
 while read -r name group; do
     group_of_disk[$name]=$group

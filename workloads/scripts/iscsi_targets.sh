@@ -1,11 +1,13 @@
-# An iSCSI target for each leg: one IQN, one LUN, one portal, one initiator.
-# Arguments: ADDRESS INITIATOR IQN=VOLUME_ID...
+# An iSCSI target for each volume: one IQN, one LUN, one portal, one initiator.
+# Arguments: ADDRESS INITIATOR UNITS IQN=VOLUME_ID=PATH...
+# UNITS, with spaces between, are what must be there at boot before the targets: ADDRESS, and each PATH, which is exported.
 #
 # Targets are made through the kernel's configfs, which is also what targetcli shows; targetctl writes them to the
 # file from which rtslib-fb-targetctl.service restores them at boot.
 address=$1
 initiator=$2
-shift 2
+units=$3
+shift 3
 
 config=/sys/kernel/config/target
 saved=$STATE/targets-saved
@@ -33,17 +35,10 @@ attribute() {
     fi
 }
 
-# The service that restores targets must find the logical volumes and the address in place. systemd reads this at the
-# next boot, when the service runs; to reload it now would only take seconds.
-units=
-for pair in "$@"; do
-    unit=tidemark-${pair#*=}/leg # as systemd-escape --path has it
-    unit=${unit//-/\\x2d}
-    units+=" dev-${unit//\//-}.device"
-done
+# systemd reads this at the next boot, when the service runs; to reload it now would only take seconds.
 put /etc/systemd/system/rtslib-fb-targetctl.service.d/tidemark.conf "[Unit]
-Wants=network-online.target$units
-After=network-online.target$units"
+Wants=$units
+After=$units"
 enable_unit rtslib-fb-targetctl.service multi-user.target
 
 number=0
@@ -51,7 +46,8 @@ number=0
 for pair in "$@"; do
     iqn=${pair%%=*}
     id=${pair#*=}
-    path=/dev/tidemark-$id/leg
+    path=${id#*=}
+    id=${id%%=*}
     tpg=$config/iscsi/$iqn/tpgt_1
     acl=$tpg/acls/$initiator
 
@@ -93,11 +89,11 @@ for pair in "$@"; do
     attribute "$tpg/attrib/authentication" 0
     if ! compgen -G "$tpg/lun/lun_0/*/udev_path" > /dev/null; then
         altering "mapped $path as LUN 0 of $iqn"
-        ln -s "$object" "$tpg/lun/lun_0/leg"
+        ln -s "$object" "$tpg/lun/lun_0/volume"
     fi
     if ! compgen -G "$acl/lun_0/*/alua_tg_pt_gp" > /dev/null; then
         altering "let $initiator use $iqn"
-        ln -s "$tpg/lun/lun_0" "$acl/lun_0/leg"
+        ln -s "$tpg/lun/lun_0" "$acl/lun_0/volume"
     fi
     attribute "$acl/lun_0/write_protect" 0
     for other in "$tpg/acls/"*; do

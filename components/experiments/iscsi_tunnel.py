@@ -1,0 +1,15 @@
+"""iscsi-tunnel: one volume of one server, exported by iSCSI to nobody but the other end of an SSH tunnel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components import tunnel
+from components.settings import Settings
+
+NAME = "iscsi-tunnel"
+
+
+def check(settings: Settings, project: str, directory: Path) -> tunnel.Checked:
+    """Read and validate everything. Raises ValidationError with every fault; creates nothing."""
+    return tunnel.check(settings, project, directory, NAME)

@@ -1,0 +1,250 @@
+"""A server whose volume is reached through an SSH tunnel alone, and the hosts that may stand around it.
+
+iscsi-tunnel and encrypted-backup are both made of this: each names itself, and has the same settings.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from components import prices
+from components.client import Client
+from components.config import EXPERIMENT, CommonConfig, read_common
+from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, HostArgs
+from components.image import debian_12_image
+from components.instance_types import InstanceType
+from components.inventory_output import HostRow, inventory_output, volume_row
+from components.security_group import SSH_PORT
+from components.settings import Settings
+from components.site import declare_site
+from components.storage_server import StorageServer
+from components.validation import (
+    Demand,
+    VolumeKeys,
+    check_cost,
+    check_instance_type,
+    check_iops_of_host,
+    check_limits,
+    check_region,
+    check_volume,
+    choose_zone,
+)
+from components.volume_types import VOLUME_TYPES, baseline_iops
+
+SERVER = "server"
+VOLUME_NAME = f"{SERVER}-volume-1"
+"""The volume's name in its stack, as its tag Name has it: the word by which its deletion is asked for."""
+
+_SERVER_TYPE = "tidemark:serverType"
+_CLIENT_TYPE = "tidemark:clientType"
+_THIRD_TYPE = "tidemark:thirdType"
+_VOLUME = VolumeKeys("tidemark:volumeType", "tidemark:volumeSizeGib", "tidemark:volumeIops")
+_MEMORY_LIMIT = "tidemark:memoryLimitMib"
+DELETE_VOLUME = "tidemark:deleteVolume"
+
+
+@dataclass(frozen=True)
+class TunnelConfig:
+    """The settings of these stacks. `client_type` and `third_type` are None where there is no such host: the client is
+    the person's own machine then, and no third host tries the closed port. `delete_volume` is whether the volume may be
+    deleted, which its name in `tidemark:deleteVolume` says. None for `memory_limit_mib`: not limited.
+    """
+
+    server_type: str
+    client_type: str | None
+    third_type: str | None
+    volume_type: str
+    volume_size_gib: int
+    volume_iops: int | None
+    memory_limit_mib: int | None
+    delete_volume: bool
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        """Each host's type, by its name, which is its role, too."""
+        types = {SERVER: self.server_type, "client": self.client_type, "third": self.third_type}
+        return {name: instance_type for name, instance_type in types.items() if instance_type is not None}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A stack that was validated whole: all that `Tunnel` needs."""
+
+    common: CommonConfig
+    config: TunnelConfig
+    types: Mapping[str, InstanceType]
+    zone: str
+    image_id: str
+    cost: prices.Cost
+    lines: tuple[str, ...]
+
+
+def read_config(settings: Settings) -> TunnelConfig:
+    """Read these settings, each by itself. Absent ones are as published: 80 GB, and a client elsewhere."""
+    return TunnelConfig(
+        server_type=settings.text_or(_SERVER_TYPE, "t3.micro"),
+        client_type=settings.text_or_none(_CLIENT_TYPE),
+        third_type=settings.text_or_none(_THIRD_TYPE),
+        volume_type=settings.choice(_VOLUME.type, VOLUME_TYPES, "gp3", default="gp3"),
+        volume_size_gib=settings.integer(_VOLUME.size_gib, 1, 65_536, default=80, example=80),
+        volume_iops=settings.integer_or_none(_VOLUME.iops, 1, 256_000, default=None, example=3_000),
+        # Debian 12 with the tools of the experiment boots in 256 MiB.
+        memory_limit_mib=settings.integer_or_none(_MEMORY_LIMIT, 256, 1 << 24, default=None, example=512),
+        delete_volume=_read_delete_volume(settings),
+    )
+
+
+def _read_delete_volume(settings: Settings) -> bool:
+    name = settings.text_or_none(DELETE_VOLUME)
+    if name is not None and name != VOLUME_NAME:
+        settings.refuse(DELETE_VOLUME, f"this stack has no volume {name}", f"its volume is {VOLUME_NAME}")
+    return name == VOLUME_NAME
+
+
+def check(settings: Settings, project: str, directory: Path, experiment: str) -> Checked:
+    """Read and validate everything. Raises ValidationError with every fault; creates nothing."""
+    settings.text(EXPERIMENT, experiment)
+    common = read_common(settings, project=project, experiment=experiment, directory=directory)
+    config = read_config(settings)
+    settings.refuse_unknown("tidemark")
+    keys = {SERVER: _SERVER_TYPE, "client": _CLIENT_TYPE, "third": _THIRD_TYPE}
+    demand = Demand({keys[name]: instance_type for name, instance_type in config.hosts.items()})
+    check_volume(
+        settings,
+        _VOLUME,
+        config.volume_type,
+        config.volume_size_gib,
+        config.volume_iops,
+        at_least_gib=1,
+        why="it is exported whole",
+    )
+    facts = check_region(settings, common, demand)
+    types: dict[str, InstanceType] = {}
+    zone = ""
+    if facts is not None:
+        for key, name in demand.types.items():
+            instance_type = check_instance_type(settings, facts, key, name, in_cluster=False)
+            if instance_type is not None and name not in types:
+                types[name] = instance_type
+                check_limits(settings, instance_type, (key, None), (_MEMORY_LIMIT, config.memory_limit_mib))
+        if config.server_type in types:
+            check_iops_of_host(settings, _VOLUME, config.volume_iops, types[config.server_type])
+        # One zone for all: a volume can be attached in its own zone alone.
+        zone = choose_zone(settings, common, facts, demand)
+    cost = _cost(common, config)
+    # What was not offered or is malformed has no price either: one fault is told once.
+    if settings.good(*demand.types, _VOLUME.type, _VOLUME.size_gib, _VOLUME.iops, "aws:region"):
+        check_cost(settings, common, cost)
+    settings.finish()
+    image_id = debian_12_image(settings, common.aws.region)
+    settings.finish()
+    lines = [cost.line(common.lifetime_hours, rehearsal=common.aws.rehearsal), _protection_words(config)]
+    if facts is not None and facts.note:
+        lines.insert(0, facts.note)
+    return Checked(common, config, types, zone, image_id, cost, tuple(lines))
+
+
+def _protection_words(config: TunnelConfig) -> str:
+    if config.delete_volume:
+        return f"volume: {VOLUME_NAME} is named by {DELETE_VOLUME}: destroy deletes it, with what is on it"
+    return (
+        f"volume: {VOLUME_NAME} is protected, since it may hold a backup: to let destroy delete it, set "
+        f"{DELETE_VOLUME} to {VOLUME_NAME} and run pulumi up first"
+    )
+
+
+def _cost(common: CommonConfig, config: TunnelConfig) -> prices.Cost:
+    instances = Counter(config.hosts.values())
+    volumes = (
+        prices.VolumeDemand(instances.total(), ROOT_VOLUME_TYPE, ROOT_VOLUME_GIB),
+        prices.VolumeDemand(1, config.volume_type, config.volume_size_gib, config.volume_iops),
+    )
+    return prices.estimate(common.aws.region, instances, volumes)
+
+
+class Tunnel(pulumi.ComponentResource):
+    """The whole of such a stack: network, security group, key pair, the server with its volume, the hosts beside it.
+
+    `name` is the experiment's, with which the names of the shared resources begin. Nothing but SSH comes in; the iSCSI
+    target has no rule. The volume is protected unless its deletion is asked for by its name.
+    """
+
+    inventory: pulumi.Output[str]
+    stack_outputs: Mapping[str, pulumi.Input[object]]
+
+    def __init__(self, name: str, checked: Checked, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tidemark:tunnel:Tunnel", name, None, opts)
+        common, config = checked.common, checked.config
+        self._checked = checked
+        below = pulumi.ResourceOptions(parent=self)
+        # A client among the hosts comes from inside the VPC.
+        within = {"Tunnel": SSH_PORT} if config.client_type is not None else {}
+        self.site = declare_site(name, self, common, image_id=checked.image_id, zones=[checked.zone], ports=within)
+        self.server = StorageServer(
+            SERVER,
+            self._host_args(config.server_type),
+            {
+                "count": 1,
+                "type": config.volume_type,
+                "size_gib": config.volume_size_gib,
+                "iops": config.volume_iops,
+                "zone": self.site.network.zone,
+                "protect": not config.delete_volume,
+                "tags": self.site.tags,
+            },
+            below,
+        )
+        self.others = {
+            host: Client(host, self._host_args(instance_type), below)
+            for host, instance_type in config.hosts.items()
+            if host != SERVER
+        }
+        self.inventory = self._inventory()
+        (volume, _), *_ = self.server.disks
+        self.stack_outputs = {
+            "inventory": self.inventory,
+            "server_address": self.server.host.address,
+            "volume_id": volume.id,
+            "expires_at": self.server.host.expires_at,
+            "usd_per_hour": checked.cost.text,
+        }
+        self.register_outputs({"inventory": self.inventory})
+
+    def _host_args(self, instance_type: str) -> HostArgs:
+        return self.site.host_args(
+            self._checked.types[instance_type],
+            cpu_limit=None,
+            memory_limit_mib=self._checked.config.memory_limit_mib,
+            subnet_id=self.site.network.subnet_id,
+        )
+
+    def _inventory(self) -> pulumi.Output[str]:
+        config, network = self._checked.config, self.site.network
+        iops = baseline_iops(config.volume_type, config.volume_size_gib, config.volume_iops)
+        hosts = {SERVER: self.server.host, **{name: client.host for name, client in self.others.items()}}
+        rows = [
+            HostRow(
+                name=name,
+                role=name,
+                type=config.hosts[name],
+                host=host,
+                zone=network.zone,
+                volumes=[
+                    volume_row(volume, device, config.volume_size_gib, config.volume_type, iops)
+                    for volume, device in (self.server.disks if name == SERVER else ())
+                ],
+            )
+            for name, host in hosts.items()
+        ]
+        return inventory_output(
+            self._checked.common,
+            rows,
+            vpc_id=network.vpc_id,
+            cpu_limit=None,
+            memory_limit_mib=config.memory_limit_mib,
+        )

@@ -1,0 +1,26 @@
+"""What the experiments that export volumes by iSCSI have in common. Their scripts find the same in scripts/iscsi.sh."""
+
+from __future__ import annotations
+
+import re
+
+IQN_AUTHORITY = "iqn.2026-11.io.tidemark"
+ISCSI_PORT = 3260  # RFC 7143, section 15
+
+# May stand in an IQN, in a volume group's name and in a path.
+VOLUME_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def target_name(server: str, volume: str) -> str:
+    """The name of the target that exports a volume; IQNs are lower case (RFC 3722)."""
+    return f"{IQN_AUTHORITY}:{server}.{volume.lower()}"
+
+
+def initiator_name(host: str) -> str:
+    """The name by which a host logs in, which the target's list of initiators holds."""
+    return f"{IQN_AUTHORITY}:initiator.{host.lower()}"
+
+
+def device_unit(path: str) -> str:
+    """The unit by which systemd knows a block device, as systemd-escape --path has it."""
+    return path.removeprefix("/").replace("-", r"\x2d").replace("/", "-") + ".device"

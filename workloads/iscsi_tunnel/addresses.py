@@ -1,0 +1,54 @@
+"""The tunnel's two addresses and its devices' numbers: such as neither end has in use."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from workloads.errors import WorkloadError
+
+Network = ipaddress.IPv4Network
+Pair = tuple[str, str]
+"""The server's address, and the client's."""
+
+# Networks of which one is free: first the block set aside for benchmarks (RFC 2544), which hardly anybody routes, then
+# out-of-the-way parts of the private ones (RFC 1918).
+CANDIDATES = ("198.18.83.0/30", "198.19.83.0/30", "10.231.83.0/30", "172.30.83.0/30", "192.168.231.0/30")
+_TUN = re.compile(r"tun(\d+)")
+
+
+def networks_in(routes: Sequence[Mapping[str, Any]], without: str = "") -> list[Network]:
+    """What `ip -json route show table all` leads anywhere, but for the default route and the device `without`."""
+    found = []
+    for route in routes:
+        if route.get("dst") in (None, "default") or (without and route.get("dev") == without):
+            continue
+        try:
+            found.append(ipaddress.IPv4Network(str(route["dst"]), strict=False))
+        except ValueError:
+            continue  # of another family
+    return [network for network in found if network.prefixlen > 0]
+
+
+def choose_pair(taken: Iterable[Network], now: Pair | None) -> Pair:
+    """The pair as it is now, while no network of `taken` overlaps it; else the first candidate that is free."""
+    busy = list(taken)
+    if now is not None and not any(ipaddress.IPv4Address(address) in network for address in now for network in busy):
+        return now
+    for candidate in map(ipaddress.IPv4Network, CANDIDATES):
+        if not any(candidate.overlaps(network) for network in busy):
+            return str(candidate[1]), str(candidate[2])
+    raise WorkloadError(
+        f"every network for the tunnel is routed elsewhere already ({', '.join(CANDIDATES)})",
+        "take away one of those routes on client or server (ip route)",
+    )
+
+
+def choose_tun(devices: Iterable[str], now: str) -> int:
+    """The number of the tun device that is ours now, or the lowest that is free."""
+    if now:
+        return int(now)
+    taken = {int(match[1]) for name in devices if (match := _TUN.fullmatch(name))}
+    return next(number for number in range(len(taken) + 1) if number not in taken)

@@ -1,0 +1,122 @@
+"""The two ends of a tunnel: the server with its volume, and the machine that is the client."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+
+from inventory import Host, Inventory, InventoryError, Volume
+from workloads.connections import Script
+from workloads.deployment import Deployment
+from workloads.errors import WorkloadError
+from workloads.iscsi import VOLUME_ID, initiator_name, target_name
+from workloads.iscsi_tunnel.settings import SCRIPTS
+from workloads.machines import HERE, Machine, ThisMachine
+from workloads.scripts import find_script
+from workloads.sources import PROJECT
+
+
+def script(name: str) -> Script:
+    """The script called `name`, with the functions that it may use."""
+    return find_script(name, SCRIPTS, "iscsi")
+
+
+def server_of(inventory: Inventory) -> Host:
+    """The host of the role server, with its one volume. What does not fit is named before any host is touched."""
+    where = f"inventory of {inventory.stack}"
+    try:
+        servers = inventory.hosts_in("server")
+    except InventoryError as error:
+        raise WorkloadError(str(error), "a tunnel needs one host with the role server") from error
+    if len(servers) != 1:
+        raise WorkloadError(f"{where}: {len(servers)} hosts have the role server", "leave exactly one")
+    (server,) = servers
+    if len(server.volumes) != 1:
+        raise WorkloadError(f"{where}: {server.name} has {len(server.volumes)} volumes", "leave exactly one")
+    if not VOLUME_ID.fullmatch(server.volumes[0].id):
+        raise WorkloadError(
+            f"volume id {server.volumes[0].id!r} cannot stand in an IQN",
+            "use letters, digits, point, hyphen and underscore",
+            server.name,
+        )
+    return server
+
+
+def client_of(inventory: Inventory, name: str | None) -> Host | None:
+    """The host that is the client: the one called `name`, or else the one of that role; None for this machine, which
+    it is where no host has the role, or when `name` says so.
+    """
+    if name == "this":
+        return None
+    if name is not None:
+        host = inventory.host(name)
+        if host.role == "server":
+            raise WorkloadError(f"{name} is the server", "name another host with --client, or `this`")
+        return host
+    clients = [host for host in inventory.hosts if host.role == "client"]
+    if len(clients) > 1:
+        names = ", ".join(host.name for host in clients)
+        raise WorkloadError(f"{len(clients)} hosts have the role client", f"name one with --client: {names}")
+    return clients[0] if clients else None
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Server and client of a deployment; `client_host` is None when this machine is the client."""
+
+    deployment: Deployment
+    client_host: Host | None
+
+    @classmethod
+    def of(cls, deployment: Deployment, client: str | None = None) -> Ends:
+        """The ends that the inventory has; `client` names a host, or is `this`."""
+        server_of(deployment.inventory)
+        return cls(deployment, client_of(deployment.inventory, client))
+
+    @property
+    def server_host(self) -> Host:
+        """The server, with its address as it is now."""
+        return server_of(self.deployment.inventory)
+
+    @property
+    def volume(self) -> Volume:
+        """What is exported."""
+        return self.server_host.volumes[0]
+
+    @property
+    def server(self) -> Machine:
+        """The connection to the server."""
+        return self.deployment.hosts.remote(self.server_host.name)
+
+    @property
+    def client(self) -> Machine:
+        """The connection to the client."""
+        if self.client_host is None:
+            return ThisMachine(getpass.getuser())
+        return self.deployment.hosts.remote(self.client_host.name)
+
+    @property
+    def iqn(self) -> str:
+        """The target's name."""
+        return target_name(self.server_host.name, self.volume.id)
+
+    def initiator(self, machine_name: str) -> str:
+        """The client's name as the target knows it: that of the inventory, or this machine's own."""
+        return initiator_name(machine_name if self.client_host is None else self.client_host.name)
+
+    @property
+    def client_name(self) -> str:
+        """How the client is called."""
+        return HERE if self.client_host is None else self.client_host.name
+
+    def way(self) -> dict[str, str]:
+        """How ssh on the client reaches the server: in the VPC by the private address, from here as the tasks do."""
+        server, ssh = self.server_host, self.deployment.inventory.ssh
+        if self.client_host is not None:
+            return {"server": server.private_address, "port": "22", "proxy": "", "directory": ""}
+        return {
+            "server": server.address,
+            "port": str(server.port),
+            "proxy": ssh.proxy_command or "",
+            "directory": str(PROJECT) if ssh.proxy_command else "",
+        }

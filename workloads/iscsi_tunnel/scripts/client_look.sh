@@ -1,0 +1,17 @@
+# What must be known of a client before it attaches, its public key among it. No argument.
+# The private half is made here and never leaves.
+if [ ! -s "$FOLDER/id_ed25519.pub" ]; then
+    mkdir -p "$FOLDER"
+    chmod 700 "$FOLDER"
+    rm -f "$FOLDER/id_ed25519"
+    quiet ssh-keygen -q -t ed25519 -N "" -C "tidemark-tunnel $(uname -n)" -f "$FOLDER/id_ed25519"
+    did "made a key for the tunnel"
+fi
+read -r type key _ < "$FOLDER/id_ed25519.pub"
+printf '{"public_key": "%s", "tun": "%s", "local": "%s", "remote": "%s", "name": "%s"}\n' \
+    "$type $key" "$(own TUN)" "$(own LOCAL)" "$(own REMOTE)" "$(uname -n)"
+devices=(/sys/class/net/tun*)
+printf '{"devices": "%s"}\n' "${devices[*]##*/}"
+printf '{"routes": %s}\n' "$(routes)"
+finish
+# end of script

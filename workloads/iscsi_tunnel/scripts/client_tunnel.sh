@@ -1,0 +1,224 @@
+# Brings the client's end of the tunnel up, and keeps it up: a unit runs ssh again whenever it ends.
+# Arguments: NAME=VALUE...: user server port alias proxy directory tun remote_tun local remote mtu_max iqn volume
+# limit_seconds wait_seconds, and host_key, once for each key that the server may show.
+declare -A given=()
+known_hosts=
+for word in "$@"; do
+    name=${word%%=*}
+    value=${word#*=}
+    if [ "$name" = host_key ]; then
+        known_hosts+="${given[alias]} $value"$'\n'
+    else
+        given[$name]=$value
+    fi
+done
+tun=${given[tun]}
+
+for module in tun iscsi_tcp; do
+    [ -d "/sys/module/$module" ] || modprobe --quiet "$module" 2> /dev/null \
+        || die "kernel $(uname -r) has no module $module" \
+            "boot a kernel that has it (Debian's linux-image-cloud-amd64 and linux-image-amd64 do)"
+done
+command -v iscsiadm > /dev/null || die "iscsiadm is not there" "install open-iscsi on that host"
+if [ -e "/sys/class/net/tun$tun" ] && [ "$(own TUN)" != "$tun" ]; then
+    die "tun$tun is in use by something else" "name another number (--tun), or leave it out: a free one is taken"
+fi
+
+# quoted VALUE: as the shell reads it back.
+quoted() {
+    printf "'%s'" "${1//\'/\'\\\'\'}"
+}
+before=$changed
+put "$FOLDER/known_hosts" "${known_hosts%$'\n'}"
+put "$FOLDER/attachment" "TUN=$(quoted "$tun")
+REMOTE_TUN=$(quoted "${given[remote_tun]}")
+LOCAL=$(quoted "${given[local]}")
+REMOTE=$(quoted "${given[remote]}")
+MTU_MAX=$(quoted "${given[mtu_max]}")
+TUNNEL_USER=$(quoted "${given[user]}")
+SERVER=$(quoted "${given[server]}")
+SSH_PORT=$(quoted "${given[port]}")
+ALIAS=$(quoted "${given[alias]}")
+PROXY=$(quoted "${given[proxy]}")
+DIRECTORY=$(quoted "${given[directory]}")
+IQN=$(quoted "${given[iqn]}")
+VOLUME=$(quoted "${given[volume]}")
+LIMIT_SECONDS=$(quoted "${given[limit_seconds]}")"
+put /usr/local/sbin/tidemark-tunnel "$(cat << 'SUPERVISOR'
+#!/bin/bash
+# Keeps the SSH tunnel to a volume up, and watches over the volume's disk. Run by tidemark-tunnel.service.
+#
+# ssh ends when three of its keep-alives have gone unanswered; it is started again after a pause that doubles from one
+# second up to fifteen. The iSCSI session waits meanwhile, and logs in again by itself. When it has waited longer than its
+# limit, the kernel fails what is asked of the disk: then nothing may stay mounted on it, and the attachment ends.
+set -u
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+. /etc/tidemark-tunnel/attachment
+LONGEST_PAUSE=15
+GOOD_AFTER=30 # a connection that stood so long was no failed attempt
+OVERHEAD=100  # of a tunnelled packet: SSH's header, padding and tag, at most 64, and a segment's own options
+GIVEN_UP=3
+RUN=/run/tidemark-tunnel
+mkdir -p "$RUN"
+exec {never}<> <(:)
+rest() { read -r -t "$1" -u "$never" || true; }
+
+# state WORD DETAIL: what `status` shows.
+state() {
+    printf '%s\t%s\t%s\n' "$1" "$EPOCHSECONDS" "$2" > "$RUN/state.new"
+    mv "$RUN/state.new" "$RUN/state"
+    echo "$1: $2"
+}
+
+# lost: whether the session has waited longer than its limit.
+lost() {
+    local session name state
+    for session in /sys/class/iscsi_session/session*; do
+        { read -r name < "$session/targetname"; } 2> /dev/null || continue
+        [ "$name" = "$IQN" ] || continue
+        for state in "$session/device"/target*/*:0/state; do
+            { read -r state < "$state"; } 2> /dev/null || continue
+            case $state in transport-offline | offline) return 0 ;; esac
+        done
+    done
+    return 1
+}
+
+# give_up: nothing stays mounted on a dead disk, nor open.
+give_up() {
+    local disk point name
+    state lost "the connection was away longer than $LIMIT_SECONDS s; what was asked of the disk has failed"
+    [ -z "${ssh:-}" ] || kill "$ssh" 2> /dev/null
+    for disk in /sys/class/iscsi_session/session*/device/target*/*:0/block/*; do
+        [ -e "$disk" ] || continue
+        name=${disk%/device/target*}
+        { read -r name < "$(echo "$name"/iscsi_session/session*/targetname)"; } 2> /dev/null || continue
+        [ "$name" = "$IQN" ] || continue
+        disk=/dev/${disk##*/}
+        lsblk --noheadings --list --output MOUNTPOINTS "$disk" 2> /dev/null | while IFS= read -r point; do
+            [ -n "$point" ] || continue
+            echo "unmounting $point"
+            umount --lazy "$(printf '%b' "$point")"
+        done
+        lsblk --noheadings --list --output TYPE,NAME "$disk" | while read -r kind name; do
+            case $kind in crypt | lvm | dm) dmsetup remove --force --deferred "$name" ;; esac
+        done
+    done
+    timeout 30 iscsiadm --mode node --targetname "$IQN" --logout
+    exit "$GIVEN_UP"
+}
+
+if [ ! -e "/sys/class/net/tun$TUN" ]; then
+    ip tuntap add dev "tun$TUN" mode tun || exit 1
+fi
+ip address replace "$LOCAL" peer "$REMOTE" dev "tun$TUN"
+ip link set dev "tun$TUN" mtu "$MTU_MAX" up
+
+# fit: the tunnel's packets, in SSH's, each fit one segment of the connection, as large as its path lets it be.
+fit() {
+    local segment
+    segment=$(ss --tcp --numeric --info --no-header dst "$SERVER" dport = "$SSH_PORT" \
+        | sed --quiet 's/.* mss:\([0-9]*\).*/\1/p' | sort --numeric-sort | tail --lines=1)
+    if [ -n "$segment" ] && [ "$segment" -gt 700 ] && [ "$((segment - OVERHEAD))" -lt "$MTU_MAX" ]; then
+        ip link set dev "tun$TUN" mtu "$((segment - OVERHEAD))"
+    fi
+}
+
+proxy=()
+if [ -n "$PROXY" ]; then
+    proxy=(-o "ProxyCommand=$PROXY")
+    # How large the segments behind the proxy are is not seen: as large as the internet's.
+    ip link set dev "tun$TUN" mtu "$((1448 - OVERHEAD))"
+fi
+[ -z "$DIRECTORY" ] || cd "$DIRECTORY" || exit 1
+pause=1
+while true; do
+    began=$SECONDS
+    state connecting "$SERVER port $SSH_PORT"
+    ssh -F /dev/null -N -T -n -i /etc/tidemark-tunnel/id_ed25519 -p "$SSH_PORT" "${proxy[@]}" \
+        -o IdentitiesOnly=yes -o BatchMode=yes -o UserKnownHostsFile=/etc/tidemark-tunnel/known_hosts \
+        -o GlobalKnownHostsFile=/dev/null -o HostKeyAlias="$ALIAS" -o StrictHostKeyChecking=yes -o UpdateHostKeys=no \
+        -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3 -o ExitOnForwardFailure=yes \
+        -o Tunnel=point-to-point -o TunnelDevice="$TUN:$REMOTE_TUN" -o Compression=no -o LogLevel=ERROR \
+        -o Ciphers=aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com \
+        -- "$TUNNEL_USER@$SERVER" 2> "$RUN/ssh.log" &
+    ssh=$!
+    up=
+    while kill -0 "$ssh" 2> /dev/null; do
+        if [ -z "$up" ] && [ "$(cat "/sys/class/net/tun$TUN/carrier" 2> /dev/null)" = 1 ] && ping -c 1 -W 1 -n "$REMOTE" > /dev/null 2>&1; then
+            up=yes
+            [ -n "$PROXY" ] || fit
+            state up "tun$TUN, mtu $(< "/sys/class/net/tun$TUN/mtu")"
+        fi
+        lost && give_up
+        rest 0.5
+    done
+    wait "$ssh"
+    ssh=
+    said=$(grep --invert-match '^\s*$' "$RUN/ssh.log" | tail --lines=1)
+    if grep --quiet -e 'Host key verification failed' -e 'IDENTIFICATION HAS CHANGED' "$RUN/ssh.log"; then
+        state refused "the server shows another host key than the pinned one"
+        exit "$GIVEN_UP"
+    fi
+    [ "$((SECONDS - began))" -lt "$GOOD_AFTER" ] || pause=1
+    state waiting "ssh ended (${said:-without a word}); again in $pause s"
+    until [ "$((pause_left=${pause_left:-pause}))" -le 0 ]; do
+        lost && give_up
+        rest 1
+        pause_left=$((pause_left - 1))
+    done
+    unset pause_left
+    pause=$((pause * 2 > LONGEST_PAUSE ? LONGEST_PAUSE : pause * 2))
+done
+SUPERVISOR
+)"
+chmod 755 /usr/local/sbin/tidemark-tunnel
+put "/etc/systemd/system/$UNIT" "[Unit]
+Description=SSH tunnel to a volume of tidemark
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/usr/local/sbin/tidemark-tunnel
+Restart=on-failure
+RestartSec=1
+RestartPreventExitStatus=3"
+
+# described: sets `word` and `detail` to what the supervisor says of the tunnel.
+described() {
+    word=
+    detail=
+    { IFS=$'\t' read -r word _ detail < /run/tidemark-tunnel/state; } 2> /dev/null || true
+}
+if [ "$changed" -ne "$before" ] || ! systemctl --quiet is-active "$UNIT"; then
+    rm -f /run/tidemark-tunnel/state
+    systemctl reset-failed "$UNIT" 2> /dev/null || true
+    quiet systemctl restart "$UNIT" || die "the tunnel's unit does not start" "see journalctl -u $UNIT on that host"
+    did "started the tunnel"
+fi
+SECONDS=0
+described
+until [ "$word" = up ]; do
+    case $word in
+        refused)
+            drop_tunnel
+            die "$detail" "find out why before you go on; if the server was replaced, remove its line from .tidemark/host-keys.json"
+            ;;
+        waiting)
+            if [[ $detail == *"Permission denied"* ]]; then
+                drop_tunnel
+                die "the server refuses the tunnel's key ($detail)" "run iscsi-tunnel.configure again"
+            fi
+            ;;
+    esac
+    if [ "$SECONDS" -ge "${given[wait_seconds]}" ]; then
+        drop_tunnel
+        die "the tunnel is not up after ${given[wait_seconds]} s ($word: $detail)" \
+            "see that the server is up and lets this address in on port ${given[port]}"
+    fi
+    sleep 0.2
+    described
+done
+printf '{"tun": "tun%s", "mtu": %s, "local": "%s", "remote": "%s"}\n' \
+    "$tun" "$(< "/sys/class/net/tun$tun/mtu")" "${given[local]}" "${given[remote]}"
+finish
+# end of script

@@ -1,0 +1,55 @@
+# What the scripts of iscsi-tunnel share besides; sent after the libraries in workloads/scripts.
+FOLDER=/etc/tidemark-tunnel
+UNIT=tidemark-tunnel.service
+IFACE=tidemark
+
+# routes: what this machine routes anywhere, as JSON.
+routes() {
+    ip -4 -json route show table all
+}
+
+# own VARIABLE: the value that the attachment's file has for it, or nothing.
+own() {
+    local line
+    [ -f "$FOLDER/attachment" ] || return 0
+    while IFS= read -r line; do
+        if [ "${line%%=*}" = "$1" ]; then
+            line=${line#*=}
+            line=${line#\'}
+            echo "${line%\'}"
+        fi
+    done < "$FOLDER/attachment"
+}
+
+# forget_sessions IQN: ends the session with that target and forgets the target, as far as there are any.
+forget_sessions() {
+    local directory
+    look_at_sessions
+    if [ -n "${session_of[$1]:-}" ]; then
+        quiet timeout 30 iscsiadm --mode node --targetname "$1" --logout || true
+        did "logged out of $1"
+    fi
+    for directory in "/etc/iscsi/nodes/$1"; do
+        if [ -d "$directory" ]; then
+            quiet iscsiadm --mode node --targetname "$1" --op delete || true
+            did "forgot $1"
+        fi
+    done
+}
+
+# drop_tunnel: ends the tunnel's unit and takes its device away, as far as they are there.
+drop_tunnel() {
+    local tun
+    tun=$(own TUN)
+    if [ -e "/etc/systemd/system/$UNIT" ]; then
+        quiet systemctl stop "$UNIT" || true
+        systemctl reset-failed "$UNIT" 2> /dev/null || true
+        rm -f "/etc/systemd/system/$UNIT"
+        did "stopped the tunnel"
+    fi
+    if [ -n "$tun" ] && [ -e "/sys/class/net/tun$tun" ]; then
+        quiet ip link delete "tun$tun" || true
+        did "took tun$tun away"
+    fi
+    rm -f "$FOLDER/attachment"
+}
