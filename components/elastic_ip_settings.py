@@ -24,22 +24,23 @@ class ElasticIpDemand:
     reassociate: bool
 
 
-def read_elastic_ip(settings: Settings, *, default: str | None) -> ElasticIpDemand | None:
-    """Read both settings; None: no Elastic IP.
+def read_elastic_ip(settings: Settings, *, default: str, needed: bool = False) -> ElasticIpDemand | None:
+    """Read both settings; None: no Elastic IP, or a fault that has been noted.
 
-    `default` is what an absent setting means: `none`, `new`, or None where the experiment can't be without an address;
-    then `none` is refused.
+    `default` is what an absent setting means; `needed` says that the experiment is about one: `none` is refused.
     """
-    allowed = f"{NEW}, or the id of an allocation such as eipalloc-0123456789abcdef0"
-    if default is not None:
-        allowed = f"{NONE}, {allowed}"
-    text = settings.text(ELASTIC_IP, NEW) if default is None else settings.text_or(ELASTIC_IP, default)
+    text = settings.text_or(ELASTIC_IP, default)
     reassociate = settings.flag(REASSOCIATE)
     if not settings.good(ELASTIC_IP):
         return None
     existing = ALLOCATION_ID.fullmatch(text) is not None
-    if not existing and text != NEW and (text != NONE or default is None):
-        settings.refuse(ELASTIC_IP, f"{text} is no Elastic IP that can be asked for", f"give {allowed}")
+    if not existing and text != NEW and (needed or text != NONE):
+        allowed = "" if needed else f"{NONE}, "
+        settings.refuse(
+            ELASTIC_IP,
+            f"{text} is no Elastic IP that can be asked for",
+            f"give {allowed}{NEW}, or the id of an allocation such as eipalloc-0123456789abcdef0",
+        )
         return None
     if reassociate and not existing and settings.good(REASSOCIATE):
         settings.refuse(REASSOCIATE, f"there is nothing to take an address from ({ELASTIC_IP} is {text})", "remove it")

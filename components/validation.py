@@ -104,21 +104,29 @@ def _check_named_zone(settings: Settings, facts: RegionFacts, zone: str, shared:
 
 
 def choose_zones(
-    settings: Settings, common: CommonConfig, facts: RegionFacts, demand: Demand, count: tuple[str, int]
+    settings: Settings,
+    common: CommonConfig,
+    facts: RegionFacts,
+    demand: Demand,
+    count: tuple[str, int],
+    *,
+    besides: str | None = None,
 ) -> tuple[str, ...]:
     """Zones that offer every type, as many as asked for: first the one that was asked for by name, if any.
 
-    `count` is the setting's key and its value.
+    `count` is the setting's key and its value; `besides` is what the zones must offer too, for messages: a region's
+    own zones do.
     """
     key, wanted = count
     if not settings.good(*demand.types, key, ZONE):
         return ()
     offers = [set(facts.zones[name]) for name in demand.types.values()]
-    # A Local Zone offers types too, and no file systems of AWS.
+    # A Local Zone offers types too, but no file systems of AWS, nor the region's own addresses.
     shared = _in_the_region(facts, set.intersection(*offers))
     types = " and ".join(dict.fromkeys(demand.types.values()))
     if common.zone is not None:
-        _check_named_zone(settings, facts, common.zone, shared, f"EFS and {types}")
+        offered = types if besides is None else f"{besides} and {types}"
+        _check_named_zone(settings, facts, common.zone, shared, offered)
     if len(shared) < wanted:
         settings.refuse(
             key,

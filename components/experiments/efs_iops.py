@@ -130,7 +130,7 @@ def check(settings: Settings, project: str, directory: Path) -> Checked:
                 settings, instance_type, (_CPU_LIMIT, config.cpu_limit), (_MEMORY_LIMIT, config.memory_limit_mib)
             )
         count = (_FILE_SYSTEM.client_zones, config.file_system.client_zones)
-        zones = choose_zones(settings, common, facts, demand, count)
+        zones = choose_zones(settings, common, facts, demand, count, besides="EFS")
     cost = _cost(common, config)
     # What was not offered or is malformed has no price either: one fault is told once.
     if settings.good(_CLIENT_TYPE, *_cost_keys()):

@@ -256,42 +256,41 @@ class TestSettings:
         assert settings.problems == []
 
     @pytest.mark.parametrize(
-        ("raw", "default", "line"),
+        ("raw", "needed", "line"),
         [
             (
                 {KEY: "54.1.2.3"},
-                "none",
+                False,
                 f"{KEY}: 54.1.2.3 is no Elastic IP that can be asked for; give none, new, or the id of an allocation "
                 "such as eipalloc-0123456789abcdef0",
             ),
             (
                 {KEY: "eipalloc-XYZ"},
-                None,
+                True,
                 f"{KEY}: eipalloc-XYZ is no Elastic IP that can be asked for; give new, or the id of an allocation "
                 "such as eipalloc-0123456789abcdef0",
             ),
             (
                 {KEY: "none"},
-                None,
+                True,
                 f"{KEY}: none is no Elastic IP that can be asked for; give new, or the id of an allocation such as "
                 "eipalloc-0123456789abcdef0",
             ),
-            ({}, None, f"{KEY}: missing; set it: pulumi config set {KEY} new -s s"),
             (
                 {KEY: "new", "tidemark:reassociate": "true"},
-                "none",
+                False,
                 f"tidemark:reassociate: there is nothing to take an address from ({KEY} is new); remove it",
             ),
             (
                 {KEY: NOWHERE, "tidemark:reassociate": "yes"},
-                "none",
+                False,
                 "tidemark:reassociate: yes is neither true nor false; write true or false",
             ),
         ],
     )
-    def test_refused(self, raw: dict[str, str], default: str | None, line: str) -> None:
+    def test_refused(self, raw: dict[str, str], needed: bool, line: str) -> None:
         settings = Settings(raw, "s")
-        read_elastic_ip(settings, default=default)
+        read_elastic_ip(settings, default="new" if needed else "none", needed=needed)
         assert settings.problems == [f"stacks/Pulumi.s.yaml: {line}"]
 
 

@@ -178,6 +178,7 @@ class TestZones:
             RegionFacts("table", "r-1", True, True, zones, {}),
             self.demand,
             (self.key, count),
+            besides="EFS",
         )
         return found, [problem.removeprefix("stacks/Pulumi.s.yaml: ") for problem in settings.problems]
 

@@ -229,7 +229,7 @@ WRONG = [
     ),
     Wrong(
         {"tidemark:experiment": "md-rade"},
-        "tidemark:experiment: there is no md-rade; choose one of md-raid, efs-iops",
+        "tidemark:experiment: there is no md-rade; choose one of md-raid, efs-iops, iscsi-tunnel, eip-region",
     ),
     Wrong(
         {"tidemark:experiment": None},

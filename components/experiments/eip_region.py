@@ -1,0 +1,176 @@
+"""eip-region: small hosts, each in a zone of its own, and an Elastic IP that the tasks move between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from components import prices
+from components.config import EXPERIMENT, CommonConfig, read_common
+from components.elastic_ip import ElasticIp
+from components.elastic_ip_look_up import ElasticIpPlan, check_elastic_ip
+from components.elastic_ip_settings import NEW, ElasticIpDemand, read_elastic_ip
+from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, Host, HostArgs
+from components.image import debian_12_image
+from components.instance_types import InstanceType
+from components.inventory_output import HostRow, inventory_output
+from components.settings import Settings
+from components.site import declare_site
+from components.validation import (
+    Demand,
+    check_cost,
+    check_instance_type,
+    check_limits,
+    check_region,
+    choose_zones,
+)
+
+NAME = "eip-region"
+
+_HOSTS = "tidemark:hosts"
+_HOST_TYPE = "tidemark:hostType"
+_CPU_LIMIT = "tidemark:cpuLimit"
+_MEMORY_LIMIT = "tidemark:memoryLimitMib"
+
+# Each is in a zone of its own, and no region has more than six.
+_MOST_HOSTS = 6
+
+
+@dataclass(frozen=True)
+class EipRegionConfig:
+    """The settings of this experiment: `hosts` of one type, as many zones. None: not limited."""
+
+    hosts: int
+    host_type: str
+    elastic_ip: ElasticIpDemand
+    memory_limit_mib: int | None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A stack that was validated whole: all that `EipRegion` needs."""
+
+    common: CommonConfig
+    config: EipRegionConfig
+    instance_type: InstanceType
+    zones: tuple[str, ...]
+    elastic_ip: ElasticIpPlan
+    image_id: str
+    cost: prices.Cost
+    lines: tuple[str, ...]
+
+
+def read_config(settings: Settings) -> EipRegionConfig:
+    """Read the experiment's own settings, each by itself."""
+    return EipRegionConfig(
+        hosts=settings.integer(_HOSTS, 2, _MOST_HOSTS, default=2, example=2),
+        # The least that is asked of it: it answers SSH.
+        host_type=settings.text_or(_HOST_TYPE, "t3.micro"),
+        # After a fault a stand-in: nothing is asked of it before `finish`.
+        elastic_ip=read_elastic_ip(settings, default=NEW, needed=True) or ElasticIpDemand(None, False),
+        # Debian 12 boots in 256 MiB.
+        memory_limit_mib=settings.integer_or_none(_MEMORY_LIMIT, 256, 1 << 24, default=None, example=256),
+    )
+
+
+def check(settings: Settings, project: str, directory: Path) -> Checked:
+    """Read and validate everything. Raises ValidationError with every fault; creates nothing."""
+    settings.text(EXPERIMENT, NAME)
+    common = read_common(settings, project=project, experiment=NAME, directory=directory)
+    config = read_config(settings)
+    settings.refuse_unknown("tidemark")
+    demand = Demand({_HOST_TYPE: config.host_type})
+    facts = check_region(settings, common, demand)
+    instance_type: InstanceType | None = None
+    elastic_ip: ElasticIpPlan | None = None
+    zones: tuple[str, ...] = ()
+    if facts is not None:
+        instance_type = check_instance_type(settings, facts, _HOST_TYPE, config.host_type, in_cluster=False)
+        if instance_type is not None:
+            check_limits(settings, instance_type, (_CPU_LIMIT, None), (_MEMORY_LIMIT, config.memory_limit_mib))
+        zones = choose_zones(settings, common, facts, demand, (_HOSTS, config.hosts))
+        elastic_ip = check_elastic_ip(settings, common, config.elastic_ip)
+    cost = _cost(common, config)
+    # What was not offered or is malformed has no price either: one fault is told once.
+    if settings.good(_HOST_TYPE, _HOSTS, "aws:region"):
+        check_cost(settings, common, cost)
+    settings.finish()
+    image_id = debian_12_image(settings, common.aws.region)
+    settings.finish()
+    # Where one of these is missing, its fault has been raised.
+    assert facts is not None
+    assert instance_type is not None
+    assert elastic_ip is not None
+    lines = [cost.line(common.lifetime_hours, rehearsal=common.aws.rehearsal), elastic_ip.line]
+    if facts.note:
+        lines.insert(0, facts.note)
+    return Checked(common, config, instance_type, zones, elastic_ip, image_id, cost, tuple(lines))
+
+
+def _cost(common: CommonConfig, config: EipRegionConfig) -> prices.Cost:
+    roots = prices.VolumeDemand(config.hosts, ROOT_VOLUME_TYPE, ROOT_VOLUME_GIB)
+    # A host that has the Elastic IP has no other: so this is what it costs while none has it.
+    return prices.estimate(common.aws.region, {config.host_type: config.hosts}, (roots,), elastic_ips=1)
+
+
+class EipRegion(pulumi.ComponentResource):
+    """The whole experiment: network, security group, key pair, the address, hosts.
+
+    Which host has the address is for the tasks to decide (components/elastic_ip.py).
+    """
+
+    inventory: pulumi.Output[str]
+    stack_outputs: Mapping[str, pulumi.Input[object]]
+
+    def __init__(self, name: str, checked: Checked, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tidemark:experiments:EipRegion", name, None, opts)
+        common = checked.common
+        self._checked = checked
+        below = pulumi.ResourceOptions(parent=self)
+
+        self.site = declare_site(name, self, common, image_id=checked.image_id, zones=checked.zones, ports={})
+        self.elastic_ip = ElasticIp(
+            f"{name}-address",
+            {"plan": checked.elastic_ip, "instance_id": None, "after": [], "tags": self.site.tags},
+            below,
+        )
+        self.hosts = tuple(
+            Host(f"host-{number}", self._host_args(subnet_id), below)
+            for number, subnet_id in enumerate(self.site.network.subnet_ids, start=1)
+        )
+
+        self.inventory = self._inventory()
+        self.stack_outputs = {
+            "inventory": self.inventory,
+            "elastic_ip": self.elastic_ip.address,
+            "expires_at": self.hosts[0].expires_at,
+            "usd_per_hour": checked.cost.text,
+        }
+        self.register_outputs({"inventory": self.inventory})
+
+    def _host_args(self, subnet_id: pulumi.Input[str]) -> HostArgs:
+        return self.site.host_args(
+            self._checked.instance_type,
+            cpu_limit=None,
+            memory_limit_mib=self._checked.config.memory_limit_mib,
+            subnet_id=subnet_id,
+            after=self.elastic_ip.resources,
+        )
+
+    def _inventory(self) -> pulumi.Output[str]:
+        network = self.site.network
+        rows = [
+            HostRow(name=f"host-{number}", role="host", type=self._checked.config.host_type, host=host, zone=zone)
+            for number, (host, zone) in enumerate(zip(self.hosts, network.zones, strict=True), start=1)
+        ]
+        return inventory_output(
+            self._checked.common,
+            rows,
+            vpc_id=network.vpc_id,
+            cpu_limit=None,
+            memory_limit_mib=self._checked.config.memory_limit_mib,
+            elastic_ips=[self.elastic_ip.row],
+        )
