@@ -11,6 +11,7 @@ from invoke.tasks import task
 from workloads.account import check as check_account
 from workloads.deployment import newest_results
 from workloads.efs_iops.fab import TASKS as efs_iops
+from workloads.eip_region.fab import TASKS as eip_region
 from workloads.fab import collection, reported, run_module
 from workloads.iscsi_tunnel.fab import TASKS as iscsi_tunnel
 from workloads.md_raid.fab import TASKS as md_raid
@@ -113,6 +114,7 @@ namespace = Collection(
     results,
     efs_iops,
     iscsi_tunnel,
+    eip_region,
     md_raid,
     collection("account", check),
     collection("lab", up, status, ssh, model, down),

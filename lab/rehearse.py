@@ -28,7 +28,7 @@ from lab.service_model import ServiceModel
 
 Say = Callable[[str], None]
 
-EXPERIMENTS = ("md-raid", "efs-iops")
+EXPERIMENTS = ("md-raid", "efs-iops", "eip-region")
 UNDER_A_MODEL = frozenset({"efs-iops"})
 """Those that measure a service: rehearsed under a service model, after their task `base` without it."""
 DEFAULT_MODEL = "efs-2018"

@@ -9,6 +9,9 @@ from typing import Any
 import report.efs_iops
 import report.efs_iops.figures
 import report.efs_iops.view
+import report.eip_region
+import report.eip_region.figures
+import report.eip_region.view
 import report.md_raid
 import report.md_raid.figures
 import report.md_raid.view
@@ -43,5 +46,12 @@ EXPERIMENTS = {
         page=report.efs_iops.view.page,
         tables=report.efs_iops.view.tables,
         picture=report.efs_iops.figures.iops_plot,
+    ),
+    "eip-region": Experiment(
+        summary_type=SUMMARY_TYPES["eip-region"],
+        summarize=report.eip_region.summarize,
+        page=lambda manifest, summary, _: report.eip_region.view.page(manifest, summary),
+        tables=report.eip_region.view.tables,
+        picture=report.eip_region.figures.moves_plot,
     ),
 }

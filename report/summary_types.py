@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from report.efs_iops.schema import Summary as EfsIops
+from report.eip_region.schema import Summary as EipRegion
 from report.md_raid.schema import Summary as MdRaid
 
-SUMMARY_TYPES: dict[str, type] = {"md-raid": MdRaid, "efs-iops": EfsIops}
+SUMMARY_TYPES: dict[str, type] = {"md-raid": MdRaid, "efs-iops": EfsIops, "eip-region": EipRegion}

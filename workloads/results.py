@@ -22,7 +22,21 @@ from workloads.errors import WorkloadError
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-Raw = Literal["cells", "worker", "arrays", "drill", "host", "proofs", "clocks", "mountstats", "storage", "cloudwatch"]
+Raw = Literal[
+    "cells",
+    "worker",
+    "arrays",
+    "drill",
+    "host",
+    "proofs",
+    "clocks",
+    "mountstats",
+    "storage",
+    "cloudwatch",
+    "associations",
+    "moves",
+    "probes",
+]
 
 
 def utc_now() -> str:

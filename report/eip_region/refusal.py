@@ -1,0 +1,75 @@
+"""raw/associations.ndjson: what the API answered for an allocation of another region, and for one of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from report.eip_region.schema import Attempts, Refusal
+from report.runs import RecordError, Run, number, text
+
+NOT_FOUND = "InvalidAllocationID.NotFound"
+ASSOCIATED = "associated"
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    allocation_id: str
+    allocation_region: str
+    asked_region: str
+    age_s: float
+    code: str
+
+
+def read_refusal(run: Run) -> Refusal:
+    """Of the last proof of the run, where there are several."""
+    attempts = _attempts(run)
+    asked = run.manifest.region
+    foreign = _last([each for each in attempts if each.allocation_region != each.asked_region])
+    own = _last([each for each in attempts if each.allocation_region == each.asked_region])
+    made = None if foreign is None else foreign.codes.count(ASSOCIATED)
+    return Refusal(
+        asked_region=asked,
+        foreign=foreign,
+        own=own,
+        refused=None if foreign is None else foreign.codes == [NOT_FOUND],
+        associations=made,
+        own_associated=None if own is None else own.codes[-1] == ASSOCIATED,
+    )
+
+
+def _attempts(run: Run) -> list[_Attempt]:
+    if not run.has_stream("associations"):
+        run.problem("raw/associations.ndjson is missing: no address of another region was asked for")
+        return []
+    found = []
+    for record in run.stream("associations"):
+        try:
+            code = ASSOCIATED if record.get("code") is None else text(record, "code")
+            found.append(
+                _Attempt(
+                    text(record, "allocation_id"),
+                    text(record, "allocation_region"),
+                    text(record, "asked_region"),
+                    number(record, "age_s"),
+                    code,
+                )
+            )
+        except RecordError as error:
+            run.problem(f"raw/associations.ndjson: a record left out: {error}")
+    return found
+
+
+def _last(attempts: list[_Attempt]) -> Attempts | None:
+    """Those with the newest allocation."""
+    if not attempts:
+        return None
+    newest = attempts[-1].allocation_id
+    of_it = [each for each in attempts if each.allocation_id == newest]
+    foreign = attempts[-1].allocation_region != attempts[-1].asked_region
+    return Attempts(
+        allocation_id=newest,
+        allocation_region=attempts[-1].allocation_region,
+        attempts=len(of_it),
+        codes=list(dict.fromkeys(each.code for each in of_it)),
+        oldest_age_s=max(each.age_s for each in of_it) if foreign else None,
+    )

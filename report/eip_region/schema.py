@@ -1,0 +1,114 @@
+"""summary.json of eip-region, schema 1. Claims name these fields; None is "not known", never 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from report.proofs import Proofs
+from report.summary import RunSummary
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """What the API answered when an allocation was to be associated, from the first attempt to the last."""
+
+    allocation_id: str
+    allocation_region: str
+    attempts: int
+    codes: list[str]  # each that was answered, once; "associated" where there was no error
+    oldest_age_s: float | None  # the allocation's age at the last attempt; None where it is not of this run
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The same call with an allocation of another region and with one of this region. `refused`: each attempt with the
+    foreign one was answered by InvalidAllocationID.NotFound, to the last. `associations` were made with it.
+    """
+
+    asked_region: str
+    foreign: Attempts | None
+    own: Attempts | None
+    refused: bool | None
+    associations: int | None
+    own_associated: bool | None
+
+
+@dataclass(frozen=True)
+class MoveFigures:
+    """One move. Seconds from the call on, unless they are lengths; all by the clock of who asked and connected.
+
+    `silence_s` is from the last answer of the old host to the first of the new one; `usual_silence_s` the median
+    between two answers before the call; `interruption_s` what the first has more. `unanswered` connections got no
+    host's answer; `slowest_answer_s` is the longest that one took which began between the two answers.
+    """
+
+    move: int
+    source: str
+    target: str
+    source_zone: str
+    target_zone: str
+    across_zones: bool
+    rolled_back: bool
+    reason: str | None
+    interval_s: float
+    api_answered_s: float
+    api_shown_s: float | None
+    last_old_answer_s: float | None
+    first_new_answer_s: float | None
+    silence_s: float | None
+    usual_silence_s: float | None
+    interruption_s: float | None
+    connections: int
+    unanswered: int
+    slowest_answer_s: float | None
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Over the moves that came to their end: nearest rank. None where there is none."""
+
+    count: int
+    min: float | None
+    median: float | None
+    p90: float | None
+    max: float | None
+
+
+@dataclass(frozen=True)
+class Remap:
+    """All moves. `zones` are those in which a host has answered at the address after a move to it."""
+
+    moves: int
+    completed: int
+    rolled_back: int
+    across_zones: int
+    zones: int
+    interval_s: float | None
+    interruption_s: Distribution
+    silence_s: Distribution
+    first_new_answer_s: Distribution
+    api_answered_s: Distribution
+    api_shown_s: Distribution
+    unanswered: int
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A connection of the figure: seconds from its move's call; `answered_by` is source, target, or None."""
+
+    move: int
+    started_s: float
+    ended_s: float
+    answered_by: str | None
+
+
+@dataclass(frozen=True)
+class Summary(RunSummary):
+    refusal: Refusal
+    remap: Remap
+    moves: list[MoveFigures]
+    connections: list[Connection]
+    proofs: Proofs | None
+    problems: list[str]

@@ -1,0 +1,134 @@
+"""The Elastic IP as EC2's API has it: who holds it, and giving it to another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from inventory import ElasticIp, Host, Inventory
+from workloads.aws import ec2_client, is_instance_id, one_line
+from workloads.eip_region.settings import API_POLL_SECONDS, EXPERIMENT, KNOWN_SECONDS, NOT_FOUND
+from workloads.errors import WorkloadError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+
+def elastic_ip_of(inventory: Inventory) -> ElasticIp:
+    """The address that is moved. Raises WorkloadError where there is none, or none that could be moved."""
+    if not inventory.elastic_ips:
+        raise WorkloadError(f"{inventory.stack}: no elastic_ips in the inventory", f"{EXPERIMENT} needs one")
+    for host in inventory.hosts:
+        if not is_instance_id(host.id):
+            raise WorkloadError(
+                f"id {host.id} is no instance of EC2", "an Elastic IP moves between instances alone", host.name
+            )
+    return inventory.elastic_ips[0]
+
+
+def error_code(error: ClientError) -> str:
+    """EC2's word for what is wrong."""
+    return str(error.response.get("Error", {}).get("Code", "unknown"))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A call to the API, by the clock here."""
+
+    asked_unix_s: float
+    answered_unix_s: float
+
+
+def until_known(
+    call: Callable[[], None],
+    unknown_seconds: float,
+    attempted: Callable[[Asked, str | None], None] = lambda *_: None,
+    *,
+    poll_seconds: float = 1.0,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Asked:
+    """Make `call` until it succeeds, and for `unknown_seconds` at least while it answers that the allocation is not
+    there: one that was made a moment ago may not be known everywhere yet. Then, or at any other error, that is raised.
+
+    `attempted` is told of each attempt, with the error's code.
+    """
+    began = clock()
+    while True:
+        asked = clock()
+        try:
+            call()
+        except ClientError as error:
+            answered = clock()
+            attempted(Asked(asked, answered), error_code(error))
+            if error_code(error) != NOT_FOUND or answered - began >= unknown_seconds:
+                raise
+            sleep(poll_seconds)
+        else:
+            made = Asked(asked, clock())
+            attempted(made, None)
+            return made
+
+
+class Address:
+    """The address and its holder. Errors of the API are one line."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.elastic_ip = elastic_ip_of(inventory)
+        self._inventory = inventory
+        self._ec2: EC2Client = ec2_client(inventory.region)
+
+    @property
+    def name(self) -> str:
+        """The address and its allocation, for messages."""
+        return f"{self.elastic_ip.address} ({self.elastic_ip.id})"
+
+    def holder(self) -> Host | None:
+        """The host that has it now; None: nobody has.
+
+        Raises WorkloadError where somebody else has it and it may not be taken from there.
+        """
+        instance_id, card = self._association()
+        if instance_id is None and card is None:
+            return None
+        for host in self._inventory.hosts:
+            if host.id == instance_id:
+                return host
+        if self.elastic_ip.reassociate:
+            return None
+        raise WorkloadError(
+            f"{self.name} is associated with {instance_id or card}, which is no host of {self._inventory.stack}",
+            "give the stack another address, or set tidemark:reassociate true to take it from there",
+        )
+
+    def give_to(self, host: Host) -> Asked:
+        """Associate it with a host; when that was asked for and answered."""
+        with one_line(f"giving {self.name} to {host.name}"):
+            return until_known(
+                lambda: _associate(self._ec2, self.elastic_ip.id, host.id), KNOWN_SECONDS, poll_seconds=API_POLL_SECONDS
+            )
+
+    def await_shown(self, host: Host, limit_seconds: float) -> float | None:
+        """When DescribeAddresses shows that the host has it (seconds since 1970); None: not within the limit."""
+        deadline = time.monotonic() + limit_seconds
+        while True:
+            instance_id, _ = self._association()
+            if instance_id == host.id:
+                return time.time()
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(API_POLL_SECONDS)
+
+    def _association(self) -> tuple[str | None, str | None]:
+        """The instance and the network interface that have it."""
+        with one_line(f"the holder of {self.name}"):
+            found = self._ec2.describe_addresses(AllocationIds=[self.elastic_ip.id])["Addresses"][0]
+        return found.get("InstanceId") or None, found.get("NetworkInterfaceId") or None
+
+
+def _associate(ec2: EC2Client, allocation_id: str, instance_id: str) -> None:
+    ec2.associate_address(AllocationId=allocation_id, InstanceId=instance_id, AllowReassociation=True)

@@ -1,0 +1,147 @@
+"""One move of the address, as a client sees it and as the API tells it; taken back when the new host is silent."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import asdict, dataclass
+
+from inventory import Host
+from workloads.eip_region.context import Context
+from workloads.eip_region.probe import Probe, Prober, answers_of
+from workloads.eip_region.unfinished import Unfinished
+from workloads.errors import WorkloadError
+
+# Answers of the host that has the address before anything is moved: one may be luck.
+STEADY_ANSWERS = 2
+BOOT_SECONDS = 120
+"""A host that was created a moment ago is booting."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """Times are seconds since 1970 by the clock here; None: did not happen. `delay_s` is the random wait before the
+    call, so that calls and connections keep no step.
+    """
+
+    move: int
+    source: str
+    target: str
+    source_zone: str
+    target_zone: str
+    delay_s: float
+    interval_s: float
+    asked_unix_s: float
+    answered_unix_s: float
+    shown_unix_s: float | None
+    confirmed_unix_s: float | None
+    rolled_back: bool
+    reason: str | None
+
+
+def move(context: Context, source: Host, target: Host, unfinished: Unfinished) -> Move:
+    """Move the address and record it. Raises WorkloadError, with the address back at `source`, when `target` does not
+    answer.
+    """
+    number = context.moves + 1
+    with context.prober() as prober:
+        _await_steady(context, prober, source)
+        delay_s = random.uniform(0, context.pace.interval_seconds)
+        time.sleep(delay_s)
+        unfinished.begin(source.name, target.name)
+        prober.moved()
+        asked = context.address.give_to(target)
+        shown = context.address.await_shown(target, context.plan.answer_seconds)
+        confirmed = _await_answers(context, prober, target, asked.asked_unix_s)
+        back_after = None if confirmed is not None else _take_back(context, prober, source)
+        time.sleep(context.pace.interval_seconds)  # the last connections of the old host, if any, belong to it, too
+    reason = None if confirmed is not None else f"{target.name} did not answer for {context.plan.answer_seconds:g} s"
+    made = Move(
+        number,
+        source.name,
+        target.name,
+        source.zone,
+        target.zone,
+        delay_s,
+        context.pace.interval_seconds,
+        asked.asked_unix_s,
+        asked.answered_unix_s,
+        shown,
+        confirmed,
+        confirmed is None,
+        reason,
+    )
+    _record(context, made, prober.probes)
+    if confirmed is None and back_after is None:
+        raise WorkloadError(
+            f"{target.name} does not answer at {context.address.name}, nor does {source.name}, to which it was given "
+            "back",
+            "see whether they are up and whether their security group lets your address in (tidemark:sshCidr); then "
+            "run the task again",
+        )
+    unfinished.end()
+    if confirmed is None:
+        raise WorkloadError(
+            f"it does not answer at {context.address.name} {context.plan.answer_seconds:g} s after it got the "
+            f"address, which was moved back to {source.name}; that answers again",
+            "see whether it is up (`fab lab.status`, or the EC2 console) and answers SSH; then run the task again",
+            target.name,
+        )
+    return made
+
+
+def _await_steady(context: Context, prober: Prober, source: Host) -> None:
+    """Connections are answered by the host that has the address, and have been for a while."""
+    if not prober.wait_for(lambda probes: bool(answers_of(probes, source.name)), BOOT_SECONDS):
+        raise nobody(context, source, prober.probes)
+    since = time.time()
+    limit = context.plan.before_seconds + context.pace.connection_seconds + context.plan.answer_seconds
+    steady = prober.wait_for(
+        lambda probes: (
+            time.time() - since >= context.plan.before_seconds
+            and len(answers_of(probes, source.name, since)) >= STEADY_ANSWERS
+        ),
+        limit,
+    )
+    if not steady:
+        raise nobody(context, source, prober.probes)
+
+
+def nobody(context: Context, host: Host, probes: list[Probe]) -> WorkloadError:
+    """The error of a host that should answer at the address and does not."""
+    last = max((probe for probe in probes if probe.host != host.name), key=lambda p: p.ended_unix_s, default=None)
+    seen = "no connection has ended" if last is None else last.fault or f"{last.host} answers"
+    return WorkloadError(
+        f"it has {context.address.name} and does not answer at port 22 ({seen})",
+        "see whether it is up and whether its security group lets your address in (tidemark:sshCidr)",
+        host.name,
+    )
+
+
+def _await_answers(context: Context, prober: Prober, host: Host, since_unix_s: float) -> float | None:
+    """When the host had answered often enough; None: it did not."""
+    needed = context.plan.confirmations
+    if not prober.wait_for(lambda found: bool(answers_of(found, host.name, since_unix_s)), context.plan.answer_seconds):
+        return None
+    limit = context.plan.answer_seconds + needed * context.pace.interval_seconds
+    if not prober.wait_for(lambda found: len(answers_of(found, host.name, since_unix_s)) >= needed, limit):
+        return None
+    return time.time()
+
+
+def _take_back(context: Context, prober: Prober, source: Host) -> float | None:
+    """Give it to the host that had it; after how many seconds that answers again (None: it does not)."""
+    context.console.say("remap", f"no answer: giving {context.address.name} back to {source.name}")
+    prober.moved()
+    asked = context.address.give_to(source)
+    confirmed = _await_answers(context, prober, source, asked.asked_unix_s)
+    return None if confirmed is None else confirmed - asked.asked_unix_s
+
+
+def _record(context: Context, made: Move, probes: list[Probe]) -> None:
+    context.moves = made.move
+    if context.results is None:
+        return
+    for probe in probes:
+        context.results.append("probes", {"move": made.move, **asdict(probe)})
+    context.results.append("moves", asdict(made))

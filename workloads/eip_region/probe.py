@@ -1,0 +1,187 @@
+"""Who answers at an address: new connections, one after the other, that go as far as the host's key.
+
+The key exchange proves that whoever answers has the key that it shows (RFC 4253, section 8), so a host is known by its
+pinned key; nobody logs in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import paramiko
+
+from inventory import Ssh
+from workloads.connections import ProxySocket
+from workloads.eip_region.settings import SSH_PORT
+
+PATIENT_SECONDS = 5.0
+"""A connection that has waited so long holds no other back."""
+MOVED_SECONDS = 1.0
+"""Nor one that has waited so long and began before the address moved, or so long after the call: the host that it was
+made to may have lost the address, and then nobody will ever answer it.
+"""
+OTHER_KEY = "another host key than the pinned ones"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One connection, by the clock here. `host` is who answered; None: nobody did, and `fault` says how that showed."""
+
+    started_unix_s: float
+    ended_unix_s: float
+    host: str | None
+    fault: str | None
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where it is knocked, and whose keys are known: ("ssh-ed25519", "AAAA…") -> host."""
+
+    address: str
+    ssh: Ssh
+    keys: Mapping[tuple[str, str], str]
+    seconds: float  # after which a connection is given up
+
+
+def door(address: str, ssh: Ssh, host_keys: Mapping[str, Sequence[str]], seconds: float) -> Door:
+    """Keys as the inventory has them, by host."""
+    keys = {}
+    for host, lines in host_keys.items():
+        for line in lines:
+            kind, text = line.split()[:2]
+            keys[kind, text] = host
+    return Door(address, ssh, keys, seconds)
+
+
+def knock(at: Door) -> Probe:
+    """One connection."""
+    started = time.time()
+    host: str | None = None
+    fault: str | None = None
+    try:
+        key = _shown_key(at)
+        host = at.keys.get((key.get_name(), key.get_base64()))
+        if host is None:
+            fault = OTHER_KEY
+    except (OSError, EOFError, ValueError, paramiko.SSHException) as error:
+        fault = _words(error, at.seconds)
+    return Probe(started, time.time(), host, fault)
+
+
+def _shown_key(at: Door) -> paramiko.PKey:
+    with contextlib.ExitStack() as open_ends:
+        if at.ssh.proxy_command is None:
+            link = open_ends.enter_context(socket.create_connection((at.address, SSH_PORT), at.seconds))
+        else:
+            proxy = ProxySocket(at.ssh.proxy_command, at.address, SSH_PORT)
+            open_ends.callback(proxy.close)
+            link = proxy.socket
+        transport = paramiko.Transport(link)
+        open_ends.callback(transport.close)
+        transport.banner_timeout = at.seconds
+        transport.start_client(timeout=at.seconds)
+        if not transport.initial_kex_done:  # it returns like this after the timeout, too
+            raise TimeoutError
+        return transport.get_remote_server_key()
+
+
+def _words(error: Exception, seconds: float) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, TimeoutError) or "timeout" in text.lower() or "timed out" in text.lower():
+        return f"no answer in {seconds:g} s"
+    if isinstance(error, ConnectionRefusedError):
+        return "refused"
+    return text or type(error).__name__
+
+
+class Prober:
+    """Knocks each `interval_seconds` for as long as the block lasts, unless `at_once` connections are under way."""
+
+    def __init__(
+        self, at: Door, interval_seconds: float, at_once: int, knock_at: Callable[[Door], Probe] = knock
+    ) -> None:
+        self._door = at
+        self._interval = interval_seconds
+        self._knock = knock_at
+        self._ended = threading.Event()
+        self._changed = threading.Condition()
+        self._probes: list[Probe] = []
+        self._at_once = at_once
+        self._under_way: set[float] = set()  # when each began, by the monotonic clock
+        self._moved: float | None = None
+        most = at_once * math.ceil(at.seconds / MOVED_SECONDS)
+        self._pool = ThreadPoolExecutor(max_workers=most, thread_name_prefix="probe")
+        self._clock = threading.Thread(target=self._run, name="probes", daemon=True)
+
+    def __enter__(self) -> Prober:
+        self._clock.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends when those that are under way have: what they find belongs to the record."""
+        self._ended.set()
+        self._clock.join()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def moved(self) -> None:
+        """The address is about to move."""
+        with self._changed:
+            self._moved = time.monotonic()
+
+    @property
+    def probes(self) -> list[Probe]:
+        """Those that have ended so far, in the order of their beginnings."""
+        with self._changed:
+            return sorted(self._probes, key=lambda probe: probe.started_unix_s)
+
+    def wait_for(self, enough: Callable[[list[Probe]], bool], limit_seconds: float) -> bool:
+        """Wait until the probes so far are enough; whether they were before the limit."""
+        deadline = time.monotonic() + limit_seconds
+        return any(enough(probes) for probes in self._as_they_come(deadline))
+
+    def _as_they_come(self, deadline: float) -> Iterator[list[Probe]]:
+        while True:
+            with self._changed:
+                yield list(self._probes)
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return
+                self._changed.wait(left)
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        number = 0
+        while not self._ended.wait(max(0.0, began + number * self._interval - time.monotonic())):
+            number += 1
+            now = time.monotonic()
+            with self._changed:
+                if sum(self._holds_back(each, now) for each in self._under_way) >= self._at_once:
+                    continue
+                self._under_way.add(now)
+            self._pool.submit(self._one, now)
+
+    def _holds_back(self, began: float, now: float) -> bool:
+        doubtful = self._moved is not None and began < self._moved + MOVED_SECONDS
+        return now - began < (MOVED_SECONDS if doubtful else PATIENT_SECONDS)
+
+    def _one(self, began: float) -> None:
+        probe: Probe | None = None
+        try:
+            probe = self._knock(self._door)
+        finally:
+            with self._changed:
+                self._under_way.discard(began)
+                self._probes += [probe] if probe is not None else []
+                self._changed.notify_all()
+
+
+def answers_of(probes: Sequence[Probe], host: str, since_unix_s: float = 0) -> list[Probe]:
+    """The connections that this host answered, of those that began since."""
+    return [probe for probe in probes if probe.host == host and probe.started_unix_s >= since_unix_s]
