@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from report.chart import Chart, write_chart_png
 from report.claims import CLAIMS, Verdict, judge, load_claims
 from report.experiments import EXPERIMENTS, Experiment
 from report.figures import write_png
-from report.page import render_page
+from report.page import Shown, render_page
 from report.runs import Run, RunError, list_runs, open_run
 from report.table import Table, claims_table
 from report.verdicts import VERDICTS, verdicts_json
@@ -40,9 +41,12 @@ def build_report(run_path: Path, claims: Path = CLAIMS) -> Report:
     try:
         _write(run.path / "summary.json", summary_json(summary))
         _write(run.path / VERDICTS, verdicts_json(verdicts))
-        _write(page, render_page(run.manifest, experiment.page(run.manifest, summary, ledger), verdicts))
+        _write(page, render_page(Shown(run.manifest, experiment.page(run.manifest, summary, ledger), verdicts)))
         if plot and picture:
-            write_png(plot, picture)
+            if isinstance(plot, Chart):
+                write_chart_png(plot, run.manifest.rehearsal, picture)
+            else:
+                write_png(plot, picture)
     except OSError as error:
         raise RunError(f"{error.filename}: can't be written: {error.strerror}") from None
     return Report(run, summary, verdicts, [*experiment.tables(summary), claims_table(verdicts)], page, picture)

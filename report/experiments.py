@@ -15,6 +15,7 @@ import report.eip_region.view
 import report.md_raid
 import report.md_raid.figures
 import report.md_raid.view
+from report.chart import Chart
 from report.claims import Claim
 from report.figures import Plot
 from report.page import Page
@@ -29,7 +30,7 @@ class Experiment:
     summarize: Callable[[Run], Any]
     page: Callable[[Manifest, Any, Sequence[Claim]], Page]
     tables: Callable[[Any], list[Table]]
-    picture: Callable[[Any, Sequence[Claim]], Plot | None]  # the one for the README
+    picture: Callable[[Any, Sequence[Claim]], Plot | Chart | None]  # the one for the README
 
 
 EXPERIMENTS = {

@@ -18,18 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-# The light palette; templates/style.css gives each name its dark value. No two names share a colour.
-PALETTE = {
-    "ink": "#1b2027",
-    "muted": "#5c6672",
-    "rule": "#d5dae0",
-    "paper": "#ffffff",
-    "blue": "#2166ac",
-    "orange": "#c4570f",
-    "purple": "#6b4fa0",
-    "bad": "#b3261e",
-    "good": "#1f7a3d",
-}
+from report.palette import COLOURS, MARK, PALETTE
+
+__all__ = ["PALETTE", "Drawn", "Plot", "mark_rehearsal", "panels", "render", "write_png"]
 
 WIDE_INCHES = 9.2
 NARROW_INCHES = 3.55
@@ -102,7 +93,7 @@ def mark_rehearsal(figure: Figure, rehearsal: bool) -> None:
         figure.text(
             0.995,
             0.995,
-            "REHEARSAL: shows the method, not AWS",
+            MARK,
             ha="right",
             va="top",
             fontsize=7.5,
@@ -141,7 +132,7 @@ def _svg(plot: Plot, narrow: bool) -> str:
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{prefix}", svg)
     for name, colour in PALETTE.items():
-        svg = svg.replace(colour, f"var(--{name})")
+        svg = svg.replace(colour, COLOURS[name])
     alt = plot.alt
     label = alt.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return svg.replace("<svg ", f'<svg class="{kind}" role="img" aria-label="{label}" ', 1).strip()

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from report.chart import Chart
+from report.format import latency_us
+from report.palette import COLOURS
+from report.panels import as_it_is, category, layer, number, panel, tooltip
+from report.vega import Spec
 
-from report.figures import PALETTE, Plot, mark_rehearsal, panels
-from report.format import figure as words
-
-_PERCENTILES = (
-    ("p50", "o", 5.5),
-    ("p95", "|", 8.0),
-    ("p99", "s", 4.0),
-    ("p99.9", "d", 4.5),
-    ("max", "x", 5.0),
-)
+PERCENTILES = ("p50", "p95", "p99", "p99.9", "max")
+_SHAPES = {"p50": "circle", "p95": "stroke", "p99": "square", "p99.9": "diamond", "max": "cross"}
+_ROW_PIXELS = 21
+_LABEL_PIXELS = 150
 
 
 @dataclass(frozen=True)
 class Row:
     words: str
     colour: str
-    values_us: tuple[float | None, float | None, float | None, float | None, float | None]  # as _PERCENTILES
+    values_us: tuple[float | None, float | None, float | None, float | None, float | None]  # as PERCENTILES
 
 
 @dataclass(frozen=True)
@@ -35,65 +31,52 @@ class Panel:
     rows: Sequence[Row]
 
 
-def percentiles_plot(shown: Sequence[Panel], *, caption: str, alt: str, rehearsal: bool) -> Plot | None:
+def percentiles_plot(shown: Sequence[Panel], *, caption: str, alt: str, rehearsal: bool | None = None) -> Chart | None:
+    """`rehearsal` is not asked for any longer: whoever draws the chart knows."""
     if not shown:
         return None
-
-    def draw(figure: Figure, narrow: bool) -> None:
-        for ax, panel in zip(panels(figure, len(shown), narrow), shown, strict=True):
-            _draw_panel(ax, panel)
-        handles = [
-            Line2D([], [], ls="", marker=marker, mfc=PALETTE["muted"], mec=PALETTE["muted"], ms=size, label=name)
-            for name, marker, size in _PERCENTILES
-        ]
-        figure.legend(
-            handles=handles,
-            loc="outside lower left",
-            ncols=len(handles),
-            columnspacing=0.8 if narrow else 1.6,
-            handletextpad=0.2,
-        )
-        mark_rehearsal(figure, rehearsal)
-
-    height = 1.5 + 0.24 * max(len(panel.rows) for panel in shown)
-    return Plot(
+    return Chart(
         name="latency",
         title="Latency percentiles of each cell",
         caption=caption,
         alt=alt,
-        draw=draw,
-        height_inches=height,
-        narrow_height_inches=height * len(shown),
+        panels=[_panel(each) for each in shown],
+        axis_pixels=_LABEL_PIXELS,
     )
 
 
-def _draw_panel(ax: Axes, panel: Panel) -> None:
-    known = False
-    for at, row in enumerate(panel.rows):
-        present = [value / 1000 for value in row.values_us if value is not None]
-        if not present:
-            ax.text(
-                0.02,
-                at,
-                "not measured",
-                transform=ax.get_yaxis_transform(),
-                va="center",
-                color=PALETTE["bad"],
-            )
+def _panel(shown: Panel) -> Spec:
+    spans: list[dict[str, Any]] = []
+    points: list[dict[str, Any]] = []
+    unknown: list[dict[str, Any]] = []
+    for row in shown.rows:
+        known = [value / 1000 for value in row.values_us if value is not None]
+        if not known:
+            unknown.append({"row": row.words, "text": "not measured"})
             continue
-        known = True
-        ax.plot([min(present), max(present)], [at, at], color=row.colour, lw=1.2, alpha=0.45)
-        for (_, marker, size), value in zip(_PERCENTILES, row.values_us, strict=True):
-            if value is not None:
-                ax.plot(value / 1000, at, marker=marker, color=row.colour, ms=size, mew=1.3, ls="")
-    ax.set_yticks(range(len(panel.rows)), [row.words for row in panel.rows])
-    ax.set_ylim(len(panel.rows) - 0.4, -0.6)
-    if known:
-        ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
-        ax.xaxis.set_minor_locator(NullLocator())
-    else:
-        ax.set_xticks([])
-    ax.grid(axis="y", visible=False)
-    ax.set_title(panel.title)
+        spans.append({"row": row.words, "low": min(known), "high": max(known), "colour": row.colour})
+        points += [
+            {"row": row.words, "ms": value / 1000, "of": name, "is": latency_us(value), "colour": row.colour}
+            for name, value in zip(PERCENTILES, row.values_us, strict=True)
+            if value is not None
+        ]
+    domain = [row.words for row in shown.rows]
+    rows: Spec = {"field": "row", "type": "nominal", "title": None, "scale": {"domain": domain}}
+    rows["axis"] = {"ticks": False, "domain": False}
+    x = number("ms", log=True, axis={"format": "~r", "tickCount": 6, "labelOverlap": True})
+    layers = []
+    if unknown:
+        at = {"y": rows, "x": {"value": 4}, "text": {"field": "text"}}
+        layers.append(layer(unknown, "text", at, align="left", color=COLOURS["bad"]))
+    if points:
+        span = {"y": rows, "x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": as_it_is("colour")}
+        layers.append(layer(spans, "rule", span, strokeWidth=1.4, opacity=0.5))
+        channels = {
+            "y": rows,
+            "x": x,
+            "shape": category("of", _SHAPES),
+            "color": as_it_is("colour"),
+            "tooltip": tooltip(row="cell", of="percentile", **{"is": "latency"}),
+        }
+        layers.append(layer(points, "point", channels, size=48, strokeWidth=1.5, opacity=1))
+    return panel(shown.title, _ROW_PIXELS * max(len(shown.rows), 1), layers)

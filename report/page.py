@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,11 +13,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from report.chart import Chart, draw_chart
 from report.claims import Verdict
 from report.figures import Drawn, Plot, render
 from report.format import MISSING, figure, moment, percent, seconds
 from report.runs import Manifest, Record
 from report.table import REHEARSAL, Cell, Column, Table, measured_text, published_text, tone
+from report.vega import CONFIG, NUMBERS, library
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -42,7 +46,7 @@ class Missing:
     text: str
 
 
-Block = Plot | Table | Html | Missing
+Block = Plot | Chart | Table | Html | Missing
 
 
 @dataclass(frozen=True)
@@ -60,18 +64,32 @@ class Page:
     problems: Sequence[str]
 
 
-def render_page(manifest: Manifest, page: Page, verdicts: Sequence[Verdict]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+@dataclass(frozen=True)
+class Shown:
+    """A run as it is shown."""
+
+    manifest: Manifest
+    page: Page
+    verdicts: Sequence[Verdict]
+
+
+def render_page(shown: Shown) -> str:
+    """The page of one run."""
+    manifest = shown.manifest
+    title = f"{manifest.experiment} \u00b7 {manifest.stack} \u00b7 {moment(manifest.started_at)}"
+    return _document(title, run_html(shown))
+
+
+def run_html(shown: Shown, prefix: str = "") -> Markup:
+    """All of a run; `prefix` parts its ids from those of other runs in the same page."""
+    environment = _environment()
     blocks: Any = environment.get_template("blocks.html.j2").module
+    manifest = shown.manifest
     rehearsal = manifest.rehearsal
 
     def draw(block: Block) -> Markup:
+        if isinstance(block, Chart):
+            return Markup(blocks.chart(draw_chart(block, rehearsal), rehearsal))
         if isinstance(block, Plot):
             drawn: Drawn = render(block)
             return Markup(blocks.drawing(drawn, rehearsal))
@@ -82,11 +100,10 @@ def render_page(manifest: Manifest, page: Page, verdicts: Sequence[Verdict]) -> 
             return Markup(html)
         return Markup('<p class="missing">{}</p>').format(block.text)
 
-    return environment.get_template("page.html.j2").render(
-        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+    html = environment.get_template("run.html.j2").render(
         manifest=manifest,
-        page=page,
-        verdicts=verdicts,
+        page=shown.page,
+        verdicts=shown.verdicts,
         facts=_facts(manifest),
         versions=[
             *_flat(manifest.versions),
@@ -101,6 +118,45 @@ def render_page(manifest: Manifest, page: Page, verdicts: Sequence[Verdict]) -> 
         published_text=published_text,
         measured_text=measured_text,
     )
+    return Markup(_with_prefix(html, prefix) if prefix else html)
+
+
+def _document(title: str, body: Markup) -> str:
+    charts = 'class="chart"' in body
+    settings = json.dumps({"config": CONFIG, "numbers": NUMBERS})
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            style=_template("style.css"),
+            body=body,
+            charts=charts,
+            settings=Markup(settings),
+            library=Markup(library()) if charts else "",
+            script=_template("page.js"),
+        )
+    )
+
+
+def _with_prefix(html: str, prefix: str) -> str:
+    """Each id and each reference to one. What scripts hold has its quotation marks escaped, and stays as it is."""
+    html = re.sub(r'\bid="', f'id="{prefix}', html)
+    return re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", html)
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+
+
+def _template(name: str) -> Markup:
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
 def steps_table(manifest: Manifest) -> Table:

@@ -5,152 +5,152 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
+from report.chart import Chart
 from report.claims import Claim, Point
-from report.efs_iops.schema import Cell, Counted, Found, Step, Summary, Timeline
+from report.efs_iops.schema import Cell, Counted, Found, Summary, Timeline
 from report.efs_iops.words import at_once, clock_time, in_order, request_size
-from report.figures import PALETTE, Plot, mark_rehearsal, panels
-from report.format import figure as words
+from report.format import figure, latency_us
 from report.latency_figure import Panel, Row, percentiles_plot
+from report.palette import COLOURS
+from report.panels import STAR, as_it_is, category, layer, number, one_of, panel, tooltip, zoom
+from report.vega import Spec
 
 OPS = ("write", "read")
-_OP_COLOURS = {"write": PALETTE["orange"], "read": PALETTE["blue"]}
-_HOST_COLOURS = {1: PALETTE["blue"], 2: PALETTE["orange"]}
-_MORE_HOSTS_COLOUR = PALETTE["good"]
-_SIZE_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_PUBLISHED_COLOUR = PALETTE["purple"]
+_OP_COLOURS = {"write": COLOURS["orange"], "read": COLOURS["blue"]}
+_HOST_COLOURS = {1: COLOURS["blue"], 2: COLOURS["orange"]}
+_MORE_HOSTS_COLOUR = COLOURS["good"]
+_SIZE_SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
 # More rows than this a figure can't show apart; the table has them all.
 LATENCY_ROWS_MAX = 36
 
 
-def iops_plot(summary: Summary, claims: Sequence[Claim]) -> Plot | None:
+def iops_plot(summary: Summary, claims: Sequence[Claim]) -> Chart | None:
     """The plateau, the knee and what was published, for each operation."""
     fixed = {op: [c for c in summary.cells if c.op == op and c.pattern == "fixed"] for op in OPS}
     shown = [op for op in OPS if any(cell.ops_per_s is not None for cell in fixed[op])]
     if not shown:
         return None
-    sizes = sorted({cell.request_bytes for op in shown for cell in fixed[op]})
-    hosts = sorted({len(cell.hosts) for op in shown for cell in fixed[op]})
     points = [(claim.published.date, point) for claim in claims for point in claim.published.points]
-
-    def draw(figure: Figure, narrow: bool) -> None:
-        for ax, op in zip(panels(figure, len(shown), narrow), shown, strict=True):
-            found = summary.limits.write if op == "write" else summary.limits.read
-            of_op = [point for _, point in points if point.of.split(",")[0] == op]
-            _draw_iops(ax, op, fixed[op], found, sizes, of_op)
-        handles = [
-            Line2D([], [], color=_host_colour(n), lw=1.8, label=f"{n} host" if n == 1 else f"{n} hosts") for n in hosts
-        ]
-        handles += [
-            Line2D([], [], ls="", marker=_marker(size, sizes), color=PALETTE["muted"], ms=5, label=request_size(size))
-            for size in sizes
-        ]
-        handles += [
-            Line2D([], [], color=PALETTE["muted"], lw=1, ls=":", label="writers \u00d7 one writer"),
-            Line2D([], [], color=PALETTE["ink"], lw=1, ls="--", label="limit found"),
-        ]
-        if points:
-            published = f"published {', '.join(sorted({date for date, _ in points}))}"
-            handles.append(Line2D([], [], ls="", marker="*", ms=9, mfc="none", mec=_PUBLISHED_COLOUR, label=published))
-        figure.legend(handles=handles, loc="outside lower left", ncols=2 if narrow else 5)
-        mark_rehearsal(figure, summary.rehearsal)
-
-    return Plot(
+    panels = [
+        _iops_panel(
+            op,
+            fixed[op],
+            summary.limits.write if op == "write" else summary.limits.read,
+            [(date, point) for date, point in points if point.of.split(",")[0] == op],
+        )
+        for op in shown
+    ]
+    return Chart(
         name="iops",
         title="Operations a second over writers",
         caption=(
             "Writers of all hosts together, logarithmic; each has one operation under way. Lines are means over the "
-            "request sizes. Dotted: what one writer makes, times the writers; where it meets the limit found is the "
-            "knee. Stars: what the original experiment published."
+            "request sizes. Dotted: what one writer makes, times the writers; where it meets the limit found "
+            "(dashed) is the knee. Stars: what the original experiment published."
         ),
         alt="Operations a second over the number of writers, with the limit found, the knee and the published points",
-        draw=draw,
-        height_inches=4.3,
-        narrow_height_inches=7.6,
+        panels=panels,
     )
 
 
-def _draw_iops(
-    ax: Axes, op: str, cells: Sequence[Cell], found: Found, sizes: Sequence[int], published: Sequence[Point]
-) -> None:
+def _iops_panel(op: str, cells: Sequence[Cell], found: Found, published: Sequence[tuple[str, Point]]) -> Spec:
     measured = [cell for cell in cells if cell.ops_per_s is not None]
-    for number in sorted({len(cell.hosts) for cell in measured}):
-        of_hosts = [cell for cell in measured if len(cell.hosts) == number]
-        by_writers: dict[int, list[float]] = {}
-        for cell in of_hosts:
-            by_writers.setdefault(cell.total_writers, []).append(cell.ops_per_s or math.nan)
-        xs = sorted(by_writers)
-        colour = _host_colour(number)
-        ax.plot(xs, [statistics.fmean(by_writers[x]) for x in xs], color=colour, lw=1.8, zorder=2)
-        for cell in of_hosts:
-            ax.plot(
-                cell.total_writers,
-                cell.ops_per_s or math.nan,
-                ls="",
-                marker=_marker(cell.request_bytes, sizes),
-                mfc=PALETTE["paper"],
-                mec=colour,
-                ms=5,
-                mew=1.2,
-                zorder=3,
-            )
-    writers = [cell.total_writers for cell in cells] + [point.x for point in published]
-    rates = [cell.ops_per_s for cell in measured if cell.ops_per_s is not None]
-    top = max([*rates, *(point.y for point in published)]) * 1.18
-    if found.one_writer_ops_per_s:
-        last = min(max(writers), top / found.one_writer_ops_per_s)
-        line = [last ** (n / 40) for n in range(41)]
-        ax.plot(line, [found.one_writer_ops_per_s * x for x in line], color=PALETTE["muted"], lw=1, ls=":", zorder=1)
-    if found.limit_ops_per_s is not None:
-        ax.axhline(found.limit_ops_per_s, color=PALETTE["ink"], lw=1, ls="--", zorder=1)
-        ax.annotate(
-            f"limit {words(found.limit_ops_per_s)} op/s",
-            (0.02, found.limit_ops_per_s),
-            xycoords=ax.get_yaxis_transform(),
-            xytext=(0, 4),
-            textcoords="offset points",
-            fontsize=8,
-        )
-        if found.knee_writers is not None:
-            ax.axvline(found.knee_writers, color=PALETTE["ink"], lw=0.8, ls="--", zorder=1, alpha=0.6)
-            ax.annotate(
-                f"knee {words(round(found.knee_writers))}",
-                (found.knee_writers, 0),
-                xytext=(-3, 4),
-                textcoords="offset points",
-                fontsize=8,
-                rotation=90,
-                ha="right",
-                va="bottom",
-            )
-    for point in published:
-        ax.plot(point.x, point.y, ls="", marker="*", ms=10, mfc="none", mec=_PUBLISHED_COLOUR, mew=1.3, zorder=4)
+    hosts = {number: _hosts(number) for number in sorted({len(cell.hosts) for cell in measured})}
+    sizes = sorted({cell.request_bytes for cell in measured})
+    writers = [cell.total_writers for cell in cells] + [point.x for _, point in published]
+    rates = [cell.ops_per_s or 0.0 for cell in measured]
+    top = max([*rates, *(point.y for _, point in published)]) * 1.18
     ticks = sorted({cell.total_writers for cell in cells})
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words(round(value))))
-    ax.set_xlim(min(writers) / 1.25, max(writers) * 1.35)
-    ax.set_ylim(0, top)
-    ax.set_title(f"{op}, operations/s")
-    ax.set_xlabel("writers")
+    domain = [min(writers) / 1.25, max(writers) * 1.35]
+    axis = {"values": ticks, "format": "d", "labelOverlap": True}
+    x = number("writers", "writers", log=True, scale={"domain": domain}, axis=axis)
+    y = number("rate", scale={"domain": [0, top]})
+    shades = {words: _HOST_COLOURS.get(number, _MORE_HOSTS_COLOUR) for number, words in hosts.items()}
+    layers = _limit_layers(found, x, y, min(max(writers), top / (found.one_writer_ops_per_s or math.inf or 1)))
+    layers.append(
+        layer(_means(measured), "line", {"x": x, "y": y, "color": category("hosts", shades)}, strokeWidth=1.8)
+    )
+    shapes = {request_size(size): _SIZE_SHAPES[n % len(_SIZE_SHAPES)] for n, size in enumerate(sizes)}
+    shapes |= dict.fromkeys(sorted({f"published {date}" for date, _ in published}), STAR)
+    points: list[dict[str, Any]] = [_point(cell) for cell in measured]
+    points += [
+        {
+            "writers": point.x,
+            "rate": point.y,
+            "shape": f"published {date}",
+            "colour": COLOURS["purple"],
+            "fill": COLOURS["paper"],
+            "what": f"published {date}: {point.of}",
+            "words": f"{figure(point.y)} op/s",
+        }
+        for date, point in published
+    ]
+    channels = {
+        "x": x,
+        "y": y,
+        "shape": category("shape", shapes),
+        "color": as_it_is("colour"),
+        "fill": as_it_is("fill"),
+        "size": {"condition": {"test": "indexof(datum.shape, 'published') == 0", "value": 90}, "value": 42},
+        "tooltip": tooltip(what="cell", words="rate", writers="writers", limit="limited by", p99="p99"),
+    }
+    layers.append(layer(points, "point", channels, strokeWidth=1.4, opacity=1))
+    return panel(f"{op}, operations/s", 300, layers)
 
 
-def _host_colour(number: int) -> str:
-    return _HOST_COLOURS.get(number, _MORE_HOSTS_COLOUR)
+def _limit_layers(found: Found, x: Spec, y: Spec, last: float) -> list[Spec]:
+    """What one writer makes, times the writers; the limit found; where both meet."""
+    layers = []
+    if found.one_writer_ops_per_s and last > 1:
+        steps = [last ** (n / 40) for n in range(41)]
+        straight = [{"writers": step, "rate": found.one_writer_ops_per_s * step} for step in steps]
+        layers.append(layer(straight, "line", {"x": x, "y": y}, color=COLOURS["muted"], strokeDash=[1, 3]))
+    if found.limit_ops_per_s is None:
+        return layers
+    limit = [{"rate": found.limit_ops_per_s, "text": f"limit {figure(found.limit_ops_per_s)} op/s"}]
+    layers.append(layer(limit, "rule", {"y": y}, strokeDash=[5, 3]))
+    text: Spec = {"y": y, "x": {"value": 6}, "text": {"field": "text"}}
+    layers.append(layer(limit, "text", text, align="left", dy=-8))
+    if found.knee_writers is not None:
+        knee = [{"writers": found.knee_writers, "text": f"knee {figure(round(found.knee_writers))}"}]
+        layers.append(layer(knee, "rule", {"x": x}, strokeDash=[5, 3], opacity=0.6))
+        text = {"x": x, "y": {"value": 294}, "text": {"field": "text"}}
+        layers.append(layer(knee, "text", text, angle=270, align="left", dy=-7))
+    return layers
 
 
-def _marker(size: int, sizes: Sequence[int]) -> str:
-    return _SIZE_MARKERS[sizes.index(size) % len(_SIZE_MARKERS)]
+def _means(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Over the request sizes."""
+    rates: dict[tuple[int, int], list[float]] = {}
+    for cell in cells:
+        rates.setdefault((len(cell.hosts), cell.total_writers), []).append(cell.ops_per_s or 0.0)
+    return [
+        {"hosts": _hosts(hosts), "writers": writers, "rate": statistics.fmean(of_size)}
+        for (hosts, writers), of_size in sorted(rates.items())
+    ]
 
 
-def latency_plot(summary: Summary) -> Plot | None:
+def _point(cell: Cell) -> dict[str, Any]:
+    return {
+        "writers": cell.total_writers,
+        "rate": cell.ops_per_s,
+        "shape": request_size(cell.request_bytes),
+        "colour": _HOST_COLOURS.get(len(cell.hosts), _MORE_HOSTS_COLOUR),
+        "fill": COLOURS["paper"],
+        "what": cell.cell,
+        "words": f"{figure(cell.ops_per_s)} op/s",
+        "limit": figure(cell.limited_by),
+        "p99": latency_us(cell.latency_p99_us),
+    }
+
+
+def _hosts(number: int) -> str:
+    return f"{number} host" if number == 1 else f"{number} hosts"
+
+
+def latency_plot(summary: Summary) -> Chart | None:
     shown, all_there = [], True
     for op in OPS:
         cells = in_order([cell for cell in summary.cells if cell.op == op])
@@ -168,7 +168,6 @@ def latency_plot(summary: Summary) -> Plot | None:
             f"exact to 1/256. Logarithmic scale.{left_out}"
         ),
         alt="Latency percentiles of each cell, from the median to the longest operation",
-        rehearsal=summary.rehearsal,
     )
 
 
@@ -186,28 +185,25 @@ def _latency_row(cell: Cell) -> Row:
     )
 
 
-def timeline_plot(summary: Summary) -> Plot | None:
+# More points than this are a burden on the page, and closer than a pointer can tell apart.
+POINTED_MAX = 1500
+_MINUTES = "CloudWatch, minutes"
+# Name in the legend, colour, width. CloudWatch has a value a minute, the others one each stretch.
+_SOURCES = {
+    "writers writing": (COLOURS["orange"], 2.4),
+    "writers reading": (COLOURS["blue"], 2.4),
+    "mountstats": (COLOURS["ink"], 0.9),
+    "network interfaces": (COLOURS["good"], 1.0),
+    _MINUTES: (COLOURS["purple"], 2.2),
+}
+
+
+def timeline_plot(summary: Summary) -> Chart | None:
     timeline = summary.timeline
     if timeline is None:
         return None
-
-    def draw(figure: Figure, narrow: bool) -> None:
-        operations, moved = figure.subplots(2, 1, sharex=True)
-        _draw_operations(operations, timeline)
-        _draw_moved(moved, timeline)
-        moved.set_xlabel(f"seconds since {clock_time(timeline.zero_unix_s)} UTC")
-        handles = [
-            Line2D([], [], color=_OP_COLOURS["write"], lw=1.8, label="writers writing"),
-            Line2D([], [], color=_OP_COLOURS["read"], lw=1.8, label="writers reading"),
-            Line2D([], [], color=PALETTE["ink"], lw=0.8, label="mountstats"),
-            Line2D([], [], color=PALETTE["good"], lw=0.9, label="network interfaces"),
-            Line2D([], [], color=PALETTE["purple"], lw=1.8, label="CloudWatch, minutes"),
-        ]
-        figure.legend(handles=handles, loc="outside lower left", ncols=2 if narrow else 5)
-        mark_rehearsal(figure, summary.rehearsal)
-
     each = "a second" if timeline.step_seconds == 1 else f"{timeline.step_seconds} seconds"
-    return Plot(
+    return Chart(
         name="timeline",
         title="The run in time, counted in four places",
         caption=(
@@ -216,109 +212,118 @@ def timeline_plot(summary: Summary) -> Plot | None:
             "minutes are means over pauses, too, and its bytes are metered: small requests count more than they moved."
         ),
         alt="Operations and megabytes a second over the run, by the workers, mountstats, the interfaces and CloudWatch",
-        draw=draw,
-        height_inches=4.6,
-        narrow_height_inches=5.4,
+        panels=[_operations_panel(timeline), _moved_panel(timeline)],
+        columns=1,
+        zooms=True,
     )
 
 
-def _draw_operations(ax: Axes, timeline: Timeline) -> None:
-    times = [each.t_s for each in timeline.stretches]
-    for op in OPS:
-        rates = [_gap(getattr(each, f"worker_{op}_ops_per_s")) for each in timeline.stretches]
-        ax.plot(times, rates, color=_OP_COLOURS[op], lw=2.2, alpha=0.75, drawstyle="steps-mid")
-    kernels = [
-        math.nan
-        if each.mountstats_read_ops_per_s is None or each.mountstats_write_ops_per_s is None
-        else each.mountstats_read_ops_per_s + each.mountstats_write_ops_per_s
-        for each in timeline.stretches
-    ]
-    ax.plot(times, kernels, color=PALETTE["ink"], lw=0.8, drawstyle="steps-mid")
-    _draw_steps(ax, timeline.cloudwatch, [step.ops_per_s for step in timeline.cloudwatch])
-    ax.set_title("operations/s")
-    _finish(ax)
-
-
-def _draw_moved(ax: Axes, timeline: Timeline) -> None:
-    times = [each.t_s for each in timeline.stretches]
-    for op in OPS:
-        rates = [
-            _gap(each.worker_mb_per_s if getattr(each, f"worker_{op}_ops_per_s") is not None else None)
+def _operations_panel(timeline: Timeline) -> Spec:
+    series: dict[str, list[float | None]] = {
+        "writers writing": [each.worker_write_ops_per_s for each in timeline.stretches],
+        "writers reading": [each.worker_read_ops_per_s for each in timeline.stretches],
+        "mountstats": [
+            None
+            if each.mountstats_read_ops_per_s is None or each.mountstats_write_ops_per_s is None
+            else each.mountstats_read_ops_per_s + each.mountstats_write_ops_per_s
             for each in timeline.stretches
+        ],
+    }
+    minutes = [step.ops_per_s for step in timeline.cloudwatch]
+    return _time_panel("operations/s", timeline, series, minutes)
+
+
+def _moved_panel(timeline: Timeline) -> Spec:
+    stretches = timeline.stretches
+    series: dict[str, list[float | None]] = {
+        "writers writing": [s.worker_mb_per_s if s.worker_write_ops_per_s is not None else None for s in stretches],
+        "writers reading": [s.worker_mb_per_s if s.worker_read_ops_per_s is not None else None for s in stretches],
+        "network interfaces": [s.nic_mb_per_s for s in stretches],
+    }
+    return _time_panel("MB/s", timeline, series, [step.mb_per_s for step in timeline.cloudwatch])
+
+
+def _time_panel(
+    title: str, timeline: Timeline, series: dict[str, list[float | None]], minutes: Sequence[float | None]
+) -> Spec:
+    times = [round(each.t_s, 3) for each in timeline.stretches]
+    known = {name: rates for name, rates in series.items() if any(rate is not None for rate in rates)}
+    steps = [
+        {"t": step.t_start_s, "end": step.t_end_s, "rate": rate, "is": f"{figure(rate)} {title}"}
+        for step, rate in zip(timeline.cloudwatch, minutes, strict=True)
+        if rate is not None
+    ]
+    shades = {name: _SOURCES[name][0] for name in [*known, *([_MINUTES] if steps else [])]}
+    x = number("t", f"seconds since {clock_time(timeline.zero_unix_s)} UTC", scale={"domain": [0, times[-1] + 1]})
+    y = number("rate", scale={"zero": True, "nice": True})
+    layers: list[Spec] = []
+    for name, rates in known.items():
+        values = [
+            {"t": t, "rate": None if rate is None else float(f"{rate:.5g}")}
+            for t, rate in zip(times, rates, strict=True)
         ]
-        ax.plot(times, rates, color=_OP_COLOURS[op], lw=2.2, alpha=0.75, drawstyle="steps-mid")
-    nic = [_gap(each.nic_mb_per_s) for each in timeline.stretches]
-    ax.plot(times, nic, color=PALETTE["good"], lw=0.9, drawstyle="steps-mid")
-    _draw_steps(ax, timeline.cloudwatch, [step.mb_per_s for step in timeline.cloudwatch])
-    ax.set_title("MB/s")
-    _finish(ax)
+        along: Spec = {"x": x, "y": y, "color": one_of(name, shades)}
+        if not layers:
+            along["params"] = zoom("x")
+        layers.append(layer(values, "line", along, interpolate="step", strokeWidth=_SOURCES[name][1], clip=True))
+        if len(values) <= POINTED_MAX:
+            told = [{"field": "t", "title": "second"}, {"field": "rate", "title": f"{name}, {title}"}]
+            pointed = {"x": x, "y": y, "tooltip": told}
+            layers.append(layer(values, "point", pointed, filled=True, opacity=0.001, size=50, clip=True))
+    if steps:
+        along = {"x": x, "x2": {"field": "end"}, "y": y, "color": one_of(_MINUTES, shades)}
+        along["tooltip"] = tooltip(**{"is": _MINUTES})
+        layers.append(layer(steps, "rule", along, strokeWidth=_SOURCES[_MINUTES][1], clip=True))
+    return panel(title, 190, layers)
 
 
-def _draw_steps(ax: Axes, steps: Sequence[Step], rates: Sequence[float | None]) -> None:
-    for step, rate in zip(steps, rates, strict=True):
-        if rate is not None:
-            ax.plot([step.t_start_s, step.t_end_s], [rate, rate], color=PALETTE["purple"], lw=1.8)
+_RATIOS = {
+    "mountstats / worker, operations": ("mountstats_to_worker_operations", "circle", COLOURS["ink"]),
+    "CloudWatch / worker, operations": ("cloudwatch_to_worker_operations", "square", COLOURS["purple"]),
+    "CloudWatch / requests as metered, bytes": ("cloudwatch_to_metered_bytes", "triangle-up", COLOURS["good"]),
+}
 
 
-def _finish(ax: Axes) -> None:
-    ax.set_ylim(bottom=0)
-    ax.margins(x=0.01)
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words(round(value, 6))))
-
-
-def _gap(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-_RATIOS = (
-    ("mountstats / worker, operations", "mountstats_to_worker_operations", "o", PALETTE["ink"]),
-    ("CloudWatch / worker, operations", "cloudwatch_to_worker_operations", "s", PALETTE["purple"]),
-    ("CloudWatch / requests as metered, bytes", "cloudwatch_to_metered_bytes", "^", PALETTE["good"]),
-)
-
-
-def agreement_plot(summary: Summary) -> Plot | None:
+def agreement_plot(summary: Summary) -> Chart | None:
     minutes = summary.agreement.minutes
     if len(minutes) < 2:
         return None
-
-    def draw(figure: Figure, narrow: bool) -> None:
-        for ax, op in zip(panels(figure, 2, narrow), OPS, strict=True):
-            for name, field, marker, colour in _RATIOS:
-                rows = [(m.start_unix_s, _points_off(getattr(m, op), field)) for m in minutes]
-                known = [((t - minutes[0].start_unix_s) / 60, off) for t, off in rows if off is not None]
-                ax.plot(
-                    [x for x, _ in known],
-                    [y for _, y in known],
-                    ls="",
-                    marker=marker,
-                    mfc="none",
-                    mec=colour,
-                    ms=5,
-                    label=name,
-                )
-            ax.axhline(0, color=PALETTE["muted"], lw=0.8)
-            low, high = ax.get_ylim()
-            widest = max(abs(low), abs(high), 0.5)
-            ax.set_ylim(-widest, widest)
-            ax.set_title(f"{op}, % off")
-            ax.set_xlabel(f"minutes since {clock_time(minutes[0].start_unix_s)} UTC")
-            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words(round(value, 6))))
-        handles = [
-            Line2D([], [], ls="", marker=marker, mfc="none", mec=colour, ms=5, label=name)
-            for name, _, marker, colour in _RATIOS
+    panels = []
+    zero = minutes[0].start_unix_s
+    for op in OPS:
+        points: list[dict[str, Any]] = [
+            {"minute": (m.start_unix_s - zero) / 60, "off": off, "ratio": name, "is": f"{off:+.3g} %"}
+            for name, (field, *_) in _RATIOS.items()
+            for m in minutes
+            if (off := _points_off(getattr(m, op), field)) is not None
         ]
-        figure.legend(handles=handles, loc="outside lower left", ncols=1 if narrow else 3)
-        mark_rehearsal(figure, summary.rehearsal)
-
-    return Plot(
+        widest = max([0.5, *(abs(point["off"]) * 1.1 for point in points)])
+        last = (minutes[-1].start_unix_s - zero) / 60
+        x = number(
+            "minute",
+            f"minutes since {clock_time(zero)} UTC",
+            scale={"domain": [-0.3, last + 0.3]},
+            axis={"tickMinStep": 1},
+        )
+        y = number("off", scale={"domain": [-widest, widest]})
+        channels = {
+            "x": x,
+            "y": y,
+            "shape": category("ratio", {name: shape for name, (_, shape, _) in _RATIOS.items()}),
+            "color": category("ratio", {name: colour for name, (_, _, colour) in _RATIOS.items()}),
+            "tooltip": tooltip(ratio="ratio", minute="minute", **{"is": "off"}),
+        }
+        layers = [
+            layer([{"off": 0}], "rule", {"y": y}, color=COLOURS["muted"]),
+            layer(points, "point", channels, size=55, strokeWidth=1.4, opacity=1),
+        ]
+        panels.append(panel(f"{op}, % off", 200, layers))
+    return Chart(
         name="agreement",
         title="How far the sources agree, minute by minute",
         caption="0 is agreement. A minute in which CloudWatch lacks the metric has no point.",
         alt="The differences between mountstats, CloudWatch and the workers for each minute, in percent",
-        draw=draw,
-        height_inches=3.3,
-        narrow_height_inches=5.6,
+        panels=panels,
     )
 
 

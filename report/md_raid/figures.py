@@ -2,58 +2,42 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections import Counter
+from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-from report.figures import PALETTE, Plot, mark_rehearsal, panels
-from report.format import figure as words
+from report.chart import Chart
+from report.format import figure, latency_us
 from report.format import seconds as seconds_words
 from report.latency_figure import Panel, Row, percentiles_plot
 from report.md_raid.schema import Cell, Drill, Series, Summary
 from report.md_raid.tables import in_order
+from report.palette import COLOURS as SHADES
+from report.panels import as_it_is, category, layer, number, panel, tooltip, zoom
+from report.vega import Spec
 
-COLOURS = {"raw": PALETTE["blue"], "stripe": PALETTE["orange"], "mirror": PALETTE["purple"]}
-_LIMIT_MARKERS = {"client CPU": "s", "storage CPU": "^", "client network": "D", "storage network": "P"}
-_OTHER_LIMIT_MARKER = "X"
-_UNKNOWN_MARKER = "o"
+COLOURS = {"raw": SHADES["blue"], "stripe": SHADES["orange"], "mirror": SHADES["purple"]}
+_LINES = {
+    "raw, more servers": (COLOURS["raw"], [1, 0]),
+    "raw, all servers, more disks": (COLOURS["raw"], [5, 3]),
+    "stripe over mirrors": (COLOURS["stripe"], [1, 0]),
+    "one volume, times the disks": (SHADES["muted"], [1, 3]),
+}
+_LIMIT_SHAPES = {
+    "limited by client CPU": "square",
+    "limited by storage CPU": "triangle-up",
+    "limited by client network": "diamond",
+    "limited by storage network": "triangle-down",
+    "limited otherwise": "triangle-right",
+    "limit not known": "circle",
+    "not measured": "cross",
+}
 
 
-def plots(summary: Summary) -> list[Plot]:
-    found = [scaling_plot(summary), latency_plot(summary), drill_plot(summary)]
-    return [plot for plot in found if plot is not None]
-
-
-def scaling_plot(summary: Summary) -> Plot | None:
+def scaling_plot(summary: Summary) -> Chart | None:
     patterns = [p for p in ("sequential", "random") if _scaling_cells(summary, p)]
     if not patterns:
         return None
-
-    def draw(figure: Figure, narrow: bool) -> None:
-        axes = panels(figure, len(patterns), narrow)
-        limits: dict[str, str] = {}
-        for ax, pattern in zip(axes, patterns, strict=True):
-            _draw_scaling(ax, summary, pattern, limits, narrow)
-        handles = [
-            Line2D([], [], color=COLOURS[layout], lw=width, ls=style, label=text)
-            for layout, width, style, text in (
-                ("raw", 1.8, "-", "raw, more servers"),
-                ("raw", 1.2, "--", "raw, all servers, more disks"),
-                ("stripe", 1.8, "-", "stripe over mirrors"),
-            )
-        ]
-        handles.append(Line2D([], [], color=PALETTE["muted"], lw=1, ls=":", label="one volume, times the disks"))
-        for name, marker in sorted(limits.items(), key=lambda item: item[1] == _UNKNOWN_MARKER):
-            fill = PALETTE["paper"] if marker == _UNKNOWN_MARKER else PALETTE["muted"]
-            handles.append(Line2D([], [], ls="", marker=marker, mfc=fill, mec=PALETTE["muted"], ms=6, label=name))
-        figure.legend(handles=handles, loc="outside lower left", ncols=1 if narrow else 4)
-        mark_rehearsal(figure, summary.rehearsal)
-
-    return Plot(
+    return Chart(
         name="scaling",
         title="Read rate over disks, raw and through md",
         caption=(
@@ -62,9 +46,7 @@ def scaling_plot(summary: Summary) -> Plot | None:
             "says what limited a point, as far as the hosts' counters show it."
         ),
         alt="Read rate of raw disks and of the stripe over mirrors, against the number of disks",
-        draw=draw,
-        height_inches=3.9,
-        narrow_height_inches=6.6,
+        panels=[_scaling_panel(summary, pattern) for pattern in patterns],
     )
 
 
@@ -72,8 +54,53 @@ def _scaling_cells(summary: Summary, pattern: str) -> list[Cell]:
     return [c for c in summary.cells if c.pattern == pattern and c.layout in ("raw", "stripe")]
 
 
-def _draw_scaling(ax: Axes, summary: Summary, pattern: str, limits: dict[str, str], narrow: bool) -> None:
+def _scaling_panel(summary: Summary, pattern: str) -> Spec:
     sequential = pattern == "sequential"
+    unit = "MiB/s" if sequential else "operations/s"
+    cells = _scaling_cells(summary, pattern)
+    rates = [rate for cell in cells if (rate := _rate(cell)) is not None]
+    top = max(rates, default=1.0) * 1.22
+    disks_max = max(cell.disks for cell in cells)
+    lines, labels = _lines(summary, pattern)
+    volume = summary.volume
+    one = volume.sequential_mb_per_s and volume.sequential_mb_per_s * 1e6 / (1 << 20)
+    if each := one if sequential else volume.random_iops:
+        until = min(disks_max, top / each)
+        lines += [
+            {"line": "one volume, times the disks", "disks": disks, "rate": each * disks} for disks in (0.0, until)
+        ]
+    x = number("disks", "disks read at once", scale={"domain": [0, disks_max * 1.1]}, axis={"tickMinStep": 1})
+    y = number("rate", scale={"domain": [0, top]})
+    shown = [name for name in _LINES if any(row["line"] == name for row in lines)]
+    along = {
+        "x": x,
+        "y": y,
+        "color": category("line", {name: _LINES[name][0] for name in shown}),
+        "strokeDash": category("line", {name: _LINES[name][1] for name in shown}),
+    }
+    points = [_point(cell, unit, top) for cell in cells]
+    shapes = {name: mark for name, mark in _LIMIT_SHAPES.items() if any(row["limit"] == name for row in points)}
+    at = {
+        "x": x,
+        "y": y,
+        "shape": category("limit", shapes),
+        "color": as_it_is("colour"),
+        "fill": as_it_is("fill"),
+        "tooltip": tooltip(cell="cell", words="rate", limit="limit", p99="p99"),
+    }
+    layers = [
+        layer(lines, "line", along, strokeWidth=1.8),
+        layer(points, "point", at, size=60, strokeWidth=1.5, opacity=1),
+    ]
+    for above in (True, False):
+        text = {"x": x, "y": y, "text": {"field": "label"}, "color": as_it_is("colour")}
+        rows = [row for row in labels if row["above"] == above]
+        layers.append(layer(rows, "text", text, dy=-13 if above else 14))
+    return panel(f"{pattern} reads, {unit}", 270, layers)
+
+
+def _lines(summary: Summary, pattern: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The series' points, and what is written beside them: above the fastest at as many disks, else below."""
     scaling = summary.scaling
     every = [
         scaling.raw_disks_sequential,
@@ -83,86 +110,67 @@ def _draw_scaling(ax: Axes, summary: Summary, pattern: str, limits: dict[str, st
         scaling.stripe_sequential,
         scaling.stripe_random,
     ]
-    series = [s for s in every if s is not None and s.pattern == pattern]
-    cells = _scaling_cells(summary, pattern)
-    in_series = {point.cell for s in series for point in s.points}
-    rates = [rate for cell in cells if (rate := _rate(cell)) is not None]
-    top = max(rates, default=1.0) * 1.22
-    disks_max = max(cell.disks for cell in cells)
-    ax.set_xlim(0, disks_max * 1.1)
-    ax.set_ylim(0, top)
-    volume = summary.volume
-    one = volume.sequential_mb_per_s and volume.sequential_mb_per_s * 1e6 / (1 << 20)
-    each = one if sequential else volume.random_iops
-    if each:
-        ax.plot([0, disks_max], [0, each * disks_max], color=PALETTE["muted"], lw=1, ls=":", zorder=1)
-    for s in series:
-        rows = [(p.disks, p.mib_per_s if sequential else p.iops) for p in s.points]
-        xs, ys = [x for x, _ in rows], [math.nan if y is None else y for _, y in rows]
-        each_server = s.grows_with == "disks"
-        ax.plot(
-            xs, ys, color=COLOURS[s.layout], lw=1.2 if each_server else 1.8, ls="--" if each_server else "-", zorder=2
-        )
-        if not each_server:
-            _label_points(ax, s, xs, ys, narrow)
-    for cell in cells:
-        rate = _rate(cell)
-        if rate is None:
-            ax.plot(cell.disks, 0.02 * top, marker="x", color=PALETTE["bad"], ms=6, mew=1.5, clip_on=False)
-            limits["not measured"] = "x"
+    lines: list[dict[str, Any]] = []
+    labels: list[dict[str, Any]] = []
+    for series in every:
+        if series is None or series.pattern != pattern:
             continue
-        marker = _marker(cell.limited_by)
-        limits[f"limited by {cell.limited_by}" if cell.limited_by else "limit not known"] = marker
-        unknown = marker == _UNKNOWN_MARKER
-        colour = COLOURS[cell.layout]
-        ax.plot(
-            cell.disks,
-            rate,
-            marker=marker,
-            mfc=PALETTE["paper"] if unknown else colour,
-            mec=colour,
-            ms=6 if cell.cell in in_series else 5,
-            mew=1.4,
-            zorder=3,
-        )
-    ax.set_title(f"{pattern} reads, {'MiB/s' if sequential else 'operations/s'}")
-    ax.set_xlabel("disks read at once")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6 if narrow else 8))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words(round(value, 6))))
+        name = _line_name(series)
+        for point in series.points:
+            rate = point.mib_per_s if pattern == "sequential" else point.iops
+            lines.append({"line": name, "disks": point.disks, "rate": rate})
+            if series.grows_with == "disks" or rate is None:
+                continue
+            units = (point.servers if series.layout == "raw" else point.mirrors) or 0
+            label = f"{units} {series.grows_with}" if point is series.points[-1] and units > 1 else str(units)
+            labels.append(
+                {
+                    "disks": point.disks,
+                    "rate": rate,
+                    "label": label,
+                    "layout": series.layout,
+                    "colour": COLOURS[series.layout],
+                }
+            )
+    fastest: dict[int, float] = {}
+    for written in labels:
+        fastest[written["disks"]] = max(written["rate"], fastest.get(written["disks"], 0.0))
+    alone = Counter(written["disks"] for written in labels)
+    for written in labels:
+        is_fastest = written["rate"] == fastest[written["disks"]]
+        written["above"] = is_fastest if alone[written["disks"]] > 1 else written["layout"] == "raw"
+    return lines, labels
 
 
-def _label_points(ax: Axes, series: Series, xs: Sequence[int], ys: Sequence[float], narrow: bool) -> None:
-    """Raw is labelled above its line, the stripe below."""
-    above = series.layout == "raw"
-    for point, x, y in zip(series.points, xs, ys, strict=True):
-        if math.isnan(y):
-            continue
-        units = (point.servers if above else point.mirrors) or 0
-        ends = point in (series.points[0], series.points[-1])
-        text = f"{units} {series.grows_with.removesuffix('s') if units == 1 else series.grows_with}"
-        ax.annotate(
-            text if ends and not (narrow and units == 1) else str(units),
-            (x, y),
-            xytext=(0, 8 if above else -8),
-            textcoords="offset points",
-            ha="right" if above and units == 1 else "center",
-            va="bottom" if above else "top",
-            fontsize=8,
-            color=COLOURS[series.layout],
-        )
+def _line_name(series: Series) -> str:
+    if series.layout == "stripe":
+        return "stripe over mirrors"
+    return "raw, all servers, more disks" if series.grows_with == "disks" else "raw, more servers"
+
+
+def _point(cell: Cell, unit: str, top: float) -> dict[str, Any]:
+    """A cell that was not measured stands at the foot: it has no rate."""
+    rate = _rate(cell)
+    known = f"limited by {cell.limited_by}" if cell.limited_by else "limit not known"
+    limit = known if known in _LIMIT_SHAPES else "limited otherwise"
+    colour = COLOURS[cell.layout] if rate is not None else SHADES["bad"]
+    return {
+        "cell": cell.cell,
+        "disks": cell.disks,
+        "rate": 0.02 * top if rate is None else rate,
+        "limit": "not measured" if rate is None else limit,
+        "colour": colour,
+        "fill": SHADES["paper"] if cell.limited_by is None else colour,
+        "words": cell.reason or "not measured" if rate is None else f"{figure(rate)} {unit}",
+        "p99": latency_us(cell.latency_p99_us),
+    }
 
 
 def _rate(cell: Cell) -> float | None:
     return cell.mib_per_s if cell.pattern == "sequential" else cell.iops
 
 
-def _marker(limited_by: str | None) -> str:
-    if limited_by is None:
-        return _UNKNOWN_MARKER
-    return _LIMIT_MARKERS.get(limited_by, _OTHER_LIMIT_MARKER)
-
-
-def latency_plot(summary: Summary) -> Plot | None:
+def latency_plot(summary: Summary) -> Chart | None:
     panels = [
         Panel(f"{pattern} reads, ms", [_latency_row(cell) for cell in cells])
         for pattern in ("sequential", "random")
@@ -172,7 +180,6 @@ def latency_plot(summary: Summary) -> Plot | None:
         panels,
         caption="Of single reads, from the worker's merged histograms; exact to 1/256. Logarithmic scale.",
         alt="Latency percentiles of each cell, from the median to the longest read",
-        rehearsal=summary.rehearsal,
     )
 
 
@@ -202,22 +209,12 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def drill_plot(summary: Summary) -> Plot | None:
+def drill_plot(summary: Summary) -> Chart | None:
     drill = summary.drill
     if drill is None or drill.zero_unix_s is None or not (drill.timeline or drill.events):
         return None
     spans = _spans(drill)
-
-    def draw(figure: Figure, narrow: bool) -> None:
-        ratios = [3.0, max(0.5, 0.27 * len(spans))]
-        rates, bars = figure.subplots(2, 1, gridspec_kw={"height_ratios": ratios})
-        _draw_reads(rates, drill, narrow)
-        _draw_spans(bars, spans, drill)
-        bars.set_xlabel("seconds since the reads began")
-        mark_rehearsal(figure, summary.rehearsal)
-
-    height = 3.6 + 0.2 * len(spans)
-    return Plot(
+    return Chart(
         name="drill",
         title="Failure drill, second by second",
         caption=(
@@ -226,52 +223,68 @@ def drill_plot(summary: Summary) -> Plot | None:
             "over the whole drill: when reads ran, when each server was gone, when each mirror rebuilt."
         ),
         alt="Reads per second during the failure drill, with kills, returns and rebuilds",
-        draw=draw,
-        height_inches=height,
-        narrow_height_inches=height,
+        panels=[_reads_panel(drill), *([_spans_panel(spans, drill)] if spans else [])],
+        columns=1,
+        axis_pixels=130,
+        zooms=True,
     )
 
 
-def _draw_reads(ax: Axes, drill: Drill, narrow: bool) -> None:
-    top = max((second.iops for second in drill.timeline), default=1.0) * 1.6 or 1.0
-    for phase in drill.phases:
-        seconds = [s for s in drill.timeline if s.cell == phase.cell]
-        ax.plot([s.t_s for s in seconds], [s.iops for s in seconds], color=COLOURS["stripe"], lw=1.6)
-        failed = [s for s in seconds if s.errors]
-        ax.plot([s.t_s for s in failed], [s.iops for s in failed], ls="", marker="x", color=PALETTE["bad"])
-        stall, ended = phase.longest_stall_s, phase.stall_ended_s
-        if stall is not None and ended is not None and stall >= 1:
-            ax.axvspan(ended - stall, ended, color=PALETTE["bad"], alpha=0.13, lw=0)
-            ax.text(
-                ended - stall / 2,
-                top * 0.3,
-                f"{seconds_words(stall)} stall",
-                rotation=90 if narrow else 0,
-                ha="center",
-                va="center",
-                fontsize=8.5,
-                weight="bold",
-                color=PALETTE["bad"],
-            )
-    for event in drill.events:
-        if event.event == "killed":
-            ax.axvline(event.t_s, color=PALETTE["bad"], lw=1.2, ls="--")
-            ax.annotate(
-                (event.subject or "a server") + ("" if narrow else " killed"),
-                (event.t_s, top),
-                xytext=(-2, -2),
-                textcoords="offset points",
-                rotation=90,
-                ha="right",
-                va="top",
-                fontsize=8,
-                color=PALETTE["bad"],
-            )
+def _reads_panel(drill: Drill) -> Spec:
+    top = max((second.iops for second in drill.timeline), default=1.0) * 1.5 or 1.0
+    x = number("t", "seconds since the reads began", scale={"zero": True})
+    y = number("iops", scale={"domain": [0, top]})
+    seconds: list[dict[str, Any]] = [
+        {"t": s.t_s, "iops": s.iops, "phase": s.cell, "errors": s.errors, "is": figure(s.iops)} for s in drill.timeline
+    ]
+    stalls = [
+        {"t": ended - stall, "end": ended, "middle": ended - stall / 2, "text": f"{seconds_words(stall)} stall"}
+        for phase in drill.phases
+        if (stall := phase.longest_stall_s) is not None and (ended := phase.stall_ended_s) is not None and stall >= 1
+    ]
+    kills = [
+        {"t": event.t_s, "text": f"{event.subject or 'a server'} killed"}
+        for event in drill.events
+        if event.event == "killed"
+    ]
+    orange = {"color": COLOURS["stripe"]}
+    in_time = {"x": x, "y": y, "detail": {"field": "phase"}, "params": zoom("x")}
+    told = tooltip(phase="phase", errors="failed", **{"is": "reads/s"})
+    layers = [
+        layer(seconds, "line", in_time, strokeWidth=1.7, clip=True, **orange),
+        layer(stalls, "rect", {"x": x, "x2": {"field": "end"}}, color=SHADES["bad"], opacity=0.14),
+        layer(
+            stalls,
+            "text",
+            {"x": {**x, "field": "middle"}, "y": {"value": 205}, "text": {"field": "text"}},
+            color=SHADES["bad"],
+            fontWeight="bold",
+        ),
+        layer(kills, "rule", {"x": x}, color=SHADES["bad"], strokeDash=[5, 3], strokeWidth=1.3),
+        layer(
+            kills,
+            "text",
+            {"x": x, "y": {"value": 2}, "text": {"field": "text"}},
+            color=SHADES["bad"],
+            angle=270,
+            align="right",
+            dy=-7,
+        ),
+        layer(
+            [second for second in seconds if second["errors"]],
+            "point",
+            {"x": x, "y": y},
+            shape="cross",
+            color=SHADES["bad"],
+            size=60,
+            opacity=1,
+        ),
+        layer(seconds, "point", {"x": x, "y": y, "tooltip": told}, size=40, filled=True, opacity=0.001, **orange),
+    ]
     if not drill.timeline:
-        ax.text(0.5, 0.5, "reads not recorded", transform=ax.transAxes, ha="center", color=PALETTE["bad"])
-    ax.set_ylim(0, top)
-    ax.set_title("reads per second")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words(round(value))))
+        at = {"x": {"value": 20}, "y": {"value": 100}, "text": {"field": "text"}}
+        layers.append(layer([{"text": "reads not recorded"}], "text", at, align="left", color=SHADES["bad"]))
+    return panel("reads per second", 220, layers)
 
 
 Span = tuple[str, float, float | None, str]  # label, start, end or not known, colour
@@ -283,33 +296,42 @@ def _spans(drill: Drill) -> list[Span]:
         if event.event == "killed":
             back = [e.t_s for e in drill.events if e.event == "returned" and e.subject == event.subject]
             end = min((t for t in back if t >= event.t_s), default=None)
-            spans.append((f"{event.subject or 'a server'} gone", event.t_s, end, PALETTE["bad"]))
+            spans.append((f"{event.subject or 'a server'} gone", event.t_s, end, SHADES["bad"]))
     spans.extend(
-        (f"{rebuild.array} rebuilding", rebuild.started_s, rebuild.finished_s, PALETTE["good"])
+        (f"{rebuild.array} rebuilding", rebuild.started_s, rebuild.finished_s, SHADES["good"])
         for rebuild in drill.rebuilds
         if rebuild.started_s is not None
     )
     return spans
 
 
-def _draw_spans(ax: Axes, spans: Sequence[Span], drill: Drill) -> None:
-    known = [t for _, start, end, _ in spans for t in (start, end) if t is not None]
-    latest = max(known, default=0.0)
-    for row, (_, start, end, colour) in enumerate(spans):
-        ax.barh(row, (latest if end is None else end) - start, left=start, height=0.62, color=colour, alpha=0.75)
-        words_after = "end not recorded" if end is None else seconds_words(end - start)
-        ax.annotate(
-            words_after,
-            (latest if end is None else end, row),
-            xytext=(3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
-    ax.set_yticks(range(len(spans)), [label for label, *_ in spans])
-    ax.set_ylim(len(spans) - 0.4, -0.6)
-    ax.grid(axis="y", visible=False)
-    if drill.timeline:
-        ax.axvspan(drill.timeline[0].t_s, drill.timeline[-1].t_s, color=COLOURS["stripe"], alpha=0.13, lw=0)
-    ax.set_title("shaded: reads under way", fontsize=8.5, weight="normal")
-    ax.margins(x=0.12)
+def _spans_panel(spans: list[Span], drill: Drill) -> Spec:
+    latest = max(t for _, start, end, _ in spans for t in (start, end) if t is not None)
+    bars = [
+        {
+            "what": what,
+            "t": start,
+            "end": latest if end is None else end,
+            "text": "end not recorded" if end is None else seconds_words(end - start),
+            "colour": colour,
+        }
+        for what, start, end, colour in spans
+    ]
+    x = number("t", "seconds since the reads began", scale={"domainMin": 0, "domainMax": latest * 1.2})
+    names = list(dict.fromkeys(what for what, *_ in spans))
+    y: Spec = {"field": "what", "type": "nominal", "title": None, "scale": {"domain": names}}
+    y["axis"] = {"ticks": False, "domain": False}
+    channels = {
+        "x": x,
+        "x2": {"field": "end"},
+        "y": y,
+        "color": as_it_is("colour"),
+        "tooltip": tooltip(what="what", text="for"),
+    }
+    reading = [{"t": drill.timeline[0].t_s, "end": drill.timeline[-1].t_s}] if drill.timeline else []
+    layers = [
+        layer(reading, "rect", {"x": x, "x2": {"field": "end"}}, color=COLOURS["stripe"], opacity=0.14),
+        layer(bars, "bar", channels, opacity=0.8),
+        layer(bars, "text", {"x": {**x, "field": "end"}, "y": y, "text": {"field": "text"}}, align="left", dx=4),
+    ]
+    return panel("shaded: reads under way", max(40, 22 * len(names)), layers)

@@ -1,0 +1,109 @@
+"""A figure that answers the pointer: Vega-Lite views beside or below each other, with their data in them.
+
+Each panel is a Vega-Lite view without a width. It is drawn twice: as SVG when the page is made, which is what print
+and a browser without scripts show, and what stands beside the page for elsewhere; and by Vega in the browser, as wide
+as the window lets it be. Colours are the CSS variables of templates/style.css: light and dark are the page's choice.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import vl_convert
+
+from report.palette import COLOURS, MARK, in_light_colours
+from report.vega import CONFIG, Spec, to_svg
+
+WIDE_PIXELS = 930
+GAP_PIXELS = 24
+PNG_SCALE = 2
+# Of a legend's entry.
+CHARACTER_PIXELS = 6.5
+SYMBOL_PIXELS = 34
+
+
+@dataclass(frozen=True)
+class Chart:
+    """`panels` are Vega-Lite views with a title and a height; `columns` of them stand side by side on a wide page."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    panels: Sequence[Spec]
+    columns: int = 2
+    axis_pixels: int = 62  # what the labels beside a panel take of its width
+    zooms: bool = False  # its panels have the parameter that report.panels.zoom makes
+
+
+@dataclass(frozen=True)
+class DrawnChart:
+    plot: Chart
+    svg: str  # with the page's colours
+    document: str  # JSON: the panels, for the browser
+
+
+def draw_chart(chart: Chart, rehearsal: bool) -> DrawnChart:
+    """For a page."""
+    svg = _svg(chart, rehearsal)
+    svg = svg[svg.index("<svg") :]
+    svg = _ids_of_its_own(svg, chart.name)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(chart.alt)}" ', 1)
+    panels = [_marked(panel, rehearsal) for panel in chart.panels]
+    document = json.dumps(panels, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    return DrawnChart(chart, svg, document)
+
+
+def plain_svg(chart: Chart, rehearsal: bool) -> str:
+    """For elsewhere: in the light colours, on paper."""
+    return _ids_of_its_own(in_light_colours(_svg(chart, rehearsal, background=COLOURS["paper"])), chart.name)
+
+
+def write_chart_png(chart: Chart, rehearsal: bool, path: Path) -> None:
+    path.write_bytes(vl_convert.svg_to_png(plain_svg(chart, rehearsal), scale=PNG_SCALE))
+
+
+def _svg(chart: Chart, rehearsal: bool, background: str | None = None) -> str:
+    columns = min(chart.columns, len(chart.panels))
+    width = (WIDE_PIXELS - (columns - 1) * GAP_PIXELS) // columns - chart.axis_pixels
+    together: Spec = {
+        "concat": [{**_legends_fitted(_marked(panel, rehearsal), width), "width": width} for panel in chart.panels],
+        "columns": columns,
+        "spacing": GAP_PIXELS,
+        "resolve": {"scale": {"color": "independent", "shape": "independent"}},
+        "config": {**CONFIG, "background": background},
+    }
+    return to_svg(together)
+
+
+def _ids_of_its_own(svg: str, name: str) -> str:
+    """Several drawings share a page, and Vega numbers their parts from whatever it has drawn before."""
+    ids = {found: f"{name}-{number}" for number, found in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg)))}
+    svg = re.sub(r'\bid="([^"]+)"', lambda found: f'id="{ids[found[1]]}"', svg)
+    return re.sub(r"((?:xlink:)?href=\"#|url\(#)([^\")]+)", lambda found: f"{found[1]}{ids[found[2]]}", svg)
+
+
+def _marked(panel: Spec, rehearsal: bool) -> Spec:
+    """The mark stands in the drawing itself, so that it goes where the drawing goes."""
+    return {**panel, "title": {"text": panel["title"], **({"subtitle": MARK} if rehearsal else {})}}
+
+
+def _legends_fitted(panel: Spec, width: int) -> Spec:
+    """As many columns as there is room for; templates/page.js does the same for the width that it finds."""
+    return {**panel, "layer": [{**layer, "encoding": _fitted(layer["encoding"], width)} for layer in panel["layer"]]}
+
+
+def _fitted(encoding: Spec, width: int) -> Spec:
+    fitted = {}
+    for name, channel in encoding.items():
+        if isinstance(channel, dict) and channel.get("legend") is not None:
+            longest = max(len(value) for value in channel["scale"]["domain"])
+            columns = max(1, int(width / (longest * CHARACTER_PIXELS + SYMBOL_PIXELS)))
+            channel = {**channel, "legend": {**channel["legend"], "columns": columns}}
+        fitted[name] = channel
+    return fitted
