@@ -18,10 +18,13 @@ from workloads.md_raid.fab import TASKS as md_raid
 from workloads.results import results_root
 
 
-@task(help={"run": "a directory below results/ (default: the newest of all)"})
+@task(help={"run": "a directory below results/ (default: the newest of all)", "all": "one page over every experiment"})
 @reported
-def report(_: Any, run: str | None = None) -> None:
-    """Make tables, verdicts and the page of a run's results."""
+def report(_: Any, run: str | None = None, all: bool = False) -> None:
+    """Make tables, verdicts and the page of a run's results, or of the newest run of every experiment."""
+    if all:
+        run_module("report.overview", "--results", str(results_root()))
+        return
     directory = run or str(newest_results())
     run_module("report", directory)
 

@@ -105,12 +105,12 @@ def rehearse(
             clean = tear_down(say, machine_before=machine_before) and clean
         os.close(held)
         done = not interrupted and all(outcome.done for outcome in outcomes) and clean
-        if len(names) > 1 and region is not None:
-            show_outcomes(names, outcomes)
         what = f"{names[0]}: {'done' if done else 'not done'}"
         if len(names) > 1:
             what = f"{sum(outcome.done for outcome in outcomes)} of {len(names)} experiments done"
         say(f"{what} after {time.monotonic() - began:.0f} s")
+        if len(names) > 1 and region is not None:
+            show_outcomes(names, outcomes)
     return 130 if interrupted else 0 if done else 1
 
 

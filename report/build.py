@@ -23,6 +23,7 @@ class Report:
     run: Run
     summary: Any
     verdicts: list[Verdict]
+    shown: Shown
     tables: list[Table]
     page: Path
     picture: Path | None
@@ -35,13 +36,14 @@ def build_report(run_path: Path, claims: Path = CLAIMS) -> Report:
     ledger = load_claims(run.manifest.experiment, experiment.summary_type, claims)
     summary = experiment.summarize(run)
     verdicts = [judge(claim, summary, run.manifest.rehearsal) for claim in ledger]
+    shown = Shown(run.manifest, experiment.page(run.manifest, summary, ledger), verdicts)
     page = run.path / "report.html"
     plot = experiment.picture(summary, ledger)
     picture = run.path / f"{plot.name}.png" if plot else None
     try:
-        _write(run.path / "summary.json", summary_json(summary))
-        _write(run.path / VERDICTS, verdicts_json(verdicts))
-        _write(page, render_page(Shown(run.manifest, experiment.page(run.manifest, summary, ledger), verdicts)))
+        write_whole(run.path / "summary.json", summary_json(summary))
+        write_whole(run.path / VERDICTS, verdicts_json(verdicts))
+        write_whole(page, render_page(shown))
         if plot and picture:
             if isinstance(plot, Chart):
                 write_chart_png(plot, run.manifest.rehearsal, picture)
@@ -49,7 +51,8 @@ def build_report(run_path: Path, claims: Path = CLAIMS) -> Report:
                 write_png(plot, picture)
     except OSError as error:
         raise RunError(f"{error.filename}: can't be written: {error.strerror}") from None
-    return Report(run, summary, verdicts, [*experiment.tables(summary), claims_table(verdicts)], page, picture)
+    tables = [*experiment.tables(summary), claims_table(verdicts)]
+    return Report(run, summary, verdicts, shown, tables, page, picture)
 
 
 def newest_run(results: Path) -> Path:
@@ -73,7 +76,7 @@ def _experiment(run: Run) -> Experiment:
     return EXPERIMENTS[name]
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
 """`python -m report.outcomes`: the one table of a rehearsal of several experiments.
 
-It says how each ended, how many of its claims hold and where its page is. The document comes by standard input from
-what ran them:
+It says how each ended, how many of its claims hold and where its page is; one page over all of them is made. The
+document comes by standard input from what ran them:
 
     {"schema":1,"experiments":[{"experiment":"md-raid","seconds":190.2|null,"run":"…/results/…"|null,"reason":null|"…"}]}
 """
@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from report.claims import DIFFERS, HOLDS, NOT_MEASURED
+from report.claims import DIFFERS, HOLDS, NOT_MEASURED, ClaimError
 from report.format import MISSING
+from report.overview import build_overview
 from report.runs import RunError
 from report.table import Cell, Column, Table, console, print_table
 from report.verdicts import read_verdicts
@@ -73,18 +74,32 @@ def _counted(run: str | None) -> tuple[Counter[str] | None, str | None]:
 
 
 def _page(run: str) -> str:
-    """The page's path, from here where that is shorter."""
-    page = Path(run) / "report.html"
+    return _from_here(Path(run) / "report.html")
+
+
+def _from_here(page: Path) -> str:
+    """Its path, from here where that is shorter."""
     return str(page.relative_to(Path.cwd())) if page.is_relative_to(Path.cwd()) else str(page)
 
 
 def main() -> int:
+    text = sys.stdin.read()
+    out = console()
     try:
-        print_table(console(), outcomes_table(sys.stdin.read()), rehearsal=True)
-    except RunError as error:
+        print_table(out, outcomes_table(text), rehearsal=True)
+        if results := _results_of(text):
+            page = build_overview(results).page
+            out.print(f"All of them in one page: {_from_here(page)}", markup=False, soft_wrap=True)
+    except (RunError, ClaimError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _results_of(text: str) -> Path | None:
+    """Where the runs of the document are; None without any."""
+    runs = [Path(entry["run"]) for entry in json.loads(text)["experiments"] if entry["run"]]
+    return next((run.parents[2] for run in runs if run.is_dir()), None)
 
 
 if __name__ == "__main__":

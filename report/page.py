@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -78,6 +79,31 @@ def render_page(shown: Shown) -> str:
     manifest = shown.manifest
     title = f"{manifest.experiment} \u00b7 {manifest.stack} \u00b7 {moment(manifest.started_at)}"
     return _document(title, run_html(shown))
+
+
+def render_overview(runs: Sequence[tuple[Shown, Counter[str], str]], missing: Sequence[str]) -> str:
+    """All of several runs in one page: each with how many claims have which verdict, and the way to its own page."""
+    described = [
+        {
+            "manifest": shown.manifest,
+            "prefix": (prefix := f"{shown.manifest.experiment}-"),
+            "counted": counted,
+            "path": path,
+            "html": run_html(shown, prefix),
+        }
+        for shown, counted, path in runs
+    ]
+    body = (
+        _environment()
+        .get_template("overview.html.j2")
+        .render(
+            runs=described,
+            missing=missing,
+            rehearsal=any(shown.manifest.rehearsal for shown, *_ in runs),
+            moment=moment,
+        )
+    )
+    return _document("tidemark: which of the published claims hold?", Markup(body))
 
 
 def run_html(shown: Shown, prefix: str = "") -> Markup:

@@ -13,6 +13,7 @@ from selenium.webdriver.common.by import By
 
 from report.build import build_report
 from report.efs_iops import summarize
+from report.overview import build_overview
 from report.runs import open_run
 from tests.report.browser import CHROMIUM, DRIVER, WHY_SKIPPED, browser, requested, said, show
 from tests.report.efs_run_builder import EfsRunBuilder
@@ -83,6 +84,18 @@ def test_what_was_not_measured_has_no_mark(driver: webdriver.Chrome, tmp_path: P
     cells = len(builder.streams["cells"])
     assert marks(driver, "latency", "symbol.role-mark") == 5 * (cells - 1)
     assert "not measured" in str(driver.find_element(By.CSS_SELECTOR, "#figure-latency .live").text)
+
+
+def test_one_page_over_all_draws_every_figure(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
+    page = build_overview(runs["md-raid"].parents[2]).page
+    requested(driver)
+    said(driver)
+    show(driver, page, width=PHONE)
+    assert said(driver) == []
+    assert {url for url in requested(driver) if not url.startswith(("data:", "blob:"))} == {page.as_uri()}
+    charts = driver.find_elements(By.CSS_SELECTOR, "figure.chart.is-live")
+    assert len(charts) == 7
+    assert driver.execute_script(SCROLLS_SIDEWAYS) is False
 
 
 def test_text_is_large_enough_to_be_read_on_a_telephone(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
