@@ -11,14 +11,14 @@ import json
 import logging
 import runpy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
-from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
+from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
 from lab.clients import Clients
 from lab.errors import LabError
@@ -63,9 +63,10 @@ class Journal:
         self._path = path
         self._lock = threading.Lock()
 
-    def add(self, token: str, resource_id: str, outputs: Values) -> None:
+    def add(self, token: str, resource_id: str, outputs: Values, *, protected: bool = False) -> None:
+        entry = {"type": token, "id": resource_id, "outputs": outputs, **({"protected": True} if protected else {})}
         with self._lock, self._path.open("a") as file:
-            file.write(json.dumps({"type": token, "id": resource_id, "outputs": outputs}) + "\n")
+            file.write(json.dumps(entry) + "\n")
 
     def entries(self) -> list[dict[str, Any]]:
         if not self._path.exists():
@@ -73,8 +74,16 @@ class Journal:
         lines = self._path.read_text().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("\n")]  # a killed writer leaves half a line
 
+    def protected(self) -> dict[str, str]:
+        """The names of what may be unmade only when it is named, each with its id."""
+        return {_name_of(entry): entry["id"] for entry in self.entries() if entry.get("protected")}
+
     def clear(self) -> None:
         self._path.unlink(missing_ok=True)
+
+
+def _name_of(entry: dict[str, Any]) -> str:
+    return str((entry["outputs"].get("tags") or {}).get("Name", entry["id"]))
 
 
 class RegionMocks(Mocks):
@@ -85,6 +94,8 @@ class RegionMocks(Mocks):
         self._journal = journal
         self._say = say
         self._stop = stop
+        self.protected: set[tuple[str, str]] = set()
+        """Type and name of what the program protects, as `RegionMonitor` hears it: mocks are not told."""
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         if not args.custom:
@@ -96,7 +107,7 @@ class RegionMocks(Mocks):
             made_id, outputs = resources.create(self._clients, args.typ, inputs)
         except (ClientError, BotoCoreError) as fault:
             raise LabError(f"{args.name} ({args.typ}): {fault}") from fault
-        self._journal.add(args.typ, made_id, outputs)
+        self._journal.add(args.typ, made_id, outputs, protected=(args.typ, args.name) in self.protected)
         self._say(f"created {args.typ.split(':')[-1]:<26} {args.name} ({made_id})")
         return made_id, outputs
 
@@ -108,6 +119,19 @@ class RegionMocks(Mocks):
                 return {}, [("name", str(fault))]
             return {**args.args, "id": args.args["name"], "value": value, "insecureValue": value}, []
         raise LabError(f"{args.token}: the rehearsal region's provider does not know this look-up")
+
+
+class RegionMonitor(MockMonitor):
+    """Hears of the one option that matters here beside a resource's inputs."""
+
+    def __init__(self, mocks: RegionMocks) -> None:
+        super().__init__(mocks)
+        self._region_mocks = mocks
+
+    def RegisterResource(self, request: Any) -> Any:
+        if request.protect:
+            self._region_mocks.protected.add((request.type, request.name))
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
 
 def run_program(
@@ -129,7 +153,8 @@ def run_program(
     loop.set_exception_handler(lambda _, context: log.debug("event loop: %s", context.get("message")))
     asyncio.set_event_loop(loop)
     mocks = RegionMocks(Clients(url, region), journal, say, stop or threading.Event())
-    pulumi.runtime.set_mocks(mocks, project="tidemark", stack=stack, preview=False)
+    monitor = RegionMonitor(mocks)
+    pulumi.runtime.set_mocks(mocks, project="tidemark", stack=stack, preview=False, monitor=monitor)
     pulumi.runtime.set_all_config(config)
     outputs: dict[str, Any] = {}
     # The SDK keeps one root for all programs of a process; what another exported, or failed to, is not this one's.
@@ -166,15 +191,29 @@ def _finish(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(None)
 
 
-def destroy(journal: Journal, url: str, region: str, say: Callable[[str], None]) -> None:
-    """Unmake everything in the journal, newest first."""
+def destroy(
+    journal: Journal, url: str, region: str, say: Callable[[str], None], *, named: Collection[str] = ()
+) -> None:
+    """Unmake everything in the journal, newest first.
+
+    What is protected and not among `named` stays, and stays in the journal; then LabError is raised at the end. So does
+    the engine: it takes everything else away, and fails.
+    """
     clients = Clients(url, region)
     entries = journal.entries()
     made = {entry["id"] for entry in entries}
+    spared = [entry for entry in entries if entry.get("protected") and _name_of(entry) not in named]
     for entry in reversed(entries):
+        if entry in spared:
+            continue
         if entry["outputs"].get("instanceId") in made:
             continue  # an attachment ends with its instance, as `deleted_with` tells the engine
         resources.delete(clients, entry["type"], entry["id"], entry["outputs"])
-    if entries:
-        say(f"destroyed {len(entries)} resources")
+    if len(entries) > len(spared):
+        say(f"destroyed {len(entries) - len(spared)} resources")
     journal.clear()
+    for entry in spared:
+        journal.add(entry["type"], entry["id"], entry["outputs"], protected=True)
+    if spared:
+        name = f"{_name_of(spared[0])} ({spared[0]['id']})"
+        raise LabError(f"{name} is protected, since it may hold a backup: it stays until it is named")

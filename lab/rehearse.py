@@ -28,7 +28,7 @@ from lab.service_model import ServiceModel
 
 Say = Callable[[str], None]
 
-EXPERIMENTS = ("md-raid", "efs-iops", "eip-region")
+EXPERIMENTS = ("md-raid", "efs-iops", "iscsi-tunnel", "eip-region")
 UNDER_A_MODEL = frozenset({"efs-iops"})
 """Those that measure a service: rehearsed under a service model, after their task `base` without it."""
 DEFAULT_MODEL = "efs-2018"
@@ -177,14 +177,29 @@ def tear_down(say: Say, *, machine_before: Machine | None = None) -> bool:
 def _unmake_stack(region: control.Running, say: Say) -> list[str]:
     """Unmake what the journal names, and ask the API; what is left, in words."""
     left: list[str] = []
+    journal = program.Journal(region.folder / JOURNAL)
     try:
-        program.destroy(program.Journal(region.folder / JOURNAL), region.url, region.region, say)
+        protected = journal.protected()
+        if protected:
+            left += _refusal(journal, region, say)
+            say(f"asked for by name: {', '.join(f'{name} ({made_id})' for name, made_id in protected.items())}")
+        program.destroy(journal, region.url, region.region, say, named=protected)
         left += left_in_account(Clients(region.url, region.region))
         left += _hosts_left()
     except Exception as fault:  # whatever it is, the region's end takes everything with it
         left.append(f"destroy failed: {' '.join(str(fault).split())}")
     say("left in the account: " + ("nothing" if not left else "; ".join(left)))
     return left
+
+
+def _refusal(journal: program.Journal, region: control.Running, say: Say) -> list[str]:
+    """Destroying without naming what is protected must be refused; what is wrong when it is not, in words."""
+    try:
+        program.destroy(journal, region.url, region.region, say)
+    except LabError as refusal:
+        say(f"destroy ends as it should: {refusal}")
+        return []
+    return ["what was protected was destroyed without being named"]
 
 
 def _region_of(experiments: Sequence[str]) -> str:

@@ -12,6 +12,10 @@ import report.efs_iops.view
 import report.eip_region
 import report.eip_region.figures
 import report.eip_region.view
+import report.iscsi_tunnel
+import report.iscsi_tunnel.figures
+import report.iscsi_tunnel.tables
+import report.iscsi_tunnel.view
 import report.md_raid
 import report.md_raid.figures
 import report.md_raid.view
@@ -54,5 +58,12 @@ EXPERIMENTS = {
         page=lambda manifest, summary, _: report.eip_region.view.page(manifest, summary),
         tables=report.eip_region.view.tables,
         picture=report.eip_region.figures.moves_plot,
+    ),
+    "iscsi-tunnel": Experiment(
+        summary_type=SUMMARY_TYPES["iscsi-tunnel"],
+        summarize=report.iscsi_tunnel.summarize,
+        page=lambda manifest, summary, _: report.iscsi_tunnel.view.page(manifest, summary),
+        tables=report.iscsi_tunnel.tables.all_tables,
+        picture=lambda summary, _: report.iscsi_tunnel.figures.rates_plot(summary),
     ),
 }

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from report.efs_iops.schema import Summary as EfsIops
 from report.eip_region.schema import Summary as EipRegion
+from report.iscsi_tunnel.schema import Summary as IscsiTunnel
 from report.md_raid.schema import Summary as MdRaid
 
-SUMMARY_TYPES: dict[str, type] = {"md-raid": MdRaid, "efs-iops": EfsIops, "eip-region": EipRegion}
+SUMMARY_TYPES: dict[str, type] = {
+    "md-raid": MdRaid,
+    "efs-iops": EfsIops,
+    "iscsi-tunnel": IscsiTunnel,
+    "eip-region": EipRegion,
+}

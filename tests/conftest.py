@@ -26,7 +26,7 @@ AWS_VARIABLES = (
     "AWS_DEFAULT_REGION",
 )
 LAB_VARIABLES = ("TIDEMARK_LAB_DIR", "TIDEMARK_LAB_PORT")
-STACK_FIXTURES = ("efs_iops_region", "md_raid_region")
+STACK_FIXTURES = ("efs_iops_region", "iscsi_tunnel_region", "md_raid_region")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -113,7 +113,7 @@ def deploy(region: control.Running, stack: str) -> Path:
     One at a time: every stack has the same addresses, and the region's network does not keep VPCs apart.
     """
     journal = program.Journal(region.folder / "journal.ndjson")
-    program.destroy(journal, region.url, region.region, lambda _: None)
+    program.destroy(journal, region.url, region.region, lambda _: None, named=journal.protected())
     wait_for("the last stack's hosts are gone", lambda: control.status()["hosts"] == [], 60)
     config = program.stack_config(stack, region.url)
     outputs = program.run_program(stack, config, region.url, region.region, journal, lambda _: None)
@@ -132,3 +132,9 @@ def md_raid_region(region: control.Running) -> Path:
 def efs_iops_region(region: control.Running) -> Path:
     """The inventory of efs-iops.lab in the session's region."""
     return deploy(region, "efs-iops.lab")
+
+
+@pytest.fixture(scope="session")
+def iscsi_tunnel_region(region: control.Running) -> Path:
+    """The inventory of iscsi-tunnel.lab in the session's region."""
+    return deploy(region, "iscsi-tunnel.lab")

@@ -20,9 +20,9 @@ class Machine(Protocol):
         """How messages call it."""
 
     def run(
-        self, script: Script, arguments: Iterable[str] = (), *, timeout_s: float = SCRIPT_TIMEOUT_S
+        self, script: Script, arguments: Iterable[str] = (), *, locked: bool = True, timeout_s: float = SCRIPT_TIMEOUT_S
     ) -> ScriptResult:
-        """Runs the script to its end."""
+        """Runs the script to its end; `locked`, when no other that is so runs there."""
 
 
 class ThisMachine:
@@ -34,10 +34,10 @@ class ThisMachine:
         self._user = user
 
     def run(
-        self, script: Script, arguments: Iterable[str] = (), *, timeout_s: float = SCRIPT_TIMEOUT_S
+        self, script: Script, arguments: Iterable[str] = (), *, locked: bool = True, timeout_s: float = SCRIPT_TIMEOUT_S
     ) -> ScriptResult:
-        """Runs the script to its end."""
-        command = script_command(script.name, list(arguments), self._user)
+        """Runs the script to its end; `locked`, when no other that is so runs there."""
+        command = script_command(script.name, list(arguments), self._user, locked=locked)
         try:
             done = subprocess.run(
                 ["bash", "-c", command],

@@ -36,6 +36,7 @@ Raw = Literal[
     "associations",
     "moves",
     "probes",
+    "attachments",
 ]
 
 

@@ -40,6 +40,7 @@ class Resource:
     dependencies: tuple[str, ...] = ()
     ignore_changes: tuple[str, ...] = ()
     deleted_with: str = ""
+    protect: bool = False
 
 
 @dataclass
@@ -121,6 +122,7 @@ class _Monitor(MockMonitor):
                 resource.dependencies = tuple(request.dependencies)
                 resource.ignore_changes = tuple(request.ignoreChanges)
                 resource.deleted_with = request.deletedWith
+                resource.protect = bool(request.protect)
         return answer
 
 

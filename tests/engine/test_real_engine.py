@@ -102,3 +102,26 @@ def test_the_provider_refuses_an_endpoint_beyond_this_machine(engine: Engine) ->
     engine.stack_file.write_text(document)
     refused = engine.pulumi(*UP, check=False)
     assert refused.returncode != 0
+
+
+@pytest.mark.parametrize("engine", ["iscsi-tunnel.lab"], indirect=True)
+def test_a_protected_volume_is_destroyed_only_when_it_is_named(engine: Engine) -> None:
+    engine.pulumi(*UP)
+    (volume_id,) = [volume.id for volume in Inventory.from_json(engine.inventory(), "output").host("server").volumes]
+    refused = engine.pulumi(*DESTROY, check=False)
+    assert refused.returncode != 0
+    assert "server-volume-1" in refused.stdout + refused.stderr
+    assert f"volume {volume_id}" in left_in_account(engine.clients), "who does not name it keeps it"
+    engine.pulumi(*UP)
+    assert f'"{volume_id}"' in engine.inventory(), "a new server gets the volume that was kept"
+
+    engine.pulumi("config", "set", "tidemark:deleteVolume", "server-volume-2")
+    misspelt = engine.pulumi(*UP, check=False)
+    assert "this stack has no volume server-volume-2" in misspelt.stdout + misspelt.stderr
+
+    engine.pulumi("config", "set", "tidemark:deleteVolume", "server-volume-1")
+    engine.pulumi(*UP)
+    (volume,) = engine.ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"]
+    assert volume["State"] == "in-use", "naming it alone deletes nothing"
+    engine.pulumi(*DESTROY)
+    assert left_in_account(engine.clients) == []

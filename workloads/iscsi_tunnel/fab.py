@@ -6,11 +6,12 @@ from typing import Any
 
 from invoke.tasks import task
 
-from workloads.fab import INVENTORY_HELP, collection, reported
+from workloads.fab import HELP, INVENTORY_HELP, collection, reported, run_module
 from workloads.iscsi_tunnel import tasks
 from workloads.iscsi_tunnel.settings import LIMIT_SECONDS
 
 CLIENT_HELP = {**INVENTORY_HELP, "client": "a host's name, or `this` for this machine (default: the host of that role)"}
+MEASURING_HELP = {**CLIENT_HELP, "plan": HELP["plan"]}
 ATTACH_HELP = {
     **CLIENT_HELP,
     "limit": "how many seconds a lost connection is waited for before the disk fails",
@@ -53,4 +54,65 @@ def status(_: Any, stack: str | None = None, inventory: str | None = None, clien
     tasks.status(stack, inventory, client)
 
 
-TASKS = collection("iscsi-tunnel", configure, attach, detach, status)
+@task(help={"plan": HELP["plan"]})
+@reported
+def plan(_: Any, plan: str | None = None) -> None:
+    """Show what a plan measures, and for how long."""
+    tasks.show_plan(plan)
+
+
+@task(help=CLIENT_HELP)
+@reported
+def prove(_: Any, stack: str | None = None, inventory: str | None = None, client: str | None = None) -> None:
+    """Prove that nothing but SSH passes."""
+    tasks.prove(stack, inventory, client)
+
+
+@task(help=MEASURING_HELP)
+@reported
+def run(
+    _: Any,
+    stack: str | None = None,
+    inventory: str | None = None,
+    client: str | None = None,
+    plan: str | None = None,
+) -> None:
+    """Measure what the tunnel costs."""
+    tasks.run(stack, inventory, client, plan)
+
+
+@task(help=MEASURING_HELP)
+@reported
+def drill(
+    _: Any,
+    stack: str | None = None,
+    inventory: str | None = None,
+    client: str | None = None,
+    plan: str | None = None,
+) -> None:
+    """Lose the connection; see it come back."""
+    tasks.drill(stack, inventory, client, plan)
+
+
+@task(help=CLIENT_HELP)
+@reported
+def collect(_: Any, stack: str | None = None, inventory: str | None = None, client: str | None = None) -> None:
+    """Fetch the hosts' logs."""
+    tasks.collect(stack, inventory, client)
+
+
+@task(name="all", help=MEASURING_HELP)
+@reported
+def all_(
+    _: Any,
+    stack: str | None = None,
+    inventory: str | None = None,
+    client: str | None = None,
+    plan: str | None = None,
+) -> None:
+    """Do all of these, and report."""
+    directory = tasks.all_(stack, inventory, client, plan)
+    run_module("report", str(directory))
+
+
+TASKS = collection("iscsi-tunnel", plan, configure, attach, detach, status, prove, run, drill, collect, all_)

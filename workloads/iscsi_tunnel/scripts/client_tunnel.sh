@@ -143,6 +143,7 @@ while true; do
         -o Ciphers=aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com \
         -- "$TUNNEL_USER@$SERVER" 2> "$RUN/ssh.log" &
     ssh=$!
+    echo "$ssh" > "$RUN/ssh.pid"
     up=
     while kill -0 "$ssh" 2> /dev/null; do
         if [ -z "$up" ] && [ "$(cat "/sys/class/net/tun$TUN/carrier" 2> /dev/null)" = 1 ] && ping -c 1 -W 1 -n "$REMOTE" > /dev/null 2>&1; then

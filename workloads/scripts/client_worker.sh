@@ -1,5 +1,5 @@
 # Runs the native worker. Arguments: WORKER ARGUMENT...
-# There is nothing to drop from caches: with O_DIRECT the NFS client asks the server for each operation (nfs(5)).
+# There is nothing to drop from caches: with O_DIRECT each operation goes to the server (nfs(5)) or the disk.
 worker=$1
 shift
 "$worker" "$@" &

@@ -1,0 +1,51 @@
+"""The connection that was lost: what the reads went through, second by second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from report.iscsi_tunnel.schema import Loss, Second
+from report.runs import Record, Run, number_or_none, quietly, whole_or_none
+from report.worker import Worker
+
+
+def read_losses(run: Run) -> list[Loss]:
+    """From raw/drill.ndjson; the newest of each kind."""
+    found: dict[str, Loss] = {}
+    for record in _records(run):
+        how = str(record["event"])
+        found[how] = Loss(
+            how=how,
+            reads=quietly(whole_or_none, record, "reads"),
+            errors=quietly(whole_or_none, record, "errors"),
+            longest_stall_s=quietly(number_or_none, record, "longest_stall_s"),
+            tunnel=_word(record, "tunnel"),
+            session=_word(record, "session"),
+        )
+    return list(found.values())
+
+
+def timeline(run: Run, workers: Mapping[str, Worker]) -> list[Second]:
+    """Each second of the reads, counted from the loss. Both are of the client's clock."""
+    zero = {str(record["event"]): quietly(number_or_none, record, "cut_at_unix_s") for record in _records(run)}
+    seconds = []
+    for how, worker in workers.items():
+        began = zero.get(how)
+        if began is None:
+            continue
+        for interval in worker.intervals:
+            if interval.seconds > 0:
+                middle = (interval.t_start_unix_s + interval.t_end_unix_s) / 2
+                errors = sum(interval.errors.values())
+                seconds.append(Second(how, middle - began, interval.ops / interval.seconds, errors))
+    return seconds
+
+
+def _records(run: Run) -> list[Record]:
+    records = run.stream("drill") if run.has_stream("drill") else ()
+    return [record for record in records if isinstance(record.get("event"), str)]
+
+
+def _word(record: Record, key: str) -> str | None:
+    value = record.get(key)
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,56 @@
+"""What is kept of an attachment, and the proofs as results hold them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from workloads.iscsi_tunnel.attachment import Attachment, attach, detach, size_bytes
+from workloads.iscsi_tunnel.ends import Ends
+from workloads.iscsi_tunnel.settings import LIMIT_SECONDS
+
+
+def attach_recorded(ends: Ends, *, limit_seconds: int = LIMIT_SECONDS) -> Attachment:
+    """Attaches, and keeps what was seen and how long it took."""
+    before = time.monotonic()
+    found = attach(ends, limit_seconds=limit_seconds)
+    record(
+        ends,
+        "attached",
+        seconds=round(time.monotonic() - before, 2),
+        changed=found.changed,
+        device=found.device,
+        size_bytes=found.size_bytes,
+        expected_bytes=size_bytes(ends),
+        block_bytes=found.block_bytes,
+        mtu_bytes=found.mtu_bytes,
+    )
+    return found
+
+
+def detach_recorded(ends: Ends) -> int:
+    """Detaches, and keeps that session, disk and tunnel were looked for and have gone."""
+    before = time.monotonic()
+    changed = detach(ends)
+    record(ends, "detached", seconds=round(time.monotonic() - before, 2), changed=changed, gone=True)
+    return changed
+
+
+def record(ends: Ends, event: str, **fields: Any) -> None:
+    """Adds a record of the attachment."""
+    if ends.deployment.results is not None:
+        where = {"client": ends.client_name, "volume": ends.volume.id}
+        ends.deployment.results.append("attachments", {"t_unix_s": time.time(), "event": event, **where, **fields})
+
+
+def proof(kind: str, source: str, to: str | None, detail: str, passed: bool, **figures: Any) -> dict[str, Any]:
+    """A proof as results hold it."""
+    return {
+        "t_unix_s": time.time(),
+        "proof": kind,
+        "from": source,
+        "to": to,
+        "detail": detail,
+        "passed": passed,
+        **figures,
+    }

@@ -1,0 +1,25 @@
+# Whether a disk may be written to: nothing on it, as far as samples show. Arguments: DEVICE OFFSET LENGTH
+# What is encrypted shows no label and looks like noise; so not labels count, but that everything reads as zero: the first
+# and the last MiB, 64 KiB at each 256 MiB, and the whole stretch that is to be written.
+python3 - "$@" << 'PYTHON' || exit 1
+import json, mmap, os, sys
+
+MIB = 1 << 20
+device, offset, length = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+buffer = mmap.mmap(-1, MIB)  # page-aligned, as O_DIRECT needs it
+disk = os.open(device, os.O_RDONLY | os.O_DIRECT)
+size = os.lseek(disk, 0, os.SEEK_END)
+places = [(0, MIB), (size - MIB, MIB)]
+places += [(place, 64 << 10) for place in range(256 * MIB, size - MIB, 8192 * MIB)]
+places += [(place, MIB) for place in range(offset, offset + length, MIB)]
+blank = True
+for place, count in places:
+    view = memoryview(buffer)[:count]
+    got = os.preadv(disk, [view], place)
+    if buffer[:got].count(0) != got:
+        blank = False
+        break
+print(json.dumps({"blank": blank, "at": None if blank else place, "size_bytes": size}))
+PYTHON
+finish
+# end of script

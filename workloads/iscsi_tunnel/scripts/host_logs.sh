@@ -1,0 +1,23 @@
+# Shows logs and states, each under a line "@@ NAME". Arguments: ROLE
+role=$1
+# part NAME COMMAND...: its output; a tool that fails or is missing leaves what it said.
+part() {
+    echo "@@ $1"
+    shift
+    "$@" 2>&1 || true
+}
+part dmesg dmesg
+part failed-units systemctl --failed --no-legend --plain
+part addresses ip -brief address
+part listeners ss --tcp --listening --numeric
+if [ "$role" = server ]; then
+    part targets targetcli ls
+    part sshd journalctl --unit ssh.service --no-pager --lines 500
+    part tunnel journalctl --unit tidemark-tunnel-server.service --no-pager --lines 200
+else
+    part tunnel journalctl --unit tidemark-tunnel.service --no-pager --lines 500
+    part sessions iscsiadm --mode session --print 3
+    part iscsid journalctl --unit iscsid.service --no-pager --lines 500
+fi
+echo "@@ end"
+# end of script

@@ -1,0 +1,15 @@
+# Which ports can be reached by a route that leads to them through a gateway, made for the question and taken away.
+# Arguments: GATEWAY ADDRESS PORT
+# A host that answers on one interface for the address of another would let itself be reached so.
+gateway=$1
+address=$2
+port=$3
+ip route add "$address/32" via "$gateway" 2> /dev/null || true
+trap 'ip route delete "$address/32" via "$gateway" 2> /dev/null || true' EXIT
+reached=false
+if timeout 3 bash -c "exec 3<> /dev/tcp/$address/$port" 2> /dev/null; then
+    reached=true
+fi
+printf '{"reached": %s}\n' "$reached"
+finish
+# end of script
