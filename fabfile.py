@@ -12,6 +12,7 @@ from workloads.account import check as check_account
 from workloads.deployment import newest_results
 from workloads.efs_iops.fab import TASKS as efs_iops
 from workloads.eip_region.fab import TASKS as eip_region
+from workloads.encrypted_backup.fab import TASKS as encrypted_backup
 from workloads.fab import collection, reported, run_module
 from workloads.iscsi_tunnel.fab import TASKS as iscsi_tunnel
 from workloads.md_raid.fab import TASKS as md_raid
@@ -116,6 +117,7 @@ namespace = Collection(
     report,
     results,
     efs_iops,
+    encrypted_backup,
     iscsi_tunnel,
     eip_region,
     md_raid,

@@ -12,6 +12,9 @@ import report.efs_iops.view
 import report.eip_region
 import report.eip_region.figures
 import report.eip_region.view
+import report.encrypted_backup
+import report.encrypted_backup.figures
+import report.encrypted_backup.view
 import report.iscsi_tunnel
 import report.iscsi_tunnel.figures
 import report.iscsi_tunnel.tables
@@ -65,5 +68,12 @@ EXPERIMENTS = {
         page=lambda manifest, summary, _: report.iscsi_tunnel.view.page(manifest, summary),
         tables=report.iscsi_tunnel.tables.all_tables,
         picture=lambda summary, _: report.iscsi_tunnel.figures.rates_plot(summary),
+    ),
+    "encrypted-backup": Experiment(
+        summary_type=SUMMARY_TYPES["encrypted-backup"],
+        summarize=report.encrypted_backup.summarize,
+        page=lambda manifest, summary, _: report.encrypted_backup.view.page(manifest, summary),
+        tables=report.encrypted_backup.view.tables,
+        picture=lambda summary, _: report.encrypted_backup.figures.steps_plot(summary),
     ),
 }

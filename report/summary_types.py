@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from report.efs_iops.schema import Summary as EfsIops
 from report.eip_region.schema import Summary as EipRegion
+from report.encrypted_backup.schema import Summary as EncryptedBackup
 from report.iscsi_tunnel.schema import Summary as IscsiTunnel
 from report.md_raid.schema import Summary as MdRaid
 
@@ -12,4 +13,5 @@ SUMMARY_TYPES: dict[str, type] = {
     "efs-iops": EfsIops,
     "iscsi-tunnel": IscsiTunnel,
     "eip-region": EipRegion,
+    "encrypted-backup": EncryptedBackup,
 }

@@ -267,10 +267,8 @@ class Remote:
         """Sends `script`, which must answer each line of its standard input with one line, and then each of `lines`
         when the one before has been answered; a failure is one line.
         """
-        command = script_command(script.name, list(arguments), self.user, locked=False, spoken_with=True)
         exchanges: list[Exchange] = []
-        with self._executing(command, silence_s) as execution:
-            execution.send(f"{script.text.rstrip()}\n".encode())
+        with self.conversation(script, arguments, silence_s=silence_s) as execution:
             for line in lines:
                 sent_unix_s = time.time()
                 if not execution.send(f"{line}\n".encode()):
@@ -289,6 +287,16 @@ class Remote:
             )
         return exchanges
 
+    @contextlib.contextmanager
+    def conversation(
+        self, script: Script, arguments: Iterable[str] = (), *, silence_s: float = SCRIPT_TIMEOUT_S
+    ) -> Iterator[Execution]:
+        """Sends `script`, whose standard input stays open for what is said to it while the block lasts."""
+        command = script_command(script.name, list(arguments), self.user, locked=False, spoken_with=True)
+        with self._executing(command, silence_s) as execution:
+            execution.send(f"{script.text.rstrip()}\n".encode())
+            yield execution
+
     def run(
         self,
         script: Script,
@@ -297,8 +305,12 @@ class Remote:
         locked: bool = True,
         timeout_s: float = SCRIPT_TIMEOUT_S,
         on_line: Callable[[str], None] | None = None,
+        stdin: bytes | None = None,
     ) -> ScriptResult:
-        """Sends `script`, waits for its end, and returns its facts; a failure is one line."""
+        """Sends `script`, waits for its end, and returns its facts; a failure is one line.
+
+        `stdin` is what the script itself finds on its standard input: the place for a secret.
+        """
         lines: list[str] = []
 
         def take(line: str) -> None:
@@ -306,19 +318,20 @@ class Remote:
             if on_line is not None:
                 on_line(line)
 
-        command = script_command(script.name, list(arguments), self.user, locked=locked)
-        code, stderr = self.stream(command, take, stdin=script.text.encode(), silence_s=timeout_s)
+        command = script_command(script.name, list(arguments), self.user, locked=locked, spoken_with=stdin is not None)
+        sent = script.text.encode() if stdin is None else f"{script.text.rstrip()}\n".encode() + stdin
+        code, stderr = self.stream(command, take, stdin=sent, silence_s=timeout_s)
         if code:
             raise script_error(self.name, script.name, code, stderr)
         stdout = "\n".join(lines)
         return ScriptResult(self.name, stdout, stderr, facts_in(stdout))
 
     @contextlib.contextmanager
-    def _executing(self, command: str, silence_s: float) -> Iterator[_Execution]:
+    def _executing(self, command: str, silence_s: float) -> Iterator[Execution]:
         """Starts `command`; what goes wrong with the connection while it runs is one line."""
         channel = self._open_channel(command)
         try:
-            yield _Execution(channel, command, silence_s)
+            yield Execution(channel, command, silence_s)
         except TimeoutError as error:
             raise WorkloadError(
                 f"silent for {silence_s:g} s",
@@ -344,7 +357,7 @@ class Remote:
         return channel
 
 
-class _Execution:
+class Execution:
     """A command that runs in `channel`, its standard error gathered beside; faults are paramiko's and OSError's."""
 
     def __init__(self, channel: paramiko.Channel, command: str, silence_s: float) -> None:

@@ -44,6 +44,17 @@ class Power:
         with contextlib.suppress(WorkloadError):
             self._hosts.remote(host.name).run(_CRASH, locked=False, timeout_s=3)
 
+    def stop(self, host: Host) -> None:
+        """Shuts an instance down in order, and waits for that; any other machine stays up."""
+        if not is_instance_id(host.id):
+            self._tell(f"{host.name} is no EC2 instance: it stays up")
+            return
+        self._hosts.drop(host.name)
+        client = ec2_client(self._hosts.inventory.region)
+        with one_line(f"stop of {host.name}"):
+            client.stop_instances(InstanceIds=[host.id])
+        self._wait_state(host, {"stopped"})
+
     def start(self, host: Host) -> None:
         """Asks for the host's return."""
         if not is_instance_id(host.id):

@@ -37,6 +37,7 @@ Raw = Literal[
     "moves",
     "probes",
     "attachments",
+    "backup",
 ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pulumi
 
-from components.experiments import efs_iops, eip_region, iscsi_tunnel, md_raid
+from components.experiments import efs_iops, eip_region, encrypted_backup, iscsi_tunnel, md_raid
 from components.settings import Settings
 from components.tunnel import Tunnel
 
@@ -43,9 +43,15 @@ def _plan_eip_region(settings: Settings, project: str, directory: Path) -> Plan:
     return Plan(checked.lines, lambda: eip_region.EipRegion("eip-region", checked).stack_outputs)
 
 
+def _plan_encrypted_backup(settings: Settings, project: str, directory: Path) -> Plan:
+    checked = encrypted_backup.check(settings, project, directory)
+    return Plan(checked.lines, lambda: Tunnel("encrypted-backup", checked).stack_outputs)
+
+
 EXPERIMENTS: dict[str, Callable[[Settings, str, Path], Plan]] = {
     md_raid.NAME: _plan_md_raid,
     efs_iops.NAME: _plan_efs_iops,
     iscsi_tunnel.NAME: _plan_iscsi_tunnel,
     eip_region.NAME: _plan_eip_region,
+    encrypted_backup.NAME: _plan_encrypted_backup,
 }

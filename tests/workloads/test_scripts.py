@@ -42,7 +42,7 @@ def test_every_script_is_used_described_and_understood_by_bash(place: Path) -> N
 
 def test_every_script_that_is_named_exists() -> None:
     code = "".join(path.read_text() for path in PACKAGE.glob("**/*.py"))
-    named = set(re.findall(r'(?:script|on_client)\(\s*"(\w+)"', code))
+    named = set(re.findall(r'\b(?:script|on_client)\(\s*"(\w+)"', code))
     assert named <= {place.stem for place in PLACES}
 
 

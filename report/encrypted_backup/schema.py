@@ -1,0 +1,70 @@
+"""summary.json of encrypted-backup, schema 1. Claims name these fields; None is "not known", never 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from report.summary import RunSummary
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that a run did, or undid."""
+
+    run: str
+    name: str
+    undoing: bool
+    end_s: float | None  # after the first record
+    seconds: float | None
+    fault: str | None
+
+
+@dataclass(frozen=True)
+class Backup:
+    run: str
+    snapshot: str
+    files: int | None
+    total_bytes: int | None
+    new_bytes: int | None  # what the snapshot before did not hold
+    changed_meanwhile: int | None  # files that were written to while they were copied
+    copy_seconds: float | None
+    verify_seconds: float | None
+    whole_seconds: float | None  # from a server that is stopped, or up, to one that is as it was
+
+
+@dataclass(frozen=True)
+class Search:
+    """One place on the server in which known text was searched for."""
+
+    place: str  # disk, memory or network
+    read_bytes: int | None
+    patterns: int | None
+    found: int | None
+    control_found: bool | None  # something that must be there was found by the same search
+
+
+@dataclass(frozen=True)
+class Blind:
+    searches: list[Search]
+    found: int | None  # of all places; None unless all three were searched, each with its control found
+    places: int
+
+
+@dataclass(frozen=True)
+class Recovery:
+    seconds: float | None  # from a blank machine to the compared files, the password's switching on and off included
+    sheet_seconds: float | None  # of the sheet's own commands
+    files: int | None
+    entries: int | None
+    same: bool | None  # GNU tar makes the same archive of what was restored and of what was backed up
+
+
+@dataclass(frozen=True)
+class Summary(RunSummary):
+    steps: list[Step]
+    backups: list[Backup]
+    blind: Blind | None
+    recovery: Recovery | None
+    problems: list[str]

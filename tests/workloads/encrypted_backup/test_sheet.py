@@ -1,0 +1,74 @@
+"""The recovery sheet: filled in whole, without a secret, and its commands are what is read out of it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from workloads.encrypted_backup import sheet
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPtZZQZ2Zf0nSdYzOzBR0m7tV2zKQnV3xJ1ebcq1OZ0p"
+FACTS = sheet.Facts(
+    stack="encrypted-backup.eu-central-1",
+    region="eu-central-1",
+    instance="i-0123456789abcdef0",
+    server_name="server",
+    volume="vol-0123456789abcdef0",
+    size_gib=80,
+    host_keys=(KEY,),
+    sources=("/home",),
+    user="tidemark-tunnel",
+    server_tun="0",
+    server_address="198.18.83.1",
+    client_address="198.18.83.2",
+    iqn="iqn.2026-11.io.tidemark:server.vol-0123456789abcdef0",
+    initiator="iqn.2026-11.io.tidemark:initiator.client",
+    port=3260,
+    device="/dev/disk/by-id/wwn-0x6001405",
+)
+
+
+@pytest.fixture
+def page() -> str:
+    return sheet.rendered(FACTS)
+
+
+def test_every_field_is_filled_in_and_every_fact_is_there(page: str) -> None:
+    assert not re.findall(r"@[A-Z_]+@", page)
+    for value in (FACTS.volume, FACTS.instance, FACTS.iqn, FACTS.initiator, FACTS.device, KEY, "tidemark-tunnel@"):
+        assert value in page
+
+
+def test_commands_are_the_pages_own_text_in_its_order(page: str) -> None:
+    blank, server = sheet.commands(page), sheet.commands(page, "server")
+    assert all(block in page for block in [*blank, *server])
+    assert [page.index(block) for block in blank] == sorted(page.index(block) for block in blank)
+    assert "ssh -f -N -w 9:0" in "".join(blank)
+    assert "cryptsetup open /dev/disk/by-id/wwn-0x6001405" in "".join(blank)
+    assert "chpasswd" in server[0]
+    assert "usermod --lock" in server[1]
+    assert len(server) == 2
+
+
+def test_a_person_is_told_of_the_header_and_of_the_risk(page: str) -> None:
+    assert "luksHeaderBackup" in page
+    assert "The risk:" in page
+    assert "PRIVATE KEY" not in page
+
+
+def test_bash_understands_every_block(page: str) -> None:
+    for block in [*sheet.commands(page), *sheet.commands(page, "server")]:
+        done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_fingerprints_are_those_that_ssh_shows(tmp_path: Path) -> None:
+    public = tmp_path / "key.pub"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
+    shown = subprocess.run(["ssh-keygen", "-l", "-f", str(public)], capture_output=True, text=True, check=True).stdout
+    kind, fingerprint = sheet.fingerprint(public.read_text()).split()
+    assert kind == "ssh-ed25519"
+    assert fingerprint == shown.split()[1]

@@ -1,0 +1,1 @@
+"""encrypted-backup: snapshots on a volume that its server can't read, and a recovery that is tested."""

@@ -1,0 +1,51 @@
+"""Whether the server is blind: known text that went through the volume, searched for wherever the server could have
+it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from workloads.encrypted_backup.context import Context, host_program, script
+from workloads.errors import WorkloadError
+
+CAPTURE = "/var/tmp/tidemark-backup.pcap"  # as scripts/server_capture.sh has it
+
+
+@contextmanager
+def recorded_packets(context: Context) -> Iterator[None]:
+    """Every packet of the server is recorded while the block lasts."""
+    server = context.server.name
+    context.hosts.remote(server).run(script("server_capture"), ["start"])
+    try:
+        yield
+    finally:
+        context.hosts.remote(server).run(script("server_capture"), ["stop"])
+
+
+def search(context: Context, patterns: Sequence[bytes]) -> int:
+    """Searches the server for the patterns; how many places have one. Raises WorkloadError when a search proves
+    nothing.
+    """
+    began = time.monotonic()
+    volume = context.server.volumes[0]
+    with context.console.under_way("blind", "searching disk, memory and packets"):
+        result = context.hosts.remote(context.server.name).run(
+            host_program("search"),
+            [f"/dev/tidemark/{volume.id}", CAPTURE, *(pattern.hex() for pattern in patterns)],
+            timeout_s=3600,
+        )
+    found = 0
+    for fact in result.facts:
+        if "place" not in fact:
+            continue
+        context.record("searched", seconds=round(time.monotonic() - began, 3), **fact)
+        words = f"{fact['found']} of {fact['patterns']} known texts in {fact['read_bytes'] / 1e6:.0f} MB"
+        context.console.say(
+            "blind", f"{fact['place']:<8} {words}; its own mark {'found' if fact['control'] else 'MISSED'}"
+        )
+        if not fact["control"]:
+            raise WorkloadError(f"the search of the {fact['place']} does not find what is there", "see search.py")
+        found += bool(fact["found"])
+    return found

@@ -1,0 +1,28 @@
+# Types the recovery sheet's commands on a blank machine: what is on standard input, which is that machine's person.
+# Standard input: the password, the passphrase, the server's address, and then the page's commands to the end.
+#
+# ssh asks for its password on the terminal, or by a program when there is none (ssh(1), SSH_ASKPASS); the rest reads its
+# standard input, as it does from a keyboard.
+DESK=/run/tidemark-drill
+rm -rf "$DESK"
+mkdir -m 0700 "$DESK"
+trap 'rm -rf "$DESK"' EXIT
+umask 077
+IFS= read -r password
+IFS= read -r passphrase
+IFS= read -r address
+cat > "$DESK/commands"
+printf '%s\n' "$password" > "$DESK/password"
+printf '#!/bin/sh\ncat %s/password\n' "$DESK" > "$DESK/ask"
+chmod 700 "$DESK/ask"
+printf '%s\n' "$address" "$passphrase" > "$DESK/typed"
+password='' passphrase=''
+began=$(date +%s.%N)
+code=0
+SSH_ASKPASS=$DESK/ask SSH_ASKPASS_REQUIRE=force bash -euo pipefail "$DESK/commands" < "$DESK/typed" > "$DESK/said" 2>&1 || code=$?
+cat "$DESK/said" >&2
+[ "$code" -eq 0 ] || die "a command of the sheet failed with exit code $code ($(tail -n 1 "$DESK/said"))" "correct the sheet, or what it names"
+read -r files < <(find /restored -type f | wc -l)
+printf '{"seconds": %s, "files": %s}\n' "$(date +%s.%N | awk -v began="$began" '{print $1 - began}')" "$files"
+finish
+# end of script

@@ -1,0 +1,14 @@
+# Mounts the volume, and takes away what a prune that was cut short has left.
+mounted && die "$MOUNT is mounted already" "another run is at work, or left it: run \`fab encrypted-backup.release\`"
+mkdir -p -m 0700 "$RUN"
+mkdir -p "$MOUNT"
+quiet mount -t ext4 -o nodev,nosuid,noexec,noatime "$MAPPED" "$MOUNT" || die "$MAPPED can't be mounted" "the cause is in the lines above"
+mkdir -p "$SNAPSHOTS"
+for gone in "$SNAPSHOTS"/.pruned-*; do
+    [ ! -e "$gone" ] || rm -rf "$gone"
+done
+read -r size free < <(df --output=size,avail -B1 "$MOUNT" | tail -n 1)
+did "mounted $MAPPED at $MOUNT"
+printf '{"size_bytes": %s, "free_bytes": %s}\n' "$size" "$free"
+finish
+# end of script

@@ -1,0 +1,12 @@
+# Removes snapshots. Arguments: NAME...; one that is half removed is no snapshot any more.
+for name in "$@"; do
+    [ -d "$SNAPSHOTS/$name" ] || continue
+    mv "$SNAPSHOTS/$name" "$SNAPSHOTS/.pruned-$name"
+    rm -rf "$SNAPSHOTS/.pruned-$name"
+    did "removed $name"
+done
+sync -f "$SNAPSHOTS"
+read -r free < <(df --output=avail -B1 "$MOUNT" | tail -n 1)
+printf '{"free_bytes": %s}\n' "$free"
+finish
+# end of script

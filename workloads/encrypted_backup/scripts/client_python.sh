@@ -1,0 +1,15 @@
+# Runs a Python program with the host's own python3: the program's text stands here when this is sent, and the arguments are
+# its own. It is what is under way on the host, and is ended by whoever cleans up.
+IFS= read -r -d '' program << 'END_OF_PYTHON' || true
+@PROGRAM@
+END_OF_PYTHON
+mkdir -p -m 0700 "$RUN"
+python3 -c "$program" "$@" &
+pid=$!
+echo "$pid" > "$UNDER_WAY"
+code=0
+wait "$pid" || code=$?
+rm -f "$UNDER_WAY"
+[ "$code" -eq 0 ] || exit "$code"
+finish
+# end of script

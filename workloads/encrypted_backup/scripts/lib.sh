@@ -1,0 +1,94 @@
+# The open volume on its client. The folder is root's alone: snapshots keep what people have deleted since.
+NAME=tidemark-backup
+MAPPED=/dev/mapper/$NAME
+RUN=/run/tidemark-backup
+MOUNT=$RUN/volume
+SNAPSHOTS=$MOUNT/snapshots
+LABEL=tidemark-backup
+# What a run has under way writes its process id here, so that it can be ended by whoever cleans up.
+UNDER_WAY=$RUN/under-way
+
+mounted() {
+    local where
+    while read -r _ where _; do
+        [ "$where" != "$MOUNT" ] || return 0
+    done < /proc/self/mounts
+    return 1
+}
+
+# end_what_is_under_way: a copy that nobody waits for any more.
+end_what_is_under_way() {
+    local pid second
+    { read -r pid < "$UNDER_WAY"; } 2> /dev/null || return 0
+    rm -f "$UNDER_WAY"
+    kill -TERM "$pid" 2> /dev/null || return 0
+    for second in 1 2 3 4 5 6 7 8 9 10; do
+        kill -0 "$pid" 2> /dev/null || break
+        sleep 0.5
+    done
+    kill -KILL "$pid" 2> /dev/null || true
+    did "ended process $pid after $second looks, which a run had left"
+}
+
+# unmount: flushes what was written. A disk that has gone fails what is not written yet, and is unmounted all the same.
+unmount() {
+    local attempt
+    mounted || return 0
+    for attempt in 1 2 3 4 5 6; do
+        if quiet umount "$MOUNT"; then
+            did "unmounted $MOUNT at attempt $attempt"
+            return 0
+        fi
+        sleep 1
+    done
+    die "$MOUNT is in use" "see who uses it (fuser -vm $MOUNT), end that, and run the task again"
+}
+
+close_volume() {
+    [ -e "$MAPPED" ] || return 0
+    quiet cryptsetup close "$NAME" || die "$MAPPED can't be closed" "see who uses it (dmsetup info -c; lsof $MAPPED)"
+    did "closed $MAPPED"
+}
+
+release() {
+    end_what_is_under_way
+    unmount
+    close_volume
+}
+
+# newest_snapshot: sets `newest` to the folder of the last complete snapshot, or to nothing.
+newest_snapshot() {
+    local folder
+    newest=
+    for folder in "$SNAPSHOTS"/2*; do
+        [ ! -d "$folder" ] || newest=$folder
+    done
+}
+
+# failed_copy EXIT_CODE ERRORS_FILE WHERE: what rsync's failure means.
+failed_copy() {
+    local last
+    if grep -q 'No space left on device' "$2"; then
+        die "$3 is full" "nothing of earlier snapshots is lost: free room there (prune), or give more, and run again"
+    fi
+    if grep -q -e 'Read-only file system' -e 'Input/output error' "$2"; then
+        die "the disk under $3 gave errors" "see whether the server and the tunnel are up, and run the task again"
+    fi
+    last=$(grep -v '^$' "$2" | tail -n 2 | head -n 1)
+    die "the copy failed with rsync's exit code $1 (${last:0:200})" "mend that and run again; it goes on where it was"
+}
+
+# copy_with_progress WHERE ARGUMENT...: rsync with its running line on standard output.
+copy_with_progress() {
+    local where=$1 code=0 pid
+    shift
+    rsync --archive --hard-links --acls --xattrs --sparse --numeric-ids --no-inc-recursive --info=progress2,stats0,flist0 \
+        "$@" > >(stdbuf -oL tr '\r' '\n') 2> "$RUN/errors" &
+    pid=$!
+    echo "$pid" > "$UNDER_WAY"
+    wait "$pid" || code=$?
+    rm -f "$UNDER_WAY"
+    # 24: files that were there when the copy began have gone meanwhile (rsync(1), "EXIT VALUES").
+    [ "$code" -eq 0 ] || [ "$code" -eq 24 ] || failed_copy "$code" "$RUN/errors" "$where"
+}
+

@@ -1,0 +1,77 @@
+"""Runs on the server, as root: searches its disk, its files in memory and what was recorded on its network for known
+text.
+
+    python3 - DISK CAPTURE PATTERN...
+
+Patterns arrive as hexadecimal digits, so that none of them is anywhere on this host but in this process. In each
+place a thing that must be there is searched for, too: who finds that finds the other. Says one JSON document a place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+CHUNK_BYTES = 4 << 20
+LUKS_MAGIC = b"LUKS\xba\xbe"  # of the header's first copy (LUKS2 On-Disk Format, section 2.1)
+SSH_BANNER = b"SSH-2.0-"  # RFC 4253, section 4.2: sent in the clear by both sides
+CONTROL = Path("/dev/shm/tidemark-search-control")
+CONTROL_TEXT = b"tidemark searched this file in memory"
+
+
+def chunks_of(path: Path, overlap: int) -> Iterator[bytes]:
+    """The content in pieces that overlap, so that nothing hides between two."""
+    before = b""
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield before + chunk
+            before = chunk[-overlap:]
+
+
+def search(name: str, paths: Iterable[Path], patterns: list[bytes], control: bytes) -> dict[str, object]:
+    """One place: how much was read, how many of the patterns were found, and whether the control was."""
+    overlap = max(map(len, [*patterns, control]))
+    read, found, control_found = 0, set(), False
+    for path in paths:
+        try:
+            for chunk in chunks_of(path, overlap):
+                read += len(chunk)
+                if chunk.count(0) == len(chunk):
+                    continue  # never written
+                found |= {pattern for pattern in patterns if pattern in chunk}
+                control_found = control_found or control in chunk
+        except OSError:
+            continue  # a file of /run that has gone, or a socket
+    return {"place": name, "read_bytes": read, "patterns": len(patterns), "found": len(found), "control": control_found}
+
+
+def files_in_memory() -> Iterator[Path]:
+    """The regular files of every tmpfs, and of what swaps."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, where, kind, *_ = line.split()
+        if kind in ("tmpfs", "ramfs"):
+            for folder, _, names in os.walk(where):
+                yield from (path for name in names if (path := Path(folder, name)).is_file() and not path.is_symlink())
+    for line in Path("/proc/swaps").read_text().splitlines()[1:]:
+        yield Path(line.split()[0])
+
+
+def main(disk: str, capture: str, *patterns: str) -> None:
+    wanted = [bytes.fromhex(pattern) for pattern in patterns]
+    CONTROL.write_bytes(CONTROL_TEXT)
+    try:
+        for place in (
+            search("disk", [Path(disk)], wanted, LUKS_MAGIC),
+            search("memory", files_in_memory(), wanted, CONTROL_TEXT),
+            search("network", [Path(capture)], wanted, SSH_BANNER),
+        ):
+            print(json.dumps(place))
+    finally:
+        CONTROL.unlink()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,79 @@
+"""The recovery sheet: a page for a person with a blank machine, and the commands that are read out of it again.
+
+The drill executes what the page says and nothing else, so the page can't be wrong and the drill right.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workloads.results import utc_now
+
+TEMPLATE = Path(__file__).parent / "recovery_sheet.md"
+_FIELD = re.compile(r"@([A-Z_]+)@")
+_BLOCK = re.compile(r"^```sh(?: (?P<where>\w+))?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the page must name. `host_keys` are those pinned, `sources` the directories of the newest snapshot."""
+
+    stack: str
+    region: str
+    instance: str
+    server_name: str
+    volume: str
+    size_gib: int
+    host_keys: Sequence[str]
+    sources: Sequence[str]
+    user: str
+    server_tun: str
+    server_address: str
+    client_address: str
+    iqn: str
+    initiator: str
+    port: int
+    device: str
+
+
+def fingerprint(host_key: str) -> str:
+    """As ssh shows it: SHA256, base64 without padding."""
+    kind, key = host_key.split()[:2]
+    digest = hashlib.sha256(base64.b64decode(key)).digest()
+    return f"{kind} SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+
+
+def rendered(facts: Facts) -> str:
+    """The page. Every field of the template is filled in."""
+    values: Mapping[str, str] = {
+        "STACK": facts.stack,
+        "MADE": utc_now(),
+        "REGION": facts.region,
+        "INSTANCE": facts.instance,
+        "SERVER_NAME": facts.server_name,
+        "VOLUME": facts.volume,
+        "SIZE_GIB": str(facts.size_gib),
+        "SIZE_BYTES": str(facts.size_gib << 30),
+        "FINGERPRINTS": "<br>".join(f"`{fingerprint(key)}`" for key in facts.host_keys),
+        "KNOWN_HOSTS": "\n".join(f"{facts.instance} {key}" for key in facts.host_keys),
+        "SOURCES": ", ".join(f"`{source}`" for source in facts.sources) or "nothing yet",
+        "USER": facts.user,
+        "SERVER_TUN": facts.server_tun,
+        "SERVER_ADDRESS": facts.server_address,
+        "CLIENT_ADDRESS": facts.client_address,
+        "IQN": facts.iqn,
+        "INITIATOR": facts.initiator,
+        "PORT": str(facts.port),
+        "DEVICE": facts.device,
+    }
+    return _FIELD.sub(lambda found: values[found[1]], TEMPLATE.read_text(encoding="utf-8"))
+
+
+def commands(page: str, where: str | None = None) -> list[str]:
+    """The blocks that are to be typed, in order: at the blank machine, or as root on the server (`where` is server)."""
+    return [found["text"] for found in _BLOCK.finditer(page) if found["where"] == where]

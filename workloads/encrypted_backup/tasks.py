@@ -1,0 +1,168 @@
+"""encrypted-backup's tasks, as fabfile.py offers them: inventory in, connections made, results written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.table import Table
+
+from inventory import Host, Inventory
+from workloads import sources
+from workloads.connections import Hosts
+from workloads.console import Console, si_bytes
+from workloads.deployment import local_versions, recorded
+from workloads.encrypted_backup import backup, passphrase, rehearsal
+from workloads.encrypted_backup.context import Context
+from workloads.encrypted_backup.settings import BLANK, EXPERIMENT, KINDS, LUKS
+from workloads.encrypted_backup.snapshots import Keep
+from workloads.encrypted_backup.volume import Volume, clean, formatted
+from workloads.errors import WorkloadError
+from workloads.host_keys import host_keys
+from workloads.iscsi_tunnel.ends import client_of, server_of
+from workloads.power import with_current_addresses
+from workloads.results import Results
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every task takes: which deployment, which client, and where the passphrase comes from."""
+
+    stack: str | None = None
+    inventory: str | None = None
+    client: str | None = None
+    passphrase_fd: str | None = None
+    key_file: str | None = None
+    type: str = LUKS
+    leave_running: bool = False
+
+    def volume(self, *, again: bool = False) -> Volume:
+        """The volume, its passphrase read; what is wrong is one line before any host is touched."""
+        if self.type not in KINDS:
+            raise WorkloadError(f"--type {self.type} is no kind of volume", f"choose one of {', '.join(KINDS)}")
+        found = passphrase.read(fd=self.passphrase_fd, key_file=self.key_file, again=again)
+        if self.type != LUKS and not found.is_one_line:
+            raise WorkloadError(f"a {self.type} passphrase is one line", "give one that can be typed")
+        return Volume(found, self.type, stop_server=not self.leave_running)
+
+
+@contextmanager
+def connected(inventory: Inventory, client: str | None, run: str, others: Sequence[Host] = ()) -> Iterator[Context]:
+    """Connections to the client and `others`, and to the server once it is started; closed at the end."""
+    console = Console()
+    server, client_host = server_of(inventory), client_of(inventory, client)
+    if client_host is None:
+        raise WorkloadError("no host of the inventory is the client", "name one with --client")
+    around = with_current_addresses(
+        replace(inventory, hosts=(client_host, *others)), lambda words: console.say("hosts", words)
+    )
+    both = replace(inventory, hosts=(server, *around.hosts))
+    keys = host_keys(both, tell=lambda words: console.say("hosts", words))
+    with Hosts(around, keys) as hosts:
+        hosts.await_all(lambda words: console.say("hosts", words))
+        hosts.inventory = both
+        yield Context(hosts=hosts, console=console, client_host=around.hosts[0], run=run)
+
+
+@contextmanager
+def noted(context: Context) -> Iterator[None]:
+    """What is done inside is written to results of its own."""
+    results = Results.start(context.inventory, plan={"run": context.run}, versions=local_versions())
+    with recorded(context, results):
+        yield
+
+
+def format_volume(options: Options, erase: str | None) -> None:
+    """`fab encrypted-backup.format`."""
+    volume = options.volume(again=True)
+    with connected(sources.load(options.stack, options.inventory), options.client, "format") as context:
+        found = formatted(context, volume, erase)
+        words = {"empty": "was empty", "ours": "was a volume of ours already"}.get(found, f"held {found}")
+        context.console.say("format", f"{context.server.volumes[0].id} {words}")
+
+
+def run(options: Options, directories: Sequence[str], *, one_file_system: bool) -> None:
+    """`fab encrypted-backup.run`."""
+    if not directories:
+        raise WorkloadError("nothing says what to back up", "give --source DIR, as often as needed")
+    volume = options.volume()
+    with connected(sources.load(options.stack, options.inventory), options.client, "backup") as context, noted(context):
+        made = backup.back_up(context, volume, directories, one_file_system=one_file_system)
+        context.console.say(
+            "backup",
+            f"snapshot {made.name}: {made.files} files, {si_bytes(made.total_bytes)}, of which "
+            f"{si_bytes(made.new_bytes)} are new; {si_bytes(volume.free_bytes)} were free",
+        )
+
+
+def list_snapshots(options: Options) -> None:
+    """`fab encrypted-backup.list`."""
+    volume = options.volume()
+    with connected(sources.load(options.stack, options.inventory), options.client, "list") as context:
+        found = backup.list_snapshots(context, volume)
+    table = Table("snapshot", "of", "files", "size", "new", "took")
+    for each in found:
+        size, new = si_bytes(each.total_bytes), si_bytes(each.new_bytes)
+        table.add_row(
+            each.name, f"{each.host}: {', '.join(each.sources)}", str(each.files), size, new, f"{each.seconds:.0f} s"
+        )
+    context.console.print(table)
+
+
+def restore(options: Options, snapshot: str, target: str) -> None:
+    """`fab encrypted-backup.restore`."""
+    volume = options.volume()
+    with connected(sources.load(options.stack, options.inventory), options.client, "restore") as context:
+        restored = backup.restore(context, volume, snapshot, target)
+        context.console.say("restore", f"{restored.name} is in {target}, and every checksum agrees")
+
+
+def check(options: Options) -> None:
+    """`fab encrypted-backup.check`."""
+    volume = options.volume()
+    with connected(sources.load(options.stack, options.inventory), options.client, "check") as context:
+        seen = backup.check(context, volume)
+        context.console.say(
+            "check",
+            f"{seen['snapshots']} snapshots, {seen['files']} files: {si_bytes(int(seen['read_bytes']))} read back, "
+            "all as they were",
+        )
+
+
+def prune(options: Options, keep: Keep) -> None:
+    """`fab encrypted-backup.prune`."""
+    volume = options.volume()
+    with connected(sources.load(options.stack, options.inventory), options.client, "prune") as context:
+        stays, gone = backup.prune(context, volume, keep)
+        context.console.say("prune", f"kept {len(stays)}; removed {', '.join(gone) or 'none'}")
+
+
+def release(options: Options) -> None:
+    """`fab encrypted-backup.release`: what a run that was killed has left on the client."""
+    with connected(sources.load(options.stack, options.inventory), options.client, "release") as context:
+        clean(context)
+        context.console.say("release", f"nothing of {EXPERIMENT} is open on {context.client_host.name}")
+
+
+def all_(options: Options, erase: str | None) -> Path:
+    """`fab encrypted-backup.all`, up to the report; the directory of the results.
+
+    In a rehearsal the passphrase is made up, unless one is given, and the volume is erased: what it holds is made up,
+    too.
+    """
+    inventory = sources.load(options.stack, options.inventory)
+    if inventory.rehearsal:
+        erase = server_of(inventory).volumes[0].id
+    if inventory.rehearsal and options.passphrase_fd is None and options.key_file is None:
+        volume = Volume(passphrase.made_up())
+    else:
+        volume = options.volume(again=True)
+    blanks = [host for host in inventory.hosts if host.role == BLANK]
+    if not blanks:
+        raise WorkloadError(f"no host has the role {BLANK}", "set tidemark:thirdType: the drill needs a blank machine")
+    with connected(inventory, options.client, "sample", blanks) as context, noted(context):
+        assert context.results is not None, "noted() has begun them"
+        rehearsal.whole(context, volume, blanks[0], erase, context.results.directory)
+        return context.results.directory

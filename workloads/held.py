@@ -1,0 +1,56 @@
+"""A script that stays for as long as a block lasts, on the strength of signs of life.
+
+It answers with one line when it is ready. From then on it gets an empty line every few seconds; when none has come
+for its patience, or its connection has gone, it knows that whoever started it is no more, however that happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from workloads.connections import Execution, Remote, Script, script_error
+from workloads.errors import WorkloadError
+
+BEAT_SECONDS = 3.0
+# Ten beats: a link that is silent for so long has failed a person, too.
+PATIENCE_SECONDS = 30
+START_SECONDS = 60.0
+DONE = b"done\n"
+
+
+@contextmanager
+def held(remote: Remote, script: Script, arguments: Iterable[str] = ()) -> Iterator[None]:
+    """Runs `script` beside the block, and tells it `done` at the end; a host that has died by then is no fault.
+
+    Its patience in seconds is the first of its arguments. Raises WorkloadError when it refuses.
+    """
+    words = [str(PATIENCE_SECONDS), *arguments]
+    with contextlib.ExitStack() as starting:
+        execution = starting.enter_context(remote.conversation(script, words, silence_s=START_SECONDS))
+        if next(execution.lines, None) is None:
+            code, stderr = execution.end()
+            raise script_error(remote.name, script.name, code, stderr)
+        # From here on a fault of the block is the block's, and none of this connection.
+        ending = starting.pop_all()
+    over = threading.Event()
+    beating = threading.Thread(target=_beat, args=(execution, over), daemon=True)
+    beating.start()
+    try:
+        yield
+    finally:
+        over.set()
+        beating.join(BEAT_SECONDS)
+        with contextlib.suppress(OSError, EOFError, WorkloadError), ending:
+            if execution.send(DONE):
+                execution.channel.shutdown_write()
+                execution.end()
+
+
+def _beat(execution: Execution, over: threading.Event) -> None:
+    with contextlib.suppress(OSError, EOFError):
+        while not over.wait(BEAT_SECONDS):
+            if not execution.send(b"\n"):
+                return
