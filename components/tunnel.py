@@ -15,12 +15,15 @@ import pulumi
 from components import prices
 from components.client import Client
 from components.config import EXPERIMENT, CommonConfig, read_common
+from components.elastic_ip import ElasticIp
+from components.elastic_ip_look_up import ElasticIpPlan, check_elastic_ip
+from components.elastic_ip_settings import ElasticIpDemand, read_elastic_ip
 from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, HostArgs
 from components.image import debian_12_image
 from components.instance_types import InstanceType
 from components.inventory_output import HostRow, inventory_output, volume_row
 from components.security_group import SSH_PORT
-from components.settings import Settings
+from components.settings import NONE, Settings
 from components.site import declare_site
 from components.storage_server import StorageServer
 from components.validation import (
@@ -52,7 +55,8 @@ DELETE_VOLUME = "tidemark:deleteVolume"
 class TunnelConfig:
     """The settings of these stacks. `client_type` and `third_type` are None where there is no such host: the client is
     the person's own machine then, and no third host tries the closed port. `delete_volume` is whether the volume may be
-    deleted, which its name in `tidemark:deleteVolume` says. None for `memory_limit_mib`: not limited.
+    deleted, which its name in `tidemark:deleteVolume` says. None for `memory_limit_mib`: not limited; for `elastic_ip`:
+    the server has another public address each time that it starts.
     """
 
     server_type: str
@@ -63,6 +67,7 @@ class TunnelConfig:
     volume_iops: int | None
     memory_limit_mib: int | None
     delete_volume: bool
+    elastic_ip: ElasticIpDemand | None
 
     @property
     def hosts(self) -> dict[str, str]:
@@ -79,6 +84,7 @@ class Checked:
     config: TunnelConfig
     types: Mapping[str, InstanceType]
     zone: str
+    elastic_ip: ElasticIpPlan | None
     image_id: str
     cost: prices.Cost
     lines: tuple[str, ...]
@@ -96,6 +102,7 @@ def read_config(settings: Settings) -> TunnelConfig:
         # Debian 12 with the tools of the experiment boots in 256 MiB.
         memory_limit_mib=settings.integer_or_none(_MEMORY_LIMIT, 256, 1 << 24, default=None, example=512),
         delete_volume=_read_delete_volume(settings),
+        elastic_ip=read_elastic_ip(settings, default=NONE),
     )
 
 
@@ -126,6 +133,7 @@ def check(settings: Settings, project: str, directory: Path, experiment: str) ->
     facts = check_region(settings, common, demand)
     types: dict[str, InstanceType] = {}
     zone = ""
+    elastic_ip: ElasticIpPlan | None = None
     if facts is not None:
         for key, name in demand.types.items():
             instance_type = check_instance_type(settings, facts, key, name, in_cluster=False)
@@ -136,6 +144,8 @@ def check(settings: Settings, project: str, directory: Path, experiment: str) ->
             check_iops_of_host(settings, _VOLUME, config.volume_iops, types[config.server_type])
         # One zone for all: a volume can be attached in its own zone alone.
         zone = choose_zone(settings, common, facts, demand)
+        if config.elastic_ip is not None:
+            elastic_ip = check_elastic_ip(settings, common, config.elastic_ip)
     cost = _cost(common, config)
     # What was not offered or is malformed has no price either: one fault is told once.
     if settings.good(*demand.types, _VOLUME.type, _VOLUME.size_gib, _VOLUME.iops, "aws:region"):
@@ -144,9 +154,11 @@ def check(settings: Settings, project: str, directory: Path, experiment: str) ->
     image_id = debian_12_image(settings, common.aws.region)
     settings.finish()
     lines = [cost.line(common.lifetime_hours, rehearsal=common.aws.rehearsal), _protection_words(config)]
+    if elastic_ip is not None:
+        lines.append(elastic_ip.line)
     if facts is not None and facts.note:
         lines.insert(0, facts.note)
-    return Checked(common, config, types, zone, image_id, cost, tuple(lines))
+    return Checked(common, config, types, zone, elastic_ip, image_id, cost, tuple(lines))
 
 
 def _protection_words(config: TunnelConfig) -> str:
@@ -204,6 +216,7 @@ class Tunnel(pulumi.ComponentResource):
             for host, instance_type in config.hosts.items()
             if host != SERVER
         }
+        self.elastic_ip = self._elastic_ip(name, below)
         self.inventory = self._inventory()
         (volume, _), *_ = self.server.disks
         self.stack_outputs = {
@@ -214,6 +227,21 @@ class Tunnel(pulumi.ComponentResource):
             "usd_per_hour": checked.cost.text,
         }
         self.register_outputs({"inventory": self.inventory})
+
+    def _elastic_ip(self, name: str, below: pulumi.ResourceOptions) -> ElasticIp | None:
+        """The server's, and put back where it belongs by the next `up`; while it stands still, the address is kept."""
+        if self._checked.elastic_ip is None:
+            return None
+        return ElasticIp(
+            f"{name}-address",
+            {
+                "plan": self._checked.elastic_ip,
+                "instance_id": self.server.host.instance.id,
+                "after": [self.site.network.route],
+                "tags": self.site.tags,
+            },
+            below,
+        )
 
     def _host_args(self, instance_type: str) -> HostArgs:
         return self.site.host_args(
@@ -247,4 +275,5 @@ class Tunnel(pulumi.ComponentResource):
             vpc_id=network.vpc_id,
             cpu_limit=None,
             memory_limit_mib=config.memory_limit_mib,
+            elastic_ips=[] if self.elastic_ip is None else [self.elastic_ip.row],
         )

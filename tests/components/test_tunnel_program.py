@@ -126,6 +126,15 @@ def test_the_inventory_has_the_roles(run: Run, within: Run) -> None:
     assert (volume.size_gib, volume.device) == (80, "/dev/sdf")
 
 
+def test_an_elastic_ip_is_the_servers(public_key_file: Path) -> None:
+    run = declare(public_key_file, {"elasticIp": "new"})
+    association = run.one(":EipAssociation").inputs
+    assert association["instanceId"] == "id-server-instance"
+    assert len(run.of(":Eip")) == 1
+    assert any(line.startswith("Elastic IP: a new one") for line in run.lines)
+    assert len(inventory_of(run).elastic_ips) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
@@ -135,6 +144,7 @@ def test_the_inventory_has_the_roles(run: Run, within: Run) -> None:
         ),
         ({"volumeSizeGib": "0"}, "tidemark:volumeSizeGib: 0 is out of range; allowed are 1 to 65536"),
         ({"serverType": "t3.mikro"}, "tidemark:serverType: t3.mikro is not in the table of 2026-11"),
+        ({"elasticIp": "old"}, "tidemark:elasticIp: old is no Elastic IP that can be asked for; give none, new"),
         ({"iscsiPort": "3260"}, "tidemark:iscsiPort: not a setting of this experiment"),
         ({"volumeSizeGib": "20000"}, "tidemark:volumeSizeGib: 20000 GiB is not possible"),
         ({"zone": "eu-central-1z"}, "tidemark:zone: eu-central-1z does not offer t3.micro"),

@@ -8,8 +8,8 @@ options=(-F /dev/null -T -i "$FOLDER/id_ed25519" -p "$4" -o IdentitiesOnly=yes -
 if [ "$operation" = read ]; then
     words=$(ssh -n "${options[@]}" -- "$2@$3" read 2>&1 > /dev/null) || true
 else
-    # The server ends it after its seconds; what feeds it ends by the broken pipe.
-    words=$({ dd if=/dev/zero bs=256k 2> /dev/null || true; } | ssh "${options[@]}" -- "$2@$3" write 2>&1 > /dev/null) || true
+    # The server ends it after its seconds.
+    words=$(ssh "${options[@]}" -- "$2@$3" write 2>&1 > /dev/null < /dev/zero) || true
 fi
 pattern='Transferred: sent ([0-9]+), received ([0-9]+) bytes, in ([0-9.]+) seconds'
 [[ $words =~ $pattern ]] || die "ssh moved nothing (${words//$'\n'/ })" "see journalctl -u ssh on the server, and run again"
