@@ -26,7 +26,7 @@ AWS_VARIABLES = (
     "AWS_DEFAULT_REGION",
 )
 LAB_VARIABLES = ("TIDEMARK_LAB_DIR", "TIDEMARK_LAB_PORT")
-STACK_FIXTURES = ("efs_iops_region", "iscsi_tunnel_region", "md_raid_region")
+STACK_FIXTURES = ("efs_iops_region", "iscsi_tunnel_region", "md_raid_region", "eip_region_region")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -138,3 +138,9 @@ def efs_iops_region(region: control.Running) -> Path:
 def iscsi_tunnel_region(region: control.Running) -> Path:
     """The inventory of iscsi-tunnel.lab in the session's region."""
     return deploy(region, "iscsi-tunnel.lab")
+
+
+@pytest.fixture(scope="session")
+def eip_region_region(region: control.Running) -> Path:
+    """The inventory of eip-region.lab in the session's region."""
+    return deploy(region, "eip-region.lab")

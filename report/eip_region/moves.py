@@ -128,6 +128,7 @@ def remap_of(moves: Sequence[MoveFigures]) -> Remap:
         interval_s=intervals.pop() if len(intervals) == 1 else None,
         interruption_s=distribution(move.interruption_s for move in done),
         silence_s=distribution(move.silence_s for move in done),
+        usual_silence_s=distribution(move.usual_silence_s for move in done),
         first_new_answer_s=distribution(move.first_new_answer_s for move in done),
         api_answered_s=distribution(move.api_answered_s for move in done),
         api_shown_s=distribution(move.api_shown_s for move in done),

@@ -88,6 +88,7 @@ class Remap:
     interval_s: float | None
     interruption_s: Distribution
     silence_s: Distribution
+    usual_silence_s: Distribution
     first_new_answer_s: Distribution
     api_answered_s: Distribution
     api_shown_s: Distribution

@@ -70,11 +70,12 @@ def distribution_table(remap: Remap) -> Table:
         [
             row("interruption, as a client saw it", remap.interruption_s),
             row("from the old host's last answer to the new one's first", remap.silence_s),
+            row("usually between two answers, before the call", remap.usual_silence_s),
             row("from the call to the new host's first answer", remap.first_new_answer_s),
             row("from the call to the API's answer", remap.api_answered_s),
             row("from the call until DescribeAddresses shows it", remap.api_shown_s),
         ],
-        f"A new connection each {seconds(remap.interval_s)}, answered when the host has proved its key. The "
+        f"At most one new connection each {seconds(remap.interval_s)}, answered when the host has proved its key. The "
         "interruption is the silence less the usual time between two answers; it is known to about that.",
         name="moves-together",
     )

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from inventory import Inventory
+from lab.clients import Clients
 from lab.leftovers import left_in_account
 from tests.engine.conftest import Engine
 
@@ -16,7 +17,7 @@ UP = ("up", "--yes", "--skip-preview", "--suppress-progress")
 DESTROY = ("destroy", "--yes", "--skip-preview", "--suppress-progress")
 
 
-@pytest.mark.parametrize("engine", ["md-raid.lab", "efs-iops.lab"], indirect=True)
+@pytest.mark.parametrize("engine", ["md-raid.lab", "efs-iops.lab", "eip-region.lab"], indirect=True)
 def test_up_then_no_changes_then_destroy_leaves_an_empty_account(engine: Engine) -> None:
     engine.pulumi("preview")
     assert left_in_account(engine.clients) == [], "a preview creates nothing"
@@ -66,6 +67,8 @@ def test_no_secret_in_the_state(engine: Engine) -> None:
         ("efs-iops.lab", "efs-iops-file-system-efs"),
         ("efs-iops.lab", "efs-iops-file-system-mount-target"),
         ("efs-iops.lab", "client-2-instance"),
+        ("eip-region.lab", "eip-region-address-eip"),
+        ("eip-region.lab", "host-2-instance"),
         ("md-raid.lab", "md-raid-network-vpc"),
         ("md-raid.lab", "md-raid-network-subnet"),
         ("md-raid.lab", "md-raid-network-default-route"),
@@ -84,6 +87,47 @@ def test_a_failure_at_a_creation_then_destroy_leaves_nothing(engine: Engine, res
     assert failed.returncode != 0
     assert "asks for a failure here" in failed.stdout + failed.stderr
     engine.pulumi(*DESTROY)
+    assert left_in_account(engine.clients) == []
+
+
+@pytest.mark.parametrize("engine", ["eip-region.lab"], indirect=True)
+def test_an_address_that_a_task_moved_stays_where_it_is(engine: Engine) -> None:
+    engine.pulumi(*UP)
+    found = Inventory.from_json(engine.inventory(), "the stack's output")
+    (address,) = found.elastic_ips
+    for host in found.hosts:
+        engine.ec2.associate_address(AllocationId=address.id, InstanceId=host.id, AllowReassociation=True)
+    engine.pulumi("refresh", "--yes", "--expect-no-changes", "--skip-preview")
+    engine.pulumi(*UP, "--expect-no-changes")
+    (shown,) = engine.ec2.describe_addresses()["Addresses"]
+    assert shown["InstanceId"] == found.hosts[-1].id
+    engine.pulumi(*DESTROY)
+    assert left_in_account(engine.clients) == []
+
+
+@pytest.mark.parametrize("engine", ["eip-region.lab"], indirect=True)
+def test_an_address_that_was_given_is_not_released(engine: Engine) -> None:
+    given = engine.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    engine.pulumi("config", "set", "tidemark:elasticIp", given)
+    engine.pulumi(*UP)
+    found = Inventory.from_json(engine.inventory(), "the stack's output")
+    assert [(each.id, each.allocated) for each in found.elastic_ips] == [(given, False)]
+    engine.ec2.associate_address(AllocationId=given, InstanceId=found.hosts[0].id)
+    engine.pulumi("preview", "--expect-no-changes")
+    engine.pulumi(*DESTROY)
+    (kept,) = engine.ec2.describe_addresses()["Addresses"]
+    assert (kept["AllocationId"], kept.get("InstanceId") or None) == (given, None)
+
+
+@pytest.mark.parametrize("engine", ["eip-region.lab"], indirect=True)
+def test_another_regions_address_is_refused_at_a_preview(engine: Engine) -> None:
+    foreign = Clients(engine.url, "us-east-1").ec2.allocate_address(Domain="vpc")["AllocationId"]
+    engine.pulumi("config", "set", "tidemark:elasticIp", foreign)
+    refused = engine.pulumi("preview", check=False)
+    assert refused.returncode != 0
+    said = " ".join((refused.stdout + refused.stderr).split())
+    assert f"{foreign} is in us-east-1; an Elastic IP cannot leave its region: run the stack there or allocate" in said
+    assert "Traceback" not in said
     assert left_in_account(engine.clients) == []
 
 

@@ -14,8 +14,6 @@ from workloads.errors import WorkloadError
 
 # Answers of the host that has the address before anything is moved: one may be luck.
 STEADY_ANSWERS = 2
-BOOT_SECONDS = 120
-"""A host that was created a moment ago is booting."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def move(context: Context, source: Host, target: Host, unfinished: Unfinished) -
 
 def _await_steady(context: Context, prober: Prober, source: Host) -> None:
     """Connections are answered by the host that has the address, and have been for a while."""
-    if not prober.wait_for(lambda probes: bool(answers_of(probes, source.name)), BOOT_SECONDS):
+    if not prober.wait_for(lambda probes: bool(answers_of(probes, source.name)), context.plan.answer_seconds):
         raise nobody(context, source, prober.probes)
     since = time.time()
     limit = context.plan.before_seconds + context.pace.connection_seconds + context.plan.answer_seconds

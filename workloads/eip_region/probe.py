@@ -104,12 +104,9 @@ def _words(error: Exception, seconds: float) -> str:
 class Prober:
     """Knocks each `interval_seconds` for as long as the block lasts, unless `at_once` connections are under way."""
 
-    def __init__(
-        self, at: Door, interval_seconds: float, at_once: int, knock_at: Callable[[Door], Probe] = knock
-    ) -> None:
+    def __init__(self, at: Door, interval_seconds: float, at_once: int) -> None:
         self._door = at
         self._interval = interval_seconds
-        self._knock = knock_at
         self._ended = threading.Event()
         self._changed = threading.Condition()
         self._probes: list[Probe] = []
@@ -174,7 +171,7 @@ class Prober:
     def _one(self, began: float) -> None:
         probe: Probe | None = None
         try:
-            probe = self._knock(self._door)
+            probe = knock(self._door)
         finally:
             with self._changed:
                 self._under_way.discard(began)

@@ -6,7 +6,7 @@ import time
 
 from inventory import Host
 from workloads.eip_region.context import Context
-from workloads.eip_region.move import BOOT_SECONDS, Move, move, nobody
+from workloads.eip_region.move import Move, move, nobody
 from workloads.eip_region.probe import answers_of
 from workloads.eip_region.unfinished import Unfinished, alone
 from workloads.errors import WorkloadError
@@ -73,8 +73,7 @@ def _put_right(context: Context, unfinished: Unfinished, source: Host, holder: H
     if holder is None:
         context.address.give_to(source)
     with context.prober() as prober:
-        limit = context.plan.answer_seconds if now.name != source.name else BOOT_SECONDS
-        if prober.wait_for(lambda probes: bool(answers_of(probes, now.name)), limit):
+        if prober.wait_for(lambda probes: bool(answers_of(probes, now.name)), context.plan.answer_seconds):
             context.console.say("remap", f"{now.name} answers at {context.address.name}: the move has ended")
         elif now.name == source.name:
             raise nobody(context, source, prober.probes)

@@ -1,0 +1,79 @@
+"""Plans as they are read, and what a person may type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inventory import Inventory
+from tests.workloads.eip_region.world import PLAN, eip_document
+from tests.workloads.fakes import inventory_of
+from workloads.eip_region import plan as plans
+from workloads.eip_region import tasks
+from workloads.eip_region.address import elastic_ip_of
+from workloads.errors import WorkloadError
+
+
+def inventory(**changes: object) -> Inventory:
+    ids = ("i-0123456789abcdef0", "i-0123456789abcdef1")
+    return inventory_of(eip_document(ids, "eipalloc-1", "203.0.113.9", **changes))
+
+
+def test_both_plans_are_read() -> None:
+    short, full = plans.load(None), plans.load("full")
+    assert (short.name, full.name) == ("short", "full")
+    assert short.pace(rehearsal=False).interval_seconds == 0.05
+    assert short.pace(rehearsal=True).interval_seconds == 0.25
+    assert full.moves == 20
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("moves = 2", "moves = 0", "plan.toml: moves is 0; it should be a whole number from 1 to 1000"),
+        ("moves = 2", "", "plan.toml: moves is missing; give a whole number from 1 to 1000"),
+        ("at_once = 10", "at_once = 1.5", "plan.toml: aws.at_once is 1.5; it should be a whole number from 1 to 200"),
+        ("interval_ms = 30", "interval_ms = 5", "plan.toml: rehearsal.interval_ms is 5; it should be a whole number"),
+        ("confirmations = 2", "confirm = 2", "plan.toml: confirmations is missing"),
+        ("answer_seconds = 2", "answer_seconds = 2\nspeed = 1", "plan.toml: speed is not a field of a plan; remove it"),
+        ("[rehearsal]", "[lab]", "plan.toml: rehearsal is missing; give a table [rehearsal]"),
+        ("answer_seconds = 2", "answer_seconds = 1", "plan.toml: answer_seconds is 1; it should be seconds, from 2"),
+    ],
+)
+def test_a_wrong_plan_is_one_line(old: str, new: str, words: str) -> None:
+    with pytest.raises(WorkloadError) as refused:
+        plans.read(PLAN.replace(old, new, 1), "plan.toml")
+    assert str(refused.value).startswith(words)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_plan_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    tasks.show_plan(None)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "short: 4 moves, a connection each 50 ms in AWS" in said
+    assert "short: 4 moves, a connection each 250 ms in a rehearsal" in said
+
+
+@pytest.mark.parametrize("times", [0, -1, 1001])
+def test_times_have_bounds(times: int) -> None:
+    with pytest.raises(WorkloadError, match=f"--times {times} is out of range; allowed are 1 to 1000"):
+        tasks.remap(None, "nowhere.json", None, "host-1", times)
+
+
+def test_an_unknown_host_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "hosts.json"
+    file.write_text(inventory().to_json())
+    with pytest.raises(WorkloadError, match="--to host-9: no host of that name; its hosts are host-1, host-2"):
+        tasks.remap(None, str(file), None, "host-9", 1)
+
+
+def test_an_inventory_without_an_address_is_one_line() -> None:
+    with pytest.raises(WorkloadError, match=r"eip-region\.test: no elastic_ips in the inventory; eip-region needs one"):
+        elastic_ip_of(inventory(elastic_ips=None))
+
+
+def test_machines_of_ones_own_have_no_address_to_move() -> None:
+    document = eip_document(("i-0123456789abcdef0", "rack-7"), "eipalloc-1", "203.0.113.9")
+    with pytest.raises(WorkloadError, match="host-2: id rack-7 is no instance of EC2; an Elastic IP moves between"):
+        elastic_ip_of(inventory_of(document))

@@ -1,0 +1,170 @@
+"""The proof: what is asked, what is recorded, and that the throw-away allocation is thrown away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.workloads.eip_region.world import World
+from workloads.aws import ec2_client
+from workloads.deployment import local_versions
+from workloads.eip_region import prove as proofs
+from workloads.eip_region.address import Asked, until_known
+from workloads.eip_region.context import Context
+from workloads.eip_region.prove import prove
+from workloads.eip_region.settings import NOT_FOUND
+from workloads.errors import WorkloadError
+from workloads.results import Results
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+
+@pytest.fixture
+def context(world: World) -> Context:
+    world.give_to("host-1")
+    made = world.context()
+    made.results = Results.start(made.inventory, versions=local_versions())
+    return made
+
+
+@pytest.fixture
+def elsewhere(account: None) -> EC2Client:
+    return boto3.client("ec2", region_name="us-east-1")
+
+
+def addresses(ec2: EC2Client) -> list[str]:
+    return [address["AllocationId"] for address in ec2.describe_addresses()["Addresses"]]
+
+
+def test_refused_and_nothing_left(context: Context, world: World, elsewhere: EC2Client) -> None:
+    assert prove(context)
+    assert addresses(elsewhere) == []
+    assert world.holder() == "host-1"
+    assert context.results is not None
+    own, *foreign = context.results.records("associations")
+    assert (own["allocation_region"], own["code"], own["host"]) == ("eu-central-1", None, "host-1")
+    assert {(each["allocation_region"], each["code"], each["host"]) for each in foreign} == {
+        ("us-east-1", NOT_FOUND, "host-2")
+    }
+    assert len(foreign) >= 2, "an allocation that is seconds old is asked for again"
+    assert foreign[-1]["age_s"] >= context.pace.settle_seconds
+    (proof,) = context.results.records("proofs")
+    assert proof["passed"] is True
+    assert proof["proof"] == "cross-region-refused"
+
+
+def test_what_a_killed_run_left_is_released(
+    context: Context, elsewhere: EC2Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = elsewhere.allocate_address(Domain="vpc")["AllocationId"]
+    left = proofs.throw_away(context, elsewhere, "us-east-1")
+    with left as foreign:
+        killed = foreign.id
+        # As if this process died here: its tags are what the next one finds it by.
+        assert prove(context)
+        assert f"{killed} in us-east-1 was left by another run: releasing it" in capsys.readouterr().out
+        assert addresses(elsewhere) == [kept]
+        with pytest.raises(ClientError):
+            elsewhere.release_address(AllocationId=killed)
+        monkey = elsewhere.allocate_address(Domain="vpc")["AllocationId"]
+        object.__setattr__(foreign, "id", monkey)  # so that the block's end has something to release
+    assert addresses(elsewhere) == [kept]
+
+
+def test_a_failure_in_between_releases_it_too(
+    context: Context, elsewhere: EC2Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> bool:
+        raise WorkloadError("out of order", "repair it")
+
+    monkeypatch.setattr(proofs, "_is_there", fail)
+    with pytest.raises(WorkloadError, match="out of order"):
+        prove(context)
+    assert addresses(elsewhere) == []
+
+
+def test_an_association_that_was_thought_impossible_is_told_and_undone(
+    context: Context, world: World, elsewhere: EC2Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The "other region" is this one: the API has nothing against it."""
+    monkeypatch.setattr(proofs, "FOREIGN_REGIONS", ("eu-west-1",))
+    monkeypatch.setattr(proofs, "ec2_client", lambda _: world.ec2)
+    assert not prove(context)
+    assert context.results is not None
+    assert context.results.records("associations")[-1]["code"] is None
+    assert context.results.records("proofs")[0]["passed"] is False
+    assert addresses(world.ec2) == [world.allocation_id]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("AddressLimitExceeded", "us-east-1 has as many Elastic IPs as its quota allows, and the proof needs one"),
+        ("UnauthorizedOperation", "an allocation in us-east-1 is refused (UnauthorizedOperation)"),
+    ],
+)
+def test_no_allocation_to_be_had(
+    code: str, words: str, context: Context, elsewhere: EC2Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise error(code)
+
+    monkeypatch.setattr(elsewhere, "allocate_address", refuse)
+    monkeypatch.setattr(proofs, "ec2_client", lambda region: elsewhere if region == "us-east-1" else ec2_client(region))
+    with pytest.raises(WorkloadError) as refused:
+        prove(context)
+    assert str(refused.value).startswith(words)
+
+
+def error(code: str) -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": "no"}}
+    return ClientError(answer, "AssociateAddress")
+
+
+class Clock:
+    """Time that goes on when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class TestUntilKnown:
+    def attempts(self, answers: list[str | None], unknown_seconds: float) -> tuple[list[str | None], float]:
+        """The codes that were told, and how long it took."""
+        clock = Clock()
+        left = iter(answers)
+        told: list[str | None] = []
+
+        def call() -> None:
+            code = next(left)
+            if code is not None:
+                raise error(code)
+
+        def attempted(_: Asked, code: str | None) -> None:
+            told.append(code)
+
+        until_known(call, unknown_seconds, attempted, clock=clock, sleep=clock.sleep)
+        return told, clock.now - 100
+
+    def test_a_young_one_becomes_known(self) -> None:
+        assert self.attempts([NOT_FOUND, NOT_FOUND, None], 10) == ([NOT_FOUND, NOT_FOUND, None], 2)
+
+    def test_one_that_stays_unknown_is_decided_when_it_is_old_enough(self) -> None:
+        with pytest.raises(ClientError, match="NotFound"):
+            self.attempts([NOT_FOUND] * 4, 3)
+        with pytest.raises(ClientError, match="NotFound"):
+            self.attempts([NOT_FOUND], 0)
+
+    def test_another_error_is_no_matter_of_age(self) -> None:
+        with pytest.raises(ClientError, match="UnauthorizedOperation"):
+            self.attempts([NOT_FOUND, "UnauthorizedOperation"], 10)
