@@ -26,7 +26,13 @@ AWS_VARIABLES = (
     "AWS_DEFAULT_REGION",
 )
 LAB_VARIABLES = ("TIDEMARK_LAB_DIR", "TIDEMARK_LAB_PORT")
-STACK_FIXTURES = ("efs_iops_region", "iscsi_tunnel_region", "md_raid_region", "eip_region_region")
+STACK_FIXTURES = (
+    "efs_iops_region",
+    "encrypted_backup_region",
+    "iscsi_tunnel_region",
+    "md_raid_region",
+    "eip_region_region",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -144,3 +150,9 @@ def iscsi_tunnel_region(region: control.Running) -> Path:
 def eip_region_region(region: control.Running) -> Path:
     """The inventory of eip-region.lab in the session's region."""
     return deploy(region, "eip-region.lab")
+
+
+@pytest.fixture(scope="session")
+def encrypted_backup_region(region: control.Running) -> Path:
+    """The inventory of encrypted-backup.lab in the session's region."""
+    return deploy(region, "encrypted-backup.lab")

@@ -148,7 +148,7 @@ def test_the_provider_refuses_an_endpoint_beyond_this_machine(engine: Engine) ->
     assert refused.returncode != 0
 
 
-@pytest.mark.parametrize("engine", ["iscsi-tunnel.lab"], indirect=True)
+@pytest.mark.parametrize("engine", ["iscsi-tunnel.lab", "encrypted-backup.lab"], indirect=True)
 def test_a_protected_volume_is_destroyed_only_when_it_is_named(engine: Engine) -> None:
     engine.pulumi(*UP)
     (volume_id,) = [volume.id for volume in Inventory.from_json(engine.inventory(), "output").host("server").volumes]

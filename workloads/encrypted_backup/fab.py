@@ -104,6 +104,30 @@ def prune(
     tasks.prune(options, Keep(*(_number(each) for each in (keep_last, keep_daily, keep_weekly, keep_monthly))))
 
 
+@task(
+    name="recovery-sheet",
+    help={name: COMMON[name] for name in ("stack", "inventory", "client", "leave_running")}
+    | {"output": "the file to write (Markdown)"},
+)
+@reported
+def recovery_sheet(
+    _: Any,
+    output: str = "recovery-sheet.md",
+    stack: str | None = None,
+    inventory: str | None = None,
+    client: str | None = None,
+    leave_running: bool = False,
+) -> None:
+    """Write the page for whoever has lost the computer."""
+    tasks.recovery_sheet(Options(stack, inventory, client, leave_running=leave_running), output)
+
+
+@volume_task(help={"source": "the directory of the client that what was restored is compared with"})
+def drill(options: Options, source: str) -> None:
+    """Restore everything on a blank host, from the sheet."""
+    tasks.drill(options, source)
+
+
 @volume_task(name="all", help={"erase": "the id of the volume, to format it though it holds data"})
 def all_(options: Options, erase: str | None = None) -> None:
     """With made-up files: format, back up twice, drill, report."""
@@ -124,4 +148,4 @@ def _number(text: str) -> int:
         raise WorkloadError(f"{text} is not a number of snapshots", "give a whole number, such as 7") from None
 
 
-TASKS = collection("encrypted-backup", format_, run, list_, restore, check, prune, release, all_)
+TASKS = collection("encrypted-backup", format_, run, list_, restore, check, prune, release, recovery_sheet, drill, all_)

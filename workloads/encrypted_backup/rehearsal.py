@@ -44,7 +44,7 @@ def whole(context: Context, volume: Volume, blank: Host, erase: str | None, fold
     with entered(claimed(context, stop_server=True), context.note):
         page = sheet.rendered(facts(context, [SAMPLE]))
         (folder / SHEET).write_text(page, encoding="utf-8")
-        recover = Stage("recover", lambda: recovered(context, page, volume, blank))
+        recover = Stage("recover", lambda: recovered(context, page, volume, blank, SAMPLE))
         with entered([recover], context.note):
             pass
 
@@ -57,9 +57,9 @@ def sample(context: Context, *words: str) -> None:
     context.record("sample", **fact)
 
 
-def recovered(context: Context, page: str, volume: Volume, blank: Host) -> None:
+def recovered(context: Context, page: str, volume: Volume, blank: Host, source: str) -> None:
     """The drill, told."""
-    seconds = drill(context, page, volume.passphrase, blank, SAMPLE)
+    seconds = drill(context, page, volume.passphrase, blank, source)
     context.console.say("drill", f"{blank.name} has restored everything from the sheet alone in {seconds:.0f} s")
 
 

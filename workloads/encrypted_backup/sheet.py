@@ -61,7 +61,7 @@ def rendered(facts: Facts) -> str:
         "SIZE_BYTES": str(facts.size_gib << 30),
         "FINGERPRINTS": "<br>".join(f"`{fingerprint(key)}`" for key in facts.host_keys),
         "KNOWN_HOSTS": "\n".join(f"{facts.instance} {key}" for key in facts.host_keys),
-        "SOURCES": ", ".join(f"`{source}`" for source in facts.sources) or "nothing yet",
+        "SOURCES": ", ".join(f"`{source}`" for source in facts.sources) or "what step 7 lists",
         "USER": facts.user,
         "SERVER_TUN": facts.server_tun,
         "SERVER_ADDRESS": facts.server_address,

@@ -14,11 +14,13 @@ from workloads import sources
 from workloads.connections import Hosts
 from workloads.console import Console, si_bytes
 from workloads.deployment import local_versions, recorded
-from workloads.encrypted_backup import backup, passphrase, rehearsal
+from workloads.encrypted_backup import backup, passphrase, rehearsal, sheet
 from workloads.encrypted_backup.context import Context
+from workloads.encrypted_backup.drill import facts
 from workloads.encrypted_backup.settings import BLANK, EXPERIMENT, KINDS, LUKS
 from workloads.encrypted_backup.snapshots import Keep
-from workloads.encrypted_backup.volume import Volume, clean, formatted
+from workloads.encrypted_backup.stages import entered
+from workloads.encrypted_backup.volume import Volume, claimed, clean, formatted, reach
 from workloads.errors import WorkloadError
 from workloads.host_keys import host_keys
 from workloads.iscsi_tunnel.ends import client_of, server_of
@@ -146,6 +148,41 @@ def release(options: Options) -> None:
         context.console.say("release", f"nothing of {EXPERIMENT} is open on {context.client_host.name}")
 
 
+def recovery_sheet(options: Options, output: str) -> None:
+    """`fab encrypted-backup.recovery-sheet`: needs no passphrase."""
+    path = Path(output).expanduser()
+    if not path.parent.is_dir():
+        raise WorkloadError(
+            f"--output {output}: there is no directory {path.parent}", "give a file in one that is there"
+        )
+    with connected(sources.load(options.stack, options.inventory), options.client, "sheet") as context:
+        # Attached for a moment, so that the page names the disk as it will be seen.
+        with entered(reach(context, stop_server=not options.leave_running), context.note):
+            page = sheet.rendered(facts(context, []))
+        path.write_text(page, encoding="utf-8")
+        context.console.say("sheet", f"{path}: print it, and keep it where the computer is not")
+
+
+def drill(options: Options, source: str) -> None:
+    """`fab encrypted-backup.drill`: a blank machine recovers the newest snapshot, of which `source` is compared."""
+    inventory = sources.load(options.stack, options.inventory)
+    volume, blank = options.volume(), _blank(inventory)
+    if not volume.passphrase.is_one_line:
+        raise WorkloadError("the drill types the passphrase", "a key file with line feeds can't be typed")
+    with connected(inventory, options.client, "drill", [blank]) as context, noted(context):
+        with entered(reach(context, stop_server=False), context.note):
+            page = sheet.rendered(facts(context, [source]))
+        with entered(claimed(context, stop_server=volume.stop_server), context.note):
+            rehearsal.recovered(context, page, volume, blank, source)
+
+
+def _blank(inventory: Inventory) -> Host:
+    for host in inventory.hosts:
+        if host.role == BLANK:
+            return host
+    raise WorkloadError(f"no host has the role {BLANK}", "set tidemark:thirdType: the drill needs a blank machine")
+
+
 def all_(options: Options, erase: str | None) -> Path:
     """`fab encrypted-backup.all`, up to the report; the directory of the results.
 
@@ -159,10 +196,8 @@ def all_(options: Options, erase: str | None) -> Path:
         volume = Volume(passphrase.made_up())
     else:
         volume = options.volume(again=True)
-    blanks = [host for host in inventory.hosts if host.role == BLANK]
-    if not blanks:
-        raise WorkloadError(f"no host has the role {BLANK}", "set tidemark:thirdType: the drill needs a blank machine")
-    with connected(inventory, options.client, "sample", blanks) as context, noted(context):
+    blank = _blank(inventory)
+    with connected(inventory, options.client, "sample", [blank]) as context, noted(context):
         assert context.results is not None, "noted() has begun them"
-        rehearsal.whole(context, volume, blanks[0], erase, context.results.directory)
+        rehearsal.whole(context, volume, blank, erase, context.results.directory)
         return context.results.directory
