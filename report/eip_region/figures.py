@@ -55,7 +55,7 @@ def moves_plot(summary: Summary, _: Sequence[Claim] = ()) -> Plot | None:
             Line2D([], [], ls="", marker="s", mfc="none", color=PALETTE["muted"], ms=5, label="the API shows it"),
             Line2D([], [], color=PALETTE["rule"], lw=5, label="silence"),
         ]
-        figure.legend(handles=handles, loc="outside lower left", ncols=2 if narrow else 6)
+        figure.legend(handles=handles, loc="outside lower left", ncols=2 if narrow else 3)
         mark_rehearsal(figure, summary.rehearsal)
 
     rows = len(moves)
@@ -68,14 +68,21 @@ def moves_plot(summary: Summary, _: Sequence[Claim] = ()) -> Plot | None:
         ),
         alt="For each move, which host answered new connections before and after the call that moved the address",
         draw=draw,
-        height_inches=1.9 + 0.28 * rows,
+        height_inches=2.1 + 0.28 * rows,
         narrow_height_inches=2.6 + 0.28 * rows,
     )
 
 
 def _draw_move(ax: Axes, row: int, move: MoveFigures, connections: Sequence[Connection], until: float) -> None:
     if move.last_old_answer_s is not None and move.first_new_answer_s is not None:
-        ax.plot([move.last_old_answer_s, move.first_new_answer_s], [row, row], color=PALETTE["rule"], lw=5, zorder=1)
+        ax.plot(
+            [move.last_old_answer_s, move.first_new_answer_s],
+            [row, row],
+            color=PALETTE["rule"],
+            lw=5,
+            solid_capstyle="butt",
+            zorder=1,
+        )
     for answered_by, (marker, colour, _) in _STYLES.items():
         at = [c.ended_s for c in connections if c.move == move.move and c.answered_by == answered_by]
         shown = [t for t in at if -_BEFORE_S <= t <= until]
