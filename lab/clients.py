@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.client import CloudWatchClient
     from mypy_boto3_ec2.client import EC2Client
     from mypy_boto3_efs.client import EFSClient
+    from mypy_boto3_iam.client import IAMClient
+    from mypy_boto3_s3.client import S3Client
     from mypy_boto3_ssm.client import SSMClient
+    from mypy_boto3_sts.client import STSClient
 
 KEY = "rehearsal"
 """Both halves of the credentials: the region takes any, and these are no secret."""
@@ -45,8 +48,23 @@ class Clients:
         return client
 
     @property
+    def iam(self) -> IAMClient:
+        client: IAMClient = self._client("iam")
+        return client
+
+    @property
+    def s3(self) -> S3Client:
+        client: S3Client = self._client("s3")
+        return client
+
+    @property
     def ssm(self) -> SSMClient:
         client: SSMClient = self._client("ssm")
+        return client
+
+    @property
+    def sts(self) -> STSClient:
+        client: STSClient = self._client("sts")
         return client
 
     def _client(self, service: str) -> Any:

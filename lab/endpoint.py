@@ -25,11 +25,14 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
 from moto.efs.models import efs_backends
 from moto.efs.responses import EFSResponse
+from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
+from moto.s3.models import FakeBucket, s3_backends
 from moto.ssm.models import Parameter, ssm_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -41,6 +44,9 @@ DEBIAN_IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/amd64"  # wiki.d
 # services (EFS) ask by GET.
 READ_ONLY = re.compile(rb"(?:^|&)Action=(?:Describe|Get|List)")
 READ_ONLY_TARGET = re.compile(r"[./](?:Describe|Get|List)[A-Za-z]+$")
+
+# What a signature is for: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+S3_SCOPE = "/s3/aws4_request"
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -58,17 +64,26 @@ class Endpoint:
         self._console_of = console_of
         self._placement_groups: dict[tuple[str, str], dict[str, Any]] = {}  # (region, name)
         self._servers: list[BaseWSGIServer] = []
-        self._application = self._watching(cast(Wsgi, DomainDispatcherApplication(create_backend_app)))
+        self._plain = cast(Wsgi, DomainDispatcherApplication(create_backend_app))
+        self._application = self._watching(self._plain)
         self._add_missing_calls()
         addresses_like_ec2()
+        self._ask_no_conditions()
 
     def serve(self, listener: socket.socket) -> None:
         """Answer on a listening socket, in a thread of its own."""
+        self._serve(listener, self._application)
+
+    def serve_s3(self, listener: socket.socket) -> None:
+        """Answer requests to S3 alone: hosts reach this socket. An object is nothing that the reconciler minds."""
+        self._serve(listener, _s3_alone(self._plain))
+
+    def _serve(self, listener: socket.socket, application: Wsgi) -> None:
         host, port = listener.getsockname()[:2]
         server = make_server(
             host,
             port,
-            self._application,
+            application,
             threaded=True,
             request_handler=MotoRequestHandler,
             fd=listener.fileno(),
@@ -82,7 +97,7 @@ class Endpoint:
 
     def reset(self) -> None:
         """Empty the account: moto keeps one for each process, whatever endpoint answers for it."""
-        for backends in (ec2_backends, ssm_backends, efs_backends, cloudwatch_backends):
+        for backends in (ec2_backends, ssm_backends, efs_backends, cloudwatch_backends, iam_backends, s3_backends):
             backends.reset()
         self._placement_groups.clear()
 
@@ -111,6 +126,18 @@ class Endpoint:
                 data_type="aws:ec2:image",
             )
         )
+
+    def _ask_no_conditions(self) -> None:
+        """moto knows no conditions of a bucket's policy, and applies a statement that has one to everybody. It is left
+        out: who may do what, a rehearsal can't tell.
+        """
+
+        def get_permission(self: FakeBucket, action: str, resource: str) -> PermissionResult:
+            statements = json.loads(self.policy)["Statement"] if self.policy else []
+            plain = [each for each in statements if "Condition" not in each]
+            return IAMPolicy(json.dumps({"Statement": plain})).is_action_permitted(action, resource)
+
+        FakeBucket.get_permission = get_permission  # type: ignore[method-assign]
 
     def _watching(self, application: Wsgi) -> Wsgi:
         """Wrap the application so that a call that may change something wakes the reconciler when it is done."""
@@ -207,6 +234,20 @@ class Endpoint:
             "delete_placement_group": delete_placement_group,
         }.items():
             setattr(EC2Response, name, call)
+
+
+def _s3_alone(application: Wsgi) -> Wsgi:
+    """Refuse whatever is not signed for S3."""
+
+    def refusing(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if S3_SCOPE in str(environ.get("HTTP_AUTHORIZATION", "")):
+            return application(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "application/xml")])
+        return [
+            b"<Error><Code>AccessDenied</Code><Message>Signed requests to S3 alone are answered here</Message></Error>"
+        ]
+
+    return refusing
 
 
 class _Replay:

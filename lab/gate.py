@@ -3,6 +3,9 @@
 A connection to its Unix socket names a host and a port on the first line and is then relayed byte by byte, so
 that SSH from outside the region arrives as from the internet: through the gateway's 1500 bytes and the security
 groups. A Unix socket is a file, and so crosses network namespaces.
+
+Services of AWS with public addresses answer out here, too: the gate opens the port and hands the listening socket to
+the region's process, which serves it. A socket stays in the namespace in which it was made.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 CONNECT_SECONDS = 5
+SERVICE_PORT = 80  # HTTP: a security group of this project lets it out
 CHUNK_BYTES = 65536
 GONE_POLL_SECONDS = 0.2
 OK = b"ok\n"
@@ -62,6 +66,12 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.close()
 
 
+def hand_over_services(descriptor: int) -> None:
+    """Send a listening socket of this namespace through the Unix socket of that descriptor."""
+    with socket.socket(fileno=descriptor) as channel, socket.create_server(("", SERVICE_PORT), backlog=128) as listener:
+        socket.send_fds(channel, [b"s3"], [listener.fileno()])
+
+
 async def main(socket_path: Path) -> None:
     """Serve until killed; prints `ready` when connections are taken."""
     os.chdir(socket_path.parent)  # a socket's path has 107 bytes at most; a checkout's may have more
@@ -81,4 +91,6 @@ async def main(socket_path: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        hand_over_services(int(sys.argv[2]))
     asyncio.run(main(Path(sys.argv[1])))

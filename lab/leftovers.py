@@ -39,6 +39,11 @@ def left_in_account(clients: Clients) -> list[str]:
         "key pair": [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]],
         "placement group": [group["GroupName"] for group in ec2.describe_placement_groups()["PlacementGroups"]],
         "address": [address["AllocationId"] for address in ec2.describe_addresses()["Addresses"]],
+        "bucket": [bucket["Name"] for bucket in clients.s3.list_buckets()["Buckets"]],
+        "role": [role["RoleName"] for role in clients.iam.list_roles()["Roles"]],
+        "instance profile": [
+            profile["InstanceProfileName"] for profile in clients.iam.list_instance_profiles()["InstanceProfiles"]
+        ],
         "file system": [system["FileSystemId"] for system in clients.efs.describe_file_systems()["FileSystems"]],
     }
     return [f"{kind} {name}" for kind, names in found.items() for name in names]

@@ -28,6 +28,8 @@ from lab.service_model import ServiceModel
 DEFAULT_MEMORY_MIB = 512
 MEMORY_TAG = "memory-limit-mib"
 """The tag by which a host says what its kernel argument limits it to. A rehearsal host boots with just that."""
+UPLINK_TAG = "uplink-mbit-per-s"
+"""The tag by which a host says how fast its way to the internet is. Several share one; the least counts."""
 GIB = 1024**3
 VOLUMES = "volumes"
 """The folder of the volumes' files, in the region's own."""
@@ -54,6 +56,7 @@ class Reconciler:
         self._model: ServiceModel | None = None
         self._cpus: dict[str, int] = {}  # instance or file system -> the CPU that its kernel runs on
         self._rules: str | None = None
+        self._uplink_mbit_per_s: float | None = None
 
     def disk(self, volume_id: str) -> Path:
         return self._folder / VOLUMES / volume_id
@@ -88,6 +91,7 @@ class Reconciler:
                 if instance.state in ALIVE:
                     self._plug(instance)
             self._apply_rules(account)
+            self._apply_uplink(account)
             settled = list(pool.map(self._settle, account.instances))
         self._delete_disks(account)
         return all(settled) and file_systems
@@ -153,6 +157,14 @@ class Reconciler:
         if rules != self._rules:
             vpc.apply_rules(ports, account.groups)
             self._rules = rules
+
+    def _apply_uplink(self, account: Account) -> None:
+        rates = [float(i.tag(UPLINK_TAG) or 0) for i in account.instances if i.state in ALIVE and i.tag(UPLINK_TAG)]
+        rate = min(rates, default=None)
+        if rate != self._uplink_mbit_per_s:
+            vpc.limit_uplink(rate)
+            self._uplink_mbit_per_s = rate
+            self._say(f"the way to the internet: {'as fast as it goes' if rate is None else f'{rate:g} Mbit/s'}")
 
     def _settle_file_systems(self, wanted: tuple[accounts.FileSystem, ...]) -> bool:
         """Whether each file system runs and answers at its mount targets."""

@@ -18,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 
-from lab import service_model, vpc
+from lab import metadata, service_model, vpc
 from lab.clients import Clients
 from lab.endpoint import Endpoint
 from lab.errors import LabError
@@ -63,6 +63,7 @@ class Region:
         url = f"http://127.0.0.1:{inner.getsockname()[1]}"
         self._endpoint.add_debian_image(region, url)
         clients = Clients(url, region)
+        self._metadata = metadata.serve(clients)
         self._reconciler = Reconciler(clients, image, folder, self._endpoint.forced_stops, self._say)
         self._gate = self._start_gate()
 
@@ -93,6 +94,7 @@ class Region:
         self._reconciler.close()
         self._gate.kill()
         self._endpoint.close()
+        self._metadata.shutdown()
 
     def status(self) -> dict[str, object]:
         model = None if self._model is None else self._model.to_dict()
@@ -105,14 +107,27 @@ class Region:
         self._say(f"service model: {'none' if model is None else model.name}")
 
     def _start_gate(self) -> subprocess.Popen[str]:
-        gate = subprocess.Popen(
-            ["unshare", "--net", sys.executable, "-m", "lab.gate", str(self._folder / "gate")],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert gate.stdout is not None  # asked for above
-        if gate.stdout.readline().strip() != "ready":
-            raise LabError(f"the gate did not start: see {self._folder / 'region.log'}")
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            gate = subprocess.Popen(
+                [
+                    "unshare",
+                    "--net",
+                    sys.executable,
+                    "-m",
+                    "lab.gate",
+                    str(self._folder / "gate"),
+                    str(theirs.fileno()),
+                ],
+                stdout=subprocess.PIPE,
+                text=True,
+                pass_fds=[theirs.fileno()],
+            )
+            assert gate.stdout is not None  # asked for above
+            if gate.stdout.readline().strip() != "ready":
+                raise LabError(f"the gate did not start: see {self._folder / 'region.log'}")
+            (descriptor,) = socket.recv_fds(ours, 16, 1)[1]
+        self._endpoint.serve_s3(socket.socket(fileno=descriptor))
         vpc.connect_internet(gate.pid)
         return gate
 

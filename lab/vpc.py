@@ -22,6 +22,10 @@ INTERNET_GATEWAY_ADDRESS = "198.51.100.254"
 INTERNET_PREFIX_LENGTH = 24
 GATEWAY_INTERFACE = "igw"
 TRANSLATED = "0x1"  # the mark of a packet that came to a public address
+# Of a link that has a rate: what may pass at once, a few packets, and how long one may wait before it is dropped, as in
+# the buffer of a home's router.
+LINK_BURST_BYTES = 16 * 1024
+LINK_QUEUE_MS = 100
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,16 @@ def connect_internet(internet_pid: int) -> None:
     run([*inside, "link", "set", "eth0", "mtu", str(INTERNET_MTU_BYTES), "up"])
     run([*inside, "address", "add", f"{INTERNET_ADDRESS}/{INTERNET_PREFIX_LENGTH}", "dev", "eth0"])
     run([*inside, "route", "add", "default", "via", INTERNET_GATEWAY_ADDRESS])
+
+
+def limit_uplink(mbit_per_s: float | None) -> None:
+    """Hold what leaves through the internet gateway to this rate, all hosts together; None: to none."""
+    if mbit_per_s is None:
+        # What a link without a queueing discipline of its own has; taking one away that is not there is an error.
+        run(["tc", "qdisc", "replace", "dev", GATEWAY_INTERFACE, "root", "noqueue"])
+        return
+    bucket = ["rate", f"{round(mbit_per_s * 1e6)}bit", "burst", str(LINK_BURST_BYTES), "latency", f"{LINK_QUEUE_MS}ms"]
+    run(["tc", "qdisc", "replace", "dev", GATEWAY_INTERFACE, "root", "tbf", *bucket])
 
 
 def plug(port: Port) -> None:

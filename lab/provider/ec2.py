@@ -212,6 +212,7 @@ def _create_instance(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
             MinCount=1,
             MaxCount=1,
             KeyName=inputs.get("keyName"),
+            IamInstanceProfile=given(Name=inputs.get("iamInstanceProfile")) or None,
             UserData=inputs.get("userData"),
             NetworkInterfaces=[card],
             Placement=given(GroupName=inputs.get("placementGroup")) or None,

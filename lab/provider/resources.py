@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 
 from lab.clients import Clients
 from lab.errors import LabError
-from lab.provider import ec2, efs
+from lab.provider import ec2, efs, iam, s3
 from lab.provider.kind import Kind, Values, tag_list
 
-_SERVICES = {"ec2": ec2, "efs": efs}
+_SERVICES = {"ec2": ec2, "efs": efs, "iam": iam, "s3": s3}
 _KINDS: dict[str, tuple[str, Kind[Any]]] = {
     token: (service, kind) for service, module in _SERVICES.items() for token, kind in module.KINDS.items()
 }
@@ -25,11 +25,14 @@ TOKENS = tuple(_KINDS)
 
 _GONE = ("NotFound", ".Unknown")
 """How codes end: InvalidVpcID.NotFound, FileSystemNotFound, InvalidPlacementGroup.Unknown."""
+_GONE_BEGINS = ("NoSuchBucket", "NoSuchEntity", "NoSuchPublicAccessBlock", "ServerSideEncryptionConfigurationNotFound")
+"""How S3's and IAM's begin: NoSuchBucket, NoSuchBucketPolicy, NoSuchEntity."""
 
 
 def is_gone(fault: ClientError) -> bool:
     """The API says that what was asked for does not exist."""
-    return str(fault.response.get("Error", {}).get("Code", "")).endswith(_GONE)
+    code = str(fault.response.get("Error", {}).get("Code", ""))
+    return code.endswith(_GONE) or code.startswith(_GONE_BEGINS)
 
 
 def _found(clients: Clients, token: str) -> tuple[Any, Kind[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,29 @@ MOUNT_TARGET = "aws:efs/mountTarget:MountTarget"
 ADDRESS = "aws:ec2/eip:Eip"
 ADDRESS_ASSOCIATION = "aws:ec2/eipAssociation:EipAssociation"
 BACKUP_POLICY = "aws:efs/backupPolicy:BackupPolicy"
+BUCKET = "aws:s3/bucket:Bucket"
+ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
+ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
+ROLE = "aws:iam/role:Role"
+ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
+PROFILE = "aws:iam/instanceProfile:InstanceProfile"
+UNTAGGED = (
+    ROUTE,
+    ASSOCIATION,
+    ATTACHMENT,
+    ADDRESS_ASSOCIATION,
+    MOUNT_TARGET,
+    BACKUP_POLICY,
+    ACCESS_BLOCK,
+    ENCRYPTION,
+    BUCKET_POLICY,
+    ROLE_POLICY,
+)
+
+
+def policy(action: str, **more: str) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, **more}]})
 
 
 class Stack:
@@ -99,6 +123,23 @@ class Stack:
                 "performanceMode": "generalPurpose",
                 "throughputMode": "bursting",
             },
+            BUCKET: lambda: {"bucket": "of-a-test", "forceDestroy": True},
+            ACCESS_BLOCK: lambda: {"bucket": self.id(BUCKET), "blockPublicAcls": True, "blockPublicPolicy": True},
+            ENCRYPTION: lambda: {
+                "bucket": self.id(BUCKET),
+                "rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}],
+            },
+            BUCKET_POLICY: lambda: {
+                "bucket": self.id(BUCKET),
+                "policy": policy("s3:ListBucket", Principal="*", Resource="arn:aws:s3:::of-a-test"),
+            },
+            ROLE: lambda: {"name": "uploader", "assumeRolePolicy": policy("sts:AssumeRole", Principal="*")},
+            ROLE_POLICY: lambda: {
+                "name": "fill",
+                "role": self.id(ROLE),
+                "policy": policy("s3:PutObject", Resource="arn:aws:s3:::of-a-test/*"),
+            },
+            PROFILE: lambda: {"name": "uploader", "role": self.id(ROLE)},
             BACKUP_POLICY: lambda: {"fileSystemId": self.id(FILE_SYSTEM), "backupPolicy": {"status": "ENABLED"}},
             MOUNT_TARGET: lambda: {
                 "fileSystemId": self.id(FILE_SYSTEM),
@@ -110,7 +151,7 @@ class Stack:
     def make(self, token: str) -> tuple[str, dict[str, Any]]:
         if token not in self.made:
             inputs = self._inputs[token]()
-            if token not in (ROUTE, ASSOCIATION, ATTACHMENT, ADDRESS_ASSOCIATION, MOUNT_TARGET, BACKUP_POLICY):
+            if token not in UNTAGGED:
                 inputs["tags"] = TAGS
             self.made[token] = resources.create(self.clients, token, inputs)
         return self.made[token]
@@ -177,6 +218,26 @@ def test_tags_reach_the_api(stack: Stack) -> None:
     assert {t["Key"]: t["Value"] for t in pair["Tags"]} == TAGS
 
 
+def test_a_bucket_is_emptied_only_where_that_was_asked_for(stack: Stack) -> None:
+    s3 = stack.clients.s3
+    bucket, outputs = stack.make(BUCKET)
+    for number in range(3):
+        s3.put_object(Bucket=bucket, Key=f"a/{number}", Body=b"x")
+    with pytest.raises(ClientError, match="BucketNotEmpty"):
+        resources.delete(stack.clients, BUCKET, bucket, {**outputs, "forceDestroy": False})
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 3
+    stack.delete(BUCKET)
+    assert not stack.exists(BUCKET)
+
+
+def test_a_host_in_a_role_is_known_by_its_instance_profile(stack: Stack) -> None:
+    profile = stack.id(PROFILE)
+    inputs = {**stack._inputs[INSTANCE](), "iamInstanceProfile": profile}
+    instance, _ = resources.create(stack.clients, INSTANCE, inputs)
+    found = stack.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+    assert found["IamInstanceProfile"]["Arn"].endswith(f"/{profile}")
+
+
 def test_a_new_group_lets_nothing_out_that_no_rule_names(stack: Stack) -> None:
     group = stack.ec2.describe_security_groups(GroupIds=[stack.id(GROUP)])["SecurityGroups"][0]
     assert group["IpPermissions"] == []
@@ -216,13 +277,13 @@ def test_what_still_has_something_in_it_is_not_unmade(stack: Stack) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda clients: resources.create(clients, "aws:s3/bucket:Bucket", {}),
-        lambda clients: resources.delete(clients, "aws:s3/bucket:Bucket", "b", {}),
-        lambda clients: resources.exists(clients, "aws:s3/bucket:Bucket", "b"),
+        lambda clients: resources.create(clients, "aws:rds/i:I", {}),
+        lambda clients: resources.delete(clients, "aws:rds/i:I", "b", {}),
+        lambda clients: resources.exists(clients, "aws:rds/i:I", "b"),
     ],
 )
 def test_an_unknown_type_is_refused_by_name(api: Api, call: Callable[[Any], object]) -> None:
-    with pytest.raises(LabError, match=r"^aws:s3/bucket:Bucket: not a type that the rehearsal region knows") as fault:
+    with pytest.raises(LabError, match=r"^aws:rds/i:I: not a type that the rehearsal region knows") as fault:
         call(api.clients)
     assert "\n" not in str(fault.value)
 
