@@ -23,9 +23,12 @@ _T = TypeVar("_T")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*\.?")
 _HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}")
+# docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
-_MAY_BE_ABSENT = frozenset({"file_system", "elastic_ips"})
+_MAY_BE_ABSENT = frozenset({"file_system", "elastic_ips", "bucket"})
 """Fields of the document that came after schema 1's first documents: those are right as they are."""
 
 # The words of EFS (CreateFileSystem, ThroughputMode and PerformanceMode).
@@ -134,9 +137,20 @@ class ElasticIp:
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """A bucket of S3. `endpoint` is the URL at which hosts reach it, None for AWS's own; `uplink_mbit_per_s` is the
+    rate of the way there where that is known, as in a rehearsal.
+    """
+
+    name: str
+    endpoint: str | None
+    uplink_mbit_per_s: float | None
+
+
+@dataclass(frozen=True)
 class Inventory:
     """A whole deployment. `expires_at` is UTC in RFC 3339 with Z, or None for machines that do not expire;
-    `file_system` is None where there is none, `elastic_ips` is empty then.
+    `file_system` and `bucket` are None where there is none, `elastic_ips` is empty then.
     """
 
     project: str
@@ -150,6 +164,7 @@ class Inventory:
     hosts: tuple[Host, ...]
     file_system: FileSystem | None = None
     elastic_ips: tuple[ElasticIp, ...] = ()
+    bucket: Bucket | None = None
 
     @classmethod
     def from_json(cls, text: str, source: str) -> Inventory:
@@ -341,6 +356,18 @@ def _read_inventory(root: _Field) -> Inventory:
         hosts=hosts,
         file_system=fields["file_system"].optional(_read_file_system),
         elastic_ips=fields["elastic_ips"].optional(_read_elastic_ips) or (),
+        bucket=fields["bucket"].optional(_read_bucket),
+    )
+
+
+def _read_bucket(field: _Field) -> Bucket:
+    fields = field.object(_names(Bucket))
+    return Bucket(
+        name=fields["name"].text("a bucket's name of a-z, 0-9, . and -, such as tidemark-1a2b3c4", _BUCKET_NAME),
+        endpoint=fields["endpoint"].optional(
+            lambda f: f.text("a URL such as http://198.51.100.1, or null for AWS's own", _URL)
+        ),
+        uplink_mbit_per_s=fields["uplink_mbit_per_s"].optional(lambda f: f.number(1e6, "Mbit/s")),
     )
 
 

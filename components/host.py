@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.instance_types import CpuOptions
-from components.tags import EXPIRES_AT, IGNORE_EXPIRY, MEMORY_LIMIT, Tags, child_options
+from components.tags import EXPIRES_AT, IGNORE_EXPIRY, MEMORY_LIMIT, UPLINK, Tags, child_options
 
 ROOT_VOLUME_GIB = 8
 """What Debian's image needs, as published, with room for packages and logs."""
@@ -19,6 +19,9 @@ ROOT_VOLUME_TYPE = "gp3"
 class HostArgs(TypedDict):
     """What a host is made of. `cpu_options` None leaves all CPUs of the type, `memory_limit_mib` None all
     memory; `placement_group` None leaves it to AWS where in its zone the host stands.
+
+    `instance_profile` names the one by which the host acts in a role, None for no role. `uplink_mbit_per_s` is how fast
+    a rehearsal makes its way to the internet (a tag; on AWS it changes nothing), None as fast as it goes.
 
     `after` is what must be there before the host boots, and be taken away after it, though nothing of the
     host refers to it: the default route, the
@@ -34,6 +37,8 @@ class HostArgs(TypedDict):
     user_data: str
     cpu_options: CpuOptions | None
     memory_limit_mib: int | None
+    instance_profile: pulumi.Input[str] | None
+    uplink_mbit_per_s: int | None
     after: Sequence[pulumi.Resource]
     tags: Tags
 
@@ -55,7 +60,8 @@ class Host(pulumi.ComponentResource):
         super().__init__("tidemark:host:Host", name, {"instance_type": args["instance_type"]}, opts)
         tags = args["tags"].named(name)
         memory_limit_mib = args["memory_limit_mib"]
-        memory_tag = {} if memory_limit_mib is None else {MEMORY_LIMIT: str(memory_limit_mib)}
+        limits = {MEMORY_LIMIT: memory_limit_mib, UPLINK: args["uplink_mbit_per_s"]}
+        limit_tags = {tag: str(limit) for tag, limit in limits.items() if limit is not None}
         cpu = args["cpu_options"]
         self.instance = aws.ec2.Instance(
             f"{name}-instance",
@@ -65,6 +71,7 @@ class Host(pulumi.ComponentResource):
             vpc_security_group_ids=[args["security_group_id"]],
             placement_group=args["placement_group"],
             key_name=args["key_name"],
+            iam_instance_profile=args["instance_profile"],
             associate_public_ip_address=True,
             cpu_options=None
             if cpu is None
@@ -85,7 +92,7 @@ class Host(pulumi.ComponentResource):
             user_data=args["user_data"],
             # The script runs at first boot only; a host is what its first boot made of it.
             user_data_replace_on_change=True,
-            tags={**tags, **memory_tag},
+            tags={**tags, **limit_tags},
             # A newer image must not replace a running host.
             opts=child_options(self, ignore=["ami", f"rootBlockDevice.{IGNORE_EXPIRY}"], depends_on=args["after"]),
         )

@@ -14,7 +14,7 @@ from components.host import Host
 from components.image import LOGIN_USER
 from components.network import MTU, VPC_CIDR
 from components.security_group import SSH_PORT
-from inventory import ElasticIp, FileSystem, Inventory, Network, Ssh, Volume
+from inventory import Bucket, ElasticIp, FileSystem, Inventory, Network, Ssh, Volume
 from inventory import Host as InventoryHost
 
 
@@ -48,6 +48,7 @@ def inventory_output(
     memory_limit_mib: int | None,
     file_system: pulumi.Output[FileSystem] | None = None,
     elastic_ips: Sequence[pulumi.Output[ElasticIp]] = (),
+    bucket: pulumi.Output[Bucket] | None = None,
 ) -> pulumi.Output[str]:
     """The document as text (a structured output would turn whole numbers into floats), read back once, so
     that a deployment never exports an inventory that its own reader refuses.
@@ -83,6 +84,7 @@ def inventory_output(
             ),
             file_system=known["file_system"],
             elastic_ips=tuple(known["elastic_ips"]),
+            bucket=known["bucket"],
         )
         text = found.to_json()
         Inventory.from_json(text, f"the inventory of {common.stack}")
@@ -104,4 +106,5 @@ def inventory_output(
         hosts=pulumi.Output.all(*hosts),
         file_system=file_system,
         elastic_ips=pulumi.Output.all(*elastic_ips),
+        bucket=bucket,
     ).apply(build)

@@ -36,6 +36,8 @@ class Site:
         memory_limit_mib: int | None,
         subnet_id: pulumi.Input[str],
         placement_group: pulumi.Input[str] | None = None,
+        instance_profile: pulumi.Input[str] | None = None,
+        uplink_mbit_per_s: int | None = None,
         after: Sequence[pulumi.Resource] = (),
     ) -> HostArgs:
         """A host of that type in one of the network's subnets, limited as components/host.py has it. It boots after the
@@ -53,6 +55,8 @@ class Site:
             ),
             "cpu_options": cpu_options(instance_type, cpu_limit),
             "memory_limit_mib": memory_limit_mib,
+            "instance_profile": instance_profile,
+            "uplink_mbit_per_s": uplink_mbit_per_s,
             "after": [self.network.route, *self.members.rules, *after],
             "tags": self.tags,
         }

@@ -10,6 +10,7 @@ import pulumi
 
 EXPIRES_AT = "expires-at"
 MEMORY_LIMIT = "memory-limit-mib"
+UPLINK = "uplink-mbit-per-s"
 
 IGNORE_EXPIRY = f'tags["{EXPIRES_AT}"]'
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pulumi
 
-from components.experiments import efs_iops, eip_region, encrypted_backup, iscsi_tunnel, md_raid
+from components.experiments import efs_iops, eip_region, encrypted_backup, iscsi_tunnel, md_raid, s3_throttle
 from components.settings import Settings
 from components.tunnel import Tunnel
 
@@ -48,10 +48,16 @@ def _plan_encrypted_backup(settings: Settings, project: str, directory: Path) ->
     return Plan(checked.lines, lambda: Tunnel("encrypted-backup", checked).stack_outputs)
 
 
+def _plan_s3_throttle(settings: Settings, project: str, directory: Path) -> Plan:
+    checked = s3_throttle.check(settings, project, directory)
+    return Plan(checked.lines, lambda: s3_throttle.S3Throttle("s3-throttle", checked).stack_outputs)
+
+
 EXPERIMENTS: dict[str, Callable[[Settings, str, Path], Plan]] = {
     md_raid.NAME: _plan_md_raid,
     efs_iops.NAME: _plan_efs_iops,
     iscsi_tunnel.NAME: _plan_iscsi_tunnel,
     eip_region.NAME: _plan_eip_region,
     encrypted_backup.NAME: _plan_encrypted_backup,
+    s3_throttle.NAME: _plan_s3_throttle,
 }

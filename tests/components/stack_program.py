@@ -99,6 +99,10 @@ class _Mocks(pulumi.runtime.Mocks):
             state["name"] = args.name
         if args.typ == "aws:ec2/eip:Eip":
             state["publicIp"] = "192.0.2.200"
+        if args.typ in ("aws:iam/role:Role", "aws:iam/instanceProfile:InstanceProfile"):
+            state["name"] = args.name
+        if args.typ in ("aws:iam/role:Role", "aws:s3/bucket:Bucket"):
+            state["arn"] = f"arn:aws:mock:::{args.name}"
         if args.typ == "aws:efs/mountTarget:MountTarget":
             # By name, since registrations come in any order.
             end = args.name.rpartition("-")[2]

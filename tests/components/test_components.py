@@ -39,6 +39,8 @@ def host_args(**changes: Any) -> HostArgs:
         "user_data": "#!/bin/bash\n",
         "cpu_options": CpuOptions(4, 1),
         "memory_limit_mib": 2048,
+        "instance_profile": None,
+        "uplink_mbit_per_s": None,
         "after": [],
         "tags": TAGS,
     }

@@ -229,7 +229,8 @@ WRONG = [
     ),
     Wrong(
         {"tidemark:experiment": "md-rade"},
-        "tidemark:experiment: there is no md-rade; choose one of md-raid, efs-iops, iscsi-tunnel, eip-region",
+        "tidemark:experiment: there is no md-rade; choose one of md-raid, efs-iops, iscsi-tunnel, eip-region, "
+        "encrypted-backup, s3-throttle",
     ),
     Wrong(
         {"tidemark:experiment": None},

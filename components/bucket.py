@@ -1,0 +1,138 @@
+"""A bucket of the stack's own, and the role in which its hosts use it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+
+from components.tags import Tags, child_options
+
+# A bucket's name has 63 characters at most, of a-z, 0-9 and - (docs.aws.amazon.com/AmazonS3/latest/userguide/
+# bucketnamingrules.html; dots would break TLS by name); a role's has 64. Pulumi adds a hyphen and seven of its own.
+_LONGEST_NAME = 55
+_EC2 = {"Service": "ec2.amazonaws.com"}
+_POLICY_VERSION = "2012-10-17"
+
+
+def bucket_name(project: str, stack: str) -> str:
+    """What bucket and role are called before the engine's suffix: `tidemark-s3-throttle-eu-central-1`."""
+    name = re.sub(r"[^a-z0-9]+", "-", f"{project}-{stack}".lower()).strip("-")
+    return name[:_LONGEST_NAME].rstrip("-")
+
+
+class BucketArgs(TypedDict):
+    """`name` is what AWS shall call it, but for the engine's suffix (`bucket_name`); the role gets it, too. `tls_only`
+    refuses plain HTTP: on AWS always, in a rehearsal never, since its endpoint speaks nothing else.
+    """
+
+    name: str
+    tls_only: bool
+    tags: Tags
+
+
+class StackBucket(pulumi.ComponentResource):
+    """A private, encrypted bucket without versions, and an instance profile whose role may fill it, and nothing more.
+
+    Destroying empties it first (`force_destroy`). It may, because nobody else can have filled it: its policy denies
+    PutObject to whoever is not in the stack's role, the account's administrators included. A bucket that a person has
+    is never taken, so never emptied. Versioning is off unless it is ever asked for, and here it is not.
+    """
+
+    bucket: aws.s3.Bucket
+    instance_profile: aws.iam.InstanceProfile
+    needed_by_hosts: tuple[pulumi.Resource, ...]
+    """What must be there before a host acts in the role, though nothing of the host refers to it."""
+
+    def __init__(self, name: str, args: BucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tidemark:storage:StackBucket", name, {"tls_only": args["tls_only"]}, opts)
+        tags = args["tags"]
+        below = pulumi.ResourceOptions(parent=self)
+        self.bucket = aws.s3.Bucket(
+            args["name"], force_destroy=True, tags=tags.named(args["name"]), opts=child_options(self)
+        )
+        aws.s3.BucketServerSideEncryptionConfiguration(
+            f"{name}-encryption",
+            bucket=self.bucket.id,
+            rules=[
+                aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
+                    apply_server_side_encryption_by_default=aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+                        sse_algorithm="AES256"
+                    )
+                )
+            ],
+            opts=below,
+        )
+        closed = aws.s3.BucketPublicAccessBlock(
+            f"{name}-public-access-block",
+            bucket=self.bucket.id,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=below,
+        )
+        role = aws.iam.Role(
+            f"{args['name']}-role",
+            assume_role_policy=_document({"Effect": "Allow", "Principal": _EC2, "Action": "sts:AssumeRole"}),
+            description=f"Hosts of {tags.project} {tags.stack}: fill the stack's bucket",
+            tags=tags.named(f"{args['name']}-role"),
+            opts=child_options(self),
+        )
+        allowed = aws.iam.RolePolicy(
+            f"{name}-role-policy", role=role.name, policy=self.bucket.arn.apply(_may_fill), opts=below
+        )
+        aws.s3.BucketPolicy(
+            f"{name}-policy",
+            bucket=self.bucket.id,
+            policy=pulumi.Output.all(self.bucket.arn, role.arn).apply(
+                lambda known: _bucket_policy(known[0], known[1], tls_only=args["tls_only"])
+            ),
+            # S3 makes one change of a bucket at a time, and answers OperationAborted to a second.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[closed]),
+        )
+        self.instance_profile = aws.iam.InstanceProfile(
+            f"{args['name']}-profile",
+            role=role.name,
+            tags=tags.named(f"{args['name']}-profile"),
+            opts=child_options(self),
+        )
+        self.needed_by_hosts = (allowed,)
+        self.register_outputs({"id": self.bucket.id})
+
+
+def _document(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": _POLICY_VERSION, "Statement": list(statements)})
+
+
+def _may_fill(bucket_arn: str) -> str:
+    """What `aws s3 sync` to the bucket needs: a look at what is there, and uploads, in parts too."""
+    return _document(
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket_arn},
+        {"Effect": "Allow", "Action": ["s3:PutObject", "s3:AbortMultipartUpload"], "Resource": f"{bucket_arn}/*"},
+    )
+
+
+def _bucket_policy(bucket_arn: str, role_arn: str, *, tls_only: bool) -> str:
+    """Denials only: what is allowed is in the role."""
+    # Of a session in a role, aws:PrincipalArn is the role's (IAM User Guide, global condition keys).
+    filled_by_others = {
+        "Sid": "FilledByThisStackAlone",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"{bucket_arn}/*",
+        "Condition": {"StringNotEquals": {"aws:PrincipalArn": role_arn}},
+    }
+    without_tls = {
+        "Sid": "OverTlsAlone",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [bucket_arn, f"{bucket_arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    return _document(filled_by_others, *([without_tls] if tls_only else []))
