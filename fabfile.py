@@ -17,6 +17,7 @@ from workloads.fab import collection, reported, run_module
 from workloads.iscsi_tunnel.fab import TASKS as iscsi_tunnel
 from workloads.md_raid.fab import TASKS as md_raid
 from workloads.results import results_root
+from workloads.s3_throttle.fab import TASKS as s3_throttle
 
 
 @task(help={"run": "a directory below results/ (default: the newest of all)", "all": "one page over every experiment"})
@@ -122,5 +123,6 @@ namespace = Collection(
     eip_region,
     md_raid,
     collection("account", check),
+    s3_throttle,
     collection("lab", up, status, ssh, model, down),
 )

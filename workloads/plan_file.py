@@ -124,6 +124,19 @@ class Fields:
             self.refuse(name, value, allowed)
         return list(value)
 
+    def numbers(self, name: str, least: float, most: float) -> list[float]:
+        """A list of numbers within bounds, each once; it may be empty."""
+        allowed = f"a list of numbers from {least:g} to {most:g}, each once"
+        value = self.get(name, allowed)
+        if (
+            not isinstance(value, list)
+            or any(isinstance(item, bool) or not isinstance(item, (int, float)) for item in value)
+            or not all(least <= item <= most for item in value)
+            or len(set(value)) != len(value)
+        ):
+            self.refuse(name, value, allowed)
+        return [float(item) for item in value]
+
     def seconds(self, name: str, least: float = 0.5) -> float:
         """A length of time, up to a day."""
         allowed = f"seconds, from {least:g} to 86400"

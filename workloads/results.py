@@ -38,6 +38,7 @@ Raw = Literal[
     "probes",
     "attachments",
     "backup",
+    "network",
 ]
 
 

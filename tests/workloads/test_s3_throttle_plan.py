@@ -1,0 +1,149 @@
+"""s3-throttle's plans: read strictly; the cells, their amounts and the specs that follow from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workloads.errors import WorkloadError
+from workloads.s3_throttle import plan as plans
+from workloads.s3_throttle.plan import Cell, Cycle, cells, read
+from workloads.s3_throttle.run import Measured, amount, cap
+from workloads.s3_throttle.settings import PLANS
+from workloads.s3_throttle.uploader.command import configuration, environment, sync_command
+from workloads.s3_throttle.uploader.spec import Spec
+
+TEXT = """
+name = "test"
+seconds = 4
+object_bytes = 131072
+least_objects = 8
+probe_bytes = 1048576
+closed_loop = [0.05, 0.95]
+max_bandwidth = [0.5]
+tc = [0.25]
+[[duty_cycle]]
+stop_s = 0.4
+run_s = 0.6
+"""
+FREE_BYTES_PER_S = 2_000_000.0
+
+
+def spec(**changes: object) -> Spec:
+    known: dict[str, object] = {
+        "aws": "/env/bin/aws",
+        "pool": "/pool",
+        "folder": "/cell",
+        "objects": 8,
+        "bucket": "b",
+        "prefix": "stack/run/cell/",
+        "region": "eu-central-1",
+        "endpoint": None,
+        "address": "10.20.1.10",
+        "limit_s": 60.0,
+    }
+    return Spec(**{**known, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", sorted(PLANS.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_plans_can_be_read_and_judge_the_claim(path: Path) -> None:
+    plan = plans.load(path.stem)
+    assert len(plan.duty_cycles) >= 5  # what the claim asks for
+    assert min(plan.closed_loop) <= 0.05
+    assert max(plan.closed_loop) >= 0.95
+    assert Cycle(0.4, 0.6) in plan.duty_cycles  # the original's
+
+
+def test_free_comes_first_and_last() -> None:
+    names = [cell.name for cell in cells(read(TEXT, "test"))]
+    assert names == [
+        "free",
+        "duty-cycle-0.4-0.6",
+        "closed-loop-0.05",
+        "closed-loop-0.95",
+        "max-bandwidth-0.5",
+        "tc-0.25",
+        "free-again",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("seconds = 4", "seconds = 1"), "test: seconds is 1; it should be seconds, from 2 to 86400"),
+        (
+            ("[0.05, 0.95]", "[0.05, 1]"),
+            "test: closed_loop is [0.05, 1]; it should be a list of numbers from 0.01 to 0.99",
+        ),
+        (("[0.05, 0.95]", "[0.05, 0.05]"), "test: closed_loop is [0.05, 0.05]"),
+        (("[0.05, 0.95]", "0.5"), "test: closed_loop is 0.5"),
+        (("[0.05, 0.95]", "[true]"), "test: closed_loop is [True]"),
+        (("probe_bytes = 1048576", "probe_bytes = 1048577"), "test: probe_bytes is 1048577; it should be a multiple"),
+        (("stop_s = 0.4", "stop_s = 20"), "test: duty_cycle[0].stop_s is 20.0; it should be 10 seconds at most"),
+        (("tc = [0.25]", "tcp = [0.25]"), "test: tc is missing"),
+        (("tc = [0.25]", "tc = []\nburst = 1"), "test: burst is not a field of a plan"),
+    ],
+)
+def test_a_fault_is_one_line(change: tuple[str, str], expected: str) -> None:
+    assert change[0] in TEXT
+    with pytest.raises(WorkloadError) as error:
+        read(TEXT.replace(*change), "test")
+    assert str(error.value).startswith(expected)
+    assert "\n" not in str(error.value)
+
+
+def test_two_cells_alike_are_refused() -> None:
+    cycle = "[[duty_cycle]]\nstop_s = 0.4\nrun_s = 0.6\n"
+    with pytest.raises(WorkloadError, match="two cells are duty-cycle-0"):
+        read(TEXT + cycle, "test")
+
+
+def test_the_amount_takes_the_planned_seconds_at_the_target() -> None:
+    plan = read(TEXT, "test")
+    assert amount(plan, Cell("free", "free", 1.0), None) == (8, None)
+    assert amount(plan, Cell("again", "free", 1.0), FREE_BYTES_PER_S) == (62, None)  # 8 MB
+    assert amount(plan, Cell("loop", "closed-loop", 0.5), FREE_BYTES_PER_S) == (31, 1_000_000)
+    assert amount(plan, Cell("slow", "closed-loop", 0.05), FREE_BYTES_PER_S) == (8, 100_000)  # 4 objects were too few
+    assert amount(plan, Cell("cli", "max-bandwidth", 0.5), FREE_BYTES_PER_S) == (31, 977 * 1024)
+
+
+def test_each_way_is_capped_by_its_own_field_alone() -> None:
+    free = Measured(Cell("free", "free", 1.0), spec(), 1_000_000, None)
+    free.samples = {"t": [0.0, 1.0], "tx": [5_000, 1_055_000], "rx": [0, 0]}
+    assert cap(Cell("free", "free", 1.0), None, None) == {}
+    assert cap(Cell("c", "closed-loop", 0.5), 1_000, free) == {"rate_bytes_per_s": 1_000}
+    assert cap(Cell("d", "duty-cycle", 0.6, Cycle(0.4, 0.6)), 1_000, free) == {"stop_s": 0.4, "run_s": 0.6}
+    assert cap(Cell("m", "max-bandwidth", 0.5), 2048, free) == {"max_bandwidth_kib_per_s": 2}
+    # tc counts the headers that the free sync had: 5 % of what it moved.
+    assert cap(Cell("t", "tc", 0.5), 1_000, free) == {"tc_bytes_per_s": 1_050}
+
+
+def test_the_command_is_the_clis_behind_the_throttle(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    plain = sync_command(spec(), Path("/cell"), report)
+    assert plain[:3] == ["/env/bin/aws", "s3", "sync"]
+    assert plain[-2:] == ["/cell/", "s3://b/stack/run/cell/"]
+    held = sync_command(spec(rate_bytes_per_s=100_000), Path("/cell"), report)
+    assert held[held.index("--") + 1 :] == plain
+    assert held[held.index("--rate") + 1] == "100000 B/s"
+    cycle = sync_command(spec(stop_s=0.4, run_s=0.6), Path("/cell"), report)
+    assert cycle[cycle.index("--stop") : cycle.index("--")] == ["--stop", "0.4", "--run", "0.6"]
+
+
+def test_no_credentials_are_given_and_none_of_the_users_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFSOMEBODY")
+    monkeypatch.setenv("AWS_PROFILE", "somebody")
+    found = environment(spec(endpoint="http://198.51.100.1"), Path("/config"), Path("/counts"))
+    assert {name: value for name, value in found.items() if name.startswith("AWS_")} == {
+        "AWS_CONFIG_FILE": "/config",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_ENDPOINT_URL_S3": "http://198.51.100.1",
+    }
+    assert "max_bandwidth" not in configuration(spec())
+    assert "    max_bandwidth = 977KB/s\n" in configuration(spec(max_bandwidth_kib_per_s=977))
+
+
+def test_a_spec_survives_the_way_to_the_host() -> None:
+    sent = spec(rate_bytes_per_s=5, endpoint="http://198.51.100.1")
+    assert Spec.from_json(sent.to_json()) == sent

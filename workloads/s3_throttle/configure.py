@@ -1,0 +1,69 @@
+"""Brings the uploader to the state that the experiment needs; a second run changes nothing."""
+
+from __future__ import annotations
+
+from functools import partial
+from urllib.parse import urlsplit
+
+from workloads.deployment import versions_on
+from workloads.s3_throttle.context import Context
+from workloads.s3_throttle.environment import Environment
+from workloads.s3_throttle.objects import check_bucket
+from workloads.s3_throttle.plan import Plan
+from workloads.s3_throttle.settings import ENVIRONMENT, MODULES, PACKAGES, PORT_SECONDS, SOURCE
+from workloads.steps import Step, run_steps
+
+PACKAGES_TIMEOUT_S = 900
+FILES_TIMEOUT_S = 900
+POOL = f"{SOURCE}/pool"
+AWS = f"{ENVIRONMENT}/bin/aws"
+
+
+def configure(context: Context, plan: Plan) -> int:
+    """Packages, environment, the way to the bucket, files; the number of changes."""
+    steps: list[Step] = [
+        ("packages", partial(check_packages, context)),
+        ("environment", partial(bring_environment, context)),
+        ("bucket", partial(reach_bucket, context)),
+        ("files", partial(make_files, context, plan)),
+    ]
+    return run_steps(context, steps)
+
+
+def check_packages(context: Context) -> int:
+    """Packages and kernel modules."""
+    result = context.on_uploader("host_packages", [*PACKAGES, "--", *MODULES], timeout_s=PACKAGES_TIMEOUT_S)
+    context.versions |= versions_on(context.uploader.name, result)
+    return result.changed
+
+
+def bring_environment(context: Context) -> int:
+    """The AWS CLI and the throttle."""
+    environment = Environment.load()
+    context.versions["uploader environment"] = environment.digest
+    return int(environment.bring_to(context.remote))
+
+
+def reach_bucket(context: Context) -> int:
+    """Sees that the bucket is there, and that the uploader reaches S3."""
+    check_bucket(context)
+    endpoint = context.bucket.endpoint or f"https://s3.{context.inventory.region}.amazonaws.com"
+    parts = urlsplit(endpoint)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    result = context.on_uploader("uploader_reach", [AWS, str(parts.hostname), str(port), str(PORT_SECONDS)])
+    context.versions["aws-cli"] = str(result.facts[0]["aws_cli"])
+    return result.changed
+
+
+def make_files(context: Context, plan: Plan) -> int:
+    """The pool for the free sync; later cells take what the free rate asks for (`pool_of`)."""
+    _, changed = pool_of(context, plan, plan.probe_bytes // plan.object_bytes)
+    return changed
+
+
+def pool_of(context: Context, plan: Plan, count: int) -> tuple[list[str], int]:
+    """Sees that the pool has as many files; their SHA-256 in order of their names, and how many things changed."""
+    arguments = [POOL, str(count), str(plan.object_bytes)]
+    result = context.on_uploader("uploader_files", arguments, timeout_s=FILES_TIMEOUT_S)
+    sums = sorted((str(fact["object"]), str(fact["sha256"])) for fact in result.facts if "object" in fact)
+    return [sha256 for _, sha256 in sums], result.changed

@@ -1,0 +1,58 @@
+"""What a task of s3-throttle works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from inventory import Bucket, Host, Inventory, InventoryError
+from workloads.connections import Remote, ScriptResult
+from workloads.deployment import Deployment
+from workloads.s3_throttle.settings import EXPERIMENT, SCRIPTS
+from workloads.scripts import find_script
+
+
+@dataclass(kw_only=True)
+class Context(Deployment):
+    """The deployment with its bucket."""
+
+    bucket: Bucket
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> Context:
+        """A context for connections that are open."""
+        return cls(
+            hosts=deployment.hosts,
+            console=deployment.console,
+            results=deployment.results,
+            bucket=bucket_of(deployment.inventory),
+        )
+
+    @property
+    def uploader(self) -> Host:
+        """The host that fills the bucket: the first of its role."""
+        return self.inventory.hosts_in("uploader")[0]
+
+    @property
+    def remote(self) -> Remote:
+        """The open connection to it."""
+        return self.hosts.remote(self.uploader.name)
+
+    def on_uploader(
+        self,
+        name: str,
+        arguments: Sequence[str] = (),
+        *,
+        timeout_s: float = 300,
+        on_line: Callable[[str], None] | None = None,
+    ) -> ScriptResult:
+        """Runs a script there."""
+        return self.remote.run(find_script(name, SCRIPTS), arguments, timeout_s=timeout_s, on_line=on_line)
+
+
+def bucket_of(inventory: Inventory) -> Bucket:
+    """The inventory's bucket. Raises InventoryError where there is none."""
+    if inventory.bucket is None:
+        raise InventoryError(f"{inventory.stack}: no bucket in the inventory; {EXPERIMENT} needs one")
+    inventory.hosts_in("uploader")
+    return inventory.bucket

@@ -1,0 +1,178 @@
+"""The uploader's Python environment: made here from PyPI's wheels, pinned by hash, and brought to the host whole.
+
+A host needs no way to PyPI for it, and its own Python stays as it is. The environment is what `python3 -m venv` makes:
+a pyvenv.cfg, a link to the system's interpreter, a site-packages of its own. In it are the AWS CLI, the throttle with
+the one package that it needs, and what measures a sync (uploader/).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from workloads.connections import Remote
+from workloads.errors import WorkloadError
+from workloads.s3_throttle.settings import ENVIRONMENT, HERE
+
+LOCK = HERE / "uploader.lock"
+PYTHON = "3.11"  # of Debian 12, which the stacks' images are
+PLATFORM = "manylinux2014_x86_64"
+SITE_PACKAGES = f"lib/python{PYTHON}/site-packages"
+WORKLOADS = HERE.parent
+OURS = ("__init__.py", "errors.py", "throttle", "s3_throttle/__init__.py", "s3_throttle/uploader")
+"""What of this project goes along, below workloads/."""
+
+# Nine tenths of the package by size: manual pages, and the descriptions of other services. `aws s3` asks S3 and, for
+# credentials, STS; the others are names that the CLI changes in its list of commands, and must be in it.
+LEFT_OUT = ("awscli/examples", "bin")
+SERVICES = "awscli/botocore/data"
+SERVICES_KEPT = frozenset({"s3", "sts", "codedeploy", "config", "sagemaker-runtime", "sdb", "sms-voice"})
+
+PIP_TIMEOUT_S = 600
+SILENCE_S = 300.0
+AWS_SCRIPT = f"""#!{ENVIRONMENT}/bin/python3
+import sys
+from awscli.clidriver import main
+sys.exit(main())
+"""
+CONFIGURATION = "home = /usr/bin\ninclude-system-site-packages = false\n"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A gzipped tar archive of the environment; `digest` names what went into it."""
+
+    archive: bytes
+    digest: str
+
+    @classmethod
+    def load(cls) -> Environment:
+        """The archive, made when it is not in the cache. Raises WorkloadError when PyPI can't be asked."""
+        digest = _digest()
+        path = cache_dir() / f"uploader-{digest}.tar.gz"
+        if not path.exists():
+            _make(path)
+        return cls(path.read_bytes(), digest)
+
+    def bring_to(self, remote: Remote) -> bool:
+        """Puts the environment on the host unless the same one is there; whether it had to."""
+        sudo = "" if remote.user == "root" else "sudo -n "
+        seen: list[str] = []
+        remote.stream(f"{sudo}cat {ENVIRONMENT}/digest", seen.append, silence_s=60)
+        if seen == [self.digest]:
+            return False
+        install = (
+            f"set -e; rm -rf {ENVIRONMENT}.new; mkdir -p {ENVIRONMENT}.new; tar -xzf - -C {ENVIRONMENT}.new; "
+            f"rm -rf {ENVIRONMENT}; mv {ENVIRONMENT}.new {ENVIRONMENT}"
+        )
+        code, words = remote.stream(
+            f"{sudo}bash -c {shlex.quote(install)}", seen.append, stdin=self.archive, silence_s=SILENCE_S
+        )
+        if code:
+            last = words.strip().splitlines()[-1:] or ["no word of why"]
+            raise WorkloadError(
+                f"the environment could not be put at {ENVIRONMENT} ({last[0]})",
+                "see that the host's disk has room (df), then run again",
+                remote.name,
+            )
+        return True
+
+
+def cache_dir() -> Path:
+    """What is worth keeping between runs (XDG_CACHE_HOME, or ~/.cache)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidemark" / "uploader"
+
+
+def _our_files() -> Iterator[Path]:
+    for name in OURS:
+        path = WORKLOADS / name
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for path in (LOCK, HERE / "environment.py", *_our_files()):
+        digest.update(f"{path.relative_to(WORKLOADS)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="tidemark-uploader-") as scratch:
+        root = Path(scratch)
+        site = root / SITE_PACKAGES
+        _install(site)
+        for name in LEFT_OUT:
+            shutil.rmtree(site / name, ignore_errors=True)
+        for service in (site / SERVICES).iterdir():
+            if service.is_dir() and service.name not in SERVICES_KEPT:
+                shutil.rmtree(service)
+        for file in _our_files():
+            target = site / "workloads" / file.relative_to(WORKLOADS)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+        _compile(site)
+        (root / "bin").mkdir()
+        (root / "bin" / "python3").symlink_to("/usr/bin/python3")
+        (root / "bin" / "aws").write_text(AWS_SCRIPT, encoding="ascii")
+        (root / "bin" / "aws").chmod(0o755)
+        (root / "pyvenv.cfg").write_text(CONFIGURATION, encoding="ascii")
+        (root / "digest").write_text(f"{_digest()}\n", encoding="ascii")
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        partial.write_bytes(_archive(root))
+        partial.replace(path)
+    for old in path.parent.glob("uploader-*.tar.gz"):
+        if old != path:
+            old.unlink(missing_ok=True)
+
+
+def _install(site: Path) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    command += ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--target", str(site)]
+    command += ["--python-version", PYTHON, "--implementation", "cp", "--platform", PLATFORM, "-r", str(LOCK)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise WorkloadError(f"pip has not ended in {PIP_TIMEOUT_S} s", "see that PyPI can be reached") from error
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise WorkloadError(
+            f"the AWS CLI cannot be had from PyPI ({lines[-1] if lines else 'pip failed'})",
+            "see that PyPI can be reached (pip config list), then run again",
+        )
+
+
+def _compile(site: Path) -> None:
+    """Byte code, where this Python is the host's kind: there each import would take it seconds the first time."""
+    if f"{sys.version_info.major}.{sys.version_info.minor}" == PYTHON:
+        command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(site)]
+        subprocess.run([*command, "-s", str(site)], capture_output=True, check=False)
+
+
+def _archive(root: Path) -> bytes:
+    """The same bytes for the same files: owned by root, without times."""
+
+    def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.uid = entry.gid = entry.mtime = 0
+        entry.uname = entry.gname = "root"
+        return entry
+
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
+        for path in sorted(root.iterdir()):
+            archive.add(path, arcname=path.name, filter=plain)
+    return buffer.getvalue()

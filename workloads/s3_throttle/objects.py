@@ -1,0 +1,64 @@
+"""The bucket as the tasks see it, through S3's own API and past the uploader: what came there, and its removal."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import boto3
+
+from workloads.aws import client_arguments, one_line
+from workloads.errors import WorkloadError
+from workloads.s3_throttle.context import Context
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+CHUNK_BYTES = 1 << 20
+
+
+def s3_client(context: Context) -> S3Client:
+    """A client of the bucket's region."""
+    with one_line("S3", "S3"):
+        return boto3.client("s3", **client_arguments("S3", context.inventory.region))
+
+
+def check_bucket(context: Context) -> None:
+    """Raises WorkloadError when the bucket is gone, or not ours to look at."""
+    name = context.bucket.name
+    with one_line(f"bucket {name}", "S3"):
+        s3_client(context).list_objects_v2(Bucket=name, MaxKeys=1)
+
+
+def differences(context: Context, prefix: str, sha256s: Sequence[str]) -> list[str]:
+    """How the objects below `prefix` differ from files with these sums, in the order of their names; none: identical.
+
+    Every byte is read back.
+    """
+    s3, bucket = s3_client(context), context.bucket.name
+    found: list[str] = []
+    with one_line(f"bucket {bucket}", "S3"):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            found += [each["Key"] for each in page.get("Contents", [])]
+        if len(found) != len(sha256s):
+            return [f"{len(found)} objects, expected {len(sha256s)}"]
+        different = []
+        for key, expected in zip(sorted(found), sha256s, strict=True):
+            digest = hashlib.sha256()
+            for chunk in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(CHUNK_BYTES):
+                digest.update(chunk)
+            if digest.hexdigest() != expected:
+                different.append(f"{key} has SHA-256 {digest.hexdigest()}, expected {expected}")
+    return different
+
+
+def remove(context: Context, prefix: str) -> None:
+    """Deletes what is below `prefix`. Nothing else of the bucket is touched."""
+    if not prefix.strip("/"):
+        raise WorkloadError("no prefix to delete below", "this is a fault of the program")
+    s3, bucket = s3_client(context), context.bucket.name
+    with one_line(f"bucket {bucket}", "S3"):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            if keys := [{"Key": each["Key"]} for each in page.get("Contents", [])]:
+                s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})  # type: ignore[typeddict-item]

@@ -1,0 +1,26 @@
+# Makes the pool of files that are synced as large as is needed: those that are there stay. Arguments: FOLDER COUNT BYTES
+# They hold random bytes, so that no two are alike. Prints the SHA-256 of each.
+folder=$1
+count=$2
+bytes=$3
+mkdir -p "$folder"
+# One of another size is of another plan, or was cut short: then all are made anew.
+if [ -n "$(find "$folder" -type f ! -size "${bytes}c" -print -quit)" ]; then
+    rm -rf "$folder"
+    mkdir -p "$folder"
+fi
+found=$(find "$folder" -type f -printf x)
+missing=$((count - ${#found}))
+if [ "$missing" -gt 0 ]; then
+    head -c "$((missing * bytes))" /dev/urandom \
+        | split --bytes="$bytes" --numeric-suffixes="$((${#found} + 1))" --suffix-length=6 - "$folder/object-" 2> /dev/null \
+        || { rm -rf "$folder"
+            die "$count files of $bytes bytes cannot be written to $folder" \
+                "see that the disk has room (df), or plan for less"; }
+    did "made $missing files of $bytes bytes"
+fi
+sha256sum "$folder"/object-* | while read -r sum path; do
+    printf '{"object": "%s", "sha256": "%s"}\n' "${path##*/}" "$sum"
+done
+finish
+# end of script

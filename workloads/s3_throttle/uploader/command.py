@@ -1,0 +1,44 @@
+"""The command of a sync, and the environment in which it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from workloads.s3_throttle.uploader.spec import Spec
+
+PLUGIN = "workloads.s3_throttle.uploader.counts"
+COUNTS = "TIDEMARK_S3_COUNTS"
+"""The variable that names the file for the CLI's counts."""
+CONNECT_SECONDS = 10  # the CLI's own 60, five times, is a long way to "it can't be reached"
+
+
+def sync_command(spec: Spec, source: Path, report: Path) -> list[str]:
+    """The AWS CLI's sync, behind the throttle where that holds it."""
+    destination = f"s3://{spec.bucket}/{spec.prefix}"
+    sync = [spec.aws, "s3", "sync", "--no-progress", "--only-show-errors"]
+    sync += ["--cli-connect-timeout", str(CONNECT_SECONDS), f"{source}/", destination]
+    throttle = [sys.executable, "-m", "workloads.throttle", "--report", str(report)]
+    if spec.rate_bytes_per_s is not None:
+        return [*throttle, "--rate", f"{spec.rate_bytes_per_s} B/s", "--", *sync]
+    if spec.stop_s is not None and spec.run_s is not None:
+        return [*throttle, "--stop", str(spec.stop_s), "--run", str(spec.run_s), "--", *sync]
+    return sync
+
+
+def configuration(spec: Spec) -> str:
+    """The CLI's configuration file. It takes whole KB/s, which are KiB/s."""
+    lines = ["[plugins]", f"counts = {PLUGIN}", "[default]", f"region = {spec.region}"]
+    if spec.max_bandwidth_kib_per_s is not None:
+        lines += ["s3 =", f"    max_bandwidth = {spec.max_bandwidth_kib_per_s}KB/s"]
+    return "\n".join(lines) + "\n"
+
+
+def environment(spec: Spec, configuration_file: Path, counts: Path) -> dict[str, str]:
+    """What the command finds: no credentials. Those are the instance's own, and the CLI asks for them itself."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    made = {"AWS_CONFIG_FILE": str(configuration_file), "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", COUNTS: str(counts)}
+    if spec.endpoint is not None:
+        made["AWS_ENDPOINT_URL_S3"] = spec.endpoint
+    return kept | made

@@ -1,0 +1,84 @@
+"""What the kernel counts while a sync runs: bytes of the interface, time of the processors, segments sent again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PERIOD_S = 0.02  # five looks in 100 ms, the shortest window that is told of
+
+
+@dataclass
+class Samples:
+    """Counters of an interface as time goes by, one entry a look; `t` is this host's clock."""
+
+    t: list[float] = field(default_factory=list)
+    tx: list[int] = field(default_factory=list)
+    rx: list[int] = field(default_factory=list)
+
+
+class Interface:
+    """The interface that has an address."""
+
+    def __init__(self, address: str) -> None:
+        said = subprocess.run(
+            ["ip", "-brief", "-4", "address", "show", "to", address], capture_output=True, text=True, check=True
+        ).stdout
+        if not said.split():
+            raise LookupError(f"no interface has the address {address}")
+        self.name = said.split()[0].partition("@")[0]
+        statistics = Path("/sys/class/net") / self.name / "statistics"
+        self._files = [os.open(statistics / name, os.O_RDONLY) for name in ("tx_bytes", "rx_bytes")]
+        self.samples = Samples()
+        self._next_s = 0.0
+
+    def look(self) -> None:
+        """Notes both counters."""
+        sent, received = (int(os.pread(file, 32, 0)) for file in self._files)
+        self.samples.t.append(round(time.time(), 4))
+        self.samples.tx.append(sent)
+        self.samples.rx.append(received)
+
+    def look_in_time(self) -> None:
+        """Sleeps until the next look is due, and looks. One that is late is not made up for."""
+        now_s = time.monotonic()
+        self._next_s = max(self._next_s + PERIOD_S, now_s)
+        time.sleep(self._next_s - now_s)
+        self.look()
+
+
+def busy_and_total() -> tuple[int, int]:
+    """Ticks that the processors worked, and all ticks, since boot (proc_stat(5))."""
+    words = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=9)[1:9]
+    user, nice, system, idle, iowait, irq, softirq, steal = map(int, words)
+    busy = user + nice + system + irq + softirq
+    return busy, busy + idle + iowait + steal
+
+
+def segments_sent_again() -> int:
+    """TCP's RetransSegs since boot (RFC 4022)."""
+    lines = Path("/proc/net/snmp").read_text(encoding="ascii").splitlines()
+    names, values = (line.split()[1:] for line in lines if line.startswith("Tcp:"))
+    return int(dict(zip(names, values, strict=True))["RetransSegs"])
+
+
+def cap(interface: str, bytes_per_s: int) -> None:
+    """Lets the interface send no faster, headers counted."""
+    # A timer's tick of the rate at least (tc-tbf(8); 100 Hz here), and ten packets.
+    burst = max(bytes_per_s // 100, 15_140)
+    _tc("replace", interface, "tbf", "rate", f"{bytes_per_s * 8}bit", "burst", str(burst), "latency", "100ms")
+
+
+def uncap(interface: str) -> None:
+    """Takes away what `cap` made, or a run before that was killed. None there is well."""
+    command = ["tc", "qdisc", "show", "dev", interface, "root"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    if shown.stdout.startswith("qdisc tbf"):
+        _tc("delete", interface)
+
+
+def _tc(verb: str, interface: str, *words: str) -> None:
+    subprocess.run(["tc", "qdisc", verb, "dev", interface, "root", *words], check=True, capture_output=True, text=True)
