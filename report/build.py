@@ -62,7 +62,7 @@ def newest_run(results: Path) -> Path:
         return whole[-1]
     if listed:
         raise RunError(f"{results}: all of its {len(listed)} runs are damaged; the newest: {listed[-1].damage}")
-    raise RunError(f"{results}: no run is there; `fab md-raid.run` or `fab efs-iops.run` makes one")
+    raise RunError(f"{results}: no run is there; `fab NAME.run` of an experiment makes one")
 
 
 def summary_json(summary: Any) -> str:

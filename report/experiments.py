@@ -22,6 +22,9 @@ import report.iscsi_tunnel.view
 import report.md_raid
 import report.md_raid.figures
 import report.md_raid.view
+import report.s3_throttle
+import report.s3_throttle.figures
+import report.s3_throttle.view
 from report.chart import Chart
 from report.claims import Claim
 from report.figures import Plot
@@ -75,5 +78,12 @@ EXPERIMENTS = {
         page=lambda manifest, summary, _: report.encrypted_backup.view.page(manifest, summary),
         tables=report.encrypted_backup.view.tables,
         picture=lambda summary, _: report.encrypted_backup.figures.steps_plot(summary),
+    ),
+    "s3-throttle": Experiment(
+        summary_type=SUMMARY_TYPES["s3-throttle"],
+        summarize=report.s3_throttle.summarize,
+        page=lambda manifest, summary, _: report.s3_throttle.view.page(manifest, summary),
+        tables=report.s3_throttle.view.tables,
+        picture=lambda summary, _: report.s3_throttle.figures.progress_plot(summary),
     ),
 }

@@ -7,6 +7,7 @@ from report.eip_region.schema import Summary as EipRegion
 from report.encrypted_backup.schema import Summary as EncryptedBackup
 from report.iscsi_tunnel.schema import Summary as IscsiTunnel
 from report.md_raid.schema import Summary as MdRaid
+from report.s3_throttle.schema import Summary as S3Throttle
 
 SUMMARY_TYPES: dict[str, type] = {
     "md-raid": MdRaid,
@@ -14,4 +15,5 @@ SUMMARY_TYPES: dict[str, type] = {
     "iscsi-tunnel": IscsiTunnel,
     "eip-region": EipRegion,
     "encrypted-backup": EncryptedBackup,
+    "s3-throttle": S3Throttle,
 }

@@ -1,0 +1,99 @@
+"""The cells of a run: what was asked of each sync, what came of it, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from report.cells import read_cell_records
+from report.proofs import Proofs
+from report.runs import Record, Run, number, quietly, text, whole
+from report.s3_throttle.network import BURST_S, Rates, Trace, rates
+from report.s3_throttle.schema import Cell, Point
+
+FREE = "free"
+IDENTICAL = "byte-identical"
+
+
+def read_cells(run: Run, traces: Mapping[str, Trace], proofs: Proofs | None) -> list[Cell]:
+    """In the order in which they ran."""
+    identical = {proof.source: proof.passed for proof in (proofs.records if proofs else []) if proof.proof == IDENTICAL}
+    cells = []
+    for name, kept in read_cell_records(run).items():
+        record = kept.record
+        method = quietly(text, record, "method")
+        if method is None:
+            run.problem(f"raw/cells.ndjson: {name} left out: it has no method")
+            continue
+        cells.append(_cell(name, method, record, traces.get(name), identical.get(name)))
+    # The first is the one by which the targets were set.
+    free = next((cell.mean_mb_per_s for cell in cells if cell.method == FREE), None)
+    return cells if free is None else [_against_free(cell, free) for cell in cells]
+
+
+def _cell(name: str, method: str, record: Record, trace: Trace | None, identical: bool | None) -> Cell:
+    objects, object_bytes = quietly(whole, record, "objects"), quietly(whole, record, "object_bytes")
+    payload = None if objects is None or object_bytes is None else objects * object_bytes
+    complete = record.get("complete") is True
+    # Of a sync that failed, the amount that was moved is not known: it has no rate.
+    seen = rates(trace, payload) if complete and trace is not None and payload is not None else None
+    target = quietly(number, record, "target_bytes_per_s")
+    cli, throttle = _object(record, "cli"), _object(record, "throttle")
+    return Cell(
+        cell=name,
+        method=method,
+        stop_s=quietly(number, record, "stop_s"),
+        run_s=quietly(number, record, "run_s"),
+        objects=objects,
+        bytes=payload,
+        complete=complete,
+        reason=quietly(text, record, "reason") if complete or record.get("reason") else "it has no end",
+        target_mb_per_s=None if target is None else target / 1e6,
+        target_to_free_ratio=None,
+        attempts=quietly(whole, cli, "attempts"),
+        retries=quietly(whole, cli, "retries"),
+        failures=quietly(whole, cli, "failures"),
+        segments_sent_again=quietly(whole, record, "segments_sent_again"),
+        exit_code=quietly(whole, record, "exit_code"),
+        cpu_s=quietly(number, record, "cpu_s"),
+        throttle_cpu_ratio=_ratio(quietly(number, throttle, "cpu_s"), quietly(number, throttle, "seconds")),
+        host_busy_ratio=quietly(number, record, "host_busy_ratio"),
+        identical=identical,
+        **_figures(seen, target),
+    )
+
+
+def _figures(seen: Rates | None, target: float | None) -> dict[str, Any]:
+    std = None if seen is None else seen.window_std_bytes_per_s
+    return {
+        "seconds": seen and seen.seconds,
+        "mean_mb_per_s": seen and seen.mean_bytes_per_s / 1e6,
+        "mean_to_target_ratio": seen and _ratio(seen.mean_bytes_per_s, target),
+        "mean_to_free_ratio": None,
+        "window_std_mb_per_s": None if std is None else std / 1e6,
+        "window_std_to_target_ratio": _ratio(std, target),
+        "windows": seen and seen.windows,
+        "largest_100_ms_bytes": seen and seen.largest_100_ms_bytes,
+        "burst_ratio": seen and _ratio(seen.largest_100_ms_bytes, target and target * BURST_S),
+        "wire_mbit_per_s": seen and seen.wire_bytes_per_s * 8 / 1e6,
+        "longest_gap_s": seen and seen.longest_gap_s,
+        "progress": [Point(t_s, moved / 1e6) for t_s, moved in seen.progress] if seen else [],
+    }
+
+
+def _against_free(cell: Cell, free_mb_per_s: float) -> Cell:
+    return replace(
+        cell,
+        mean_to_free_ratio=_ratio(cell.mean_mb_per_s, free_mb_per_s),
+        target_to_free_ratio=_ratio(cell.target_mb_per_s, free_mb_per_s),
+    )
+
+
+def _object(record: Record, key: str) -> Record | None:
+    value = record.get(key)
+    return value if isinstance(value, dict) else None
+
+
+def _ratio(value: float | None, of: float | None) -> float | None:
+    return None if value is None or not of else value / of

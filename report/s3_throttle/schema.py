@@ -1,0 +1,115 @@
+"""summary.json of s3-throttle, schema 1. Claims name these fields; None is "not known", never 0.
+
+Rates are of what objects are made of, from the host's network interface: its bytes, less the part of headers. All
+_mb_per_s are 10^6 bytes a second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from report.proofs import Proofs
+from report.summary import RunSummary
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Point:
+    """How far a sync had come."""
+
+    t_s: float  # since its first byte
+    mb: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    cell: str
+    method: str  # free, duty-cycle, closed-loop, max-bandwidth or tc
+    stop_s: float | None
+    run_s: float | None
+    objects: int | None
+    bytes: int | None
+    complete: bool
+    reason: str | None  # why figures are missing
+    target_mb_per_s: float | None
+    target_to_free_ratio: float | None
+    seconds: float | None  # from the first byte to the last
+    mean_mb_per_s: float | None
+    mean_to_target_ratio: float | None
+    mean_to_free_ratio: float | None
+    window_std_mb_per_s: float | None  # of whole windows of one second
+    window_std_to_target_ratio: float | None
+    windows: int | None
+    largest_100_ms_bytes: float | None
+    burst_ratio: float | None  # the largest 100 ms over what 100 ms of the target are
+    wire_mbit_per_s: float | None  # with headers
+    attempts: int | None  # of requests to S3, by the CLI's own count
+    retries: int | None
+    failures: int | None
+    segments_sent_again: int | None  # by TCP, of the whole host
+    exit_code: int | None
+    cpu_s: float | None  # of the sync with the throttle, whole
+    throttle_cpu_ratio: float | None  # of one processor, while it ran; None where there was no throttle
+    host_busy_ratio: float | None
+    longest_gap_s: float | None  # between two looks at the interface: bursts shorter than this can't be told
+    identical: bool | None  # every byte was read back
+    progress: list[Point]
+
+
+@dataclass(frozen=True)
+class Free:
+    """The rate of the sync that nothing held back: the first of a run, by which its targets were set. Another at the
+    end shows what has drifted meanwhile.
+    """
+
+    mean_mb_per_s: float | None
+    again_mb_per_s: float | None  # of the last
+    again_to_first_ratio: float | None
+    wire_mbit_per_s: float | None  # the fastest's of all, what TCP sent again included
+    link_mbit_per_s: float | None  # the known answer; None where it is not known
+    wire_to_link_ratio: float | None
+
+
+@dataclass(frozen=True)
+class DutyCycle:
+    """Syncs that were stopped and continued by the clock, against run / (run + stop) of the free rate."""
+
+    pairs: int
+    lowest_to_promised_ratio: float | None
+    highest_to_promised_ratio: float | None
+    mean_to_promised_ratio: float | None
+
+
+@dataclass(frozen=True)
+class ClosedLoop:
+    """Syncs that were held to a rate."""
+
+    rates: int
+    lowest_target_to_free_ratio: float | None
+    highest_target_to_free_ratio: float | None
+    largest_error_ratio: float | None  # |mean / target - 1|, the worst
+    largest_error_cell: str | None
+
+
+@dataclass(frozen=True)
+class Transfers:
+    """All syncs together."""
+
+    syncs: int
+    failed: int
+    retries: int | None  # None: of one at least it is not known
+    failures: int | None
+    identical: int
+    different: int
+
+
+@dataclass(frozen=True)
+class Summary(RunSummary):
+    cells: list[Cell]
+    free: Free
+    duty_cycle: DutyCycle
+    closed_loop: ClosedLoop
+    transfers: Transfers
+    proofs: Proofs | None
+    problems: list[str]  # what the raw records lacked

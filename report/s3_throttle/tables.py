@@ -1,0 +1,137 @@
+"""s3-throttle's tables: how well each way held, what it cost, the duty cycle against its promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import report.proofs
+from report.format import MISSING, figure, percent, seconds
+from report.proofs import Proofs
+from report.s3_throttle.cells import FREE
+from report.s3_throttle.schema import Cell as SyncCell
+from report.s3_throttle.schema import Free
+from report.s3_throttle.totals import promised, to_promised
+from report.table import Cell, Column, Table
+
+WITHIN = 0.03
+"""The aim: a mean this near its target."""
+METHODS = {
+    "free": "nothing holds it",
+    "duty-cycle": "stopped and continued by the clock",
+    "closed-loop": "the throttle's rate",
+    "max-bandwidth": "the CLI's max_bandwidth",
+    "tc": "tc tbf on the interface",
+}
+_IDENTICAL = {"byte-identical": "the objects in the bucket are the files, byte by byte"}
+
+
+def rates_table(cells: Sequence[SyncCell]) -> Table:
+    columns = [Column("sync"), Column("capped by")]
+    columns += [
+        Column(name, True)
+        for name in ("target MB/s", "of free", "mean MB/s", "mean/target", "std of 1 s", "largest 100 ms", "seconds")
+    ]
+    note = (
+        "Mean: objects' bytes a second by the network interface, first byte to last. Standard deviation: of windows of "
+        "one second, over the target. Largest 100 ms: over what 100 ms of the target are. A duty cycle's target is "
+        f"run / (run + stop) of the free rate. Good: within {WITHIN:.0%}."
+    )
+    return Table("How well each way held", columns, [_rate_row(cell) for cell in cells], note, name="rates")
+
+
+def _rate_row(cell: SyncCell) -> list[Cell | str]:
+    if not cell.complete:
+        return [cell.cell, Cell(f"not complete: {cell.reason or MISSING}", "bad"), *[MISSING] * 7]
+    to_target = cell.mean_to_target_ratio
+    std = cell.window_std_to_target_ratio
+    held = "" if to_target is None or cell.method == FREE else "good" if abs(to_target - 1) <= WITHIN else "bad"
+    return [
+        cell.cell,
+        METHODS.get(cell.method, cell.method),
+        _mb(cell.target_mb_per_s),
+        percent(cell.target_to_free_ratio),
+        _mb(cell.mean_mb_per_s),
+        Cell(_fine(to_target), held),
+        MISSING if std is None else percent(std),
+        MISSING if cell.burst_ratio is None else f"{cell.burst_ratio:.1f} \u00d7",
+        figure(None if cell.seconds is None else round(cell.seconds, 2)),
+    ]
+
+
+def costs_table(cells: Sequence[SyncCell]) -> Table:
+    names = ("objects", "requests", "tried again", "failed", "segments again", "CPU s", "CPU s a MB", "throttle's CPU")
+    columns = [
+        Column("sync"),
+        *(Column(name, True) for name in (*names, "host busy", "longest gap")),
+        Column("objects"),
+    ]
+    columns[-1] = Column("identical")
+    note = (
+        "Requests: attempts by the CLI's own count; tried again and failed are of those. Segments again: by TCP, of "
+        "the whole host. CPU: of the CLI and the throttle together, from start to end; the throttle's, of one "
+        "processor while it ran. Longest gap: between two looks at the interface, since a shorter burst can't be told."
+    )
+    return Table("What it cost", columns, [_cost_row(cell) for cell in cells], note, name="costs")
+
+
+def _cost_row(cell: SyncCell) -> list[Cell | str]:
+    mb = None if cell.bytes is None else cell.bytes / 1e6
+    return [
+        cell.cell,
+        figure(cell.objects),
+        figure(cell.attempts),
+        Cell(figure(cell.retries), "bad" if cell.retries else ""),
+        Cell(figure(cell.failures), "bad" if cell.failures else ""),
+        figure(cell.segments_sent_again),
+        figure(cell.cpu_s),
+        figure(None if cell.cpu_s is None or not mb else cell.cpu_s / mb),
+        percent(cell.throttle_cpu_ratio),
+        percent(cell.host_busy_ratio),
+        seconds(cell.longest_gap_s),
+        Cell(figure(cell.identical), "" if cell.identical is None else "good" if cell.identical else "bad"),
+    ]
+
+
+def duty_cycle_table(cells: Sequence[SyncCell]) -> Table:
+    found = [cell for cell in cells if cell.method == "duty-cycle"]
+    rows = [
+        (
+            figure(cell.stop_s),
+            figure(cell.run_s),
+            percent(promised(cell)),
+            percent(cell.mean_to_free_ratio),
+            _fine(to_promised(cell)),
+        )
+        for cell in sorted(found, key=lambda cell: promised(cell) or 0)
+    ]
+    names = ("stop s", "run s", "run / (run + stop)", "rate / free rate", "measured / promised")
+    note = "What is in the socket buffers goes on while the process stands: the shorter the run, the more it adds."
+    return Table("The duty cycle against its promise", [Column(n, True) for n in names], rows, note, name="duty-cycle")
+
+
+def link_table(free: Free) -> Table:
+    """The known answer of a rehearsal: the link's rate, found again by the sync that nothing holds."""
+    rows = [
+        ("link, as it was set", figure(free.link_mbit_per_s), "Mbit/s"),
+        ("the free sync on the wire, headers counted", figure(free.wire_mbit_per_s), "Mbit/s"),
+        ("found / set", _fine(free.wire_to_link_ratio), ""),
+        ("objects' bytes, first", _mb(free.mean_mb_per_s), "MB/s"),
+        ("… and at the end of the run", _mb(free.again_mb_per_s), "MB/s"),
+        ("end / first", _fine(free.again_to_first_ratio), ""),
+    ]
+    columns = [Column("free rate"), Column("", True), Column("unit")]
+    note = "What TCP sends again is counted twice on the wire. Where the end differs, something else had the machine."
+    return Table("Free rate and link", columns, rows, note, name="link")
+
+
+def proofs_table(proofs: Proofs) -> Table:
+    return replace(report.proofs.proofs_table(proofs, _IDENTICAL), title="Proofs")
+
+
+def _mb(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.3f}"
+
+
+def _fine(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.3f}"
