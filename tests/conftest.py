@@ -32,6 +32,7 @@ STACK_FIXTURES = (
     "iscsi_tunnel_region",
     "md_raid_region",
     "eip_region_region",
+    "s3_throttle_region",
 )
 
 
@@ -156,3 +157,9 @@ def eip_region_region(region: control.Running) -> Path:
 def encrypted_backup_region(region: control.Running) -> Path:
     """The inventory of encrypted-backup.lab in the session's region."""
     return deploy(region, "encrypted-backup.lab")
+
+
+@pytest.fixture(scope="session")
+def s3_throttle_region(region: control.Running) -> Path:
+    """The inventory of s3-throttle.lab in the session's region."""
+    return deploy(region, "s3-throttle.lab")

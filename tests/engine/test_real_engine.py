@@ -17,7 +17,7 @@ UP = ("up", "--yes", "--skip-preview", "--suppress-progress")
 DESTROY = ("destroy", "--yes", "--skip-preview", "--suppress-progress")
 
 
-@pytest.mark.parametrize("engine", ["md-raid.lab", "efs-iops.lab", "eip-region.lab"], indirect=True)
+@pytest.mark.parametrize("engine", ["md-raid.lab", "efs-iops.lab", "eip-region.lab", "s3-throttle.lab"], indirect=True)
 def test_up_then_no_changes_then_destroy_leaves_an_empty_account(engine: Engine) -> None:
     engine.pulumi("preview")
     assert left_in_account(engine.clients) == [], "a preview creates nothing"
