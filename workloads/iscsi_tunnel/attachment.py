@@ -7,7 +7,6 @@ from typing import Any
 
 from workloads.connections import ScriptResult
 from workloads.errors import WorkloadError
-from workloads.iscsi import ISCSI_PORT
 from workloads.iscsi_tunnel.addresses import choose_pair, choose_tun, networks_in
 from workloads.iscsi_tunnel.ends import Ends, script
 from workloads.iscsi_tunnel.settings import (
@@ -196,11 +195,6 @@ def status(ends: Ends) -> Status:
         device=str(seen["device"]),
         size_bytes=seen["size_bytes"],
     )
-
-
-def portal(line: Line) -> str:
-    """Where the target answers."""
-    return f"{line.server_address}:{ISCSI_PORT}"
 
 
 def _merged(result: ScriptResult) -> dict[str, Any]:

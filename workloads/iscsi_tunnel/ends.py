@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 from dataclasses import dataclass
 
 from inventory import Host, Inventory, InventoryError, Volume
@@ -13,7 +14,7 @@ from workloads.iscsi import VOLUME_ID, initiator_name, target_name
 from workloads.iscsi_tunnel.settings import SCRIPTS
 from workloads.machines import HERE, Machine, ThisMachine
 from workloads.scripts import find_script
-from workloads.sources import PROJECT
+from workloads.sources import PROJECT, lab_dir
 
 
 def script(name: str) -> Script:
@@ -111,12 +112,15 @@ class Ends:
 
     def way(self) -> dict[str, str]:
         """How ssh on the client reaches the server: in the VPC by the private address, from here as the tasks do."""
-        server, ssh = self.server_host, self.deployment.inventory.ssh
+        server, proxy = self.server_host, self.deployment.inventory.ssh.proxy_command or ""
         if self.client_host is not None:
             return {"server": server.private_address, "port": "22", "proxy": "", "directory": ""}
+        if proxy and self.deployment.inventory.rehearsal:
+            # The unit that runs it has none of this process's environment.
+            proxy = f"env TIDEMARK_LAB_DIR={shlex.quote(str(lab_dir().absolute()))} {proxy}"
         return {
             "server": server.address,
             "port": str(server.port),
-            "proxy": ssh.proxy_command or "",
-            "directory": str(PROJECT) if ssh.proxy_command else "",
+            "proxy": proxy,
+            "directory": str(PROJECT) if proxy else "",
         }

@@ -19,6 +19,7 @@ for module in tun iscsi_tcp; do
         || die "kernel $(uname -r) has no module $module" \
             "boot a kernel that has it (Debian's linux-image-cloud-amd64 and linux-image-amd64 do)"
 done
+[ -d /run/systemd/system ] || die "systemd does not run here, and the tunnel is one of its units" "attach on a machine that has it"
 command -v iscsiadm > /dev/null || die "iscsiadm is not there" "install open-iscsi on that host"
 if [ -e "/sys/class/net/tun$tun" ] && [ "$(own TUN)" != "$tun" ]; then
     die "tun$tun is in use by something else" "name another number (--tun), or leave it out: a free one is taken"
@@ -84,26 +85,33 @@ lost() {
     return 1
 }
 
+# release DISK: unmounts what is on it, and on what stands on it; and takes away the latter.
+release() {
+    local kind name point
+    lsblk --noheadings --list --output MOUNTPOINTS "$1" | while IFS= read -r point; do
+        [ -n "$point" ] || continue
+        point=$(printf '%b' "$point") # lsblk writes \x20 for a space
+        echo "unmounting $point"
+        umount --lazy "$point"
+    done
+    lsblk --noheadings --list --output TYPE,NAME "$1" | while read -r kind name; do
+        case $kind in crypt | lvm | dm) dmsetup remove --force --deferred "$name" ;; esac
+    done
+}
+
 # give_up: nothing stays mounted on a dead disk, nor open.
 give_up() {
-    local disk point name
-    state lost "the connection was away longer than $LIMIT_SECONDS s; what was asked of the disk has failed"
+    local session disk name
     [ -z "${ssh:-}" ] || kill "$ssh" 2> /dev/null
-    for disk in /sys/class/iscsi_session/session*/device/target*/*:0/block/*; do
-        [ -e "$disk" ] || continue
-        name=${disk%/device/target*}
-        { read -r name < "$(echo "$name"/iscsi_session/session*/targetname)"; } 2> /dev/null || continue
+    for session in /sys/class/iscsi_session/session*; do
+        { read -r name < "$session/targetname"; } 2> /dev/null || continue
         [ "$name" = "$IQN" ] || continue
-        disk=/dev/${disk##*/}
-        lsblk --noheadings --list --output MOUNTPOINTS "$disk" 2> /dev/null | while IFS= read -r point; do
-            [ -n "$point" ] || continue
-            echo "unmounting $point"
-            umount --lazy "$(printf '%b' "$point")"
-        done
-        lsblk --noheadings --list --output TYPE,NAME "$disk" | while read -r kind name; do
-            case $kind in crypt | lvm | dm) dmsetup remove --force --deferred "$name" ;; esac
+        for disk in "$session/device"/target*/*:0/block/*; do
+            [ -e "$disk" ] || continue
+            release "/dev/${disk##*/}"
         done
     done
+    state lost "the connection was away longer than $LIMIT_SECONDS s; what was asked of the disk has failed"
     timeout 30 iscsiadm --mode node --targetname "$IQN" --logout
     exit "$GIVEN_UP"
 }
