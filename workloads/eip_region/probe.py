@@ -23,9 +23,10 @@ from workloads.eip_region.settings import SSH_PORT
 
 PATIENT_SECONDS = 5.0
 """A connection that has waited so long holds no other back."""
-MOVED_SECONDS = 1.0
-"""Nor one that has waited so long and began before the address moved, or so long after the call: the host that it was
-made to may have lost the address, and then nobody will ever answer it.
+DOUBTFUL_SECONDS = 2.0
+HURRIED_SECONDS = 0.5
+"""A connection that began before the address moved, or so long after the call, may never be answered: the host that it
+was made to has lost the address. It holds others back for a moment only.
 """
 OTHER_KEY = "another host key than the pinned ones"
 
@@ -113,7 +114,7 @@ class Prober:
         self._at_once = at_once
         self._under_way: set[float] = set()  # when each began, by the monotonic clock
         self._moved: float | None = None
-        most = at_once * math.ceil(at.seconds / MOVED_SECONDS)
+        most = at_once * math.ceil(at.seconds / HURRIED_SECONDS)
         self._pool = ThreadPoolExecutor(max_workers=most, thread_name_prefix="probe")
         self._clock = threading.Thread(target=self._run, name="probes", daemon=True)
 
@@ -165,8 +166,8 @@ class Prober:
             self._pool.submit(self._one, now)
 
     def _holds_back(self, began: float, now: float) -> bool:
-        doubtful = self._moved is not None and began < self._moved + MOVED_SECONDS
-        return now - began < (MOVED_SECONDS if doubtful else PATIENT_SECONDS)
+        doubtful = self._moved is not None and began < self._moved + DOUBTFUL_SECONDS
+        return now - began < (HURRIED_SECONDS if doubtful else PATIENT_SECONDS)
 
     def _one(self, began: float) -> None:
         probe: Probe | None = None

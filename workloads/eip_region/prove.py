@@ -18,14 +18,13 @@ from workloads.eip_region.address import Asked, error_code, until_known
 from workloads.eip_region.context import Context
 from workloads.eip_region.remap import settle
 from workloads.eip_region.settings import FOREIGN_REGIONS, KNOWN_SECONDS, NOT_FOUND, THROW_AWAY
-from workloads.eip_region.unfinished import Unfinished, alone
+from workloads.eip_region.unfinished import Unfinished
 from workloads.errors import WorkloadError
 from workloads.results import utc_now
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-TASK = "eip-region.prove"
 PROOF = "cross-region-refused"
 
 
@@ -42,26 +41,25 @@ def prove(context: Context) -> bool:
     """Whether it was refused as published; recorded either way."""
     region = context.inventory.region
     foreign_region = next(each for each in FOREIGN_REGIONS if each != region)
-    with alone(context.address.elastic_ip.id, TASK):
-        holder = settle(context, Unfinished(context.address.elastic_ip.id), None)
-        other = context.other_than(holder)
-        elsewhere = ec2_client(foreign_region)
-        here = ec2_client(region)
-        # The same call first, with the address of this region, where it is: it changes nothing, and must succeed.
-        _attempts(context, here, context.address.elastic_ip.id, region, holder, time.time(), 0)
-        with throw_away(context, elsewhere, foreign_region) as foreign:
-            code = _attempts(
-                context,
-                here,
-                foreign.id,
-                foreign.region,
-                other,
-                foreign.allocated_unix_s,
-                context.pace.settle_seconds,
-            )
-            there = _is_there(elsewhere, foreign.id)
-            if code is None:
-                _undo(here, foreign.id)
+    holder = settle(context, Unfinished(context.address.elastic_ip.id), None)
+    other = context.other_than(holder)
+    elsewhere = ec2_client(foreign_region)
+    here = ec2_client(region)
+    # The same call first, with the address of this region, where it is: it changes nothing, and must succeed.
+    _attempts(context, here, context.address.elastic_ip.id, region, holder, time.time(), 0)
+    with throw_away(context, elsewhere, foreign_region) as foreign:
+        code = _attempts(
+            context,
+            here,
+            foreign.id,
+            foreign.region,
+            other,
+            foreign.allocated_unix_s,
+            context.pace.settle_seconds,
+        )
+        there = _is_there(elsewhere, foreign.id)
+        if code is None:
+            _undo(here, foreign.id)
     refused = code == NOT_FOUND and there
     detail = f"{foreign.id} of {foreign.region}, asked for in {region}: {code or 'associated'}"
     detail += f"; in {foreign.region} it was {'there' if there else 'not there either'}"

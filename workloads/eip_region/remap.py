@@ -8,34 +8,30 @@ from inventory import Host
 from workloads.eip_region.context import Context
 from workloads.eip_region.move import Move, move, nobody
 from workloads.eip_region.probe import answers_of
-from workloads.eip_region.unfinished import Unfinished, alone
+from workloads.eip_region.unfinished import Unfinished
 from workloads.errors import WorkloadError
-
-TASK = "eip-region.remap"
 
 
 def remap(context: Context, to: Host | None, times: int) -> list[Move]:
     """Move the address to `to` (None: from where it is to another zone), and back and there again, `times` moves in
-    all. One move to a host that has it already is none.
+    all. One move to a host that has it already is none. Whoever calls this is alone with the address (unfinished.py).
     """
-    allocation_id = context.address.elastic_ip.id
-    with alone(allocation_id, TASK):
-        unfinished = Unfinished(allocation_id)
-        holder = settle(context, unfinished, to)
-        if to is not None and holder.name == to.name and times == 1:
-            context.console.say("remap", f"{to.name} has {context.address.name} already; nothing changed")
-            return []
-        target = to if to is not None and to.name != holder.name else context.other_than(holder)
-        made: list[Move] = []
-        for number in range(1, times + 1):
-            before = time.monotonic()
-            with context.console.under_way("remap", f"{number} of {times}: {holder.name} → {target.name}"):
-                made.append(move(context, holder, target, unfinished))
-            tell(context, made[-1])
-            if context.results is not None:
-                context.results.step(f"remap to {target.name}", time.monotonic() - before, 1)
-            holder, target = target, holder
-        return made
+    unfinished = Unfinished(context.address.elastic_ip.id)
+    holder = settle(context, unfinished, to)
+    if to is not None and holder.name == to.name and times == 1:
+        context.console.say("remap", f"{to.name} has {context.address.name} already; nothing changed")
+        return []
+    target = to if to is not None and to.name != holder.name else context.other_than(holder)
+    made: list[Move] = []
+    for number in range(1, times + 1):
+        before = time.monotonic()
+        with context.console.under_way("remap", f"{number} of {times}: {holder.name} → {target.name}"):
+            made.append(move(context, holder, target, unfinished))
+        tell(context, made[-1])
+        if context.results is not None:
+            context.results.step(f"remap to {target.name}", time.monotonic() - before, 1)
+        holder, target = target, holder
+    return made
 
 
 def tell(context: Context, made: Move) -> None:

@@ -18,6 +18,8 @@ from workloads.eip_region.context import Context, await_boot, with_keys
 from workloads.eip_region.prove import prove as prove_refusal
 from workloads.eip_region.remap import refuse_without_two_zones
 from workloads.eip_region.remap import remap as remap_address
+from workloads.eip_region.settings import EXPERIMENT
+from workloads.eip_region.unfinished import alone
 from workloads.errors import WorkloadError
 from workloads.results import Results
 
@@ -52,7 +54,7 @@ def show_plan(name: str | None) -> None:
 def prove(stack: str | None, file: str | None, plan_name: str | None) -> None:
     """`fab eip-region.prove`."""
     inventory, plan = prepared(stack, file, plan_name)
-    with with_keys(inventory, Console(), plan) as context, _added(context):
+    with alone_with_keys(inventory, Console(), plan, "prove") as context, recorded(context, latest(context)):
         _prove(context)
 
 
@@ -61,7 +63,7 @@ def remap(stack: str | None, file: str | None, plan_name: str | None, to: str, t
     if not 1 <= times <= MOST_TIMES:
         raise WorkloadError(f"--times {times} is out of range", f"allowed are 1 to {MOST_TIMES}")
     inventory, plan = prepared(stack, file, plan_name)
-    with with_keys(inventory, Console(), plan) as context:
+    with alone_with_keys(inventory, Console(), plan, "remap") as context:
         target = context.host(to)
         context.other_than(target)
         results = latest(context)
@@ -82,8 +84,7 @@ def all_(stack: str | None, file: str | None, plan_name: str | None) -> Path:
     inventory, plan = prepared(stack, file, plan_name)
     console = Console()
     await_boot(inventory, console)
-    results = Results.start(inventory, plan=plan.to_dict(), versions=local_versions())
-    with with_keys(inventory, console, plan) as context, recorded(context, results):
+    with alone_with_keys(inventory, console, plan, "all") as context, started(context) as results:
         refuse_without_two_zones(context)
         _prove(context)
         remap_address(context, None, plan.moves)
@@ -101,7 +102,18 @@ def _prove(context: Context) -> None:
 
 
 @contextmanager
-def _added(context: Context) -> Iterator[None]:
-    """To the newest results, or to new ones."""
-    with recorded(context, latest(context)):
-        yield
+def alone_with_keys(inventory: Inventory, console: Console, plan: plans.Plan, task: str) -> Iterator[Context]:
+    """Hosts whose keys are known, and nobody else who moves their address; before any results are touched."""
+    with (
+        alone(elastic_ip_of(inventory).id, f"{EXPERIMENT}.{task}"),
+        with_keys(inventory, console, plan) as context,
+    ):
+        yield context
+
+
+@contextmanager
+def started(context: Context) -> Iterator[Results]:
+    """New results, with the plan in them."""
+    results = Results.start(context.inventory, plan=context.plan.to_dict(), versions=local_versions())
+    with recorded(context, results):
+        yield results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from tests.workloads.fakes import inventory_of
 from workloads.eip_region import plan as plans
 from workloads.eip_region import tasks
 from workloads.eip_region.address import elastic_ip_of
+from workloads.eip_region.unfinished import alone
 from workloads.errors import WorkloadError
+from workloads.results import Results
 
 
 def inventory(**changes: object) -> Inventory:
@@ -77,3 +80,16 @@ def test_machines_of_ones_own_have_no_address_to_move() -> None:
     document = eip_document(("i-0123456789abcdef0", "rack-7"), "eipalloc-1", "203.0.113.9")
     with pytest.raises(WorkloadError, match="host-2: id rack-7 is no instance of EC2; an Elastic IP moves between"):
         elastic_ip_of(inventory_of(document))
+
+
+def test_a_second_task_is_refused_and_leaves_the_results_of_the_first_alone(tmp_path: Path) -> None:
+    file = tmp_path / "hosts.json"
+    file.write_text(inventory().to_json())
+    results = Results.start(inventory())
+    before = (results.directory / "manifest.json").read_text()
+    with alone("eipalloc-1", "eip-region.remap"):
+        for task in (partial(tasks.remap, to="host-1", times=1), tasks.prove):
+            with pytest.raises(WorkloadError, match=r"eipalloc-1 is being moved by eip-region\.remap \(process "):
+                task(None, str(file), None)
+    assert (results.directory / "manifest.json").read_text() == before
+    assert [path.name for path in results.directory.parent.iterdir()] == [results.directory.name]

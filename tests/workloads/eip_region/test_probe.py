@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from inventory import Ssh
 from workloads.eip_region import probe
-from workloads.eip_region.probe import MOVED_SECONDS, OTHER_KEY, Door, Probe, Prober, door, knock
+from workloads.eip_region.probe import HURRIED_SECONDS, OTHER_KEY, Door, Probe, Prober, door, knock
 
 SSH = Ssh("admin", None, None)
 
@@ -139,14 +139,14 @@ class TestProber:
             assert len(during) < 2
 
     def test_those_that_may_never_be_answered_hold_none_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        with self.prober(monkeypatch, 2.5) as running:
+        with self.prober(monkeypatch, 1.5) as running:
             time.sleep(0.2)
             running.moved()
             began = time.monotonic()
             while len(running._under_way) <= 2:
                 assert time.monotonic() - began < 30
                 time.sleep(0.01)
-            assert time.monotonic() - began >= MOVED_SECONDS - 0.3
+            assert time.monotonic() - began >= HURRIED_SECONDS - 0.25
 
     def test_what_never_comes_is_not_waited_for_longer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with self.prober(monkeypatch, 0.0) as running:
