@@ -10,6 +10,7 @@ from inventory import Inventory
 from workloads import deployment, sources
 from workloads.console import Console, duration_words, si_bytes
 from workloads.deployment import existing, latest, local_versions, recorded
+from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel import plan as plans
 from workloads.iscsi_tunnel.attachment import Attachment, Status
 from workloads.iscsi_tunnel.attachment import attach as attach_volume
@@ -24,6 +25,10 @@ from workloads.iscsi_tunnel.records import detach_recorded
 from workloads.iscsi_tunnel.run import run as run_cells
 from workloads.results import Results
 from workloads.worker import Worker
+
+# A day: who waits longer for a disk has forgotten it.
+MAX_LIMIT_SECONDS = 86_400
+MAX_TUN = 9_999
 
 
 @contextmanager
@@ -43,6 +48,10 @@ def configure(stack: str | None, file: str | None, client: str | None) -> None:
 
 def attach(stack: str | None, file: str | None, client: str | None, limit_seconds: int, tun: int | None) -> None:
     """`fab iscsi-tunnel.attach`."""
+    if not 1 <= limit_seconds <= MAX_LIMIT_SECONDS:
+        raise WorkloadError(f"--limit {limit_seconds}: not possible", f"give seconds, from 1 to {MAX_LIMIT_SECONDS}")
+    if tun is not None and not 0 <= tun <= MAX_TUN:
+        raise WorkloadError(f"--tun {tun}: not possible", f"give the number of a device, from 0 to {MAX_TUN}")
     with connected(sources.load(stack, file), Console(), client) as ends:
         show_attachment(ends, attach_volume(ends, limit_seconds=limit_seconds, tun=tun))
 

@@ -1,0 +1,70 @@
+"""The plan, the options, and what the capture's counts prove, without a host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from workloads.errors import WorkloadError
+from workloads.iscsi_tunnel import tasks
+from workloads.iscsi_tunnel.plan import cells_of, load, read
+from workloads.iscsi_tunnel.prove import capture_proof
+from workloads.iscsi_tunnel.settings import LIMIT_SECONDS, PLANS
+
+SHORT = (PLANS / "short.toml").read_text()
+
+
+def test_both_plans_can_be_read() -> None:
+    assert [load(name).name for name in ("short", "full")] == ["short", "full"]
+
+
+def test_write_cells_are_left_out_where_something_is_on_the_disk() -> None:
+    plan = load("short")
+    assert [cell.name for cell in cells_of(plan, "tunnel", writes=False)] == [
+        "tunnel-read-sequential",
+        "tunnel-read-random",
+    ]
+    assert len(cells_of(plan, "direct", writes=True)) == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("depth = 8", "depth = 0", r"plan: pattern\[0\].depth is 0; it should be a whole number from 1 to 1024"),
+        ("cut_seconds = 20", f"cut_seconds = {LIMIT_SECONDS}", "cut_seconds is 120"),
+        ("33554432", "33554433", "written_bytes is 33554433; it should be a multiple of 1048576"),
+        ("request_bytes = 4096", "request_bytes = 3145728", "multiple of every request_bytes"),
+        ('name = "random"', 'name = "backwards"', "it should be sequential or random"),
+        ("ssh_seconds = 3", "ssh_seconds = 3\ncolour = 1", "colour is not a field of a plan"),
+    ],
+)
+def test_a_wrong_plan_is_one_line(old: str, new: str, words: str) -> None:
+    with pytest.raises(WorkloadError, match=words):
+        read(SHORT.replace(old, new), "plan")
+
+
+@pytest.mark.parametrize(
+    ("limit", "tun", "words"), [(0, None, "--limit 0"), (-1, None, "--limit -1"), (5, -1, "--tun -1")]
+)
+def test_options_out_of_range(limit: int, tun: int | None, words: str) -> None:
+    with pytest.raises(WorkloadError, match=words):
+        tasks.attach(None, "no-such-file.json", None, limit, tun)
+
+
+@pytest.mark.parametrize(
+    ("change", "passed"),
+    [
+        ({}, True),
+        ({"readable": 1}, False),
+        ({"dropped": 1}, False),
+        ({"packets": {"tcp-22": 90, "tcp-3260": 1}}, False),
+        ({"packets": {"tcp-22": 90, "arp": 3, "icmp": 2, "ipv6-multicast": 1}}, True),
+        ({"packets": {"tcp-22": 90, "udp-53": 1}}, False),
+        ({"bytes": {"tcp-22": 999}}, False),
+    ],
+)
+def test_a_capture_proves_only_what_it_saw(change: dict[str, Any], passed: bool) -> None:
+    """Less SSH than was read from the disk means that it came another way."""
+    seen = {"packets": {"tcp-22": 90}, "bytes": {"tcp-22": 5000}, "readable": 0, "dropped": 0, **change}
+    assert capture_proof("client", "server", seen, 1000)["passed"] is passed
