@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from report.histogram import Histogram, HistogramError, merge
+from report.latency_over_time import LatencySeconds
 from report.runs import Record, RecordError, Run, number, number_or_none, quietly, text, whole, whole_or_none
 
 CLOCK_SLACK_S = 0.05
 MIB = 1 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Interval:
     host: str
     t_start_unix_s: float
@@ -90,8 +91,12 @@ class Measured:
         return None if value is None else value / 1000
 
 
-def read_worker(run: Run, keep_histograms: str | None = None) -> dict[str, Worker]:
-    """By cell. Intervals of cells whose name begins with `keep_histograms` keep their histograms."""
+def read_worker(
+    run: Run, keep_histograms: str | None = None, latencies: LatencySeconds | None = None
+) -> dict[str, Worker]:
+    """By cell. Intervals of cells whose name begins with `keep_histograms` keep their histograms; all of them are added
+    to `latencies`.
+    """
     cells: dict[str, Worker] = {}
     for record in run.stream("worker"):
         try:
@@ -99,7 +104,10 @@ def read_worker(run: Run, keep_histograms: str | None = None) -> dict[str, Worke
             worker = cells.setdefault(cell, Worker())
             if kind == "interval":
                 keep = keep_histograms is not None and cell.startswith(keep_histograms)
-                worker.intervals.append(_interval(record, keep))
+                interval = _interval(record, keep)
+                worker.intervals.append(interval)
+                if latencies is not None:
+                    latencies.add(interval.host, interval.t_start_unix_s, interval.t_end_unix_s, record["latency_ns"])
             elif kind == "final":
                 worker.finals.append(_final(record))
             else:

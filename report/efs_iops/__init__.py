@@ -18,6 +18,7 @@ from report.efs_iops.storage import read_storage
 from report.efs_iops.timeline import read_timeline
 from report.efs_iops.write_only import read_write_only
 from report.hosts import inventory_roles, read_host_samples
+from report.latency_over_time import LatencySeconds
 from report.proofs import read_proofs
 from report.runs import Run
 from report.summary import run_fields
@@ -28,7 +29,8 @@ def summarize(run: Run) -> Summary:
     """From raw alone; the same run gives the same summary whenever it is asked."""
     manifest = run.manifest
     clock = read_clocks(run)
-    workers = clock.workers(read_worker(run))
+    latencies = LatencySeconds(lambda host, t_unix_s: clock.of(host).on_runner(t_unix_s))
+    workers = clock.workers(read_worker(run, latencies=latencies))
     clients = Clients.of(read_mountstats(run, clock), clock.samples(read_host_samples(run)))
     cloudwatch = read_cloudwatch(run)
     service = service_figures(cloudwatch)
@@ -56,7 +58,7 @@ def summarize(run: Run) -> Summary:
         storage=read_storage(run),
         write_only=read_write_only(sweep, clients.mountstats, by_workers, cloudwatch),
         clocks=clock_figures(clock, hosts, [cell.start_skew_s for cell in cells]),
-        timeline=read_timeline(workers, cells, clients, cloudwatch, hosts),
+        timeline=read_timeline(workers, cells, clients, cloudwatch, hosts, latencies),
         known_answers=read_known_answers(run, limits, metering, io_limit),
         proofs=read_proofs(run),
         problems=list(run.problems),

@@ -13,6 +13,7 @@ from report.efs_iops.schema import Cell, Counted, Found, Summary, Timeline
 from report.efs_iops.words import at_once, clock_time, in_order, request_size
 from report.format import figure, latency_us
 from report.latency_figure import Panel, Row, percentiles_plot
+from report.latency_over_time import latency_panel
 from report.palette import COLOURS
 from report.panels import STAR, as_it_is, category, layer, number, one_of, panel, tooltip, zoom
 from report.vega import Spec
@@ -205,14 +206,14 @@ def timeline_plot(summary: Summary) -> Chart | None:
     each = "a second" if timeline.step_seconds == 1 else f"{timeline.step_seconds} seconds"
     return Chart(
         name="timeline",
-        title="The run in time, counted in four places",
+        title="The run in time, counted in four places, and how long operations took",
         caption=(
             f"By the runner's clock, each point the mean of {each}. mountstats and the interfaces are read once a "
             "second, at moments of their own: that parts the seconds in which a cell begins and ends. CloudWatch's "
             "minutes are means over pauses, too, and its bytes are metered: small requests count more than they moved."
         ),
         alt="Operations and megabytes a second over the run, by the workers, mountstats, the interfaces and CloudWatch",
-        panels=[_operations_panel(timeline), _moved_panel(timeline)],
+        panels=[_operations_panel(timeline), _moved_panel(timeline), *_latency_in_time(timeline)],
         columns=1,
         zooms=True,
     )
@@ -243,6 +244,16 @@ def _moved_panel(timeline: Timeline) -> Spec:
     return _time_panel("MB/s", timeline, series, [step.mb_per_s for step in timeline.cloudwatch])
 
 
+def _latency_in_time(timeline: Timeline) -> list[Spec]:
+    drawn = latency_panel("latency of the workers' operations, ms", timeline.latencies, _time(timeline))
+    return [drawn] if drawn else []
+
+
+def _time(timeline: Timeline) -> Spec:
+    last = timeline.stretches[-1].t_s + 1
+    return number("t", f"seconds since {clock_time(timeline.zero_unix_s)} UTC", scale={"domain": [0, last]})
+
+
 def _time_panel(
     title: str, timeline: Timeline, series: dict[str, list[float | None]], minutes: Sequence[float | None]
 ) -> Spec:
@@ -254,7 +265,7 @@ def _time_panel(
         if rate is not None
     ]
     shades = {name: _SOURCES[name][0] for name in [*known, *([_MINUTES] if steps else [])]}
-    x = number("t", f"seconds since {clock_time(timeline.zero_unix_s)} UTC", scale={"domain": [0, times[-1] + 1]})
+    x = _time(timeline)
     y = number("rate", scale={"zero": True, "nice": True})
     layers: list[Spec] = []
     for name, rates in known.items():

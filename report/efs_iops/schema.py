@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from report.latency_over_time import LatencyStretch
 from report.proofs import Proofs
 from report.summary import RunSummary
 
@@ -312,6 +313,7 @@ class Timeline:
     step_seconds: int  # 1, but for runs of more than an hour
     stretches: list[Stretch]
     cloudwatch: list[Step]
+    latencies: list[LatencyStretch]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from report.efs_iops.counters import Counters, total
 from report.efs_iops.mountstats import column
 from report.efs_iops.schema import Cell, Step, Stretch, Timeline
 from report.efs_iops.window import shares
+from report.latency_over_time import LatencySeconds
 from report.worker import Worker
 
 MB = 1_000_000
@@ -25,6 +26,7 @@ def read_timeline(
     clients: Clients,
     cloudwatch: CloudWatch,
     hosts: Sequence[str],
+    latencies: LatencySeconds,
 ) -> Timeline | None:
     """From the first worker's start to the last one's end; None without any interval of a worker."""
     ops = {cell.cell: cell.op for cell in cells}
@@ -62,7 +64,7 @@ def read_timeline(
                 nic_mb_per_s=None if frames is None else frames / MB / step,
             )
         )
-    return Timeline(float(zero), step, stretches, _steps(cloudwatch, zero, end))
+    return Timeline(float(zero), step, stretches, _steps(cloudwatch, zero, end), latencies.stretches(zero, end, step))
 
 
 def _per_s(grown: float | None, seconds: int) -> float | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from report.latency_over_time import LatencySeconds, LatencyStretch
 from report.md_raid.intervals import measure_from_intervals
 from report.md_raid.schema import Array, Drill, DrillEvent, Leg, Phase, Rebuild, Second
 from report.runs import Record, RecordError, Run, number, number_or_none, quietly, text, whole_or_none
@@ -60,6 +62,7 @@ def read_drill(run: Run, workers: dict[str, Worker], arrays: Sequence[Record]) -
         phases=phases,
         rebuilds=rebuilds,
         events=[DrillEvent(number(e, "t_unix_s") - zero, e["event"], _subject(e)) for e in events if zero is not None],
+        latencies=_latencies(began, zero) if zero is not None else [],
         timeline=[
             second
             for cell in PHASES
@@ -186,6 +189,18 @@ def _timeline(cell: str, intervals: Sequence[Interval], zero: float) -> list[Sec
             errors=sum(i.errors.values()) + (so_far.errors if so_far else 0),
         )
     return list(seconds.values())
+
+
+def _latencies(workers: Sequence[Worker], zero: float) -> list[LatencyStretch]:
+    """Second by second from zero to the last one's end."""
+    seconds = LatencySeconds(lambda _, t_unix_s: t_unix_s - zero)
+    end = 0.0
+    for worker in workers:
+        for i in worker.intervals:
+            if i.histogram is not None:
+                seconds.add(i.host, i.t_start_unix_s, i.t_end_unix_s, i.histogram.to_json())
+                end = max(end, i.t_end_unix_s - zero)
+    return seconds.stretches(0, math.ceil(end), 1)
 
 
 def _rebuilds(run: Run, events: Sequence[Record], zero: float | None) -> list[Rebuild]:

@@ -9,6 +9,7 @@ from report.chart import Chart
 from report.format import figure, latency_us
 from report.format import seconds as seconds_words
 from report.latency_figure import Panel, Row, percentiles_plot
+from report.latency_over_time import latency_panel
 from report.md_raid.schema import Cell, Drill, Series, Summary
 from report.md_raid.tables import in_order
 from report.palette import COLOURS as SHADES
@@ -223,7 +224,7 @@ def drill_plot(summary: Summary) -> Chart | None:
             "over the whole drill: when reads ran, when each server was gone, when each mirror rebuilt."
         ),
         alt="Reads per second during the failure drill, with kills, returns and rebuilds",
-        panels=[_reads_panel(drill), *([_spans_panel(spans, drill)] if spans else [])],
+        panels=[each for each in (_reads_panel(drill), _latency_in_time(drill), _spans_panel(spans, drill)) if each],
         columns=1,
         axis_pixels=130,
         zooms=True,
@@ -305,7 +306,14 @@ def _spans(drill: Drill) -> list[Span]:
     return spans
 
 
-def _spans_panel(spans: list[Span], drill: Drill) -> Spec:
+def _latency_in_time(drill: Drill) -> Spec | None:
+    x = number("t", "seconds since the reads began", scale={"zero": True})
+    return latency_panel("read latency in each second, ms", drill.latencies, x)
+
+
+def _spans_panel(spans: list[Span], drill: Drill) -> Spec | None:
+    if not spans:
+        return None
     latest = max(t for _, start, end, _ in spans for t in (start, end) if t is not None)
     bars = [
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from report.latency_over_time import LatencyStretch
 from report.proofs import Proofs
 from report.summary import RunSummary
 
@@ -175,6 +176,7 @@ class Drill:
     phases: list[Phase]
     rebuilds: list[Rebuild]
     events: list[DrillEvent]
+    latencies: list[LatencyStretch]  # of all phases' reads, second by second
     timeline: list[Second]
 
 

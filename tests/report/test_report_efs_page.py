@@ -56,7 +56,7 @@ def test_the_page_is_whole_and_marks_the_rehearsal(made: Path) -> None:
     assert len(page.ids) == len(set(page.ids))
     assert {reference[1:] for reference in page.references} <= set(page.ids)
     for name in FIGURES:
-        assert_marked_chart(html, name, panels=2)
+        assert_marked_chart(html, name, panels=3 if name == "timeline" else 2)
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", html, re.DOTALL)
     assert len(captions) >= 18
     assert all("(rehearsal)" in caption for caption in captions)

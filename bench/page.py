@@ -1,0 +1,259 @@
+"""How long a report takes, how much memory, how large its page is: a run of a million records, and many runs.
+
+    python bench/page.py [--records 1000000] [--runs 200] [--keep DIRECTORY]
+
+The run is one of efs-iops with four clients, each with a record a second of its worker (with its histogram), of its
+mountstats and of its interface, a third of the records each. Printed: seconds by the clock and of the processor (on a
+machine that does other things, too, the latter is what counts), the largest resident memory, the page's size; then how
+long `python -m report.ledger` and `python -m report.results` take over few and over many runs. The aims: 5 s, 500 MB,
+5 MB, 1 s for the ledger, and nothing slower than linear in the number of runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+HOSTS = tuple(f"client-{n}" for n in range(1, 5))
+START = 1_795_429_800
+CELLS = 60
+PAUSE_S = 5
+BUCKETS = 14
+
+
+@dataclass(frozen=True)
+class Took:
+    wall_s: float
+    processor_s: float
+    largest_mb: float
+
+
+def run(*command: str) -> Took:
+    """A process of its own: its memory is its own, too."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.monotonic()
+    measured = (sys.executable, "-c", _MEASURED, *command)
+    said = subprocess.run(measured, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    wall = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Took(wall, used, int(said.rpartition("peak ")[2]) / 1024)
+
+
+_MEASURED = """
+import resource, subprocess, sys
+subprocess.run([sys.executable, "-m", *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)
+print("peak", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def write_run(path: Path, records: int) -> None:
+    """A third of the records of each source; what a second did is drawn once for all of them."""
+    seconds = records // 3 // len(HOSTS)
+    generator = random.Random(3)
+    raw = path / "raw"
+    raw.mkdir(parents=True)
+    cell_s = max(4, seconds // CELLS - PAUSE_S)
+    cells = [_cell(number, START + number * (cell_s + PAUSE_S), cell_s) for number in range(CELLS)]
+    (path / "manifest.json").write_text(json.dumps(_manifest(seconds)))
+    _write(raw / "cells.ndjson", cells)
+    _write(raw / "clocks.ndjson", [_clock(host, t) for t in (START, START + seconds) for host in HOSTS])
+    _write(raw / "worker.ndjson", _worker(cells, cell_s, generator))
+    _write(raw / "mountstats.ndjson", _mountstats(seconds))
+    _write(raw / "host.ndjson", _interfaces(seconds))
+
+
+def _write(path: Path, records: Any) -> None:
+    with path.open("w") as file:
+        file.writelines(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
+
+
+def _manifest(seconds: int) -> dict[str, Any]:
+    hosts = [{"name": host, "role": "client", "type": "m4.xlarge", "zone": "eu-central-1a"} for host in HOSTS]
+    return {
+        "schema": 1,
+        "experiment": "efs-iops",
+        "stack": "efs-iops.lab",
+        "region": "eu-central-1",
+        "rehearsal": True,
+        "started_at": "2026-11-23T10:30:00Z",
+        "finished_at": "2026-11-24T10:30:00Z",
+        "plan": {"seconds": seconds},
+        "versions": {},
+        "inventory": {"hosts": hosts},
+        "steps": [],
+        "status": "complete",
+        "reason": None,
+    }
+
+
+def _cell(number: int, start: int, seconds: int) -> dict[str, Any]:
+    op, writers, size = ("write", "read")[number % 2], (1, 20, 40)[number % 3], (1, 1024, 4096, 10000)[number % 4]
+    return {
+        "cell": f"{op}-{size}-w{writers}-n{number}",
+        "op": op,
+        "pattern": "fixed",
+        "request_bytes": size,
+        "writers": writers,
+        "hosts": list(HOSTS),
+        "span_bytes": None,
+        "seconds": seconds,
+        "start_unix_s": start,
+        "complete": True,
+        "reason": None,
+        "lost_hosts": [],
+    }
+
+
+def _clock(host: str, t: int) -> dict[str, Any]:
+    return {"t_unix_s": t, "host": host, "offset_s": 0.001, "uncertainty_s": 0.0005}
+
+
+def _worker(cells: list[dict[str, Any]], seconds: int, generator: random.Random) -> Iterator[dict[str, Any]]:
+    for cell in cells:
+        start = cell["start_unix_s"]
+        totals = {host: dict.fromkeys(range(1500, 1500 + BUCKETS), 0) for host in HOSTS}
+        for second in range(seconds):
+            for host in HOSTS:
+                counts = [generator.randrange(1, 120) for _ in range(BUCKETS)]
+                for index, count in zip(totals[host], counts, strict=True):
+                    totals[host][index] += count
+                yield {
+                    "schema": 1,
+                    "kind": "interval",
+                    "second": second,
+                    "t_start_unix_s": start + second + 0.001,
+                    "t_end_unix_s": start + second + 1.001,
+                    **_counted(dict(zip(totals[host], counts, strict=True)), cell["request_bytes"]),
+                    "cell": cell["cell"],
+                    "host": host,
+                }
+        for host in HOSTS:
+            yield {
+                "schema": 1,
+                "kind": "final",
+                "t_start_unix_s": start + 0.001,
+                "t_end_unix_s": start + seconds + 0.001,
+                **_counted(totals[host], cell["request_bytes"]),
+                "op": cell["op"],
+                "threads": 1,
+                "files": ["f"] * cell["writers"],
+                "t_first_unix_s": start + 0.002,
+                "t_last_unix_s": start + seconds,
+                "cell": cell["cell"],
+                "host": host,
+            }
+
+
+def _counted(counts: dict[int, int], size: int) -> dict[str, Any]:
+    ops = sum(counts.values())
+    middle = {"min": 128 << 10, "max": 160 << 12}
+    latency = {"count": ops, "sum": ops * 300_000, **middle, "buckets": [list(item) for item in counts.items()]}
+    return {"ops": ops, "bytes": ops * size, "errors": {}, "latency_ns": latency}
+
+
+def _mountstats(seconds: int) -> Iterator[dict[str, Any]]:
+    kinds = ("normal_read", "normal_write", "direct_read", "direct_write", "server_read", "server_write")
+    for second in range(seconds):
+        for host in HOSTS:
+            done = 800 * second
+            of_op = {
+                "operations": done,
+                "transmissions": done,
+                "major_timeouts": 0,
+                "bytes_sent": done * 200,
+                "bytes_received": done * 1200,
+                "queue_ms": second,
+                "rtt_ms": done * 7,
+                "execute_ms": done * 7,
+                "errors": 0,
+            }
+            yield {
+                "t_unix_s": START + second + 0.4,
+                "host": host,
+                "age_s": 20 + second,
+                "bytes": {**dict.fromkeys(kinds, done * 1024), "pages_read": 0, "pages_written": 0},
+                "transport": {"protocol": "tcp", "sends": done, "receives": done, "bad_xids": 0},
+                "ops": {"READ": of_op, "WRITE": of_op, "GETATTR": of_op},
+            }
+
+
+def _interfaces(seconds: int) -> Iterator[dict[str, Any]]:
+    for second in range(seconds):
+        for host in HOSTS:
+            yield {
+                "t_unix_s": START + second + 0.7,
+                "host": host,
+                "cpu_busy_ratio": 0.2,
+                "nic_rx_bytes": second * 1_000_000,
+                "nic_tx_bytes": second * 1_100_000,
+                "nic_rx_packets": second * 900,
+                "nic_tx_packets": second * 950,
+                "mem_available_bytes": 400_000_000,
+            }
+
+
+def show(what: str, took: Took, more: str = "") -> None:
+    print(
+        f"{what:34} {took.wall_s:7.2f} s  {took.processor_s:7.2f} s CPU  {took.largest_mb:6.0f} MB  {more}", flush=True
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--keep", type=Path, help="write the runs here, and leave them")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        results = options.keep or Path(temporary)
+        large = results / "large" / "efs-iops" / "efs-iops.lab" / "2026-11-23T103000Z"
+        if not large.exists():
+            write_run(large, options.records)
+        bytes_raw = sum(file.stat().st_size for file in (large / "raw").iterdir())
+        took = run("report", str(large))
+        page = (large / "report.html").stat().st_size / 1e6
+        show(
+            f"report of {options.records:,} records", took, f"page {page:.1f} MB, raw records {bytes_raw / 1e6:.0f} MB"
+        )
+        for runs in (max(1, options.runs // 10), options.runs):
+            folder = results / f"runs-{runs}"
+            _many(folder, runs)
+            for module in ("report.ledger", "report.results"):
+                show(f"{module} of {runs} runs", run(module, "--results", str(folder)))
+
+
+def _many(folder: Path, runs: int) -> None:
+    """Small runs of one kind, each with its report."""
+    for number in range(runs):
+        path = (
+            folder
+            / "efs-iops"
+            / "efs-iops.lab"
+            / f"2026-11-{1 + number // 1440:02d}T{number // 60 % 24:02d}{number % 60:02d}00Z"
+        )
+        if path.exists():
+            continue
+        if number == 0:
+            write_run(path, 2880)
+            run("report", str(path))
+            first = path
+        else:
+            path.mkdir(parents=True)
+            for name in ("manifest.json", "verdicts.json", "summary.json"):
+                (path / name).write_bytes((first / name).read_bytes())
+
+
+if __name__ == "__main__":
+    main()

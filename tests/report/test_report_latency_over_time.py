@@ -1,0 +1,49 @@
+"""Latency percentiles over time against report/histogram.py, which keeps whole histograms."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from report.format import MISSING
+from report.histogram import Histogram, merge
+from report.latency_over_time import LatencySeconds, LatencyStretch, latency_panel
+from report.panels import number
+
+
+def test_hosts_and_seconds_are_merged_and_not_averaged() -> None:
+    generator = random.Random(9)
+    seconds = LatencySeconds(lambda host, t: t - (2.0 if host == "b" else 0.0))
+    all_of_it: list[Histogram] = []
+    for second in range(6):
+        for host in ("a", "b"):
+            ops = generator.randrange(5, 400)
+            histogram = Histogram.of([round(generator.lognormvariate(14, 1)) for _ in range(ops)])
+            start = 100 + second + (2.0 if host == "b" else 0.0)
+            seconds.add(host, start, start + 1, histogram.to_json())
+            all_of_it.append(histogram)
+    for step in (1, 3, 6):
+        found = seconds.stretches(100, 106, step)
+        assert [each.t_s for each in found] == [n * step + step / 2 for n in range(6 // step)]
+        for number_, each in enumerate(found):
+            merged = merge(all_of_it[2 * step * number_ : 2 * step * (number_ + 1)])
+            for value, percent in ((each.p50_us, 50.0), (each.p99_us, 99.0), (each.p99_9_us, 99.9)):
+                assert value == pytest.approx((merged.percentile_ns(percent) or 0) / 1000, rel=1 / 128)
+
+
+@pytest.mark.parametrize("latency", [None, {}, {"buckets": "many"}, {"buckets": [[1], ["1", 2], [-1, 3], [10**9, 1]]}])
+def test_what_is_damaged_is_left_out(latency: object) -> None:
+    seconds = LatencySeconds()
+    seconds.add("a", 0, 1, latency)
+    assert seconds.stretches(0, 2, 1) == [LatencyStretch(0.5, None, None, None), LatencyStretch(1.5, None, None, None)]
+
+
+def test_a_second_without_operations_is_a_gap_and_a_run_without_has_no_panel() -> None:
+    seconds = LatencySeconds()
+    seconds.add("a", 1, 2, Histogram.of([5_000_000]).to_json())
+    panel = latency_panel("latency", seconds.stretches(0, 3, 1), number("t"))
+    assert panel is not None
+    assert [row["ms"] for row in panel["layer"][0]["data"]["values"]] == [None, pytest.approx(5, rel=0.01), None]
+    assert panel["layer"][0]["data"]["values"][0]["is"] == MISSING
+    assert latency_panel("latency", LatencySeconds().stretches(0, 3, 1), number("t")) is None
