@@ -29,7 +29,7 @@ def layer(values: Iterable[Mapping[str, Any]], mark: str, channels: Spec, **prop
 def number(field: str, title: str | None = None, *, log: bool = False, **more: Any) -> Spec:
     """A channel for a quantity; `domain` and other properties of its scale go into `scale`."""
     scale: Spec = {"type": "log", "nice": False, "padding": 7} if log else {"nice": False, "zero": False}
-    axis: Spec = {"format": ",.12~g", **more.pop("axis", {})}
+    axis: Spec = {"format": ",.12~g", "labelOverlap": True, **more.pop("axis", {})}
     scale |= more.pop("scale", {})
     return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": axis, **more}
 

@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from typing import Any
 
+from report.chart import Chart
 from report.encrypted_backup.schema import Step, Summary
-from report.figures import PALETTE, Plot, mark_rehearsal, panels
+from report.format import seconds as seconds_words
+from report.palette import COLOURS
+from report.panels import category, layer, number, panel, tooltip
+from report.vega import Spec
+
+_LOOKS = {"done": COLOURS["blue"], "undone": COLOURS["orange"]}
+_ROW_PIXELS = 20
 
 
-def steps_plot(summary: Summary) -> Plot | None:
+def steps_plot(summary: Summary) -> Chart | None:
     """A bar for each step, a panel for each backup and the drill; None where no step was recorded."""
     runs = [name for name in ("first", "second", "drill") if _drawn(summary, name)]
     if not runs:
         return None
-
-    def draw(figure: Figure, narrow: bool) -> None:
-        for ax, name in zip(panels(figure, len(runs), narrow), runs, strict=True):
-            steps = _drawn(summary, name)
-            zero = min(end - seconds for _, end, seconds in steps)
-            for row, (step, end, seconds) in enumerate(steps):
-                colour = PALETTE["orange"] if step.undoing else PALETTE["blue"]
-                ax.barh(row, seconds, left=end - seconds - zero, color=colour, height=0.7)
-            ax.set_yticks(range(len(steps)), [step.name for step, _, _ in steps])
-            ax.invert_yaxis()
-            ax.set_xlabel("seconds")
-            ax.set_title(name, loc="left")
-            ax.set_xlim(left=0)
-        handles = [Patch(color=PALETTE["blue"], label="done"), Patch(color=PALETTE["orange"], label="undone")]
-        figure.legend(handles=handles, loc="outside lower left", ncols=2)
-        mark_rehearsal(figure, summary.rehearsal)
-
-    return Plot(
+    return Chart(
         name="steps",
         title="What a backup does, and undoes in reverse",
         caption="Each bar is one step of the run, from its beginning to its end.",
         alt="Horizontal bars over seconds: the steps of each run in order, those that undo last.",
-        draw=draw,
-        height_inches=3.6,
-        narrow_height_inches=8.4,
+        panels=[_panel(name, _drawn(summary, name)) for name in runs],
+        axis_pixels=170,
     )
+
+
+def _panel(name: str, steps: list[tuple[Step, float, float]]) -> Spec:
+    zero = min(end - seconds for _, end, seconds in steps)
+    bars: list[dict[str, Any]] = [
+        {
+            "row": row,
+            "step": step.name,
+            "t": end - seconds - zero,
+            "end": end - zero,
+            "what": "undone" if step.undoing else "done",
+            "is": seconds_words(seconds),
+        }
+        for row, (step, end, seconds) in enumerate(steps)
+    ]
+    # A step's name may come twice, done and undone: rows are told apart by number, and labelled by name.
+    names = " : ".join(f"datum.value == {bar['row']} ? {bar['step']!r}" for bar in bars) + " : ''"
+    axis = {"ticks": False, "domain": False, "labelExpr": names}
+    y: Spec = {"field": "row", "type": "ordinal", "title": None, "axis": axis}
+    channels = {
+        "x": number("t", "seconds", scale={"zero": True}),
+        "x2": {"field": "end"},
+        "y": y,
+        "color": category("what", _LOOKS),
+        "tooltip": tooltip(step="step", what="what", **{"is": "took"}),
+    }
+    return panel(name, _ROW_PIXELS * len(bars), [layer(bars, "bar", channels)])
 
 
 def _drawn(summary: Summary, run: str) -> list[tuple[Step, float, float]]:
