@@ -23,8 +23,8 @@ from workloads.eip_region.settings import SSH_PORT
 
 PATIENT_SECONDS = 5.0
 """A connection that has waited so long holds no other back."""
-DOUBTFUL_SECONDS = 2.0
-HURRIED_SECONDS = 0.5
+DOUBTFUL_SECONDS = 0.5
+HURRIED_SECONDS = 1.0
 """A connection that began before the address moved, or so long after the call, may never be answered: the host that it
 was made to has lost the address. It holds others back for a moment only.
 """
