@@ -58,7 +58,7 @@ class Recovery:
     sheet_seconds: float | None  # of the sheet's own commands
     files: int | None
     entries: int | None
-    same: bool | None  # GNU tar makes the same archive of what was restored and of what was backed up
+    same: bool | None  # tar and getfattr say the same of what was restored and of what was backed up
 
 
 @dataclass(frozen=True)

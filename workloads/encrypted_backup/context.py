@@ -15,6 +15,7 @@ from workloads.encrypted_backup.progress import copied
 from workloads.encrypted_backup.settings import LONG_SECONDS, SCRIPTS
 from workloads.encrypted_backup.stages import Step
 from workloads.iscsi_tunnel.ends import Ends
+from workloads.iscsi_tunnel.settings import LIMIT_SECONDS
 from workloads.power import Power
 from workloads.scripts import find_script
 
@@ -32,13 +33,15 @@ def host_program(name: str) -> Script:
 
 @dataclass(kw_only=True)
 class Context(Deployment):
-    """The deployment with its server and its client. `run` names what is done in the records, `steps` are those so far;
-    `device` is the disk's stable name on the client, once it is attached.
+    """The deployment with its server and client. `run` names what is done in the records, `steps` are those so far;
+    `device` is the disk's stable name on the client, once it is attached; what is asked of it waits `limit_seconds`
+    for a lost connection.
     """
 
     client_host: Host
     run: str = ""
     device: str = ""
+    limit_seconds: int = LIMIT_SECONDS
     steps: list[Step] = field(default_factory=list)
 
     @property

@@ -12,7 +12,7 @@ from workloads.iscsi_tunnel import attachment, ends
 
 def attach(context: Context) -> None:
     """Attaches the server's disk to the client; `context.device` is its stable name there."""
-    attached = attachment.attach(context.ends)
+    attached = attachment.attach(context.ends, limit_seconds=context.limit_seconds)
     context.device = attached.device
     context.record("attached", size_bytes=attached.size_bytes, tun=attached.tun, mtu_bytes=attached.mtu_bytes)
 

@@ -1,8 +1,14 @@
-# A checksum of a directory with all that its files have, by a program that is no part of the backup: GNU tar. Argument: DIRECTORY
+# A checksum of a directory with all that its files have, by programs that are no part of the backup. Argument: DIRECTORY
 # Owners and groups by number, times to the nanosecond, hard links, ACLs, every extended attribute; no access times.
 cd "$1" || die "there is no directory $1" "see whether it was restored"
-digest=$(tar --create --sort=name --numeric-owner --acls --xattrs '--xattrs-include=*' --format=pax \
-    '--pax-option=exthdr.name=%d/pax/%f,delete=atime,delete=ctime' --file=- . | sha256sum)
+command -v getfattr > /dev/null || die "getfattr is not on this host" "install attr there"
+# tar writes a file's attributes in the order in which they were set: these are sorted beside it.
+digest=$({
+    tar --create --sort=name --numeric-owner --acls --format=pax \
+        '--pax-option=exthdr.name=%d/pax/%f,delete=atime,delete=ctime' --file=- .
+    getfattr --recursive --no-dereference --physical --dump --match=- --encoding=hex . \
+        | awk '/^# file: /{file = $0; next} NF {print file " " $0}' | sort
+} | sha256sum)
 read -r entries < <(find . | wc -l)
 printf '{"digest": "%s", "entries": %s}\n' "${digest%% *}" "$entries"
 finish

@@ -36,6 +36,8 @@ put /usr/local/sbin/tidemark-tunnel-server "$(cat << 'BOOT'
 # Nothing is changed that is as it should be.
 set -eu
 . /etc/tidemark-tunnel/server
+# Nothing else asks for it at boot; where the kernel has it built in, there is no module.
+[ -d /sys/module/tun ] || modprobe --quiet tun || true
 if [ ! -e "/sys/class/net/tun$TUN" ]; then
     ip tuntap add dev "tun$TUN" mode tun user "$TUNNEL_USER"
 fi
