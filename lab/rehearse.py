@@ -28,7 +28,7 @@ from lab.service_model import ServiceModel
 
 Say = Callable[[str], None]
 
-EXPERIMENTS = ("md-raid", "efs-iops", "iscsi-tunnel", "eip-region", "s3-throttle")
+EXPERIMENTS = ("md-raid", "efs-iops", "iscsi-tunnel", "eip-region", "s3-throttle", "encrypted-backup")
 UNDER_A_MODEL = frozenset({"efs-iops"})
 """Those that measure a service: rehearsed under a service model, after their task `base` without it."""
 DEFAULT_MODEL = "efs-2018"
