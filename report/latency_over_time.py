@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -47,16 +48,26 @@ class LatencySeconds:
                     counts[index] = counts.get(index, 0) + count
 
     def stretches(self, start_unix_s: int, end_unix_s: int, step_s: int) -> list[LatencyStretch]:
-        """From start to end, `step_s` whole seconds each; times are since the start, of a stretch's middle."""
-        found = []
-        for start in range(start_unix_s, end_unix_s, step_s):
-            merged: dict[int, int] = {}
-            for second in range(start, start + step_s):
-                for index, count in self._seconds.get(second, {}).items():
-                    merged[index] = merged.get(index, 0) + count
-            percentiles = [_percentile_us(merged, percent) for percent in _PERCENTS.values()]
-            found.append(LatencyStretch(start + step_s / 2 - start_unix_s, *percentiles))
-        return found
+        """From start to end, `step_s` whole seconds each; times are since the start, of a stretch's middle.
+
+        Those without operations are there beside those with, where a line has to break, and left out beyond: a clock
+        that jumped by years makes no list of all the seconds between.
+        """
+        merged: dict[int, dict[int, int]] = {}
+        for second, counts in self._seconds.items():
+            if start_unix_s <= second < end_unix_s and counts:
+                into = merged.setdefault((second - start_unix_s) // step_s, {})
+                for index, count in counts.items():
+                    into[index] = into.get(index, 0) + count
+        last = math.ceil((end_unix_s - start_unix_s) / step_s)
+        numbers = {near for number in merged for near in (number - 1, number, number + 1) if 0 <= near < last}
+        return [
+            LatencyStretch(
+                (number + 0.5) * step_s,
+                *(_percentile_us(merged.get(number, {}), percent) for percent in _PERCENTS.values()),
+            )
+            for number in sorted(numbers)
+        ]
 
 
 def _percentile_us(counts: dict[int, int], percent: float) -> float | None:

@@ -8,7 +8,7 @@ import pytest
 
 from report.format import MISSING
 from report.histogram import Histogram, merge
-from report.latency_over_time import LatencySeconds, LatencyStretch, latency_panel
+from report.latency_over_time import LatencySeconds, latency_panel
 from report.panels import number
 
 
@@ -36,7 +36,15 @@ def test_hosts_and_seconds_are_merged_and_not_averaged() -> None:
 def test_what_is_damaged_is_left_out(latency: object) -> None:
     seconds = LatencySeconds()
     seconds.add("a", 0, 1, latency)
-    assert seconds.stretches(0, 2, 1) == [LatencyStretch(0.5, None, None, None), LatencyStretch(1.5, None, None, None)]
+    assert seconds.stretches(0, 2, 1) == []
+
+
+def test_a_clock_that_jumped_by_years_costs_nothing() -> None:
+    seconds = LatencySeconds()
+    for start in (0, 1_800_000_000):
+        seconds.add("a", start, start + 1, Histogram.of([5_000_000]).to_json())
+    times = [each.t_s for each in seconds.stretches(0, 1_800_000_100, 1)]
+    assert times == [0.5, 1.5, 1_799_999_999.5, 1_800_000_000.5, 1_800_000_001.5]
 
 
 def test_a_second_without_operations_is_a_gap_and_a_run_without_has_no_panel() -> None:
