@@ -36,9 +36,9 @@ Match User $user
     ClientAliveCountMax 2"
 if [ ! -f "$drop_in" ] || [ "$(< "$drop_in")" != "$text" ]; then
     rm -f "$drop_in.before"
-    [ ! -f "$drop_in" ] || mv "$drop_in" "$drop_in.before"
-    # back: makes the file what it was.
-    back="rm -f $drop_in; [ ! -f $drop_in.before ] || mv $drop_in.before $drop_in"
+    [ ! -f "$drop_in" ] || cp -p "$drop_in" "$drop_in.before"
+    # back: makes the file what it was, with no moment between without one.
+    back="if [ -f $drop_in.before ]; then mv -f $drop_in.before $drop_in; else rm -f $drop_in; fi"
     put "$drop_in" "$text"
     if ! words=$(sshd -t 2>&1); then
         eval "$back"
