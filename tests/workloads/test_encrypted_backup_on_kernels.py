@@ -4,6 +4,7 @@ earlier."""
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -30,6 +31,12 @@ from workloads.errors import WorkloadError
 from workloads.held import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1500)]
+
+# Written and not yet seen to pass: each takes minutes, and none has been run to its end on a quiet machine.
+unproved = pytest.mark.skipif(
+    "TIDEMARK_UNPROVED_TESTS" not in os.environ,
+    reason="not yet run to its end on a quiet machine: TIDEMARK_UNPROVED_TESTS=1 runs it",
+)
 
 PASSPHRASE = "a passphrase for a test"
 SOURCE, SEED = "/srv/data", "5eed"
@@ -169,6 +176,7 @@ def slow_copy(context: Context) -> None:
     shell(context, f"head -c 60000000 /dev/urandom > {SOURCE}/new-{time.time_ns()}")
 
 
+@unproved
 def test_a_run_that_is_killed_is_undone_on_the_client_and_the_next_goes_on(volume: list[str], context: Context) -> None:
     slow_copy(context)
     before = names(volume)
@@ -184,6 +192,7 @@ def test_a_run_that_is_killed_is_undone_on_the_client_and_the_next_goes_on(volum
     assert len(names(volume)) == len(before) + 1
 
 
+@unproved
 def test_a_server_that_dies_loses_nothing_earlier(volume: list[str], context: Context) -> None:
     slow_copy(context)
     before = names(volume)
@@ -205,6 +214,7 @@ def test_a_server_that_dies_loses_nothing_earlier(volume: list[str], context: Co
     assert after[:-1] == before
 
 
+@unproved
 def test_a_full_volume_is_one_line_and_a_prune_makes_room(volume: list[str], context: Context) -> None:
     before = names(volume)
     shell(context, f'head -c 1100000000 /dev/zero | tr "\\0" x > {SOURCE}/too-large')
@@ -218,6 +228,7 @@ def test_a_full_volume_is_one_line_and_a_prune_makes_room(volume: list[str], con
     succeeded(fab("encrypted-backup.run", "--source", SOURCE, *volume))
 
 
+@unproved
 def test_no_secret_in_results_or_on_the_hosts_disks(volume: list[str], context: Context, tmp_path: Path) -> None:
     task = begun(volume, "attach")
     seen = ""
@@ -233,6 +244,7 @@ def test_no_secret_in_results_or_on_the_hosts_disks(volume: list[str], context: 
         assert all(json.loads(line) for line in record.read_text().splitlines())
 
 
+@unproved
 def test_a_volume_that_holds_something_is_formatted_only_by_its_name(volume: list[str], context: Context) -> None:
     """Runs last: afterwards there is a TrueCrypt volume, made by tcplay, which is opened as it is."""
     server = context.server.volumes[0].id
