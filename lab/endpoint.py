@@ -38,6 +38,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from lab.addresses import addresses_like_ec2
 from lab.clients import Clients
+from lab.subnet_addresses import addresses_one_at_a_time
 
 DEBIAN_IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/amd64"  # wiki.debian.org/Cloud/AmazonEC2Image
 # A query names its action in the body (EC2), other services in a header (SSM) or in the path (CloudWatch's CBOR); REST
@@ -68,6 +69,7 @@ class Endpoint:
         self._application = self._watching(self._plain)
         self._add_missing_calls()
         addresses_like_ec2()
+        addresses_one_at_a_time()
         self._ask_no_conditions()
 
     def serve(self, listener: socket.socket) -> None:

@@ -285,7 +285,7 @@ def test_malformed(path: FieldPath, value: Any, message: str) -> None:
             "[]",
             "the document is []; expected an object with schema, project, stack, experiment, region, "
             "rehearsal, "
-            "expires_at, ssh, network, hosts, file_system, elastic_ips",
+            "expires_at, ssh, network, hosts, file_system, elastic_ips, bucket",
         ),
         ("[" * 100_000, "is nested too deeply; expected one JSON object, schema 1"),
     ],

@@ -86,7 +86,8 @@ def _shown_key(at: Door) -> paramiko.PKey:
             link = proxy.socket
         transport = paramiko.Transport(link)
         open_ends.callback(transport.close)
-        transport.banner_timeout = at.seconds
+        # Longer than start_client waits: else either may be first, and the words be those of a host that hung up.
+        transport.banner_timeout = 2 * at.seconds
         transport.start_client(timeout=at.seconds)
         if not transport.initial_kex_done:  # it returns like this after the timeout, too
             raise TimeoutError
