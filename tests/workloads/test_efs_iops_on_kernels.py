@@ -137,15 +137,17 @@ def wait_for_late_in_a_minute() -> None:
 def test_known_answers_are_found_again_without_being_told(
     model: ServiceModel, inventory: str, results: Path, tmp_path: Path
 ) -> None:
-    """Others may use this machine and spoil a run; they hardly spoil two."""
+    """Others may use this machine and spoil a run; they hardly spoil three."""
     plan = tmp_path / "plan.toml"
     plan.write_text(PLAN)
-    try:
-        look_for_known_answers(model, inventory, results / "first", plan)
-    except AssertionError as spoilt:
-        print(f"the first run: {spoilt}")
-        control.hold_to(None)
-        look_for_known_answers(model, inventory, results / "second", plan)
+    for name in ("first", "second"):
+        try:
+            look_for_known_answers(model, inventory, results / name, plan)
+            return
+        except AssertionError as spoilt:
+            print(f"the {name} run: {spoilt}")
+            control.hold_to(None)
+    look_for_known_answers(model, inventory, results / "third", plan)
 
 
 def base_seconds(inventory: str, file: Path) -> dict[str, float]:
