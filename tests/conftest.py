@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,37 +130,19 @@ def deploy(region: control.Running, stack: str) -> Path:
     return inventory
 
 
-@pytest.fixture(scope="session")
-def md_raid_region(region: control.Running) -> Path:
-    """The inventory of md-raid.lab in the session's region."""
-    return deploy(region, "md-raid.lab")
+def deployed(stack: str) -> Any:
+    """A fixture: the inventory of that stack in the session's region."""
+
+    @pytest.fixture(scope="session")
+    def inventory(region: control.Running) -> Path:
+        return deploy(region, stack)
+
+    return inventory
 
 
-@pytest.fixture(scope="session")
-def efs_iops_region(region: control.Running) -> Path:
-    """The inventory of efs-iops.lab in the session's region."""
-    return deploy(region, "efs-iops.lab")
-
-
-@pytest.fixture(scope="session")
-def iscsi_tunnel_region(region: control.Running) -> Path:
-    """The inventory of iscsi-tunnel.lab in the session's region."""
-    return deploy(region, "iscsi-tunnel.lab")
-
-
-@pytest.fixture(scope="session")
-def eip_region_region(region: control.Running) -> Path:
-    """The inventory of eip-region.lab in the session's region."""
-    return deploy(region, "eip-region.lab")
-
-
-@pytest.fixture(scope="session")
-def encrypted_backup_region(region: control.Running) -> Path:
-    """The inventory of encrypted-backup.lab in the session's region."""
-    return deploy(region, "encrypted-backup.lab")
-
-
-@pytest.fixture(scope="session")
-def s3_throttle_region(region: control.Running) -> Path:
-    """The inventory of s3-throttle.lab in the session's region."""
-    return deploy(region, "s3-throttle.lab")
+md_raid_region = deployed("md-raid.lab")
+efs_iops_region = deployed("efs-iops.lab")
+iscsi_tunnel_region = deployed("iscsi-tunnel.lab")
+eip_region_region = deployed("eip-region.lab")
+encrypted_backup_region = deployed("encrypted-backup.lab")
+s3_throttle_region = deployed("s3-throttle.lab")
