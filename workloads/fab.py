@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit
+from invoke.tasks import task
 
 from inventory import InventoryError
 from workloads.errors import WorkloadError
@@ -57,6 +58,18 @@ def run_module(module: str, *arguments: str) -> None:
 
 
 INVENTORY_HELP = {name: HELP[name] for name in ("stack", "inventory")}
+
+
+def plan_task(show_plan: Callable[[str | None], None]) -> Any:
+    """The task `plan` of an experiment, alike for all."""
+
+    @task(help={"plan": HELP["plan"]})
+    @reported
+    def plan(_: Any, plan: str | None = None) -> None:
+        """Show what a plan measures, and for how long."""
+        show_plan(plan)
+
+    return plan
 
 
 def collection(name: str, *tasks: Any) -> Collection:

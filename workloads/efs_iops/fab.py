@@ -7,7 +7,7 @@ from typing import Any
 from invoke.tasks import task
 
 from workloads.efs_iops import tasks
-from workloads.fab import HELP, INVENTORY_HELP, collection, reported, run_module
+from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
 
 MEASURING_HELP = {**HELP, "tls": "mount through amazon-efs-utils with TLS, where the hosts have it"}
 
@@ -19,13 +19,6 @@ def configure(
 ) -> None:
     """Mount the file system, see how, make files."""
     tasks.configure(stack, inventory, plan, tls=tls)
-
-
-@task(help={"plan": HELP["plan"]})
-@reported
-def plan(_: Any, plan: str | None = None) -> None:
-    """Show what a plan measures, and for how long."""
-    tasks.show_plan(plan)
 
 
 @task(help=MEASURING_HELP)
@@ -61,4 +54,4 @@ def all_(
     run_module("report", str(directory))
 
 
-TASKS = collection("efs-iops", plan, configure, run, collect, base, all_)
+TASKS = collection("efs-iops", plan_task(tasks.show_plan), configure, run, collect, base, all_)

@@ -7,14 +7,7 @@ from typing import Any
 from invoke.tasks import task
 
 from workloads.eip_region import tasks
-from workloads.fab import HELP, INVENTORY_HELP, collection, reported, run_module
-
-
-@task(help={"plan": HELP["plan"]})
-@reported
-def plan(_: Any, plan: str | None = None) -> None:
-    """Show what a plan measures, and for how long."""
-    tasks.show_plan(plan)
+from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
 
 
 @task(help=HELP)
@@ -59,4 +52,4 @@ def all_(_: Any, stack: str | None = None, inventory: str | None = None, plan: s
     run_module("report", str(directory))
 
 
-TASKS = collection("eip-region", plan, prove, remap, collect, all_)
+TASKS = collection("eip-region", plan_task(tasks.show_plan), prove, remap, collect, all_)

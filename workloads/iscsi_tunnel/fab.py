@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke.tasks import task
 
-from workloads.fab import HELP, INVENTORY_HELP, collection, reported, run_module
+from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
 from workloads.iscsi_tunnel import tasks
 from workloads.iscsi_tunnel.settings import LIMIT_SECONDS
 
@@ -52,13 +52,6 @@ def detach(_: Any, stack: str | None = None, inventory: str | None = None, clien
 def status(_: Any, stack: str | None = None, inventory: str | None = None, client: str | None = None) -> None:
     """Show tunnel, session and disk."""
     tasks.status(stack, inventory, client)
-
-
-@task(help={"plan": HELP["plan"]})
-@reported
-def plan(_: Any, plan: str | None = None) -> None:
-    """Show what a plan measures, and for how long."""
-    tasks.show_plan(plan)
 
 
 @task(help=CLIENT_HELP)
@@ -115,4 +108,6 @@ def all_(
     run_module("report", str(directory))
 
 
-TASKS = collection("iscsi-tunnel", plan, configure, attach, detach, status, prove, run, drill, collect, all_)
+TASKS = collection(
+    "iscsi-tunnel", plan_task(tasks.show_plan), configure, attach, detach, status, prove, run, drill, collect, all_
+)

@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke.tasks import task
 
-from workloads.fab import HELP, INVENTORY_HELP, collection, reported, run_module
+from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
 from workloads.md_raid import tasks
 
 
@@ -22,13 +22,6 @@ def configure(_: Any, stack: str | None = None, inventory: str | None = None) ->
 def prove(_: Any, stack: str | None = None, inventory: str | None = None) -> None:
     """Prove the MTU, the hosts' limits, the closed ports."""
     tasks.prove(stack, inventory)
-
-
-@task(help={"plan": HELP["plan"]})
-@reported
-def plan(_: Any, plan: str | None = None) -> None:
-    """Show what a plan measures, and for how long."""
-    tasks.show_plan(plan)
 
 
 @task(help=HELP)
@@ -60,4 +53,4 @@ def all_(_: Any, stack: str | None = None, inventory: str | None = None, plan: s
     run_module("report", str(directory))
 
 
-TASKS = collection("md-raid", plan, configure, prove, run, drill, collect, all_)
+TASKS = collection("md-raid", plan_task(tasks.show_plan), configure, prove, run, drill, collect, all_)

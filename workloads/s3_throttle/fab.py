@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke.tasks import task
 
-from workloads.fab import HELP, INVENTORY_HELP, collection, reported, run_module
+from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
 from workloads.s3_throttle import tasks
 
 
@@ -15,13 +15,6 @@ from workloads.s3_throttle import tasks
 def configure(_: Any, stack: str | None = None, inventory: str | None = None, plan: str | None = None) -> None:
     """Bring the AWS CLI and the throttle, make files."""
     tasks.configure(stack, inventory, plan)
-
-
-@task(help={"plan": HELP["plan"]})
-@reported
-def plan(_: Any, plan: str | None = None) -> None:
-    """Show what a plan measures, and for how long."""
-    tasks.show_plan(plan)
 
 
 @task(help=HELP)
@@ -46,4 +39,4 @@ def all_(_: Any, stack: str | None = None, inventory: str | None = None, plan: s
     run_module("report", str(directory))
 
 
-TASKS = collection("s3-throttle", plan, configure, run, collect, all_)
+TASKS = collection("s3-throttle", plan_task(tasks.show_plan), configure, run, collect, all_)
