@@ -31,8 +31,8 @@ class Panel:
     rows: Sequence[Row]
 
 
-def percentiles_plot(shown: Sequence[Panel], *, caption: str, alt: str, rehearsal: bool | None = None) -> Chart | None:
-    """`rehearsal` is not asked for any longer: whoever draws the chart knows."""
+def percentiles_plot(shown: Sequence[Panel], *, caption: str, alt: str) -> Chart | None:
+    """A chart of a panel for each of `shown`; None where there is none."""
     if not shown:
         return None
     return Chart(
