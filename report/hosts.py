@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
+from typing import Annotated
 
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+
+from report.intervals import Floats
 from report.runs import Record, RecordError, Run, number, number_or_none, text
 
 BUSY_RATIO_MIN = 0.95
@@ -16,35 +20,51 @@ LINE_RATE_RATIO_MIN = 0.95
 _COLUMNS = ("cpu_busy_ratio", "nic_rx_bytes", "nic_tx_bytes", "nic_rx_packets", "nic_tx_packets")
 
 
+class _Sample(Struct, gc=False):
+    host: Annotated[str, Meta(min_length=1)]
+    t_unix_s: float
+    cpu_busy_ratio: float | None = None
+    nic_rx_bytes: float | None = None
+    nic_tx_bytes: float | None = None
+    nic_rx_packets: float | None = None
+    nic_tx_packets: float | None = None
+
+
+_SAMPLES = msgspec.json.Decoder(_Sample)
+
+
 @dataclass
 class HostSamples:
-    """In order of time, by the host's clock. What a record lacked is None."""
+    """In order of time, by the host's clock. What a record lacked is NaN."""
 
-    t_unix_s: list[float] = field(default_factory=list)
-    cpu_busy_ratio: list[float | None] = field(default_factory=list)
-    nic_rx_bytes: list[float | None] = field(default_factory=list)
-    nic_tx_bytes: list[float | None] = field(default_factory=list)
-    nic_rx_packets: list[float | None] = field(default_factory=list)
-    nic_tx_packets: list[float | None] = field(default_factory=list)
+    t_unix_s: Floats
+    cpu_busy_ratio: Floats
+    nic_rx_bytes: Floats
+    nic_tx_bytes: Floats
+    nic_rx_packets: Floats
+    nic_tx_packets: Floats
 
     def window(self, start_unix_s: float, end_unix_s: float) -> slice:
-        return slice(bisect_left(self.t_unix_s, start_unix_s), bisect_right(self.t_unix_s, end_unix_s))
+        first, last = (
+            np.searchsorted(self.t_unix_s, start_unix_s, "left"),
+            np.searchsorted(self.t_unix_s, end_unix_s, "right"),
+        )
+        return slice(int(first), int(last))
 
     def cpu_busy_mean(self, start_unix_s: float, end_unix_s: float) -> float | None:
         """Of the samples whose second lies inside the window."""
         samples = self.cpu_busy_ratio[self.window(start_unix_s + 1, end_unix_s)]
-        known = [ratio for ratio in samples if ratio is not None]
-        return sum(known) / len(known) if known else None
+        known = samples[~np.isnan(samples)]
+        return float(known.mean()) if len(known) else None
 
-    def rate(self, counter: Sequence[float | None], start_unix_s: float, end_unix_s: float) -> float | None:
+    def rate(self, counter: Floats, start_unix_s: float, end_unix_s: float) -> float | None:
         """Bytes a second over the window; None when the counter went back (a reboot) or was seen once."""
         window = self.window(start_unix_s, end_unix_s)
-        seen = [(t, v) for t, v in zip(self.t_unix_s[window], counter[window], strict=True) if v is not None]
-        if len(seen) < 2 or seen[-1][0] <= seen[0][0]:
+        known = ~np.isnan(counter[window])
+        times, values = self.t_unix_s[window][known], counter[window][known]
+        if len(times) < 2 or times[-1] <= times[0] or bool((np.diff(values) < 0).any()):
             return None
-        if any(later[1] < earlier[1] for earlier, later in pairwise(seen)):
-            return None
-        return (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0])
+        return float((values[-1] - values[0]) / (times[-1] - times[0]))
 
 
 @dataclass(frozen=True)
@@ -56,22 +76,33 @@ class Role:
 
 def read_host_samples(run: Run) -> dict[str, HostSamples]:
     """By host."""
-    rows: dict[str, list[tuple[float, list[float | None]]]] = {}
-    if run.has_stream("host"):
-        for record in run.stream("host"):
-            try:
-                host, t_unix_s = text(record, "host"), number(record, "t_unix_s")
-                rows.setdefault(host, []).append((t_unix_s, [number_or_none(record, name) for name in _COLUMNS]))
-            except RecordError as error:
-                run.problem(f"raw/host.ndjson: a record left out: {error}")
-    else:
+    if not run.has_stream("host"):
         run.problem("raw/host.ndjson is missing: what limited each cell is not known")
-    samples = {}
-    for host, host_rows in rows.items():
-        host_rows.sort(key=lambda row: row[0])
-        columns = [list(column) for column in zip(*(values for _, values in host_rows), strict=True)]
-        samples[host] = HostSamples([t for t, _ in host_rows], **dict(zip(_COLUMNS, columns, strict=True)))
-    return samples
+        return {}
+
+    def slowly(record: Record) -> _Sample | None:
+        try:
+            values = [number_or_none(record, name) for name in _COLUMNS]
+            return _Sample(text(record, "host"), number(record, "t_unix_s"), *values)
+        except RecordError as error:
+            run.problem(f"raw/host.ndjson: a record left out: {error}")
+            return None
+
+    tables: dict[str, list[Floats]] = {}
+    for batch in run.batches("host", _SAMPLES, slowly):
+        of_hosts: dict[str, list[_Sample]] = {}
+        for sample in batch:
+            of_hosts.setdefault(sample.host, []).append(sample)
+        for host, samples in of_hosts.items():
+            columns = [[getattr(each, name) for each in samples] for name in ("t_unix_s", *_COLUMNS)]
+            tables.setdefault(host, []).append(np.array(columns, np.float64))  # None becomes NaN
+    return {host: HostSamples(*in_order_of_time(parts)) for host, parts in tables.items()}
+
+
+def in_order_of_time(parts: Sequence[Floats]) -> Floats:
+    """Tables with a column in each row, the times first, as one."""
+    table = np.concatenate(parts, axis=1)
+    return table[:, np.argsort(table[0], kind="stable")]
 
 
 def inventory_roles(inventory: Record) -> list[Role]:

@@ -19,6 +19,8 @@ import msgspec
 SCHEMA = 1
 STATUSES = ("running", "complete", "failed")
 _PROBLEMS_PER_STREAM = 5
+_BLOCK_BYTES = 2 << 20
+WHOLE_MAX = (1 << 63) - 1  # nothing that is counted comes near; columns have 64 bits
 
 Record = dict[str, Any]
 # Twice as fast as json, which is most of what a report of a long run waits for.
@@ -72,48 +74,95 @@ class Run:
 
     def stream(self, name: str) -> Iterator[Record]:
         """The records of raw/<name>.ndjson in order; the unreadable is left out and said in `problems`."""
+        lines = _Lines(self, name)
+        for block in self._blocks(name):
+            yield from lines.records(block)
+        lines.say_how_many()
+
+    def batches(
+        self, name: str, decoder: msgspec.json.Decoder[T], slowly: Callable[[Record], T | None]
+    ) -> Iterator[list[T]]:
+        """The records of a long stream, thousands at once, as `decoder` has them: in a quarter of stream's time.
+
+        The decoder may take nothing that `slowly` would refuse. Where it refuses one record of a batch, all of them are
+        read as stream reads them, and made by `slowly`, which says what it leaves out.
+        """
+        lines = _Lines(self, name)
+        for block in self._blocks(name):
+            try:
+                batch = decoder.decode_lines(block)
+            except ValueError:
+                batch = None
+            # It also takes two documents on one line, which are none.
+            if batch is None or len(batch) != block.count(b"\n"):
+                batch = [made for record in lines.records(block) if (made := slowly(record)) is not None]
+            else:
+                lines.seen += len(batch)
+            yield batch
+        lines.say_how_many()
+
+    def _blocks(self, name: str) -> Iterator[bytes]:
+        """Whole lines, some megabytes at once; the end of the last may be missing."""
         path = self._stream_path(name)
         label = f"raw/{path.name}"
-        bad = 0
         try:
-            lines = path.open("rb")
+            file = path.open("rb")
         except FileNotFoundError:
             self.problem(f"{label} is missing")
             return
         except OSError as error:
             self.problem(f"{label}: {error.strerror}")
             return
-        with lines:
-            for line_number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                try:
-                    record = _decode(line)
-                except ValueError:
-                    if not line.endswith(b"\n"):
-                        self.problem(f"{label}: the last line is half-written, left out")
-                    else:
-                        bad += 1
-                        self._count_problem(bad, f"{label}, line {line_number}: not JSON, left out")
-                    continue
-                if not isinstance(record, dict):
-                    bad += 1
-                    self._count_problem(bad, f"{label}, line {line_number}: not an object, left out")
-                    continue
-                yield record
-        if bad > _PROBLEMS_PER_STREAM:
-            self.problem(f"{label}: {bad} lines left out in all")
+        with file:
+            while block := file.read(_BLOCK_BYTES):
+                yield block if block.endswith(b"\n") else block + file.readline()
 
     def problem(self, text: str) -> None:
         if text not in self.problems:
             self.problems.append(text)
 
-    def _count_problem(self, count: int, text: str) -> None:
-        if count <= _PROBLEMS_PER_STREAM:
-            self.problem(text)
-
     def _stream_path(self, name: str) -> Path:
         return self.path / "raw" / f"{name}.ndjson"
+
+
+class _Lines:
+    """The lines of one stream, numbered; what of them is left out is a problem of the run."""
+
+    def __init__(self, run: Run, name: str) -> None:
+        self.seen = 0
+        self._run = run
+        self._label = f"raw/{name}.ndjson"
+        self._left_out = 0
+
+    def records(self, block: bytes) -> Iterator[Record]:
+        lines = block.split(b"\n")
+        for at, line in enumerate(lines):
+            if at == len(lines) - 1 and not line:
+                break
+            self.seen += 1
+            if not line.strip():
+                continue
+            try:
+                record = _decode(line)
+            except ValueError:
+                if at == len(lines) - 1:
+                    self._run.problem(f"{self._label}: the last line is half-written, left out")
+                else:
+                    self._leave_out("not JSON")
+                continue
+            if isinstance(record, dict):
+                yield record
+            else:
+                self._leave_out("not an object")
+
+    def say_how_many(self) -> None:
+        if self._left_out > _PROBLEMS_PER_STREAM:
+            self._run.problem(f"{self._label}: {self._left_out} lines left out in all")
+
+    def _leave_out(self, why: str) -> None:
+        self._left_out += 1
+        if self._left_out <= _PROBLEMS_PER_STREAM:
+            self._run.problem(f"{self._label}, line {self.seen}: {why}, left out")
 
 
 @dataclass(frozen=True)
@@ -202,7 +251,7 @@ def number(record: Record, key: str) -> float:
 
 def whole(record: Record, key: str) -> int:
     value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= WHOLE_MAX:
         raise RecordError(f"{key} must be a whole number, not {value!r}")
     return value
 

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
 
 from report.histogram import Histogram, HistogramError, merge
+from report.intervals import NONE, UNKNOWN, Intervals
 from report.latency_over_time import LatencySeconds
-from report.runs import Record, RecordError, Run, number, number_or_none, quietly, text, whole, whole_or_none
+from report.runs import (
+    WHOLE_MAX,
+    Record,
+    RecordError,
+    Run,
+    number,
+    number_or_none,
+    quietly,
+    text,
+    whole,
+    whole_or_none,
+)
 
 CLOCK_SLACK_S = 0.05
 MIB = 1 << 20
 
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    host: str
-    t_start_unix_s: float
-    t_end_unix_s: float
-    ops: int
-    bytes: int
-    errors: dict[str, int]
-    latency_max_ns: int | None
-    histogram: Histogram | None  # kept only where a final document may be missing
-
-    @property
-    def seconds(self) -> float:
-        return self.t_end_unix_s - self.t_start_unix_s
+# As runs.whole and runs.text take them; a column has 64 bits.
+_Whole = Annotated[int, Meta(ge=0, le=WHOLE_MAX)]
+_Text = Annotated[str, Meta(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -47,18 +53,19 @@ class Final:
 class Worker:
     """What the workers of one cell said, on every host that ran one."""
 
-    intervals: list[Interval] = field(default_factory=list)
+    intervals: Intervals = NONE
     finals: list[Final] = field(default_factory=list)
 
     @property
     def began(self) -> bool:
-        return bool(self.intervals or self.finals)
+        return bool(len(self.intervals) or self.finals)
 
     def since(self, t_unix_s: float) -> Worker:
         """Without what an earlier attempt at the same cell left in the file; both times are of one clock, or nearly."""
+        from_then = t_unix_s - CLOCK_SLACK_S
         return Worker(
-            [i for i in self.intervals if i.t_end_unix_s >= t_unix_s - CLOCK_SLACK_S],
-            [f for f in self.finals if f.t_end_unix_s >= t_unix_s - CLOCK_SLACK_S],
+            self.intervals.where(self.intervals.t_end_unix_s >= from_then),
+            [f for f in self.finals if f.t_end_unix_s >= from_then],
         )
 
 
@@ -91,30 +98,122 @@ class Measured:
         return None if value is None else value / 1000
 
 
+class _Latency(Struct, gc=False):
+    buckets: msgspec.Raw  # pairs of index and count
+    max: _Whole | None = None
+    # Only of the intervals whose histograms are kept, and looked at there.
+    count: Any = None
+    sum: Any = None
+    min: Any = None
+
+    def histogram(self) -> Histogram:
+        return Histogram.from_json({**msgspec.structs.asdict(self), "buckets": msgspec.json.decode(self.buckets)})
+
+
+class _IntervalLine(Struct, gc=False, tag_field="kind", tag="interval"):
+    cell: _Text
+    host: _Text
+    t_start_unix_s: float
+    t_end_unix_s: float
+    ops: _Whole
+    bytes: _Whole
+    errors: dict[str, _Whole]
+    latency_ns: _Latency
+
+
+class _FinalLine(Struct, tag_field="kind", tag="final"):
+    """There are few: each is read as the record that it is."""
+
+    cell: _Text
+    host: Any = None
+    t_start_unix_s: Any = None
+    t_end_unix_s: Any = None
+    t_first_unix_s: Any = None
+    t_last_unix_s: Any = None
+    ops: Any = None
+    bytes: Any = None
+    errors: Any = None
+    latency_ns: Any = None
+    threads: Any = None
+    files: Any = None
+
+
+_LINES = msgspec.json.Decoder(_IntervalLine | _FinalLine)
+
+
 def read_worker(
     run: Run, keep_histograms: str | None = None, latencies: LatencySeconds | None = None
 ) -> dict[str, Worker]:
     """By cell. Intervals of cells whose name begins with `keep_histograms` keep their histograms; all of them are added
     to `latencies`.
     """
-    cells: dict[str, Worker] = {}
-    for record in run.stream("worker"):
+    parts: dict[str, list[Intervals]] = {}
+    finals: dict[str, list[Final]] = {}
+
+    def left_out(cell: object, error: Exception) -> None:
+        run.problem(f"raw/worker.ndjson: a record of {cell or 'no cell'} left out: {error}")
+
+    def slowly(record: Record) -> _IntervalLine | _FinalLine | None:
         try:
-            cell, kind = text(record, "cell"), text(record, "kind")
-            worker = cells.setdefault(cell, Worker())
-            if kind == "interval":
-                keep = keep_histograms is not None and cell.startswith(keep_histograms)
-                interval = _interval(record, keep)
-                worker.intervals.append(interval)
-                if latencies is not None:
-                    latencies.add(interval.host, interval.t_start_unix_s, interval.t_end_unix_s, record["latency_ns"])
-            elif kind == "final":
-                worker.finals.append(_final(record))
-            else:
-                raise RecordError(f"kind {kind!r} is not interval or final")
-        except (RecordError, HistogramError) as error:
-            run.problem(f"raw/worker.ndjson: a record of {record.get('cell', 'no cell')} left out: {error}")
-    return cells
+            return _line(record)
+        except RecordError as error:
+            left_out(record.get("cell", "no cell"), error)
+            return None
+
+    for batch in run.batches("worker", _LINES, slowly):
+        of_cells: dict[str, list[_IntervalLine]] = {}
+        for line in batch:
+            parts.setdefault(line.cell, [])
+            try:
+                if isinstance(line, _FinalLine):
+                    finals.setdefault(line.cell, []).append(_final(msgspec.structs.asdict(line)))
+                elif line.t_end_unix_s < line.t_start_unix_s:
+                    raise RecordError("t_end_unix_s is before t_start_unix_s")
+                else:
+                    of_cells.setdefault(line.cell, []).append(line)
+            except (RecordError, HistogramError) as error:
+                left_out(line.cell, error)
+        for cell, lines in of_cells.items():
+            histograms: dict[int, Histogram] = {}
+            if keep_histograms is not None and cell.startswith(keep_histograms):
+                lines, histograms = _with_histograms(lines, partial(left_out, cell))
+            intervals = _columns(lines, histograms)
+            parts[cell].append(intervals)
+            if latencies is not None:
+                latencies.add_all(intervals, [line.latency_ns.buckets for line in lines])
+    return {cell: Worker(Intervals.joined(found), finals.get(cell, [])) for cell, found in parts.items()}
+
+
+def _with_histograms(
+    lines: Sequence[_IntervalLine], left_out: Callable[[HistogramError], None]
+) -> tuple[list[_IntervalLine], dict[int, Histogram]]:
+    """The lines whose histogram is whole, and these by their place among them."""
+    kept: list[_IntervalLine] = []
+    histograms: dict[int, Histogram] = {}
+    for line in lines:
+        try:
+            histograms[len(kept)] = line.latency_ns.histogram()
+            kept.append(line)
+        except HistogramError as error:
+            left_out(error)
+    return kept, histograms
+
+
+def _columns(lines: Sequence[_IntervalLine], histograms: dict[int, Histogram]) -> Intervals:
+    codes: dict[str, int] = {}
+    host = [codes.setdefault(line.host, len(codes)) for line in lines]
+    longest = [line.latency_ns.max for line in lines]
+    return Intervals(
+        tuple(codes),
+        np.array(host, np.int64),
+        np.array([line.t_start_unix_s for line in lines]),
+        np.array([line.t_end_unix_s for line in lines]),
+        np.array([line.ops for line in lines], np.int64),
+        np.array([line.bytes for line in lines], np.int64),
+        np.array([UNKNOWN if ns is None else ns for ns in longest], np.int64),
+        {row: line.errors for row, line in enumerate(lines) if line.errors},
+        histograms,
+    )
 
 
 def measure(worker: Worker) -> Measured | None:
@@ -134,7 +233,7 @@ def measure(worker: Worker) -> Measured | None:
     )
 
 
-def sum_errors(errors: Iterable[dict[str, int]]) -> dict[str, int]:
+def sum_errors(errors: Iterable[Mapping[str, int]]) -> dict[str, int]:
     total: dict[str, int] = {}
     for by_errno in errors:
         for errno, count in by_errno.items():
@@ -142,19 +241,26 @@ def sum_errors(errors: Iterable[dict[str, int]]) -> dict[str, int]:
     return total
 
 
-def _interval(record: Record, keep_histogram: bool) -> Interval:
+def _line(record: Record) -> _IntervalLine | _FinalLine:
+    """What _LINES makes of it, or a RecordError that names what is wrong."""
+    cell, kind = text(record, "cell"), text(record, "kind")
+    if kind == "final":
+        return _FinalLine(cell, *(record.get(name) for name in _FinalLine.__struct_fields__[1:]))
+    if kind != "interval":
+        raise RecordError(f"kind {kind!r} is not interval or final")
     latency = record.get("latency_ns")
     if not isinstance(latency, dict):
         raise RecordError("latency_ns is not an object")
-    return Interval(
+    longest, buckets = whole_or_none(latency, "max"), msgspec.Raw(msgspec.json.encode(latency.get("buckets")))
+    return _IntervalLine(
+        cell=cell,
         host=text(record, "host"),
         t_start_unix_s=number(record, "t_start_unix_s"),
         t_end_unix_s=_end(record),
         ops=whole(record, "ops"),
         bytes=whole(record, "bytes"),
         errors=_errors(record),
-        latency_max_ns=whole_or_none(latency, "max"),
-        histogram=Histogram.from_json(latency) if keep_histogram else None,
+        latency_ns=_Latency(buckets, longest, latency.get("count"), latency.get("sum"), latency.get("min")),
     )
 
 

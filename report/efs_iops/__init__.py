@@ -29,7 +29,7 @@ def summarize(run: Run) -> Summary:
     """From raw alone; the same run gives the same summary whenever it is asked."""
     manifest = run.manifest
     clock = read_clocks(run)
-    latencies = LatencySeconds(lambda host, t_unix_s: clock.of(host).on_runner(t_unix_s))
+    latencies = LatencySeconds(lambda host, t_unix_s: clock.of(host).all_on_runner(t_unix_s))
     workers = clock.workers(read_worker(run, latencies=latencies))
     clients = Clients.of(read_mountstats(run, clock), clock.samples(read_host_samples(run)))
     cloudwatch = read_cloudwatch(run)

@@ -11,8 +11,9 @@ from report.efs_iops.mountstats import NOTHING_KNOWN, cell_mountstats, growth_in
 from report.efs_iops.schema import Cell, Evidence, HostRate, Nic
 from report.efs_iops.window import Window, covers, jain_index, joint_window, share, variation_coefficient
 from report.hosts import HostSamples
+from report.intervals import Intervals
 from report.runs import Record, RecordError, Run, number, text, whole, whole_or_none
-from report.worker import Final, Interval, Measured, Worker, measure
+from report.worker import Final, Measured, Worker, measure
 
 OPS = ("write", "read")
 PATTERNS = ("fixed", "sequential")
@@ -78,11 +79,9 @@ def _cell(record: Record, worker: Worker, clients: Clients) -> tuple[Cell, Windo
         raise RecordError("hosts names none")
     start = number(record, "start_unix_s")
     complete = record.get("complete") is True and not lost
-    worker = Worker(
-        [i for i in worker.intervals if i.host in hosts], [final for final in worker.finals if final.host in hosts]
-    )
+    worker = Worker(worker.intervals.of_hosts(hosts), [final for final in worker.finals if final.host in hosts])
     finals = {final.host: final for final in worker.finals}
-    intervals: dict[str, Sequence[Interval]] = {host: [i for i in worker.intervals if i.host == host] for host in hosts}
+    intervals = {host: worker.intervals.of_host(host) for host in hosts}
     firsts = {host: final.t_first_unix_s for host, final in finals.items()}
     # Those that are left of a cell that lost a host are shown side by side, never added up to the cell's rate.
     at_work = {host: of_host for host, of_host in intervals.items() if host not in lost}
@@ -138,7 +137,7 @@ def _reason(
     record: Record,
     complete: bool,
     lost: Sequence[str],
-    at_work: Mapping[str, Sequence[Interval]],
+    at_work: Mapping[str, Intervals],
     finals: Mapping[str, Final],
     window: Window | None,
 ) -> str | None:
@@ -161,7 +160,7 @@ def _reason(
     return None
 
 
-def _host_rate(host: str, intervals: Sequence[Interval], window: Window | None) -> HostRate:
+def _host_rate(host: str, intervals: Intervals, window: Window | None) -> HostRate:
     if window is None or window.seconds <= 0 or not covers(window, intervals):
         return HostRate(host, None, None)
     within = share(intervals, *window.bounds)

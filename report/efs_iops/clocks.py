@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+
+import numpy as np
 
 from report.efs_iops.schema import Clocks, HostClock
 from report.hosts import HostSamples
+from report.intervals import Floats, Intervals
 from report.runs import RecordError, Run, number, number_or_none, text
-from report.worker import Worker
+from report.worker import Final, Worker
 
 
 class HostTime:
@@ -20,41 +22,33 @@ class HostTime:
     def __init__(self, measurements: Iterable[tuple[float, float, float | None]] = ()) -> None:
         """Each is (runner's time, offset in s, uncertainty in s)."""
         self.measurements = sorted(measurements, key=lambda each: each[0])
-        self._offsets = [offset for _, offset, _ in self.measurements]
-        self._host_times = [t + offset for t, offset, _ in self.measurements]
+        self._offsets = np.array([offset for _, offset, _ in self.measurements])
+        self._host_times = np.array([t + offset for t, offset, _ in self.measurements])
 
     def on_runner(self, host_unix_s: float) -> float:
-        if not self._offsets:
-            return host_unix_s
-        after = bisect_right(self._host_times, host_unix_s)
-        if after == 0:
-            return host_unix_s - self._offsets[0]
-        if after == len(self._offsets):
-            return host_unix_s - self._offsets[-1]
-        began, ended = self._host_times[after - 1], self._host_times[after]
-        # A clock that was set back meets the same time twice.
-        share = (host_unix_s - began) / (ended - began) if ended > began else 0.0
-        return host_unix_s - (self._offsets[after - 1] + share * (self._offsets[after] - self._offsets[after - 1]))
+        return float(self.all_on_runner(np.array([host_unix_s]))[0])
 
-    def worker(self, worker: Worker) -> Worker:
-        """All of its times on the runner's clock; the caller gives one host's lines."""
-        return Worker(
-            [
-                dataclasses.replace(
-                    i, t_start_unix_s=self.on_runner(i.t_start_unix_s), t_end_unix_s=self.on_runner(i.t_end_unix_s)
-                )
-                for i in worker.intervals
-            ],
-            [
-                dataclasses.replace(
-                    f,
-                    t_start_unix_s=self.on_runner(f.t_start_unix_s),
-                    t_end_unix_s=self.on_runner(f.t_end_unix_s),
-                    t_first_unix_s=None if f.t_first_unix_s is None else self.on_runner(f.t_first_unix_s),
-                    t_last_unix_s=None if f.t_last_unix_s is None else self.on_runner(f.t_last_unix_s),
-                )
-                for f in worker.finals
-            ],
+    def all_on_runner(self, host_unix_s: Floats) -> Floats:
+        if not len(self._offsets):
+            return host_unix_s
+        after = np.searchsorted(self._host_times, host_unix_s, "right")
+        later = np.minimum(after, len(self._offsets) - 1)
+        earlier = np.maximum(after - 1, 0)
+        began, ended = self._host_times[earlier], self._host_times[later]
+        # Outside of the measurements both are the same; a clock that was set back meets the same time twice.
+        between = ended > began
+        share = np.where(between, host_unix_s - began, 0.0) / np.where(between, ended - began, 1.0)
+        offset: Floats = self._offsets[earlier] + share * (self._offsets[later] - self._offsets[earlier])
+        return host_unix_s - offset
+
+    def final(self, final: Final) -> Final:
+        """With its times on the runner's clock."""
+        return dataclasses.replace(
+            final,
+            t_start_unix_s=self.on_runner(final.t_start_unix_s),
+            t_end_unix_s=self.on_runner(final.t_end_unix_s),
+            t_first_unix_s=None if final.t_first_unix_s is None else self.on_runner(final.t_first_unix_s),
+            t_last_unix_s=None if final.t_last_unix_s is None else self.on_runner(final.t_last_unix_s),
         )
 
 
@@ -70,25 +64,24 @@ class RunnerClock:
 
     def workers(self, workers: Mapping[str, Worker]) -> dict[str, Worker]:
         """By cell, as they came."""
-        shifted = {}
-        for cell, worker in workers.items():
-            whole = Worker()
-            for host in dict.fromkeys([*(i.host for i in worker.intervals), *(f.host for f in worker.finals)]):
-                of_host = self.of(host).worker(
-                    Worker(
-                        [i for i in worker.intervals if i.host == host], [f for f in worker.finals if f.host == host]
-                    )
-                )
-                whole.intervals += of_host.intervals
-                whole.finals += of_host.finals
-            shifted[cell] = whole
-        return shifted
+        return {
+            cell: Worker(self._intervals(worker.intervals), [self.of(f.host).final(f) for f in worker.finals])
+            for cell, worker in workers.items()
+        }
 
     def samples(self, samples: Mapping[str, HostSamples]) -> dict[str, HostSamples]:
         return {
-            host: dataclasses.replace(each, t_unix_s=[self.of(host).on_runner(t) for t in each.t_unix_s])
+            host: dataclasses.replace(each, t_unix_s=self.of(host).all_on_runner(each.t_unix_s))
             for host, each in samples.items()
         }
+
+    def _intervals(self, intervals: Intervals) -> Intervals:
+        starts, ends = intervals.t_start_unix_s.copy(), intervals.t_end_unix_s.copy()
+        for code, host in enumerate(intervals.names):
+            those = intervals.host == code
+            starts[those] = self.of(host).all_on_runner(starts[those])
+            ends[those] = self.of(host).all_on_runner(ends[those])
+        return dataclasses.replace(intervals, t_start_unix_s=starts, t_end_unix_s=ends)
 
 
 def read_clocks(run: Run) -> RunnerClock:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+
+import numpy as np
+
+from report.intervals import Floats, Whole
 
 # Readings come each second. Over a longer gap a straight line says nothing of a moment within it.
 GAP_SECONDS_MAX = 5.0
@@ -24,22 +27,27 @@ class Growth:
 
 
 class Counters:
-    """Columns of readings at the times `t_unix_s`, ascending. None where a reading lacked one.
+    """Columns of readings at the times `t_unix_s`, ascending. None, or NaN in an array, where a reading lacked one.
 
     A counter that went back began anew (a reboot, a new mount): nothing is told across that.
     """
 
-    def __init__(self, t_unix_s: Sequence[float], columns: Mapping[str, Sequence[float | None]]) -> None:
-        self.t_unix_s = t_unix_s
-        self._columns = columns
-        self._life = _lives(len(t_unix_s), columns)
+    def __init__(
+        self, t_unix_s: Sequence[float] | Floats, columns: Mapping[str, Sequence[float | None] | Floats]
+    ) -> None:
+        self.t_unix_s = np.asarray(t_unix_s, np.float64)
+        self._columns = {name: np.asarray(values, np.float64) for name, values in columns.items()}
+        self._life = _lives(len(self.t_unix_s), self._columns.values())
 
     def between(self, column: str, start_unix_s: float, end_unix_s: float) -> float | None:
         """The growth from one moment to a later one, each on the straight line between the readings around it."""
-        start, end = self._at(column, start_unix_s), self._at(column, end_unix_s)
-        if start is None or end is None or start[1] != end[1]:
-            return None
-        return end[0] - start[0]
+        grown = float(self.each_between(column, np.array([start_unix_s, end_unix_s]))[0])
+        return None if math.isnan(grown) else grown
+
+    def each_between(self, column: str, moments_unix_s: Floats) -> Floats:
+        """The growth from each moment to the next; NaN where it is not known."""
+        values, lives = self._at(column, moments_unix_s)
+        return np.where(lives[1:] == lives[:-1], values[1:] - values[:-1], np.nan)
 
     def inside(self, column: str, start_unix_s: float, end_unix_s: float) -> Growth | None:
         """From the first reading inside the window to the last: nothing from outside is in it.
@@ -47,31 +55,29 @@ class Counters:
         What a cell did is told so. At its end, a line to the first reading after it would run below the truth: up to a
         quarter of a second's work is missing then, 8 % of a window of three seconds.
         """
-        first, last = bisect_left(self.t_unix_s, start_unix_s), bisect_right(self.t_unix_s, end_unix_s) - 1
+        times = self.t_unix_s
+        first, last = np.searchsorted(times, start_unix_s, "left"), np.searchsorted(times, end_unix_s, "right") - 1
         if first >= last or self._life[first] != self._life[last]:
             return None
-        earlier, later = self._columns[column][first], self._columns[column][last]
-        if earlier is None or later is None:
-            return None
-        return Growth(later - earlier, self.t_unix_s[first], self.t_unix_s[last])
+        amount = float(self._columns[column][last] - self._columns[column][first])
+        return None if math.isnan(amount) else Growth(amount, float(times[first]), float(times[last]))
 
-    def _at(self, column: str, t_unix_s: float) -> tuple[float, int] | None:
-        """The value and the life it belongs to."""
-        after = bisect_left(self.t_unix_s, t_unix_s)
-        if after == len(self.t_unix_s):
-            return None
-        values = self._columns[column]
-        later = values[after]
-        if self.t_unix_s[after] == t_unix_s:
-            return None if later is None else (later, self._life[after])
-        if after == 0:
-            return None
-        earlier = values[after - 1]
-        gap = self.t_unix_s[after] - self.t_unix_s[after - 1]
-        if earlier is None or later is None or gap > GAP_SECONDS_MAX or self._life[after] != self._life[after - 1]:
-            return None
-        share = (t_unix_s - self.t_unix_s[after - 1]) / gap
-        return earlier + share * (later - earlier), self._life[after]
+    def _at(self, column: str, t_unix_s: Floats) -> tuple[Floats, Whole]:
+        """Each moment's value, NaN where none is known, and the life it belongs to."""
+        times, values = self.t_unix_s, self._columns[column]
+        if not len(times):
+            return np.full(len(t_unix_s), np.nan), np.zeros(len(t_unix_s), np.int64)
+        after = np.searchsorted(times, t_unix_s, "left")
+        known = after < len(times)
+        after = np.minimum(after, len(times) - 1)
+        before = np.maximum(after - 1, 0)
+        gap = times[after] - times[before]
+        exact = times[after] == t_unix_s
+        between = (after > 0) & (gap <= GAP_SECONDS_MAX) & (self._life[after] == self._life[before])
+        share = (t_unix_s - times[before]) / np.where(gap > 0, gap, 1.0)
+        on_line = values[before] + share * (values[after] - values[before])
+        found = np.where(exact, values[after], np.where(between, on_line, np.nan))
+        return np.where(known, found, np.nan), self._life[after]
 
 
 def total(values: Sequence[float | None]) -> float | None:
@@ -80,14 +86,10 @@ def total(values: Sequence[float | None]) -> float | None:
     return sum(known) if known and len(known) == len(values) else None
 
 
-def _lives(count: int, columns: Mapping[str, Sequence[float | None]]) -> list[int]:
+def _lives(count: int, columns: Iterable[Floats]) -> Whole:
     """For each reading the number of times that a counter had gone back until then."""
-    back = set()
-    for values in columns.values():
-        known = [(index, value) for index, value in enumerate(values) if value is not None]
-        back |= {later[0] for earlier, later in pairwise(known) if later[1] < earlier[1]}
-    lives, life = [], 0
-    for index in range(count):
-        life += index in back
-        lives.append(life)
-    return lives
+    back = np.zeros(count, np.int64)
+    for values in columns:
+        known = np.flatnonzero(~np.isnan(values))
+        back[known[1:][np.diff(values[known]) < 0]] = 1
+    return np.cumsum(back)

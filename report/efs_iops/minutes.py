@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+
 from report.efs_iops.cloudwatch import DATA_METRICS, MINUTE_SECONDS, CloudWatch
 from report.efs_iops.schema import Cell
+from report.efs_iops.window import overlaps
 from report.runs import Manifest, Run
 from report.worker import Worker
 
@@ -44,7 +46,7 @@ def minutes_inside(manifest: Manifest, cloudwatch: CloudWatch, workers: Iterable
 
     AWS's clock is taken for the runner's: nothing measures it.
     """
-    ends = [interval.t_end_unix_s for worker in workers for interval in worker.intervals]
+    ends = [float(worker.intervals.t_end_unix_s.max()) for worker in workers if worker.intervals]
     began, ended = _moment(manifest.started_at), _moment(manifest.finished_at)
     if ended is None:
         ended = max(ends, default=None)
@@ -66,22 +68,22 @@ def worker_minutes(
     """What all workers did in each of the minutes, those of incomplete cells and of earlier attempts too."""
     kinds = {cell.cell: (cell.op, cell.request_bytes) for cell in cells}
     found = {start: WorkerMinute() for start in minutes}
+    starts = np.array(minutes, np.float64)
     for name, worker in workers.items():
         if name not in kinds:
             run.problem(f"raw/worker.ndjson: cell {name} is not in raw/cells.ndjson, left out")
             continue
         op, size_bytes = kinds[name]
-        for interval in worker.intervals:
-            at = bisect_right(minutes, interval.t_start_unix_s - MINUTE_SECONDS)
-            while interval.seconds > 0 and interval.ops and at < len(minutes) and minutes[at] < interval.t_end_unix_s:
-                start = minutes[at]
-                overlap = min(interval.t_end_unix_s, start + MINUTE_SECONDS) - max(interval.t_start_unix_s, start)
-                part = overlap / interval.seconds
-                requests = found[start].count(op, size_bytes)
-                requests.operations += interval.ops * part
-                requests.bytes += interval.bytes * part
-                requests.certain = requests.certain or part >= 1.0
-                at += 1
+        worked = worker.intervals.where(worker.intervals.ops > 0)
+        for rows, at, _, part in overlaps(worked, starts, starts + MINUTE_SECONDS):
+            operations = np.bincount(at, worked.ops[rows] * part)
+            bytes_ = np.bincount(at, worked.bytes[rows] * part)
+            certain = np.bincount(at, part >= 1.0)
+            for each in np.unique(at).tolist():
+                requests = found[minutes[each]].count(op, size_bytes)
+                requests.operations += float(operations[each])
+                requests.bytes += float(bytes_[each])
+                requests.certain = requests.certain or bool(certain[each])
     return found
 
 

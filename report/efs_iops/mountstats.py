@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
 
 from report.efs_iops.clocks import RunnerClock
 from report.efs_iops.counters import Counters, Growth
 from report.efs_iops.schema import Mountstats
 from report.efs_iops.window import Window, share
-from report.runs import Record, RecordError, Run, number, text, whole
-from report.worker import Interval
+from report.hosts import in_order_of_time
+from report.intervals import Floats, Interval
+from report.runs import WHOLE_MAX, Record, RecordError, Run, number, text, whole
 
 KIB = 1024
 NOTHING_KNOWN = Mountstats(None, None, None, None, None, None)
 # The worker's word for an operation, NFS's, and the counter of its payload.
 NFS_OPERATIONS = {"read": ("READ", "server_read"), "write": ("WRITE", "server_write")}
+_Whole = Annotated[int, Meta(ge=0, le=WHOLE_MAX)]
 _FIELDS = ("operations", "transmissions", "bytes_sent", "bytes_received", "rtt_ms", "execute_ms")
 
 
@@ -30,23 +37,58 @@ _COLUMNS = (
 )
 
 
+class _Operation(Struct, gc=False):
+    operations: _Whole
+    transmissions: _Whole
+    bytes_sent: _Whole
+    bytes_received: _Whole
+    rtt_ms: _Whole
+    execute_ms: _Whole
+
+
+class _Payload(Struct, gc=False):
+    server_read: _Whole
+    server_write: _Whole
+
+
+class _Reading(Struct, gc=False):
+    host: Annotated[str, Meta(min_length=1)]
+    t_unix_s: float
+    age_s: float
+    bytes: _Payload
+    ops: dict[str, _Operation]
+
+
+_READINGS = msgspec.json.Decoder(_Reading)
+_NOT_ONE = _Operation(0, 0, 0, 0, 0, 0)
+
+
 def read_mountstats(run: Run, clock: RunnerClock) -> dict[str, Counters]:
     """By host."""
-    rows: dict[str, list[tuple[float, list[float]]]] = {}
     if not run.has_stream("mountstats"):
         run.problem("raw/mountstats.ndjson is missing: what the clients' kernels counted is not known")
         return {}
-    for record in run.stream("mountstats"):
+
+    def slowly(record: Record) -> _Reading | None:
         try:
-            host, t_unix_s = text(record, "host"), number(record, "t_unix_s")
-            rows.setdefault(host, []).append((clock.of(host).on_runner(t_unix_s), _values(record)))
+            return _reading(record)
         except RecordError as error:
             run.problem(f"raw/mountstats.ndjson: a record left out: {error}")
+            return None
+
+    tables: dict[str, list[Floats]] = {}
+    for batch in run.batches("mountstats", _READINGS, slowly):
+        of_hosts: dict[str, list[_Reading]] = {}
+        for reading in batch:
+            of_hosts.setdefault(reading.host, []).append(reading)
+        for host, readings in of_hosts.items():
+            table = np.array(_columns(readings), np.float64)
+            table[0] = clock.of(host).all_on_runner(table[0])
+            tables.setdefault(host, []).append(table)
     found = {}
-    for host, of_host in rows.items():
-        of_host.sort(key=lambda row: row[0])
-        columns = zip(*(values for _, values in of_host), strict=True)
-        found[host] = Counters([t for t, _ in of_host], dict(zip(_COLUMNS, columns, strict=True)))
+    for host, parts in tables.items():
+        table = in_order_of_time(parts)
+        found[host] = Counters(table[0], dict(zip(_COLUMNS, table[1:], strict=True)))
     return found
 
 
@@ -93,22 +135,40 @@ def growth_in(counters: Counters, name: str, window: Window) -> Growth | None:
     return counters.inside(name, *window.bounds) or counters.inside(name, *window.joint_unix_s)
 
 
-def _values(record: Record) -> list[float]:
-    """In the order of _COLUMNS. An operation that was never sent is not in the record: nothing was counted of it."""
+def _columns(readings: Sequence[_Reading]) -> list[list[float]]:
+    """The times, then those of _COLUMNS. An operation that was never sent is not in the record: nothing was counted."""
+    columns: list[list[float]] = [
+        [each.t_unix_s for each in readings],
+        [each.age_s for each in readings],
+        [sum([op.bytes_sent + op.bytes_received for op in each.ops.values()]) for each in readings],
+    ]
+    for nfs, payload in NFS_OPERATIONS.values():
+        of_op = [each.ops.get(nfs, _NOT_ONE) for each in readings]
+        columns += [[getattr(op, field) for op in of_op] for field in _FIELDS]
+        columns.append([getattr(each.bytes, payload) for each in readings])
+    return columns
+
+
+def _reading(record: Record) -> _Reading:
+    """Of the operations that are no read and no write, only their bytes count."""
     ops, payload = record.get("ops"), record.get("bytes")
     if not isinstance(ops, dict) or not isinstance(payload, dict):
         raise RecordError("ops and bytes must be objects")
-    wire = 0
+    known = {}
     for name, each in ops.items():
         if not isinstance(each, dict):
             raise RecordError(f"ops.{name} is not an object")
-        wire += whole(each, "bytes_sent") + whole(each, "bytes_received")
-    values: list[float] = [number(record, "age_s"), wire]
-    for nfs, payload_field in NFS_OPERATIONS.values():
-        each = ops.get(nfs)
-        values += [0.0] * len(_FIELDS) if each is None else [whole(each, field) for field in _FIELDS]
-        values.append(whole(payload, payload_field))
-    return values
+        if any(name == nfs for nfs, _ in NFS_OPERATIONS.values()):
+            known[name] = _Operation(*(whole(each, field) for field in _FIELDS))
+        else:
+            known[name] = _Operation(0, 0, whole(each, "bytes_sent"), whole(each, "bytes_received"), 0, 0)
+    return _Reading(
+        host=text(record, "host"),
+        t_unix_s=number(record, "t_unix_s"),
+        age_s=number(record, "age_s"),
+        bytes=_Payload(whole(payload, "server_read"), whole(payload, "server_write")),
+        ops=known,
+    )
 
 
 def _ratio(a: float | None, b: float | None) -> float | None:

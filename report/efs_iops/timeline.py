@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from report.efs_iops.cells import Clients
 from report.efs_iops.cloudwatch import DATA_METRICS, MINUTE_SECONDS, CloudWatch
-from report.efs_iops.counters import Counters, total
+from report.efs_iops.counters import Counters
 from report.efs_iops.mountstats import column
 from report.efs_iops.schema import Cell, Step, Stretch, Timeline
-from report.efs_iops.window import shares
+from report.efs_iops.window import share_columns
+from report.intervals import Floats, Intervals
 from report.latency_over_time import LatencySeconds
 from report.worker import Worker
 
 MB = 1_000_000
-# More than an hour in seconds can't be told apart in a figure.
+# More of them can't be told apart in a figure.
 STRETCHES_MAX = 3600
 MARGIN_SECONDS = 2
 
@@ -31,44 +34,39 @@ def read_timeline(
     """From the first worker's start to the last one's end; None without any interval of a worker."""
     ops = {cell.cell: cell.op for cell in cells}
     intervals = {
-        op: [i for name, worker in workers.items() if ops.get(name) == op for i in worker.intervals]
+        op: Intervals.joined([worker.intervals for name, worker in workers.items() if ops.get(name) == op])
         for op in DATA_METRICS
     }
-    every = [i for of_op in intervals.values() for i in of_op]
+    every = [of_op for of_op in intervals.values() if of_op]
     if not every:
         return None
-    zero = math.floor(min(i.t_start_unix_s for i in every)) - MARGIN_SECONDS
-    end = math.ceil(max(i.t_end_unix_s for i in every)) + MARGIN_SECONDS
+    zero = math.floor(min(of_op.t_start_unix_s.min() for of_op in every)) - MARGIN_SECONDS
+    end = math.ceil(max(of_op.t_end_unix_s.max() for of_op in every)) + MARGIN_SECONDS
     step = math.ceil((end - zero) / STRETCHES_MAX)
-    bounds = [(float(t), float(t + step)) for t in range(zero, end, step)]
-    reads, writes = shares(intervals["read"], bounds), shares(intervals["write"], bounds)
-    stretches = []
-    for (start, until), read, write in zip(bounds, reads, writes, strict=True):
-
-        def grown(
-            counters: Mapping[str, Counters], name: str, start: float = start, until: float = until
-        ) -> float | None:
-            return total([counters[h].between(name, start, until) if h in counters else None for h in hosts])
-
-        frames = total([grown(clients.nic, name) for name in ("nic_rx_bytes", "nic_tx_bytes")])
-        worked = read.covered_s > 0 or write.covered_s > 0
-        stretches.append(
-            Stretch(
-                t_s=(start + until) / 2 - zero,
-                # None where no worker was at work.
-                worker_read_ops_per_s=read.ops / step if read.covered_s else None,
-                worker_write_ops_per_s=write.ops / step if write.covered_s else None,
-                mountstats_read_ops_per_s=_per_s(grown(clients.mountstats, column("read", "operations")), step),
-                mountstats_write_ops_per_s=_per_s(grown(clients.mountstats, column("write", "operations")), step),
-                worker_mb_per_s=(read.bytes + write.bytes) / MB / step if worked else None,
-                nic_mb_per_s=None if frames is None else frames / MB / step,
-            )
-        )
+    moments = zero + step * np.arange(math.ceil((end - zero) / step) + 1, dtype=np.float64)
+    reads, writes = (share_columns(intervals[op], moments[:-1], moments[1:]) for op in ("read", "write"))
+    mountstats, nic = clients.mountstats, clients.nic
+    frames = _grown(nic, hosts, "nic_rx_bytes", moments) + _grown(nic, hosts, "nic_tx_bytes", moments)
+    moved = np.where((reads.covered_s > 0) | (writes.covered_s > 0), reads.bytes + writes.bytes, np.nan)
+    columns = (
+        (moments[:-1] + moments[1:]) / 2 - zero,
+        # None where no worker was at work.
+        np.where(reads.covered_s > 0, reads.ops, np.nan) / step,
+        np.where(writes.covered_s > 0, writes.ops, np.nan) / step,
+        _grown(mountstats, hosts, column("read", "operations"), moments) / step,
+        _grown(mountstats, hosts, column("write", "operations"), moments) / step,
+        moved / MB / step,
+        frames / MB / step,
+    )
+    rows = zip(*([None if math.isnan(value) else value for value in each.tolist()] for each in columns), strict=True)
+    stretches = [Stretch(*row) for row in rows]
     return Timeline(float(zero), step, stretches, _steps(cloudwatch, zero, end), latencies.stretches(zero, end, step))
 
 
-def _per_s(grown: float | None, seconds: int) -> float | None:
-    return None if grown is None else grown / seconds
+def _grown(counters: Mapping[str, Counters], hosts: Sequence[str], name: str, moments: Floats) -> Floats:
+    """All hosts together, from each moment to the next; NaN where one of them is not known."""
+    known = [counters[host].each_between(name, moments) for host in hosts if host in counters]
+    return np.sum(known, axis=0) if known and len(known) == len(hosts) else np.full(len(moments) - 1, np.nan)
 
 
 def _steps(cloudwatch: CloudWatch, zero: int, end: int) -> list[Step]:

@@ -8,11 +8,12 @@ in the second in which it ends) and the last partial one are dropped where at le
 from __future__ import annotations
 
 import statistics
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from report.worker import Interval
+import numpy as np
+
+from report.intervals import Floats, Interval, Intervals, Whole
 
 WHOLE_SECONDS_LEAST = 2
 # The worker's grid is exact; between clocks of several hosts there may be some milliseconds.
@@ -49,27 +50,34 @@ class Share:
     covered_s: float
 
 
+@dataclass(frozen=True)
+class Shares:
+    """Share as columns, a row for each stretch."""
+
+    ops: Floats
+    bytes: Floats
+    covered_s: Floats
+
+
 def joint_window(of_hosts: Mapping[str, Sequence[Interval]], first_unix_s: Mapping[str, float | None]) -> Window | None:
     """Of each host's intervals, on one clock, and of when its first operation began, where that is known.
 
     None when a host has no intervals, or there was no time in which all were at work.
     """
-    if not of_hosts or not all(of_hosts.values()):
+    columns = {host: Intervals.of(intervals) for host, intervals in of_hosts.items()}
+    if not columns or not all(columns.values()):
         return None
-    starts = {host: _start(intervals, first_unix_s.get(host)) for host, intervals in of_hosts.items()}
+    starts = {host: _start(intervals, first_unix_s.get(host)) for host, intervals in columns.items()}
     start = max(starts.values())
-    end = min(max(i.t_end_unix_s for i in intervals) for intervals in of_hosts.values())
+    end = min(float(intervals.t_end_unix_s.max()) for intervals in columns.values())
     if end <= start:
         return None
     # The host that was last to begin gives the grid; the second in which it began is the first.
-    grid = of_hosts[max(starts, key=lambda host: starts[host])]
-    kept = sorted(
-        (i.t_start_unix_s, min(i.t_start_unix_s + 1, end))
-        for i in grid
-        if 1 - SECOND_SLACK <= i.seconds <= 1 + TAIL_SECONDS_MAX
-        and i.t_start_unix_s > start + SECOND_SLACK
-        and i.t_start_unix_s + 1 <= end + SECOND_SLACK
-    )
+    grid = columns[max(starts, key=lambda host: starts[host])]
+    begun, seconds = grid.t_start_unix_s, grid.seconds
+    whole = (seconds >= 1 - SECOND_SLACK) & (seconds <= 1 + TAIL_SECONDS_MAX)
+    inside = (begun > start + SECOND_SLACK) & (begun + 1 <= end + SECOND_SLACK)
+    kept = [(t, min(t + 1, end)) for t in sorted(begun[whole & inside].tolist())]
     if len(kept) < WHOLE_SECONDS_LEAST:
         return Window(start, end, (), (start, end))
     return Window(kept[0][0], kept[-1][1], tuple(kept), (start, end))
@@ -81,20 +89,39 @@ def share(intervals: Iterable[Interval], start_unix_s: float, end_unix_s: float)
 
 def shares(intervals: Iterable[Interval], stretches: Sequence[tuple[float, float]]) -> list[Share]:
     """Of each stretch (start, end), which ascend and don't overlap."""
-    ops, bytes_, covered = ([0.0] * len(stretches) for _ in range(3))
-    starts, ends = [start for start, _ in stretches], [end for _, end in stretches]
-    for i in intervals:
-        if i.seconds <= 0:
-            continue
-        at = bisect_right(ends, i.t_start_unix_s)
-        while at < len(stretches) and starts[at] < i.t_end_unix_s:
-            overlap = min(i.t_end_unix_s, ends[at]) - max(i.t_start_unix_s, starts[at])
-            part = overlap / i.seconds
-            ops[at] += i.ops * part
-            bytes_[at] += i.bytes * part
-            covered[at] += overlap
-            at += 1
-    return [Share(*each) for each in zip(ops, bytes_, covered, strict=True)]
+    bounds = np.array(stretches, np.float64).reshape(-1, 2)
+    found = share_columns(Intervals.of(intervals), bounds[:, 0], bounds[:, 1])
+    columns = (found.ops.tolist(), found.bytes.tolist(), found.covered_s.tolist())
+    return [Share(*each) for each in zip(*columns, strict=True)]
+
+
+def share_columns(intervals: Intervals, starts: Floats, ends: Floats) -> Shares:
+    """As shares."""
+    ops, bytes_, covered = (np.zeros(len(starts)) for _ in range(3))
+    for rows, at, overlap, part in overlaps(intervals, starts, ends):
+        ops += np.bincount(at, intervals.ops[rows] * part, len(starts))
+        bytes_ += np.bincount(at, intervals.bytes[rows] * part, len(starts))
+        covered += np.bincount(at, overlap, len(starts))
+    return Shares(ops, bytes_, covered)
+
+
+def overlaps(intervals: Intervals, starts: Floats, ends: Floats) -> Iterator[tuple[Whole, Whole, Floats, Floats]]:
+    """Which interval (row) has something of which stretch (index): for how many seconds, and for which part of it.
+
+    First each interval with the first stretch that it reaches into, then those with a second one, and so on.
+    """
+    rows = np.flatnonzero(intervals.seconds > 0)
+    at = np.searchsorted(ends, intervals.t_start_unix_s[rows], "right")
+    while len(rows):
+        within = at < len(starts)
+        rows, at = rows[within], at[within]
+        reaching = starts[at] < intervals.t_end_unix_s[rows]
+        rows, at = rows[reaching], at[reaching]
+        begun, ended = intervals.t_start_unix_s[rows], intervals.t_end_unix_s[rows]
+        overlap = np.minimum(ended, ends[at]) - np.maximum(begun, starts[at])
+        if len(rows):
+            yield rows, at, overlap, overlap / (ended - begun)
+        at = at + 1
 
 
 def covers(window: Window, intervals: Sequence[Interval]) -> bool:
@@ -103,7 +130,7 @@ def covers(window: Window, intervals: Sequence[Interval]) -> bool:
 
 def variation_coefficient(of_hosts: Mapping[str, Sequence[Interval]], window: Window) -> float | None:
     """Standard deviation / mean of the totals of each whole second."""
-    every = [i for intervals in of_hosts.values() for i in intervals]
+    every = Intervals.joined([Intervals.of(intervals) for intervals in of_hosts.values()])
     seconds = window.whole_seconds
     totals = [each.ops / (end - start) for each, (start, end) in zip(shares(every, seconds), seconds, strict=True)]
     if len(totals) < 2:
@@ -118,6 +145,6 @@ def jain_index(rates: Sequence[float]) -> float | None:
     return sum(rates) ** 2 / (len(rates) * squares) if squares > 0 else None
 
 
-def _start(intervals: Sequence[Interval], first_unix_s: float | None) -> float:
-    begun = min(i.t_start_unix_s for i in intervals)
+def _start(intervals: Intervals, first_unix_s: float | None) -> float:
+    begun = float(intervals.t_start_unix_s.min())
     return begun if first_unix_s is None else max(begun, first_unix_s)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from report.intervals import Interval
 from report.latency_over_time import LatencySeconds, LatencyStretch
 from report.md_raid.intervals import measure_from_intervals
 from report.md_raid.schema import Array, Drill, DrillEvent, Leg, Phase, Rebuild, Second
 from report.runs import Record, RecordError, Run, number, number_or_none, quietly, text, whole_or_none
-from report.worker import Interval, Worker, measure
+from report.worker import Worker, measure
 
 PHASES = ("drill-steady", "drill-kill-1", "drill-kill-2")
 AFTER_LAST_KILL = "killed-2"

@@ -18,7 +18,7 @@ from report.efs_iops.metering import read_metering, solve_minimum
 from report.efs_iops.minutes import Requests, WorkerMinute
 from report.efs_iops.schema import Counted, Minute, NicCounted
 from report.efs_iops.window import jain_index, joint_window, share, shares, variation_coefficient
-from report.worker import Interval
+from report.intervals import Interval
 
 
 def intervals(start: float, rates: Sequence[float], tail_s: float = 0.0, host: str = "a") -> list[Interval]:

@@ -1,0 +1,171 @@
+"""A worker's seconds as columns: a run of hours has hundreds of thousands of them, too many to be objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from report.histogram import Histogram
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
+T = TypeVar("T")
+
+UNKNOWN = -1  # in the column of maxima
+_NO_ERRORS: Mapping[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    host: str
+    t_start_unix_s: float
+    t_end_unix_s: float
+    ops: int
+    bytes: int
+    errors: Mapping[str, int]
+    latency_max_ns: int | None
+    histogram: Histogram | None  # kept only where a final document may be missing
+
+    @property
+    def seconds(self) -> float:
+        return self.t_end_unix_s - self.t_start_unix_s
+
+
+@dataclass(frozen=True)
+class Intervals(Sequence[Interval]):
+    """A sequence of Interval, in the order of the file; each is made when it is asked for.
+
+    `host` has indexes into `names`. `errors` and `histograms` have those rows alone that have some.
+    """
+
+    names: tuple[str, ...]
+    host: Whole
+    t_start_unix_s: Floats
+    t_end_unix_s: Floats
+    ops: Whole
+    bytes: Whole
+    latency_max_ns: Whole
+    errors: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    histograms: Mapping[int, Histogram] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, intervals: Iterable[Interval]) -> Intervals:
+        if isinstance(intervals, Intervals):
+            return intervals
+        every = list(intervals)
+        codes: dict[str, int] = {}
+        host = [codes.setdefault(i.host, len(codes)) for i in every]
+        return cls(
+            tuple(codes),
+            np.array(host, np.int64),
+            np.array([i.t_start_unix_s for i in every], np.float64),
+            np.array([i.t_end_unix_s for i in every], np.float64),
+            np.array([i.ops for i in every], np.int64),
+            np.array([i.bytes for i in every], np.int64),
+            np.array([UNKNOWN if i.latency_max_ns is None else i.latency_max_ns for i in every], np.int64),
+            {row: i.errors for row, i in enumerate(every) if i.errors},
+            {row: i.histogram for row, i in enumerate(every) if i.histogram is not None},
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Intervals]) -> Intervals:
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return NONE
+        codes: dict[str, int] = {}
+        hosts: list[Whole] = []
+        errors: dict[int, Mapping[str, int]] = {}
+        histograms: dict[int, Histogram] = {}
+        first = 0
+        for part in parts:
+            code = np.array([codes.setdefault(name, len(codes)) for name in part.names], np.int64)
+            hosts.append(code[part.host])
+            errors |= {first + row: each for row, each in part.errors.items()}
+            histograms |= {first + row: each for row, each in part.histograms.items()}
+            first += len(part)
+        return cls(
+            tuple(codes),
+            np.concatenate(hosts),
+            np.concatenate([part.t_start_unix_s for part in parts]),
+            np.concatenate([part.t_end_unix_s for part in parts]),
+            np.concatenate([part.ops for part in parts]),
+            np.concatenate([part.bytes for part in parts]),
+            np.concatenate([part.latency_max_ns for part in parts]),
+            errors,
+            histograms,
+        )
+
+    @property
+    def seconds(self) -> Floats:
+        return self.t_end_unix_s - self.t_start_unix_s
+
+    def hosts(self) -> list[str]:
+        """Those that have some, in the order of first mention."""
+        found, first = np.unique(self.host, return_index=True)
+        return [self.names[found[at]] for at in np.argsort(first)]
+
+    def of_host(self, name: str) -> Intervals:
+        return self.where(self.host == self.names.index(name)) if name in self.names else NONE
+
+    def of_hosts(self, names: Iterable[str]) -> Intervals:
+        codes = [self.names.index(name) for name in set(names) if name in self.names]
+        return self.where(np.isin(self.host, codes))
+
+    def where(self, those: NDArray[np.bool_]) -> Intervals:
+        if bool(those.all()):
+            return self
+        rows = np.flatnonzero(those)
+        return Intervals(
+            self.names,
+            self.host[rows],
+            self.t_start_unix_s[rows],
+            self.t_end_unix_s[rows],
+            self.ops[rows],
+            self.bytes[rows],
+            self.latency_max_ns[rows],
+            _moved(self.errors, rows),
+            _moved(self.histograms, rows),
+        )
+
+    def __len__(self) -> int:
+        return len(self.host)
+
+    @overload
+    def __getitem__(self, at: int) -> Interval: ...
+    @overload
+    def __getitem__(self, at: slice) -> Intervals: ...
+    def __getitem__(self, at: int | slice) -> Interval | Intervals:
+        if isinstance(at, slice):
+            those = np.zeros(len(self), np.bool_)
+            those[at] = True
+            return self.where(those)
+        row = range(len(self))[at]
+        longest = int(self.latency_max_ns[row])
+        return Interval(
+            self.names[self.host[row]],
+            float(self.t_start_unix_s[row]),
+            float(self.t_end_unix_s[row]),
+            int(self.ops[row]),
+            int(self.bytes[row]),
+            self.errors.get(row, _NO_ERRORS),
+            None if longest == UNKNOWN else longest,
+            self.histograms.get(row),
+        )
+
+    def __iter__(self) -> Iterator[Interval]:
+        return (self[row] for row in range(len(self)))
+
+
+def _moved(of_rows: Mapping[int, T], rows: Whole) -> dict[int, T]:
+    if not of_rows:
+        return {}
+    return {to: of_rows[at] for to, at in enumerate(rows.tolist()) if at in of_rows}
+
+
+NONE = Intervals.of(())
