@@ -17,6 +17,7 @@ from pathlib import Path
 import vl_convert
 
 from report.palette import COLOURS, MARK, in_light_colours
+from report.panels import UNSEEN_OPACITY
 from report.vega import CONFIG, Spec, to_svg
 
 WIDE_PIXELS = 930
@@ -76,7 +77,8 @@ def _svg(chart: Chart, rehearsal: bool, background: str | None = None) -> str:
         "columns": columns,
         "spacing": GAP_PIXELS,
         "resolve": {"scale": {"color": "independent", "shape": "independent"}},
-        "config": {**CONFIG, "background": background},
+        # The drawing as a whole is described; words for each of its marks would be most of it.
+        "config": {**CONFIG, "background": background, "aria": False},
     }
     return to_svg(together)
 
@@ -95,7 +97,8 @@ def _marked(panel: Spec, rehearsal: bool) -> Spec:
 
 def _legends_fitted(panel: Spec, width: int) -> Spec:
     """As many columns as there is room for; templates/page.js does the same for the width that it finds."""
-    return {**panel, "layer": [{**layer, "encoding": _fitted(layer["encoding"], width)} for layer in panel["layer"]]}
+    seen = [layer for layer in panel["layer"] if layer["mark"].get("opacity") != UNSEEN_OPACITY]
+    return {**panel, "layer": [{**layer, "encoding": _fitted(layer["encoding"], width)} for layer in seen]}
 
 
 def _fitted(encoding: Spec, width: int) -> Spec:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated
 
 import msgspec
@@ -94,9 +96,13 @@ def read_host_samples(run: Run) -> dict[str, HostSamples]:
         for sample in batch:
             of_hosts.setdefault(sample.host, []).append(sample)
         for host, samples in of_hosts.items():
-            columns = [[getattr(each, name) for each in samples] for name in ("t_unix_s", *_COLUMNS)]
-            tables.setdefault(host, []).append(np.array(columns, np.float64))  # None becomes NaN
+            columns = [list(map(attrgetter(name), samples)) for name in ("t_unix_s", *_COLUMNS)]
+            tables.setdefault(host, []).append(np.stack([_floats(column) for column in columns]))
     return {host: HostSamples(*in_order_of_time(parts)) for host, parts in tables.items()}
+
+
+def _floats(column: Sequence[float | None]) -> Floats:
+    return np.fromiter((math.nan if value is None else value for value in column), np.float64, len(column))
 
 
 def in_order_of_time(parts: Sequence[Floats]) -> Floats:

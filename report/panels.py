@@ -7,6 +7,8 @@ from typing import Any
 
 from report.vega import Spec
 
+# Of marks that are there for the pointer alone; Vega leaves those of no opacity out of what it can meet.
+UNSEEN_OPACITY = 0.001
 # A five-pointed star; Vega-Lite has none of its own.
 STAR = "M0,-1L.235,-.324L.951,-.309L.38,.124L.588,.809L0,.4L-.588,.809L-.38,.124L-.951,-.309L-.235,-.324Z"
 

@@ -72,6 +72,11 @@ class Run:
     def has_stream(self, name: str) -> bool:
         return self._stream_path(name).is_file()
 
+    def stream_bytes(self, name: str) -> int:
+        """0 where it is missing."""
+        path = self._stream_path(name)
+        return path.stat().st_size if path.is_file() else 0
+
     def stream(self, name: str) -> Iterator[Record]:
         """The records of raw/<name>.ndjson in order; the unreadable is left out and said in `problems`."""
         lines = _Lines(self, name)

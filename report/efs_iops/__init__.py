@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from report.beside import reading_beside
 from report.efs_iops.agreement import Sources, read_agreement
 from report.efs_iops.cells import Clients, read_cells
-from report.efs_iops.clocks import clock_figures, read_clocks
+from report.efs_iops.clocks import RunnerClock, clock_figures, read_clocks
 from report.efs_iops.cloudwatch import read_cloudwatch, service_figures
 from report.efs_iops.io_limit import read_io_limit
 from report.efs_iops.known_answers import read_known_answers
@@ -29,9 +32,10 @@ def summarize(run: Run) -> Summary:
     """From raw alone; the same run gives the same summary whenever it is asked."""
     manifest = run.manifest
     clock = read_clocks(run)
-    latencies = LatencySeconds(lambda host, t_unix_s: clock.of(host).all_on_runner(t_unix_s))
-    workers = clock.workers(read_worker(run, latencies=latencies))
-    clients = Clients.of(read_mountstats(run, clock), clock.samples(read_host_samples(run)))
+    with reading_beside(run, partial(_read_clients, clock=clock), "mountstats", "host") as clients_read:
+        latencies = LatencySeconds(lambda host, t_unix_s: clock.of(host).all_on_runner(t_unix_s))
+        workers = clock.workers(read_worker(run, latencies=latencies))
+        clients = clients_read()
     cloudwatch = read_cloudwatch(run)
     service = service_figures(cloudwatch)
     sweep = read_cells(run, workers, clients)
@@ -63,3 +67,7 @@ def summarize(run: Run) -> Summary:
         proofs=read_proofs(run),
         problems=list(run.problems),
     )
+
+
+def _read_clients(run: Run, clock: RunnerClock) -> Clients:
+    return Clients.of(read_mountstats(run, clock), clock.samples(read_host_samples(run)))

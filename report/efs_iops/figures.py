@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from report.chart import Chart
@@ -15,7 +15,7 @@ from report.format import figure, latency_us
 from report.latency_figure import Panel, Row, percentiles_plot
 from report.latency_over_time import latency_panel
 from report.palette import COLOURS
-from report.panels import STAR, as_it_is, category, layer, number, one_of, panel, tooltip, zoom
+from report.panels import STAR, UNSEEN_OPACITY, as_it_is, category, layer, number, one_of, panel, tooltip, zoom
 from report.vega import Spec
 
 OPS = ("write", "read")
@@ -203,14 +203,18 @@ def timeline_plot(summary: Summary) -> Chart | None:
     timeline = summary.timeline
     if timeline is None:
         return None
-    each = "a second" if timeline.step_seconds == 1 else f"{timeline.step_seconds} seconds"
+    each, band = "a second", ""
+    if timeline.step_seconds > 1:
+        each = f"{timeline.step_seconds} seconds"
+        band = " The band behind the writers' operations reaches from the least of those seconds to the greatest."
     return Chart(
         name="timeline",
         title="The run in time, counted in four places, and how long operations took",
         caption=(
-            f"By the runner's clock, each point the mean of {each}. mountstats and the interfaces are read once a "
-            "second, at moments of their own: that parts the seconds in which a cell begins and ends. CloudWatch's "
-            "minutes are means over pauses, too, and its bytes are metered: small requests count more than they moved."
+            f"By the runner's clock, each point the mean of {each}.{band} mountstats and the interfaces are "
+            "read once a second, at moments of their own: that parts the seconds in which a cell begins and ends. "
+            "CloudWatch's minutes are means over pauses, too, and its bytes are metered: small requests count more "
+            "than they moved."
         ),
         alt="Operations and megabytes a second over the run, by the workers, mountstats, the interfaces and CloudWatch",
         panels=[_operations_panel(timeline), _moved_panel(timeline), *_latency_in_time(timeline)],
@@ -220,18 +224,23 @@ def timeline_plot(summary: Summary) -> Chart | None:
 
 
 def _operations_panel(timeline: Timeline) -> Spec:
+    stretches = timeline.stretches
     series: dict[str, list[float | None]] = {
-        "writers writing": [each.worker_write_ops_per_s for each in timeline.stretches],
-        "writers reading": [each.worker_read_ops_per_s for each in timeline.stretches],
+        "writers writing": [each.worker_write_ops_per_s for each in stretches],
+        "writers reading": [each.worker_read_ops_per_s for each in stretches],
         "mountstats": [
             None
             if each.mountstats_read_ops_per_s is None or each.mountstats_write_ops_per_s is None
             else each.mountstats_read_ops_per_s + each.mountstats_write_ops_per_s
-            for each in timeline.stretches
+            for each in stretches
         ],
     }
     minutes = [step.ops_per_s for step in timeline.cloudwatch]
-    return _time_panel("operations/s", timeline, series, minutes)
+    bands = {
+        "writers writing": [(s.worker_write_ops_per_s_least, s.worker_write_ops_per_s_greatest) for s in stretches],
+        "writers reading": [(s.worker_read_ops_per_s_least, s.worker_read_ops_per_s_greatest) for s in stretches],
+    }
+    return _time_panel("operations/s", timeline, series, minutes, bands)
 
 
 def _moved_panel(timeline: Timeline) -> Spec:
@@ -255,7 +264,11 @@ def _time(timeline: Timeline) -> Spec:
 
 
 def _time_panel(
-    title: str, timeline: Timeline, series: dict[str, list[float | None]], minutes: Sequence[float | None]
+    title: str,
+    timeline: Timeline,
+    series: dict[str, list[float | None]],
+    minutes: Sequence[float | None],
+    bands: Mapping[str, Sequence[tuple[float | None, float | None]]] | None = None,
 ) -> Spec:
     times = [round(each.t_s, 3) for each in timeline.stretches]
     known = {name: rates for name, rates in series.items() if any(rate is not None for rate in rates)}
@@ -268,24 +281,36 @@ def _time_panel(
     x = _time(timeline)
     y = number("rate", scale={"zero": True, "nice": True})
     layers: list[Spec] = []
-    for name, rates in known.items():
-        values = [
-            {"t": t, "rate": None if rate is None else float(f"{rate:.5g}")}
-            for t, rate in zip(times, rates, strict=True)
+    along: Spec = {"x": x, "y": y, "y2": {"field": "least"}}
+    for name, of_band in (bands or {}).items():
+        reach = [
+            {"t": t, "least": _to_draw(least), "rate": _to_draw(greatest)}
+            for t, (least, greatest) in zip(times, of_band, strict=True)
         ]
-        along: Spec = {"x": x, "y": y, "color": one_of(name, shades)}
-        if not layers:
-            along["params"] = zoom("x")
+        if any(each["rate"] is not None for each in reach):
+            colour = _SOURCES[name][0]
+            layers.append(layer(reach, "area", along, color=colour, opacity=0.25, interpolate="step", clip=True))
+    zoomed = False
+    for name, rates in known.items():
+        values = [{"t": t, "rate": _to_draw(rate)} for t, rate in zip(times, rates, strict=True)]
+        along = {"x": x, "y": y, "color": one_of(name, shades)}
+        if not zoomed:
+            along["params"], zoomed = zoom("x"), True
         layers.append(layer(values, "line", along, interpolate="step", strokeWidth=_SOURCES[name][1], clip=True))
         if len(values) <= POINTED_MAX:
             told = [{"field": "t", "title": "second"}, {"field": "rate", "title": f"{name}, {title}"}]
-            pointed = {"x": x, "y": y, "tooltip": told}
-            layers.append(layer(values, "point", pointed, filled=True, opacity=0.001, size=50, clip=True))
+            pointed: Spec = {"x": x, "y": y, "tooltip": told}
+            layers.append(layer(values, "point", pointed, filled=True, opacity=UNSEEN_OPACITY, size=50, clip=True))
     if steps:
         along = {"x": x, "x2": {"field": "end"}, "y": y, "color": one_of(_MINUTES, shades)}
         along["tooltip"] = tooltip(**{"is": _MINUTES})
         layers.append(layer(steps, "rule", along, strokeWidth=_SOURCES[_MINUTES][1], clip=True))
     return panel(title, 190, layers)
+
+
+def _to_draw(rate: float | None) -> float | None:
+    """As exact as a figure is seen."""
+    return None if rate is None else float(f"{rate:.5g}")
 
 
 _RATIOS = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Annotated
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
+from msgspec.structs import astuple
 
 from report.efs_iops.clocks import RunnerClock
 from report.efs_iops.counters import Counters, Growth
@@ -38,6 +40,8 @@ _COLUMNS = (
 
 
 class _Operation(Struct, gc=False):
+    """The fields of _FIELDS, in their order."""
+
     operations: _Whole
     transmissions: _Whole
     bytes_sent: _Whole
@@ -82,7 +86,7 @@ def read_mountstats(run: Run, clock: RunnerClock) -> dict[str, Counters]:
         for reading in batch:
             of_hosts.setdefault(reading.host, []).append(reading)
         for host, readings in of_hosts.items():
-            table = np.array(_columns(readings), np.float64)
+            table = _table(readings)
             table[0] = clock.of(host).all_on_runner(table[0])
             tables.setdefault(host, []).append(table)
     found = {}
@@ -135,18 +139,25 @@ def growth_in(counters: Counters, name: str, window: Window) -> Growth | None:
     return counters.inside(name, *window.bounds) or counters.inside(name, *window.joint_unix_s)
 
 
-def _columns(readings: Sequence[_Reading]) -> list[list[float]]:
-    """The times, then those of _COLUMNS. An operation that was never sent is not in the record: nothing was counted."""
-    columns: list[list[float]] = [
-        [each.t_unix_s for each in readings],
-        [each.age_s for each in readings],
-        [sum([op.bytes_sent + op.bytes_received for op in each.ops.values()]) for each in readings],
+def _table(readings: Sequence[_Reading]) -> Floats:
+    """The times, then a row for each of _COLUMNS. An operation that was never sent is not in the record: nothing was
+    counted of it.
+    """
+    tables = [
+        _row([each.t_unix_s for each in readings]),
+        _row([each.age_s for each in readings]),
+        _row([sum([op.bytes_sent + op.bytes_received for op in each.ops.values()]) for each in readings]),
     ]
     for nfs, payload in NFS_OPERATIONS.values():
         of_op = [each.ops.get(nfs, _NOT_ONE) for each in readings]
-        columns += [[getattr(op, field) for op in of_op] for field in _FIELDS]
-        columns.append([getattr(each.bytes, payload) for each in readings])
-    return columns
+        fields = chain.from_iterable(map(astuple, of_op))
+        tables.append(np.fromiter(fields, np.float64, len(_FIELDS) * len(readings)).reshape(-1, len(_FIELDS)).T)
+        tables.append(_row([getattr(each.bytes, payload) for each in readings]))
+    return np.concatenate(tables)
+
+
+def _row(values: Sequence[float]) -> Floats:
+    return np.fromiter(values, np.float64, len(values)).reshape(1, -1)
 
 
 def _reading(record: Record) -> _Reading:

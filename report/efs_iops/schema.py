@@ -295,6 +295,11 @@ class Stretch:
     mountstats_write_ops_per_s: float | None
     worker_mb_per_s: float | None
     nic_mb_per_s: float | None  # received and sent
+    # The least and the greatest of its whole seconds; None where it is one second itself.
+    worker_read_ops_per_s_least: float | None
+    worker_read_ops_per_s_greatest: float | None
+    worker_write_ops_per_s_least: float | None
+    worker_write_ops_per_s_greatest: float | None
 
 
 @dataclass(frozen=True)
@@ -310,7 +315,7 @@ class Step:
 @dataclass(frozen=True)
 class Timeline:
     zero_unix_s: float
-    step_seconds: int  # 1, but for runs of more than an hour
+    step_seconds: int  # 1, but for runs of more than 20 minutes
     stretches: list[Stretch]
     cloudwatch: list[Step]
     latencies: list[LatencyStretch]

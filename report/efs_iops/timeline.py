@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,7 +20,11 @@ from report.worker import Worker
 
 MB = 1_000_000
 # More of them can't be told apart in a figure.
-STRETCHES_MAX = 3600
+STRETCHES_MAX = 1200
+# What a stretch's least and greatest are of: seconds, but for runs of days.
+SECONDS_MAX = 200_000
+# A second in which a cell begins or ends is none of its rates.
+COVERED_RATIO_MIN = 0.99
 MARGIN_SECONDS = 2
 
 
@@ -42,25 +47,61 @@ def read_timeline(
         return None
     zero = math.floor(min(of_op.t_start_unix_s.min() for of_op in every)) - MARGIN_SECONDS
     end = math.ceil(max(of_op.t_end_unix_s.max() for of_op in every)) + MARGIN_SECONDS
-    step = math.ceil((end - zero) / STRETCHES_MAX)
+    second = math.ceil((end - zero) / SECONDS_MAX)
+    step = second * math.ceil((end - zero) / (second * STRETCHES_MAX))
     moments = zero + step * np.arange(math.ceil((end - zero) / step) + 1, dtype=np.float64)
-    reads, writes = (share_columns(intervals[op], moments[:-1], moments[1:]) for op in ("read", "write"))
+    reads, writes = (stretch_rates(intervals[op], moments, step // second) for op in ("read", "write"))
     mountstats, nic = clients.mountstats, clients.nic
     frames = _grown(nic, hosts, "nic_rx_bytes", moments) + _grown(nic, hosts, "nic_tx_bytes", moments)
-    moved = np.where((reads.covered_s > 0) | (writes.covered_s > 0), reads.bytes + writes.bytes, np.nan)
+    moved = np.where(np.isnan(reads.mean) & np.isnan(writes.mean), np.nan, reads.bytes + writes.bytes)
+    nothing = np.full(len(moments) - 1, np.nan)
     columns = (
         (moments[:-1] + moments[1:]) / 2 - zero,
-        # None where no worker was at work.
-        np.where(reads.covered_s > 0, reads.ops, np.nan) / step,
-        np.where(writes.covered_s > 0, writes.ops, np.nan) / step,
+        reads.mean,
+        writes.mean,
         _grown(mountstats, hosts, column("read", "operations"), moments) / step,
         _grown(mountstats, hosts, column("write", "operations"), moments) / step,
         moved / MB / step,
         frames / MB / step,
+        *(
+            (rates for each in (reads, writes) for rates in (each.least, each.greatest))
+            if step > second
+            else [nothing] * 4
+        ),
     )
     rows = zip(*([None if math.isnan(value) else value for value in each.tolist()] for each in columns), strict=True)
     stretches = [Stretch(*row) for row in rows]
     return Timeline(float(zero), step, stretches, _steps(cloudwatch, zero, end), latencies.stretches(zero, end, step))
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Operations a second of each stretch; NaN where no worker was at work."""
+
+    mean: Floats
+    bytes: Floats  # of the whole stretch
+    least: Floats  # of its seconds
+    greatest: Floats
+
+
+def stretch_rates(intervals: Intervals, moments: Floats, parts: int) -> Rates:
+    """From each moment to the next; the least and the greatest are of as many equal parts of it."""
+    step = moments[1] - moments[0]
+    seconds = moments[0] + step / parts * np.arange((len(moments) - 1) * parts + 1)
+    shares = share_columns(intervals, seconds[:-1], seconds[1:])
+    ops, bytes_, covered_s = (each.reshape(-1, parts) for each in (shares.ops, shares.bytes, shares.covered_s))
+    worked = covered_s.sum(axis=1) > 0
+    whole = covered_s >= COVERED_RATIO_MIN * np.maximum(covered_s.max(axis=1, keepdims=True), step / parts)
+    return Rates(
+        np.where(worked, ops.sum(axis=1) / step, np.nan),
+        bytes_.sum(axis=1),
+        _or_nan(np.where(whole, ops, np.inf).min(axis=1) / (step / parts)),
+        _or_nan(np.where(whole, ops, -np.inf).max(axis=1) / (step / parts)),
+    )
+
+
+def _or_nan(rates: Floats) -> Floats:
+    return np.where(np.isfinite(rates), rates, np.nan)
 
 
 def _grown(counters: Mapping[str, Counters], hosts: Sequence[str], name: str, moments: Floats) -> Floats:

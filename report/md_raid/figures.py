@@ -13,7 +13,7 @@ from report.latency_over_time import latency_panel
 from report.md_raid.schema import Cell, Drill, Series, Summary
 from report.md_raid.tables import in_order
 from report.palette import COLOURS as SHADES
-from report.panels import as_it_is, category, layer, number, panel, tooltip, zoom
+from report.panels import UNSEEN_OPACITY, as_it_is, category, layer, number, panel, tooltip, zoom
 from report.vega import Spec
 
 COLOURS = {"raw": SHADES["blue"], "stripe": SHADES["orange"], "mirror": SHADES["purple"]}
@@ -280,7 +280,9 @@ def _reads_panel(drill: Drill) -> Spec:
             size=60,
             opacity=1,
         ),
-        layer(seconds, "point", {"x": x, "y": y, "tooltip": told}, size=40, filled=True, opacity=0.001, **orange),
+        layer(
+            seconds, "point", {"x": x, "y": y, "tooltip": told}, size=40, filled=True, opacity=UNSEEN_OPACITY, **orange
+        ),
     ]
     if not drill.timeline:
         at = {"x": {"value": 20}, "y": {"value": 100}, "text": {"field": "text"}}

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,8 +18,9 @@ from report.efs_iops.io_limit import read_io_limit
 from report.efs_iops.metering import read_metering, solve_minimum
 from report.efs_iops.minutes import Requests, WorkerMinute
 from report.efs_iops.schema import Counted, Minute, NicCounted
+from report.efs_iops.timeline import stretch_rates
 from report.efs_iops.window import jain_index, joint_window, share, shares, variation_coefficient
-from report.intervals import Interval
+from report.intervals import Interval, Intervals
 
 
 def intervals(start: float, rates: Sequence[float], tail_s: float = 0.0, host: str = "a") -> list[Interval]:
@@ -297,3 +299,14 @@ def test_one_large_request_that_may_be_on_the_other_side_of_the_minute_is(large:
     assert metering.minimum_bytes is None
     (row,) = metering.minutes
     assert row.reason == "an operation more or less of the largest requests would change it too much"
+
+
+def test_a_stretch_of_several_seconds_says_how_far_they_lay_apart() -> None:
+    rates = [100.0, 300.0, 200.0, 50.0]
+    worked = Intervals.of([*intervals(10.0, rates), Interval("a", 14.0, 14.4, 500, 0, {}, None, None)])
+    found = stretch_rates(worked, np.array([9.0, 12.0, 15.0, 18.0]), 3)
+    assert found.mean.tolist()[:2] == pytest.approx([400 / 3, 750 / 3])
+    # The second in which it had not begun and that in which it ended are no rates.
+    assert found.least.tolist()[:2] == [100.0, 50.0]
+    assert found.greatest.tolist()[:2] == [300.0, 200.0]
+    assert all(math.isnan(each[2]) for each in (found.mean, found.least, found.greatest))

@@ -99,3 +99,17 @@ def test_kept_histograms_are_those_of_their_seconds(tmp_path: Path) -> None:
     assert cut_off.phases[0].reason == "added up from its seconds: no final line"
     assert cut_off.phases[0].read_ops == whole_drill.phases[0].read_ops
     assert cut_off.phases[0].latency_p99_us == whole_drill.phases[0].latency_p99_us
+
+
+def test_long_streams_read_in_a_process_of_their_own_say_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = EfsRunBuilder().write(tmp_path)
+    with (path / "raw" / "host.ndjson").open("a") as file:
+        file.write('{"t_unix_s": 1}\n')
+    here = summarize(open_run(path))
+    monkeypatch.setattr("report.beside.BYTES_MIN", 0)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    beside = summarize(open_run(path))
+    assert "raw/host.ndjson: a record left out: host must be text, not None" in beside.problems
+    assert beside == here
