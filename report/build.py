@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from report.chart import Chart, write_chart_png
+from report.chart import write_chart_png
 from report.claims import CLAIMS, Verdict, judge, load_claims
 from report.experiments import EXPERIMENTS, Experiment
-from report.figures import write_png
 from report.page import Shown, render_page
 from report.runs import Run, RunError, list_runs, open_run
 from report.table import Table, claims_table
@@ -45,10 +44,7 @@ def build_report(run_path: Path, claims: Path = CLAIMS) -> Report:
         write_whole(run.path / VERDICTS, verdicts_json(verdicts))
         write_whole(page, render_page(shown))
         if plot and picture:
-            if isinstance(plot, Chart):
-                write_chart_png(plot, run.manifest.rehearsal, picture)
-            else:
-                write_png(plot, picture)
+            write_chart_png(plot, run.manifest.rehearsal, picture)
     except OSError as error:
         raise RunError(f"{error.filename}: can't be written: {error.strerror}") from None
     tables = [*experiment.tables(summary), claims_table(verdicts)]

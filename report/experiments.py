@@ -27,7 +27,6 @@ import report.s3_throttle.figures
 import report.s3_throttle.view
 from report.chart import Chart
 from report.claims import Claim
-from report.figures import Plot
 from report.page import Page
 from report.runs import Manifest, Run
 from report.summary_types import SUMMARY_TYPES
@@ -40,7 +39,7 @@ class Experiment:
     summarize: Callable[[Run], Any]
     page: Callable[[Manifest, Any, Sequence[Claim]], Page]
     tables: Callable[[Any], list[Table]]
-    picture: Callable[[Any, Sequence[Claim]], Plot | Chart | None]  # the one for the README
+    picture: Callable[[Any, Sequence[Claim]], Chart | None]  # the one for the README
 
 
 EXPERIMENTS = {

@@ -16,7 +16,6 @@ from markupsafe import Markup
 
 from report.chart import Chart, draw_chart
 from report.claims import Verdict
-from report.figures import Drawn, Plot, render
 from report.format import MISSING, figure, moment, percent, seconds
 from report.runs import Manifest, Record
 from report.table import REHEARSAL, Cell, Column, Table, measured_text, published_text, tone
@@ -47,7 +46,7 @@ class Missing:
     text: str
 
 
-Block = Plot | Chart | Table | Html | Missing
+Block = Chart | Table | Html | Missing
 
 
 @dataclass(frozen=True)
@@ -116,9 +115,6 @@ def run_html(shown: Shown, prefix: str = "") -> Markup:
     def draw(block: Block) -> Markup:
         if isinstance(block, Chart):
             return Markup(blocks.chart(draw_chart(block, rehearsal), rehearsal))
-        if isinstance(block, Plot):
-            drawn: Drawn = render(block)
-            return Markup(blocks.drawing(drawn, rehearsal))
         if isinstance(block, Table):
             return Markup(blocks.table(block, block.titled(rehearsal)))
         if isinstance(block, Html):

@@ -1,116 +1,186 @@
-"""s3-throttle's figures: bytes over time by each way, and how near each mean came to its target."""
+"""s3-throttle's figures: how near each mean came to its target, and the syncs over time, as rates and as bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-
-from report.figures import PALETTE, Plot, mark_rehearsal, panels
+from report.chart import Chart
+from report.format import figure, percent
+from report.palette import COLOURS
+from report.panels import category, layer, number, one_of, panel, tooltip, zoom
 from report.s3_throttle.cells import FREE
-from report.s3_throttle.schema import Cell, Summary
+from report.s3_throttle.schema import Cell, Point, Summary
+from report.vega import Spec
 
-_COLOURS = {
-    "free": PALETTE["ink"],
-    "duty-cycle": PALETTE["orange"],
-    "closed-loop": PALETTE["blue"],
-    "max-bandwidth": PALETTE["purple"],
-    "tc": PALETTE["good"],
+_LOOKS = {
+    "duty-cycle": ("square", COLOURS["orange"]),
+    "closed-loop": ("circle", COLOURS["blue"]),
+    "max-bandwidth": ("triangle-up", COLOURS["purple"]),
+    "tc": ("diamond", COLOURS["good"]),
 }
-_MARKERS = {"duty-cycle": "s", "closed-loop": "o", "max-bandwidth": "^", "tc": "D"}
+_HELD_RATIO = 0.03
+# A rate over less shows each burst and pause of the link; over more, the start of a sync is lost.
+RATE_OVER_S = 1.0
+_PANEL_PIXELS = 190
 
 
-def progress_plot(summary: Summary) -> Plot | None:
-    """Bytes over time from the network interface: a panel for each way, the targets as straight lines."""
-    by_method: dict[str, list[Cell]] = {}
-    for cell in summary.cells:
-        if cell.progress:
-            by_method.setdefault(cell.method, []).append(cell)
-    shown = [method for method in _COLOURS if method != FREE and method in by_method]
-    if not shown:
-        return None
-    longest = max(point.t_s for method in shown for cell in by_method[method] for point in cell.progress[-1:])
-
-    def draw(figure: Figure, narrow: bool) -> None:
-        for number, (ax, method) in enumerate(zip(panels(figure, len(shown), narrow), shown, strict=True)):
-            for cell in by_method.get(FREE, [])[:1]:
-                _draw_progress(ax, cell, PALETTE["muted"])
-            for cell in by_method[method]:
-                _draw_progress(ax, cell, _COLOURS[method])
-                if cell.target_mb_per_s is not None and cell.seconds is not None:
-                    ends = (0, cell.seconds)
-                    ax.plot(ends, [t * cell.target_mb_per_s for t in ends], color=PALETTE["bad"], lw=0.8, ls=":")
-            ax.set_title(method)
-            ax.set_xlabel("seconds since the first byte")
-            ax.set_xlim(0, longest * 1.05)
-            ax.set_ylim(0)
-            if number == 0 or narrow:
-                ax.set_ylabel("MB sent")
-        handles = [
-            Line2D([], [], color=PALETTE["muted"], lw=1.6, label="free"),
-            Line2D([], [], color=PALETTE["bad"], lw=0.8, ls=":", label="target"),
-        ]
-        figure.legend(handles=handles, loc="outside lower left", ncols=2)
-        mark_rehearsal(figure, summary.rehearsal)
-
-    return Plot(
-        name="progress",
-        title="Bytes over time, from the network interface",
-        caption=(
-            "Each line is a sync, looked at every 20 ms and drawn every 100 ms; the steeper, the higher its rate. "
-            "Dotted: what its target would have sent. Steps are bursts and pauses."
-        ),
-        alt="Bytes sent over time by the duty cycle, the closed loop, the CLI's own limit and tc, with their targets",
-        draw=draw,
-        height_inches=3.6,
-        narrow_height_inches=2.6 * len(shown) + 0.6,
-    )
-
-
-def _draw_progress(ax: Axes, cell: Cell, colour: str) -> None:
-    ax.plot([p.t_s for p in cell.progress], [p.mb for p in cell.progress], color=colour, lw=1.4)
-
-
-def accuracy_plot(summary: Summary) -> Plot | None:
+def accuracy_plot(summary: Summary) -> Chart | None:
     """The mean over the target, by where the target lies."""
-    found = [cell for cell in summary.cells if cell.mean_to_target_ratio is not None and cell.target_to_free_ratio]
+    found = [
+        (cell, cell.mean_to_target_ratio, cell.target_to_free_ratio)
+        for cell in summary.cells
+        if cell.mean_to_target_ratio is not None and cell.target_to_free_ratio and cell.method in _LOOKS
+    ]
     if not found:
         return None
-
-    def draw(figure: Figure, narrow: bool) -> None:
-        (ax,) = panels(figure, 1, narrow)
-        _draw_accuracy(ax, found)
-        figure.legend(loc="outside lower left", ncols=2 if narrow else 4)
-        mark_rehearsal(figure, summary.rehearsal)
-
-    return Plot(
+    points = [
+        {
+            "percent": of_free * 100,
+            "ratio": ratio,
+            "method": cell.method,
+            "what": cell.cell,
+            "is": figure(ratio),
+            "target": f"{figure(cell.target_mb_per_s)} MB/s, {percent(of_free)} of the free rate",
+        }
+        for cell, ratio, of_free in found
+    ]
+    off = max(_HELD_RATIO * 2, *(abs(ratio - 1) for _, ratio, _ in found)) * 1.15
+    shown = {name: look for name, look in _LOOKS.items() if any(cell.method == name for cell, *_ in found)}
+    x = number("percent", "target, % of the free rate", scale={"domain": [0, 100]})
+    y = number("ratio", scale={"domain": [1 - off, 1 + off]})
+    channels = {
+        "x": x,
+        "y": y,
+        "shape": category("method", {name: shape for name, (shape, _) in shown.items()}),
+        "color": category("method", {name: colour for name, (_, colour) in shown.items()}),
+        "tooltip": tooltip(what="cell", target="target", **{"is": "mean / target"}),
+    }
+    held = [{"ratio": 1 - _HELD_RATIO, "high": 1 + _HELD_RATIO}]
+    layers = [
+        layer(held, "rect", {"y": y, "y2": {"field": "high"}}, color=COLOURS["rule"], opacity=0.6),
+        layer([{"ratio": 1}], "rule", {"y": y}),
+        layer(points, "point", channels, size=65, strokeWidth=1.6, opacity=1),
+    ]
+    return Chart(
         name="accuracy",
         title="Mean over target",
         caption="1 is a cap that holds; the band is 3 % either way. A duty cycle's target is run / (run + stop).",
         alt="The mean rate of each sync over its target, by the target's part of the free rate",
-        draw=draw,
-        height_inches=3.4,
-        narrow_height_inches=3.4,
+        panels=[panel("mean / target", 230, layers)],
+        columns=1,
     )
 
 
-def _draw_accuracy(ax: Axes, cells: Sequence[Cell]) -> None:
-    ax.axhspan(0.97, 1.03, color=PALETTE["rule"], alpha=0.6, lw=0)
-    ax.axhline(1, color=PALETTE["ink"], lw=0.8)
-    for method, marker in _MARKERS.items():
-        of_method = [cell for cell in cells if cell.method == method]
-        if of_method:
-            ax.plot(
-                [(cell.target_to_free_ratio or 0) * 100 for cell in of_method],
-                [cell.mean_to_target_ratio or 0 for cell in of_method],
-                ls="",
-                marker=marker,
-                ms=6,
-                color=_COLOURS[method],
-                label=method,
-            )
-    ax.set_xlabel("target, % of the free rate")
-    ax.set_ylabel("mean / target")
-    ax.set_xlim(0, 100)
+def rates_plot(summary: Summary) -> Chart | None:
+    """The rate over time of each sync, by the network interface: a panel for each way."""
+    return _over_time(
+        summary,
+        lambda cell: rates_over_time(cell.progress),
+        lambda target, ends: [target for _ in ends],
+        "MB/s",
+        name="rates",
+        title="Rate over time, from the network interface",
+        caption=(
+            f"Each line is a sync: what it sent in the {RATE_OVER_S:g} s before, drawn every 100 ms. "
+            "Dotted: the targets. Black: the free sync."
+        ),
+        alt="The rate of each sync over time by the duty cycle, the closed loop, the CLI's own limit and tc",
+    )
+
+
+def progress_plot(summary: Summary) -> Chart | None:
+    """Bytes over time from the network interface: a panel for each way, the targets as straight lines."""
+    return _over_time(
+        summary,
+        lambda cell: [(point.t_s, point.mb) for point in cell.progress],
+        lambda target, ends: [target * t for t in ends],
+        "MB sent",
+        name="progress",
+        title="Bytes over time, from the network interface",
+        caption=(
+            "Each line is a sync, looked at every 20 ms and drawn every 100 ms; the steeper, the higher its rate. "
+            "Dotted: what its target would have sent. Black: the free sync. Steps are bursts and pauses."
+        ),
+        alt="Bytes sent over time by the duty cycle, the closed loop, the CLI's own limit and tc, with their targets",
+    )
+
+
+def _over_time(
+    summary: Summary,
+    line: Callable[[Cell], list[tuple[float, float]]],
+    target: Callable[[float, Sequence[float]], list[float]],
+    unit: str,
+    *,
+    name: str,
+    title: str,
+    caption: str,
+    alt: str,
+) -> Chart | None:
+    by_method: dict[str, list[Cell]] = {}
+    for cell in summary.cells:
+        if cell.progress:
+            by_method.setdefault(cell.method, []).append(cell)
+    shown = [method for method in _LOOKS if method in by_method]
+    if not shown:
+        return None
+    longest = max(cell.progress[-1].t_s for method in shown for cell in by_method[method])
+    x = number("t", "seconds since the first byte", scale={"domain": [0, longest]})
+    y = number("value", scale={"zero": True, "nice": True})
+    free = by_method.get(FREE, [])[:1]
+    panels = []
+    for method in shown:
+        names = {"free": COLOURS["ink"], "target": COLOURS["bad"], method: _LOOKS[method][1]}
+        layers: list[Spec] = [_line(cell, line(cell), "free", names, x, y, unit, 1.0) for cell in free]
+        for cell in by_method[method]:
+            if cell.target_mb_per_s is not None and cell.seconds is not None:
+                ends = (0.0, cell.seconds)
+                aim = target(cell.target_mb_per_s, ends)
+                rows = [{"t": t, "value": value, "line": cell.cell} for t, value in zip(ends, aim, strict=True)]
+                looks: Spec = {"x": x, "y": y, "color": one_of("target", names)}
+                layers.append(layer(rows, "line", looks, strokeDash=[1.5, 3], strokeWidth=1.2, clip=True))
+            layers.append(_line(cell, line(cell), method, names, x, y, unit, 1.4))
+        _legend_of_first(layers, names)
+        layers[0]["params"] = zoom("x")
+        panels.append(panel(f"{method}, {unit}", _PANEL_PIXELS, layers))
+    return Chart(name, title, caption, alt, panels, zooms=True)
+
+
+def _line(
+    cell: Cell,
+    points: Sequence[tuple[float, float]],
+    name: str,
+    names: Mapping[str, str],
+    x: Spec,
+    y: Spec,
+    unit: str,
+    width: float,
+) -> Spec:
+    rows: list[dict[str, Any]] = [{"t": round(t, 2), "value": float(f"{value:.4g}")} for t, value in points]
+    told = [
+        {"field": "t", "title": "second", "type": "quantitative"},
+        {"field": "value", "title": f"{cell.cell}, {unit}", "type": "quantitative"},
+    ]
+    looks: Spec = {"x": x, "y": y, "color": one_of(name, names), "tooltip": told}
+    return layer(rows, "line", looks, strokeWidth=width, clip=True)
+
+
+def _legend_of_first(layers: Sequence[Spec], names: Mapping[str, str]) -> None:
+    """One legend of what is in the panel, at the first of its layers."""
+    used = [name for name in names if any(each["encoding"]["color"]["datum"] == name for each in layers)]
+    scale = {"domain": used, "range": [names[name] for name in used]}
+    for at, each in enumerate(layers):
+        legend: Spec | None = {} if at == 0 else None
+        each["encoding"]["color"] = {**each["encoding"]["color"], "scale": scale, "legend": legend}
+
+
+def rates_over_time(progress: Sequence[Point]) -> list[tuple[float, float]]:
+    """Of what was sent in the RATE_OVER_S before each point; none of the time before so much has passed."""
+    found, first = [], 0
+    for point in progress:
+        while point.t_s - progress[first].t_s > RATE_OVER_S * 1.0001:
+            first += 1
+        seconds = point.t_s - progress[first].t_s
+        if seconds >= RATE_OVER_S * 0.9:
+            found.append((point.t_s, (point.mb - progress[first].mb) / seconds))
+    return found

@@ -6,7 +6,7 @@ from report.format import figure
 from report.inventory_view import hosts_table
 from report.page import Block, KeyFigure, Missing, Page, Section
 from report.runs import Manifest
-from report.s3_throttle.figures import accuracy_plot, progress_plot
+from report.s3_throttle.figures import accuracy_plot, progress_plot, rates_plot
 from report.s3_throttle.schema import Summary
 from report.s3_throttle.tables import costs_table, duty_cycle_table, link_table, proofs_table, rates_table
 from report.table import Table
@@ -53,6 +53,7 @@ def _sections(manifest: Manifest, summary: Summary) -> list[Section]:
     nothing = Missing("No sync was recorded.")
     cells = summary.cells
     held: list[Block] = [accuracy_plot(summary) or nothing]
+    over_time = [plot for plot in [progress_plot(summary)] if plot]
     held += [rates_table(cells)] if cells else []
     return [
         Section(
@@ -61,7 +62,7 @@ def _sections(manifest: Manifest, summary: Summary) -> list[Section]:
             [hosts_table(manifest.inventory, "The limits are set at boot."), link_table(summary.free)],
         ),
         Section("held", "How well each way held", held),
-        Section("progress", "Bytes over time", [progress_plot(summary) or nothing]),
+        Section("progress", "Rate and bytes over time", [rates_plot(summary) or nothing, *over_time]),
         Section(
             "duty-cycle",
             "The original's way",

@@ -11,7 +11,9 @@ import pytest
 from report.build import build_report
 from report.runs import open_run
 from report.s3_throttle import summarize
+from report.s3_throttle.figures import accuracy_plot, progress_plot, rates_over_time, rates_plot
 from report.s3_throttle.network import MARGIN_BYTES, Trace, rates
+from report.s3_throttle.schema import Point
 
 OBJECT_BYTES = 100_000
 HEADERS = 1.05  # what the wire has more than the objects
@@ -155,3 +157,24 @@ def test_what_failed_has_no_rate_and_is_counted(tmp_path: Path) -> None:
 def test_an_empty_run_has_a_page(tmp_path: Path) -> None:
     run = write_run(tmp_path, [])
     assert build_report(run).page.exists()
+
+
+def test_rates_over_time_are_what_was_sent_in_the_second_before() -> None:
+    progress = [Point(n / 10, n / 10 * 2.0) for n in range(21)] + [Point(2.0 + n / 10, 4.0) for n in range(1, 11)]
+    found = {round(t, 1): rate for t, rate in rates_over_time(progress)}
+    assert min(found) == pytest.approx(0.9)
+    assert found[2.0] == pytest.approx(2)
+    assert found[2.5] == pytest.approx(1)
+    assert found[3.0] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_figures_have_a_panel_for_each_way(tmp_path: Path) -> None:
+    summary = summarize(open_run(whole_run(tmp_path, factor=1.0)))
+    for plot in (rates_plot(summary), progress_plot(summary)):
+        assert plot is not None
+        assert [panel["title"].split(",")[0] for panel in plot.panels] == ["duty-cycle", "closed-loop"]
+        # The free sync, and for each of the five pairs its target and itself.
+        assert len(plot.panels[0]["layer"]) == 11
+    accuracy = accuracy_plot(summary)
+    assert accuracy is not None
+    assert len(accuracy.panels[0]["layer"][-1]["data"]["values"]) == 6
