@@ -246,11 +246,15 @@ def _run_experiment(
 
 
 def _hold_to(experiment: str, region: control.Running, model: ServiceModel, say: Say) -> int:
-    """Measure what one operation takes without the model, write both down, and switch the model on."""
+    """Measure what one operation takes besides the model's delay, write both down, and switch the model on."""
     base = region.folder / "base.json"
+    resting = model.resting()
+    control.hold_to(resting)
     code = _run_task(region, f"{experiment}.base", "--output", str(base))
     if code == 0:
-        described = {**model.to_dict(), "base_seconds": json.loads(base.read_text())}
+        took: dict[str, float] = json.loads(base.read_text())
+        besides = {operation: max(each - resting.delay_seconds, 0.0) for operation, each in took.items()}
+        described = {**model.to_dict(), "base_seconds": besides}
         (region.folder / SERVICE_MODEL).write_text(json.dumps(described, indent=1) + "\n")
         control.hold_to(model)
         say(f"service model: {model.name} ({', '.join(f'{k} {v}' for k, v in model.to_dict().items() if k != 'name')})")

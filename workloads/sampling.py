@@ -51,7 +51,8 @@ def host_record(host: str, line: str) -> dict[str, object]:
 class Sampling:
     """Samplers on hosts, each over a connection of its own, for as long as the block lasts.
 
-    A host that dies is left out while it is gone: its seconds are missing from the results, not zero.
+    A host that dies is left out while it is gone: its seconds are missing from the results, not zero. Without results
+    the samplers run all the same, as they cost the hosts something, and nothing is kept.
     """
 
     def __init__(self, hosts: Hosts, results: Results | None, samplers: list[Sampler]) -> None:
@@ -67,9 +68,8 @@ class Sampling:
         ]
 
     def __enter__(self) -> Sampling:
-        if self._results is not None:
-            for thread in self._threads:
-                thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
@@ -85,8 +85,6 @@ class Sampling:
                 thread.join(timeout=5)
 
     def _sample(self, name: str, sampler: Sampler) -> None:
-        results = self._results
-        assert results is not None
         while not self._ended.is_set():
             remote: Remote | None = None
             try:
@@ -101,8 +99,8 @@ class Sampling:
 
                 def keep(line: str, take: Take = take) -> None:
                     record = take(line)
-                    if record is not None:
-                        results.append(sampler.raw, record)
+                    if record is not None and self._results is not None:
+                        self._results.append(sampler.raw, record)
 
                 command = script_command(sampler.script.name, sampler.arguments(name), remote.user, locked=False)
                 remote.stream(command, keep, stdin=sampler.script.text.encode(), silence_s=SILENCE_S)

@@ -81,3 +81,10 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 def test_an_unknown_name_shows_those_that_are_known() -> None:
     with pytest.raises(LabError, match="give one of none, efs-2018"):
         service_model.load("efs-1999")
+
+
+def test_half_of_a_model_is_its_delay_alone() -> None:
+    resting = service_model.from_dict(WHOLE, "test").resting()
+    assert resting.delay_seconds == WHOLE["delay_seconds"] / 2
+    assert (resting.read_ops_per_s, resting.write_ops_per_s, resting.bytes_per_s) == (None, None, None)
+    assert service_model.from_dict(resting.to_dict(), "test") == resting, "the region takes it"

@@ -20,6 +20,7 @@ from workloads.efs_iops.context import Context, file_system_of
 from workloads.efs_iops.metering import read_metrics
 from workloads.efs_iops.run import IncompleteError, one_writer
 from workloads.efs_iops.run import run as run_cells
+from workloads.efs_iops.sources import sampling
 from workloads.results import Results
 from workloads.worker import Worker
 
@@ -114,16 +115,18 @@ def collect(stack: str | None, file: str | None) -> None:
 
 
 def base(stack: str | None, file: str | None, output: str) -> None:
-    """`fab efs-iops.base`: what one operation takes by itself, written to `output` as JSON, by operation.
+    """`fab efs-iops.base`: what an operation of one writer takes now, written to `output` as JSON, by operation.
 
-    For a rehearsal without a service model: what the model adds is compared with this. Nothing goes to the results.
+    A rehearsal asks before its service model is in force: what the model adds is compared with this. The clients are
+    sampled as they are in a run, since that takes them some of their time; nothing goes to the results.
     """
     inventory, plan = prepared(stack, file, None)
     with connected(inventory, Console()) as context:
         configure_clients(context, plan)
         clocks = Clocks(context)
         clocks.measure()
-        seconds = {operation: one_writer(context, BASE_SECONDS, operation, clocks) for operation in plans.OPERATIONS}
+        with sampling(context, clocks):
+            seconds = {each: one_writer(context, BASE_SECONDS, each, clocks) for each in plans.OPERATIONS}
         for operation, each in seconds.items():
             context.console.say("base", f"one {operation} of one byte by one writer takes {each * 1000:.2f} ms")
     path = Path(output)
