@@ -53,6 +53,10 @@ class Fields:
         """Raise WorkloadError: this field is `value`, and should be something else."""
         raise WorkloadError(f"{self.source}: {self.path}{name} is {value!r}", f"it should be {allowed}")
 
+    def has(self, name: str) -> bool:
+        """Whether the field is there: for one that may be left out."""
+        return name in self._values
+
     def get(self, name: str, allowed: str) -> Any:
         """The value as it is; `allowed` is what a message says when it is missing."""
         self.asked.add(name)

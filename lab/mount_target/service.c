@@ -22,8 +22,8 @@ static void turns_set_rate(struct turns *turns, uint64_t per_second) {
 static uint64_t turns_take_ns(struct turns *turns, uint64_t from_ns, uint64_t units) {
     if (turns->per_second == 0)
         return from_ns;
-    if (from_ns > turns->next_ns) {
-        turns->next_ns = from_ns;
+    if (from_ns > TURNS_KEPT_NS && from_ns - TURNS_KEPT_NS > turns->next_ns) {
+        turns->next_ns = from_ns - TURNS_KEPT_NS;
         turns->rest = 0;
     }
     const uint64_t turn_ns = turns->next_ns + (turns->rest > 0 ? 1 : 0);
@@ -36,7 +36,7 @@ static uint64_t turns_take_ns(struct turns *turns, uint64_t from_ns, uint64_t un
     } else {
         turns->next_ns = (uint64_t)next_ns;
     }
-    return turn_ns;
+    return later(turn_ns, from_ns);
 }
 
 void service_follow(struct service *service, const struct model *model) {

@@ -18,6 +18,7 @@ from tests.lab.mount_target import SOURCE
 
 NS_PER_SECOND = 10**9
 MOST = 10**12
+TURNS_KEPT_NS = 20_000_000
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +51,9 @@ class Turns:
     def take(self, start: int, units: int) -> int:
         if self.rate is None:
             return start
-        turn = max(Fraction(start), self.next)
+        turn = max(Fraction(start - TURNS_KEPT_NS), self.next)
         self.next = turn + Fraction(units * NS_PER_SECOND, self.rate)
-        return math.ceil(turn)
+        return max(math.ceil(turn), start)
 
 
 class Service:
@@ -144,20 +145,22 @@ NO_OPERATION_LIMITS = EFS_2018 | {"read": None, "write": None}
 def test_a_backlog_goes_at_exactly_the_rate(
     parts: Path, model: dict[str, int | None], kind: str, moved: int, per_second: Fraction
 ) -> None:
-    due = [int(line) for line in ask(parts, [line_of(model)] + [f"due {kind} {moved} 1000"] * 60_001)]
-    assert due == [7_001_000 + math.ceil(n * NS_PER_SECOND / per_second) for n in range(60_001)]
+    due = [int(line) for line in ask(parts, [line_of(model)] + [f"due {kind} {moved} {NS_PER_SECOND}"] * 60_001)]
+    first = NS_PER_SECOND + 7_000_000
+    turns = [first - TURNS_KEPT_NS + math.ceil(n * NS_PER_SECOND / per_second) for n in range(60_001)]
+    assert due == [max(first, turn) for turn in turns], "those of 20 ms at once, then one after the other"
 
 
-def test_nothing_is_saved_up(parts: Path) -> None:
-    """After an idle hour two calls are as far apart as ever."""
-    lines = ["model 0 1000 0 0 1", "due read 1 0", f"due read 1 {3600 * NS_PER_SECOND}"]
-    lines += [f"due read 1 {3600 * NS_PER_SECOND}"]
-    assert ask(parts, lines) == ["0", "3600000000000", "3600001000000"]
+def test_an_idle_hour_saves_up_no_more_than_an_idle_moment(parts: Path) -> None:
+    """After it twenty calls at a thousand a second go at once, and one more in whose turn it is."""
+    hour = 3600 * NS_PER_SECOND
+    due = ask(parts, ["model 0 1000 0 0 1", f"due read 1 {NS_PER_SECOND}", *[f"due read 1 {hour}"] * 23])
+    assert due == [str(NS_PER_SECOND), *[str(hour)] * 21, "3600001000000", "3600002000000"]
 
 
 def test_a_new_model_takes_its_turns_after_those_dealt_out(parts: Path) -> None:
     lines = ["model 0 10 0 0 1", *["due read 1 5"] * 3, "model 0 1000 0 0 1", *["due read 1 6"] * 2]
-    assert ask(parts, lines) == ["5", "100000005", "200000005", "300000005", "301000005"]
+    assert ask(parts, lines) == ["5", "100000000", "200000000", "300000000", "301000000"]
 
 
 def test_what_is_left_of_a_nanosecond_is_not_taken_to_another_rate(parts: Path) -> None:

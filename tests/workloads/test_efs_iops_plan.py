@@ -61,8 +61,15 @@ def test_cells_are_every_combination_once_in_the_order_of_the_file() -> None:
     found = plans.cells(read(HEAD + FIXED + FIXED + ALONG))
     assert len(found) == 2 * 2 * 2 * 2 + 1
     assert found[0].name == "write-1-w1-i1"
-    assert found[-1] == plans.Cell("read-sequential-1048576-w4-i1", "read", 1 << 20, 4, 1, 1 << 24)
+    assert found[-1] == plans.Cell("read-sequential-1048576-w4-i1", "read", 1 << 20, 4, 1, 1 << 24, 3)
     assert [c.pattern for c in found[-2:]] == ["fixed", "sequential"]
+
+
+def test_a_group_may_take_more_time_than_the_others() -> None:
+    found = plans.cells(read(HEAD + FIXED + "seconds = 8\n" + ALONG))
+    assert {(cell.pattern, cell.seconds) for cell in found} == {("fixed", 8), ("sequential", 3)}
+    with pytest.raises(WorkloadError, match=r"fixed\[0\].*seconds"):
+        read(HEAD + FIXED + "seconds = 1\n")
 
 
 def test_files_are_as_many_and_as_long_as_the_cells_need() -> None:

@@ -20,7 +20,8 @@ MAX_CLIENTS = 8
 class Group:
     """Cells alike but for operation, size, writers and number of clients: one for each combination.
 
-    `span_bytes` is the length of each writer's file in sequential cells, None where every operation is at offset 0.
+    `span_bytes` is the length of each writer's file in sequential cells, None where every operation is at offset 0;
+    `seconds` is of each cell, None where that is the plan's.
     """
 
     operations: tuple[str, ...]
@@ -28,11 +29,12 @@ class Group:
     writers: tuple[int, ...]
     clients: tuple[int, ...]
     span_bytes: int | None
+    seconds: int | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured. `seconds` is of each cell."""
+    """What is to be measured. `seconds` is of each cell of a group that says nothing else."""
 
     name: str
     seconds: int
@@ -50,7 +52,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Cell:
-    """One measurement: `writers` on each of the first `clients` clients, a file for each."""
+    """One measurement of so many seconds: `writers` on each of the first `clients` clients, a file for each."""
 
     name: str
     operation: str
@@ -58,6 +60,7 @@ class Cell:
     writers: int
     clients: int
     span_bytes: int | None
+    seconds: int
 
     @property
     def pattern(self) -> str:
@@ -74,7 +77,8 @@ def cells(plan: Plan) -> list[Cell]:
         ):
             kind = operation if group.span_bytes is None else f"{operation}-sequential"
             name = f"{kind}-{size}-w{writers}-i{clients}"
-            found.setdefault(name, Cell(name, operation, size, writers, clients, group.span_bytes))
+            seconds = group.seconds or plan.seconds
+            found.setdefault(name, Cell(name, operation, size, writers, clients, group.span_bytes, seconds))
     return list(found.values())
 
 
@@ -88,8 +92,7 @@ def read(text: str, source: str) -> Plan:
     fields = fields_of(text, source)
     plan = Plan(
         name=fields.text("name"),
-        # Whole, so that every second of a cell is a whole one.
-        seconds=fields.integer("seconds", 2, 86_400),
+        seconds=_seconds(fields),
         groups=(
             *(_group(each, sequential=False) for each in fields.tables("fixed", empty=True)),
             *(_group(each, sequential=True) for each in fields.tables("sequential", empty=True)),
@@ -110,6 +113,11 @@ def check(plan: Plan, clients: int) -> None:
         )
 
 
+def _seconds(fields: Fields) -> int:
+    """Whole, so that every second of a cell is a whole one."""
+    return fields.integer("seconds", 2, 86_400)
+
+
 def _group(fields: Fields, *, sequential: bool) -> Group:
     group = Group(
         operations=tuple(fields.words("operations", OPERATIONS)),
@@ -117,6 +125,7 @@ def _group(fields: Fields, *, sequential: bool) -> Group:
         writers=tuple(fields.integers("writers", 1, MAX_WRITERS)),
         clients=tuple(fields.integers("clients", 1, MAX_CLIENTS)),
         span_bytes=fields.integer("span_bytes", 1, 1 << 40) if sequential else None,
+        seconds=_seconds(fields) if fields.has("seconds") else None,
     )
     for name in ("request_bytes", "writers", "clients"):
         if not getattr(group, name):

@@ -27,8 +27,8 @@ WORKER_SILENCE_S = 30.0
 # From the command to the first operation: the worker opens each file, two round trips over NFS, before its time comes.
 LEAD_SECONDS = 0.8
 LEAD_SECONDS_PER_WRITER = 0.025
-LEAD_GROWTH = 4.0  # when that was not enough: for this cell, and for all that follow
-LEAD_TRIES = 3
+LEAD_GROWTH = 2.0  # when that was not enough: for this cell, and for all that follow
+LEAD_TRIES = 4
 STARTED_LATE = "--start-at"  # how the worker's refusal begins when its start has passed
 STORAGE_SECONDS = 15.0  # how often `df` is asked, between two cells
 
@@ -101,9 +101,9 @@ def run(context: Context, plan: Plan) -> Window:
             if time.monotonic() - asked_storage > STORAGE_SECONDS:
                 record_storage(context, gone)
                 asked_storage = time.monotonic()
-            attempt = measure(context, plan, cell, clocks, gone, lead, f"{number}/{len(planned)}")
+            attempt = measure(context, cell, clocks, gone, lead, f"{number}/{len(planned)}")
             if attempt.outcomes:
-                ran.append((attempt.start_unix_s, attempt.start_unix_s + plan.seconds))
+                ran.append((attempt.start_unix_s, attempt.start_unix_s + cell.seconds))
             reason = attempt.reason(cell.operation)
             if reason is not None:
                 failed.append(f"{cell.name} ({reason})")
@@ -140,9 +140,7 @@ class IncompleteError(WorkloadError):
         self.window = window
 
 
-def measure(
-    context: Context, plan: Plan, cell: Cell, clocks: Clocks, gone: set[str], lead: Lead, progress_words: str
-) -> Attempt:
+def measure(context: Context, cell: Cell, clocks: Clocks, gone: set[str], lead: Lead, progress_words: str) -> Attempt:
     """Measures one cell and records it; a host that does not answer is added to `gone`."""
     hosts = context.clients[: cell.clients]
     attempt = Attempt(time.time())
@@ -151,14 +149,14 @@ def measure(
         if missing:
             attempt.faults = {name: WorkloadError("it is gone since an earlier cell", "", name) for name in missing}
         else:
-            attempt = try_in_time(context, plan, cell, hosts, clocks, lead, progress_words)
+            attempt = try_in_time(context, cell, hosts, clocks, lead, progress_words)
             gone |= {name for name, fault in attempt.faults.items() if not answers(context, name)}
     except BaseException as error:
         ended = WorkloadError("interrupted" if _is_end(error) else str(error), "")
         attempt.faults = {host.name: ended for host in hosts}
         raise
     finally:
-        record(context, plan, cell, hosts, attempt)
+        record(context, cell, hosts, attempt)
     words = total_words([outcome.final for outcome in attempt.outcomes.values() if outcome.final is not None])
     reason = attempt.reason(cell.operation)
     words = words if reason is None else f"{words}  not complete: {reason}"
@@ -182,7 +180,6 @@ def answers(context: Context, host: str) -> bool:
 
 def try_in_time(
     context: Context,
-    plan: Plan,
     cell: Cell,
     hosts: Sequence[Host],
     clocks: Clocks,
@@ -192,7 +189,7 @@ def try_in_time(
 ) -> Attempt:
     """As try_once, and again with a longer lead, which is kept, when a worker was not ready for its start."""
     for _ in range(LEAD_TRIES):
-        attempt = try_once(context, plan, cell, hosts, clocks, lead.seconds(cell.writers), progress_words, on_record)
+        attempt = try_once(context, cell, hosts, clocks, lead.seconds(cell.writers), progress_words, on_record)
         if not attempt.was_late:
             break
         lead.factor *= LEAD_GROWTH
@@ -201,7 +198,6 @@ def try_in_time(
 
 def try_once(
     context: Context,
-    plan: Plan,
     cell: Cell,
     hosts: Sequence[Host],
     clocks: Clocks,
@@ -232,7 +228,7 @@ def try_once(
                 pattern=cell.pattern,
                 request_bytes=cell.request_bytes,
                 threads=1,
-                seconds=plan.seconds,
+                seconds=cell.seconds,
                 sync=True,
                 start_at_unix_s=attempt.start_unix_s + clocks.offset_s(name),
                 span_bytes=cell.span_bytes,
@@ -258,7 +254,7 @@ def try_once(
     return attempt
 
 
-def record(context: Context, plan: Plan, cell: Cell, hosts: Sequence[Host], attempt: Attempt) -> None:
+def record(context: Context, cell: Cell, hosts: Sequence[Host], attempt: Attempt) -> None:
     """Adds the cell to the results."""
     if context.results is None:
         return
@@ -273,7 +269,7 @@ def record(context: Context, plan: Plan, cell: Cell, hosts: Sequence[Host], atte
             "writers": cell.writers,
             "hosts": [host.name for host in hosts],
             "span_bytes": cell.span_bytes,
-            "seconds": plan.seconds,
+            "seconds": cell.seconds,
             "start_unix_s": attempt.start_unix_s,
             "complete": reason is None,
             "reason": reason,
@@ -315,8 +311,7 @@ def one_writer(context: Context, seconds: int, operation: str, clocks: Clocks) -
     In seconds: the median of the means of each second, since one operation that is held up for a second, as others who
     use the machine may bring about, doubles the mean of two.
     """
-    cell = Cell(f"{operation}-1", operation, 1, 1, 1, None)
-    plan = Plan("one-writer", seconds, ())
+    cell = Cell(f"{operation}-1", operation, 1, 1, 1, None, seconds)
     quiet = replace(context, results=None)
     means: list[float] = []
 
@@ -325,7 +320,7 @@ def one_writer(context: Context, seconds: int, operation: str, clocks: Clocks) -
         if record["kind"] == "interval" and latency["count"]:
             means.append(latency["sum"] / latency["count"] / 1e9)
 
-    attempt = try_in_time(quiet, plan, cell, context.clients[:1], clocks, Lead(), "", take)
+    attempt = try_in_time(quiet, cell, context.clients[:1], clocks, Lead(), "", take)
     reason = attempt.reason(operation)
     if reason is not None or not means:
         raise WorkloadError(reason or "the worker said nothing", "run configure, then again", context.clients[0].name)

@@ -26,7 +26,7 @@ from workloads.worker import Worker
 
 SERVICE_MODEL = "service-model.json"
 """What a rehearsal's file system holds to: copied into the results, for the report to compare with; not read here."""
-BASE_SECONDS = 5  # seconds of which one may be spoilt by others on the machine, or two
+BASE_SECONDS = 8  # seconds of which some may be spoilt by others on the machine
 OVERHEAD_SECONDS = 2  # of a cell: between the end of one and the start of the next
 
 
@@ -51,11 +51,12 @@ def show_plan(name: str | None) -> None:
     """`fab efs-iops.plan`: reads a plan, and says what it measures and for how long."""
     plan = plans.load(name)
     cells = plans.cells(plan)
-    seconds = len(cells) * (plan.seconds + OVERHEAD_SECONDS)
+    seconds = sum(cell.seconds + OVERHEAD_SECONDS for cell in cells)
+    lengths = " or ".join(str(each) for each in sorted({cell.seconds for cell in cells}))
     sizes = ", ".join(str(size) for size in sorted({cell.request_bytes for cell in cells}))
     writers = ", ".join(str(count) for count in sorted({cell.writers for cell in cells}))
     console = Console()
-    console.say("plan", f"{plan.name}: {len(cells)} cells of {plan.seconds} s, {duration_words(seconds)} in all")
+    console.say("plan", f"{plan.name}: {len(cells)} cells of {lengths} s, {duration_words(seconds)} in all")
     console.say("plan", f"operations of {sizes} bytes by {writers} writers on each of up to {plan.clients} clients")
 
 
