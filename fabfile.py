@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.collection import Collection
 from invoke.tasks import task
 
-from workloads.account import check as check_account
-from workloads.deployment import newest_results
+from workloads import lazily
 from workloads.efs_iops.fab import TASKS as efs_iops
 from workloads.eip_region.fab import TASKS as eip_region
 from workloads.encrypted_backup.fab import TASKS as encrypted_backup
@@ -19,6 +18,12 @@ from workloads.md_raid.fab import TASKS as md_raid
 from workloads.results import results_root
 from workloads.s3_throttle.fab import TASKS as s3_throttle
 
+if TYPE_CHECKING:
+    from workloads import account, deployment
+else:
+    account = lazily.module("workloads.account")
+    deployment = lazily.module("workloads.deployment")
+
 
 @task(help={"run": "a directory below results/ (default: the newest of all)", "all": "one page over every experiment"})
 @reported
@@ -27,7 +32,7 @@ def report(_: Any, run: str | None = None, all: bool = False) -> None:
     if all:
         run_module("report.overview", "--results", str(results_root()))
         return
-    directory = run or str(newest_results())
+    directory = run or str(deployment.newest_results())
     run_module("report", directory)
 
 
@@ -57,7 +62,7 @@ def results(_: Any, sql: str | None = None, export: str | None = None, format: s
 @reported
 def check(_: Any, region: str | None = None) -> None:
     """List what the account still holds of this project; nothing left is exit code 0."""
-    check_account(region)
+    account.check(region)
 
 
 @task(

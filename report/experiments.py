@@ -6,24 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import report.efs_iops
 import report.efs_iops.figures
+import report.efs_iops.summarize
 import report.efs_iops.view
-import report.eip_region
 import report.eip_region.figures
+import report.eip_region.summarize
 import report.eip_region.view
-import report.encrypted_backup
 import report.encrypted_backup.figures
+import report.encrypted_backup.summarize
 import report.encrypted_backup.view
-import report.iscsi_tunnel
 import report.iscsi_tunnel.figures
+import report.iscsi_tunnel.summarize
 import report.iscsi_tunnel.tables
 import report.iscsi_tunnel.view
-import report.md_raid
 import report.md_raid.figures
+import report.md_raid.summarize
 import report.md_raid.view
-import report.s3_throttle
 import report.s3_throttle.figures
+import report.s3_throttle.summarize
 import report.s3_throttle.view
 from report.chart import Chart
 from report.claims import Claim
@@ -45,42 +45,42 @@ class Experiment:
 EXPERIMENTS = {
     "md-raid": Experiment(
         summary_type=SUMMARY_TYPES["md-raid"],
-        summarize=report.md_raid.summarize,
+        summarize=report.md_raid.summarize.summarize,
         page=lambda manifest, summary, _: report.md_raid.view.page(manifest, summary),
         tables=report.md_raid.view.tables,
         picture=lambda summary, _: report.md_raid.figures.scaling_plot(summary),
     ),
     "efs-iops": Experiment(
         summary_type=SUMMARY_TYPES["efs-iops"],
-        summarize=report.efs_iops.summarize,
+        summarize=report.efs_iops.summarize.summarize,
         page=report.efs_iops.view.page,
         tables=report.efs_iops.view.tables,
         picture=report.efs_iops.figures.iops_plot,
     ),
     "eip-region": Experiment(
         summary_type=SUMMARY_TYPES["eip-region"],
-        summarize=report.eip_region.summarize,
+        summarize=report.eip_region.summarize.summarize,
         page=lambda manifest, summary, _: report.eip_region.view.page(manifest, summary),
         tables=report.eip_region.view.tables,
         picture=report.eip_region.figures.moves_plot,
     ),
     "iscsi-tunnel": Experiment(
         summary_type=SUMMARY_TYPES["iscsi-tunnel"],
-        summarize=report.iscsi_tunnel.summarize,
+        summarize=report.iscsi_tunnel.summarize.summarize,
         page=lambda manifest, summary, _: report.iscsi_tunnel.view.page(manifest, summary),
         tables=report.iscsi_tunnel.tables.all_tables,
         picture=lambda summary, _: report.iscsi_tunnel.figures.rates_plot(summary),
     ),
     "encrypted-backup": Experiment(
         summary_type=SUMMARY_TYPES["encrypted-backup"],
-        summarize=report.encrypted_backup.summarize,
+        summarize=report.encrypted_backup.summarize.summarize,
         page=lambda manifest, summary, _: report.encrypted_backup.view.page(manifest, summary),
         tables=report.encrypted_backup.view.tables,
         picture=lambda summary, _: report.encrypted_backup.figures.steps_plot(summary),
     ),
     "s3-throttle": Experiment(
         summary_type=SUMMARY_TYPES["s3-throttle"],
-        summarize=report.s3_throttle.summarize,
+        summarize=report.s3_throttle.summarize.summarize,
         page=lambda manifest, summary, _: report.s3_throttle.view.page(manifest, summary),
         tables=report.s3_throttle.view.tables,
         picture=lambda summary, _: report.s3_throttle.figures.progress_plot(summary),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import operator
 import types
 import typing
@@ -201,13 +202,19 @@ def _look_up(path: str, summary: object) -> Value:
     return result
 
 
+@functools.cache
+def _fields(kind: Any) -> dict[str, Any]:
+    """A summary's types are asked for by every claim of it."""
+    return typing.get_type_hints(kind)
+
+
 def _field_kind(path: str, summary_type: type) -> str:
     kind: Any = summary_type
     seen = "the summary"
     for name in path.split("."):
-        if not dataclasses.is_dataclass(kind):
+        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
             raise ExpressionError(f"{path}: {seen} is a figure, it has no fields")
-        fields = typing.get_type_hints(kind)
+        fields = _fields(kind)
         if name not in fields:
             raise ExpressionError(f"{path}: {seen} has no field {name!r}; it has {', '.join(fields)}")
         kind, seen = _without_none(fields[name]), name

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ import numpy as np
 from report.format import latency_us
 from report.histogram import BUCKET_COUNT, bucket_middle_ns
 from report.intervals import Floats, Interval, Intervals, Whole
+from report.latency_stretch import LatencyStretch
 from report.palette import COLOURS
 from report.panels import layer, number, one_of, panel, tooltip, zoom
 from report.runs import WHOLE_MAX
@@ -26,16 +26,6 @@ _SHADES = {"p50": COLOURS["blue"], "p99": COLOURS["orange"], "p99.9": COLOURS["b
 _COUNT_MAX = 1 << 40
 _NOTHING = np.zeros(0, np.int64)
 _PER_MILLE = {"p50": 500, "p99": 990, "p99.9": 999}
-
-
-@dataclass(frozen=True)
-class LatencyStretch:
-    """Of the operations that ended in it; None: none did."""
-
-    t_s: float
-    p50_us: float | None
-    p99_us: float | None
-    p99_9_us: float | None
 
 
 class LatencySeconds:

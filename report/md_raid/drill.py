@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from report.intervals import Interval
-from report.latency_over_time import LatencySeconds, LatencyStretch
+from report.latency_over_time import LatencySeconds
+from report.latency_stretch import LatencyStretch
 from report.md_raid.intervals import measure_from_intervals
 from report.md_raid.schema import Array, Drill, DrillEvent, Leg, Phase, Rebuild, Second
 from report.runs import Record, RecordError, Run, number, number_or_none, quietly, text, whole_or_none

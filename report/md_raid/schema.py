@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from report.latency_over_time import LatencyStretch
+from report.latency_stretch import LatencyStretch
 from report.proofs import Proofs
 from report.summary import RunSummary
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from report.claims import CLAIMS, ClaimError, Verdict, judge, load_claims
 from report.experiments import EXPERIMENTS
 from report.expressions import Expression, ExpressionError
-from report.md_raid import summarize
 from report.md_raid.schema import Summary
+from report.md_raid.summarize import summarize
 from report.runs import open_run
 from tests.report.run_builder import RunBuilder
 

@@ -15,9 +15,9 @@ from rich.console import Console
 from report.build import build_report
 from report.chart import draw_chart
 from report.claims import CLAIMS, ClaimError, Verdict, judge, load_claims
-from report.efs_iops import summarize
 from report.efs_iops.figures import agreement_plot, iops_plot, latency_plot
 from report.efs_iops.schema import Summary
+from report.efs_iops.summarize import summarize
 from report.efs_iops.tables import ROWS_MAX
 from report.efs_iops.topology import topology
 from report.efs_iops.view import tables

@@ -11,9 +11,9 @@ import pytest
 
 from report.build import build_report
 from report.claims import DIFFERS, HOLDS, NOT_MEASURED, Verdict
-from report.eip_region import summarize
 from report.eip_region.moves import distribution
 from report.eip_region.schema import Summary
+from report.eip_region.summarize import summarize
 from report.runs import open_run
 
 Record = dict[str, Any]

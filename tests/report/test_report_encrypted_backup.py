@@ -10,8 +10,8 @@ import pytest
 
 from report.build import build_report
 from report.claims import DIFFERS, HOLDS, NOT_MEASURED, judge, load_claims
-from report.encrypted_backup import PLACES, summarize
 from report.encrypted_backup.schema import Summary
+from report.encrypted_backup.summarize import PLACES, summarize
 from report.runs import open_run
 
 Record = dict[str, Any]

@@ -14,7 +14,7 @@ from report.build import build_report
 from report.claims import CLAIMS, DIFFERS, HOLDS, NOT_MEASURED, ClaimError, judge, load_claims
 from report.format import MISSING
 from report.ledger import NO_RUN, ledger, ledger_table
-from report.md_raid import summarize
+from report.md_raid.summarize import summarize
 from report.runs import open_run
 from report.summary_types import SUMMARY_TYPES
 from report.table import Cell

@@ -8,8 +8,8 @@ import pytest
 
 from report.build import summary_json
 from report.histogram import Histogram
-from report.md_raid import summarize
 from report.md_raid.schema import Cell, Summary
+from report.md_raid.summarize import summarize
 from report.runs import open_run
 from tests.report.run_builder import STARTED_UNIX_S, Record, RunBuilder
 

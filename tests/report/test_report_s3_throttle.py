@@ -10,10 +10,10 @@ import pytest
 
 from report.build import build_report
 from report.runs import open_run
-from report.s3_throttle import summarize
 from report.s3_throttle.figures import accuracy_plot, progress_plot, rates_over_time, rates_plot
 from report.s3_throttle.network import MARGIN_BYTES, Trace, rates
 from report.s3_throttle.schema import Point
+from report.s3_throttle.summarize import summarize
 
 OBJECT_BYTES = 100_000
 HEADERS = 1.05  # what the wire has more than the objects

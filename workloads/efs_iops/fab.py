@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.tasks import task
 
-from workloads.efs_iops import tasks
+from workloads import lazily
 from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
+
+if TYPE_CHECKING:
+    from workloads.efs_iops import tasks
+else:
+    tasks = lazily.module("workloads.efs_iops.tasks")
 
 MEASURING_HELP = {**HELP, "tls": "mount through amazon-efs-utils with TLS, where the hosts have it"}
 
@@ -54,4 +59,4 @@ def all_(
     run_module("report", str(directory))
 
 
-TASKS = collection("efs-iops", plan_task(tasks.show_plan), configure, run, collect, base, all_)
+TASKS = collection("efs-iops", plan_task(lambda plan: tasks.show_plan(plan)), configure, run, collect, base, all_)

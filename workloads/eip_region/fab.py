@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.tasks import task
 
-from workloads.eip_region import tasks
+from workloads import lazily
 from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
+
+if TYPE_CHECKING:
+    from workloads.eip_region import tasks
+else:
+    tasks = lazily.module("workloads.eip_region.tasks")
 
 
 @task(help=HELP)
@@ -52,4 +57,4 @@ def all_(_: Any, stack: str | None = None, inventory: str | None = None, plan: s
     run_module("report", str(directory))
 
 
-TASKS = collection("eip-region", plan_task(tasks.show_plan), prove, remap, collect, all_)
+TASKS = collection("eip-region", plan_task(lambda plan: tasks.show_plan(plan)), prove, remap, collect, all_)

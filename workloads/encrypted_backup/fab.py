@@ -6,15 +6,20 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.tasks import task
 
-from workloads.encrypted_backup import tasks
+from workloads import lazily
+from workloads.encrypted_backup.options import Options
 from workloads.encrypted_backup.snapshots import LATEST, Keep
-from workloads.encrypted_backup.tasks import Options
 from workloads.errors import WorkloadError
 from workloads.fab import INVENTORY_HELP, collection, reported, run_module
+
+if TYPE_CHECKING:
+    from workloads.encrypted_backup import tasks
+else:
+    tasks = lazily.module("workloads.encrypted_backup.tasks")
 
 COMMON = {
     **INVENTORY_HELP,

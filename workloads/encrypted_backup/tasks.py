@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rich.table import Table
@@ -17,6 +17,7 @@ from workloads.deployment import local_versions, recorded
 from workloads.encrypted_backup import backup, passphrase, rehearsal, sheet
 from workloads.encrypted_backup.context import Context
 from workloads.encrypted_backup.drill import facts
+from workloads.encrypted_backup.options import Options
 from workloads.encrypted_backup.settings import BLANK, EXPERIMENT, KINDS, LUKS
 from workloads.encrypted_backup.snapshots import Keep
 from workloads.encrypted_backup.stages import entered
@@ -28,26 +29,14 @@ from workloads.power import with_current_addresses
 from workloads.results import Results
 
 
-@dataclass(frozen=True)
-class Options:
-    """What every task takes: which deployment, which client, and where the passphrase comes from."""
-
-    stack: str | None = None
-    inventory: str | None = None
-    client: str | None = None
-    passphrase_fd: str | None = None
-    key_file: str | None = None
-    type: str = LUKS
-    leave_running: bool = False
-
-    def volume(self, *, again: bool = False) -> Volume:
-        """The volume, its passphrase read; what is wrong is one line before any host is touched."""
-        if self.type not in KINDS:
-            raise WorkloadError(f"--type {self.type} is no kind of volume", f"choose one of {', '.join(KINDS)}")
-        found = passphrase.read(fd=self.passphrase_fd, key_file=self.key_file, again=again)
-        if self.type != LUKS and not found.is_one_line:
-            raise WorkloadError(f"a {self.type} passphrase is one line", "give one that can be typed")
-        return Volume(found, self.type, stop_server=not self.leave_running)
+def volume_of(options: Options, *, again: bool = False) -> Volume:
+    """The volume, its passphrase read; what is wrong is one line before any host is touched."""
+    if options.type not in KINDS:
+        raise WorkloadError(f"--type {options.type} is no kind of volume", f"choose one of {', '.join(KINDS)}")
+    found = passphrase.read(fd=options.passphrase_fd, key_file=options.key_file, again=again)
+    if options.type != LUKS and not found.is_one_line:
+        raise WorkloadError(f"a {options.type} passphrase is one line", "give one that can be typed")
+    return Volume(found, options.type, stop_server=not options.leave_running)
 
 
 @contextmanager
@@ -78,7 +67,7 @@ def noted(context: Context) -> Iterator[None]:
 
 def format_volume(options: Options, erase: str | None) -> None:
     """`fab encrypted-backup.format`."""
-    volume = options.volume(again=True)
+    volume = volume_of(options, again=True)
     with connected(sources.load(options.stack, options.inventory), options.client, "format") as context:
         found = formatted(context, volume, erase)
         words = {"empty": "was empty", "ours": "was a volume of ours already"}.get(found, f"held {found}")
@@ -89,7 +78,7 @@ def run(options: Options, directories: Sequence[str], *, one_file_system: bool) 
     """`fab encrypted-backup.run`."""
     if not directories:
         raise WorkloadError("nothing says what to back up", "give --source DIR, as often as needed")
-    volume = options.volume()
+    volume = volume_of(options)
     with connected(sources.load(options.stack, options.inventory), options.client, "backup") as context, noted(context):
         made = backup.back_up(context, volume, directories, one_file_system=one_file_system)
         context.console.say(
@@ -101,7 +90,7 @@ def run(options: Options, directories: Sequence[str], *, one_file_system: bool) 
 
 def list_snapshots(options: Options) -> None:
     """`fab encrypted-backup.list`."""
-    volume = options.volume()
+    volume = volume_of(options)
     with connected(sources.load(options.stack, options.inventory), options.client, "list") as context:
         found = backup.list_snapshots(context, volume)
     table = Table("snapshot", "of", "files", "size", "new", "took")
@@ -115,7 +104,7 @@ def list_snapshots(options: Options) -> None:
 
 def restore(options: Options, snapshot: str, target: str) -> None:
     """`fab encrypted-backup.restore`."""
-    volume = options.volume()
+    volume = volume_of(options)
     with connected(sources.load(options.stack, options.inventory), options.client, "restore") as context:
         restored = backup.restore(context, volume, snapshot, target)
         context.console.say("restore", f"{restored.name} is in {target}, and every checksum agrees")
@@ -123,7 +112,7 @@ def restore(options: Options, snapshot: str, target: str) -> None:
 
 def check(options: Options) -> None:
     """`fab encrypted-backup.check`."""
-    volume = options.volume()
+    volume = volume_of(options)
     with connected(sources.load(options.stack, options.inventory), options.client, "check") as context:
         seen = backup.check(context, volume)
         context.console.say(
@@ -135,7 +124,7 @@ def check(options: Options) -> None:
 
 def prune(options: Options, keep: Keep) -> None:
     """`fab encrypted-backup.prune`."""
-    volume = options.volume()
+    volume = volume_of(options)
     with connected(sources.load(options.stack, options.inventory), options.client, "prune") as context:
         stays, gone = backup.prune(context, volume, keep)
         context.console.say("prune", f"kept {len(stays)}; removed {', '.join(gone) or 'none'}")
@@ -166,7 +155,7 @@ def recovery_sheet(options: Options, output: str) -> None:
 def drill(options: Options, source: str) -> None:
     """`fab encrypted-backup.drill`: a blank machine recovers the newest snapshot, of which `source` is compared."""
     inventory = sources.load(options.stack, options.inventory)
-    volume, blank = options.volume(), _blank(inventory)
+    volume, blank = volume_of(options), _blank(inventory)
     if not volume.passphrase.is_one_line:
         raise WorkloadError("the drill types the passphrase", "a key file with line feeds can't be typed")
     with connected(inventory, options.client, "drill", [blank]) as context, noted(context):
@@ -195,7 +184,7 @@ def all_(options: Options, erase: str | None) -> Path:
     if inventory.rehearsal and options.passphrase_fd is None and options.key_file is None:
         volume = Volume(passphrase.made_up())
     else:
-        volume = options.volume(again=True)
+        volume = volume_of(options, again=True)
     blank = _blank(inventory)
     with connected(inventory, options.client, "sample", [blank]) as context, noted(context):
         assert context.results is not None, "noted() has begun them"

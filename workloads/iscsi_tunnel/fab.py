@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.tasks import task
 
+from workloads import lazily
 from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
-from workloads.iscsi_tunnel import tasks
 from workloads.iscsi_tunnel.settings import LIMIT_SECONDS
+
+if TYPE_CHECKING:
+    from workloads.iscsi_tunnel import tasks
+else:
+    tasks = lazily.module("workloads.iscsi_tunnel.tasks")
 
 CLIENT_HELP = {**INVENTORY_HELP, "client": "a host's name, or `this` for this machine (default: the host of that role)"}
 MEASURING_HELP = {**CLIENT_HELP, "plan": HELP["plan"]}
@@ -109,5 +114,15 @@ def all_(
 
 
 TASKS = collection(
-    "iscsi-tunnel", plan_task(tasks.show_plan), configure, attach, detach, status, prove, run, drill, collect, all_
+    "iscsi-tunnel",
+    plan_task(lambda plan: tasks.show_plan(plan)),
+    configure,
+    attach,
+    detach,
+    status,
+    prove,
+    run,
+    drill,
+    collect,
+    all_,
 )

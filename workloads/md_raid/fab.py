@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.tasks import task
 
+from workloads import lazily
 from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
-from workloads.md_raid import tasks
+
+if TYPE_CHECKING:
+    from workloads.md_raid import tasks
+else:
+    tasks = lazily.module("workloads.md_raid.tasks")
 
 
 @task(help=INVENTORY_HELP)
@@ -53,4 +58,6 @@ def all_(_: Any, stack: str | None = None, inventory: str | None = None, plan: s
     run_module("report", str(directory))
 
 
-TASKS = collection("md-raid", plan_task(tasks.show_plan), configure, prove, run, drill, collect, all_)
+TASKS = collection(
+    "md-raid", plan_task(lambda plan: tasks.show_plan(plan)), configure, prove, run, drill, collect, all_
+)

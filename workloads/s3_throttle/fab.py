@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.tasks import task
 
+from workloads import lazily
 from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
-from workloads.s3_throttle import tasks
+
+if TYPE_CHECKING:
+    from workloads.s3_throttle import tasks
+else:
+    tasks = lazily.module("workloads.s3_throttle.tasks")
 
 
 @task(help=HELP)
@@ -39,4 +44,4 @@ def all_(_: Any, stack: str | None = None, inventory: str | None = None, plan: s
     run_module("report", str(directory))
 
 
-TASKS = collection("s3-throttle", plan_task(tasks.show_plan), configure, run, collect, all_)
+TASKS = collection("s3-throttle", plan_task(lambda plan: tasks.show_plan(plan)), configure, run, collect, all_)
