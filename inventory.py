@@ -26,9 +26,10 @@ _HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-
 # docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
-_MAY_BE_ABSENT = frozenset({"file_system", "elastic_ips", "bucket"})
+_MAY_BE_ABSENT = frozenset({"file_system", "elastic_ips", "bucket", "cost"})
 """Fields of the document that came after schema 1's first documents: those are right as they are."""
 
 # The words of EFS (CreateFileSystem, ThroughputMode and PerformanceMode).
@@ -148,9 +149,21 @@ class Bucket:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What the deployment costs on AWS, in US dollars an hour by prices of the month `prices_of`. `besides` is what is
+    billed by amounts that nobody knows before, each with its price. In a rehearsal it is what it would cost.
+    """
+
+    usd_per_hour: float
+    prices_of: str
+    besides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Inventory:
     """A whole deployment. `expires_at` is UTC in RFC 3339 with Z, or None for machines that do not expire;
-    `file_system` and `bucket` are None where there is none, `elastic_ips` is empty then.
+    `file_system` and `bucket` are None where there is none, `elastic_ips` is empty then. `cost` is None where it is
+    not known.
     """
 
     project: str
@@ -165,6 +178,7 @@ class Inventory:
     file_system: FileSystem | None = None
     elastic_ips: tuple[ElasticIp, ...] = ()
     bucket: Bucket | None = None
+    cost: Cost | None = None
 
     @classmethod
     def from_json(cls, text: str, source: str) -> Inventory:
@@ -357,6 +371,20 @@ def _read_inventory(root: _Field) -> Inventory:
         file_system=fields["file_system"].optional(_read_file_system),
         elastic_ips=fields["elastic_ips"].optional(_read_elastic_ips) or (),
         bucket=fields["bucket"].optional(_read_bucket),
+        cost=fields["cost"].optional(_read_cost),
+    )
+
+
+def _read_cost(field: _Field) -> Cost:
+    fields = field.object(_names(Cost))
+    return Cost(
+        # A million dollars an hour is more than any deployment's.
+        usd_per_hour=fields["usd_per_hour"].number(1e6, "US dollars an hour"),
+        prices_of=fields["prices_of"].text("a month such as 2025-06", _MONTH),
+        besides=tuple(
+            item.text("a price in words, such as $0.36 a GiB stored for a month")
+            for item in fields["besides"].items("a list of prices in words (it may be empty)")
+        ),
     )
 
 

@@ -9,12 +9,13 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components import prices
 from components.config import CommonConfig
 from components.host import Host
 from components.image import LOGIN_USER
 from components.network import MTU, VPC_CIDR
 from components.security_group import SSH_PORT
-from inventory import Bucket, ElasticIp, FileSystem, Inventory, Network, Ssh, Volume
+from inventory import Bucket, Cost, ElasticIp, FileSystem, Inventory, Network, Ssh, Volume
 from inventory import Host as InventoryHost
 
 
@@ -43,6 +44,7 @@ def inventory_output(
     common: CommonConfig,
     rows: Sequence[HostRow],
     *,
+    cost: prices.Cost,
     vpc_id: pulumi.Input[str],
     cpu_limit: int | None,
     memory_limit_mib: int | None,
@@ -85,6 +87,7 @@ def inventory_output(
             file_system=known["file_system"],
             elastic_ips=tuple(known["elastic_ips"]),
             bucket=known["bucket"],
+            cost=_cost(cost),
         )
         text = found.to_json()
         Inventory.from_json(text, f"the inventory of {common.stack}")
@@ -108,3 +111,10 @@ def inventory_output(
         elastic_ips=pulumi.Output.all(*elastic_ips),
         bucket=bucket,
     ).apply(build)
+
+
+def _cost(known: prices.Cost) -> Cost | None:
+    if known.usd_per_hour is None:
+        return None
+    # A hundredth of a cent: what is beyond is of a binary fraction.
+    return Cost(round(known.usd_per_hour, 4), prices.AS_OF, known.besides)

@@ -272,6 +272,7 @@ class Tunnel(pulumi.ComponentResource):
         return inventory_output(
             self._checked.common,
             rows,
+            cost=self._checked.cost,
             vpc_id=network.vpc_id,
             cpu_limit=None,
             memory_limit_mib=config.memory_limit_mib,

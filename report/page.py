@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from report.chart import Chart, draw_chart
 from report.claims import Verdict
+from report.cost import cost_words
 from report.format import MISSING, figure, moment, percent, seconds
 from report.runs import Manifest, Record
 from report.table import REHEARSAL, Cell, Column, Table, measured_text, published_text, tone
@@ -194,12 +195,14 @@ def steps_table(manifest: Manifest) -> Table:
 
 
 def _facts(manifest: Manifest) -> list[tuple[str, str]]:
+    seconds_taken = _seconds_between(manifest.started_at, manifest.finished_at)
     return [
         ("stack", manifest.stack),
         ("region", f"{manifest.region} ({REHEARSAL})" if manifest.rehearsal else manifest.region),
         ("started", moment(manifest.started_at)),
-        ("took", seconds(_seconds_between(manifest.started_at, manifest.finished_at))),
+        ("took", seconds(seconds_taken)),
         ("status", manifest.status),
+        ("cost", cost_words(manifest, seconds_taken)),
     ]
 
 

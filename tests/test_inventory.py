@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory import ElasticIp, FileSystem, Inventory, InventoryError, MountTarget
+from inventory import Cost, ElasticIp, FileSystem, Inventory, InventoryError, MountTarget
 
 EXAMPLE: dict[str, Any] = {
     "schema": 1,
@@ -285,7 +286,7 @@ def test_malformed(path: FieldPath, value: Any, message: str) -> None:
             "[]",
             "the document is []; expected an object with schema, project, stack, experiment, region, "
             "rehearsal, "
-            "expires_at, ssh, network, hosts, file_system, elastic_ips, bucket",
+            "expires_at, ssh, network, hosts, file_system, elastic_ips, bucket, cost",
         ),
         ("[" * 100_000, "is nested too deeply; expected one JSON object, schema 1"),
     ],
@@ -587,3 +588,27 @@ def test_any_text_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(InventoryError) as refusal:
         Inventory.from_json(text, "hosts.json")
     assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_a_cost_is_read_and_may_be_missing() -> None:
+    cost = {"usd_per_hour": 7.41, "prices_of": "2025-06", "besides": ["$0.36 a GiB stored for a month"]}
+    priced = read(changed(("cost",), cost))
+    assert priced.cost == Cost(7.41, "2025-06", ("$0.36 a GiB stored for a month",))
+    assert Inventory.from_json(priced.to_json(), "again") == priced
+    unpriced = read(changed(("cost",), None))
+    assert unpriced.cost is None
+    assert "cost" not in unpriced.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("usd_per_hour", 0, "cost.usd_per_hour is 0; expected a number of US dollars an hour above 0"),
+        ("prices_of", "June", 'cost.prices_of is "June"; expected a month such as 2025-06'),
+        ("besides", None, "cost.besides is null; expected a list of prices in words"),
+    ],
+)
+def test_a_wrong_cost_is_named(field: str, value: object, message: str) -> None:
+    cost = {"usd_per_hour": 7.41, "prices_of": "2025-06", "besides": [], field: value}
+    with pytest.raises(InventoryError, match=re.escape(message)):
+        read(changed(("cost",), cost))

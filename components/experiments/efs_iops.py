@@ -250,6 +250,7 @@ class EfsIops(pulumi.ComponentResource):
         return inventory_output(
             self._checked.common,
             rows,
+            cost=self._checked.cost,
             vpc_id=network.vpc_id,
             cpu_limit=config.cpu_limit,
             memory_limit_mib=config.memory_limit_mib,

@@ -169,6 +169,7 @@ class EipRegion(pulumi.ComponentResource):
         return inventory_output(
             self._checked.common,
             rows,
+            cost=self._checked.cost,
             vpc_id=network.vpc_id,
             cpu_limit=None,
             memory_limit_mib=self._checked.config.memory_limit_mib,

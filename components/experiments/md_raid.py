@@ -248,6 +248,7 @@ class MdRaid(pulumi.ComponentResource):
         return inventory_output(
             self._checked.common,
             rows,
+            cost=self._checked.cost,
             vpc_id=self.site.network.vpc_id,
             cpu_limit=config.cpu_limit,
             memory_limit_mib=config.memory_limit_mib,

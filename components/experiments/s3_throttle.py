@@ -184,6 +184,7 @@ class S3Throttle(pulumi.ComponentResource):
         self.inventory = inventory_output(
             common,
             [row],
+            cost=checked.cost,
             vpc_id=self.site.network.vpc_id,
             cpu_limit=config.cpu_limit,
             memory_limit_mib=config.memory_limit_mib,

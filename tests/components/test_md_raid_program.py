@@ -168,6 +168,9 @@ def test_human_outputs(run: Run) -> None:
     }
     assert run.outputs["client_address"] == inventory_of(run).host("client").address
     assert run.outputs["usd_per_hour"] == "7.41"
+    cost = inventory_of(run).cost
+    assert cost is not None
+    assert (f"{cost.usd_per_hour:.2f}", cost.prices_of, cost.besides) == ("7.41", "2025-06", ())
 
 
 def test_says_what_it_costs_and_that_it_could_not_ask(run: Run) -> None:
