@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m report", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run_dir", nargs="?", type=Path, metavar="RUN_DIR")
     parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--png", action="store_true", help="write the figures beside the page as PNG, too")
     options = parser.parse_args(arguments)
     out = console()
     try:
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
             for item in list_runs(options.results):
                 if item.run is None:
                     print(f"report: {item.path}: {item.damage}", file=sys.stderr)
-        made = build_report(path)
+        made = build_report(path, png=options.png)
     except (RunError, ClaimError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1

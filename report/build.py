@@ -1,4 +1,4 @@
-"""From a run directory to summary.json, verdicts.json, report.html and the picture; always the same from the same."""
+"""From a run directory to summary.json, verdicts.json, report.html and figures/; always the same from the same."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from report.chart import write_chart_png
 from report.claims import CLAIMS, Verdict, judge, load_claims
 from report.experiments import EXPERIMENTS, Experiment
+from report.figure_files import write_figures
 from report.page import Shown, render_page
 from report.runs import Run, RunError, list_runs, open_run
 from report.table import Table, claims_table
 from report.verdicts import VERDICTS, verdicts_json
+from report.whole_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -25,30 +26,29 @@ class Report:
     shown: Shown
     tables: list[Table]
     page: Path
-    picture: Path | None
+    figures: list[Path]
 
 
-def build_report(run_path: Path, claims: Path = CLAIMS) -> Report:
-    """Writes into the run directory; RunError or ClaimError says in one line why it can't."""
+def build_report(run_path: Path, claims: Path = CLAIMS, *, png: bool = False) -> Report:
+    """Writes into the run directory; RunError or ClaimError says in one line why it can't. Figures are SVG, and with
+    `png` that, too.
+    """
     run = open_run(run_path)
     experiment = _experiment(run)
     ledger = load_claims(run.manifest.experiment, experiment.summary_type, claims)
     summary = experiment.summarize(run)
     verdicts = [judge(claim, summary, run.manifest.rehearsal) for claim in ledger]
-    shown = Shown(run.manifest, experiment.page(run.manifest, summary, ledger), verdicts)
+    shown = Shown.drawn(run.manifest, experiment.page(run.manifest, summary, ledger), verdicts)
     page = run.path / "report.html"
-    plot = experiment.picture(summary, ledger)
-    picture = run.path / f"{plot.name}.png" if plot else None
     try:
         write_whole(run.path / "summary.json", summary_json(summary))
         write_whole(run.path / VERDICTS, verdicts_json(verdicts))
         write_whole(page, render_page(shown))
-        if plot and picture:
-            write_chart_png(plot, run.manifest.rehearsal, picture)
+        figures = write_figures(shown, run.path / "figures", png=png)
     except OSError as error:
         raise RunError(f"{error.filename}: can't be written: {error.strerror}") from None
     tables = [*experiment.tables(summary), claims_table(verdicts)]
-    return Report(run, summary, verdicts, shown, tables, page, picture)
+    return Report(run, summary, verdicts, shown, tables, page, figures)
 
 
 def newest_run(results: Path) -> Path:
@@ -70,10 +70,3 @@ def _experiment(run: Run) -> Experiment:
     if name not in EXPERIMENTS:
         raise RunError(f"{run.path}: experiment {name!r} is not one of {', '.join(EXPERIMENTS)}")
     return EXPERIMENTS[name]
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import vl_convert
 
@@ -50,7 +49,6 @@ class DrawnChart:
 
 
 def draw_chart(chart: Chart, rehearsal: bool) -> DrawnChart:
-    """For a page."""
     svg = _svg(chart, rehearsal)
     svg = svg[svg.index("<svg") :]
     svg = _ids_of_its_own(svg, chart.name)
@@ -60,16 +58,18 @@ def draw_chart(chart: Chart, rehearsal: bool) -> DrawnChart:
     return DrawnChart(chart, svg, document)
 
 
-def plain_svg(chart: Chart, rehearsal: bool) -> str:
+def plain_svg(drawn: DrawnChart) -> str:
     """For elsewhere: in the light colours, on paper."""
-    return _ids_of_its_own(in_light_colours(_svg(chart, rehearsal, background=COLOURS["paper"])), chart.name)
+    paper = f'<rect width="100%" height="100%" fill="{COLOURS["paper"]}"/>'
+    begun, _, rest = drawn.svg.partition(">")
+    return in_light_colours(f"{begun}>{paper}{rest}")
 
 
-def write_chart_png(chart: Chart, rehearsal: bool, path: Path) -> None:
-    path.write_bytes(vl_convert.svg_to_png(plain_svg(chart, rehearsal), scale=PNG_SCALE))
+def to_png(plain: str) -> bytes:
+    return vl_convert.svg_to_png(plain, scale=PNG_SCALE)
 
 
-def _svg(chart: Chart, rehearsal: bool, background: str | None = None) -> str:
+def _svg(chart: Chart, rehearsal: bool) -> str:
     columns = min(chart.columns, len(chart.panels))
     width = (WIDE_PIXELS - (columns - 1) * GAP_PIXELS) // columns - chart.axis_pixels
     together: Spec = {
@@ -78,7 +78,7 @@ def _svg(chart: Chart, rehearsal: bool, background: str | None = None) -> str:
         "spacing": GAP_PIXELS,
         "resolve": {"scale": {"color": "independent", "shape": "independent"}},
         # The drawing as a whole is described; words for each of its marks would be most of it.
-        "config": {**CONFIG, "background": background, "aria": False},
+        "config": {**CONFIG, "aria": False},
     }
     return to_svg(together)
 

@@ -25,7 +25,6 @@ import report.md_raid.view
 import report.s3_throttle.figures
 import report.s3_throttle.summarize
 import report.s3_throttle.view
-from report.chart import Chart
 from report.claims import Claim
 from report.page import Page
 from report.runs import Manifest, Run
@@ -39,7 +38,6 @@ class Experiment:
     summarize: Callable[[Run], Any]
     page: Callable[[Manifest, Any, Sequence[Claim]], Page]
     tables: Callable[[Any], list[Table]]
-    picture: Callable[[Any, Sequence[Claim]], Chart | None]  # the one for the README
 
 
 EXPERIMENTS = {
@@ -48,41 +46,35 @@ EXPERIMENTS = {
         summarize=report.md_raid.summarize.summarize,
         page=lambda manifest, summary, _: report.md_raid.view.page(manifest, summary),
         tables=report.md_raid.view.tables,
-        picture=lambda summary, _: report.md_raid.figures.scaling_plot(summary),
     ),
     "efs-iops": Experiment(
         summary_type=SUMMARY_TYPES["efs-iops"],
         summarize=report.efs_iops.summarize.summarize,
         page=report.efs_iops.view.page,
         tables=report.efs_iops.view.tables,
-        picture=report.efs_iops.figures.iops_plot,
     ),
     "eip-region": Experiment(
         summary_type=SUMMARY_TYPES["eip-region"],
         summarize=report.eip_region.summarize.summarize,
         page=lambda manifest, summary, _: report.eip_region.view.page(manifest, summary),
         tables=report.eip_region.view.tables,
-        picture=report.eip_region.figures.moves_plot,
     ),
     "iscsi-tunnel": Experiment(
         summary_type=SUMMARY_TYPES["iscsi-tunnel"],
         summarize=report.iscsi_tunnel.summarize.summarize,
         page=lambda manifest, summary, _: report.iscsi_tunnel.view.page(manifest, summary),
         tables=report.iscsi_tunnel.tables.all_tables,
-        picture=lambda summary, _: report.iscsi_tunnel.figures.rates_plot(summary),
     ),
     "encrypted-backup": Experiment(
         summary_type=SUMMARY_TYPES["encrypted-backup"],
         summarize=report.encrypted_backup.summarize.summarize,
         page=lambda manifest, summary, _: report.encrypted_backup.view.page(manifest, summary),
         tables=report.encrypted_backup.view.tables,
-        picture=lambda summary, _: report.encrypted_backup.figures.steps_plot(summary),
     ),
     "s3-throttle": Experiment(
         summary_type=SUMMARY_TYPES["s3-throttle"],
         summarize=report.s3_throttle.summarize.summarize,
         page=lambda manifest, summary, _: report.s3_throttle.view.page(manifest, summary),
         tables=report.s3_throttle.view.tables,
-        picture=lambda summary, _: report.s3_throttle.figures.progress_plot(summary),
     ),
 }

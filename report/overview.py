@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from report.build import Report, build_report, write_whole
+from report.build import Report, build_report
 from report.claims import ClaimError
 from report.experiments import EXPERIMENTS
 from report.page import Shown, render_overview
 from report.runs import RunError, list_runs
+from report.whole_files import write_whole
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from report.chart import Chart, draw_chart
+from report.chart import Chart, DrawnChart, draw_chart
 from report.claims import Verdict
 from report.cost import cost_words
 from report.format import MISSING, figure, moment, percent, seconds
@@ -67,11 +67,17 @@ class Page:
 
 @dataclass(frozen=True)
 class Shown:
-    """A run as it is shown."""
+    """A run as it is shown; its charts by name, each drawn once."""
 
     manifest: Manifest
     page: Page
     verdicts: Sequence[Verdict]
+    charts: Mapping[str, DrawnChart]
+
+    @classmethod
+    def drawn(cls, manifest: Manifest, page: Page, verdicts: Sequence[Verdict]) -> Shown:
+        charts = [block for section in page.sections for block in section.blocks if isinstance(block, Chart)]
+        return cls(manifest, page, verdicts, {chart.name: draw_chart(chart, manifest.rehearsal) for chart in charts})
 
 
 def render_page(shown: Shown) -> str:
@@ -115,7 +121,7 @@ def run_html(shown: Shown, prefix: str = "") -> Markup:
 
     def draw(block: Block) -> Markup:
         if isinstance(block, Chart):
-            return Markup(blocks.chart(draw_chart(block, rehearsal), rehearsal))
+            return Markup(blocks.chart(shown.charts[block.name], rehearsal))
         if isinstance(block, Table):
             return Markup(blocks.table(block, block.titled(rehearsal)))
         if isinstance(block, Html):

@@ -63,7 +63,7 @@ def test_the_page_is_whole_and_marks_the_rehearsal(made: Path) -> None:
 
 
 def test_made_again_it_is_the_same(made: Path) -> None:
-    names = ("summary.json", "report.html", "iops.png")
+    names = ("summary.json", "report.html", "figures/iops.svg")
     before = [(made / name).read_bytes() for name in names]
     build_report(made)
     assert before == [(made / name).read_bytes() for name in names]
@@ -140,7 +140,7 @@ def test_a_run_with_nothing_in_it(tmp_path: Path) -> None:
     summary = json.loads((path / "summary.json").read_text())
     assert summary["limits"]["write"]["limit_ops_per_s"] is None
     assert summary["agreement"]["read"] is None
-    assert not (path / "iops.png").exists()
+    assert not (path / "figures").exists()
 
 
 def test_a_cell_that_is_no_measurement_says_why(tmp_path: Path) -> None:

@@ -114,16 +114,18 @@ def test_colours_of_figures_follow_the_page(made: Path) -> None:
 
 
 def test_made_again_it_is_the_same(made: Path) -> None:
-    before = [(made / name).read_bytes() for name in ("summary.json", "verdicts.json", "report.html", "scaling.png")]
+    before = [
+        (made / name).read_bytes() for name in ("summary.json", "verdicts.json", "report.html", "figures/scaling.svg")
+    ]
     build_report(made)
     assert before == [
-        (made / name).read_bytes() for name in ("summary.json", "verdicts.json", "report.html", "scaling.png")
+        (made / name).read_bytes() for name in ("summary.json", "verdicts.json", "report.html", "figures/scaling.svg")
     ]
     assert sorted(p.name for p in made.iterdir()) == [
+        "figures",
         "manifest.json",
         "raw",
         "report.html",
-        "scaling.png",
         "summary.json",
         "verdicts.json",
     ]
