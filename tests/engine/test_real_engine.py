@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from components.tunnel import VOLUME_NAME
 from inventory import Inventory
 from lab.clients import Clients
 from lab.leftovers import left_in_account
@@ -17,7 +18,11 @@ UP = ("up", "--yes", "--skip-preview", "--suppress-progress")
 DESTROY = ("destroy", "--yes", "--skip-preview", "--suppress-progress")
 
 
-@pytest.mark.parametrize("engine", ["md-raid.lab", "efs-iops.lab", "eip-region.lab", "s3-throttle.lab"], indirect=True)
+WITH_PROTECTED_VOLUME = ["iscsi-tunnel.lab", "encrypted-backup.lab"]
+EVERY_STACK = ["md-raid.lab", "efs-iops.lab", "eip-region.lab", "s3-throttle.lab", *WITH_PROTECTED_VOLUME]
+
+
+@pytest.mark.parametrize("engine", EVERY_STACK, indirect=True)
 def test_up_then_no_changes_then_destroy_leaves_an_empty_account(engine: Engine) -> None:
     engine.pulumi("preview")
     assert left_in_account(engine.clients) == [], "a preview creates nothing"
@@ -38,6 +43,9 @@ def test_up_then_no_changes_then_destroy_leaves_an_empty_account(engine: Engine)
 
     engine.pulumi("preview", "--expect-no-changes")
     engine.pulumi(*UP, "--expect-no-changes")
+    if engine.stack in WITH_PROTECTED_VOLUME:
+        engine.pulumi("config", "set", "tidemark:deleteVolume", VOLUME_NAME)
+        engine.pulumi(*UP)
     engine.pulumi(*DESTROY)
     assert left_in_account(engine.clients) == []
 
@@ -148,13 +156,13 @@ def test_the_provider_refuses_an_endpoint_beyond_this_machine(engine: Engine) ->
     assert refused.returncode != 0
 
 
-@pytest.mark.parametrize("engine", ["iscsi-tunnel.lab", "encrypted-backup.lab"], indirect=True)
+@pytest.mark.parametrize("engine", WITH_PROTECTED_VOLUME, indirect=True)
 def test_a_protected_volume_is_destroyed_only_when_it_is_named(engine: Engine) -> None:
     engine.pulumi(*UP)
     (volume_id,) = [volume.id for volume in Inventory.from_json(engine.inventory(), "output").host("server").volumes]
     refused = engine.pulumi(*DESTROY, check=False)
     assert refused.returncode != 0
-    assert "server-volume-1" in refused.stdout + refused.stderr
+    assert VOLUME_NAME in refused.stdout + refused.stderr
     assert f"volume {volume_id}" in left_in_account(engine.clients), "who does not name it keeps it"
     engine.pulumi(*UP)
     assert f'"{volume_id}"' in engine.inventory(), "a new server gets the volume that was kept"
@@ -163,7 +171,7 @@ def test_a_protected_volume_is_destroyed_only_when_it_is_named(engine: Engine) -
     misspelt = engine.pulumi(*UP, check=False)
     assert "this stack has no volume server-volume-2" in misspelt.stdout + misspelt.stderr
 
-    engine.pulumi("config", "set", "tidemark:deleteVolume", "server-volume-1")
+    engine.pulumi("config", "set", "tidemark:deleteVolume", VOLUME_NAME)
     engine.pulumi(*UP)
     (volume,) = engine.ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"]
     assert volume["State"] == "in-use", "naming it alone deletes nothing"
