@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.components.stack_program import public_key_text
+from tests.components.stack_program import Run, declare, public_key_text
 
 pytest.register_assert_rewrite("tests.components.every_stack")  # so that its assertions say what they saw
 
@@ -17,6 +17,25 @@ def public_key_file(tmp_path: Path) -> Path:
     path = tmp_path / "id_ed25519.pub"
     path.write_text(public_key_text() + " person@desk\n")
     return path
+
+
+@pytest.fixture(scope="session")
+def declared() -> dict[tuple[object, ...], Run]:
+    """What `declare_once` has declared in this session."""
+    return {}
+
+
+@pytest.fixture
+def declare_once(declared: dict[tuple[object, ...], Run], public_key_file: Path) -> Callable[..., Run]:
+    """`declare`, of which a stack with the same changes is run by the first test that asks, shielded like any test."""
+
+    def of(stack: str, **changes: str) -> Run:
+        key = (stack, *sorted(changes.items()))
+        if key not in declared:
+            declared[key] = declare(stack, public_key_file, **changes)
+        return declared[key]
+
+    return of
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,16 @@ class Run:
         (found,) = [resource for resource in self.resources if resource.name == name]
         return found
 
+    def parents(self, name: str) -> list[str]:
+        """The types of a resource's parent, of that one's parent, and so on."""
+        by_urn = {resource.urn: resource for resource in self.resources}
+        found = []
+        resource = self.named(name)
+        while resource.parent in by_urn:
+            resource = by_urn[resource.parent]
+            found.append(resource.type)
+        return found
+
 
 class _Mocks(pulumi.runtime.Mocks):
     """A cloud that makes whatever it is asked for; ids are names, addresses are counted."""
@@ -145,6 +155,30 @@ def stack_file(stack: str) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in document["config"].items()}
 
 
+def config_with(stack: str, changes: Mapping[str, str | None], public_key_file: Path) -> dict[str, str]:
+    """The stack file's settings, completed by what a person sets, with the changes (None: removed)."""
+    config: dict[str, str] = stack_file(stack) | {
+        "tidemark:sshCidr": "203.0.113.7/32",
+        "tidemark:sshPublicKeyFile": str(public_key_file),
+    }
+    for key, value in changes.items():
+        if value is None:
+            config.pop(key)
+        else:
+            config[key] = value
+    return config
+
+
+def lab_config(stack: str, endpoint: str, public_key_file: Path) -> dict[str, str]:
+    """The stack file's settings of a rehearsal whose region answers at `endpoint`."""
+    config = stack_file(stack)
+    (endpoints,) = json.loads(config["aws:endpoints"])
+    return config | {
+        "aws:endpoints": json.dumps([dict.fromkeys(endpoints, endpoint)]),
+        "tidemark:sshPublicKeyFile": str(public_key_file),
+    }
+
+
 def start(
     run: Run, stack: str = "md-raid.eu-central-1", *, image_error: str | None = None, preview: bool = False
 ) -> None:
@@ -183,6 +217,12 @@ def run_program(
 
     program()
     return run
+
+
+def declare(stack: str, public_key_file: Path, **changes: str) -> Run:
+    """Run the program of a stack for AWS, with other values of this project's settings."""
+    config = config_with(stack, {f"tidemark:{key}": value for key, value in changes.items()}, public_key_file)
+    return run_program(Run(), config, stack)
 
 
 def run_component(make: Callable[[], Any]) -> Run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,44 +19,24 @@ from tests.components.every_stack import (
     check_tags,
     inventory_of,
 )
-from tests.components.stack_program import Resource, Run, run_program, stack_file
+from tests.components.stack_program import Resource, Run, config_with, declare, lab_config, run_program, stack_file
 
-AWS_STACKS = ("efs-iops.eu-central-1", "efs-iops.us-east-1")
+STACK = "efs-iops.eu-central-1"
+AWS_STACKS = (STACK, "efs-iops.us-east-1")
 
 UNTAGGED = (":Route", ":RouteTableAssociation", ":MountTarget", ":BackupPolicy")  # AWS has no tags for these
 
 
-@pytest.fixture(scope="module")
-def kept() -> dict[str, Run]:
-    return {}
+@pytest.fixture
+def run(declare_once: Callable[..., Run]) -> Run:
+    """The unchanged stack."""
+    return declare_once(STACK)
 
 
 @pytest.fixture
-def run(kept: dict[str, Run], public_key_file: Path) -> Run:
-    """The unchanged stack, declared once: by the first test that asks, shielded like any test."""
-    if "run" not in kept:
-        kept["run"] = declare(public_key_file)
-    return kept["run"]
-
-
-@pytest.fixture
-def spread(kept: dict[str, Run], public_key_file: Path) -> Run:
+def spread(declare_once: Callable[..., Run]) -> Run:
     """Five clients in three zones, the first of them named."""
-    if "spread" not in kept:
-        kept["spread"] = declare(public_key_file, clients="5", clientZones="3", zone="eu-central-1b")
-    return kept["spread"]
-
-
-def config_of(public_key_file: Path, stack: str, changes: dict[str, str]) -> dict[str, str]:
-    config = stack_file(stack) | {
-        "tidemark:sshCidr": "203.0.113.7/32",
-        "tidemark:sshPublicKeyFile": str(public_key_file),
-    }
-    return config | {f"tidemark:{key}": value for key, value in changes.items()}
-
-
-def declare(public_key_file: Path, stack: str = "efs-iops.eu-central-1", **changes: str) -> Run:
-    return run_program(Run(), config_of(public_key_file, stack, changes), stack)
+    return declare_once(STACK, clients="5", clientZones="3", zone="eu-central-1b")
 
 
 def without_tags(value: Any) -> Any:
@@ -92,24 +73,14 @@ def test_the_file_system_is_as_published(run: Run) -> None:
 
 
 def test_components_are_the_parents(run: Run) -> None:
-    by_urn = {resource.urn: resource for resource in run.resources}
-
-    def parents(name: str) -> list[str]:
-        found = []
-        resource = run.named(name)
-        while resource.parent in by_urn:
-            resource = by_urn[resource.parent]
-            found.append(resource.type)
-        return found
-
     top = "tidemark:experiments:EfsIops"
-    assert parents("client-2-instance") == ["tidemark:host:Host", "tidemark:client:Client", top]
-    assert parents("efs-iops-network-subnet") == ["tidemark:network:Network", top]
-    assert parents("efs-iops-members-in-ssh") == ["tidemark:security:Members", top]
-    assert parents("efs-iops-mount-targets-in-nfs") == ["tidemark:security:MountTargetGroup", top]
-    assert parents("efs-iops-file-system-efs") == ["tidemark:storage:ElasticFileSystem", top]
-    assert parents("efs-iops-file-system-mount-target") == ["tidemark:storage:ElasticFileSystem", top]
-    assert parents("efs-iops-key-pair") == [top]
+    assert run.parents("client-2-instance") == ["tidemark:host:Host", "tidemark:client:Client", top]
+    assert run.parents("efs-iops-network-subnet") == ["tidemark:network:Network", top]
+    assert run.parents("efs-iops-members-in-ssh") == ["tidemark:security:Members", top]
+    assert run.parents("efs-iops-mount-targets-in-nfs") == ["tidemark:security:MountTargetGroup", top]
+    assert run.parents("efs-iops-file-system-efs") == ["tidemark:storage:ElasticFileSystem", top]
+    assert run.parents("efs-iops-file-system-mount-target") == ["tidemark:storage:ElasticFileSystem", top]
+    assert run.parents("efs-iops-key-pair") == [top]
 
 
 @pytest.mark.parametrize("which", ["run", "spread"])
@@ -121,11 +92,11 @@ def test_names_are_unique(which: str, request: pytest.FixtureRequest) -> None:
 @pytest.mark.parametrize("which", ["run", "spread"])
 def test_everything_that_can_be_tagged_is_tagged(which: str, request: pytest.FixtureRequest) -> None:
     run: Run = request.getfixturevalue(which)
-    check_tags(run, "efs-iops", "efs-iops.eu-central-1", UNTAGGED)
+    check_tags(run, "efs-iops", STACK, UNTAGGED)
 
 
 def test_root_volumes_are_tagged_and_keep_their_expiry(run: Run) -> None:
-    check_root_volumes(run, "efs-iops.eu-central-1")
+    check_root_volumes(run, STACK)
 
 
 def test_hosts_are_named_by_tag_and_not_limited(run: Run) -> None:
@@ -227,7 +198,7 @@ class TestSeveralZones:
 
 
 def test_one_zone(public_key_file: Path) -> None:
-    run = declare(public_key_file, availability="one-zone", zone="eu-central-1c")
+    run = declare(STACK, public_key_file, availability="one-zone", zone="eu-central-1c")
     assert run.one(":FileSystem").inputs["availabilityZoneName"] == "eu-central-1c"
     found = inventory_of(run)
     assert found.file_system is not None
@@ -240,7 +211,7 @@ def test_one_zone(public_key_file: Path) -> None:
 
 
 def test_provisioned(public_key_file: Path) -> None:
-    run = declare(public_key_file, throughputMode="provisioned", provisionedMibPerS="100")
+    run = declare(STACK, public_key_file, throughputMode="provisioned", provisionedMibPerS="100")
     inputs = run.one(":FileSystem").inputs
     assert (inputs["throughputMode"], inputs["provisionedThroughputInMibps"]) == ("provisioned", 100)
     found = inventory_of(run).file_system
@@ -250,7 +221,7 @@ def test_provisioned(public_key_file: Path) -> None:
 
 
 def test_max_io(public_key_file: Path) -> None:
-    run = declare(public_key_file, performanceMode="maxIO")
+    run = declare(STACK, public_key_file, performanceMode="maxIO")
     assert run.one(":FileSystem").inputs["performanceMode"] == "maxIO"
     found = inventory_of(run).file_system
     assert found is not None
@@ -258,7 +229,7 @@ def test_max_io(public_key_file: Path) -> None:
 
 
 def test_elastic_says_what_it_costs_to_use(public_key_file: Path) -> None:
-    run = declare(public_key_file, throughputMode="elastic")
+    run = declare(STACK, public_key_file, throughputMode="elastic")
     assert run.one(":FileSystem").inputs["throughputMode"] == "elastic"
     (line,) = [line for line in run.lines if line.startswith("cost: ")]
     assert line.endswith(
@@ -266,27 +237,26 @@ def test_elastic_says_what_it_costs_to_use(public_key_file: Path) -> None:
     )
 
 
-def test_what_is_absent_is_as_published(public_key_file: Path) -> None:
-    config = config_of(public_key_file, "efs-iops.eu-central-1", {})
+def test_what_is_absent_is_as_published(run: Run, public_key_file: Path) -> None:
+    config = config_with(STACK, {}, public_key_file)
     written = {"aws:region", *(f"tidemark:{key}" for key in ("experiment", "sshCidr", "sshPublicKeyFile"))}
     least = {key: config[key] for key in written} | {"tidemark:lifetimeHours": "4"}
-    run = run_program(Run(), least, "efs-iops.eu-central-1")
-    whole = run_program(Run(), config, "efs-iops.eu-central-1")
+    short = run_program(Run(), least, STACK)
 
     def declared(run: Run) -> dict[tuple[str, str], Any]:
         return {(resource.type, resource.name): without_tags(resource.inputs) for resource in run.resources}
 
-    assert declared(run) == declared(whole)
+    assert declared(short) == declared(run)
 
 
 def test_a_burstable_type_may_be_a_client(public_key_file: Path) -> None:
     # No placement group is asked for, so nothing forbids it.
-    run = declare(public_key_file, clientType="t3.micro")
+    run = declare(STACK, public_key_file, clientType="t3.micro")
     assert {instance.inputs["instanceType"] for instance in run.of(":Instance")} == {"t3.micro"}
 
 
 def test_limits(public_key_file: Path) -> None:
-    run = declare(public_key_file, cpuLimit="2", memoryLimitMib="2048")
+    run = declare(STACK, public_key_file, cpuLimit="2", memoryLimitMib="2048")
     for instance in run.of(":Instance"):
         assert instance.inputs["cpuOptions"] == {"coreCount": 2, "threadsPerCore": 1}
         assert instance.inputs["tags"]["memory-limit-mib"] == "2048"
@@ -296,7 +266,7 @@ def test_limits(public_key_file: Path) -> None:
 
 def test_inventory(run: Run, public_key_file: Path) -> None:
     found = inventory_of(run)
-    assert (found.experiment, found.stack, found.region) == ("efs-iops", "efs-iops.eu-central-1", "eu-central-1")
+    assert (found.experiment, found.stack, found.region) == ("efs-iops", STACK, "eu-central-1")
     assert not found.rehearsal
     assert [(host.name, host.role, host.type, host.volumes) for host in found.hosts] == [
         ("client-1", "client", "m4.xlarge", ()),
@@ -334,10 +304,12 @@ def test_says_what_it_costs_and_where_the_data_is(run: Run) -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"clients": "4", "clientZones": "2"}, {"availability": "one-zone"}])
-def test_a_preview_declares_what_a_run_does(changes: dict[str, str], public_key_file: Path) -> None:
-    stack = "efs-iops.eu-central-1"
-    preview = run_program(Run(), config_of(public_key_file, stack, changes), stack, preview=True)
-    run = declare(public_key_file, **changes)
+def test_a_preview_declares_what_a_run_does(
+    changes: dict[str, str], declare_once: Callable[..., Run], public_key_file: Path
+) -> None:
+    config = config_with(STACK, {f"tidemark:{key}": value for key, value in changes.items()}, public_key_file)
+    preview = run_program(Run(), config, STACK, preview=True)
+    run = declare_once(STACK, **changes)
     assert {(r.type, r.name) for r in preview.resources} == {(r.type, r.name) for r in run.resources}
     # What hangs on an id or an address is not known yet, and nothing has been made up in its place.
     assert preview.outputs == {}
@@ -347,13 +319,13 @@ def test_a_preview_declares_what_a_run_does(changes: dict[str, str], public_key_
 @pytest.mark.parametrize("stack", AWS_STACKS)
 def test_aws_stacks_need_only_the_persons_network(stack: str, public_key_file: Path) -> None:
     assert "tidemark:sshCidr" not in stack_file(stack)
-    found = inventory_of(declare(public_key_file, stack))
+    found = inventory_of(declare(stack, public_key_file))
     assert found.region == stack.partition(".")[2]
     assert not found.rehearsal
 
 
 def test_lab_stack_differs_from_aws_in_the_hosts_memory_and_the_way_in() -> None:
-    lab, aws = stack_file("efs-iops.lab"), stack_file("efs-iops.eu-central-1")
+    lab, aws = stack_file("efs-iops.lab"), stack_file(STACK)
     differing = {key for key in lab.keys() | aws.keys() if lab.get(key) != aws.get(key)}
     assert {key for key in differing if key.startswith("tidemark:")} == {
         "tidemark:sshCidr",
@@ -375,11 +347,7 @@ def test_lab_stacks_have_the_same_way_in() -> None:
 
 
 def test_lab_stack_against_an_endpoint(public_key_file: Path, moto_endpoint: str) -> None:
-    config = stack_file("efs-iops.lab")
-    (endpoints,) = json.loads(config["aws:endpoints"])
-    config["aws:endpoints"] = json.dumps([dict.fromkeys(endpoints, moto_endpoint)])
-    config["tidemark:sshPublicKeyFile"] = str(public_key_file)
-    run = run_program(Run(), config, "efs-iops.lab")
+    run = run_program(Run(), lab_config("efs-iops.lab", moto_endpoint, public_key_file), "efs-iops.lab")
     found = inventory_of(run)
     assert found.rehearsal
     assert {host.memory_limit_mib for host in found.hosts} == {512}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ from components.elastic_ip_look_up import ElasticIpPlan
 from components.elastic_ip_settings import ElasticIpDemand
 from components.experiments import eip_region
 from inventory import ElasticIp
-from tests.components import wrong_stack
 from tests.components.every_stack import (
     check_boot_order,
     check_image,
@@ -20,30 +20,18 @@ from tests.components.every_stack import (
     check_tags,
     inventory_of,
 )
-from tests.components.stack_program import Run, run_program
-from tests.components.wrong_stack import Wrong
+from tests.components.stack_program import Run, config_with, declare, run_program
+from tests.components.wrong_stack import Wrong, lines_of_refusal
 
 STACK = "eip-region.eu-central-1"
 GIVEN = "eipalloc-0123456789abcdef0"
 UNTAGGED = (":Route", ":RouteTableAssociation", ":EipAssociation")  # AWS has no tags for these
 
 
-@pytest.fixture(scope="module")
-def kept() -> dict[str, Run]:
-    return {}
-
-
 @pytest.fixture
-def run(kept: dict[str, Run], public_key_file: Path) -> Run:
-    """The unchanged stack, declared once: by the first test that asks, shielded like any test."""
-    if "run" not in kept:
-        kept["run"] = declare(public_key_file)
-    return kept["run"]
-
-
-def declare(public_key_file: Path, stack: str = STACK, **changes: str) -> Run:
-    settings: dict[str, str | None] = {f"tidemark:{key}": value for key, value in changes.items()}
-    return run_program(Run(), wrong_stack.config_with(stack, settings, public_key_file), stack)
+def run(declare_once: Callable[..., Run]) -> Run:
+    """The unchanged stack."""
+    return declare_once(STACK)
 
 
 def test_declares_an_address_and_two_hosts_in_two_zones(run: Run) -> None:
@@ -91,7 +79,7 @@ def test_the_inventory_has_the_address(run: Run) -> None:
 
 
 def test_the_other_region_and_more_hosts(public_key_file: Path) -> None:
-    run = declare(public_key_file, "eip-region.us-east-1", hosts="4", zone="us-east-1d")
+    run = declare("eip-region.us-east-1", public_key_file, hosts="4", zone="us-east-1d")
     assert [host.zone for host in inventory_of(run).hosts] == ["us-east-1d", "us-east-1a", "us-east-1b", "us-east-1c"]
 
 
@@ -106,7 +94,7 @@ def test_one_that_was_given_is_looked_up_and_is_no_resource(
         return ElasticIpPlan(demand, "192.0.2.99", "Elastic IP: as given")
 
     monkeypatch.setattr(eip_region, "check_elastic_ip", look_up)
-    run = declare(public_key_file, elasticIp=GIVEN)
+    run = declare(STACK, public_key_file, elasticIp=GIVEN)
     assert asked == [GIVEN]
     assert run.of(":Eip") == []
     assert inventory_of(run).elastic_ips == (ElasticIp(GIVEN, "192.0.2.99", False, False),)
@@ -114,7 +102,7 @@ def test_one_that_was_given_is_looked_up_and_is_no_resource(
 
 def test_a_preview_looks_it_up_too(public_key_file: Path) -> None:
     settings: dict[str, str | None] = {"tidemark:elasticIp": GIVEN}
-    config = wrong_stack.config_with(STACK, settings, public_key_file)
+    config = config_with(STACK, settings, public_key_file)
     with pytest.raises(Exception, match=f"{GIVEN} cannot be looked up without AWS credentials"):
         run_program(Run(), config, STACK, preview=True)
 
@@ -163,5 +151,5 @@ WRONG = [
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_one_line_and_nothing_created(wrong: Wrong, public_key_file: Path) -> None:
-    config = wrong_stack.config_with(STACK, wrong.changes, public_key_file)
-    assert wrong_stack.lines_of_refusal(STACK, config) == [wrong.line]
+    config = config_with(STACK, wrong.changes, public_key_file)
+    assert lines_of_refusal(STACK, config) == [wrong.line]

@@ -7,18 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.components.every_stack import check_names, check_root_volumes, inventory_of
-from tests.components.stack_program import Run, run_program, stack_file
+from tests.components.stack_program import declare
 from workloads.encrypted_backup.settings import BLANK
 from workloads.iscsi_tunnel.ends import client_of, server_of
 
 
 @pytest.mark.parametrize("stack", ["encrypted-backup.eu-central-1", "encrypted-backup.us-east-1"])
 def test_a_server_a_client_and_a_blank_machine(stack: str, public_key_file: Path) -> None:
-    config = stack_file(stack) | {
-        "tidemark:sshCidr": "203.0.113.7/32",
-        "tidemark:sshPublicKeyFile": str(public_key_file),
-    }
-    run = run_program(Run(), config, stack)
+    run = declare(stack, public_key_file)
     check_names(run)
     check_root_volumes(run, stack)
     inventory = inventory_of(run)

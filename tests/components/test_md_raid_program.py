@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,33 +16,18 @@ from tests.components.every_stack import (
     check_tags,
     inventory_of,
 )
-from tests.components.stack_program import PROJECT, Run, run_program, stack_file
+from tests.components.stack_program import PROJECT, Run, declare, lab_config, run_program, stack_file
 
-AWS_STACKS = ("md-raid.eu-central-1", "md-raid.us-east-1", "md-raid.eu-west-1")
+STACK = "md-raid.eu-central-1"
+AWS_STACKS = (STACK, "md-raid.us-east-1", "md-raid.eu-west-1")
 
 UNTAGGED = (":Route", ":RouteTableAssociation", ":VolumeAttachment")  # AWS has no tags for these
 
 
-@pytest.fixture(scope="module")
-def kept() -> dict[str, Run]:
-    return {}
-
-
 @pytest.fixture
-def run(kept: dict[str, Run], public_key_file: Path) -> Run:
-    """The unchanged stack, declared once: by the first test that asks, shielded like any test."""
-    if "run" not in kept:
-        kept["run"] = declare(public_key_file)
-    return kept["run"]
-
-
-def declare(public_key_file: Path, stack: str = "md-raid.eu-central-1", **changes: str) -> Run:
-    config = stack_file(stack) | {
-        "tidemark:sshCidr": "203.0.113.7/32",
-        "tidemark:sshPublicKeyFile": str(public_key_file),
-    }
-    config |= {f"tidemark:{key}": value for key, value in changes.items()}
-    return run_program(Run(), config, stack)
+def run(declare_once: Callable[..., Run]) -> Run:
+    """The unchanged stack."""
+    return declare_once(STACK)
 
 
 def test_declares_the_published_setup(run: Run) -> None:
@@ -66,24 +51,14 @@ def test_declares_the_published_setup(run: Run) -> None:
 
 
 def test_components_are_the_parents(run: Run) -> None:
-    by_urn = {resource.urn: resource for resource in run.resources}
-
-    def parents(name: str) -> list[str]:
-        found = []
-        resource = run.named(name)
-        while resource.parent in by_urn:
-            resource = by_urn[resource.parent]
-            found.append(resource.type)
-        return found
-
     top = "tidemark:experiments:MdRaid"
-    assert parents("storage-2-instance") == ["tidemark:host:Host", "tidemark:storage:StorageServer", top]
-    assert parents("storage-2-volume-5") == ["tidemark:storage:StorageServer", top]
-    assert parents("client-instance") == ["tidemark:host:Host", "tidemark:client:Client", top]
-    assert parents("md-raid-network-subnet") == ["tidemark:network:Network", top]
-    assert parents("md-raid-members-in-ssh") == ["tidemark:security:Members", top]
-    assert parents("md-raid-key-pair") == [top]
-    assert parents("md-raid-placement-group") == [top]
+    assert run.parents("storage-2-instance") == ["tidemark:host:Host", "tidemark:storage:StorageServer", top]
+    assert run.parents("storage-2-volume-5") == ["tidemark:storage:StorageServer", top]
+    assert run.parents("client-instance") == ["tidemark:host:Host", "tidemark:client:Client", top]
+    assert run.parents("md-raid-network-subnet") == ["tidemark:network:Network", top]
+    assert run.parents("md-raid-members-in-ssh") == ["tidemark:security:Members", top]
+    assert run.parents("md-raid-key-pair") == [top]
+    assert run.parents("md-raid-placement-group") == [top]
 
 
 def test_names_are_unique(run: Run) -> None:
@@ -91,11 +66,11 @@ def test_names_are_unique(run: Run) -> None:
 
 
 def test_everything_that_can_be_tagged_is_tagged(run: Run) -> None:
-    check_tags(run, "md-raid", "md-raid.eu-central-1", UNTAGGED)
+    check_tags(run, "md-raid", STACK, UNTAGGED)
 
 
 def test_root_volumes_are_tagged_and_keep_their_expiry(run: Run) -> None:
-    check_root_volumes(run, "md-raid.eu-central-1")
+    check_root_volumes(run, STACK)
 
 
 def test_hosts_are_named_by_tag_and_tell_their_memory_limit(run: Run) -> None:
@@ -117,7 +92,7 @@ def test_all_hosts_share_zone_subnet_and_placement_group(run: Run) -> None:
 
 def test_a_chosen_zone_stays(run: Run, public_key_file: Path) -> None:
     assert "availabilityZone" in run.one(":Subnet").ignore_changes
-    asked = declare(public_key_file, zone="eu-central-1b").one(":Subnet")
+    asked = declare(STACK, public_key_file, zone="eu-central-1b").one(":Subnet")
     assert asked.inputs["availabilityZone"] == "eu-central-1b"
     assert "availabilityZone" not in asked.ignore_changes
 
@@ -142,8 +117,8 @@ def test_key_pair_has_no_comment_of_the_person(run: Run) -> None:
 
 
 def test_inventory(public_key_file: Path) -> None:
-    found = inventory_of(declare(public_key_file))
-    assert (found.stack, found.region, found.rehearsal) == ("md-raid.eu-central-1", "eu-central-1", False)
+    found = inventory_of(declare(STACK, public_key_file))
+    assert (found.stack, found.region, found.rehearsal) == (STACK, "eu-central-1", False)
     assert found.ssh.user == "admin"
     assert found.ssh.identity_file == str(public_key_file).removesuffix(".pub")
     assert found.network.vpc_id == "id-md-raid-network-vpc"
@@ -184,13 +159,13 @@ def test_says_what_it_costs_and_that_it_could_not_ask(run: Run) -> None:
 @pytest.mark.parametrize("stack", AWS_STACKS)
 def test_aws_stacks_need_only_the_persons_network(stack: str, public_key_file: Path) -> None:
     assert "tidemark:sshCidr" not in stack_file(stack)
-    found = inventory_of(declare(public_key_file, stack))
+    found = inventory_of(declare(stack, public_key_file))
     assert found.region == stack.partition(".")[2]
     assert not found.rehearsal
 
 
 def test_lab_stack_differs_from_aws_in_nothing_that_is_measured() -> None:
-    lab, aws = stack_file("md-raid.lab"), stack_file("md-raid.eu-central-1")
+    lab, aws = stack_file("md-raid.lab"), stack_file(STACK)
     differing = {key for key in lab.keys() | aws.keys() if lab.get(key) != aws.get(key)}
     assert {key for key in differing if key.startswith("tidemark:")} == {
         "tidemark:sshCidr",
@@ -200,11 +175,7 @@ def test_lab_stack_differs_from_aws_in_nothing_that_is_measured() -> None:
 
 
 def test_lab_stack_against_an_endpoint(public_key_file: Path, moto_endpoint: str) -> None:
-    config = stack_file("md-raid.lab")
-    (endpoints,) = json.loads(config["aws:endpoints"])
-    config["aws:endpoints"] = json.dumps([dict.fromkeys(endpoints, moto_endpoint)])
-    config["tidemark:sshPublicKeyFile"] = str(public_key_file)
-    run = run_program(Run(), config, "md-raid.lab")
+    run = run_program(Run(), lab_config("md-raid.lab", moto_endpoint, public_key_file), "md-raid.lab")
     found = inventory_of(run)
     assert found.rehearsal
     assert found.ssh.proxy_command == "python3 -m lab.reach %h %p"
@@ -215,7 +186,7 @@ def test_lab_stack_against_an_endpoint(public_key_file: Path, moto_endpoint: str
 
 
 def test_limits_can_be_lifted(public_key_file: Path) -> None:
-    run = declare(public_key_file, cpuLimit="none", memoryLimitMib="none", maxUsdPerHour="none")
+    run = declare(STACK, public_key_file, cpuLimit="none", memoryLimitMib="none", maxUsdPerHour="none")
     for instance in run.of(":Instance"):
         assert "cpuOptions" not in instance.inputs
         assert "memory-limit-mib" not in instance.inputs["tags"]
@@ -226,6 +197,7 @@ def test_limits_can_be_lifted(public_key_file: Path) -> None:
 
 def test_another_shape(public_key_file: Path) -> None:
     run = declare(
+        STACK,
         public_key_file,
         storageServers="2",
         volumesPerServer="10",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from tests.components.every_stack import (
     check_tags,
     inventory_of,
 )
-from tests.components.stack_program import Run, run_program
-from tests.components.wrong_stack import Wrong, config_with, lines_of_refusal
+from tests.components.stack_program import Run, config_with
+from tests.components.wrong_stack import Wrong, lines_of_refusal
 
 STACK = "s3-throttle.eu-central-1"
 LAB = "s3-throttle.lab"
@@ -37,17 +38,10 @@ UNTAGGED = (
 )
 
 
-@pytest.fixture(scope="module")
-def kept() -> dict[str, Run]:
-    return {}
-
-
 @pytest.fixture
-def run(kept: dict[str, Run], public_key_file: Path) -> Run:
-    """The unchanged stack, declared once: by the first test that asks, shielded like any test."""
-    if "run" not in kept:
-        kept["run"] = run_program(Run(), config_with(STACK, {}, public_key_file), STACK)
-    return kept["run"]
+def run(declare_once: Callable[..., Run]) -> Run:
+    """The unchanged stack."""
+    return declare_once(STACK)
 
 
 def statements(policy: Any) -> list[dict[str, Any]]:

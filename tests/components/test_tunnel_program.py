@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,44 +17,22 @@ from tests.components.every_stack import (
     check_tags,
     inventory_of,
 )
-from tests.components.stack_program import Run, run_program, stack_file
+from tests.components.stack_program import Run, config_with, declare
 from tests.components.wrong_stack import lines_of_refusal
 
 STACK = "iscsi-tunnel.eu-central-1"
-IN_THE_VPC = {"clientType": "t3.micro", "thirdType": "t3.micro"}
-
-
-def config_of(public_key_file: Path, changes: dict[str, str], stack: str = STACK) -> dict[str, str]:
-    config = stack_file(stack) | {
-        "tidemark:sshCidr": "203.0.113.7/32",
-        "tidemark:sshPublicKeyFile": str(public_key_file),
-    }
-    return config | {f"tidemark:{key}": value for key, value in changes.items()}
-
-
-def declare(public_key_file: Path, changes: dict[str, str], stack: str = STACK) -> Run:
-    return run_program(Run(), config_of(public_key_file, changes, stack), stack)
-
-
-@pytest.fixture(scope="module")
-def kept() -> dict[str, Run]:
-    return {}
 
 
 @pytest.fixture
-def run(kept: dict[str, Run], public_key_file: Path) -> Run:
+def run(declare_once: Callable[..., Run]) -> Run:
     """The unchanged stack: one server, and the client is elsewhere."""
-    if "run" not in kept:
-        kept["run"] = declare(public_key_file, {})
-    return kept["run"]
+    return declare_once(STACK)
 
 
 @pytest.fixture
-def within(kept: dict[str, Run], public_key_file: Path) -> Run:
+def within(declare_once: Callable[..., Run]) -> Run:
     """With a client and a third host."""
-    if "within" not in kept:
-        kept["within"] = declare(public_key_file, IN_THE_VPC)
-    return kept["within"]
+    return declare_once(STACK, clientType="t3.micro", thirdType="t3.micro")
 
 
 def test_declares_one_server_with_one_volume(run: Run) -> None:
@@ -112,7 +91,7 @@ def test_server_and_volume_share_a_zone(within: Run) -> None:
 def test_the_volume_is_protected_until_it_is_named(run: Run, public_key_file: Path) -> None:
     assert run.one(":Volume").protect
     assert not any(resource.protect for resource in run.resources if not resource.type.endswith(":Volume"))
-    named = declare(public_key_file, {"deleteVolume": VOLUME_NAME})
+    named = declare(STACK, public_key_file, deleteVolume=VOLUME_NAME)
     assert not named.one(":Volume").protect
     assert any("destroy deletes it" in line for line in named.lines)
     assert any("is protected" in line for line in run.lines)
@@ -127,7 +106,7 @@ def test_the_inventory_has_the_roles(run: Run, within: Run) -> None:
 
 
 def test_an_elastic_ip_is_the_servers(public_key_file: Path) -> None:
-    run = declare(public_key_file, {"elasticIp": "new"})
+    run = declare(STACK, public_key_file, elasticIp="new")
     association = run.one(":EipAssociation").inputs
     assert association["instanceId"] == "id-server-instance"
     assert len(run.of(":Eip")) == 1
@@ -151,5 +130,6 @@ def test_an_elastic_ip_is_the_servers(public_key_file: Path) -> None:
     ],
 )
 def test_a_wrong_stack_is_one_line(changes: dict[str, str], line: str, public_key_file: Path) -> None:
-    (said,) = lines_of_refusal(STACK, config_of(public_key_file, changes))
+    config = config_with(STACK, {f"tidemark:{key}": value for key, value in changes.items()}, public_key_file)
+    (said,) = lines_of_refusal(STACK, config)
     assert said.startswith(line)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.components import wrong_stack
-from tests.components.stack_program import Run, run_program
+from tests.components import stack_program, wrong_stack
+from tests.components.stack_program import Run
 from tests.components.wrong_stack import Wrong
 
 STACK = "efs-iops.eu-central-1"
@@ -160,11 +160,11 @@ WRONG = [
 
 
 def config_with(changes: Mapping[str, str | None], public_key_file: Path) -> dict[str, str]:
-    return wrong_stack.config_with(STACK, changes, public_key_file)
+    return stack_program.config_with(STACK, changes, public_key_file)
 
 
-def test_the_unchanged_stack_is_right(public_key_file: Path) -> None:
-    assert run_program(Run(), config_with({}, public_key_file), STACK).resources
+def test_the_unchanged_stack_is_right(declare_once: Callable[..., Run]) -> None:
+    assert declare_once(STACK).resources
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)

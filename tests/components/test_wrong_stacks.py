@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.components import wrong_stack
+from tests.components import stack_program, wrong_stack
 from tests.components.stack_program import Run, public_key_text, run_program
 from tests.components.wrong_stack import Wrong
 
@@ -278,17 +278,15 @@ WRONG = [
 
 
 def config_with(changes: Mapping[str, str | None], public_key_file: Path) -> dict[str, str]:
-    return wrong_stack.config_with(STACK, changes, public_key_file)
+    return stack_program.config_with(STACK, changes, public_key_file)
 
 
 def lines_of_refusal(config: dict[str, str], *, image_error: str | None = None) -> list[str]:
     return wrong_stack.lines_of_refusal(STACK, config, image_error=image_error)
 
 
-def test_the_unchanged_stack_is_right(public_key_file: Path) -> None:
-    run = Run()
-    run_program(run, config_with({}, public_key_file), STACK)
-    assert run.resources
+def test_the_unchanged_stack_is_right(declare_once: Callable[..., Run]) -> None:
+    assert declare_once(STACK).resources
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)

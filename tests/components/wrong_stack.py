@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pulumi
 import pytest
 
-from tests.components.stack_program import Run, run_program, stack_file
+from tests.components.stack_program import Run, run_program
 
 
 @dataclass(frozen=True)
@@ -22,20 +20,6 @@ class Wrong:
 
     def __str__(self) -> str:
         return self.name or self.line.partition(";")[0][:60]
-
-
-def config_with(stack: str, changes: Mapping[str, str | None], public_key_file: Path) -> dict[str, str]:
-    """The stack file's settings, completed by what a person sets, with the changes."""
-    config: dict[str, str] = stack_file(stack) | {
-        "tidemark:sshCidr": "203.0.113.7/32",
-        "tidemark:sshPublicKeyFile": str(public_key_file),
-    }
-    for key, value in changes.items():
-        if value is None:
-            config.pop(key)
-        else:
-            config[key] = value
-    return config
 
 
 def lines_of_refusal(stack: str, config: dict[str, str], *, image_error: str | None = None) -> list[str]:
