@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore.client
+import botocore.loaders
 import pytest
 
 from lab import control, program
@@ -50,6 +53,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return item.get_closest_marker("kernel") is not None, min(asked, default=len(stacks))
 
     items.sort(key=rank)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _make_clients_once() -> Iterator[None]:
+    """botocore reads EC2's model, megabytes of JSON, for each session, and makes 800 functions for each client.
+
+    What it reads and makes is the same each time, and a test that asks every region makes thirty clients.
+    """
+    load_file = functools.cache(botocore.loaders.JSONFileLoader().load_file)
+    create_methods = botocore.client.ClientCreator._create_methods
+    made: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def methods(creator: Any, model: Any) -> dict[str, Any]:
+        key = (model.service_name, model.api_version)
+        if key not in made:
+            made[key] = create_methods(creator, model)
+        return dict(made[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.loaders.JSONFileLoader, "load_file", lambda _, path: load_file(path))
+        patch.setattr(botocore.client.ClientCreator, "_create_methods", methods)
+        yield
 
 
 @pytest.fixture(autouse=True)

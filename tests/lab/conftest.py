@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import socket
 import subprocess
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import botocore.loaders
 import pytest
 
 from lab.clients import Clients
@@ -45,15 +43,6 @@ class Api:
         self.endpoint.add_debian_image(REGION, self.url)
         self.endpoint.forced_stops.clear()
         self.endpoint.changed.clear()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _read_models_once() -> Iterator[None]:
-    """botocore reads EC2's model, megabytes of JSON, anew for each new session's client."""
-    load_file = functools.cache(botocore.loaders.JSONFileLoader().load_file)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.loaders.JSONFileLoader, "load_file", lambda _, path: load_file(path))
-        yield
 
 
 @pytest.fixture
