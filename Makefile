@@ -8,6 +8,10 @@ MODEL ?=
 # The region makes namespaces and network interfaces, which takes root.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo --preserve-env=TIDEMARK_LAB_DIR,TIDEMARK_LAB_PORT,XDG_CACHE_HOME")
 
+# Many images of Python set it. Each process would compile anew what it imports, pulumi_aws for four seconds, and a test
+# run starts hundreds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Exit code 5: none of the tests that were asked for is of this kind.
 pytest = $(SUDO) $(PYTHON) -m pytest $(1) $(TESTS) || [ $$? = 5 ]
 
@@ -47,3 +51,4 @@ lock: .venv/installed ## renew requirements.lock from pyproject.toml
 
 clean: ## remove what was built here; results stay
 	rm -rf .venv workloads/native/build lab/mount_target/build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -8,6 +8,7 @@ Elastic IPs that move as EC2's do (lab/addresses.py). All else is moto's.
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import threading
@@ -39,6 +40,9 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from lab.addresses import addresses_like_ec2
 from lab.clients import Clients
 from lab.subnet_addresses import addresses_one_at_a_time
+
+# Of moto's: it would make 1,300 images of Amazon's for each region that is asked. Hosts here run Debian's alone.
+os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
 DEBIAN_IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/amd64"  # wiki.debian.org/Cloud/AmazonEC2Image
 # A query names its action in the body (EC2), other services in a header (SSM) or in the path (CloudWatch's CBOR); REST

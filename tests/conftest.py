@@ -56,13 +56,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _make_clients_once() -> Iterator[None]:
-    """botocore reads EC2's model, megabytes of JSON, for each session, and makes 800 functions for each client.
+def _make_once() -> Iterator[None]:
+    """What botocore and moto make again and again, and is the same each time.
 
-    What it reads and makes is the same each time, and a test that asks every region makes thirty clients.
+    botocore reads EC2's model, megabytes of JSON, for each session, and makes 800 functions for each client; a test
+    that asks every region makes thirty.
     """
     load_file = functools.cache(botocore.loaders.JSONFileLoader().load_file)
-    create_methods = botocore.client.ClientCreator._create_methods
+    creator_type: Any = botocore.client.ClientCreator  # its stubs have nothing private
+    create_methods = creator_type._create_methods
     made: dict[tuple[str, str], dict[str, Any]] = {}
 
     def methods(creator: Any, model: Any) -> dict[str, Any]:
@@ -73,7 +75,8 @@ def _make_clients_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.loaders.JSONFileLoader, "load_file", lambda _, path: load_file(path))
-        patch.setattr(botocore.client.ClientCreator, "_create_methods", methods)
+        patch.setattr(creator_type, "_create_methods", methods)
+        patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # 1,300 images for each region of each account
         yield
 
 

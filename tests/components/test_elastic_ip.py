@@ -21,6 +21,7 @@ from components.public_key import PublicKey
 from components.settings import Settings
 from components.tags import Tags
 from tests.components.stack_program import run_component
+from tests.instances import launch
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -61,17 +62,6 @@ def check(
     common = common_of(url, credentials=credentials)
     plan = check_elastic_ip(settings, common, ElasticIpDemand(allocation_id, reassociate))
     return plan, [line.removeprefix(f"stacks/Pulumi.{STACK}.yaml: {KEY}: ") for line in settings.problems]
-
-
-def instance(ec2: EC2Client, tags: dict[str, str]) -> str:
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    made = ec2.run_instances(
-        ImageId=image,
-        MinCount=1,
-        MaxCount=1,
-        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}],
-    )
-    return made["Instances"][0]["InstanceId"]
 
 
 class TestExisting:
@@ -120,7 +110,7 @@ class TestExisting:
     @pytest.mark.parametrize("reassociate", [False, True])
     def test_somebody_has_it(self, reassociate: bool, moto_endpoint: str, here: EC2Client) -> None:
         made = here.allocate_address(Domain="vpc")["AllocationId"]
-        other = instance(here, {"Name": "shop"})
+        (other,) = launch(here, tags={"Name": "shop"})
         here.associate_address(AllocationId=made, InstanceId=other)
         plan, problems = check(moto_endpoint, made, reassociate=reassociate)
         if reassociate:
@@ -135,7 +125,7 @@ class TestExisting:
     def test_a_host_of_this_stack_has_it(self, moto_endpoint: str, here: EC2Client) -> None:
         """As at every `up` after the first."""
         made = here.allocate_address(Domain="vpc")["AllocationId"]
-        own = instance(here, {"project": "tidemark", "stack": STACK})
+        (own,) = launch(here, tags={"project": "tidemark", "stack": STACK})
         here.associate_address(AllocationId=made, InstanceId=own)
         plan, problems = check(moto_endpoint, made)
         assert problems == []

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -22,8 +23,11 @@ from lab.provider import resources
 from tests.lab.conftest import REGION, Api
 
 STACK = "md-raid.lab"
-SHARES = 4
 RESOURCES = 51  # 12 of the network's and the group's rules, 1 key, 1 placement group, 4 hosts, 15 volumes, attached
+# Two of what there are several of: two servers with two volumes each.
+SMALL = {"tidemark:storageServers": "2", "tidemark:volumesPerServer": "2"}
+SMALL_RESOURCES = 28
+SHARES = 2
 
 CallPoint = tuple[str, int]
 """The name of a resource, and which of the API calls of its creation: 0 is the first."""
@@ -65,11 +69,12 @@ class FailingApi:
 
 
 @pytest.fixture
-def deploy(api: Api, lab_folder: Path) -> Callable[[], program.Journal]:
-    """Run the program of md-raid.lab against the API; the journal is what it made."""
-    config = program.stack_config(STACK, api.url)
+def deploy(api: Api, lab_folder: Path) -> Callable[..., program.Journal]:
+    """Run the program of md-raid.lab, with the changes, against the API; the journal is what it made."""
+    settings = program.stack_config(STACK, api.url)
 
-    def run() -> program.Journal:
+    def run(changes: Mapping[str, str] = MappingProxyType({})) -> program.Journal:
+        config = {**settings, **changes}
         journal = program.Journal(lab_folder / "journal.ndjson")
         program.run_program(STACK, config, api.url, REGION, journal, quiet)
         return journal
@@ -79,13 +84,13 @@ def deploy(api: Api, lab_folder: Path) -> Callable[[], program.Journal]:
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_a_failure_at_any_call_of_any_creation_leaves_nothing_after_destroy(
-    share: int, api: Api, lab_folder: Path, deploy: Callable[[], program.Journal], monkeypatch: pytest.MonkeyPatch
+    share: int, api: Api, lab_folder: Path, deploy: Callable[..., program.Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A deployment for each call, more than a minute of them: in shares, so that workers can take some each."""
+    """A deployment for each call: in shares, so that workers can take some each."""
     failing = FailingApi(api.url, monkeypatch)
-    journal = deploy()
+    journal = deploy(SMALL)
     points = [(name, number) for name, calls in failing.calls.items() for number in range(calls)]
-    assert len(failing.calls) == len(journal.entries()) == RESOURCES
+    assert len(failing.calls) == len(journal.entries()) == SMALL_RESOURCES
     program.destroy(journal, api.url, REGION, quiet)
     assert left_in_account(api.clients) == []
 
@@ -94,7 +99,7 @@ def test_a_failure_at_any_call_of_any_creation_leaves_nothing_after_destroy(
         failing.calls.clear()
         failing.fails_at = point
         with pytest.raises(LabError, match=f"^{point[0]} .*injected"):
-            deploy()
+            deploy(SMALL)
         failing.fails_at = None
         try:
             program.destroy(journal, api.url, REGION, quiet)
@@ -109,7 +114,7 @@ def test_a_failure_at_any_call_of_any_creation_leaves_nothing_after_destroy(
 
 
 def test_a_failed_run_is_followed_by_a_good_one_that_takes_nothing_over(
-    api: Api, lab_folder: Path, deploy: Callable[[], program.Journal]
+    api: Api, lab_folder: Path, deploy: Callable[..., program.Journal]
 ) -> None:
     taken = api.ec2.create_placement_group(GroupName="md-raid-placement-group", Strategy="cluster")
     with pytest.raises(LabError, match=r"^md-raid-placement-group .*Duplicate.*already exists"):
@@ -121,7 +126,7 @@ def test_a_failed_run_is_followed_by_a_good_one_that_takes_nothing_over(
 
 
 def test_destroy_goes_on_where_another_was_cut_short(
-    api: Api, lab_folder: Path, deploy: Callable[[], program.Journal], monkeypatch: pytest.MonkeyPatch
+    api: Api, lab_folder: Path, deploy: Callable[..., program.Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = deploy()
     delete = resources.delete

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from tests.instances import launch
 from workloads import account
 from workloads.account import Left, enabled_regions
 from workloads.errors import WorkloadError
@@ -81,10 +82,7 @@ def test_one_region_alone() -> None:
 
 def test_terminated_instances_do_not_count() -> None:
     ec2 = client("ec2", "eu-central-1")
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    specification = [{"ResourceType": "instance", "Tags": pairs(TAGS)}]
-    run = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, TagSpecifications=specification)
-    (instance,) = [each["InstanceId"] for each in run["Instances"]]
+    (instance,) = launch(ec2, tags=TAGS)
     (left,) = [each for each in account.look(["eu-central-1"])[0] if each.kind == "instance"]
     assert (left.id, left.stack) == (instance, TAGS["stack"])
     ec2.terminate_instances(InstanceIds=[instance])

@@ -10,6 +10,7 @@ import pytest
 from moto import mock_aws
 
 from inventory import Inventory
+from tests.instances import launch
 from tests.workloads.fakes import inventory_document, inventory_of
 from workloads.connections import Hosts
 from workloads.errors import WorkloadError
@@ -29,11 +30,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def deployed(account: Any) -> Inventory:
     """An inventory whose hosts are instances of the account; its addresses are old."""
     document = inventory_document()
-    image = account.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    ids = [
-        instance["InstanceId"] for instance in account.run_instances(ImageId=image, MinCount=4, MaxCount=4)["Instances"]
-    ]
-    for host, instance_id in zip(document["hosts"], ids, strict=True):
+    for host, instance_id in zip(document["hosts"], launch(account, 4), strict=True):
         host["id"] = instance_id
     document["hosts"][0]["address"] = document["hosts"][0]["private_address"]
     document["hosts"][1]["address"] = "storage-2.example.org"

@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from lab.paths import PROJECT
+from tests.instances import launch
 from tests.workloads.eip_region.world import World, make_world
 from workloads.deployment import local_versions
 from workloads.eip_region import address as addresses
@@ -203,8 +204,7 @@ def test_a_note_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 
 
 def test_somebody_elses_host_has_it(world: World) -> None:
-    image = world.ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    other = world.ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    (other,) = launch(world.ec2)
     world.ec2.associate_address(AllocationId=world.allocation_id, InstanceId=other)
     with pytest.raises(WorkloadError) as refused:
         remapped(world, "host-2")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from inventory import Inventory
+from tests.instances import launch
 from tests.workloads.fakes import inventory_document, inventory_of
 from workloads.connections import Hosts
 from workloads.console import Console
@@ -103,8 +104,6 @@ class World:
 
 def make_world(ec2: EC2Client, **changes: Any) -> World:
     """Instances and an address, which nobody has."""
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    made = ec2.run_instances(ImageId=image, MinCount=2, MaxCount=2)["Instances"]
+    ids = tuple(launch(ec2, 2))
     address = ec2.allocate_address(Domain="vpc")
-    ids = tuple(instance["InstanceId"] for instance in made)
     return World(ec2, inventory_of(eip_document(ids, address["AllocationId"], "203.0.113.9", **changes)))
