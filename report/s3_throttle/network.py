@@ -69,7 +69,7 @@ def read_network(run: Run) -> dict[str, Trace]:
 
 @dataclass(frozen=True)
 class Rates:
-    """Bytes a second are of payload, but for `wire_bytes_per_s`."""
+    """Bytes a second are of payload, but for `wire_bytes_per_s`; means leave out the first 100 ms."""
 
     seconds: float
     mean_bytes_per_s: float
@@ -87,9 +87,12 @@ def rates(trace: Trace, payload_bytes: int) -> Rates | None:
     if window is None:
         return None
     start, end = window
+    # A staircase of n steps rises n - 1 times from the first to the last: what goes at once at the beginning is no part
+    # of the rate. Where bytes flow evenly it makes no difference.
+    counted = start + BURST_S if end - start > 2 * BURST_S else start
     # Headers are spread evenly over the payload: every segment but an object's last is full.
     payload = payload_bytes / trace.total
-    wire = (trace.at(end) - trace.at(start)) / (end - start)
+    wire = (trace.at(end) - trace.at(counted)) / (end - counted)
     whole_windows = int((end - start) / WINDOW_S)
     steps = [trace.at(start + n * WINDOW_S) * payload for n in range(whole_windows + 1)]
     per_window = [(after - before) / WINDOW_S for before, after in pairwise(steps)]

@@ -33,9 +33,9 @@ def rates_table(cells: Sequence[SyncCell]) -> Table:
         for name in ("target MB/s", "of free", "mean MB/s", "mean/target", "std of 1 s", "largest 100 ms", "seconds")
     ]
     note = (
-        "Mean: objects' bytes a second by the network interface, first byte to last. Standard deviation: of windows of "
-        "one second, over the target. Largest 100 ms: over what 100 ms of the target are. A duty cycle's target is "
-        f"run / (run + stop) of the free rate. Good: within {WITHIN:.0%}."
+        "Mean: objects' bytes a second by the network interface, from first to last without the first 100 ms. "
+        "Standard deviation: of windows of one second, over the target. Largest 100 ms: over what 100 ms of the target "
+        f"are. A duty cycle's target is run / (run + stop) of the free rate. Good: within {WITHIN:.0%}."
     )
     return Table("How well each way held", columns, [_rate_row(cell) for cell in cells], note, name="rates")
 

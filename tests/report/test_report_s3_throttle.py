@@ -14,6 +14,7 @@ from report.s3_throttle.figures import accuracy_plot, progress_plot, rates_over_
 from report.s3_throttle.network import MARGIN_BYTES, Trace, rates
 from report.s3_throttle.schema import Point
 from report.s3_throttle.summarize import summarize
+from workloads.s3_throttle.rates import payload_rate
 
 OBJECT_BYTES = 100_000
 HEADERS = 1.05  # what the wire has more than the objects
@@ -50,6 +51,16 @@ def test_bursts_are_told_from_a_steady_rate() -> None:
     assert found.largest_100_ms_bytes == pytest.approx(1_000_000, rel=0.05)
     assert found.window_std_bytes_per_s is not None
     assert found.window_std_bytes_per_s < 200_000
+
+
+def test_what_goes_at_once_at_the_beginning_is_no_part_of_the_rate() -> None:
+    """Eight objects, one each second, are a rate of one a second, though seven seconds hold all of them."""
+    times = [n * 0.02 for n in range(10 * 50)]
+    sent = [0 if t < 1 else 100_000 * min(8, int(t)) for t in times]
+    found = rates(Trace(times, sent), 800_000)
+    assert found is not None
+    assert found.mean_bytes_per_s == pytest.approx(100_000, rel=0.02)
+    assert payload_rate(times, sent, 800_000) == pytest.approx(100_000, rel=0.02), "the tasks see it alike"
 
 
 @pytest.mark.parametrize("sent", [[], [0], [0, 0, 0], [0, MARGIN_BYTES, 2 * MARGIN_BYTES]])

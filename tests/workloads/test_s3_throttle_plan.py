@@ -128,7 +128,7 @@ def test_the_command_is_the_clis_behind_the_throttle(tmp_path: Path) -> None:
     assert held[held.index("--") + 1 :] == plain
     assert held[held.index("--rate") + 1] == "100000 B/s"
     cycle = sync_command(spec(stop_s=0.4, run_s=0.6), Path("/cell"), report)
-    assert cycle[cycle.index("--stop") : cycle.index("--")] == ["--stop", "0.4", "--run", "0.6"]
+    assert cycle[cycle.index("--stop") : cycle.index("--")] == ["--stop", "0.4", "--run", "0.6", "--from-first-byte"]
 
 
 def test_no_credentials_are_given_and_none_of_the_users_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:

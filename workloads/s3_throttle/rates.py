@@ -6,21 +6,29 @@ from collections.abc import Sequence
 
 # What the CLI says before and after the objects: a look at the bucket, the last answers.
 MARGIN_BYTES = 8192
+# What goes at once at the beginning is no part of a rate: a staircase of n steps rises n - 1 times.
+FIRST_S = 0.1
 
 
-def transfer_seconds(t: Sequence[float], tx: Sequence[int]) -> float | None:
-    """How long the interface took for what it sent but for a margin at both ends; None when that is nothing."""
+def transfer(t: Sequence[float], tx: Sequence[int]) -> tuple[float, int] | None:
+    """Seconds that the interface took, and bytes that it sent in them. None: nothing.
+
+    A margin at both ends and the first 100 ms are left out.
+    """
     if len(t) < 2 or tx[-1] - tx[0] <= 4 * MARGIN_BYTES:
         return None
     start = max(at for at, sent in zip(t, tx, strict=True) if sent - tx[0] <= MARGIN_BYTES)
     end = min(at for at, sent in zip(t, tx, strict=True) if tx[-1] - sent <= MARGIN_BYTES)
-    return end - start if end > start else None
+    if end - start > 2 * FIRST_S:
+        start = min(at for at in t if at >= start + FIRST_S)
+    sent = dict(zip(t, tx, strict=True))
+    return (end - start, sent[end] - sent[start]) if end > start else None
 
 
 def payload_rate(t: Sequence[float], tx: Sequence[int], payload_bytes: int) -> float | None:
     """Bytes of objects a second, while they were on their way. None: nothing was."""
-    seconds = transfer_seconds(t, tx)
-    if seconds is None:
+    found = transfer(t, tx)
+    if found is None:
         return None
-    sent = tx[-1] - tx[0]
-    return payload_bytes * (1 - 2 * MARGIN_BYTES / sent) / seconds
+    seconds, sent = found
+    return payload_bytes * sent / (tx[-1] - tx[0]) / seconds

@@ -131,7 +131,7 @@ def measure(
         region=context.inventory.region,
         endpoint=context.bucket.endpoint,
         address=context.uploader.private_address,
-        # Held by the clock, it starts more slowly, too.
+        # What it does between its bytes takes longer, too, when it is held by the clock.
         limit_s=(START_SECONDS / cell.ratio if cell.cycle else START_SECONDS) + PATIENCE * seconds,
         **cap(cell, target, free),
     )

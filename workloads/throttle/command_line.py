@@ -18,10 +18,10 @@ LONGEST_PAUSE_S = 10.0
 SHORTEST_PAUSE_S = 0.01
 LONGEST_RUN_S = 3600.0
 SHORTEST_RUN_S = 0.001
-DEFAULT_MAX_PAUSE_S = 2.0
+DEFAULT_MAX_PAUSE_S = 5.0
 USAGE = """\
 %(prog)s --rate RATE [--max-pause S] (--pid PID | -- COMMAND …)
-       %(prog)s --stop S --run S (--pid PID | -- COMMAND …)"""
+       %(prog)s --stop S --run S [--from-first-byte] (--pid PID | -- COMMAND …)"""
 EPILOG = """\
 Exit code: the command's (128 and the signal's number when one ended it; 126 or 127 when it can't be run); with --pid 0,
 or 128 and the number of the signal that ended the throttle; 2 for a wrong call, 1 when holding back went wrong.
@@ -54,8 +54,10 @@ def parse_command_line(arguments: Sequence[str]) -> Settings:
         raise WorkloadError("no rate", "either --rate RATE, or both --stop and --run")
     if options.rate is None and options.max_pause is not None:
         raise WorkloadError("--max-pause without --rate", "--stop is the pause")
+    if options.rate is not None and options.from_first_byte:
+        raise WorkloadError("--from-first-byte with --rate", "a rate holds nobody who moves nothing")
     return Settings(
-        pace=parse_rate(options.rate) if options.rate is not None else _cycle(options.stop, options.run),
+        pace=_cycle(options) if options.rate is None else parse_rate(options.rate),
         max_pause_s=_seconds("--max-pause", options.max_pause, 0.1, LONGEST_PAUSE_S)
         if options.max_pause is not None
         else DEFAULT_MAX_PAUSE_S,
@@ -78,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stop", metavar="S", help="the original's way: stop for so many seconds (0.4) …")
     parser.add_argument("--run", metavar="S", help="… then run for so many (0.6), for ever, whatever is moved")
     parser.add_argument(
+        "--from-first-byte",
+        action="store_true",
+        help="with --stop and --run: not before the process moves something, so that it starts as quickly as ever",
+    )
+    parser.add_argument(
         "--max-pause",
         metavar="S",
         help=f"no pause is longer ({DEFAULT_MAX_PAUSE_S:.0f}); S3 hangs up after 20 s",
@@ -89,10 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _cycle(stop: str, run: str) -> Cycle:
+def _cycle(options: argparse.Namespace) -> Cycle:
     return Cycle(
-        stop_s=_seconds("--stop", stop, SHORTEST_PAUSE_S, LONGEST_PAUSE_S),
-        run_s=_seconds("--run", run, SHORTEST_RUN_S, LONGEST_RUN_S),
+        stop_s=_seconds("--stop", options.stop, SHORTEST_PAUSE_S, LONGEST_PAUSE_S),
+        run_s=_seconds("--run", options.run, SHORTEST_RUN_S, LONGEST_RUN_S),
+        from_first_byte=options.from_first_byte,
     )
 
 

@@ -42,7 +42,7 @@ def run(settings: Settings, display: Display) -> int:
     with ExitStack() as stack:
         process = None
         if settings.pid is not None:
-            process = check_process(settings.pid, measured=isinstance(settings.pace, Rate))
+            process = check_process(settings.pid, measured=settings.needs_counts)
         writer = stack.enter_context(Writer(settings.report)) if settings.report is not None else None
         meter = _meter(settings, stack)
         signals = Signals({*(PASSED_ON if settings.command is not None else ENDING), signal.SIGTSTP})
@@ -125,18 +125,18 @@ def _meter(settings: Settings, stack: ExitStack) -> Meter | None:
     try:
         return Meter(stack.enter_context(DiagSocket()))
     except OSError as fault:
-        if not isinstance(settings.pace, Rate):
+        if not settings.needs_counts:
             return None  # the duty cycle needs no counts; its report then has none
         raise WorkloadError(
             f"the kernel does not tell its TCP connections (sock_diag: {fault.strerror})",
-            "a rate can't be held without; --stop and --run can",
+            "a rate can't be held without, nor a first byte seen; --stop and --run alone can",
         ) from None
 
 
 def _pacer(settings: Settings) -> Pacer:
     if isinstance(settings.pace, Rate):
         return ClosedLoop(settings.pace.bytes_per_s, settings.max_pause_s)
-    return DutyCycle(settings.pace.stop_s, settings.pace.run_s)
+    return DutyCycle(settings.pace.stop_s, settings.pace.run_s, from_first_byte=settings.pace.from_first_byte)
 
 
 def _command(settings: Settings, signals: Signals) -> Command | None:

@@ -10,10 +10,11 @@ from workloads.throttle.rates import Rate
 
 @dataclass(frozen=True)
 class Cycle:
-    """The original's two times, in seconds."""
+    """The original's two times, in seconds; at once, or when the process has moved something."""
 
     stop_s: float
     run_s: float
+    from_first_byte: bool = False
 
 
 @dataclass(frozen=True)
@@ -25,3 +26,8 @@ class Settings:
     command: tuple[str, ...] | None
     pid: int | None
     report: Path | None
+
+    @property
+    def needs_counts(self) -> bool:
+        """Whether it can't be done without what the connections have moved."""
+        return isinstance(self.pace, Rate) or self.pace.from_first_byte

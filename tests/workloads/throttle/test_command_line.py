@@ -43,6 +43,13 @@ def test_a_process_in_the_original_s_way() -> None:
     assert (settings.pid, settings.command, settings.report) == (13424, None, None)
 
 
+def test_a_start_that_is_not_held() -> None:
+    settings = parse_command_line(["--stop", "0.4", "--run", "0.6", "--from-first-byte", "--", "true"])
+    assert settings.pace == Cycle(stop_s=0.4, run_s=0.6, from_first_byte=True)
+    assert settings.needs_counts
+    assert not parse_command_line(["--stop", "0.4", "--run", "0.6", "--", "true"]).needs_counts
+
+
 def test_the_command_s_own_double_dash_is_its_own() -> None:
     settings = parse_command_line(["--rate", "1 MB/s", "--", "sh", "-c", "true", "--", "x"])
     assert settings.command == ("sh", "-c", "true", "--", "x")
@@ -65,6 +72,7 @@ def test_the_command_s_own_double_dash_is_its_own() -> None:
         ("--run 0.4 -- true", "either --rate RATE, or both --stop and --run"),
         ("--rate 1MB/s --stop 0.4 --run 0.6 -- true", "give one or the other"),
         ("--rate 1MB/s --run 0.6 -- true", "give one or the other"),
+        ("--rate 1MB/s --from-first-byte -- true", "--from-first-byte with --rate"),
         ("--stop 0.4 --run 0.6 --max-pause 1 -- true", "--max-pause without --rate"),
         ("--stop 0 --run 0.6 -- true", "--stop 0; seconds, from 0.01 to 10"),
         ("--stop 20 --run 0.6 -- true", "--stop 20; seconds, from 0.01 to 10"),
@@ -92,5 +100,6 @@ def test_help_names_every_option_and_the_exit_codes(capsys: pytest.CaptureFixtur
         parse_command_line(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    for word in ("--rate", "--stop", "--run", "--max-pause", "--pid", "--report", "-- COMMAND", "Exit code"):
+    options = ("--rate", "--stop", "--run", "--max-pause", "--from-first-byte", "--pid", "--report")
+    for word in (*options, "-- COMMAND", "Exit code"):
         assert word in shown

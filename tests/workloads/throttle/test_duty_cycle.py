@@ -16,6 +16,14 @@ def test_it_begins_with_the_stop_as_the_original_did() -> None:
     assert cycle.turn(101.1, 0) == Turn(0.0, pytest.approx(0.3))  # type: ignore[arg-type]
 
 
+def test_it_may_wait_for_the_first_byte() -> None:
+    cycle = DutyCycle(0.4, 0.6, from_first_byte=True)
+    assert cycle.turn(100.0, 0).stop_s == 0
+    assert cycle.turn(103.0, 0).stop_s == 0
+    assert cycle.turn(103.1, 1) == Turn(0.0, 0.4)
+    assert cycle.turn(103.6, 1) == Turn(pytest.approx(0.5), 0.4)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("stop_s", "run_s"), [(0.4, 0.6), (0.05, 0.95), (1.9, 0.1), (0.02, 0.03)])
 def test_a_process_runs_at_run_over_run_and_pause_of_its_free_rate(stop_s: float, run_s: float) -> None:
     """The claim duty-cycle, for a process without buffers; being late evens out, since the clock decides."""

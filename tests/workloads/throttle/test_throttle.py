@@ -8,6 +8,7 @@ import os
 import pty
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -449,6 +450,19 @@ def test_a_process_below_the_rate_is_never_stopped(tmp_path: Path) -> None:
     assert report["stops"] == 0
     assert report["longest_pause_s"] is None
     assert report["running_ratio"] == pytest.approx(1, abs=0.05)
+
+
+def test_a_start_before_the_first_byte_is_not_held(tmp_path: Path) -> None:
+    """A second without a byte, then bytes for as long as the cycle lets them."""
+    report_path = tmp_path / "report.json"
+    with sink() as target:
+        script = f"sleep 1; exec {shlex.join(sender(target.port, 2 * MIB))}"
+        run_throttle(
+            *("--stop", 0.3, "--run", 0.01, "--from-first-byte", "--report", report_path), "--", "sh", "-c", script
+        )
+    report = json.loads(report_path.read_text())
+    assert report["stops"] >= 1
+    assert report["seconds"] * report["running_ratio"] >= 1, "the second was not stopped in"
 
 
 def test_the_original_s_way_takes_its_share_of_the_time(tmp_path: Path) -> None:

@@ -15,7 +15,10 @@ CONNECT_SECONDS = 10  # the CLI's own 60, five times, is a long way to "it can't
 
 
 def sync_command(spec: Spec, source: Path, report: Path) -> list[str]:
-    """The AWS CLI's sync, behind the throttle where that holds it."""
+    """The AWS CLI's sync, behind the throttle where that holds it.
+
+    The original held a process that was at work; what the CLI does before its first byte is not held here, either.
+    """
     destination = f"s3://{spec.bucket}/{spec.prefix}"
     sync = [spec.aws, "s3", "sync", "--no-progress", "--only-show-errors"]
     sync += ["--cli-connect-timeout", str(CONNECT_SECONDS), f"{source}/", destination]
@@ -23,7 +26,7 @@ def sync_command(spec: Spec, source: Path, report: Path) -> list[str]:
     if spec.rate_bytes_per_s is not None:
         return [*throttle, "--rate", f"{spec.rate_bytes_per_s} B/s", "--", *sync]
     if spec.stop_s is not None and spec.run_s is not None:
-        return [*throttle, "--stop", str(spec.stop_s), "--run", str(spec.run_s), "--", *sync]
+        return [*throttle, "--stop", str(spec.stop_s), "--run", str(spec.run_s), "--from-first-byte", "--", *sync]
     return sync
 
 
