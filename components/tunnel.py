@@ -13,13 +13,12 @@ from pathlib import Path
 import pulumi
 
 from components import prices
+from components.checked_stack import MEMORY_LIMIT, Checked, Wanted, check_stack, read_stack
 from components.client import Client
-from components.config import EXPERIMENT, CommonConfig, read_common
+from components.config import CommonConfig
 from components.elastic_ip import ElasticIp
-from components.elastic_ip_look_up import ElasticIpPlan, check_elastic_ip
 from components.elastic_ip_settings import ElasticIpDemand, read_elastic_ip
 from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, HostArgs
-from components.image import debian_12_image
 from components.instance_types import InstanceType
 from components.inventory_output import HostRow, inventory_output, volume_row
 from components.security_group import SSH_PORT
@@ -27,15 +26,9 @@ from components.settings import NONE, Settings
 from components.site import declare_site
 from components.storage_server import StorageServer
 from components.validation import (
-    Demand,
     VolumeKeys,
-    check_cost,
-    check_instance_type,
     check_iops_of_host,
-    check_limits,
-    check_region,
     check_volume,
-    choose_zone,
 )
 from components.volume_types import VOLUME_TYPES, baseline_iops
 
@@ -47,7 +40,6 @@ _SERVER_TYPE = "tidemark:serverType"
 _CLIENT_TYPE = "tidemark:clientType"
 _THIRD_TYPE = "tidemark:thirdType"
 _VOLUME = VolumeKeys("tidemark:volumeType", "tidemark:volumeSizeGib", "tidemark:volumeIops")
-_MEMORY_LIMIT = "tidemark:memoryLimitMib"
 DELETE_VOLUME = "tidemark:deleteVolume"
 
 
@@ -76,20 +68,6 @@ class TunnelConfig:
         return {name: instance_type for name, instance_type in types.items() if instance_type is not None}
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A stack that was validated whole: all that `Tunnel` needs."""
-
-    common: CommonConfig
-    config: TunnelConfig
-    types: Mapping[str, InstanceType]
-    zone: str
-    elastic_ip: ElasticIpPlan | None
-    image_id: str
-    cost: prices.Cost
-    lines: tuple[str, ...]
-
-
 def read_config(settings: Settings) -> TunnelConfig:
     """Read these settings, each by itself. Absent ones are as published: 80 GB, and a client elsewhere."""
     return TunnelConfig(
@@ -100,7 +78,7 @@ def read_config(settings: Settings) -> TunnelConfig:
         volume_size_gib=settings.integer(_VOLUME.size_gib, 1, 65_536, default=80, example=80),
         volume_iops=settings.integer_or_none(_VOLUME.iops, 1, 256_000, default=None, example=3_000),
         # Debian 12 with the tools of the experiment boots in 256 MiB.
-        memory_limit_mib=settings.integer_or_none(_MEMORY_LIMIT, 256, 1 << 24, default=None, example=512),
+        memory_limit_mib=settings.integer_or_none(MEMORY_LIMIT, 256, 1 << 24, default=None, example=512),
         delete_volume=_read_delete_volume(settings),
         elastic_ip=read_elastic_ip(settings, default=NONE),
     )
@@ -113,14 +91,9 @@ def _read_delete_volume(settings: Settings) -> bool:
     return name == VOLUME_NAME
 
 
-def check(settings: Settings, project: str, directory: Path, experiment: str) -> Checked:
+def check(settings: Settings, project: str, directory: Path, experiment: str) -> Checked[TunnelConfig]:
     """Read and validate everything. Raises ValidationError with every fault; creates nothing."""
-    settings.text(EXPERIMENT, experiment)
-    common = read_common(settings, project=project, experiment=experiment, directory=directory)
-    config = read_config(settings)
-    settings.refuse_unknown("tidemark")
-    keys = {SERVER: _SERVER_TYPE, "client": _CLIENT_TYPE, "third": _THIRD_TYPE}
-    demand = Demand({keys[name]: instance_type for name, instance_type in config.hosts.items()})
+    common, config = read_stack(settings, project, directory, experiment, read_config)
     check_volume(
         settings,
         _VOLUME,
@@ -130,35 +103,23 @@ def check(settings: Settings, project: str, directory: Path, experiment: str) ->
         at_least_gib=1,
         why="it is exported whole",
     )
-    facts = check_region(settings, common, demand)
-    types: dict[str, InstanceType] = {}
-    zone = ""
-    elastic_ip: ElasticIpPlan | None = None
-    if facts is not None:
-        for key, name in demand.types.items():
-            instance_type = check_instance_type(settings, facts, key, name, in_cluster=False)
-            if instance_type is not None and name not in types:
-                types[name] = instance_type
-                check_limits(settings, instance_type, (key, None), (_MEMORY_LIMIT, config.memory_limit_mib))
+    keys = {SERVER: _SERVER_TYPE, "client": _CLIENT_TYPE, "third": _THIRD_TYPE}
+    # One zone for all: a volume can be attached in its own zone alone.
+    wanted = Wanted(
+        types={keys[name]: instance_type for name, instance_type in config.hosts.items()},
+        cost=_cost(common, config),
+        cost_keys=(_VOLUME.type, _VOLUME.size_gib, _VOLUME.iops),
+        memory_limit_mib=config.memory_limit_mib,
+        elastic_ip=config.elastic_ip,
+    )
+
+    def check_iops(types: Mapping[str, InstanceType]) -> None:
         if config.server_type in types:
             check_iops_of_host(settings, _VOLUME, config.volume_iops, types[config.server_type])
-        # One zone for all: a volume can be attached in its own zone alone.
-        zone = choose_zone(settings, common, facts, demand)
-        if config.elastic_ip is not None:
-            elastic_ip = check_elastic_ip(settings, common, config.elastic_ip)
-    cost = _cost(common, config)
-    # What was not offered or is malformed has no price either: one fault is told once.
-    if settings.good(*demand.types, _VOLUME.type, _VOLUME.size_gib, _VOLUME.iops, "aws:region"):
-        check_cost(settings, common, cost)
-    settings.finish()
-    image_id = debian_12_image(settings, common.aws.region)
-    settings.finish()
-    lines = [cost.line(common.lifetime_hours, rehearsal=common.aws.rehearsal), _protection_words(config)]
-    if elastic_ip is not None:
-        lines.append(elastic_ip.line)
-    if facts is not None and facts.note:
-        lines.insert(0, facts.note)
-    return Checked(common, config, types, zone, elastic_ip, image_id, cost, tuple(lines))
+
+    checked = check_stack(settings, common, config, wanted, check_iops)
+    about_address = [] if checked.elastic_ip is None else [checked.elastic_ip.line]
+    return checked.saying(_protection_words(config), *about_address)
 
 
 def _protection_words(config: TunnelConfig) -> str:
@@ -189,14 +150,14 @@ class Tunnel(pulumi.ComponentResource):
     inventory: pulumi.Output[str]
     stack_outputs: Mapping[str, pulumi.Input[object]]
 
-    def __init__(self, name: str, checked: Checked, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, checked: Checked[TunnelConfig], opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tidemark:tunnel:Tunnel", name, None, opts)
         common, config = checked.common, checked.config
         self._checked = checked
         below = pulumi.ResourceOptions(parent=self)
         # A client among the hosts comes from inside the VPC.
         within = {"Tunnel": SSH_PORT} if config.client_type is not None else {}
-        self.site = declare_site(name, self, common, image_id=checked.image_id, zones=[checked.zone], ports=within)
+        self.site = declare_site(name, self, common, image_id=checked.image_id, zones=checked.zones, ports=within)
         self.server = StorageServer(
             SERVER,
             self._host_args(config.server_type),

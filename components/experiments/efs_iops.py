@@ -10,8 +10,9 @@ import pulumi
 
 from components import prices
 from components.aws_settings import ENDPOINTS
+from components.checked_stack import CPU_LIMIT, MEMORY_LIMIT, Checked, Wanted, Zones, check_stack, read_stack
 from components.client import Client
-from components.config import EXPERIMENT, CommonConfig, read_common
+from components.config import CommonConfig
 from components.efs_offers import (
     AVAILABILITIES,
     BURSTING,
@@ -28,27 +29,15 @@ from components.efs_offers import (
 )
 from components.file_system import ElasticFileSystem
 from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, HostArgs
-from components.image import debian_12_image
-from components.instance_types import InstanceType
 from components.inventory_output import HostRow, inventory_output
 from components.mount_target_group import MountTargetGroup
 from components.settings import Settings
 from components.site import declare_site
-from components.validation import (
-    Demand,
-    check_cost,
-    check_instance_type,
-    check_limits,
-    check_region,
-    choose_zones,
-)
 
 NAME = "efs-iops"
 
 _CLIENTS = "tidemark:clients"
 _CLIENT_TYPE = "tidemark:clientType"
-_CPU_LIMIT = "tidemark:cpuLimit"
-_MEMORY_LIMIT = "tidemark:memoryLimitMib"
 _FILE_SYSTEM = FileSystemKeys(
     throughput_mode="tidemark:throughputMode",
     provisioned_mib_per_s="tidemark:provisionedMibPerS",
@@ -71,19 +60,6 @@ class EfsIopsConfig:
     memory_limit_mib: int | None
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A stack that was validated whole: all that `EfsIops` needs."""
-
-    common: CommonConfig
-    config: EfsIopsConfig
-    types: Mapping[str, InstanceType]
-    zones: tuple[str, ...]
-    image_id: str
-    cost: prices.Cost
-    lines: tuple[str, ...]
-
-
 def read_config(settings: Settings) -> EfsIopsConfig:
     """Read the experiment's own settings, each by itself. What is absent is as it was published."""
     low, high = PROVISIONED_MIB_PER_S
@@ -103,48 +79,38 @@ def read_config(settings: Settings) -> EfsIopsConfig:
             # No region has more than six.
             client_zones=settings.integer(_FILE_SYSTEM.client_zones, 1, 6, default=1, example=1),
         ),
-        cpu_limit=settings.integer_or_none(_CPU_LIMIT, 1, 448, default=None, example=4),
+        cpu_limit=settings.integer_or_none(CPU_LIMIT, 1, 448, default=None, example=4),
         # Debian 12 with the tools of the experiment boots in 256 MiB; less leaves nothing to measure with.
-        memory_limit_mib=settings.integer_or_none(_MEMORY_LIMIT, 256, 1 << 24, default=None, example=512),
+        memory_limit_mib=settings.integer_or_none(MEMORY_LIMIT, 256, 1 << 24, default=None, example=512),
     )
 
 
-def check(settings: Settings, project: str, directory: Path) -> Checked:
+def check(settings: Settings, project: str, directory: Path) -> Checked[EfsIopsConfig]:
     """Read and validate everything. Raises ValidationError with every fault; creates nothing."""
-    settings.text(EXPERIMENT, NAME)
-    common = read_common(settings, project=project, experiment=NAME, directory=directory)
-    config = read_config(settings)
-    settings.refuse_unknown("tidemark")
+    common, config = read_stack(settings, project, directory, NAME, read_config)
     _check_endpoints(settings, common)
     _check_spread(settings, config)
-    demand = Demand({_CLIENT_TYPE: config.client_type})
-    facts = check_region(settings, common, demand)
-    check_file_system(settings, _FILE_SYSTEM, config.file_system, common.aws.region)
-    types: dict[str, InstanceType] = {}
-    zones: tuple[str, ...] = ()
-    if facts is not None:
-        instance_type = check_instance_type(settings, facts, _CLIENT_TYPE, config.client_type, in_cluster=False)
-        if instance_type is not None:
-            types[config.client_type] = instance_type
-            check_limits(
-                settings, instance_type, (_CPU_LIMIT, config.cpu_limit), (_MEMORY_LIMIT, config.memory_limit_mib)
-            )
-        count = (_FILE_SYSTEM.client_zones, config.file_system.client_zones)
-        zones = choose_zones(settings, common, facts, demand, count, besides="EFS")
-    cost = _cost(common, config)
-    # What was not offered or is malformed has no price either: one fault is told once.
-    if settings.good(_CLIENT_TYPE, *_cost_keys()):
-        check_cost(settings, common, cost)
-    settings.finish()
-    image_id = debian_12_image(settings, common.aws.region)
-    settings.finish()
-    lines = [
-        cost.line(common.lifetime_hours, rehearsal=common.aws.rehearsal),
-        in_plain_words(config.file_system, common.aws.region, zones[0]),
-    ]
-    if facts is not None and facts.note:
-        lines.insert(0, facts.note)
-    return Checked(common, config, types, zones, image_id, cost, tuple(lines))
+    wanted = Wanted(
+        types={_CLIENT_TYPE: config.client_type},
+        cost=_cost(common, config),
+        cost_keys=(
+            _CLIENTS,
+            _FILE_SYSTEM.throughput_mode,
+            _FILE_SYSTEM.provisioned_mib_per_s,
+            _FILE_SYSTEM.availability,
+        ),
+        cpu_limit=config.cpu_limit,
+        memory_limit_mib=config.memory_limit_mib,
+        zones=Zones(_FILE_SYSTEM.client_zones, config.file_system.client_zones, besides="EFS"),
+    )
+    checked = check_stack(
+        settings,
+        common,
+        config,
+        wanted,
+        lambda _: check_file_system(settings, _FILE_SYSTEM, config.file_system, common.aws.region),
+    )
+    return checked.saying(in_plain_words(config.file_system, common.aws.region, checked.zones[0]))
 
 
 def _check_endpoints(settings: Settings, common: CommonConfig) -> None:
@@ -160,11 +126,6 @@ def _check_spread(settings: Settings, config: EfsIopsConfig) -> None:
             f"{zones} zones, and clients in {config.clients} of them at most ({_CLIENTS})",
             f"choose {config.clients} at most, or more clients",
         )
-
-
-def _cost_keys() -> tuple[str, ...]:
-    file_system = (_FILE_SYSTEM.throughput_mode, _FILE_SYSTEM.provisioned_mib_per_s, _FILE_SYSTEM.availability)
-    return (_CLIENTS, *file_system, "aws:region")
 
 
 def _cost(common: CommonConfig, config: EfsIopsConfig) -> prices.Cost:
@@ -183,7 +144,7 @@ class EfsIops(pulumi.ComponentResource):
     inventory: pulumi.Output[str]
     stack_outputs: Mapping[str, pulumi.Input[object]]
 
-    def __init__(self, name: str, checked: Checked, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, checked: Checked[EfsIopsConfig], opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tidemark:experiments:EfsIops", name, None, opts)
         common, config = checked.common, checked.config
         self._checked = checked

@@ -9,31 +9,20 @@ from pathlib import Path
 import pulumi
 
 from components import prices
-from components.config import EXPERIMENT, CommonConfig, read_common
+from components.checked_stack import MEMORY_LIMIT, Checked, Wanted, Zones, check_stack, read_stack
+from components.config import CommonConfig
 from components.elastic_ip import ElasticIp
-from components.elastic_ip_look_up import ElasticIpPlan, check_elastic_ip
+from components.elastic_ip_look_up import ElasticIpPlan
 from components.elastic_ip_settings import NEW, ElasticIpDemand, read_elastic_ip
 from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, Host, HostArgs
-from components.image import debian_12_image
-from components.instance_types import InstanceType
 from components.inventory_output import HostRow, inventory_output
 from components.settings import Settings
 from components.site import declare_site
-from components.validation import (
-    Demand,
-    check_cost,
-    check_instance_type,
-    check_limits,
-    check_region,
-    choose_zones,
-)
 
 NAME = "eip-region"
 
 _HOSTS = "tidemark:hosts"
 _HOST_TYPE = "tidemark:hostType"
-_CPU_LIMIT = "tidemark:cpuLimit"
-_MEMORY_LIMIT = "tidemark:memoryLimitMib"
 
 # Each is in a zone of its own, and no region has more than six.
 _MOST_HOSTS = 6
@@ -49,20 +38,6 @@ class EipRegionConfig:
     memory_limit_mib: int | None
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A stack that was validated whole: all that `EipRegion` needs."""
-
-    common: CommonConfig
-    config: EipRegionConfig
-    instance_type: InstanceType
-    zones: tuple[str, ...]
-    elastic_ip: ElasticIpPlan
-    image_id: str
-    cost: prices.Cost
-    lines: tuple[str, ...]
-
-
 def read_config(settings: Settings) -> EipRegionConfig:
     """Read the experiment's own settings, each by itself."""
     return EipRegionConfig(
@@ -72,42 +47,28 @@ def read_config(settings: Settings) -> EipRegionConfig:
         # After a fault a stand-in: nothing is asked of it before `finish`.
         elastic_ip=read_elastic_ip(settings, default=NEW, needed=True) or ElasticIpDemand(None, False),
         # Debian 12 boots in 256 MiB.
-        memory_limit_mib=settings.integer_or_none(_MEMORY_LIMIT, 256, 1 << 24, default=None, example=256),
+        memory_limit_mib=settings.integer_or_none(MEMORY_LIMIT, 256, 1 << 24, default=None, example=256),
     )
 
 
-def check(settings: Settings, project: str, directory: Path) -> Checked:
+def check(settings: Settings, project: str, directory: Path) -> Checked[EipRegionConfig]:
     """Read and validate everything. Raises ValidationError with every fault; creates nothing."""
-    settings.text(EXPERIMENT, NAME)
-    common = read_common(settings, project=project, experiment=NAME, directory=directory)
-    config = read_config(settings)
-    settings.refuse_unknown("tidemark")
-    demand = Demand({_HOST_TYPE: config.host_type})
-    facts = check_region(settings, common, demand)
-    instance_type: InstanceType | None = None
-    elastic_ip: ElasticIpPlan | None = None
-    zones: tuple[str, ...] = ()
-    if facts is not None:
-        instance_type = check_instance_type(settings, facts, _HOST_TYPE, config.host_type, in_cluster=False)
-        if instance_type is not None:
-            check_limits(settings, instance_type, (_CPU_LIMIT, None), (_MEMORY_LIMIT, config.memory_limit_mib))
-        zones = choose_zones(settings, common, facts, demand, (_HOSTS, config.hosts))
-        elastic_ip = check_elastic_ip(settings, common, config.elastic_ip)
-    cost = _cost(common, config)
-    # What was not offered or is malformed has no price either: one fault is told once.
-    if settings.good(_HOST_TYPE, _HOSTS, "aws:region"):
-        check_cost(settings, common, cost)
-    settings.finish()
-    image_id = debian_12_image(settings, common.aws.region)
-    settings.finish()
-    # Where one of these is missing, its fault has been raised.
-    assert facts is not None
-    assert instance_type is not None
-    assert elastic_ip is not None
-    lines = [cost.line(common.lifetime_hours, rehearsal=common.aws.rehearsal), elastic_ip.line]
-    if facts.note:
-        lines.insert(0, facts.note)
-    return Checked(common, config, instance_type, zones, elastic_ip, image_id, cost, tuple(lines))
+    common, config = read_stack(settings, project, directory, NAME, read_config)
+    wanted = Wanted(
+        types={_HOST_TYPE: config.host_type},
+        cost=_cost(common, config),
+        cost_keys=(_HOSTS,),
+        memory_limit_mib=config.memory_limit_mib,
+        zones=Zones(_HOSTS, config.hosts),
+        elastic_ip=config.elastic_ip,
+    )
+    checked = check_stack(settings, common, config, wanted)
+    return checked.saying(_address_of(checked).line)
+
+
+def _address_of(checked: Checked[EipRegionConfig]) -> ElasticIpPlan:
+    assert checked.elastic_ip is not None  # one is wanted, and where it can't be had that was raised
+    return checked.elastic_ip
 
 
 def _cost(common: CommonConfig, config: EipRegionConfig) -> prices.Cost:
@@ -125,7 +86,9 @@ class EipRegion(pulumi.ComponentResource):
     inventory: pulumi.Output[str]
     stack_outputs: Mapping[str, pulumi.Input[object]]
 
-    def __init__(self, name: str, checked: Checked, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, checked: Checked[EipRegionConfig], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("tidemark:experiments:EipRegion", name, None, opts)
         common = checked.common
         self._checked = checked
@@ -134,7 +97,7 @@ class EipRegion(pulumi.ComponentResource):
         self.site = declare_site(name, self, common, image_id=checked.image_id, zones=checked.zones, ports={})
         self.elastic_ip = ElasticIp(
             f"{name}-address",
-            {"plan": checked.elastic_ip, "instance_id": None, "after": [], "tags": self.site.tags},
+            {"plan": _address_of(checked), "instance_id": None, "after": [], "tags": self.site.tags},
             below,
         )
         self.hosts = tuple(
@@ -152,10 +115,11 @@ class EipRegion(pulumi.ComponentResource):
         self.register_outputs({"inventory": self.inventory})
 
     def _host_args(self, subnet_id: pulumi.Input[str]) -> HostArgs:
+        config = self._checked.config
         return self.site.host_args(
-            self._checked.instance_type,
+            self._checked.types[config.host_type],
             cpu_limit=None,
-            memory_limit_mib=self._checked.config.memory_limit_mib,
+            memory_limit_mib=config.memory_limit_mib,
             subnet_id=subnet_id,
             after=self.elastic_ip.resources,
         )

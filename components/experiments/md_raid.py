@@ -12,10 +12,10 @@ from pathlib import Path
 import pulumi
 
 from components import prices
+from components.checked_stack import CPU_LIMIT, MEMORY_LIMIT, Checked, Wanted, check_stack, read_stack
 from components.client import Client
-from components.config import EXPERIMENT, CommonConfig, read_common
+from components.config import CommonConfig
 from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, HostArgs
-from components.image import debian_12_image
 from components.instance_types import InstanceType
 from components.inventory_output import HostRow, inventory_output, volume_row
 from components.placement import cluster_placement_group
@@ -24,15 +24,9 @@ from components.settings import Settings
 from components.site import declare_site
 from components.storage_server import StorageServer, VolumesArgs
 from components.validation import (
-    Demand,
     VolumeKeys,
-    check_cost,
-    check_instance_type,
     check_iops_of_host,
-    check_limits,
-    check_region,
     check_volume,
-    choose_zone,
 )
 from components.volume_types import VOLUME_TYPES, baseline_iops
 
@@ -42,8 +36,6 @@ _STORAGE_SERVERS = "tidemark:storageServers"
 _VOLUMES_PER_SERVER = "tidemark:volumesPerServer"
 _STORAGE_TYPE = "tidemark:storageType"
 _CLIENT_TYPE = "tidemark:clientType"
-_CPU_LIMIT = "tidemark:cpuLimit"
-_MEMORY_LIMIT = "tidemark:memoryLimitMib"
 _VOLUME = VolumeKeys("tidemark:volumeType", "tidemark:volumeSizeGib", "tidemark:volumeIops")
 
 # Each volume carries one logical volume of 15 GiB; LVM keeps 1 MiB for its metadata and deals in extents of 4
@@ -69,19 +61,6 @@ class MdRaidConfig:
     memory_limit_mib: int | None
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A stack that was validated whole: all that `MdRaid` needs."""
-
-    common: CommonConfig
-    config: MdRaidConfig
-    types: Mapping[str, InstanceType]
-    zone: str
-    image_id: str
-    cost: prices.Cost
-    lines: tuple[str, ...]
-
-
 def read_config(settings: Settings) -> MdRaidConfig:
     """Read the experiment's own settings, each by itself."""
     return MdRaidConfig(
@@ -94,19 +73,15 @@ def read_config(settings: Settings) -> MdRaidConfig:
         volume_type=settings.choice(_VOLUME.type, VOLUME_TYPES, "gp2"),
         volume_size_gib=settings.integer(_VOLUME.size_gib, 1, 65_536, example=50),
         volume_iops=settings.integer_or_none(_VOLUME.iops, 1, 256_000, default=None, example=3_000),
-        cpu_limit=settings.integer_or_none(_CPU_LIMIT, 1, 448, default=4, example=4),
+        cpu_limit=settings.integer_or_none(CPU_LIMIT, 1, 448, default=4, example=4),
         # Debian 12 with the tools of the experiment boots in 256 MiB; less leaves nothing to measure with.
-        memory_limit_mib=settings.integer_or_none(_MEMORY_LIMIT, 256, 1 << 24, default=2048, example=2048),
+        memory_limit_mib=settings.integer_or_none(MEMORY_LIMIT, 256, 1 << 24, default=2048, example=2048),
     )
 
 
-def check(settings: Settings, project: str, directory: Path) -> Checked:
+def check(settings: Settings, project: str, directory: Path) -> Checked[MdRaidConfig]:
     """Read and validate everything. Raises ValidationError with every fault; creates nothing."""
-    settings.text(EXPERIMENT, NAME)
-    common = read_common(settings, project=project, experiment=NAME, directory=directory)
-    config = read_config(settings)
-    settings.refuse_unknown("tidemark")
-    demand = Demand({_STORAGE_TYPE: config.storage_type, _CLIENT_TYPE: config.client_type})
+    common, config = read_stack(settings, project, directory, NAME, read_config)
     check_volume(
         settings,
         _VOLUME,
@@ -116,39 +91,20 @@ def check(settings: Settings, project: str, directory: Path) -> Checked:
         at_least_gib=_LEAST_VOLUME_GIB,
         why="each carries a logical volume of 15 GiB",
     )
-    facts = check_region(settings, common, demand)
-    types: dict[str, InstanceType] = {}
-    zone = ""
-    if facts is not None:
-        for key, name in demand.types.items():
-            instance_type = check_instance_type(settings, facts, key, name, in_cluster=True)
-            if instance_type is None or name in types:
-                continue
-            types[name] = instance_type
-            check_limits(
-                settings,
-                instance_type,
-                (_CPU_LIMIT, config.cpu_limit),
-                (_MEMORY_LIMIT, config.memory_limit_mib),
-            )
+    wanted = Wanted(
+        types={_STORAGE_TYPE: config.storage_type, _CLIENT_TYPE: config.client_type},
+        cost=_cost(common, config),
+        cost_keys=(_STORAGE_SERVERS, _VOLUMES_PER_SERVER, _VOLUME.type, _VOLUME.size_gib, _VOLUME.iops),
+        cpu_limit=config.cpu_limit,
+        memory_limit_mib=config.memory_limit_mib,
+        in_cluster=True,
+    )
+
+    def check_iops(types: Mapping[str, InstanceType]) -> None:
         if config.storage_type in types:
             check_iops_of_host(settings, _VOLUME, config.volume_iops, types[config.storage_type])
-        zone = choose_zone(settings, common, facts, demand)
-    cost = _cost(common, config)
-    # What was not offered or is malformed has no price either: one fault is told once.
-    if settings.good(*demand.types, *_cost_keys()):
-        check_cost(settings, common, cost)
-    settings.finish()
-    image_id = debian_12_image(settings, common.aws.region)
-    settings.finish()
-    lines = [cost.line(common.lifetime_hours, rehearsal=common.aws.rehearsal)]
-    if facts is not None and facts.note:
-        lines.insert(0, facts.note)
-    return Checked(common, config, types, zone, image_id, cost, tuple(lines))
 
-
-def _cost_keys() -> tuple[str, ...]:
-    return (_STORAGE_SERVERS, _VOLUMES_PER_SERVER, _VOLUME.type, _VOLUME.size_gib, _VOLUME.iops, "aws:region")
+    return check_stack(settings, common, config, wanted, check_iops)
 
 
 def _cost(common: CommonConfig, config: MdRaidConfig) -> prices.Cost:
@@ -177,14 +133,14 @@ class MdRaid(pulumi.ComponentResource):
     inventory: pulumi.Output[str]
     stack_outputs: Mapping[str, pulumi.Input[object]]
 
-    def __init__(self, name: str, checked: Checked, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, checked: Checked[MdRaidConfig], opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tidemark:experiments:MdRaid", name, None, opts)
         common, config = checked.common, checked.config
         self._checked = checked
         below = pulumi.ResourceOptions(parent=self)
 
         self.site = declare_site(
-            name, self, common, image_id=checked.image_id, zones=[checked.zone], ports={"iSCSI": ISCSI_PORT}
+            name, self, common, image_id=checked.image_id, zones=checked.zones, ports={"iSCSI": ISCSI_PORT}
         )
         tags = self.site.tags
         self._placement_group = cluster_placement_group(f"{name}-placement-group", tags, self)

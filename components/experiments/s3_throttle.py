@@ -12,28 +12,17 @@ import pulumi
 from components import prices
 from components.aws_settings import ENDPOINTS
 from components.bucket import StackBucket, bucket_name
-from components.config import EXPERIMENT, CommonConfig, read_common
+from components.checked_stack import CPU_LIMIT, MEMORY_LIMIT, Checked, Wanted, check_stack, read_stack
+from components.config import CommonConfig
 from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, Host
-from components.image import debian_12_image
-from components.instance_types import InstanceType
 from components.inventory_output import HostRow, inventory_output
 from components.settings import Settings
 from components.site import declare_site
-from components.validation import (
-    Demand,
-    check_cost,
-    check_instance_type,
-    check_limits,
-    check_region,
-    choose_zone,
-)
 from inventory import Bucket
 
 NAME = "s3-throttle"
 
 _UPLOADER_TYPE = "tidemark:uploaderType"
-_CPU_LIMIT = "tidemark:cpuLimit"
-_MEMORY_LIMIT = "tidemark:memoryLimitMib"
 _BUCKET_ENDPOINT = "tidemark:bucketEndpoint"
 _UPLINK = "tidemark:uplinkMbitPerS"
 _REHEARSAL_ENDPOINT = "http://198.51.100.1"
@@ -50,19 +39,6 @@ class S3ThrottleConfig:
     memory_limit_mib: int | None
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A stack that was validated whole: all that `S3Throttle` needs."""
-
-    common: CommonConfig
-    config: S3ThrottleConfig
-    types: Mapping[str, InstanceType]
-    zone: str
-    image_id: str
-    cost: prices.Cost
-    lines: tuple[str, ...]
-
-
 def read_config(settings: Settings) -> S3ThrottleConfig:
     """Read the experiment's own settings, each by itself."""
     return S3ThrottleConfig(
@@ -70,47 +46,26 @@ def read_config(settings: Settings) -> S3ThrottleConfig:
         uploader_type=settings.text_or(_UPLOADER_TYPE, "m4.xlarge"),
         bucket_endpoint=settings.optional_text(_BUCKET_ENDPOINT),
         uplink_mbit_per_s=settings.integer_or_none(_UPLINK, 1, 1_000, default=None, example=64),
-        cpu_limit=settings.integer_or_none(_CPU_LIMIT, 1, 448, default=None, example=4),
+        cpu_limit=settings.integer_or_none(CPU_LIMIT, 1, 448, default=None, example=4),
         # Debian 12 boots in 256 MiB; the AWS CLI, ten uploads at once, takes about 150.
-        memory_limit_mib=settings.integer_or_none(_MEMORY_LIMIT, 512, 1 << 24, default=None, example=768),
+        memory_limit_mib=settings.integer_or_none(MEMORY_LIMIT, 512, 1 << 24, default=None, example=768),
     )
 
 
-def check(settings: Settings, project: str, directory: Path) -> Checked:
+def check(settings: Settings, project: str, directory: Path) -> Checked[S3ThrottleConfig]:
     """Read and validate everything. Raises ValidationError with every fault; creates nothing."""
-    settings.text(EXPERIMENT, NAME)
-    common = read_common(settings, project=project, experiment=NAME, directory=directory)
-    config = read_config(settings)
-    settings.refuse_unknown("tidemark")
+    common, config = read_stack(settings, project, directory, NAME, read_config)
     _check_endpoints(settings, common)
     _check_way_to_bucket(settings, common, config)
-    demand = Demand({_UPLOADER_TYPE: config.uploader_type})
-    facts = check_region(settings, common, demand)
-    types: dict[str, InstanceType] = {}
-    zone = ""
-    if facts is not None:
-        instance_type = check_instance_type(settings, facts, _UPLOADER_TYPE, config.uploader_type, in_cluster=False)
-        if instance_type is not None:
-            types[config.uploader_type] = instance_type
-            check_limits(
-                settings, instance_type, (_CPU_LIMIT, config.cpu_limit), (_MEMORY_LIMIT, config.memory_limit_mib)
-            )
-        zone = choose_zone(settings, common, facts, demand)
-    cost = prices.estimate(
-        common.aws.region,
-        {config.uploader_type: 1},
-        (prices.VolumeDemand(1, ROOT_VOLUME_TYPE, ROOT_VOLUME_GIB),),
+    roots = prices.VolumeDemand(1, ROOT_VOLUME_TYPE, ROOT_VOLUME_GIB)
+    wanted = Wanted(
+        types={_UPLOADER_TYPE: config.uploader_type},
+        cost=prices.estimate(common.aws.region, {config.uploader_type: 1}, (roots,)),
+        cost_keys=(),
+        cpu_limit=config.cpu_limit,
+        memory_limit_mib=config.memory_limit_mib,
     )
-    # What was not offered or is malformed has no price either: one fault is told once.
-    if settings.good(_UPLOADER_TYPE, "aws:region"):
-        check_cost(settings, common, cost)
-    settings.finish()
-    image_id = debian_12_image(settings, common.aws.region)
-    settings.finish()
-    lines = [cost.line(common.lifetime_hours, rehearsal=common.aws.rehearsal)]
-    if facts is not None and facts.note:
-        lines.insert(0, facts.note)
-    return Checked(common, config, types, zone, image_id, cost, tuple(lines))
+    return check_stack(settings, common, config, wanted)
 
 
 def _check_endpoints(settings: Settings, common: CommonConfig) -> None:
@@ -146,12 +101,14 @@ class S3Throttle(pulumi.ComponentResource):
     inventory: pulumi.Output[str]
     stack_outputs: Mapping[str, pulumi.Input[object]]
 
-    def __init__(self, name: str, checked: Checked, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, checked: Checked[S3ThrottleConfig], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("tidemark:experiments:S3Throttle", name, None, opts)
         common, config = checked.common, checked.config
         below = pulumi.ResourceOptions(parent=self)
 
-        self.site = declare_site(name, self, common, image_id=checked.image_id, zones=[checked.zone], ports={})
+        self.site = declare_site(name, self, common, image_id=checked.image_id, zones=checked.zones, ports={})
         self.bucket = StackBucket(
             f"{name}-bucket",
             {

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from components import checked_stack
 from components.elastic_ip_look_up import ElasticIpPlan
 from components.elastic_ip_settings import ElasticIpDemand
-from components.experiments import eip_region
 from inventory import ElasticIp
 from tests.components.every_stack import (
     check_boot_order,
@@ -93,7 +93,7 @@ def test_one_that_was_given_is_looked_up_and_is_no_resource(
         asked.append(demand.allocation_id)
         return ElasticIpPlan(demand, "192.0.2.99", "Elastic IP: as given")
 
-    monkeypatch.setattr(eip_region, "check_elastic_ip", look_up)
+    monkeypatch.setattr(checked_stack, "check_elastic_ip", look_up)
     run = declare(STACK, public_key_file, elasticIp=GIVEN)
     assert asked == [GIVEN]
     assert run.of(":Eip") == []

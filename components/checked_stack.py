@@ -1,0 +1,133 @@
+"""From a stack file to a stack that was validated whole, alike for every experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from components import prices
+from components.aws_settings import REGION
+from components.config import EXPERIMENT, CommonConfig, read_common
+from components.elastic_ip_look_up import ElasticIpPlan, check_elastic_ip
+from components.elastic_ip_settings import ElasticIpDemand
+from components.image import debian_12_image
+from components.instance_types import InstanceType
+from components.settings import Settings
+from components.validation import (
+    Demand,
+    check_cost,
+    check_instance_type,
+    check_limits,
+    check_region,
+    choose_zone,
+    choose_zones,
+)
+
+CPU_LIMIT = "tidemark:cpuLimit"
+MEMORY_LIMIT = "tidemark:memoryLimitMib"
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class Zones:
+    """How many zones are wanted: the setting and its value; `besides` is what they must offer too, for messages."""
+
+    key: str
+    count: int
+    besides: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What an experiment wants of a region.
+
+    `types` has instance types by the setting that names them; all hosts have the same limits, None for no limit.
+    `zones` is None where all hosts are in one. `cost_keys` are the settings, beside those of the types, without which
+    `cost` means nothing.
+    """
+
+    types: Mapping[str, str]
+    cost: prices.Cost
+    cost_keys: Iterable[str]
+    cpu_limit: int | None = None
+    memory_limit_mib: int | None = None
+    in_cluster: bool = False
+    zones: Zones | None = None
+    elastic_ip: ElasticIpDemand | None = None
+
+
+@dataclass(frozen=True)
+class Checked(Generic[Config]):
+    """A stack that was validated whole: all that its experiment's component needs. `types` has the instance types by
+    name; `elastic_ip` is None where none was wanted; `lines` are for the person before anything is created.
+    """
+
+    common: CommonConfig
+    config: Config
+    types: Mapping[str, InstanceType]
+    zones: tuple[str, ...]
+    elastic_ip: ElasticIpPlan | None
+    image_id: str
+    cost: prices.Cost
+    lines: tuple[str, ...]
+
+    def saying(self, *lines: str) -> Checked[Config]:
+        """The same with more to say."""
+        return replace(self, lines=(*self.lines, *lines))
+
+
+def read_stack(
+    settings: Settings, project: str, directory: Path, experiment: str, read_config: Callable[[Settings], Config]
+) -> tuple[CommonConfig, Config]:
+    """Read the settings that every experiment has, and its own, each by itself. Faults are noted in `settings`."""
+    settings.text(EXPERIMENT, experiment)
+    common = read_common(settings, project=project, experiment=experiment, directory=directory)
+    config = read_config(settings)
+    settings.refuse_unknown("tidemark")
+    return common, config
+
+
+def check_stack(
+    settings: Settings,
+    common: CommonConfig,
+    config: Config,
+    wanted: Wanted,
+    check_more: Callable[[Mapping[str, InstanceType]], None] = lambda _: None,
+) -> Checked[Config]:
+    """Check what was read against the region and the limit of cost; `check_more` gets the types that were found good.
+
+    Raises ValidationError with every fault; creates nothing.
+    """
+    demand = Demand(wanted.types)
+    facts = check_region(settings, common, demand)
+    types: dict[str, InstanceType] = {}
+    zones: tuple[str, ...] = ()
+    elastic_ip: ElasticIpPlan | None = None
+    if facts is not None:
+        for key, name in wanted.types.items():
+            instance_type = check_instance_type(settings, facts, key, name, in_cluster=wanted.in_cluster)
+            if instance_type is not None and name not in types:
+                types[name] = instance_type
+                limits = ((CPU_LIMIT, wanted.cpu_limit), (MEMORY_LIMIT, wanted.memory_limit_mib))
+                check_limits(settings, instance_type, *limits)
+    check_more(types)
+    if facts is not None:
+        if wanted.zones is None:
+            zones = (choose_zone(settings, common, facts, demand),)
+        else:
+            count = (wanted.zones.key, wanted.zones.count)
+            zones = choose_zones(settings, common, facts, demand, count, besides=wanted.zones.besides)
+        if wanted.elastic_ip is not None:
+            elastic_ip = check_elastic_ip(settings, common, wanted.elastic_ip)
+    # What was not offered or is malformed has no price either: one fault is told once.
+    if settings.good(*wanted.types, *wanted.cost_keys, REGION):
+        check_cost(settings, common, wanted.cost)
+    settings.finish()
+    image_id = debian_12_image(settings, common.aws.region)
+    settings.finish()
+    line = wanted.cost.line(common.lifetime_hours, rehearsal=common.aws.rehearsal)
+    lines = (line,) if facts is None or not facts.note else (facts.note, line)
+    return Checked(common, config, types, zones, elastic_ip, image_id, wanted.cost, lines)
