@@ -63,6 +63,7 @@ class Page:
     key_figures: Sequence[KeyFigure]
     sections: Sequence[Section]
     problems: Sequence[str]
+    has_stages: bool = False  # its sections show what the manifest's steps would
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,10 @@ def iops_plot(summary: Summary, claims: Sequence[Claim]) -> Chart | None:
     shown = [op for op in OPS if any(cell.ops_per_s is not None for cell in fixed[op])]
     if not shown:
         return None
+    limits = [found.limit_ops_per_s for found in (summary.limits.write, summary.limits.read)]
+    limit = "Where it meets the limit found (dashed) is the knee."
+    if all(each is None for each in limits):
+        limit = "No limit was found: a plateau of two numbers of writers or more."
     points = [(claim.published.date, point) for claim in claims for point in claim.published.points]
     panels = [
         _iops_panel(
@@ -48,8 +52,8 @@ def iops_plot(summary: Summary, claims: Sequence[Claim]) -> Chart | None:
         title="Operations a second over writers",
         caption=(
             "Writers of all hosts together, logarithmic; each has one operation under way. Lines are means over the "
-            "request sizes. Dotted: what one writer makes, times the writers; where it meets the limit found "
-            "(dashed) is the knee. Stars: what the original experiment published."
+            f"request sizes. Dotted: what one writer makes, times the writers. {limit} "
+            "Stars: what the original experiment published."
         ),
         alt="Operations a second over the number of writers, with the limit found, the knee and the published points",
         panels=panels,

@@ -13,11 +13,17 @@ from report.vega import Spec
 
 _LOOKS = {"done": COLOURS["blue"], "undone": COLOURS["orange"]}
 _ROW_PIXELS = 20
+_RUNS = {
+    "format": "formatting the volume",
+    "first": "first backup",
+    "second": "second backup",
+    "drill": "recovery drill",
+}
 
 
 def steps_plot(summary: Summary) -> Chart | None:
     """A bar for each step, a panel for each backup and the drill; None where no step was recorded."""
-    runs = [name for name in ("first", "second", "drill") if _drawn(summary, name)]
+    runs = [name for name in _RUNS if _drawn(summary, name)]
     if not runs:
         return None
     return Chart(
@@ -25,7 +31,7 @@ def steps_plot(summary: Summary) -> Chart | None:
         title="What a backup does, and undoes in reverse",
         caption="Each bar is one step of the run, from its beginning to its end.",
         alt="Horizontal bars over seconds: the steps of each run in order, those that undo last.",
-        panels=[_panel(name, _drawn(summary, name)) for name in runs],
+        panels=[_panel(_RUNS[name], _drawn(summary, name)) for name in runs],
         axis_pixels=170,
     )
 

@@ -9,6 +9,7 @@ from report.encrypted_backup.schema import Summary
 from report.encrypted_backup.tables import backups_table, blind_table, recovery_table, steps_table
 from report.format import figure, seconds, size_bytes
 from report.inventory_view import hosts_table
+from report.iscsi_tunnel.topology import topology
 from report.page import Block, KeyFigure, Missing, Page, Section
 from report.runs import Manifest
 from report.table import Table
@@ -17,7 +18,7 @@ QUESTION = "Is a backup on a server that can't read it restored whole by a blank
 
 
 def page(manifest: Manifest, summary: Summary) -> Page:
-    return Page(QUESTION, _key_figures(summary), _sections(manifest, summary), summary.problems)
+    return Page(QUESTION, _key_figures(summary), _sections(manifest, summary), summary.problems, bool(summary.steps))
 
 
 def tables(summary: Summary) -> list[Table]:
@@ -51,10 +52,17 @@ def _sections(manifest: Manifest, summary: Summary) -> list[Section]:
         steps.append(steps_table(summary.steps))
     blind: Block = blind_table(summary.blind) if summary.blind else Missing("The server was not searched.")
     recovery: Block = recovery_table(summary.recovery) if summary.recovery else Missing("The drill was not run.")
+    drawing = topology(
+        manifest.inventory,
+        client="has the files and the passphrase",
+        disk="ciphertext alone: LUKS is opened on the client",
+        kept_out="the blank machine of the recovery",
+    )
+    where = [drawing, hosts_table(manifest.inventory, "Memory is what the kernel is told.")]
     return [
-        Section("hosts", "What ran where", [hosts_table(manifest.inventory, "Memory is what the kernel is told.")]),
+        Section("hosts", "What ran where", where),
         Section("backups", "Backups", backups),
-        Section("steps", "Steps", steps),
+        Section("stages", "What each run did, and undid", steps),
         Section("blind", "What the server could read", [blind]),
         Section("recovery", "Recovery", [recovery]),
     ]

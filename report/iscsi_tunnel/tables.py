@@ -86,7 +86,7 @@ def attaching_table(seen: Attaching, only_ssh: OnlySsh) -> Table:
         ("detachments that left something", _judged(figure(seen.left_behind), seen.left_behind)),
         ("longest attach", seconds(seen.attach_seconds_max)),
         ("longest detach", seconds(seen.detach_seconds_max)),
-        ("MTU of the tunnel", size_bytes(seen.mtu_bytes)),
+        ("MTU of the tunnel, bytes", figure(seen.mtu_bytes)),
         ("places tried beside the tunnel", figure(only_ssh.ports_tried)),
         ("of them reached", _judged(figure(only_ssh.ports_reached), only_ssh.ports_reached)),
         ("packets captured, SSH", figure(only_ssh.ssh_packets)),

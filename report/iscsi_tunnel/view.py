@@ -7,6 +7,7 @@ from report.inventory_view import hosts_table
 from report.iscsi_tunnel.figures import losses_plot, rates_plot
 from report.iscsi_tunnel.schema import Price, Summary
 from report.iscsi_tunnel.tables import attaching_table, cells_table, losses_table, prices_table, proofs_table
+from report.iscsi_tunnel.topology import topology
 from report.page import Block, KeyFigure, Missing, Page, Section
 from report.runs import Manifest
 
@@ -44,8 +45,12 @@ def _sections(manifest: Manifest, summary: Summary) -> list[Section]:
     if summary.losses:
         losses = [losses_plot(summary) or Missing("No second was recorded."), losses_table(summary.losses)]
     proofs = summary.proofs
+    drawing = topology(
+        manifest.inventory, client="initiator, has the disk", disk="block device", kept_out="tries the target's port"
+    )
+    where = [drawing, hosts_table(manifest.inventory, "The limits are set at boot.")]
     return [
-        Section("hosts", "What ran where", [hosts_table(manifest.inventory, "The limits are set at boot.")]),
+        Section("hosts", "What ran where", where),
         Section(
             "proofs",
             "Reached through the tunnel alone",

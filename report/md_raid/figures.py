@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from report.chart import Chart
@@ -16,6 +17,9 @@ from report.palette import COLOURS as SHADES
 from report.panels import UNSEEN_OPACITY, as_it_is, category, layer, number, panel, tooltip, zoom
 from report.vega import Spec
 
+MIB = 1 << 20
+# A ceiling so far above all that was measured would press the rest to the foot of the figure.
+CEILING_TO_RATE_MAX = 2.5
 COLOURS = {"raw": SHADES["blue"], "stripe": SHADES["orange"], "mirror": SHADES["purple"]}
 _LINES = {
     "raw, more servers": (COLOURS["raw"], [1, 0]),
@@ -44,7 +48,7 @@ def scaling_plot(summary: Summary) -> Chart | None:
         caption=(
             "Raw: disks read in parallel, without md. Stripe: RAID-0 over the mirrors, each with a leg on every "
             "server. At the same number of disks, the distance between the two is what md costs. The marker "
-            "says what limited a point, as far as the hosts' counters show it."
+            f"says what limited a point, as far as the hosts' counters show it. {_ceiling_words(summary)}"
         ),
         alt="Read rate of raw disks and of the stripe over mirrors, against the number of disks",
         panels=[_scaling_panel(summary, pattern) for pattern in patterns],
@@ -60,7 +64,9 @@ def _scaling_panel(summary: Summary, pattern: str) -> Spec:
     unit = "MiB/s" if sequential else "operations/s"
     cells = _scaling_cells(summary, pattern)
     rates = [rate for cell in cells if (rate := _rate(cell)) is not None]
-    top = max(rates, default=1.0) * 1.22
+    fastest = max(rates, default=1.0)
+    ceilings = [row for row in _ceilings(summary, cells) if row["rate"] <= CEILING_TO_RATE_MAX * fastest]
+    top = max(fastest, *(row["rate"] for row in ceilings)) * 1.22 if ceilings else fastest * 1.22
     disks_max = max(cell.disks for cell in cells)
     lines, labels = _lines(summary, pattern)
     volume = summary.volume
@@ -90,6 +96,15 @@ def _scaling_panel(summary: Summary, pattern: str) -> Spec:
         "tooltip": tooltip(cell="cell", words="rate", limit="limit", p99="p99"),
     }
     layers = [
+        layer(ceilings, "rule", {"y": y}, color=SHADES["bad"], strokeDash=[6, 3]),
+        layer(
+            ceilings,
+            "text",
+            {"y": y, "x": {"value": 6}, "text": {"field": "text"}},
+            color=SHADES["bad"],
+            align="left",
+            dy=-6,
+        ),
         layer(lines, "line", along, strokeWidth=1.8),
         layer(points, "point", at, size=60, strokeWidth=1.5, opacity=1),
     ]
@@ -98,6 +113,45 @@ def _scaling_panel(summary: Summary, pattern: str) -> Spec:
         rows = [row for row in labels if row["above"] == above]
         layers.append(layer(rows, "text", text, dy=-13 if above else 14))
     return panel(f"{pattern} reads, {unit}", 270, layers)
+
+
+def _ceilings(summary: Summary, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """In the unit of the panel: the client's network, and what bounds as many servers as were measured first."""
+    known = summary.ceilings
+    of_server = [
+        (each, name)
+        for each, name in ((known.server_ebs_mib_per_s, "EBS"), (known.server_network_mib_per_s, "network"))
+        if each is not None
+    ]
+    found = [(known.client_network_mib_per_s, "client network")] if known.client_network_mib_per_s else []
+    if of_server:
+        each, name = min(of_server)
+        found += [
+            (servers * each, f"{name} of {servers} {'server' if servers == 1 else 'servers'}")
+            for servers in sorted({cell.servers for cell in cells})
+        ]
+    one = 1.0 if cells[0].pattern == "sequential" else cells[0].request_bytes / MIB
+    return [{"rate": each / one, "text": f"{name}, {figure(round(each / one))}"} for each, name in found]
+
+
+def _ceiling_words(summary: Summary) -> str:
+    if summary.rehearsal:
+        return (
+            "A rehearsal's hosts have the links of no instance type: the ceilings of network and EBS are AWS's alone."
+        )
+    known = summary.ceilings
+    words = [
+        f"{name} {figure(round(each))} MiB/s"
+        for each, name in (
+            (known.client_network_mib_per_s, "the client's network"),
+            (known.server_ebs_mib_per_s, "a server's EBS"),
+            (known.server_network_mib_per_s, "a server's network"),
+        )
+        if each is not None
+    ]
+    if not words:
+        return "The links of these instance types are not known: no ceilings are drawn."
+    return f"Ceilings, dashed where they are near: {', '.join(words)}, as AWS documents the types."
 
 
 def _lines(summary: Summary, pattern: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

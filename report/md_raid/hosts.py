@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from report.hosts import (
@@ -13,8 +13,8 @@ from report.hosts import (
     inventory_roles,
     read_host_samples,
 )
-from report.instance_types import LINE_RATES
-from report.md_raid.schema import Evidence
+from report.instance_types import LINE_RATES, LineRates
+from report.md_raid.schema import Ceilings, Evidence
 from report.runs import Run
 
 MIB = 1 << 20
@@ -35,6 +35,18 @@ class Hosts:
         self.samples = samples
         # A rehearsal's hosts bear AWS's type names, without the links of those types.
         self.line_rates = {} if rehearsal else LINE_RATES
+
+    def ceilings(self) -> Ceilings:
+        def slowest(role: str, rate: Callable[[LineRates], float]) -> float | None:
+            rates = [self.line_rates.get(host.instance_type or "") for host in self.roles if host.role == role]
+            known = [rate(each) / MIB for each in rates if each is not None]
+            return min(known) if known and len(known) == len(rates) else None
+
+        return Ceilings(
+            client_network_mib_per_s=slowest("client", lambda rates: rates.network_bytes_per_s),
+            server_network_mib_per_s=slowest("storage", lambda rates: rates.network_bytes_per_s),
+            server_ebs_mib_per_s=slowest("storage", lambda rates: rates.ebs_bytes_per_s),
+        )
 
     def limit(self, start_unix_s: float | None, end_unix_s: float | None) -> Limit:
         if start_unix_s is None or end_unix_s is None:

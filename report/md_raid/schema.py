@@ -198,10 +198,20 @@ class Array:
 
 
 @dataclass(frozen=True)
+class Ceilings:
+    """What AWS documents of the hosts' types, in one direction; None: it is not known, or this is a rehearsal."""
+
+    client_network_mib_per_s: float | None
+    server_network_mib_per_s: float | None  # of one storage server, the slowest
+    server_ebs_mib_per_s: float | None  # likewise
+
+
+@dataclass(frozen=True)
 class Summary(RunSummary):
     cells: list[Cell]
     volume: Volume
     scaling: Scaling
+    ceilings: Ceilings
     drill: Drill | None
     arrays: list[Array]
     proofs: Proofs | None

@@ -27,6 +27,7 @@ def summarize(run: Run) -> Summary:
         cells=cells,
         volume=volume_figures(cells),
         scaling=scaling(cells),
+        ceilings=hosts.ceilings(),
         drill=drill,
         arrays=configured_arrays(array_records),
         proofs=proofs,

@@ -17,11 +17,11 @@ from report.table import Cell, Column, Table
 WITHIN = 0.03
 """The aim: a mean this near its target."""
 METHODS = {
-    "free": "nothing holds it",
-    "duty-cycle": "stopped and continued by the clock",
+    "free": "nothing",
+    "duty-cycle": "SIGSTOP by the clock",
     "closed-loop": "the throttle's rate",
-    "max-bandwidth": "the CLI's max_bandwidth",
-    "tc": "tc tbf on the interface",
+    "max-bandwidth": "max_bandwidth",
+    "tc": "tc tbf",
 }
 _IDENTICAL = {"byte-identical": "the objects in the bucket are the files, byte by byte"}
 
@@ -30,12 +30,12 @@ def rates_table(cells: Sequence[SyncCell]) -> Table:
     columns = [Column("sync"), Column("capped by")]
     columns += [
         Column(name, True)
-        for name in ("target MB/s", "of free", "mean MB/s", "mean/target", "std of 1 s", "largest 100 ms", "seconds")
+        for name in ("target MB/s", "of free", "mean MB/s", "mean/target", "std of 1 s", "burst", "seconds")
     ]
     note = (
         "Mean: objects' bytes a second by the network interface, from first to last without the first 100 ms. "
-        "Standard deviation: of windows of one second, over the target. Largest 100 ms: over what 100 ms of the target "
-        f"are. A duty cycle's target is run / (run + stop) of the free rate. Good: within {WITHIN:.0%}."
+        "Standard deviation: of windows of one second, over the target. Burst: the largest 100 ms, over what 100 ms of "
+        f"the target are. A duty cycle's target is run / (run + stop) of the free rate. Good: within {WITHIN:.0%}."
     )
     return Table("How well each way held", columns, [_rate_row(cell) for cell in cells], note, name="rates")
 

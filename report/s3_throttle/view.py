@@ -9,9 +9,10 @@ from report.runs import Manifest
 from report.s3_throttle.figures import accuracy_plot, progress_plot, rates_plot
 from report.s3_throttle.schema import Summary
 from report.s3_throttle.tables import costs_table, duty_cycle_table, link_table, proofs_table, rates_table
+from report.s3_throttle.topology import topology
 from report.table import Table
 
-QUESTION = "Can a running `aws s3 sync` be held to a bandwidth, and by which way does the cap hold best?"
+QUESTION = "Can a running aws s3 sync be held to a bandwidth, and by which way does the cap hold best?"
 
 
 def page(manifest: Manifest, summary: Summary) -> Page:
@@ -59,7 +60,11 @@ def _sections(manifest: Manifest, summary: Summary) -> list[Section]:
         Section(
             "topology",
             "What ran where",
-            [hosts_table(manifest.inventory, "The limits are set at boot."), link_table(summary.free)],
+            [
+                topology(manifest.inventory),
+                hosts_table(manifest.inventory, "The limits are set at boot."),
+                link_table(summary.free),
+            ],
         ),
         Section("held", "How well each way held", held),
         Section("progress", "Rate and bytes over time", [rates_plot(summary) or nothing, *over_time]),

@@ -8,7 +8,8 @@ import pytest
 
 from report.build import summary_json
 from report.histogram import Histogram
-from report.md_raid.schema import Cell, Summary
+from report.md_raid.figures import scaling_plot
+from report.md_raid.schema import Ceilings, Cell, Summary
 from report.md_raid.summarize import summarize
 from report.runs import open_run
 from tests.report.run_builder import STARTED_UNIX_S, Record, RunBuilder
@@ -312,3 +313,23 @@ def test_a_missing_stream_leaves_a_summary(builder: RunBuilder, tmp_path: Path, 
     summary = summarize(open_run(path))
     assert summary_json(summary)
     assert any("missing" in problem for problem in summary.problems)
+
+
+def test_the_ceilings_are_those_of_the_types_and_a_rehearsal_has_none(tmp_path: Path) -> None:
+    summary = summary_of(RunBuilder(rehearsal=False, seconds=2), tmp_path / "a")
+    # c4.8xlarge: 10 Gbit/s of network, 4 Gbit/s of EBS.
+    assert summary.ceilings.client_network_mib_per_s == pytest.approx(10e9 / 8 / (1 << 20))
+    assert summary.ceilings.server_ebs_mib_per_s == pytest.approx(4e9 / 8 / (1 << 20))
+    chart = scaling_plot(summary)
+    assert chart is not None
+    sequential, random = (
+        [row["text"] for row in panel["layer"][0]["data"]["values"] if "text" in row] for panel in chart.panels
+    )
+    assert "EBS of 1 server, 477" in sequential
+    assert not [text for text in random if "EBS" in text or "network" in text]
+    assert "a server's EBS 477 MiB/s" in chart.caption
+    rehearsed = summary_of(RunBuilder(seconds=2), tmp_path / "b")
+    assert rehearsed.ceilings == Ceilings(None, None, None)
+    chart = scaling_plot(rehearsed)
+    assert chart is not None
+    assert "A rehearsal's hosts have the links of no instance type" in chart.caption
