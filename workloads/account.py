@@ -50,11 +50,7 @@ class Left:
         except ValueError:
             return "  with no expiry"
         seconds = (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()
-        return f"  expires in {_long_words(seconds)}" if seconds > 0 else f"  EXPIRED {_long_words(-seconds)} ago"
-
-
-def _long_words(seconds: float) -> str:
-    return duration_words(seconds) if seconds < 2 * 3600 else f"{seconds / 3600:.0f} hours"
+        return f"  expires in {duration_words(seconds)}" if seconds > 0 else f"  EXPIRED {duration_words(-seconds)} ago"
 
 
 def check(region: str | None) -> None:

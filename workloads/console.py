@@ -76,5 +76,7 @@ def si_bytes(count: int) -> str:
 
 
 def duration_words(seconds: float) -> str:
-    """A length of time, for a person: 45 s, 30 minutes."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+    """A length of time, for a person: 45 s, 30 minutes, 6 hours."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 2 * 3600 else f"{seconds / 3600:.0f} hours"

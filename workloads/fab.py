@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit
@@ -60,16 +61,56 @@ def run_module(module: str, *arguments: str) -> None:
 INVENTORY_HELP = {name: HELP[name] for name in ("stack", "inventory")}
 
 
-def plan_task(show_plan: Callable[[str | None], None]) -> Any:
+class WithPlan(Protocol):
+    """A module of tasks, one of which shows a plan."""
+
+    def show_plan(self, plan: str | None, /) -> None: ...
+
+
+class WithLogs(Protocol):
+    """A module of tasks, one of which fetches logs."""
+
+    def collect(self, stack: str | None, file: str | None, /) -> None: ...
+
+
+class WithAll(Protocol):
+    """A module of tasks, one of which does what all others do; it gives the directory of the results."""
+
+    def all_(self, stack: str | None, file: str | None, plan: str | None, /) -> Path: ...
+
+
+def plan_task(tasks: WithPlan) -> Any:
     """The task `plan` of an experiment, alike for all."""
 
     @task(help={"plan": HELP["plan"]})
     @reported
     def plan(_: Any, plan: str | None = None) -> None:
         """Show what a plan measures, and for how long."""
-        show_plan(plan)
+        tasks.show_plan(plan)
 
     return plan
+
+
+def collect_task(tasks: WithLogs) -> Any:
+    """The task `collect` of an experiment, alike for all."""
+
+    @task(help=INVENTORY_HELP)
+    @reported
+    def collect(_: Any, stack: str | None = None, inventory: str | None = None) -> None:
+        """Fetch the hosts' logs into the newest results."""
+        tasks.collect(stack, inventory)
+
+    return collect
+
+
+def all_task(tasks: WithAll, words: str) -> Any:
+    """The task `all` of an experiment, up to the report; `words` say what it does."""
+
+    def all_(_: Any, stack: str | None = None, inventory: str | None = None, plan: str | None = None) -> None:
+        run_module("report", str(tasks.all_(stack, inventory, plan)))
+
+    all_.__doc__ = words
+    return task(name="all", help=HELP)(reported(all_))
 
 
 def collection(name: str, *tasks: Any) -> Collection:

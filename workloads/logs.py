@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from workloads.connections import ScriptResult
+from workloads.deployment import Deployment
 from workloads.results import Results
+from workloads.scripts import find_script
 
 _MARK = "@@ "
 END = "end"
@@ -21,6 +25,20 @@ def sections(text: str) -> dict[str, str]:
         else:
             lines.append(line)
     return {name: "\n".join(part) for name, part in found.items()}
+
+
+def collect_logs(deployment: Deployment, scripts: Path) -> int:
+    """Fetches what each host shows by `host_logs` of the folder `scripts` into the results; the number of files."""
+    assert deployment.results is not None, "collect needs results to add to"
+    started = time.monotonic()
+    roles = {host.name: [host.role] for host in deployment.inventory.hosts}
+    with deployment.console.under_way("collect", "logs"):
+        said = deployment.hosts.run(find_script("host_logs", scripts, "sections"), roles)
+    files = write_sections(deployment.results, said)
+    deployment.results.step("collect", time.monotonic() - started, None)
+    where = deployment.results.directory / "logs"
+    deployment.console.say("collect", f"{files} logs of {len(said)} hosts in {where}")
+    return files
 
 
 def write_sections(results: Results, said: Mapping[str, ScriptResult]) -> int:

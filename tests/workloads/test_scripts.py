@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from workloads.connections import END_OF_SCRIPT, Script, proxy_arguments, script_command, script_error
+from workloads.logs import END, sections
 from workloads.md_raid.context import script
 from workloads.md_raid.settings import SCRIPTS
 from workloads.scripts import SHARED, find_script
@@ -29,7 +30,8 @@ def run_here(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("place", PLACES, ids=str)
 def test_every_script_is_used_described_and_understood_by_bash(place: Path) -> None:
     folder = (PACKAGE / place).parent
-    users = PACKAGE if folder == SHARED else folder.parent  # a shared one may be used by any experiment
+    of_many = folder == SHARED or len([path for path in ALL if path.stem == place.stem]) > 1
+    users = PACKAGE if of_many else folder.parent  # a shared one, and one that several have, may be used by any
     code = "".join(path.read_text() for path in users.glob("**/*.py"))
     assert f'"{place.stem}"' in code, f"{place} is used nowhere"
     text = (PACKAGE / place).read_text()
@@ -38,6 +40,15 @@ def test_every_script_is_used_described_and_understood_by_bash(place: Path) -> N
     found = find_script(place.stem, folder)
     done = subprocess.run(["bash", "-n"], input=found.text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place.stem == "host_logs"], ids=str)
+def test_logs_come_in_sections_whatever_tool_is_missing(place: Path) -> None:
+    done = run_here(find_script("host_logs", (PACKAGE / place).parent, "sections").text, "client")
+    assert done.returncode == 0, done.stderr
+    found = sections(done.stdout)
+    assert {"dmesg", "failed-units", END} < found.keys()
+    assert len(found) >= 5, "some are the experiment's own"
 
 
 def test_every_script_that_is_named_exists() -> None:

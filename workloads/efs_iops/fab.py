@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.tasks import task
 
 from workloads import lazily
-from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
+from workloads.fab import HELP, INVENTORY_HELP, collect_task, collection, plan_task, reported, run_module
 
 if TYPE_CHECKING:
     from workloads.efs_iops import tasks
@@ -35,13 +35,6 @@ def run(
     tasks.run(stack, inventory, plan, tls=tls)
 
 
-@task(help=INVENTORY_HELP)
-@reported
-def collect(_: Any, stack: str | None = None, inventory: str | None = None) -> None:
-    """Fetch the clients' logs."""
-    tasks.collect(stack, inventory)
-
-
 @task(help={**INVENTORY_HELP, "output": "the JSON file to write"})
 @reported
 def base(_: Any, output: str, stack: str | None = None, inventory: str | None = None) -> None:
@@ -59,4 +52,4 @@ def all_(
     run_module("report", str(directory))
 
 
-TASKS = collection("efs-iops", plan_task(lambda plan: tasks.show_plan(plan)), configure, run, collect, base, all_)
+TASKS = collection("efs-iops", plan_task(tasks), configure, run, collect_task(tasks), base, all_)

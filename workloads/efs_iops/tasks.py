@@ -14,13 +14,14 @@ from workloads.console import Console, duration_words
 from workloads.deployment import existing, local_versions, recorded
 from workloads.efs_iops import plan as plans
 from workloads.efs_iops.clocks import Clocks
-from workloads.efs_iops.collect import collect as collect_logs
 from workloads.efs_iops.configure import configure as configure_clients
 from workloads.efs_iops.context import Context, file_system_of
 from workloads.efs_iops.metering import read_metrics
 from workloads.efs_iops.run import IncompleteError, one_writer
 from workloads.efs_iops.run import run as run_cells
+from workloads.efs_iops.settings import SCRIPTS
 from workloads.efs_iops.sources import sampling
+from workloads.logs import collect_logs
 from workloads.results import Results
 from workloads.worker import Worker
 
@@ -96,7 +97,7 @@ def measured(context: Context, plan: plans.Plan, *, tls: bool, logs: bool) -> Pa
         if incomplete is not None:
             raise incomplete
         if logs:
-            collect_logs(context)
+            collect_logs(context, SCRIPTS)
     return results.directory
 
 
@@ -112,7 +113,7 @@ def collect(stack: str | None, file: str | None) -> None:
     inventory = sources.load(stack, file)
     with connected(inventory, Console()) as context:
         context.results = existing(context)
-        collect_logs(context)
+        collect_logs(context, SCRIPTS)
 
 
 def base(stack: str | None, file: str | None, output: str) -> None:

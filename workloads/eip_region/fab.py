@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.tasks import task
 
 from workloads import lazily
-from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
+from workloads.fab import HELP, all_task, collect_task, collection, plan_task, reported
 
 if TYPE_CHECKING:
     from workloads.eip_region import tasks
@@ -42,19 +42,11 @@ def remap(
     tasks.remap(stack, inventory, plan, to, times)
 
 
-@task(help=INVENTORY_HELP)
-@reported
-def collect(_: Any, stack: str | None = None, inventory: str | None = None) -> None:
-    """Fetch the hosts' logs into the newest results."""
-    tasks.collect(stack, inventory)
-
-
-@task(name="all", help=HELP)
-@reported
-def all_(_: Any, stack: str | None = None, inventory: str | None = None, plan: str | None = None) -> None:
-    """Prove, remap, collect, and report."""
-    directory = tasks.all_(stack, inventory, plan)
-    run_module("report", str(directory))
-
-
-TASKS = collection("eip-region", plan_task(lambda plan: tasks.show_plan(plan)), prove, remap, collect, all_)
+TASKS = collection(
+    "eip-region",
+    plan_task(tasks),
+    prove,
+    remap,
+    collect_task(tasks),
+    all_task(tasks, "Prove, remap, collect, and report."),
+)

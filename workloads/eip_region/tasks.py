@@ -13,14 +13,14 @@ from workloads.console import Console, duration_words
 from workloads.deployment import existing, latest, local_versions, recorded
 from workloads.eip_region import plan as plans
 from workloads.eip_region.address import elastic_ip_of
-from workloads.eip_region.collect import collect as collect_logs
 from workloads.eip_region.context import Context, await_boot, with_keys
 from workloads.eip_region.prove import prove as prove_refusal
 from workloads.eip_region.remap import refuse_without_two_zones
 from workloads.eip_region.remap import remap as remap_address
-from workloads.eip_region.settings import EXPERIMENT
+from workloads.eip_region.settings import EXPERIMENT, SCRIPTS
 from workloads.eip_region.unfinished import alone
 from workloads.errors import WorkloadError
+from workloads.logs import collect_logs
 from workloads.results import Results
 
 MOST_TIMES = 1000
@@ -76,7 +76,7 @@ def collect(stack: str | None, file: str | None) -> None:
     """`fab eip-region.collect`."""
     with deployment.connected(sources.load(stack, file), Console()) as found:
         found.results = existing(found)
-        collect_logs(found)
+        collect_logs(found, SCRIPTS)
 
 
 def all_(stack: str | None, file: str | None, plan_name: str | None) -> Path:
@@ -90,7 +90,7 @@ def all_(stack: str | None, file: str | None, plan_name: str | None) -> Path:
         remap_address(context, None, plan.moves)
         with deployment.connected(inventory, console) as found:
             found.results = results
-            collect_logs(found)
+            collect_logs(found, SCRIPTS)
     return results.directory
 
 

@@ -115,7 +115,7 @@ def all_(
 
 TASKS = collection(
     "iscsi-tunnel",
-    plan_task(lambda plan: tasks.show_plan(plan)),
+    plan_task(tasks),
     configure,
     attach,
     detach,

@@ -16,13 +16,14 @@ from workloads.iscsi_tunnel.attachment import Attachment, Status
 from workloads.iscsi_tunnel.attachment import attach as attach_volume
 from workloads.iscsi_tunnel.attachment import detach as detach_volume
 from workloads.iscsi_tunnel.attachment import status as status_of
-from workloads.iscsi_tunnel.collect import collect as collect_logs
 from workloads.iscsi_tunnel.configure import configure as configure_ends
 from workloads.iscsi_tunnel.drill import drill as drill_ends
 from workloads.iscsi_tunnel.ends import Ends, client_of, server_of
 from workloads.iscsi_tunnel.prove import prove as prove_ends
 from workloads.iscsi_tunnel.records import detach_recorded
 from workloads.iscsi_tunnel.run import run as run_cells
+from workloads.iscsi_tunnel.settings import SCRIPTS
+from workloads.logs import collect_logs
 from workloads.results import Results
 from workloads.worker import Worker
 
@@ -128,7 +129,7 @@ def collect(stack: str | None, file: str | None, client: str | None) -> None:
     """`fab iscsi-tunnel.collect`."""
     with connected(sources.load(stack, file), Console(), client) as ends:
         ends.deployment.results = existing(ends.deployment)
-        collect_logs(ends)
+        collect_logs(ends.deployment, SCRIPTS)
 
 
 def all_(stack: str | None, file: str | None, client: str | None, plan_name: str | None) -> Path:
@@ -142,7 +143,7 @@ def all_(stack: str | None, file: str | None, client: str | None, plan_name: str
             run_cells(ends, plan)
             drill_ends(ends, plan)
             detach_recorded(ends)
-            collect_logs(ends)
+            collect_logs(ends.deployment, SCRIPTS)
     return results.directory
 
 

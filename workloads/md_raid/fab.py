@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.tasks import task
 
 from workloads import lazily
-from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
+from workloads.fab import HELP, INVENTORY_HELP, all_task, collect_task, collection, plan_task, reported
 
 if TYPE_CHECKING:
     from workloads.md_raid import tasks
@@ -43,21 +43,13 @@ def drill(_: Any, stack: str | None = None, inventory: str | None = None, plan: 
     tasks.drill(stack, inventory, plan)
 
 
-@task(help=INVENTORY_HELP)
-@reported
-def collect(_: Any, stack: str | None = None, inventory: str | None = None) -> None:
-    """Fetch the hosts' logs."""
-    tasks.collect(stack, inventory)
-
-
-@task(name="all", help=HELP)
-@reported
-def all_(_: Any, stack: str | None = None, inventory: str | None = None, plan: str | None = None) -> None:
-    """Configure, prove, run, drill, collect, and report."""
-    directory = tasks.all_(stack, inventory, plan)
-    run_module("report", str(directory))
-
-
 TASKS = collection(
-    "md-raid", plan_task(lambda plan: tasks.show_plan(plan)), configure, prove, run, drill, collect, all_
+    "md-raid",
+    plan_task(tasks),
+    configure,
+    prove,
+    run,
+    drill,
+    collect_task(tasks),
+    all_task(tasks, "Configure, prove, run, drill, collect, and report."),
 )

@@ -10,13 +10,14 @@ from inventory import Inventory
 from workloads import deployment, sources
 from workloads.console import Console, duration_words, si_bytes
 from workloads.deployment import existing, latest, local_versions, recorded
+from workloads.logs import collect_logs
 from workloads.md_raid import plan as plans
-from workloads.md_raid.collect import collect as collect_logs
 from workloads.md_raid.configure import configure as configure_hosts
 from workloads.md_raid.context import Context
 from workloads.md_raid.drill import drill as drill_hosts
 from workloads.md_raid.prove import prove as prove_hosts
 from workloads.md_raid.run import run as run_cells
+from workloads.md_raid.settings import SCRIPTS
 from workloads.md_raid.topology import Topology
 from workloads.results import Results
 from workloads.worker import Worker
@@ -89,7 +90,7 @@ def collect(stack: str | None, file: str | None) -> None:
     inventory = sources.load(stack, file)
     with connected(inventory, Console()) as context:
         context.results = existing(context)
-        collect_logs(context)
+        collect_logs(context, SCRIPTS)
 
 
 def all_(stack: str | None, file: str | None, plan_name: str | None) -> Path:
@@ -103,7 +104,7 @@ def all_(stack: str | None, file: str | None, plan_name: str | None) -> Path:
             prove_hosts(context)
             run_cells(context, plan)
             drill_hosts(context, plan)
-            collect_logs(context)
+            collect_logs(context, SCRIPTS)
     return results.directory
 
 

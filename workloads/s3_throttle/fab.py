@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.tasks import task
 
 from workloads import lazily
-from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
+from workloads.fab import HELP, all_task, collect_task, collection, plan_task, reported
 
 if TYPE_CHECKING:
     from workloads.s3_throttle import tasks
@@ -29,19 +29,11 @@ def run(_: Any, stack: str | None = None, inventory: str | None = None, plan: st
     tasks.run(stack, inventory, plan)
 
 
-@task(help=INVENTORY_HELP)
-@reported
-def collect(_: Any, stack: str | None = None, inventory: str | None = None) -> None:
-    """Fetch the uploader's logs into the newest results."""
-    tasks.collect(stack, inventory)
-
-
-@task(name="all", help=HELP)
-@reported
-def all_(_: Any, stack: str | None = None, inventory: str | None = None, plan: str | None = None) -> None:
-    """Configure, run, collect, and report."""
-    directory = tasks.all_(stack, inventory, plan)
-    run_module("report", str(directory))
-
-
-TASKS = collection("s3-throttle", plan_task(lambda plan: tasks.show_plan(plan)), configure, run, collect, all_)
+TASKS = collection(
+    "s3-throttle",
+    plan_task(tasks),
+    configure,
+    run,
+    collect_task(tasks),
+    all_task(tasks, "Configure, run, collect, and report."),
+)

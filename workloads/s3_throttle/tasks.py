@@ -10,13 +10,14 @@ from inventory import Inventory
 from workloads import deployment, sources
 from workloads.console import Console, duration_words
 from workloads.deployment import existing, local_versions, recorded
+from workloads.logs import collect_logs
 from workloads.results import Results
 from workloads.s3_throttle import plan as plans
-from workloads.s3_throttle.collect import collect as collect_logs
 from workloads.s3_throttle.configure import configure as configure_uploader
 from workloads.s3_throttle.context import Context, bucket_of
 from workloads.s3_throttle.environment import Environment
 from workloads.s3_throttle.run import run as run_cells
+from workloads.s3_throttle.settings import SCRIPTS
 
 START_SECONDS = 4  # of a cell besides its transfer: the AWS CLI begins, and ends
 
@@ -80,7 +81,7 @@ def measured(context: Context, plan: plans.Plan, *, logs: bool) -> Path:
             run_cells(context, plan, results.directory.name)
         finally:
             if logs:
-                collect_logs(context)
+                collect_logs(context, SCRIPTS)
     return results.directory
 
 
@@ -89,4 +90,4 @@ def collect(stack: str | None, file: str | None) -> None:
     inventory = sources.load(stack, file)
     with connected(inventory, Console()) as context:
         context.results = existing(context)
-        collect_logs(context)
+        collect_logs(context, SCRIPTS)

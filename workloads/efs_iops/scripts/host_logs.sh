@@ -1,15 +1,8 @@
-# Shows logs and states, each under a line "@@ NAME". No argument.
-# part NAME COMMAND...: its output; a tool that fails or is missing leaves what it said.
-part() {
-    echo "@@ $1"
-    shift
-    "$@" 2>&1 || true
-}
-part dmesg dmesg
+# Shows logs and states, each under a line "@@ NAME". Arguments: ROLE, of which there is one.
+parts_of_any_host
 part mounts cat /proc/self/mounts
 part mountstats cat /proc/self/mountstats
 part nfsstat nfsstat --client
 part df df --block-size=1
-part failed-units systemctl --failed --no-legend --plain
 echo "@@ end"
 # end of script

@@ -1,13 +1,6 @@
 # Shows logs and states, each under a line "@@ NAME". Arguments: ROLE
 role=$1
-# part NAME COMMAND...: its output; a tool that fails or is missing leaves what it said.
-part() {
-    echo "@@ $1"
-    shift
-    "$@" 2>&1 || true
-}
-part dmesg dmesg
-part failed-units systemctl --failed --no-legend --plain
+parts_of_any_host
 part addresses ip -brief address
 part listeners ss --tcp --listening --numeric
 if [ "$role" = server ]; then

@@ -1,14 +1,7 @@
 # Shows logs and states, each under a line "@@ NAME". Arguments: ROLE
 role=$1
-# part NAME COMMAND...: its output; a tool that fails or is missing leaves what it said.
-part() {
-    echo "@@ $1"
-    shift
-    "$@" 2>&1 || true
-}
-part dmesg dmesg
+parts_of_any_host
 part lsblk lsblk --json --bytes --output NAME,KNAME,TYPE,SIZE,SERIAL,FSTYPE,MOUNTPOINTS
-part failed-units systemctl --failed --no-legend --plain
 if [ "$role" = client ]; then
     part mdstat cat /proc/mdstat
     for array in /sys/block/md*; do
