@@ -83,7 +83,7 @@ def rates_plot(summary: Summary) -> Chart | None:
         title="Rate over time, from the network interface",
         caption=(
             f"Each line is a sync: what it sent in the {RATE_OVER_S:g} s before, drawn every 100 ms. "
-            "Dotted: the targets. Black: the free sync."
+            "Dotted: the targets. Thin: the free sync."
         ),
         alt="The rate of each sync over time by the duty cycle, the closed loop, the CLI's own limit and tc",
     )
@@ -100,7 +100,7 @@ def progress_plot(summary: Summary) -> Chart | None:
         title="Bytes over time, from the network interface",
         caption=(
             "Each line is a sync, looked at every 20 ms and drawn every 100 ms; the steeper, the higher its rate. "
-            "Dotted: what its target would have sent. Black: the free sync. Steps are bursts and pauses."
+            "Dotted: what its target would have sent. Thin: the free sync. Steps are bursts and pauses."
         ),
         alt="Bytes sent over time by the duty cycle, the closed loop, the CLI's own limit and tc, with their targets",
     )

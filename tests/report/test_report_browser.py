@@ -21,6 +21,7 @@ from tests.report.run_builder import RunBuilder
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason=WHY_SKIPPED)
 PHONE, DESK = 360, 1100
+PAPER = 718  # A4 less the margins that Chromium gives it, in CSS pixels
 SCROLLS_SIDEWAYS = "return document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
@@ -141,6 +142,16 @@ def test_the_pointer_is_told_what_a_mark_is(driver: webdriver.Chrome, runs: dict
     told = driver.find_element(By.ID, "vg-tooltip-element")
     assert told.is_displayed()
     assert "p50" in told.text
+
+
+def test_nothing_is_wider_than_a_sheet(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
+    for name, run in runs.items():
+        show(driver, run / "report.html", width=PAPER)
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        try:
+            assert driver.execute_script("return document.documentElement.scrollWidth") <= PAPER, name
+        finally:
+            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_print_and_no_script_show_the_still_figures(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
