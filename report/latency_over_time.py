@@ -15,12 +15,13 @@ from report.histogram import BUCKET_COUNT, bucket_middle_ns
 from report.intervals import Floats, Interval, Intervals, Whole
 from report.latency_stretch import LatencyStretch
 from report.palette import COLOURS
-from report.panels import layer, number, one_of, panel, tooltip, zoom
+from report.panels import UNSEEN_OPACITY, layer, number, one_of, panel, tooltip, zoom
 from report.runs import WHOLE_MAX
 from report.vega import Spec
 
 # More of them are a burden on the page, and closer than a pointer can tell apart.
 POINTED_MAX = 1500
+DOTTED_MAX = 400
 _SHADES = {"p50": COLOURS["blue"], "p99": COLOURS["orange"], "p99.9": COLOURS["bad"]}
 # Of one bucket of one interval: what is beyond is damage.
 _COUNT_MAX = 1 << 40
@@ -154,10 +155,17 @@ def latency_panel(title: str, stretches: list[LatencyStretch], x: Spec) -> Spec 
         along: Spec = {"x": x, "y": y, "color": one_of(name, _SHADES)}
         if not layers:
             along["params"] = zoom("x")
-        dots: dict[str, Any] = {}
+        layers.append(layer(rows, "line", along, strokeWidth=1.3, clip=True))
+        # A second between two gaps is seen by its dot alone; of many, a dot for each would be most of the drawing.
+        dotted = rows if len(rows) <= DOTTED_MAX else _between_gaps(rows)
+        dot: Spec = {"x": x, "y": y, "color": {"value": _SHADES[name]}}
+        layers.append(layer(dotted, "point", dot, size=9, strokeWidth=0, filled=True, opacity=1, clip=True))
         if told:
-            along["tooltip"] = tooltip(**{"is": name})
-            # A second between two gaps is seen by its dot alone.
-            dots = {"point": {"size": 9, "strokeWidth": 0, "filled": True}}
-        layers.append(layer(rows, "line", along, strokeWidth=1.3, clip=True, **dots))
+            pointed: Spec = {"x": x, "y": y, "tooltip": tooltip(**{"is": name})}
+            layers.append(layer(rows, "point", pointed, size=50, filled=True, opacity=UNSEEN_OPACITY, clip=True))
     return panel(title, 170, layers)
+
+
+def _between_gaps(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    known = [False, *(row["ms"] is not None for row in rows), False]
+    return [row for at, row in enumerate(rows, 1) if known[at] and not known[at - 1] and not known[at + 1]]
