@@ -15,34 +15,54 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-CHUNK_BYTES = 4 << 20
+CHUNK_BYTES = 1 << 20
 LUKS_MAGIC = b"LUKS\xba\xbe"  # of the header's first copy (LUKS2 On-Disk Format, section 2.1)
 SSH_BANNER = b"SSH-2.0-"  # RFC 4253, section 4.2: sent in the clear by both sides
 CONTROL = Path("/dev/shm/tidemark-search-control")
 CONTROL_TEXT = b"tidemark searched this file in memory"
 
 
-def chunks_of(path: Path, overlap: int) -> Iterator[bytes]:
-    """The content in pieces that overlap, so that nothing hides between two."""
-    before = b""
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield before + chunk
-            before = chunk[-overlap:]
+class Pieces:
+    """The content of files in pieces that overlap, so that nothing hides between two.
+
+    All in one buffer, since a new one for each costs more than the search where a page fault is dear.
+    """
+
+    def __init__(self, overlap: int) -> None:
+        self._overlap = overlap
+        self._buffer = bytearray(overlap + CHUNK_BYTES)
+        self._zeros = bytes(overlap + CHUNK_BYTES)
+
+    def of(self, path: Path) -> Iterator[int]:
+        """The length of each piece; it can be looked at until the next one is asked for."""
+        self._buffer[: self._overlap] = bytes(self._overlap)
+        with path.open("rb", buffering=0) as file, memoryview(self._buffer) as view:
+            while length := file.readinto(view[self._overlap :]):
+                self._end = self._overlap + length
+                yield length
+                view[: self._overlap] = bytes(view[self._end - self._overlap : self._end])
+
+    @property
+    def blank(self) -> bool:
+        """Whether a whole piece has nothing but zeros, as where a disk was never written."""
+        return self._end == len(self._buffer) and self._buffer == self._zeros
+
+    def __contains__(self, text: bytes) -> bool:
+        return self._buffer.find(text, 0, self._end) >= 0
 
 
 def search(name: str, paths: Iterable[Path], patterns: list[bytes], control: bytes) -> dict[str, object]:
     """One place: how much was read, how many of the patterns were found, and whether the control was."""
-    overlap = max(map(len, [*patterns, control]))
+    pieces = Pieces(max(map(len, [*patterns, control])))
     read, found, control_found = 0, set(), False
     for path in paths:
         try:
-            for chunk in chunks_of(path, overlap):
-                read += len(chunk)
-                if chunk.count(0) == len(chunk):
-                    continue  # never written
-                found |= {pattern for pattern in patterns if pattern in chunk}
-                control_found = control_found or control in chunk
+            for length in pieces.of(path):
+                read += length
+                if pieces.blank:
+                    continue
+                found |= {pattern for pattern in patterns if pattern in pieces}
+                control_found = control_found or control in pieces
         except OSError:
             continue  # a file of /run that has gone, or a socket
     return {"place": name, "read_bytes": read, "patterns": len(patterns), "found": len(found), "control": control_found}

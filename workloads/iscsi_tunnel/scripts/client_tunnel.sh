@@ -122,21 +122,22 @@ fi
 ip address replace "$LOCAL" peer "$REMOTE" dev "tun$TUN"
 ip link set dev "tun$TUN" mtu "$MTU_MAX" up
 
-# fit: the tunnel's packets, in SSH's, each fit one segment of the connection, as large as its path lets it be.
+# fit: a packet of the tunnel, in one of SSH's, fills whole segments of the connection, as many as come nearest to what
+# ssh reads at once: what a packet costs does not depend on its length.
 fit() {
-    local segment
+    local segment mtu
     segment=$(ss --tcp --numeric --info --no-header dst "$SERVER" dport = "$SSH_PORT" \
         | sed --quiet 's/.* mss:\([0-9]*\).*/\1/p' | sort --numeric-sort | tail --lines=1)
-    if [ -n "$segment" ] && [ "$segment" -gt 700 ] && [ "$((segment - OVERHEAD))" -lt "$MTU_MAX" ]; then
-        ip link set dev "tun$TUN" mtu "$((segment - OVERHEAD))"
-    fi
+    [ -n "$segment" ] && [ "$segment" -gt 700 ] || return 0
+    mtu=$(((2 * (MTU_MAX + OVERHEAD) + segment) / (2 * segment) * segment - OVERHEAD))
+    ip link set dev "tun$TUN" mtu "$((mtu < MTU_MAX ? mtu : MTU_MAX))"
 }
 
 proxy=()
 if [ -n "$PROXY" ]; then
     proxy=(-o "ProxyCommand=$PROXY")
     # How large the segments behind the proxy are is not seen: as large as the internet's.
-    ip link set dev "tun$TUN" mtu "$((1448 - OVERHEAD))"
+    ip link set dev "tun$TUN" mtu "$((11 * 1448 - OVERHEAD))"
 fi
 [ -z "$DIRECTORY" ] || cd "$DIRECTORY" || exit 1
 pause=1
