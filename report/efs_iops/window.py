@@ -99,9 +99,10 @@ def share_columns(intervals: Intervals, starts: Floats, ends: Floats) -> Shares:
     """As shares."""
     ops, bytes_, covered = (np.zeros(len(starts)) for _ in range(3))
     for rows, at, overlap, part in overlaps(intervals, starts, ends):
-        ops += np.bincount(at, intervals.ops[rows] * part, len(starts))
-        bytes_ += np.bincount(at, intervals.bytes[rows] * part, len(starts))
-        covered += np.bincount(at, overlap, len(starts))
+        # Not by bincount, which walks through all stretches each time: an interval of a day reaches into 86,400.
+        np.add.at(ops, at, intervals.ops[rows] * part)
+        np.add.at(bytes_, at, intervals.bytes[rows] * part)
+        np.add.at(covered, at, overlap)
     return Shares(ops, bytes_, covered)
 
 

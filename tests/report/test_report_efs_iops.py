@@ -566,8 +566,8 @@ def test_a_long_run_in_time_is_not_told_second_by_second(builder: EfsRunBuilder,
         record["t_end_unix_s"] -= 7 * 3600
     timeline = summary_of(builder, tmp_path).timeline
     assert timeline is not None
-    assert timeline.step_seconds == 8
-    assert len(timeline.stretches) <= 3600
+    assert timeline.step_seconds == 22
+    assert len(timeline.stretches) <= 1200
 
 
 def test_the_same_raw_gives_the_same_summary(builder: EfsRunBuilder, tmp_path: Path) -> None:
