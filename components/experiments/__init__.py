@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import pulumi
 
+from components.checked_stack import Checked
 from components.experiments import efs_iops, eip_region, encrypted_backup, iscsi_tunnel, md_raid, s3_throttle
 from components.settings import Settings
 from components.tunnel import Tunnel
+
+Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
@@ -23,41 +27,34 @@ class Plan:
     declare: Callable[[], Mapping[str, pulumi.Input[object]]]
 
 
-def _plan_md_raid(settings: Settings, project: str, directory: Path) -> Plan:
-    checked = md_raid.check(settings, project, directory)
-    return Plan(checked.lines, lambda: md_raid.MdRaid("md-raid", checked).stack_outputs)
+class Declared(Protocol):
+    """What an experiment's component has for the stack to put out."""
+
+    stack_outputs: Mapping[str, pulumi.Input[object]]
 
 
-def _plan_efs_iops(settings: Settings, project: str, directory: Path) -> Plan:
-    checked = efs_iops.check(settings, project, directory)
-    return Plan(checked.lines, lambda: efs_iops.EfsIops("efs-iops", checked).stack_outputs)
+Experiment = Callable[[Settings, str, Path], Plan]
 
 
-def _plan_iscsi_tunnel(settings: Settings, project: str, directory: Path) -> Plan:
-    checked = iscsi_tunnel.check(settings, project, directory)
-    return Plan(checked.lines, lambda: Tunnel("iscsi-tunnel", checked).stack_outputs)
+def _experiment(
+    name: str,
+    check: Callable[[Settings, str, Path], Checked[Config]],
+    component: Callable[[str, Checked[Config]], Declared],
+) -> Experiment:
+    """A stack that was found good by `check` is declared by its component, called `name`."""
+
+    def plan(settings: Settings, project: str, directory: Path) -> Plan:
+        checked = check(settings, project, directory)
+        return Plan(checked.lines, lambda: component(name, checked).stack_outputs)
+
+    return plan
 
 
-def _plan_eip_region(settings: Settings, project: str, directory: Path) -> Plan:
-    checked = eip_region.check(settings, project, directory)
-    return Plan(checked.lines, lambda: eip_region.EipRegion("eip-region", checked).stack_outputs)
-
-
-def _plan_encrypted_backup(settings: Settings, project: str, directory: Path) -> Plan:
-    checked = encrypted_backup.check(settings, project, directory)
-    return Plan(checked.lines, lambda: Tunnel("encrypted-backup", checked).stack_outputs)
-
-
-def _plan_s3_throttle(settings: Settings, project: str, directory: Path) -> Plan:
-    checked = s3_throttle.check(settings, project, directory)
-    return Plan(checked.lines, lambda: s3_throttle.S3Throttle("s3-throttle", checked).stack_outputs)
-
-
-EXPERIMENTS: dict[str, Callable[[Settings, str, Path], Plan]] = {
-    md_raid.NAME: _plan_md_raid,
-    efs_iops.NAME: _plan_efs_iops,
-    iscsi_tunnel.NAME: _plan_iscsi_tunnel,
-    eip_region.NAME: _plan_eip_region,
-    encrypted_backup.NAME: _plan_encrypted_backup,
-    s3_throttle.NAME: _plan_s3_throttle,
+EXPERIMENTS: dict[str, Experiment] = {
+    md_raid.NAME: _experiment(md_raid.NAME, md_raid.check, md_raid.MdRaid),
+    efs_iops.NAME: _experiment(efs_iops.NAME, efs_iops.check, efs_iops.EfsIops),
+    iscsi_tunnel.NAME: _experiment(iscsi_tunnel.NAME, iscsi_tunnel.check, Tunnel),
+    eip_region.NAME: _experiment(eip_region.NAME, eip_region.check, eip_region.EipRegion),
+    encrypted_backup.NAME: _experiment(encrypted_backup.NAME, encrypted_backup.check, Tunnel),
+    s3_throttle.NAME: _experiment(s3_throttle.NAME, s3_throttle.check, s3_throttle.S3Throttle),
 }

@@ -7,6 +7,20 @@ from collections.abc import Iterable
 from inventory import Inventory
 from tests.components.stack_program import IMAGE_ID, Run
 
+# What the hosts of each stack stand on, where all are in one zone; with the rules that let SSH in and packages out.
+SITE = {
+    "aws:ec2/vpc:Vpc": 1,
+    "aws:ec2/subnet:Subnet": 1,
+    "aws:ec2/internetGateway:InternetGateway": 1,
+    "aws:ec2/routeTable:RouteTable": 1,
+    "aws:ec2/route:Route": 1,
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": 1,
+    "aws:ec2/securityGroup:SecurityGroup": 1,
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": 2,
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": 5,
+    "aws:ec2/keyPair:KeyPair": 1,
+}
+
 
 def inventory_of(run: Run) -> Inventory:
     """What the stack puts out for the tasks."""

@@ -12,6 +12,7 @@ import pytest
 
 from inventory import MountTarget
 from tests.components.every_stack import (
+    SITE,
     check_boot_order,
     check_image,
     check_names,
@@ -48,16 +49,10 @@ def without_tags(value: Any) -> Any:
 
 def test_declares_the_published_setup(run: Run) -> None:
     assert Counter(resource.type for resource in run.resources if resource.custom) == {
-        "aws:ec2/vpc:Vpc": 1,
-        "aws:ec2/subnet:Subnet": 1,
-        "aws:ec2/internetGateway:InternetGateway": 1,
-        "aws:ec2/routeTable:RouteTable": 1,
-        "aws:ec2/route:Route": 1,
-        "aws:ec2/routeTableAssociation:RouteTableAssociation": 1,
+        **SITE,
         "aws:ec2/securityGroup:SecurityGroup": 2,
         "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": 3,
         "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": 6,
-        "aws:ec2/keyPair:KeyPair": 1,
         "aws:efs/fileSystem:FileSystem": 1,
         "aws:efs/mountTarget:MountTarget": 1,
         "aws:ec2/instance:Instance": 2,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.components.every_stack import (
+    SITE,
     check_boot_order,
     check_image,
     check_names,
@@ -32,16 +33,8 @@ def run(declare_once: Callable[..., Run]) -> Run:
 
 def test_declares_the_published_setup(run: Run) -> None:
     assert Counter(resource.type for resource in run.resources if resource.custom) == {
-        "aws:ec2/vpc:Vpc": 1,
-        "aws:ec2/subnet:Subnet": 1,
-        "aws:ec2/internetGateway:InternetGateway": 1,
-        "aws:ec2/routeTable:RouteTable": 1,
-        "aws:ec2/route:Route": 1,
-        "aws:ec2/routeTableAssociation:RouteTableAssociation": 1,
-        "aws:ec2/securityGroup:SecurityGroup": 1,
+        **SITE,
         "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": 3,
-        "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": 5,
-        "aws:ec2/keyPair:KeyPair": 1,
         "aws:ec2/placementGroup:PlacementGroup": 1,
         "aws:ec2/instance:Instance": 4,
         "aws:ebs/volume:Volume": 15,

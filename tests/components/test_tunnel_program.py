@@ -10,6 +10,7 @@ import pytest
 
 from components.tunnel import VOLUME_NAME
 from tests.components.every_stack import (
+    SITE,
     check_boot_order,
     check_image,
     check_names,
@@ -37,16 +38,7 @@ def within(declare_once: Callable[..., Run]) -> Run:
 
 def test_declares_one_server_with_one_volume(run: Run) -> None:
     assert Counter(resource.type for resource in run.resources if resource.custom) == {
-        "aws:ec2/vpc:Vpc": 1,
-        "aws:ec2/subnet:Subnet": 1,
-        "aws:ec2/internetGateway:InternetGateway": 1,
-        "aws:ec2/routeTable:RouteTable": 1,
-        "aws:ec2/route:Route": 1,
-        "aws:ec2/routeTableAssociation:RouteTableAssociation": 1,
-        "aws:ec2/securityGroup:SecurityGroup": 1,
-        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": 2,
-        "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": 5,
-        "aws:ec2/keyPair:KeyPair": 1,
+        **SITE,
         "aws:ebs/volume:Volume": 1,
         "aws:ec2/instance:Instance": 1,
         "aws:ec2/volumeAttachment:VolumeAttachment": 1,
