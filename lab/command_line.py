@@ -12,6 +12,7 @@ from lab import control, service_model
 from lab.account import read_account, running_host
 from lab.clients import Clients
 from lab.errors import LabError
+from lab.image.build import ensure_image
 from lab.paths import PROJECT, lab_dir
 from lab.rehearse import EXPERIMENTS, rehearse, tear_down
 
@@ -28,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start the region; it stays until `down`")
     up.add_argument("--region", default="eu-central-1", help="its AWS name (default: eu-central-1)")
+    commands.add_parser("image", help="build the hosts' root image, unless it is there")
     commands.add_parser("down", help="unmake everything and end the region")
     commands.add_parser("status", help="what runs in the region")
     ssh = commands.add_parser("ssh", help="log in to a host, or run a command there")
@@ -72,6 +74,8 @@ def main() -> int:
         if arguments.command == "up":
             region = control.up(arguments.region, say)
             say(f"rehearsal region {region.region}: up at {region.url}; `python -m lab down` ends it")
+        elif arguments.command == "image":
+            ensure_image(say)
         elif arguments.command == "down":
             return 0 if tear_down(say) else 1
         elif arguments.command == "status":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import control
+from lab import command_line, control
 from lab.errors import LabError
 from lab.paths import PROJECT, lab_dir
 from tests.conftest import free_port
@@ -278,6 +278,21 @@ def test_a_wrong_word_is_one_line_and_exit_code_1(folder: Path, words: list[str]
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert not folder.exists()
+
+
+def test_the_image_is_made_ready_or_one_line_says_why_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> Path:
+        raise LabError("linux.uml: not on this machine")
+
+    monkeypatch.setattr(sys, "argv", ["lab", "image"])
+    monkeypatch.setattr(command_line, "ensure_image", lambda say: say("root image: reused"))
+    assert command_line.main() == 0
+    assert capsys.readouterr().out == "root image: reused\n"
+    monkeypatch.setattr(command_line, "ensure_image", refuse)
+    assert command_line.main() == 1
+    assert capsys.readouterr().err == "lab: linux.uml: not on this machine\n"
 
 
 @pytest.mark.parametrize("words", [[], ["no-such"], ["ssh"], ["up", "--no-such"]])
