@@ -70,6 +70,7 @@ def _figures(seen: Rates | None, target: float | None) -> dict[str, Any]:
         "seconds": seen and seen.seconds,
         "mean_mb_per_s": seen and seen.mean_bytes_per_s / 1e6,
         "mean_to_target_ratio": seen and _ratio(seen.mean_bytes_per_s, target),
+        "mean_uncertainty_ratio": None if seen is None or target is None else uncertainty(seen),
         "mean_to_free_ratio": None,
         "window_std_mb_per_s": None if std is None else std / 1e6,
         "window_std_to_target_ratio": _ratio(std, target),
@@ -80,6 +81,12 @@ def _figures(seen: Rates | None, target: float | None) -> dict[str, Any]:
         "longest_gap_s": seen and seen.longest_gap_s,
         "progress": [Point(t_s, moved / 1e6) for t_s, moved in seen.progress] if seen else [],
     }
+
+
+def uncertainty(seen: Rates) -> float:
+    """Whether the last of a few bursts is just in or just out changes the mean by what is too much in it."""
+    evenly = seen.mean_bytes_per_s * BURST_S
+    return max(0.0, seen.largest_100_ms_bytes - evenly) / (seen.mean_bytes_per_s * seen.seconds)
 
 
 def _against_free(cell: Cell, free_mb_per_s: float) -> Cell:

@@ -37,6 +37,7 @@ class Cell:
     seconds: float | None  # from the first byte to the last
     mean_mb_per_s: float | None
     mean_to_target_ratio: float | None
+    mean_uncertainty_ratio: float | None  # of the mean: what one burst more or less makes of it
     mean_to_free_ratio: float | None
     window_std_mb_per_s: float | None  # of whole windows of one second
     window_std_to_target_ratio: float | None
@@ -90,6 +91,7 @@ class ClosedLoop:
     highest_target_to_free_ratio: float | None
     largest_error_ratio: float | None  # |mean / target - 1|, the worst
     largest_error_cell: str | None
+    largest_error_uncertainty_ratio: float | None
 
 
 @dataclass(frozen=True)

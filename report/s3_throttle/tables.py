@@ -30,22 +30,25 @@ def rates_table(cells: Sequence[SyncCell]) -> Table:
     columns = [Column("sync"), Column("capped by")]
     columns += [
         Column(name, True)
-        for name in ("target MB/s", "of free", "mean MB/s", "mean/target", "std of 1 s", "burst", "seconds")
+        for name in ("target MB/s", "of free", "mean MB/s", "mean/target", "±", "std of 1 s", "burst", "seconds")
     ]
     note = (
         "Mean: objects' bytes a second by the network interface, from first to last without the first 100 ms. "
+        "\u00b1: what one burst more or less makes of it; longer syncs know it better. "
         "Standard deviation: of windows of one second, over the target. Burst: the largest 100 ms, over what 100 ms of "
-        f"the target are. A duty cycle's target is run / (run + stop) of the free rate. Good: within {WITHIN:.0%}."
+        "the target are. A duty cycle's target is run / (run + stop) of the free rate. "
+        f"Good: within {WITHIN:.0%} and that."
     )
     return Table("How well each way held", columns, [_rate_row(cell) for cell in cells], note, name="rates")
 
 
 def _rate_row(cell: SyncCell) -> list[Cell | str]:
     if not cell.complete:
-        return [cell.cell, Cell(f"not complete: {cell.reason or MISSING}", "bad"), *[MISSING] * 7]
+        return [cell.cell, Cell(f"not complete: {cell.reason or MISSING}", "bad"), *[MISSING] * 8]
     to_target = cell.mean_to_target_ratio
     std = cell.window_std_to_target_ratio
-    held = "" if to_target is None or cell.method == FREE else "good" if abs(to_target - 1) <= WITHIN else "bad"
+    known = WITHIN + (cell.mean_uncertainty_ratio or 0.0)
+    held = "" if to_target is None or cell.method == FREE else "good" if abs(to_target - 1) <= known else "bad"
     return [
         cell.cell,
         METHODS.get(cell.method, cell.method),
@@ -53,6 +56,7 @@ def _rate_row(cell: SyncCell) -> list[Cell | str]:
         percent(cell.target_to_free_ratio),
         _mb(cell.mean_mb_per_s),
         Cell(_fine(to_target), held),
+        percent(cell.mean_uncertainty_ratio),
         MISSING if std is None else percent(std),
         MISSING if cell.burst_ratio is None else f"{cell.burst_ratio:.1f} \u00d7",
         figure(None if cell.seconds is None else round(cell.seconds, 2)),

@@ -62,6 +62,7 @@ def closed_loop(cells: Sequence[Cell]) -> ClosedLoop:
         highest_target_to_free_ratio=max(targets, default=None),
         largest_error_ratio=None if worst is None else _error(worst),
         largest_error_cell=None if worst is None else worst.cell,
+        largest_error_uncertainty_ratio=None if worst is None else worst.mean_uncertainty_ratio,
     )
 
 

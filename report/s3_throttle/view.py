@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from report.format import figure
+from report.format import figure, percent
 from report.inventory_view import hosts_table
 from report.page import Block, KeyFigure, Missing, Page, Section
 from report.runs import Manifest
@@ -39,7 +39,7 @@ def _key_figures(summary: Summary) -> list[KeyFigure]:
         KeyFigure(
             f"closed loop, worst mean of {loop.rates} rates",
             figure(None if error is None else round(error * 100, 2)),
-            "% off its target",
+            f"% off its target, \u00b1 {percent(loop.largest_error_uncertainty_ratio)}",
         ),
         KeyFigure(
             f"duty cycle, mean of {duty.pairs} pairs", figure(duty.mean_to_promised_ratio), "of run / (run + stop)"

@@ -10,6 +10,7 @@ import pytest
 
 from report.build import build_report
 from report.runs import open_run
+from report.s3_throttle.cells import uncertainty
 from report.s3_throttle.figures import accuracy_plot, progress_plot, rates_over_time, rates_plot
 from report.s3_throttle.network import MARGIN_BYTES, Trace, rates
 from report.s3_throttle.schema import Point
@@ -61,6 +62,16 @@ def test_what_goes_at_once_at_the_beginning_is_no_part_of_the_rate() -> None:
     assert found is not None
     assert found.mean_bytes_per_s == pytest.approx(100_000, rel=0.02)
     assert payload_rate(times, sent, 800_000) == pytest.approx(100_000, rel=0.02), "the tasks see it alike"
+
+
+def test_a_mean_of_few_bursts_is_known_to_one_of_them() -> None:
+    """Eight bursts in seven seconds, or the same amount evenly: the one is known to an eighth, the other exactly."""
+    times = [n * 0.02 for n in range(10 * 50)]
+    in_bursts = Trace(times, [0 if t < 1 else 100_000 * min(8, int(t)) for t in times])
+    for found, known_to in ((in_bursts, 1 / 8), (trace(100_000, 800_000), 0.0)):
+        seen = rates(found, 800_000)
+        assert seen is not None
+        assert uncertainty(seen) == pytest.approx(known_to, abs=0.02)
 
 
 @pytest.mark.parametrize("sent", [[], [0], [0, 0, 0], [0, MARGIN_BYTES, 2 * MARGIN_BYTES]])

@@ -20,12 +20,16 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 # One buffer for all reading: where a page fault is dear, as on a small virtual machine, a new one each time costs more
 # than the reading and the checksum.
 BLOCK = bytearray(1 << 20)
+# Files that the disk is asked for before they are read, and how much of each: as many requests as a disk takes at once.
+AHEAD_FILES = 16
+AHEAD_BYTES = 1 << 20
 SHOWN = 5
 MARKER = ".tidemark-restore"  # client_restore.sh keeps it in a target that it has not done with
 TYPES = {
@@ -38,14 +42,47 @@ TYPES = {
     stat.S_IFBLK: "block",
 }
 Entry = dict[str, Any]
+Found = tuple[bytes, "os.DirEntry[bytes]"]  # the path below a root, and what is there
 
 
-def sha256_of(path: bytes) -> str:
-    """Of the content as the disk has it: what the page cache holds is dropped first, as far as it is written."""
+def ask_for(path: bytes) -> None:
+    """Lets the disk begin with a file that will be read soon.
+
+    What the page cache holds of it is dropped first, as far as it is written.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return  # whoever reads it will say so
+    try:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(fd, 0, AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+    finally:
+        os.close(fd)
+
+
+def asked_for(entries: Iterable[Found], root: bytes, wanted: Callable[[Found], bool]) -> Iterator[Found]:
+    """The same entries; the disk is asked for the content of those that are `wanted` some files before they come.
+
+    One small file after the other costs a round trip each, which is long where the disk is behind a tunnel.
+    """
+    waiting: deque[Found] = deque()
+    for found in entries:
+        if wanted(found):
+            ask_for(os.path.join(root, found[0]))
+        waiting.append(found)
+        if len(waiting) > AHEAD_FILES:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def sha256_of(path: bytes, *, asked: bool = False) -> str:
+    """Of the content as the disk has it: what the page cache holds is dropped first, unless `ask_for` has done so."""
     digest = hashlib.sha256()
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        if not asked:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         with memoryview(BLOCK) as block:
             while length := os.readv(fd, [block]):
                 digest.update(block[:length])
@@ -62,13 +99,13 @@ def xattrs_of(path: bytes) -> dict[str, str]:
     }
 
 
-def describe(path: bytes, relative: bytes, found: os.stat_result, sha256: str | None) -> Entry:
+def describe(path: bytes, relative: bytes, found: os.stat_result, sha256: str | None, *, asked: bool = False) -> Entry:
     """An entry without its hard link and inode; a regular file's checksum is `sha256`, read when that is None."""
     kind = TYPES[stat.S_IFMT(found.st_mode)]
     entry: Entry = {"path": os.fsdecode(relative), "type": kind, "mode": stat.S_IMODE(found.st_mode)}
     entry |= {"uid": found.st_uid, "gid": found.st_gid, "mtime_ns": found.st_mtime_ns}
     if kind == "file":
-        entry |= {"size": found.st_size, "sha256": sha256 or sha256_of(path)}
+        entry |= {"size": found.st_size, "sha256": sha256 or sha256_of(path, asked=asked)}
     elif kind == "link":
         entry["target"] = os.fsdecode(os.readlink(path))
     elif kind in ("char", "block"):
@@ -78,7 +115,7 @@ def describe(path: bytes, relative: bytes, found: os.stat_result, sha256: str | 
     return entry
 
 
-def paths_below(root: bytes) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
+def paths_below(root: bytes) -> Iterator[Found]:
     """Every entry below `root` with its path relative to it, a folder before what is in it."""
     pending = [b""]
     while pending:
@@ -154,7 +191,7 @@ class Writer:
         manifest = os.path.join(self.snapshot, b"manifest")
         sums = os.path.join(self.snapshot, b"SHA256SUMS")
         with open(manifest + b".new", "w", encoding="ascii") as file:
-            for relative, each in paths_below(self.tree):
+            for relative, each in asked_for(paths_below(self.tree), self.tree, self._is_new):
                 file.write(self._line(relative, each))
         with open(sums + b".new", "wb") as listing:
             listing.writelines(self.sums)
@@ -163,6 +200,11 @@ class Writer:
         with open(manifest, "rb") as written:
             sha256 = hashlib.file_digest(written, "sha256").hexdigest()
         return {**self.counts, "differences": self.differences.count, "manifest_sha256": sha256}
+
+    def _is_new(self, found: Found) -> bool:
+        """Whether its content will be read."""
+        relative, each = found
+        return each.is_file(follow_symlinks=False) and (os.fsdecode(relative), each.inode()) not in self._known
 
     def _line(self, relative: bytes, each: os.DirEntry[bytes]) -> str:
         name = os.fsdecode(relative)
@@ -184,7 +226,9 @@ class Writer:
 
     def _new_entry(self, relative: bytes, each: os.DirEntry[bytes]) -> Entry:
         name = os.fsdecode(relative)
-        entry = describe(os.path.join(self.tree, relative), relative, each.stat(follow_symlinks=False), None)
+        entry = describe(
+            os.path.join(self.tree, relative), relative, each.stat(follow_symlinks=False), None, asked=True
+        )
         if entry["type"] != "dir" and (first := self._first_of.setdefault(each.inode(), name)) != name:
             entry["hard_link_of"] = first
         elif entry["type"] == "file":
@@ -232,7 +276,11 @@ def compare(snapshot: bytes, root: bytes, read: dict[int, str]) -> Entry:
     expected = {entry["path"]: entry for entry, _ in read_manifest(snapshot)}
     counts = {"files": 0, "entries": len(expected), "read_bytes": 0, "total_bytes": 0}
     first_of: dict[int, str] = {}
-    for relative, each in paths_below(root):
+
+    def unread(found: Found) -> bool:
+        return found[1].is_file(follow_symlinks=False) and found[1].inode() not in read
+
+    for relative, each in asked_for(paths_below(root), root, unread):
         name = os.fsdecode(relative)
         if name == MARKER:
             continue
@@ -243,7 +291,7 @@ def compare(snapshot: bytes, root: bytes, read: dict[int, str]) -> Entry:
         path = os.path.join(root, relative)
         found = each.stat(follow_symlinks=False)
         try:
-            entry = describe(path, relative, found, read.get(found.st_ino))
+            entry = describe(path, relative, found, read.get(found.st_ino), asked=True)
         except OSError as error:
             differences.add(name, f"cannot be read ({error.strerror})")
             continue
