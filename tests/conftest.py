@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,14 @@ def _make_once() -> Iterator[None]:
         patch.setattr(creator_type, "_create_methods", methods)
         patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # 1,300 images for each region of each account
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hear_the_keyboard() -> None:
+    """What a shell runs in the background ignores Ctrl-C, and so would every process that a test starts."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
