@@ -35,10 +35,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     control.down(lambda _: None)
 
 
-def rehearse_until(words: str) -> tuple[subprocess.Popen[str], list[str]]:
+def rehearse_until(words: str, experiment: str) -> tuple[subprocess.Popen[str], list[str]]:
     """Begin a rehearsal, and return when it has printed a line with these words."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "lab", "rehearse", "md-raid"],
+        [sys.executable, "-m", "lab", "rehearse", experiment],
         cwd=PROJECT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -60,16 +60,16 @@ def nothing_left(folder: Path, before: Machine) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("words", "number"),
+    ("words", "number", "experiment"),
     [
-        ("rehearsal region: up", signal.SIGTERM),
-        ("created Instance", signal.SIGINT),
-        ("configure      volumes", signal.SIGINT),
+        ("rehearsal region: up", signal.SIGTERM, "s3-throttle"),
+        ("created Instance", signal.SIGINT, "s3-throttle"),
+        ("configure      volumes", signal.SIGINT, "md-raid"),
     ],
 )
-def test_an_interrupt_takes_everything_down(folder: Path, words: str, number: signal.Signals) -> None:
+def test_an_interrupt_takes_everything_down(folder: Path, words: str, number: signal.Signals, experiment: str) -> None:
     before = look_at_machine(folder)
-    process, said = rehearse_until(words)
+    process, said = rehearse_until(words, experiment)
     os.killpg(process.pid, number)  # Ctrl-C reaches all that a terminal started
     rest, _ = process.communicate(timeout=TEAR_DOWN_SECONDS)
     everything = "".join(said) + rest
@@ -83,7 +83,7 @@ def test_an_interrupt_takes_everything_down(folder: Path, words: str, number: si
 
 def test_a_rehearsal_that_is_killed_leaves_nothing(folder: Path) -> None:
     before = look_at_machine(folder)
-    process, _ = rehearse_until("configure      packages")
+    process, _ = rehearse_until("configure      packages", "s3-throttle")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     deadline = time.monotonic() + TEAR_DOWN_SECONDS
