@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from workloads.iscsi_tunnel.settings import (
     BOOT_UNIT,
     LIMIT_SECONDS,
     MTU_MAX,
+    RELOADED_SECONDS,
     TUNNEL_USER,
     TUNNEL_WAIT_SECONDS,
 )
@@ -106,9 +108,8 @@ def prepare_ssh(ends: Ends, line: Line) -> int:
     arguments = [TUNNEL_USER, str(line.server_tun), line.public_key]
     result = ends.server.run(script("server_ssh"), arguments)
     if any(fact.get("to_be_kept") for fact in result.facts):
-        ends.deployment.hosts.drop(ends.server_host.name)  # the next one is a fresh log-in
         try:
-            ends.server.run(script("server_ssh_keep"))
+            _log_in_anew(ends)
         except WorkloadError as error:
             raise WorkloadError(
                 f"after the change of sshd's configuration nobody gets in ({error.what})",
@@ -116,6 +117,20 @@ def prepare_ssh(ends: Ends, line: Line) -> int:
                 ends.server_host.name,
             ) from error
     return result.changed
+
+
+def _log_in_anew(ends: Ends) -> None:
+    """Stops the timer that takes sshd's change back, over a log-in that was made after it. Raises WorkloadError."""
+    deadline_s = time.monotonic() + RELOADED_SECONDS
+    while True:
+        ends.deployment.hosts.drop(ends.server_host.name)
+        try:
+            ends.server.run(script("server_ssh_keep"))
+            return
+        except WorkloadError:
+            if time.monotonic() >= deadline_s:
+                raise
+        time.sleep(0.5)
 
 
 def prepare_volume(ends: Ends, line: Line) -> int:

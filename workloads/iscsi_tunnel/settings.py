@@ -25,5 +25,8 @@ CHAN_RBUF in channels.h, sys_tun_infilter in port-net.c). The client's end fits 
 LIMIT_SECONDS = 120
 # A server that was just started answers late; ssh tries again meanwhile.
 TUNNEL_WAIT_SECONDS = 60
+# sshd that was told to read its configuration starts anew, and listens to nobody for a moment; the timer takes it back
+# after 60 s (server_ssh.sh).
+RELOADED_SECONDS = 20.0
 PACKAGES_TIMEOUT_S = 900
 BOOT_UNIT = "tidemark-tunnel-server.service"

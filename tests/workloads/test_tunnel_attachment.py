@@ -1,0 +1,64 @@
+"""What attaching does about a server that listens to nobody for a moment, since its sshd was told to read anew."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from workloads.connections import Script, ScriptResult
+from workloads.errors import WorkloadError
+from workloads.iscsi_tunnel import attachment
+from workloads.iscsi_tunnel.addresses import choose_pair
+from workloads.iscsi_tunnel.attachment import Line, prepare_ssh
+from workloads.iscsi_tunnel.ends import Ends
+
+
+class Server:
+    """Refuses so many log-ins after its configuration was changed."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+        self.ran: list[str] = []
+
+    def run(self, script: Script, arguments: list[str] | None = None) -> ScriptResult:
+        if script.name == "server_ssh_keep" and self.refusals > 0:
+            self.refusals -= 1
+            raise WorkloadError("SSH at 203.0.113.7 port 22 does not answer", "is it up?", "server")
+        self.ran.append(script.name)
+        return ScriptResult("server", "", "", ({"to_be_kept": True}, {"changed": 3}))
+
+
+def ends(server: Server, dropped: list[str]) -> Ends:
+    hosts = SimpleNamespace(drop=dropped.append)
+    host = SimpleNamespace(name="server")
+    return cast(Ends, SimpleNamespace(server=server, server_host=host, deployment=SimpleNamespace(hosts=hosts)))
+
+
+LINE = Line(*choose_pair([], None), 0, 0, "ssh-ed25519 AAAA", "iqn.2026-11.io.tidemark:initiator.client", 0)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    clock: Any = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
+    monkeypatch.setattr(attachment, "time", clock)
+
+
+def test_a_log_in_that_is_refused_while_sshd_starts_anew_is_tried_again() -> None:
+    server, dropped = Server(refusals=3), list[str]()
+    assert prepare_ssh(ends(server, dropped), LINE) == 3
+    assert server.ran == ["server_ssh", "server_ssh_keep"]
+    assert dropped == ["server"] * 4, "each log-in is a fresh one"
+
+
+def test_a_server_that_lets_nobody_in_is_said_to_take_the_change_back() -> None:
+    server = Server(refusals=10_000)
+    with pytest.raises(WorkloadError, match=r"nobody gets in .*it takes the change back by itself"):
+        prepare_ssh(ends(server, []), LINE)
+    assert server.ran == ["server_ssh"]
