@@ -501,13 +501,13 @@ def test_a_server_that_refuses_ends_the_clients_connection(front: Front) -> None
             pair.pass_on(nfs.record(nfs.read_call(1, 1)))
 
 
-@pytest.mark.parametrize("delay_ns", [300_000_000, HOUR_NS], ids=["soon due", "never due"])
+@pytest.mark.parametrize("delay_ns", [1_000_000_000, HOUR_NS], ids=["soon due", "never due"])
 def test_a_client_that_resets_leaves_nothing(front: Front, delay_ns: int) -> None:
     """Of what it had waiting; others go on."""
     front.follow(delay_ns=delay_ns)
     with front.open() as gone, front.open() as stays:
-        for i in range(2000):
-            gone.client.sendall(nfs.record(nfs.read_call(i, 1)) + nfs.record(nfs.null_call(i + 5000)))
+        calls = (nfs.record(nfs.read_call(i, 1)) + nfs.record(nfs.null_call(i + 5000)) for i in range(2000))
+        gone.client.sendall(b"".join(calls))  # at once: none of them is due before all have come
         gone.settle()
         gone.client.sendall(nfs.record(nfs.write_call(1, bytes(100_000)))[:50_000])
         reset(gone.client)
