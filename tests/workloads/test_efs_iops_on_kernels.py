@@ -40,6 +40,13 @@ seconds = 3
 [[fixed]]
 operations = ["write", "read"]
 request_bytes = [1]
+writers = [1]
+clients = [1]
+seconds = 8
+
+[[fixed]]
+operations = ["write", "read"]
+request_bytes = [1]
 writers = [1, 5, 20, 40]
 clients = [1]
 
