@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -90,23 +90,42 @@ def read_host_samples(run: Run) -> dict[str, HostSamples]:
             run.problem(f"raw/host.ndjson: a record left out: {error}")
             return None
 
-    tables: dict[str, list[Floats]] = {}
-    for batch in run.batches("host", _SAMPLES, slowly):
-        of_hosts: dict[str, list[_Sample]] = {}
-        for sample in batch:
-            of_hosts.setdefault(sample.host, []).append(sample)
-        for host, samples in of_hosts.items():
-            columns = [list(map(attrgetter(name), samples)) for name in ("t_unix_s", *_COLUMNS)]
-            tables.setdefault(host, []).append(np.stack([_floats(column) for column in columns]))
-    return {host: HostSamples(*in_order_of_time(parts)) for host, parts in tables.items()}
+    def table(_: str, samples: Sequence[_Sample]) -> Floats:
+        columns = [list(map(attrgetter(name), samples)) for name in ("t_unix_s", *_COLUMNS)]
+        return np.stack([_floats(column) for column in columns])
+
+    tables = tables_of_hosts(run.batches("host", _SAMPLES, slowly), table)
+    return {host: HostSamples(*each) for host, each in tables.items()}
 
 
 def _floats(column: Sequence[float | None]) -> Floats:
     return np.fromiter((math.nan if value is None else value for value in column), np.float64, len(column))
 
 
-def in_order_of_time(parts: Sequence[Floats]) -> Floats:
-    """Tables with a column in each row, the times first, as one."""
+class OfHost(Protocol):
+    """A record that says of which host it is."""
+
+    host: str
+
+
+R = TypeVar("R", bound=OfHost)
+
+
+def tables_of_hosts(batches: Iterable[Sequence[R]], table: Callable[[str, Sequence[R]], Floats]) -> dict[str, Floats]:
+    """A table of each host, in order of time. `table` makes one of a host's records: a column in each row, the times
+    first.
+    """
+    parts: dict[str, list[Floats]] = {}
+    for batch in batches:
+        of_hosts: dict[str, list[R]] = {}
+        for record in batch:
+            of_hosts.setdefault(record.host, []).append(record)
+        for host, records in of_hosts.items():
+            parts.setdefault(host, []).append(table(host, records))
+    return {host: _in_order_of_time(of_host) for host, of_host in parts.items()}
+
+
+def _in_order_of_time(parts: Sequence[Floats]) -> Floats:
     table = np.concatenate(parts, axis=1)
     return table[:, np.argsort(table[0], kind="stable")]
 

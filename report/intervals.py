@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, overload
+from typing import Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,23 @@ T = TypeVar("T")
 
 UNKNOWN = -1  # in the column of maxima
 _NO_ERRORS: Mapping[str, int] = {}
+
+
+class Row(Protocol):
+    """What an interval has of each worker's second, however it was read."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def t_start_unix_s(self) -> float: ...
+    @property
+    def t_end_unix_s(self) -> float: ...
+    @property
+    def ops(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def errors(self) -> Mapping[str, int]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +75,26 @@ class Intervals(Sequence[Interval]):
         if isinstance(intervals, Intervals):
             return intervals
         every = list(intervals)
+        histograms = {row: i.histogram for row, i in enumerate(every) if i.histogram is not None}
+        return cls.of_rows(every, [i.latency_max_ns for i in every], histograms)
+
+    @classmethod
+    def of_rows(
+        cls, rows: Sequence[Row], latency_max_ns: Sequence[int | None], histograms: Mapping[int, Histogram]
+    ) -> Intervals:
+        """Of whatever has an interval's fields; `histograms` are by the place of their row."""
         codes: dict[str, int] = {}
-        host = [codes.setdefault(i.host, len(codes)) for i in every]
+        host = [codes.setdefault(row.host, len(codes)) for row in rows]
         return cls(
             tuple(codes),
             np.array(host, np.int64),
-            np.array([i.t_start_unix_s for i in every], np.float64),
-            np.array([i.t_end_unix_s for i in every], np.float64),
-            np.array([i.ops for i in every], np.int64),
-            np.array([i.bytes for i in every], np.int64),
-            np.array([UNKNOWN if i.latency_max_ns is None else i.latency_max_ns for i in every], np.int64),
-            {row: i.errors for row, i in enumerate(every) if i.errors},
-            {row: i.histogram for row, i in enumerate(every) if i.histogram is not None},
+            np.array([row.t_start_unix_s for row in rows], np.float64),
+            np.array([row.t_end_unix_s for row in rows], np.float64),
+            np.array([row.ops for row in rows], np.int64),
+            np.array([row.bytes for row in rows], np.int64),
+            np.array([UNKNOWN if ns is None else ns for ns in latency_max_ns], np.int64),
+            {at: row.errors for at, row in enumerate(rows) if row.errors},
+            histograms,
         )
 
     @classmethod

@@ -8,11 +8,10 @@ from functools import partial
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 from msgspec import Meta, Struct
 
 from report.histogram import Histogram, HistogramError, merge
-from report.intervals import NONE, UNKNOWN, Intervals
+from report.intervals import NONE, Intervals
 from report.latency_over_time import LatencySeconds
 from report.runs import (
     WHOLE_MAX,
@@ -177,7 +176,7 @@ def read_worker(
             histograms: dict[int, Histogram] = {}
             if keep_histograms is not None and cell.startswith(keep_histograms):
                 lines, histograms = _with_histograms(lines, partial(left_out, cell))
-            intervals = _columns(lines, histograms)
+            intervals = Intervals.of_rows(lines, [line.latency_ns.max for line in lines], histograms)
             parts[cell].append(intervals)
             if latencies is not None:
                 latencies.add_all(intervals, [line.latency_ns.buckets for line in lines])
@@ -197,23 +196,6 @@ def _with_histograms(
         except HistogramError as error:
             left_out(error)
     return kept, histograms
-
-
-def _columns(lines: Sequence[_IntervalLine], histograms: dict[int, Histogram]) -> Intervals:
-    codes: dict[str, int] = {}
-    host = [codes.setdefault(line.host, len(codes)) for line in lines]
-    longest = [line.latency_ns.max for line in lines]
-    return Intervals(
-        tuple(codes),
-        np.array(host, np.int64),
-        np.array([line.t_start_unix_s for line in lines]),
-        np.array([line.t_end_unix_s for line in lines]),
-        np.array([line.ops for line in lines], np.int64),
-        np.array([line.bytes for line in lines], np.int64),
-        np.array([UNKNOWN if ns is None else ns for ns in longest], np.int64),
-        {row: line.errors for row, line in enumerate(lines) if line.errors},
-        histograms,
-    )
 
 
 def measure(worker: Worker) -> Measured | None:

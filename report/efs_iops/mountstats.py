@@ -15,7 +15,7 @@ from report.efs_iops.clocks import RunnerClock
 from report.efs_iops.counters import Counters, Growth
 from report.efs_iops.schema import Mountstats
 from report.efs_iops.window import Window, share
-from report.hosts import in_order_of_time
+from report.hosts import tables_of_hosts
 from report.intervals import Floats, Interval
 from report.runs import WHOLE_MAX, Record, RecordError, Run, number, text, whole
 
@@ -80,20 +80,13 @@ def read_mountstats(run: Run, clock: RunnerClock) -> dict[str, Counters]:
             run.problem(f"raw/mountstats.ndjson: a record left out: {error}")
             return None
 
-    tables: dict[str, list[Floats]] = {}
-    for batch in run.batches("mountstats", _READINGS, slowly):
-        of_hosts: dict[str, list[_Reading]] = {}
-        for reading in batch:
-            of_hosts.setdefault(reading.host, []).append(reading)
-        for host, readings in of_hosts.items():
-            table = _table(readings)
-            table[0] = clock.of(host).all_on_runner(table[0])
-            tables.setdefault(host, []).append(table)
-    found = {}
-    for host, parts in tables.items():
-        table = in_order_of_time(parts)
-        found[host] = Counters(table[0], dict(zip(_COLUMNS, table[1:], strict=True)))
-    return found
+    def table(host: str, readings: Sequence[_Reading]) -> Floats:
+        found = _table(readings)
+        found[0] = clock.of(host).all_on_runner(found[0])
+        return found
+
+    tables = tables_of_hosts(run.batches("mountstats", _READINGS, slowly), table)
+    return {host: Counters(each[0], dict(zip(_COLUMNS, each[1:], strict=True))) for host, each in tables.items()}
 
 
 def cell_mountstats(

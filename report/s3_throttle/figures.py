@@ -11,6 +11,7 @@ from report.palette import COLOURS
 from report.panels import category, layer, number, one_of, panel, tooltip, zoom
 from report.s3_throttle.cells import FREE
 from report.s3_throttle.schema import Cell, Point, Summary
+from report.s3_throttle.tables import WITHIN
 from report.vega import Spec
 
 _LOOKS = {
@@ -19,7 +20,6 @@ _LOOKS = {
     "max-bandwidth": ("triangle-up", COLOURS["purple"]),
     "tc": ("diamond", COLOURS["good"]),
 }
-_HELD_RATIO = 0.03
 # A rate over less shows each burst and pause of the link; over more, the start of a sync is lost.
 RATE_OVER_S = 1.0
 _PANEL_PIXELS = 190
@@ -45,7 +45,7 @@ def accuracy_plot(summary: Summary) -> Chart | None:
         }
         for cell, ratio, of_free in found
     ]
-    off = max(_HELD_RATIO * 2, *(abs(ratio - 1) for _, ratio, _ in found)) * 1.15
+    off = max(WITHIN * 2, *(abs(ratio - 1) for _, ratio, _ in found)) * 1.15
     shown = {name: look for name, look in _LOOKS.items() if any(cell.method == name for cell, *_ in found)}
     x = number("percent", "target, % of the free rate", scale={"domain": [0, 100]})
     y = number("ratio", scale={"domain": [1 - off, 1 + off]})
@@ -56,7 +56,7 @@ def accuracy_plot(summary: Summary) -> Chart | None:
         "color": category("method", {name: colour for name, (_, colour) in shown.items()}),
         "tooltip": tooltip(what="cell", target="target", **{"is": "mean / target"}),
     }
-    held = [{"ratio": 1 - _HELD_RATIO, "high": 1 + _HELD_RATIO}]
+    held = [{"ratio": 1 - WITHIN, "high": 1 + WITHIN}]
     layers = [
         layer(held, "rect", {"y": y, "y2": {"field": "high"}}, color=COLOURS["rule"], opacity=0.6),
         layer([{"ratio": 1}], "rule", {"y": y}),
@@ -65,7 +65,10 @@ def accuracy_plot(summary: Summary) -> Chart | None:
     return Chart(
         name="accuracy",
         title="Mean over target",
-        caption="1 is a cap that holds; the band is 3 % either way. A duty cycle's target is run / (run + stop).",
+        caption=(
+            f"1 is a cap that holds; the band is {percent(WITHIN)} either way. "
+            "A duty cycle's target is run / (run + stop)."
+        ),
         alt="The mean rate of each sync over its target, by the target's part of the free rate",
         panels=[panel("mean / target", 230, layers)],
         columns=1,
