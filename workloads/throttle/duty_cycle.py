@@ -18,15 +18,14 @@ class DutyCycle:
     def __init__(self, stop_s: float, run_s: float, *, from_first_byte: bool = False) -> None:
         self._stop_s = stop_s
         self._run_s = run_s
-        self._waiting = from_first_byte
+        self._from_first_byte = from_first_byte
         self._begin_s: float | None = None
 
     def turn(self, now_s: float, moved_bytes: int) -> Turn:
         """The rest of the half of the cycle that `now_s` is in."""
-        if self._waiting and moved_bytes == 0:
-            return Turn(LOOK_S, 0.0)
         if self._begin_s is None:
-            self._waiting = False
+            if self._from_first_byte and moved_bytes == 0:
+                return Turn(LOOK_S, 0.0)
             self._begin_s = now_s
         into_s = (now_s - self._begin_s) % (self._stop_s + self._run_s)
         if into_s < self._stop_s:

@@ -122,12 +122,16 @@ fi
 ip address replace "$LOCAL" peer "$REMOTE" dev "tun$TUN"
 ip link set dev "tun$TUN" mtu "$MTU_MAX" up
 
-# fit: a packet of the tunnel, in one of SSH's, fills whole segments of the connection, as many as come nearest to what
-# ssh reads at once: what a packet costs does not depend on its length.
+# seen_segment: the largest that the connection's path lets through, or nothing.
+seen_segment() {
+    ss --tcp --numeric --info --no-header dst "$SERVER" dport = "$SSH_PORT" \
+        | sed --quiet 's/.* mss:\([0-9]*\).*/\1/p' | sort --numeric-sort | tail --lines=1
+}
+
+# fit SEGMENT: a packet of the tunnel, in one of SSH's, fills whole segments of the connection, as many as come nearest
+# to what ssh reads at once: what a packet costs does not depend on its length.
 fit() {
-    local segment mtu
-    segment=$(ss --tcp --numeric --info --no-header dst "$SERVER" dport = "$SSH_PORT" \
-        | sed --quiet 's/.* mss:\([0-9]*\).*/\1/p' | sort --numeric-sort | tail --lines=1)
+    local segment=$1 mtu
     [ -n "$segment" ] && [ "$segment" -gt 700 ] || return 0
     mtu=$(((2 * (MTU_MAX + OVERHEAD) + segment) / (2 * segment) * segment - OVERHEAD))
     ip link set dev "tun$TUN" mtu "$((mtu < MTU_MAX ? mtu : MTU_MAX))"
@@ -137,7 +141,7 @@ proxy=()
 if [ -n "$PROXY" ]; then
     proxy=(-o "ProxyCommand=$PROXY")
     # How large the segments behind the proxy are is not seen: as large as the internet's.
-    ip link set dev "tun$TUN" mtu "$((11 * 1448 - OVERHEAD))"
+    fit 1448
 fi
 [ -z "$DIRECTORY" ] || cd "$DIRECTORY" || exit 1
 pause=1
@@ -157,7 +161,7 @@ while true; do
     while kill -0 "$ssh" 2> /dev/null; do
         if [ -z "$up" ] && [ "$(cat "/sys/class/net/tun$TUN/carrier" 2> /dev/null)" = 1 ] && ping -c 1 -W 1 -n "$REMOTE" > /dev/null 2>&1; then
             up=yes
-            [ -n "$PROXY" ] || fit
+            [ -n "$PROXY" ] || fit "$(seen_segment)"
             state up "tun$TUN, mtu $(< "/sys/class/net/tun$TUN/mtu")"
         fi
         lost && give_up
