@@ -47,7 +47,7 @@ seconds = 8
 [[fixed]]
 operations = ["write", "read"]
 request_bytes = [1]
-writers = [1, 5, 20, 40]
+writers = [5, 20, 40]
 clients = [1]
 
 [[fixed]]
