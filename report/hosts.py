@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Annotated, Protocol, TypeVar
 
@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from report.intervals import Floats
-from report.runs import Record, RecordError, Run, number, number_or_none, text
+from report.runs import Record, RecordError, Run, decode_lines, number, number_or_none, text
 
 BUSY_RATIO_MIN = 0.95
 # Counters are of Ethernet frames: a full link shows its rate less preamble, gaps and the window's edges.
@@ -32,6 +32,7 @@ class _Sample(Struct, gc=False):
     nic_tx_packets: float | None = None
 
 
+_columns_of = attrgetter("t_unix_s", *_COLUMNS)
 _SAMPLES = msgspec.json.Decoder(_Sample)
 
 
@@ -91,15 +92,11 @@ def read_host_samples(run: Run) -> dict[str, HostSamples]:
             return None
 
     def table(_: str, samples: Sequence[_Sample]) -> Floats:
-        columns = [list(map(attrgetter(name), samples)) for name in ("t_unix_s", *_COLUMNS)]
-        return np.stack([_floats(column) for column in columns])
+        # numpy makes NaN of a None.
+        return np.array(list(map(_columns_of, samples)), np.float64).T
 
-    tables = tables_of_hosts(run.batches("host", _SAMPLES, slowly), table)
+    tables = tables_of_hosts(run.batches("host", partial(decode_lines, _SAMPLES), slowly), table)
     return {host: HostSamples(*each) for host, each in tables.items()}
-
-
-def _floats(column: Sequence[float | None]) -> Floats:
-    return np.fromiter((math.nan if value is None else value for value in column), np.float64, len(column))
 
 
 class OfHost(Protocol):

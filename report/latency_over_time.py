@@ -26,16 +26,23 @@ _SHADES = {"p50": COLOURS["blue"], "p99": COLOURS["orange"], "p99.9": COLOURS["b
 # Of one bucket of one interval: what is beyond is damage.
 _COUNT_MAX = 1 << 40
 _NOTHING = np.zeros(0, np.int64)
-_PER_MILLE = {"p50": 500, "p99": 990, "p99.9": 999}
+_PER_MILLE = (500, 990, 999)  # p50, p99, p99.9
+# Buckets of seconds in 64 MB. A figure of a longer run shows no single second.
+_KEPT_MAX = 1 << 22
+# To add up in a table of all keys between the least and the greatest takes less time than to sort them, up to then.
+_DENSE_RATIO_MAX = 16
 
 
 class LatencySeconds:
-    """Histograms by whole second: what a run of any length needs of them. Merging adds counts, so nothing is lost."""
+    """Histograms by whole second, of a long run by `grain_s` of them. Merging adds counts, so nothing else is lost."""
 
     def __init__(self, on_one_clock: Callable[[str, Floats], Floats] = lambda _, t: t) -> None:
+        self.grain_s = 1
         self._on_one_clock = on_one_clock
-        # second * BUCKET_COUNT + bucket, ascending, and what was counted there.
+        # grain * BUCKET_COUNT + bucket, each once in a part, and what was counted there.
         self._parts: list[tuple[Whole, Whole]] = []
+        self._kept = 0
+        self._room = _KEPT_MAX
 
     def add(self, host: str, t_start_unix_s: float, t_end_unix_s: float, latency: Any) -> None:
         """A latency_ns document; one that is damaged is left out, as its record is by whoever reads that."""
@@ -50,50 +57,77 @@ class LatencySeconds:
         for code, host in enumerate(intervals.names):
             those = intervals.host == code
             middles[those] = self._on_one_clock(host, middles[those])
-        seconds = np.repeat(np.floor(middles).astype(np.int64), lengths)
+        grains = np.floor(middles).astype(np.int64) // self.grain_s
         good = (indexes >= 0) & (indexes < BUCKET_COUNT) & (counts > 0) & (counts <= _COUNT_MAX)
-        self._parts.append(_added_up(seconds[good] * BUCKET_COUNT + indexes[good], counts[good]))
+        part = _added_up((np.repeat(grains * BUCKET_COUNT, lengths) + indexes)[good], counts[good])
+        self._parts.append(part)
+        self._kept += len(part[0])
+        if self._kept > self._room:
+            self._coarsen()
+
+    def _coarsen(self) -> None:
+        self.grain_s *= 2
+        self._parts = [
+            _added_up(keys // (2 * BUCKET_COUNT) * BUCKET_COUNT + keys % BUCKET_COUNT, counts)
+            for keys, counts in self._parts
+        ]
+        self._kept = sum(len(keys) for keys, _ in self._parts)
+        self._room = max(_KEPT_MAX, self._kept + self._kept // 4)
 
     def stretches(self, start_unix_s: int, end_unix_s: int, step_s: int) -> list[LatencyStretch]:
-        """From start to end, `step_s` whole seconds each; times are since the start, of a stretch's middle.
+        """From start to end, `step_s` whole seconds each; times are since the start, of a stretch's middle. Start and
+        step are multiples of `grain_s`.
 
         Those without operations are there beside those with, where a line has to break, and left out beyond: a clock
         that jumped by years makes no list of all the seconds between.
         """
-        if not self._parts:
-            return []
-        keys = np.concatenate([keys for keys, _ in self._parts])
-        counts = np.concatenate([counts for _, counts in self._parts])
-        seconds = keys // BUCKET_COUNT
-        inside = (seconds >= start_unix_s) & (seconds < end_unix_s)
-        of_stretch = (seconds[inside] - start_unix_s) // step_s
-        keys, counts = _added_up(of_stretch * BUCKET_COUNT + keys[inside] % BUCKET_COUNT, counts[inside])
-        numbers, first = np.unique(keys // BUCKET_COUNT, return_index=True)
-        columns = [_percentiles_us(keys % BUCKET_COUNT, counts, first, per_mille) for per_mille in _PER_MILLE.values()]
-        found = dict(zip(numbers.tolist(), zip(*columns, strict=True), strict=True))
+        found: dict[int, Whole] = {}
+        for keys, counts in self._parts:
+            seconds = keys // BUCKET_COUNT * self.grain_s
+            inside = (seconds >= start_unix_s) & (seconds < end_unix_s)
+            numbers, at = np.unique((seconds[inside] - start_unix_s) // step_s, return_inverse=True)
+            rows = np.zeros((len(numbers), BUCKET_COUNT), np.int64)
+            np.add.at(rows, (at, keys[inside] % BUCKET_COUNT), counts[inside])
+            for each, row in zip(numbers.tolist(), rows, strict=True):
+                found[each] = found[each] + row if each in found else row
+        percentiles = {each: _percentiles_us(row) for each, row in found.items()}
         last = math.ceil((end_unix_s - start_unix_s) / step_s)
-        shown = {near for number in found for near in (number - 1, number, number + 1) if 0 <= near < last}
+        shown = {near for each in found for near in (each - 1, each, each + 1) if 0 <= near < last}
         nothing = (None,) * len(_PER_MILLE)
-        return [LatencyStretch((number + 0.5) * step_s, *found.get(number, nothing)) for number in sorted(shown)]
+        return [LatencyStretch((each + 0.5) * step_s, *percentiles.get(each, nothing)) for each in sorted(shown)]
 
 
 def _read_pairs(buckets: Sequence[bytes | msgspec.Raw]) -> tuple[Whole, Whole, Whole]:
     """How many pairs each document has, and the indexes and the counts of all of them."""
-    if not buckets:
-        return _NOTHING, _NOTHING, _NOTHING
-    together = b",".join(buckets).translate(None, b" \t\r\n")
-    outside = together.translate(None, b"0123456789").replace(b"[,],", b"").replace(b"[,]", b"")
-    if outside != b",".join([b"[]"] * len(buckets)):
-        return _read_pairs_one_by_one(buckets)
-    digits = re.sub(r",{2,}", ",", together.translate(None, b"[]").decode()).strip(",")
-    numbers = np.fromstring(digits, np.int64, sep=",") if digits else _NOTHING
+    together = b",".join(buckets)
     characters = np.frombuffer(together, np.uint8)
     brackets = np.flatnonzero(characters == ord("["))
     # Before a document's own bracket stands the end of the one before, "]]," or "[],"; before a pair's "[", or "2],".
     before, before_that = (characters[np.maximum(brackets - back, 0)] for back in (1, 3))
     is_document = (brackets == 0) | ((before == ord(",")) & (before_that > ord("9")))
-    lengths = np.diff(np.append(np.flatnonzero(is_document), len(brackets))) - 1
-    return lengths, numbers[::2], numbers[1::2]
+    documents, pairs = np.flatnonzero(is_document), brackets[~is_document]
+    is_digit = characters - ord("0") < 10  # of 8 bits: what is less than "0" is large
+    commas = np.flatnonzero((characters[1:] == ord(",")) & is_digit[:-1])
+    try:
+        numbers = _numbers(together.translate(None, b"[]"))
+    except ValueError:
+        return _read_pairs_one_by_one(buckets)
+    if (
+        len(documents) != len(buckets)
+        or len(commas) != len(pairs)
+        or len(numbers) != 2 * len(pairs)
+        or bool((commas < pairs).any())
+        or bool((commas[:-1] > pairs[1:]).any())
+    ):
+        return _read_pairs_one_by_one(buckets)
+    return np.diff(np.append(documents, len(brackets))) - 1, numbers[::2], numbers[1::2]
+
+
+def _numbers(text: bytes) -> Whole:
+    """With commas between them; ValueError where something else is among them."""
+    if b",," in text or text[:1] == b"," or text[-1:] == b",":
+        text = re.sub(rb",{2,}", b",", text).strip(b",")  # documents without pairs
+    return np.fromstring(text.decode(), np.int64, sep=",") if text else _NOTHING
 
 
 def _read_pairs_one_by_one(buckets: Sequence[bytes | msgspec.Raw]) -> tuple[Whole, Whole, Whole]:
@@ -115,23 +149,24 @@ def _is_pair(pair: object) -> bool:
     )
 
 
-def _percentiles_us(indexes: Whole, counts: Whole, first: Whole, per_mille: int) -> list[float]:
-    """Of each stretch, whose buckets begin at `first`: by nearest rank, as report/histogram.py; of each bucket its
-    middle, within 1/256.
-    """
+def _percentiles_us(counts: Whole) -> tuple[float, ...]:
+    """Of the count in each bucket: by nearest rank, as report/histogram.py; of each bucket its middle, within 1/256."""
     seen = np.cumsum(counts)
-    before = seen[first] - counts[first]
-    total = np.append(before[1:], seen[-1:]) - before
-    rank = (total * per_mille + 999) // 1000
-    return [bucket_middle_ns(index) / 1000 for index in indexes[np.searchsorted(seen, before + rank)].tolist()]
+    ranks = [(seen[-1] * per_mille + 999) // 1000 for per_mille in _PER_MILLE]
+    return tuple(bucket_middle_ns(index) / 1000 for index in np.searchsorted(seen, ranks).tolist())
 
 
 def _added_up(keys: Whole, counts: Whole) -> tuple[Whole, Whole]:
-    """Each key once, ascending, with the sum of its counts."""
-    order = np.argsort(keys, kind="stable")
-    keys, counts = keys[order], counts[order]
-    first = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))[: len(keys)]
-    return keys[first], np.add.reduceat(counts, first) if len(first) else counts
+    """Each key once, with the sum of its counts."""
+    if not len(keys):
+        return keys, counts
+    low, high = int(keys.min()), int(keys.max())
+    if high - low > _DENSE_RATIO_MAX * len(keys):
+        keys, at = np.unique(keys, return_inverse=True)
+        return keys, np.bincount(at, counts).astype(np.int64)
+    found = np.bincount(keys - low, counts)
+    keys = np.flatnonzero(found)
+    return keys + low, found[keys].astype(np.int64)
 
 
 def latency_panel(title: str, stretches: list[LatencyStretch], x: Spec) -> Spec | None:

@@ -19,7 +19,9 @@ import msgspec
 SCHEMA = 1
 STATUSES = ("running", "complete", "failed")
 _PROBLEMS_PER_STREAM = 5
-_BLOCK_BYTES = 2 << 20
+# Fits into a processor's cache: what is read is decoded there, in half the time that megabytes take.
+_BLOCK_BYTES = 128 << 10
+_BATCH_RECORDS = 1024
 WHOLE_MAX = (1 << 63) - 1  # nothing that is counted comes near; columns have 64 bits
 
 Record = dict[str, Any]
@@ -85,29 +87,30 @@ class Run:
         lines.say_how_many()
 
     def batches(
-        self, name: str, decoder: msgspec.json.Decoder[T], slowly: Callable[[Record], T | None]
+        self, name: str, decode: Callable[[bytes], list[T]], slowly: Callable[[Record], T | None]
     ) -> Iterator[list[T]]:
-        """The records of a long stream, thousands at once, as `decoder` has them: in a quarter of stream's time.
+        """The records of a long stream, a thousand at once, as `decode` has them: in a quarter of stream's time.
 
-        The decoder may take nothing that `slowly` would refuse. Where it refuses one record of a batch, all of them are
-        read as stream reads them, and made by `slowly`, which says what it leaves out.
+        `decode` is given whole lines, and does not take what `slowly` would refuse. Where it refuses one record, those
+        around it are read as stream reads them, and made by `slowly`, which says what it leaves out.
         """
         lines = _Lines(self, name)
+        batch: list[T] = []
         for block in self._blocks(name):
             try:
-                batch = decoder.decode_lines(block)
+                decoded = decode(block)
+                lines.seen += len(decoded)
+                batch += decoded
             except ValueError:
-                batch = None
-            # It also takes two documents on one line, which are none.
-            if batch is None or len(batch) != block.count(b"\n"):
-                batch = [made for record in lines.records(block) if (made := slowly(record)) is not None]
-            else:
-                lines.seen += len(batch)
-            yield batch
+                batch += [made for record in lines.records(block) if (made := slowly(record)) is not None]
+            if len(batch) >= _BATCH_RECORDS:
+                yield batch
+                batch = []
+        yield batch
         lines.say_how_many()
 
     def _blocks(self, name: str) -> Iterator[bytes]:
-        """Whole lines, some megabytes at once; the end of the last may be missing."""
+        """Whole lines, many at once; the end of the last may be missing."""
         path = self._stream_path(name)
         label = f"raw/{path.name}"
         try:
@@ -168,6 +171,14 @@ class _Lines:
         self._left_out += 1
         if self._left_out <= _PROBLEMS_PER_STREAM:
             self._run.problem(f"{self._label}, line {self.seen}: {why}, left out")
+
+
+def decode_lines(decoder: msgspec.json.Decoder[T], block: bytes) -> list[T]:
+    """A record of each line; ValueError where one has none, or two."""
+    decoded = decoder.decode_lines(block)
+    if len(decoded) != block.count(b"\n"):
+        raise ValueError("not a document on each line")
+    return decoded
 
 
 @dataclass(frozen=True)

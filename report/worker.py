@@ -18,6 +18,7 @@ from report.runs import (
     Record,
     RecordError,
     Run,
+    decode_lines,
     number,
     number_or_none,
     quietly,
@@ -159,7 +160,7 @@ def read_worker(
             left_out(record.get("cell", "no cell"), error)
             return None
 
-    for batch in run.batches("worker", _LINES, slowly):
+    for batch in run.batches("worker", partial(decode_lines, _LINES), slowly):
         of_cells: dict[str, list[_IntervalLine]] = {}
         for line in batch:
             parts.setdefault(line.cell, [])

@@ -59,6 +59,11 @@ class RunnerClock:
         self.hosts = hosts
         self._unmeasured = HostTime()
 
+    @property
+    def offset_max_s(self) -> float:
+        """By how much a host's clock was off at most, either way."""
+        return max((abs(offset) for host in self.hosts.values() for _, offset, _ in host.measurements), default=0.0)
+
     def of(self, host: str) -> HostTime:
         return self.hosts.get(host, self._unmeasured)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Annotated
@@ -12,12 +13,13 @@ from msgspec import Meta, Struct
 from msgspec.structs import astuple
 
 from report.efs_iops.clocks import RunnerClock
-from report.efs_iops.counters import Counters, Growth
+from report.efs_iops.cloudwatch import MINUTE_SECONDS
+from report.efs_iops.counters import GAP_SECONDS_MAX, Counters, Growth
 from report.efs_iops.schema import Mountstats
 from report.efs_iops.window import Window, share
 from report.hosts import tables_of_hosts
 from report.intervals import Floats, Interval
-from report.runs import WHOLE_MAX, Record, RecordError, Run, number, text, whole
+from report.runs import WHOLE_MAX, Record, RecordError, Run, decode_lines, number, text, whole
 
 KIB = 1024
 NOTHING_KNOWN = Mountstats(None, None, None, None, None, None)
@@ -31,7 +33,9 @@ def column(op: str, field: str) -> str:
     return f"{op} {field}"
 
 
-WIRE = "wire bytes"  # of all operations, both directions
+# Of all operations, both directions. Known where it is asked for, around whole minutes: other operations than READ and
+# WRITE are most of a record.
+WIRE = "wire bytes"
 _COLUMNS = (
     "age_s",
     WIRE,
@@ -39,8 +43,8 @@ _COLUMNS = (
 )
 
 
-class _Operation(Struct, gc=False):
-    """The fields of _FIELDS, in their order."""
+class _Operation(Struct, gc=False, frozen=True):
+    """The fields of _FIELDS, in their order. One that was never sent is not in the record: nothing was counted."""
 
     operations: _Whole
     transmissions: _Whole
@@ -48,6 +52,14 @@ class _Operation(Struct, gc=False):
     bytes_received: _Whole
     rtt_ms: _Whole
     execute_ms: _Whole
+
+
+_NOT_ONE = _Operation(0, 0, 0, 0, 0, 0)
+
+
+class _Operations(Struct, gc=False):
+    READ: _Operation = _NOT_ONE
+    WRITE: _Operation = _NOT_ONE
 
 
 class _Payload(Struct, gc=False):
@@ -60,11 +72,21 @@ class _Reading(Struct, gc=False):
     t_unix_s: float
     age_s: float
     bytes: _Payload
-    ops: dict[str, _Operation]
+    ops: _Operations
+    wire_bytes: float = math.nan
+
+
+class _Bytes(Struct, gc=False):
+    bytes_sent: _Whole
+    bytes_received: _Whole
+
+
+class _Wire(Struct, gc=False):
+    ops: dict[str, _Bytes]
 
 
 _READINGS = msgspec.json.Decoder(_Reading)
-_NOT_ONE = _Operation(0, 0, 0, 0, 0, 0)
+_WIRES = msgspec.json.Decoder(_Wire)
 
 
 def read_mountstats(run: Run, clock: RunnerClock) -> dict[str, Counters]:
@@ -72,6 +94,15 @@ def read_mountstats(run: Run, clock: RunnerClock) -> dict[str, Counters]:
     if not run.has_stream("mountstats"):
         run.problem("raw/mountstats.ndjson is missing: what the clients' kernels counted is not known")
         return {}
+    near_s = GAP_SECONDS_MAX + clock.offset_max_s
+
+    def decode(block: bytes) -> list[_Reading]:
+        readings = decode_lines(_READINGS, block)
+        near = [at for at, each in enumerate(readings) if (each.t_unix_s + near_s) % MINUTE_SECONDS <= 2 * near_s]
+        lines = block.split(b"\n") if near else []
+        for at in near:
+            readings[at].wire_bytes = _wire_bytes(lines[at])
+        return readings
 
     def slowly(record: Record) -> _Reading | None:
         try:
@@ -85,7 +116,7 @@ def read_mountstats(run: Run, clock: RunnerClock) -> dict[str, Counters]:
         found[0] = clock.of(host).all_on_runner(found[0])
         return found
 
-    tables = tables_of_hosts(run.batches("mountstats", _READINGS, slowly), table)
+    tables = tables_of_hosts(run.batches("mountstats", decode, slowly), table)
     return {host: Counters(each[0], dict(zip(_COLUMNS, each[1:], strict=True))) for host, each in tables.items()}
 
 
@@ -133,17 +164,14 @@ def growth_in(counters: Counters, name: str, window: Window) -> Growth | None:
 
 
 def _table(readings: Sequence[_Reading]) -> Floats:
-    """The times, then a row for each of _COLUMNS. An operation that was never sent is not in the record: nothing was
-    counted of it.
-    """
+    """The times, then a row for each of _COLUMNS."""
     tables = [
         _row([each.t_unix_s for each in readings]),
         _row([each.age_s for each in readings]),
-        _row([sum([op.bytes_sent + op.bytes_received for op in each.ops.values()]) for each in readings]),
+        _row([each.wire_bytes for each in readings]),
     ]
     for nfs, payload in NFS_OPERATIONS.values():
-        of_op = [each.ops.get(nfs, _NOT_ONE) for each in readings]
-        fields = chain.from_iterable(map(astuple, of_op))
+        fields = chain.from_iterable([astuple(getattr(each.ops, nfs)) for each in readings])
         tables.append(np.fromiter(fields, np.float64, len(_FIELDS) * len(readings)).reshape(-1, len(_FIELDS)).T)
         tables.append(_row([getattr(each.bytes, payload) for each in readings]))
     return np.concatenate(tables)
@@ -153,25 +181,31 @@ def _row(values: Sequence[float]) -> Floats:
     return np.fromiter(values, np.float64, len(values)).reshape(1, -1)
 
 
+def _wire_bytes(record: bytes) -> float:
+    """NaN where one of its operations is not as it must be."""
+    try:
+        return sum([op.bytes_sent + op.bytes_received for op in _WIRES.decode(record).ops.values()])
+    except ValueError:
+        return math.nan
+
+
 def _reading(record: Record) -> _Reading:
-    """Of the operations that are no read and no write, only their bytes count."""
     ops, payload = record.get("ops"), record.get("bytes")
     if not isinstance(ops, dict) or not isinstance(payload, dict):
         raise RecordError("ops and bytes must be objects")
     known = {}
-    for name, each in ops.items():
-        if not isinstance(each, dict):
-            raise RecordError(f"ops.{name} is not an object")
-        if any(name == nfs for nfs, _ in NFS_OPERATIONS.values()):
-            known[name] = _Operation(*(whole(each, field) for field in _FIELDS))
-        else:
-            known[name] = _Operation(0, 0, whole(each, "bytes_sent"), whole(each, "bytes_received"), 0, 0)
+    for nfs, _ in NFS_OPERATIONS.values():
+        if nfs in ops:
+            if not isinstance(ops[nfs], dict):
+                raise RecordError(f"ops.{nfs} is not an object")
+            known[nfs] = _Operation(*(whole(ops[nfs], field) for field in _FIELDS))
     return _Reading(
         host=text(record, "host"),
         t_unix_s=number(record, "t_unix_s"),
         age_s=number(record, "age_s"),
         bytes=_Payload(whole(payload, "server_read"), whole(payload, "server_write")),
-        ops=known,
+        ops=_Operations(**known),
+        wire_bytes=_wire_bytes(msgspec.json.encode(record)),
     )
 
 

@@ -46,9 +46,11 @@ def read_timeline(
     if not every:
         return None
     zero = math.floor(min(of_op.t_start_unix_s.min() for of_op in every)) - MARGIN_SECONDS
+    zero -= zero % latencies.grain_s
     end = math.ceil(max(of_op.t_end_unix_s.max() for of_op in every)) + MARGIN_SECONDS
     second = math.ceil((end - zero) / SECONDS_MAX)
-    step = second * math.ceil((end - zero) / (second * STRETCHES_MAX))
+    unit = math.lcm(second, latencies.grain_s)
+    step = unit * math.ceil((end - zero) / (unit * STRETCHES_MAX))
     moments = zero + step * np.arange(math.ceil((end - zero) / step) + 1, dtype=np.float64)
     reads, writes = (stretch_rates(intervals[op], moments, step // second) for op in ("read", "write"))
     mountstats, nic = clients.mountstats, clients.nic

@@ -194,7 +194,7 @@ def _timeline(cell: str, intervals: Sequence[Interval], zero: float) -> list[Sec
 
 
 def _latencies(workers: Sequence[Worker], zero: float) -> list[LatencyStretch]:
-    """Second by second from zero to the last one's end."""
+    """From zero to the last one's end, second by second where it is not of days."""
     seconds = LatencySeconds(lambda _, t_unix_s: t_unix_s - zero)
     end = 0.0
     for worker in workers:
@@ -202,7 +202,7 @@ def _latencies(workers: Sequence[Worker], zero: float) -> list[LatencyStretch]:
             if i.histogram is not None:
                 seconds.add(i.host, i.t_start_unix_s, i.t_end_unix_s, i.histogram.to_json())
                 end = max(end, i.t_end_unix_s - zero)
-    return seconds.stretches(0, math.ceil(end), 1)
+    return seconds.stretches(0, math.ceil(end), seconds.grain_s)
 
 
 def _rebuilds(run: Run, events: Sequence[Record], zero: float | None) -> list[Rebuild]:

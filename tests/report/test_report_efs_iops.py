@@ -137,6 +137,17 @@ def test_a_mount_that_began_anew_hides_what_was_before(builder: EfsRunBuilder, t
     assert first.write.mountstats_operations is None
 
 
+def test_another_operation_that_is_damaged_leaves_reads_and_writes(builder: EfsRunBuilder, tmp_path: Path) -> None:
+    whole = summary_of(builder, tmp_path / "whole")
+    for record in records(builder, "mountstats", host="client-1"):
+        record["ops"]["GETATTR"] = {"bytes_sent": "many"}
+    damaged = summary_of(builder, tmp_path / "damaged")
+    assert damaged.cells == whole.cells
+    assert damaged.agreement.nic.wire_bytes is None
+    assert whole.agreement.nic.wire_bytes is not None
+    assert "mountstats client-1" in damaged.agreement.minutes[0].missing
+
+
 def test_what_the_interfaces_carried(builder: EfsRunBuilder, tmp_path: Path) -> None:
     nic = cell(summary_of(builder, tmp_path), "write-sequential-1048576-w8-i1").nic
     assert nic.rx_mb_per_s is not None

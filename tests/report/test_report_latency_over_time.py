@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 
 from report.format import MISSING
 from report.histogram import Histogram, merge
+from report.intervals import Interval, Intervals
 from report.latency_over_time import LatencySeconds, latency_panel
 from report.panels import number
 
@@ -30,6 +32,23 @@ def test_hosts_and_seconds_are_merged_and_not_averaged() -> None:
             merged = merge(all_of_it[2 * step * number_ : 2 * step * (number_ + 1)])
             for value, percent in ((each.p50_us, 50.0), (each.p99_us, 99.0), (each.p99_9_us, 99.9)):
                 assert value == pytest.approx((merged.percentile_ns(percent) or 0) / 1000, rel=1 / 128)
+
+
+def test_a_long_run_keeps_several_seconds_together_and_loses_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = random.Random(4)
+    fine = LatencySeconds()
+    monkeypatch.setattr("report.latency_over_time._KEPT_MAX", 5000)
+    coarse = LatencySeconds()
+    for many in range(0, 1000, 100):
+        intervals = Intervals.of([Interval("a", n, n + 1, 0, 0, {}, None, None) for n in range(many, many + 100)])
+        drawn = [Histogram.of([round(generator.lognormvariate(14, 0.05)) for _ in range(100)]) for _ in intervals]
+        texts = [msgspec.json.encode(each.to_json()["buckets"]) for each in drawn]
+        fine.add_all(intervals, texts)
+        coarse.add_all(intervals, texts)
+    assert fine.grain_s == 1
+    assert 4 <= coarse.grain_s <= 16
+    step = 2 * coarse.grain_s
+    assert coarse.stretches(0, 1000, step) == fine.stretches(0, 1000, step)
 
 
 @pytest.mark.parametrize("latency", [None, {}, {"buckets": "many"}, {"buckets": [[1], ["1", 2], [-1, 3], [10**9, 1]]}])
