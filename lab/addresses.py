@@ -2,12 +2,14 @@
 
 Changed: an address is a public one (moto's are of 127.0.0.0/8, which no host routes); it names its network border
 group; a region's quota is kept. An address that is moved leaves the host that had it, which gets a public address of
-its own again if it was launched with one; a host has one address at a time, and frees it when it ends (EC2 User Guide,
-"Elastic IP addresses").
+its own again if it was launched with one; a host has one address at a time, keeps it over a stop and a start, and frees
+it when it ends (EC2 User Guide, "Elastic IP addresses"). Starting a host that runs changes nothing, its public address
+neither.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +26,7 @@ QUOTA = 5  # a region's default (Amazon VPC quotas); what moto's DescribeAccount
 _moto_init = ElasticAddress.__init__
 _moto_allocate = ElasticAddressBackend.allocate_address
 _moto_associate = ElasticAddressBackend.associate_address
+_moto_start = Instance.start
 _moto_terminate = Instance.terminate
 
 
@@ -33,6 +36,7 @@ def addresses_like_ec2() -> None:
         (ElasticAddress, "__init__"): _init,
         (ElasticAddressBackend, "allocate_address"): _allocate,
         (ElasticAddressBackend, "associate_address"): _associate,
+        (Instance, "start"): _start,
         (Instance, "terminate"): _terminate,
     }
     for (owner, name), change in changes.items():
@@ -80,13 +84,27 @@ def _associate(
     return made
 
 
+@functools.wraps(_moto_start)
+def _start(self: Any) -> Any:
+    if self._state.name == "running":
+        return copy.copy(self._state)
+    before = _moto_start(self)
+    for address in _addresses_of(self):
+        address.eni.public_ip = address.public_ip
+    return before
+
+
 @functools.wraps(_moto_terminate)
 def _terminate(self: Any) -> Any:
-    addresses: list[Any] = ec2_backends[DEFAULT_ACCOUNT_ID][self.region_name].addresses
-    for address in addresses:
-        if address.instance is self or (address.eni is not None and address.eni in self.nics.values()):
-            address.instance = address.eni = address.association_id = None
+    for address in _addresses_of(self):
+        address.instance = address.eni = address.association_id = None
     return _moto_terminate(self)
+
+
+def _addresses_of(instance: Any) -> list[Any]:
+    cards = list(instance.nics.values())
+    addresses: list[Any] = ec2_backends[DEFAULT_ACCOUNT_ID][instance.region_name].addresses
+    return [address for address in addresses if address.eni is not None and address.eni in cards]
 
 
 def _own_address_again(card: Any) -> None:

@@ -77,6 +77,22 @@ def test_associating_it_where_it_is_changes_nothing(api: Api, subnet: str) -> No
     assert api.ec2.associate_address(AllocationId=made, InstanceId=instance)["AssociationId"] == first
 
 
+def test_starting_a_host_that_runs_leaves_its_address(api: Api, subnet: str) -> None:
+    host = launch(api, subnet)
+    before = public_address(api, host)
+    assert before
+    api.ec2.start_instances(InstanceIds=[host])
+    assert public_address(api, host) == before
+
+
+def test_a_host_keeps_it_over_a_stop_and_a_start(api: Api, subnet: str) -> None:
+    host, made = launch(api, subnet), api.ec2.allocate_address(Domain="vpc")
+    api.ec2.associate_address(AllocationId=made["AllocationId"], InstanceId=host)
+    api.ec2.stop_instances(InstanceIds=[host])
+    api.ec2.start_instances(InstanceIds=[host])
+    assert public_address(api, host) == made["PublicIp"]
+
+
 def test_a_second_address_takes_the_place_of_the_first(api: Api, subnet: str) -> None:
     instance = launch(api, subnet)
     first, second = (api.ec2.allocate_address(Domain="vpc") for _ in range(2))
