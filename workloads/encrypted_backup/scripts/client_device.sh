@@ -1,14 +1,28 @@
 # What is on a device. Argument: DEVICE
 # Says "contents": empty, ours (a LUKS2 volume with this project's label), or what is found there.
 device=$1
-HEAD_MIB=16 # where LUKS2 puts its header and keys (cryptsetup-luksFormat(8))
-SAMPLES=64
-SAMPLE_BYTES=65536
 size=$(blockdev --getsize64 "$device") || die "$device can't be read" "see that the volume is attached"
 
-# zero OFFSET BYTES
-zero() {
-    cmp --quiet --bytes="$2" --ignore-initial="$1:0" "$device" /dev/zero
+# data: where the device holds something, in words; nothing when it is empty as far as one looks.
+data() {
+    python3 - "$device" "$size" << 'END_OF_PYTHON'
+import os
+import sys
+
+HEAD_MIB = 16  # where LUKS2 puts its header and keys (cryptsetup-luksFormat(8))
+SAMPLES = 64
+SAMPLE_BYTES = 65536
+device = os.open(sys.argv[1], os.O_RDONLY)
+size = int(sys.argv[2])
+os.posix_fadvise(device, 0, 0, os.POSIX_FADV_RANDOM)
+for mib in range(min(HEAD_MIB, size >> 20)):
+    if os.pread(device, 1 << 20, mib << 20).strip(b"\0"):
+        sys.exit(print(f"data within its first {HEAD_MIB} MiB"))
+for sample in range(1, SAMPLES + 1):
+    offset = (size - SAMPLE_BYTES) // SAMPLES * sample
+    if os.pread(device, SAMPLE_BYTES, offset).strip(b"\0"):
+        sys.exit(print(f"data at byte {offset}"))
+END_OF_PYTHON
 }
 
 contents=empty
@@ -18,12 +32,8 @@ if cryptsetup isLuks --type luks2 "$device" && [ "$(blkid --probe --output value
 elif [ -n "$signatures" ]; then
     contents=${signatures% }
 else
-    zero 0 $((HEAD_MIB << 20)) || contents="data within its first $HEAD_MIB MiB"
-    for ((sample = 1; sample <= SAMPLES; sample++)); do
-        [ "$contents" = empty ] || break
-        offset=$(((size - SAMPLE_BYTES) / SAMPLES * sample))
-        zero "$offset" "$SAMPLE_BYTES" || contents="data at byte $offset"
-    done
+    found=$(data) || die "$device can't be read" "see the lines above"
+    contents=${found:-empty}
 fi
 printf '{"device": "%s", "size_bytes": %s, "contents": "%s"}\n' "$device" "$size" "$contents"
 finish
