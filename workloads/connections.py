@@ -251,7 +251,7 @@ class Remote:
         with self._executing(command, silence_s) as execution:
             if stdin:
                 execution.channel.sendall(stdin)
-            execution.channel.shutdown_write()
+            execution.done_writing()
             for line in execution.lines:
                 on_line(line)
             return execution.end()
@@ -277,7 +277,7 @@ class Remote:
                 if answer is None:
                     break
                 exchanges.append(Exchange(answer, sent_unix_s, time.time()))
-            execution.channel.shutdown_write()
+            execution.done_writing()
             code, stderr = execution.end()
         if code:
             raise script_error(self.name, script.name, code, stderr)
@@ -379,6 +379,10 @@ class Execution:
         except OSError:
             return False
         return True
+
+    def done_writing(self) -> None:
+        """Nothing more comes on its standard input."""
+        self.channel.shutdown_write()
 
     def end(self) -> tuple[int, str]:
         """Waits for the end; exit code and standard error."""

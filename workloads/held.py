@@ -11,8 +11,9 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from workloads.connections import Execution, Remote, Script, script_error
+from workloads.connections import Script, script_error
 from workloads.errors import WorkloadError
+from workloads.machines import Machine, Talk
 
 BEAT_SECONDS = 3.0
 # Ten beats: a link that is silent for so long has failed a person, too.
@@ -22,21 +23,21 @@ DONE = b"done\n"
 
 
 @contextmanager
-def held(remote: Remote, script: Script, arguments: Iterable[str] = ()) -> Iterator[None]:
+def held(machine: Machine, script: Script, arguments: Iterable[str] = ()) -> Iterator[None]:
     """Runs `script` beside the block, and tells it `done` at the end; a host that has died by then is no fault.
 
     Its patience in seconds is the first of its arguments. Raises WorkloadError when it refuses.
     """
     words = [str(PATIENCE_SECONDS), *arguments]
     with contextlib.ExitStack() as starting:
-        execution = starting.enter_context(remote.conversation(script, words, silence_s=START_SECONDS))
-        if next(execution.lines, None) is None:
-            code, stderr = execution.end()
-            raise script_error(remote.name, script.name, code, stderr)
+        talk = starting.enter_context(machine.conversation(script, words, silence_s=START_SECONDS))
+        if next(talk.lines, None) is None:
+            code, stderr = talk.end()
+            raise script_error(machine.name, script.name, code, stderr)
         # From here on a fault of the block is the block's, and none of this connection.
         ending = starting.pop_all()
     over = threading.Event()
-    beating = threading.Thread(target=_beat, args=(execution, over), daemon=True)
+    beating = threading.Thread(target=_beat, args=(talk, over), daemon=True)
     beating.start()
     try:
         yield
@@ -44,13 +45,13 @@ def held(remote: Remote, script: Script, arguments: Iterable[str] = ()) -> Itera
         over.set()
         beating.join(BEAT_SECONDS)
         with contextlib.suppress(OSError, EOFError, WorkloadError), ending:
-            if execution.send(DONE):
-                execution.channel.shutdown_write()
-                execution.end()
+            if talk.send(DONE):
+                talk.done_writing()
+                talk.end()
 
 
-def _beat(execution: Execution, over: threading.Event) -> None:
+def _beat(talk: Talk, over: threading.Event) -> None:
     with contextlib.suppress(OSError, EOFError):
         while not over.wait(BEAT_SECONDS):
-            if not execution.send(b"\n"):
+            if not talk.send(b"\n"):
                 return

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import subprocess
-from collections.abc import Iterable
-from typing import Protocol
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Protocol
 
 from workloads.connections import SCRIPT_TIMEOUT_S, Script, ScriptResult, facts_in, script_command, script_error
 from workloads.errors import WorkloadError
 
 HERE = "this machine"
+
+
+class Talk(Protocol):
+    """A script that runs and is spoken with. `connections.Execution` is one."""
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """The lines of its standard output, as they come."""
+
+    def send(self, content: bytes) -> bool:
+        """Writes to its standard input; False when it has ended."""
+
+    def done_writing(self) -> None:
+        """Nothing more comes on its standard input."""
+
+    def end(self) -> tuple[int, str]:
+        """Waits for the end; exit code and standard error."""
 
 
 class Machine(Protocol):
@@ -20,13 +40,31 @@ class Machine(Protocol):
         """How messages call it."""
 
     def run(
-        self, script: Script, arguments: Iterable[str] = (), *, locked: bool = True, timeout_s: float = SCRIPT_TIMEOUT_S
+        self,
+        script: Script,
+        arguments: Iterable[str] = (),
+        *,
+        locked: bool = True,
+        timeout_s: float = SCRIPT_TIMEOUT_S,
+        on_line: Callable[[str], None] | None = None,
+        stdin: bytes | None = None,
     ) -> ScriptResult:
-        """Runs the script to its end; `locked`, when no other that is so runs there."""
+        """Runs the script to its end; `locked`, when no other that is so runs there. `timeout_s` is the longest time
+        without a line from it, `on_line` is given each, `stdin` is what it finds on its standard input.
+        """
+
+    def conversation(
+        self, script: Script, arguments: Iterable[str] = (), *, silence_s: float = SCRIPT_TIMEOUT_S
+    ) -> contextlib.AbstractContextManager[Talk]:
+        """Runs the script, whose standard input stays open while the block lasts."""
 
 
 class ThisMachine:
-    """The machine that the tasks run on: scripts get the same command line here, by sudo where that is needed."""
+    """The machine that the tasks run on: scripts get the same command line here, by sudo where that is needed.
+
+    What holds for a host holds here, too: a script that nobody waits for any more runs on, and sees the end of its
+    standard input.
+    """
 
     name = HERE
 
@@ -34,25 +72,121 @@ class ThisMachine:
         self._user = user
 
     def run(
-        self, script: Script, arguments: Iterable[str] = (), *, locked: bool = True, timeout_s: float = SCRIPT_TIMEOUT_S
+        self,
+        script: Script,
+        arguments: Iterable[str] = (),
+        *,
+        locked: bool = True,
+        timeout_s: float = SCRIPT_TIMEOUT_S,
+        on_line: Callable[[str], None] | None = None,
+        stdin: bytes | None = None,
     ) -> ScriptResult:
-        """Runs the script to its end; `locked`, when no other that is so runs there."""
-        command = script_command(script.name, list(arguments), self._user, locked=locked)
+        """Runs the script to its end, as `Machine` says."""
+        command = script_command(script.name, list(arguments), self._user, locked=locked, spoken_with=stdin is not None)
+        said: list[str] = []
+        with _running(script.name, command, timeout_s) as talk:
+            talk.send(script.text.encode() if stdin is None else f"{script.text.rstrip()}\n".encode() + stdin)
+            talk.done_writing()
+            for line in talk.lines:
+                said.append(line)
+                if on_line is not None:
+                    on_line(line)
+            code, stderr = talk.end()
+        if code:
+            raise script_error(HERE, script.name, code, stderr)
+        return ScriptResult(HERE, "\n".join(said), stderr, facts_in("\n".join(said)))
+
+    @contextlib.contextmanager
+    def conversation(
+        self, script: Script, arguments: Iterable[str] = (), *, silence_s: float = SCRIPT_TIMEOUT_S
+    ) -> Iterator[Talk]:
+        """Runs the script, whose standard input stays open while the block lasts."""
+        command = script_command(script.name, list(arguments), self._user, locked=False, spoken_with=True)
+        with _running(script.name, command, silence_s) as talk:
+            talk.send(f"{script.text.rstrip()}\n".encode())
+            yield talk
+
+
+@contextlib.contextmanager
+def _running(name: str, command: str, silence_s: float) -> Iterator[_Process]:
+    process = _Process(command, silence_s)
+    try:
+        yield process
+    except TimeoutError:
+        raise WorkloadError(
+            f"{name} has said nothing for {silence_s:g} s", "see what it waits for (ps), and run the task again", HERE
+        ) from None
+    finally:
+        process.done_writing()
+
+
+class _Process:
+    """A command of this machine, its output gathered by threads beside: a pipe can't be waited for with a limit."""
+
+    def __init__(self, command: str, silence_s: float) -> None:
+        self._silence_s = silence_s
+        # A session of its own: Ctrl-C is for the task, which undoes in order what it has done.
+        self._process = subprocess.Popen(
+            ["bash", "-c", command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._stdin = self._process.stdin
+        self._said: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._complaints: list[bytes] = []
+        self._readers = (
+            threading.Thread(target=_gather, args=(self._process.stdout, self._said.put), daemon=True),
+            threading.Thread(target=_gather, args=(self._process.stderr, self._complained), daemon=True),
+        )
+        for reader in self._readers:
+            reader.start()
+        self.lines = self._lines()
+
+    def send(self, content: bytes) -> bool:
+        """Writes to its standard input; False when it has ended."""
         try:
-            done = subprocess.run(
-                ["bash", "-c", command],
-                input=script.text,
-                capture_output=True,
-                text=True,
-                timeout=timeout_s,
-                check=False,
-            )
+            self._stdin.write(content)
+            self._stdin.flush()
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def done_writing(self) -> None:
+        """Nothing more comes on its standard input."""
+        with contextlib.suppress(OSError):
+            self._stdin.close()
+
+    def end(self) -> tuple[int, str]:
+        """Waits for the end; exit code and standard error."""
+        try:
+            code = self._process.wait(self._silence_s)
         except subprocess.TimeoutExpired:
-            raise WorkloadError(
-                f"{script.name} has not ended in {timeout_s:g} s",
-                "see what it waits for (ps), and run the task again",
-                HERE,
-            ) from None
-        if done.returncode:
-            raise script_error(HERE, script.name, done.returncode, done.stderr)
-        return ScriptResult(HERE, done.stdout, done.stderr, facts_in(done.stdout))
+            raise TimeoutError from None
+        self._readers[1].join(self._silence_s)
+        return code, b"".join(self._complaints).decode(errors="replace")
+
+    def _complained(self, line: bytes | None) -> None:
+        if line is not None:
+            self._complaints.append(line)
+
+    def _lines(self) -> Iterator[str]:
+        while True:
+            try:
+                line = self._said.get(timeout=self._silence_s)
+            except queue.Empty:
+                raise TimeoutError from None
+            if line is None:
+                return
+            yield line.decode(errors="replace").removesuffix("\n")
+
+
+def _gather(pipe: IO[bytes], put: Callable[[bytes | None], None]) -> None:
+    with pipe:
+        for line in pipe:
+            put(line)
+    put(None)

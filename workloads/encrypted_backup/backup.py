@@ -24,14 +24,18 @@ def back_up(context: Context, volume: Volume, sources: Sequence[str], *, one_fil
     context.brief("client_sources", sources)
     made: list[Snapshot] = []
     with mounted(context, volume):
-        made.append(_snapshot(context, sources, began, one_file_system=one_file_system))
+        made.append(add_snapshot(context, sources, began, one_file_system=one_file_system))
     seconds = time.monotonic() - began
     (snapshot,) = made
     context.record("backed-up", **_figures(snapshot), whole_seconds=round(seconds, 3))
     return snapshot
 
 
-def _snapshot(context: Context, sources: Sequence[str], began: float, *, one_file_system: bool) -> Snapshot:
+def add_snapshot(context: Context, sources: Sequence[str], began: float, *, one_file_system: bool = False) -> Snapshot:
+    """Copies the client's directories into a new snapshot of the volume, which is mounted, and reads it back.
+
+    `began` is when the run was, on the monotonic clock, in seconds.
+    """
     name = name_now()
     facts: dict[str, Any] = {}
 
@@ -51,7 +55,7 @@ def _snapshot(context: Context, sources: Sequence[str], began: float, *, one_fil
         made = Snapshot(
             name=name,
             sources=tuple(sources),
-            host=context.client_host.name,
+            host=context.client_name,
             files=int(facts["files"]),
             total_bytes=int(facts["total_bytes"]),
             new_bytes=int(facts["new_bytes"]),
@@ -92,7 +96,7 @@ def restore(context: Context, volume: Volume, name: str, target: str) -> Snapsho
         def verify() -> None:
             words = ["compare", f"{SNAPSHOTS}/{snapshot.name}", target]
             seen = compared(context, context.long(host_program("manifest"), words, "comparing checksums"))
-            context.record("restored", target_host=context.client_host.name, **_figures(snapshot), compared=seen)
+            context.record("restored", target_host=context.client_name, **_figures(snapshot), compared=seen)
             context.brief("client_restored", [target])
 
         with entered([Stage("restore", copy), Stage("verify", verify)], context.note):
@@ -143,7 +147,7 @@ def compared(context: Context, result: ScriptResult) -> dict[str, Any]:
         raise WorkloadError(
             f"{seen['differences']} entries differ from the manifest",
             "the first are named above; restore an earlier snapshot, and see the disk's health",
-            context.client_host.name,
+            context.client_name,
         )
     return seen
 

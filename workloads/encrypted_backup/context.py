@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from inventory import Host
-from workloads.connections import Remote, Script, ScriptResult
+from workloads.connections import Script, ScriptResult
 from workloads.console import Progress
 from workloads.deployment import Deployment
 from workloads.encrypted_backup.passphrase import Passphrase
@@ -16,6 +17,7 @@ from workloads.encrypted_backup.settings import LONG_SECONDS, SCRIPTS
 from workloads.encrypted_backup.stages import Step
 from workloads.iscsi_tunnel.ends import Ends
 from workloads.iscsi_tunnel.settings import LIMIT_SECONDS
+from workloads.machines import Machine
 from workloads.power import Power
 from workloads.scripts import find_script
 
@@ -33,12 +35,13 @@ def host_program(name: str) -> Script:
 
 @dataclass(kw_only=True)
 class Context(Deployment):
-    """The deployment with its server and client. `run` names what is done in the records, `steps` are those so far;
-    `device` is the disk's stable name on the client, once it is attached; what is asked of it waits `limit_seconds`
-    for a lost connection.
+    """The deployment with its server and client, which is None for the machine that the tasks run on.
+
+    `run` names what is done in the records, `steps` are those so far; `device` is the disk's stable name on the client,
+    once it is attached; what is asked of it waits `limit_seconds` for a lost connection.
     """
 
-    client_host: Host
+    client_host: Host | None
     run: str = ""
     device: str = ""
     limit_seconds: int = LIMIT_SECONDS
@@ -60,9 +63,14 @@ class Context(Deployment):
         return Power(self.hosts, lambda words: self.console.say("server", words))
 
     @property
-    def on_client(self) -> Remote:
-        """The connection to the client, made anew when it was lost."""
-        return self.hosts.remote(self.client_host.name)
+    def on_client(self) -> Machine:
+        """The client; a connection to it is made anew when it was lost."""
+        return self.ends.client
+
+    @property
+    def client_name(self) -> str:
+        """The client's name: that of the inventory, or this machine's own."""
+        return platform.node() if self.client_host is None else self.client_host.name
 
     def brief(self, name: str, arguments: Iterable[str] = (), passphrase: Passphrase | None = None) -> ScriptResult:
         """Runs a script on the client that takes seconds; another one waits for its end."""

@@ -15,6 +15,7 @@ from workloads.errors import WorkloadError
 from workloads.iscsi import ISCSI_PORT
 from workloads.iscsi_tunnel import ends as tunnel
 from workloads.iscsi_tunnel.settings import TUNNEL_USER
+from workloads.machines import Machine
 
 RESTORED = "/restored"
 DRILL_SECONDS = 24 * 3600.0
@@ -44,7 +45,7 @@ def facts(context: Context, sources: Sequence[str]) -> sheet.Facts:
         server_address=str(look["local"]),
         client_address=str(look["remote"]),
         iqn=context.ends.iqn,
-        initiator=context.ends.initiator(context.client_host.name),
+        initiator=context.ends.initiator(context.client_name),
         port=ISCSI_PORT,
         device=context.device,
     )
@@ -70,9 +71,13 @@ def drill(context: Context, page: str, passphrase: Passphrase, blank: Host, sour
     finally:
         _on_server(context, [], off_server)
     seconds = time.monotonic() - began
+    machines: tuple[tuple[Machine, str], ...] = (
+        (context.on_client, source),
+        (context.hosts.remote(blank.name), f"{RESTORED}{source}"),
+    )
     whole = {
-        host: context.hosts.remote(host).run(script("host_tree_digest"), [path], timeout_s=DRILL_SECONDS).facts[0]
-        for host, path in ((context.client_host.name, source), (blank.name, f"{RESTORED}{source}"))
+        machine.name: machine.run(script("host_tree_digest"), [path], timeout_s=DRILL_SECONDS).facts[0]
+        for machine, path in machines
     }
     same = len({str(fact["digest"]) for fact in whole.values()}) == 1
     context.record(

@@ -23,7 +23,7 @@ else:
 
 COMMON = {
     **INVENTORY_HELP,
-    "client": "the host that is backed up, when several could be",
+    "client": "the host that is backed up, when several could be; or `this`, the machine that you sit at",
     "passphrase_fd": "read the passphrase from this open file descriptor (default: ask)",
     "key_file": "take every byte of this file as the passphrase",
     "type": "what the volume is: luks, or truecrypt or veracrypt to open an existing one",

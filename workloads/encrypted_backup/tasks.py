@@ -44,17 +44,19 @@ def connected(inventory: Inventory, client: str | None, run: str, others: Sequen
     """Connections to the client and `others`, and to the server once it is started; closed at the end."""
     console = Console()
     server, client_host = server_of(inventory), client_of(inventory, client)
-    if client_host is None:
-        raise WorkloadError("no host of the inventory is the client", "name one with --client")
-    around = with_current_addresses(
-        replace(inventory, hosts=(client_host, *others)), lambda words: console.say("hosts", words)
-    )
+    others = [*others, *([] if client_host is None else [client_host])]
+    around = with_current_addresses(replace(inventory, hosts=tuple(others)), lambda words: console.say("hosts", words))
     both = replace(inventory, hosts=(server, *around.hosts))
     keys = host_keys(both, tell=lambda words: console.say("hosts", words))
     with Hosts(around, keys) as hosts:
         hosts.await_all(lambda words: console.say("hosts", words))
         hosts.inventory = both
-        yield Context(hosts=hosts, console=console, client_host=around.hosts[0], run=run)
+        yield Context(
+            hosts=hosts,
+            console=console,
+            client_host=None if client_host is None else around.host(client_host.name),
+            run=run,
+        )
 
 
 @contextmanager
@@ -134,7 +136,7 @@ def release(options: Options) -> None:
     """`fab encrypted-backup.release`: what a run that was killed has left on the client."""
     with connected(sources.load(options.stack, options.inventory), options.client, "release") as context:
         clean(context)
-        context.console.say("release", f"nothing of {EXPERIMENT} is open on {context.client_host.name}")
+        context.console.say("release", f"nothing of {EXPERIMENT} is open on {context.client_name}")
 
 
 def recovery_sheet(options: Options, output: str) -> None:

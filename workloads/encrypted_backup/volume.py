@@ -47,7 +47,7 @@ def claimed(context: Context, *, stop_server: bool) -> list[Stage]:
             context.power.await_return(context.server, progress.update)
 
     def claim() -> None:
-        who = f"{context.run} of {getpass.getuser()} at {platform.node()} for {context.client_host.name}"
+        who = f"{context.run} of {getpass.getuser()} at {platform.node()} for {context.client_name}"
         claiming.enter_context(held(context.hosts.remote(context.server.name), script("server_claim"), [who]))
 
     def give_up_server() -> None:

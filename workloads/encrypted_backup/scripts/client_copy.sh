@@ -3,6 +3,7 @@
 name=$1
 one_file_system=$2
 shift 2
+still_mounted
 partial=$SNAPSHOTS/.partial-$name
 mkdir -p "$partial/tree"
 touch "$partial/began"
@@ -27,7 +28,8 @@ for source in "$@"; do
 done
 copy_with_progress "the backup volume" "${options[@]}" -- "${sources[@]}" "$partial/tree/"
 vanished=$(grep -c 'file has vanished' "$RUN/errors") || true
-sync -f "$partial"
+quiet sync -f "$partial" || failed_disk "the backup volume"
+still_mounted
 printf '{"gone_on_from": %s, "vanished": %s}\n' "$count" "$vanished"
 did "copied"
 finish

@@ -1,11 +1,13 @@
 # Makes a snapshot complete. Arguments: NAME DESCRIPTION; the description is one line of JSON.
 name=$1
 partial=$SNAPSHOTS/.partial-$name
+still_mounted
 rm -f "$partial/began"
 printf '%s\n' "$2" > "$partial/snapshot.json"
-sync -f "$partial"
+quiet sync -f "$partial" || failed_disk "the backup volume"
 mv "$partial" "$SNAPSHOTS/$name"
-sync -f "$SNAPSHOTS"
+quiet sync -f "$SNAPSHOTS" || failed_disk "the backup volume"
+still_mounted
 did "snapshot $name is complete"
 for earlier in "$SNAPSHOTS"/.partial-*; do
     [ ! -e "$earlier" ] || rm -rf "$earlier"

@@ -7,6 +7,10 @@ SNAPSHOTS=$MOUNT/snapshots
 LABEL=tidemark-backup
 # What a run has under way writes its process id here, so that it can be ended by whoever cleans up.
 UNDER_WAY=$RUN/under-way
+# The process id of the keeper of the newest run, and what one has done whose run was no more; outside of RUN, which is
+# made when the volume is mounted.
+KEEPER=/run/tidemark-backup-keeper
+KEEPER_LOG=$KEEPER.log
 
 mounted() {
     local where
@@ -14,6 +18,11 @@ mounted() {
         [ "$where" != "$MOUNT" ] || return 0
     done < /proc/self/mounts
     return 1
+}
+
+# still_mounted: a disk that was away for too long has been taken from under the folder, which is then one in memory.
+still_mounted() {
+    mounted || die "the disk under the backup volume has gone" "see whether the server and the tunnel are up, and run the task again"
 }
 
 # end_what_is_under_way: a copy that nobody waits for any more.
@@ -65,6 +74,11 @@ newest_snapshot() {
     done
 }
 
+# failed_disk WHERE
+failed_disk() {
+    die "the disk under $1 gave errors" "see whether the server and the tunnel are up, and run the task again"
+}
+
 # failed_copy EXIT_CODE ERRORS_FILE WHERE: what rsync's failure means.
 failed_copy() {
     local last
@@ -72,7 +86,7 @@ failed_copy() {
         die "$3 is full" "nothing of earlier snapshots is lost: free room there (prune), or give more, and run again"
     fi
     if grep -q -e 'Read-only file system' -e 'Input/output error' "$2"; then
-        die "the disk under $3 gave errors" "see whether the server and the tunnel are up, and run the task again"
+        failed_disk "$3"
     fi
     last=$(grep -v '^$' "$2" | tail -n 2 | head -n 1)
     die "the copy failed with rsync's exit code $1 (${last:0:200})" "mend that and run again; it goes on where it was"

@@ -4,7 +4,8 @@ patience=$1
 who=$2
 CLAIM=/run/tidemark-backup.claim
 exec 9>> "$CLAIM"
-if ! flock --nonblock 9; then
+# One that was killed a moment ago is still letting go.
+if ! flock --timeout 5 9; then
     read -r other < "$CLAIM" || true
     die "another backup is under way: ${other:-it says no name}" "wait for its end and run the task again"
 fi
