@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 
 from lab import control
 from lab.clients import Clients
+from lab.paths import PROJECT
 from lab.provider.s3 import empty
 from tests.workloads.fabric_task import fab
 from workloads import deployment, sources
@@ -80,6 +84,81 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
     return [line for line in done.stderr.splitlines() if line.startswith("tidemark: ")][-1]
 
 
+@contextlib.contextmanager
+def under_way(
+    region: Path, folder: Path, results: Path, clients: Clients, bucket: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A run whose second sync, of half a minute, has uploaded something."""
+    plan = plan_file(folder, TINY.partition("[[")[0].replace("seconds = 2", "seconds = 30"))
+    command = [sys.executable, "-m", "fabric", "s3-throttle.run", "--inventory", str(region), "--plan", plan]
+    run = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            found = clients.s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+            if any("/closed-loop-0.25/" in each["Key"] for each in found):
+                break
+            assert run.poll() is None, run.communicate()[0]
+            assert time.monotonic() < deadline, "no object of the second sync has come"
+            time.sleep(0.2)
+        yield run
+    finally:
+        run.kill()
+        run.wait()
+
+
+def test_a_second_run_is_refused_and_a_bucket_that_goes_ends_the_first(
+    s3_throttle_region: Path, tmp_path: Path, results: Path, clients: Clients, context: Context
+) -> None:
+    bucket = context.bucket.name
+    arguments = ["--inventory", str(s3_throttle_region), "--plan", plan_file(tmp_path)]
+    with under_way(s3_throttle_region, tmp_path, results, clients, bucket) as first:
+        second = one_line(fab("s3-throttle.run", *arguments))
+        assert "uploader: another run is under way: " in second
+        assert f"(process {first.pid} on " in second
+        while True:
+            empty(clients.s3, bucket)
+            try:
+                clients.s3.delete_bucket(Bucket=bucket)
+                break
+            except clients.s3.exceptions.ClientError:  # one more has come meanwhile
+                continue
+        try:
+            words, _ = first.communicate(timeout=60)
+            assert first.returncode == 1
+            assert f"tidemark: bucket {bucket}: S3 answers NoSuchBucket" in words.splitlines()[-1]
+            again = one_line(fab("s3-throttle.configure", *arguments))
+            assert f"bucket {bucket}: S3 answers NoSuchBucket" in again
+        finally:
+            clients.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+
+
+def test_an_endpoint_that_cannot_be_reached_is_one_line(
+    s3_throttle_region: Path, tmp_path: Path, context: Context
+) -> None:
+    said(context, "sudo ip rule add to 198.51.100.1 ipproto tcp dport 80 blackhole")
+    try:
+        done = fab("s3-throttle.configure", "--inventory", str(s3_throttle_region), "--plan", plan_file(tmp_path))
+        assert "uploader: S3 does not answer at 198.51.100.1 port 80; see that the security group" in one_line(done)
+    finally:
+        said(context, "sudo ip rule del to 198.51.100.1 ipproto tcp dport 80 blackhole")
+
+
+def test_of_a_run_that_is_killed_no_process_stays(
+    s3_throttle_region: Path, tmp_path: Path, results: Path, clients: Clients, context: Context
+) -> None:
+    """What it has uploaded stays until the next run, which is the next test."""
+    bucket = context.bucket.name
+    with under_way(s3_throttle_region, tmp_path, results, clients, bucket) as run:
+        assert said(context, "pgrep -fc 's3 [s]ync'") != "0"
+        run.kill()
+        deadline = time.monotonic() + 30
+        # The throttle's watchdog is one of them; T is who is stopped.
+        while left := said(context, "pgrep -af 's3 [s]ync|[s]3_throttle'; ps -eo stat=,args= | grep '^T'"):
+            assert time.monotonic() < deadline, left
+    assert clients.s3.list_objects_v2(Bucket=bucket)["KeyCount"] > 0
+
+
 def test_a_run_holds_syncs_and_leaves_nothing(
     s3_throttle_region: Path, tmp_path: Path, results: Path, clients: Clients, context: Context
 ) -> None:
@@ -120,16 +199,3 @@ def test_the_metadata_service_asks_for_a_token(context: Context) -> None:
 def test_beyond_the_gateway_s3_answers_and_nothing_else_of_the_api(context: Context) -> None:
     answer = said(context, "curl -s -m 10 'http://198.51.100.1/?Action=DescribeInstances'")
     assert "AccessDenied" in answer
-
-
-def test_a_bucket_that_is_gone_is_one_line(
-    s3_throttle_region: Path, tmp_path: Path, clients: Clients, context: Context
-) -> None:
-    bucket = context.bucket.name
-    empty(clients.s3, bucket)
-    clients.s3.delete_bucket(Bucket=bucket)
-    try:
-        done = fab("s3-throttle.configure", "--inventory", str(s3_throttle_region), "--plan", plan_file(tmp_path))
-        assert f"bucket {bucket}: S3 answers NoSuchBucket" in one_line(done)
-    finally:
-        clients.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})

@@ -11,8 +11,9 @@ from workloads.s3_throttle import plan as plans
 from workloads.s3_throttle.plan import Cell, Cycle, cells, read
 from workloads.s3_throttle.run import Measured, amount, cap
 from workloads.s3_throttle.settings import PLANS
-from workloads.s3_throttle.uploader.command import configuration, environment, sync_command
+from workloads.s3_throttle.uploader.command import configuration, environment, sync_command, throttle_arguments
 from workloads.s3_throttle.uploader.spec import Spec
+from workloads.throttle.command_line import parse_command_line
 
 TEXT = """
 name = "test"
@@ -119,16 +120,19 @@ def test_each_way_is_capped_by_its_own_field_alone() -> None:
     assert cap(Cell("t", "tc", 0.5), 1_000, free) == {"tc_bytes_per_s": 1_050}
 
 
-def test_the_command_is_the_clis_behind_the_throttle(tmp_path: Path) -> None:
+def test_the_command_is_the_clis_and_the_throttle_holds_it(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    plain = sync_command(spec(), Path("/cell"), report)
-    assert plain[:3] == ["/env/bin/aws", "s3", "sync"]
-    assert plain[-2:] == ["/cell/", "s3://b/stack/run/cell/"]
-    held = sync_command(spec(rate_bytes_per_s=100_000), Path("/cell"), report)
-    assert held[held.index("--") + 1 :] == plain
-    assert held[held.index("--rate") + 1] == "100000 B/s"
-    cycle = sync_command(spec(stop_s=0.4, run_s=0.6), Path("/cell"), report)
-    assert cycle[cycle.index("--stop") : cycle.index("--")] == ["--stop", "0.4", "--run", "0.6", "--from-first-byte"]
+    command = sync_command(spec(), Path("/cell"))
+    assert command[:3] == ["/env/bin/aws", "s3", "sync"]
+    assert command[-2:] == ["/cell/", "s3://b/stack/run/cell/"]
+    assert throttle_arguments(spec(), report) is None
+    assert throttle_arguments(spec(max_bandwidth_kib_per_s=1, tc_bytes_per_s=1), report) is None
+    held = throttle_arguments(spec(rate_bytes_per_s=100_000), report)
+    assert held == ["--report", str(report), "--rate", "100000 B/s"]
+    cycle = throttle_arguments(spec(stop_s=0.4, run_s=0.6), report)
+    assert cycle == ["--report", str(report), "--stop", "0.4", "--run", "0.6", "--from-first-byte"]
+    for arguments in (held, cycle):
+        assert parse_command_line([*arguments, "--", *command]).command == tuple(command)
 
 
 def test_no_credentials_are_given_and_none_of_the_users_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from workloads.deployment import versions_on
 from workloads.s3_throttle.context import Context
-from workloads.s3_throttle.environment import Environment
+from workloads.s3_throttle.environment import Environment, version_of
 from workloads.s3_throttle.objects import check_bucket
 from workloads.s3_throttle.plan import Plan
 from workloads.s3_throttle.settings import ENVIRONMENT, MODULES, PACKAGES, PORT_SECONDS, SOURCE
@@ -41,18 +41,22 @@ def bring_environment(context: Context) -> int:
     """The AWS CLI and the throttle."""
     environment = Environment.load()
     context.versions["uploader environment"] = environment.digest
+    context.versions["aws-cli"] = version_of("awscli")
     return int(environment.bring_to(context.remote))
 
 
 def reach_bucket(context: Context) -> int:
     """Sees that the bucket is there, and that the uploader reaches S3."""
     check_bucket(context)
+    return check_reach(context)
+
+
+def check_reach(context: Context) -> int:
+    """Raises WorkloadError when the uploader does not reach S3."""
     endpoint = context.bucket.endpoint or f"https://s3.{context.inventory.region}.amazonaws.com"
     parts = urlsplit(endpoint)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    result = context.on_uploader("uploader_reach", [AWS, str(parts.hostname), str(port), str(PORT_SECONDS)])
-    context.versions["aws-cli"] = str(result.facts[0]["aws_cli"])
-    return result.changed
+    return context.on_uploader("uploader_reach", [str(parts.hostname), str(port), str(PORT_SECONDS)]).changed
 
 
 def make_files(context: Context, plan: Plan) -> int:

@@ -53,12 +53,15 @@ def differences(context: Context, prefix: str, sha256s: Sequence[str]) -> list[s
     return different
 
 
-def remove(context: Context, prefix: str) -> None:
-    """Deletes what is below `prefix`. Nothing else of the bucket is touched."""
+def remove(context: Context, prefix: str) -> int:
+    """Deletes what is below `prefix`; how many objects. Nothing else of the bucket is touched."""
     if not prefix.strip("/"):
         raise WorkloadError("no prefix to delete below", "this is a fault of the program")
     s3, bucket = s3_client(context), context.bucket.name
+    removed = 0
     with one_line(f"bucket {bucket}", "S3"):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             if keys := [{"Key": each["Key"]} for each in page.get("Contents", [])]:
                 s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})  # type: ignore[typeddict-item]
+                removed += len(keys)
+    return removed

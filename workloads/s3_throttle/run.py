@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -10,18 +10,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workloads.errors import WorkloadError
-from workloads.s3_throttle.configure import AWS, POOL, pool_of
+from workloads.s3_throttle.configure import AWS, POOL, check_reach, pool_of
 from workloads.s3_throttle.context import Context
-from workloads.s3_throttle.objects import differences, remove
+from workloads.s3_throttle.objects import check_bucket, differences, remove
 from workloads.s3_throttle.plan import CLOSED_LOOP, DUTY_CYCLE, FREE, MAX_BANDWIDTH, TC, Cell, Plan, cells
 from workloads.s3_throttle.rates import payload_rate
-from workloads.s3_throttle.settings import ENVIRONMENT, SOURCE
+from workloads.s3_throttle.session import Session, uploading
+from workloads.s3_throttle.settings import SOURCE
 from workloads.s3_throttle.uploader.spec import Spec
 
 # The CLI takes seconds to start on a slow host, and a cap may hold worse than it says.
 PATIENCE = 4.0
 START_SECONDS = 60.0
 KIB = 1024
+# What the AWS CLI takes until its first byte, and some more.
+MEMORY_AHEAD_MIB = 48
+# As botocore and S3 say it.
+NO_CREDENTIALS = ("credentials", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "AccessDenied")
 
 
 @dataclass
@@ -62,35 +67,61 @@ def run(context: Context, plan: Plan, run_id: str) -> None:
 
     Raises IncompleteError at the end when something is amiss; all that was measured is in the results by then.
     """
+    with uploading(context.remote) as session:
+        left = remove(context, f"{context.inventory.stack}/")
+        if left:
+            context.console.say("objects", f"{left} of a run that was cut short deleted")
+        try:
+            _measure_all(context, plan, session, f"{context.inventory.stack}/{run_id}/")
+        except BaseException:
+            session.end(in_order=False)  # nothing is uploaded after what follows
+            with contextlib.suppress(WorkloadError):  # what came first is what is told; the next run deletes them
+                remove(context, f"{context.inventory.stack}/")
+            raise
+        remove(context, f"{context.inventory.stack}/")
+
+
+def _measure_all(context: Context, plan: Plan, session: Session, prefix: str) -> None:
     started = time.monotonic()
     planned = cells(plan)
     sums, _ = pool_of(context, plan, plan.probe_bytes // plan.object_bytes)
     faults: list[str] = []
     done: list[Measured] = []
     free: Measured | None = None
-    prefix = f"{context.inventory.stack}/{run_id}/"
-    try:
-        for number, cell in enumerate(planned, start=1):
-            words = f"{number:>2}/{len(planned)}"
-            count, target = amount(plan, cell, None if free is None else free.rate)
-            if count > len(sums):
-                sums, _ = pool_of(context, plan, count)
-            measured = measure(context, plan, cell, count, target, f"{prefix}{cell.name}/", words, free)
-            done.append(measured)
-            if measured.reason is not None:
-                faults.append(f"{cell.name}: {measured.reason}")
-            if free is None:
-                if measured.reason is not None:
-                    raise IncompleteError(f"{cell.name}: {measured.reason}", "mend that, then run again")
-                free = measured
-        faults += read_back(context, done, sums)
-    finally:
-        remove(context, prefix)
+    for number, cell in enumerate(planned, start=1):
+        words = f"{number:>2}/{len(planned)}"
+        count, target = amount(plan, cell, None if free is None else free.rate)
+        if count > len(sums):
+            sums, _ = pool_of(context, plan, count)
+        measured = measure(context, plan, session, cell, count, target, f"{prefix}{cell.name}/", words, free)
+        if measured.reason is not None:
+            faults.append(f"{cell.name}: {measured.reason}")
+            _check_way(context)
+            if free is None or (done and done[-1].reason == measured.reason):
+                raise IncompleteError(faults[-1], remedy_of(measured.reason))
+        done.append(measured)
+        free = free or measured
+    faults += read_back(context, done, sums)
     if context.results is not None:
         context.results.step("run", time.monotonic() - started, None)
     context.console.say("run", f"{len(planned)} syncs in {time.monotonic() - started:.0f} s, {len(faults)} faults")
     if faults:
-        raise IncompleteError(f"{len(faults)} faults, the first: {faults[0]}", "mend that, then run again")
+        raise IncompleteError(f"{len(faults)} faults, the first: {faults[0]}", remedy_of(faults[0]))
+
+
+def _check_way(context: Context) -> None:
+    """Raises WorkloadError when the bucket, or the way to it, is gone: then all other syncs would fail, too."""
+    check_bucket(context)
+    check_reach(context)
+
+
+def remedy_of(reason: str) -> str:
+    """What to do about a sync that failed."""
+    if any(word in reason for word in NO_CREDENTIALS):
+        return "see that the uploader's instance profile has its role, and the role its policy (`pulumi up` mends both)"
+    if "No space left" in reason:
+        return "see that the uploader's disk has room (df), or plan for less"
+    return "see the results' cells and logs for more, mend that, then run again"
 
 
 def amount(plan: Plan, cell: Cell, free_bytes_per_s: float | None) -> tuple[int, int | None]:
@@ -112,6 +143,7 @@ def amount(plan: Plan, cell: Cell, free_bytes_per_s: float | None) -> tuple[int,
 def measure(
     context: Context,
     plan: Plan,
+    session: Session,
     cell: Cell,
     count: int,
     target: int | None,
@@ -133,14 +165,17 @@ def measure(
         address=context.uploader.private_address,
         # What it does between its bytes takes longer, too, when it is held by the clock.
         limit_s=(START_SECONDS / cell.ratio if cell.cycle else START_SECONDS) + PATIENCE * seconds,
+        memory_ahead_mib=MEMORY_AHEAD_MIB if context.inventory.rehearsal else 0,
         **cap(cell, target, free),
     )
     measured = Measured(cell, spec, count * plan.object_bytes, target)
     try:
         with context.console.under_way("run", f"{progress_words} {cell.name}"):
-            _sync(context, measured)
+            seen = session.sync(spec)
+        measured.samples, measured.final, measured.fault = seen.samples, seen.final, seen.fault
     except WorkloadError as error:
         measured.fault = error.what
+        raise
     except BaseException:
         measured.fault = "interrupted"
         raise
@@ -163,22 +198,6 @@ def cap(cell: Cell, target: int | None, free: Measured | None) -> dict[str, Any]
         wire_bytes = free.samples["tx"][-1] - free.samples["tx"][0]
         return {"tc_bytes_per_s": round(target * wire_bytes / free.payload_bytes)}
     return {}
-
-
-def _sync(context: Context, measured: Measured) -> None:
-    def take(line: str) -> None:
-        document = json.loads(line) if line.startswith("{") else {}
-        if document.get("kind") == "samples":
-            measured.samples = {name: document[name] for name in ("t", "tx", "rx")}
-        elif document.get("kind") == "final":
-            measured.final = {name: value for name, value in document.items() if name != "kind"}
-
-    context.on_uploader(
-        "uploader_sync",
-        [f"{ENVIRONMENT}/bin/python3", measured.spec.to_json()],
-        timeout_s=measured.spec.limit_s + START_SECONDS,
-        on_line=take,
-    )
 
 
 def record(context: Context, plan: Plan, measured: Measured) -> None:

@@ -16,6 +16,9 @@ ENVIRONMENT = f"{FOLDER}/environment"
 SOURCE = f"{FOLDER}/source"
 """The files that are synced: a pool of random bytes, and for each cell a folder of links to some of them."""
 
+UNDER_WAY = "/run/tidemark-s3-throttle"
+"""What there is of a sync while it runs, and whose run it is."""
+
 PACKAGES = ("python3", "iproute2")
 MODULES = ("sch_tbf",)
 """The queueing discipline of the way that caps by `tc`."""

@@ -33,7 +33,7 @@ def launch(command: Command, reset: Iterable[int]) -> int:
     """
 
     def inherit() -> None:
-        _prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
+        signal_at_parents_end(signal.SIGCONT)
         for signum in reset:
             signal.signal(signum, signal.SIG_IGN if signum in command.ignored else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, command.blocked)
@@ -46,6 +46,11 @@ def launch(command: Command, reset: Iterable[int]) -> int:
     )
     process.returncode = 0  # whoever called waits for it, not this object
     return process.pid
+
+
+def signal_at_parents_end(signum: int) -> None:
+    """Has the kernel send this to the calling process when its parent dies."""
+    _prctl(PR_SET_PDEATHSIG, signum)
 
 
 def adopt_orphans() -> None:

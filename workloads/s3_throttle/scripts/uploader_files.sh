@@ -11,12 +11,14 @@ if [ -n "$(find "$folder" -type f ! -size "${bytes}c" -print -quit)" ]; then
 fi
 found=$(find "$folder" -type f -printf x)
 missing=$((count - ${#found}))
+no_room="$count files of $bytes bytes cannot be written to $folder|see that the disk has room (df), or plan for less"
 if [ "$missing" -gt 0 ]; then
+    { read -r _; read -r free; } < <(df --output=avail --block-size=1 "$folder")
+    [ "$free" -gt "$((missing * bytes))" ] || die "${no_room%|*}: $free bytes are free" "${no_room#*|}"
     head -c "$((missing * bytes))" /dev/urandom \
         | split --bytes="$bytes" --numeric-suffixes="$((${#found} + 1))" --suffix-length=6 - "$folder/object-" 2> /dev/null \
         || { rm -rf "$folder"
-            die "$count files of $bytes bytes cannot be written to $folder" \
-                "see that the disk has room (df), or plan for less"; }
+            die "${no_room%|*}" "${no_room#*|}"; }
     did "made $missing files of $bytes bytes"
 fi
 sha256sum "$folder"/object-* | while read -r sum path; do

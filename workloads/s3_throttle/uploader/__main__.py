@@ -1,119 +1,75 @@
-"""`python -m workloads.s3_throttle.uploader SPEC`: one sync, measured. SPEC is JSON (spec.py).
+"""`python -m workloads.s3_throttle.uploader FOLDER WHO PATIENCE_S`: measures syncs while whoever asks for them lives.
 
-Nothing is printed while it runs: the connection that this comes by is of the interface that is watched. Then two lines
-of JSON: {"kind":"samples","t":[…],"tx":[…],"rx":[…]} and {"kind":"final",…}.
+In FOLDER is what there is of them while one runs.
+
+A line of standard input is a sync as JSON (spec.py); an empty one is a sign of life, due every PATIENCE_S while no sync
+is under way; `done` is the end. First we say {"kind":"ready"}. Nothing is printed while a sync runs: the connection
+that this comes by is of the interface that is watched. After it come {"kind":"samples","t":[…],"tx":[…],"rx":[…]} and
+{"kind":"final",…}, a line each; or, where it could not be begun, {"kind":"fault","what":…}.
+
+When standard input ends, so does the sync: nothing stays stopped, and no cap stays on the interface.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import resource
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from workloads.s3_throttle.uploader import kernel
-from workloads.s3_throttle.uploader.command import configuration, environment, sync_command
+from workloads.s3_throttle.uploader.claim import Taken, claimed
+from workloads.s3_throttle.uploader.requests import Gone, Requests
 from workloads.s3_throttle.uploader.spec import Spec
+from workloads.s3_throttle.uploader.sync import measure
+
+EXIT_FAULT = 1
 
 
 def main() -> int:
-    spec = Spec.from_json(sys.argv[1])
-    interface = kernel.Interface(spec.address)
-    kernel.uncap(interface.name)
-    with tempfile.TemporaryDirectory(prefix="tidemark-s3-") as scratch:
-        final = measure(spec, interface, Path(scratch))
-    samples = interface.samples
-    print(json.dumps({"kind": "samples", "t": samples.t, "tx": samples.tx, "rx": samples.rx}))
-    print(json.dumps({"kind": "final", **final}))
+    folder, who, patience_s = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with claimed(folder, who) as claim:
+            try:
+                serve(Requests(), folder / "sync", patience_s, claim)
+            finally:
+                shutil.rmtree(folder / "sync", ignore_errors=True)
+    except Taken as first:
+        print(f"tidemark-error: another run is under way: {first}|wait for its end and run again", file=sys.stderr)
+        return EXIT_FAULT
+    except Gone:
+        print("whoever asked for syncs is no more", file=sys.stderr)
+        return EXIT_FAULT
     return 0
 
 
-def measure(spec: Spec, interface: kernel.Interface, scratch: Path) -> dict[str, Any]:
-    """Runs the sync to its end, and looks at the interface meanwhile."""
-    source = Path(spec.folder)
-    shutil.rmtree(source, ignore_errors=True)
-    link_files(Path(spec.pool), source, spec.objects)
-    report, counts, said = scratch / "report.json", scratch / "counts.json", scratch / "said"
-    configuration_file = scratch / "config"
-    configuration_file.write_text(configuration(spec), encoding="ascii")
-    command = sync_command(spec, source, report)
-    variables = environment(spec, configuration_file, counts)
-    if spec.tc_bytes_per_s is not None:
-        kernel.cap(interface.name, spec.tc_bytes_per_s)
-    before = kernel.busy_and_total(), kernel.segments_sent_again()
-    started_unix_s = time.time()
-    try:
-        with said.open("wb") as output:
-            process = subprocess.Popen(
-                command, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
-            ended = _watch(process, interface, spec.limit_s)
-    finally:
-        if spec.tc_bytes_per_s is not None:
-            kernel.uncap(interface.name)
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    (busy, total), sent_again = kernel.busy_and_total(), kernel.segments_sent_again()
-    shutil.rmtree(source, ignore_errors=True)
-    return {
-        "exit_code": ended,
-        "started_unix_s": round(started_unix_s, 4),
-        "ended_unix_s": round(time.time(), 4),
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
-        "host_busy_ratio": round((busy - before[0][0]) / max(1, total - before[0][1]), 4),
-        "segments_sent_again": sent_again - before[1],
-        "cli": _document(counts),
-        "throttle": _document(report),
-        "said": _last_line(said, of_throttle=spec.throttled),
-    }
+def serve(requests: Requests, scratch: Path, patience_s: float, claim: int) -> None:
+    """Syncs until `done`. Raises Gone when whoever asks has gone."""
+    say({"kind": "ready"})
+    interface: kernel.Interface | None = None
+    while (line := requests.next(patience_s)) != "done":
+        if not line:
+            continue
+        spec = Spec.from_json(line)
+        try:
+            if interface is None:
+                interface = kernel.Interface(spec.address)
+                kernel.uncap(interface.name)
+            final = measure(spec, interface, scratch, still_wanted=requests.look, not_the_childs=[claim])
+        except (OSError, LookupError) as fault:
+            say({"kind": "fault", "what": str(fault)})
+            continue
+        samples = interface.samples
+        say({"kind": "samples", "t": samples.t, "tx": samples.tx, "rx": samples.rx})
+        say({"kind": "final", **final})
 
 
-def link_files(pool: Path, folder: Path, count: int) -> None:
-    """The first files of the pool under their own names in a folder: links, so that nothing is copied."""
-    folder.mkdir(parents=True)
-    for file in sorted(pool.iterdir())[:count]:
-        os.link(file, folder / file.name)
-
-
-def _watch(process: subprocess.Popen[bytes], interface: kernel.Interface, limit_s: float) -> int:
-    """The exit code; what has not ended in that time, or when we are told to end, is killed, children and all."""
-    deadline_s = time.monotonic() + limit_s
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        while process.poll() is None and time.monotonic() < deadline_s:
-            interface.look_in_time()
-    finally:
-        if process.poll() is None:
-            # The throttle passes it on, and lets go of what it holds.
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-    interface.look()
-    return process.returncode
-
-
-def _document(path: Path) -> Any:
-    """What is in the file, None where it was not written: whatever was to do so did not come to its end."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _last_line(path: Path, *, of_throttle: bool) -> str | None:
-    """The CLI's last words; the throttle's are in its report."""
-    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    own = [line for line in lines if not (of_throttle and line.startswith("throttle: "))]
-    return own[-1][:500] if own else None
+def say(document: dict[str, Any]) -> None:
+    """One line."""
+    print(json.dumps(document), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
+from workloads.s3_throttle.uploader import memory
 from workloads.s3_throttle.uploader.spec import Spec
 
 PLUGIN = "workloads.s3_throttle.uploader.counts"
@@ -14,20 +14,23 @@ COUNTS = "TIDEMARK_S3_COUNTS"
 CONNECT_SECONDS = 10  # the CLI's own 60, five times, is a long way to "it can't be reached"
 
 
-def sync_command(spec: Spec, source: Path, report: Path) -> list[str]:
-    """The AWS CLI's sync, behind the throttle where that holds it.
+def sync_command(spec: Spec, source: Path) -> list[str]:
+    """The AWS CLI's sync."""
+    destination = f"s3://{spec.bucket}/{spec.prefix}"
+    sync = [spec.aws, "s3", "sync", "--no-progress", "--only-show-errors"]
+    return [*sync, "--cli-connect-timeout", str(CONNECT_SECONDS), f"{source}/", destination]
+
+
+def throttle_arguments(spec: Spec, report: Path) -> list[str] | None:
+    """The throttle's arguments up to `--` where that holds the sync, else None.
 
     The original held a process that was at work; what the CLI does before its first byte is not held here, either.
     """
-    destination = f"s3://{spec.bucket}/{spec.prefix}"
-    sync = [spec.aws, "s3", "sync", "--no-progress", "--only-show-errors"]
-    sync += ["--cli-connect-timeout", str(CONNECT_SECONDS), f"{source}/", destination]
-    throttle = [sys.executable, "-m", "workloads.throttle", "--report", str(report)]
     if spec.rate_bytes_per_s is not None:
-        return [*throttle, "--rate", f"{spec.rate_bytes_per_s} B/s", "--", *sync]
+        return ["--report", str(report), "--rate", f"{spec.rate_bytes_per_s} B/s"]
     if spec.stop_s is not None and spec.run_s is not None:
-        return [*throttle, "--stop", str(spec.stop_s), "--run", str(spec.run_s), "--from-first-byte", "--", *sync]
-    return sync
+        return ["--report", str(report), "--stop", str(spec.stop_s), "--run", str(spec.run_s), "--from-first-byte"]
+    return None
 
 
 def configuration(spec: Spec) -> str:
@@ -44,4 +47,4 @@ def environment(spec: Spec, configuration_file: Path, counts: Path) -> dict[str,
     made = {"AWS_CONFIG_FILE": str(configuration_file), "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", COUNTS: str(counts)}
     if spec.endpoint is not None:
         made["AWS_ENDPOINT_URL_S3"] = spec.endpoint
-    return kept | made
+    return kept | made | memory.environment(spec.memory_ahead_mib)

@@ -35,19 +35,25 @@ class Interface:
         self.samples = Samples()
         self._next_s = 0.0
 
-    def look(self) -> None:
-        """Notes both counters."""
+    def forget(self) -> None:
+        """Begins anew; a look that was due is not."""
+        self.samples = Samples()
+        self._next_s = 0.0
+
+    def look(self) -> int:
+        """Notes both counters; what was sent."""
         sent, received = (int(os.pread(file, 32, 0)) for file in self._files)
         self.samples.t.append(round(time.time(), 4))
         self.samples.tx.append(sent)
         self.samples.rx.append(received)
+        return sent
 
-    def look_in_time(self) -> None:
+    def look_in_time(self) -> int:
         """Sleeps until the next look is due, and looks. One that is late is not made up for."""
         now_s = time.monotonic()
         self._next_s = max(self._next_s + PERIOD_S, now_s)
         time.sleep(self._next_s - now_s)
-        self.look()
+        return self.look()
 
 
 def busy_and_total() -> tuple[int, int]:

@@ -12,6 +12,7 @@ class Spec:
 
     `endpoint` is the URL of S3, None for AWS's own; `address` is the host's, on the interface that is watched;
     `tc_bytes_per_s` is of the wire, headers included, as tc counts; all other rates are of what TCP carries.
+    `memory_ahead_mib` is how much memory the CLI takes before it starts (memory.py).
     """
 
     aws: str
@@ -29,6 +30,7 @@ class Spec:
     run_s: float | None = None
     max_bandwidth_kib_per_s: int | None = None
     tc_bytes_per_s: int | None = None
+    memory_ahead_mib: int = 0
 
     @property
     def throttled(self) -> bool:

@@ -1,0 +1,252 @@
+"""What measures a sync on the uploader: real processes here, the AWS CLI a script that does as it is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from workloads.s3_throttle.uploader import kernel, memory, sync
+from workloads.s3_throttle.uploader.child import Child
+from workloads.s3_throttle.uploader.claim import Taken, claimed
+from workloads.s3_throttle.uploader.kernel import Interface
+from workloads.s3_throttle.uploader.requests import Gone, Requests
+from workloads.s3_throttle.uploader.spec import Spec
+from workloads.s3_throttle.uploader.sync import measure
+
+HANGS = "echo begun; exec sleep 60"
+
+
+def no_more(pid: int) -> bool:
+    """Whether that process has ended; a zombie has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def within(seconds: float, true: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@pytest.fixture
+def interface() -> Interface:
+    return Interface("127.0.0.1")
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    return tmp_path / "scratch"
+
+
+def spec(folder: Path, does: str, **changes: object) -> Spec:
+    """A sync of two files by a "CLI" that does this."""
+    aws, pool = folder / "aws", folder / "pool"
+    aws.write_text(f"#!/bin/bash\n{does}\n")
+    aws.chmod(0o755)
+    pool.mkdir()
+    for number in range(3):
+        (pool / f"object-{number}").write_bytes(b"x")
+    known: dict[str, object] = {
+        "aws": str(aws),
+        "pool": str(pool),
+        "folder": str(folder / "cell"),
+        "objects": 2,
+        "bucket": "b",
+        "prefix": "stack/run/cell/",
+        "region": "eu-central-1",
+        "endpoint": None,
+        "address": "127.0.0.1",
+        "limit_s": 60.0,
+    }
+    return Spec(**{**known, **changes})  # type: ignore[arg-type]
+
+
+class TestSync:
+    def test_the_exit_code_the_last_words_and_what_was_there(
+        self, tmp_path: Path, scratch: Path, interface: Interface
+    ) -> None:
+        looks = f'ls {tmp_path}/cell; echo "$AWS_CONFIG_FILE" >&2; cat > {tmp_path}/input'
+        does = f'{looks}; echo "fatal error: no" >&2; exit 3'
+        final = measure(spec(tmp_path, does), interface, scratch)
+        assert (final["exit_code"], final["said"], final["throttle"], final["cli"]) == (
+            3,
+            "fatal error: no",
+            None,
+            None,
+        )
+        assert (scratch / "said").read_text().split()[:3] == ["object-0", "object-1", f"{scratch}/config"]
+        assert (tmp_path / "input").read_bytes() == b""
+        assert len(interface.samples.t) >= 1
+        assert not (tmp_path / "cell").exists()
+
+    def test_behind_the_throttle(self, tmp_path: Path, scratch: Path, interface: Interface) -> None:
+        found = spec(tmp_path, "sleep 0.5; echo 'upload failed' >&2; exit 1", stop_s=0.05, run_s=0.05)
+        final = measure(found, interface, scratch)
+        assert (final["exit_code"], final["said"]) == (1, "upload failed")
+        assert (final["throttle"]["mode"], final["throttle"]["exit_code"]) == ("duty-cycle", 1)
+
+    def test_the_cpu_time_is_this_syncs_alone(self, tmp_path: Path, scratch: Path, interface: Interface) -> None:
+        subprocess.run([sys.executable, "-c", "for _ in range(5_000_000): pass"], check=True)
+        assert measure(spec(tmp_path, "true"), interface, scratch)["cpu_s"] < 0.1
+
+    def test_one_that_sends_nothing_any_more_is_ended(
+        self, tmp_path: Path, scratch: Path, interface: Interface, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sync, "SILENCE_S", 0.5)
+        monkeypatch.setattr(sync, "SILENT_BYTES", 1 << 60)
+        final = measure(spec(tmp_path, HANGS), interface, scratch)
+        assert (final["exit_code"], final["said"]) == (-15, "nothing was sent for 0 s, so it was ended")
+
+    def test_one_that_takes_too_long_is_ended(self, tmp_path: Path, scratch: Path, interface: Interface) -> None:
+        final = measure(spec(tmp_path, HANGS, limit_s=0.3), interface, scratch)
+        assert (final["exit_code"], final["said"]) == (-15, "it had not ended after 0 s, so it was ended")
+
+    @pytest.mark.parametrize("held", [{}, {"stop_s": 5.0, "run_s": 0.05}], ids=["free", "throttled"])
+    def test_nothing_is_left_of_one_that_nobody_wants_any_more(
+        self, held: dict[str, object], tmp_path: Path, scratch: Path, interface: Interface
+    ) -> None:
+        note = tmp_path / "pid"
+
+        def gone() -> None:
+            if note.exists() and note.read_text().strip():
+                raise Gone
+
+        with pytest.raises(Gone):
+            measure(spec(tmp_path, f"echo $$ > {note}; {HANGS}", **held), interface, scratch, still_wanted=gone)
+        assert within(5, lambda: no_more(int(note.read_text())))
+        assert not (tmp_path / "cell").exists()
+
+    def test_no_cap_stays_on_the_interface(
+        self, tmp_path: Path, scratch: Path, interface: Interface, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        done: list[str] = []
+        monkeypatch.setattr(kernel, "cap", lambda name, bytes_per_s: done.append(f"{name} {bytes_per_s}"))
+        monkeypatch.setattr(kernel, "uncap", done.append)
+
+        def gone() -> None:
+            raise Gone
+
+        with pytest.raises(Gone):
+            measure(spec(tmp_path, HANGS, tc_bytes_per_s=7), interface, scratch, still_wanted=gone)
+        assert done == ["lo 7", "lo"]
+
+    def test_a_cli_that_is_not_there_is_said(self, tmp_path: Path, scratch: Path, interface: Interface) -> None:
+        final = measure(spec(tmp_path, "", aws="/nowhere/aws"), interface, scratch)
+        assert final["exit_code"] == 1
+        assert "No such file or directory" in final["said"]
+
+    def test_no_files_is_a_fault(self, tmp_path: Path, scratch: Path, interface: Interface) -> None:
+        with pytest.raises(FileNotFoundError, match="/nowhere"):
+            measure(spec(tmp_path, "", pool="/nowhere"), interface, scratch)
+
+
+def test_a_child_ends_with_its_parent_even_when_that_is_killed(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    program = f"""
+import os, signal, time
+from pathlib import Path
+from workloads.s3_throttle.uploader.child import Child
+child = Child(lambda: time.sleep(60) or 0, os.environ, Path({str(tmp_path / "said")!r}))
+Path({str(note)!r}).write_text(str(child.pid))
+time.sleep(0.5)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=30)
+    assert done.returncode == -signal.SIGKILL
+    assert within(5, lambda: no_more(int(note.read_text())))
+
+
+def test_a_child_that_hears_nothing_is_killed(tmp_path: Path) -> None:
+    def deaf() -> int:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("deaf", flush=True)
+        time.sleep(60)
+        return 0
+
+    child = Child(deaf, dict(os.environ), tmp_path / "said")
+    assert within(10, lambda: (tmp_path / "said").exists() and "deaf" in (tmp_path / "said").read_text())
+    assert child.end(0.2) == -signal.SIGKILL
+
+
+class TestClaim:
+    def test_the_second_is_told_who_is_first(self, tmp_path: Path) -> None:
+        first, second = claimed(tmp_path, "anna (process 7)"), claimed(tmp_path, "bert", 0.0)
+        with first, pytest.raises(Taken, match=r"^anna \(process 7\)$"), second:
+            pass
+        with claimed(tmp_path, "bert", 0.0):
+            assert (tmp_path / "claim").read_text() == "bert\n"
+
+    def test_a_first_that_is_ending_is_waited_for(self, tmp_path: Path) -> None:
+        holder = subprocess.Popen(["flock", str(tmp_path / "claim"), "sleep", "1"])
+        assert within(10, (tmp_path / "claim").exists)
+        with claimed(tmp_path, "bert", 30.0):
+            assert holder.wait(10) == 0
+
+    def test_it_ends_with_the_process(self, tmp_path: Path) -> None:
+        program = f"""
+import os, signal
+from pathlib import Path
+from workloads.s3_throttle.uploader.claim import claimed
+with claimed(Path({str(tmp_path)!r}), "anna"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+        assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+        with claimed(tmp_path, "bert", 0.0):
+            pass
+
+
+class TestRequests:
+    def test_lines_then_the_end(self) -> None:
+        ours, theirs = os.pipe()
+        requests = Requests(ours)
+        requests.look()
+        os.write(theirs, b"one\n\ntw")
+        assert (requests.next(1), requests.next(1)) == ("one", "")
+        os.write(theirs, b"o\n")
+        requests.look()
+        assert requests.next(1) == "two"
+        os.close(theirs)
+        with pytest.raises(Gone):
+            requests.look()
+        with pytest.raises(Gone):
+            requests.next(1)
+        os.close(ours)
+
+    def test_who_gives_no_sign_is_gone(self) -> None:
+        ours, theirs = os.pipe()
+        with pytest.raises(Gone):
+            Requests(ours).next(0.05)
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_memory_is_taken_ahead_and_used() -> None:
+    program = """
+import resource
+from workloads.s3_throttle.uploader.memory import take_ahead
+take_ahead(32)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+kept = [bytes(2000) for _ in range(10_000)]  # 20 MB
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+    def faults(environment: dict[str, str]) -> int:
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    assert faults(memory.environment(32)) < 1000
+    assert faults({}) > 4000  # without the thresholds it has gone again
+    assert memory.environment(0) == {}

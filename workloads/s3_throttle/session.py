@@ -1,0 +1,115 @@
+"""The uploader, ours alone while a block lasts: it measures one sync after the other (uploader/__main__.py)."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from workloads.connections import Execution, Remote, script_error
+from workloads.errors import WorkloadError
+from workloads.held import BEAT_SECONDS, DONE, PATIENCE_SECONDS
+from workloads.results import utc_now
+from workloads.s3_throttle.settings import ENVIRONMENT, SCRIPTS, UNDER_WAY
+from workloads.s3_throttle.uploader.spec import Spec
+from workloads.scripts import find_script
+
+START_SECONDS = 60.0
+END_SECONDS = 30.0
+SCRIPT = "uploader_sync"
+
+
+@dataclass
+class Seen:
+    """What was seen of a sync. `fault` is why it was not begun; else `final` and `samples` are there."""
+
+    samples: dict[str, list[Any]] = field(default_factory=dict)
+    final: dict[str, Any] | None = None
+    fault: str | None = None
+
+
+class Session:
+    """Syncs, one after the other. Between them a sign of life goes there every few seconds; during one, nothing."""
+
+    def __init__(self, execution: Execution, host: str) -> None:
+        self._execution = execution
+        self._host = host
+        self._idle = threading.Lock()
+        self._over = threading.Event()
+        self._beating = threading.Thread(target=self._beat, daemon=True)
+
+    def begin(self) -> None:
+        """Waits until it is ours. Raises WorkloadError when it is another's."""
+        self._answer()
+        self._beating.start()
+
+    def sync(self, spec: Spec) -> Seen:
+        """One sync to its end. Raises WorkloadError when the connection, or what measures there, is no more."""
+        seen = Seen()
+        with self._idle:
+            self._execution.channel.settimeout(spec.limit_s + START_SECONDS)
+            self._execution.send(f"{spec.to_json()}\n".encode())
+            while seen.final is None and seen.fault is None:
+                answer = self._answer()
+                if answer["kind"] == "samples":
+                    seen.samples = {name: answer[name] for name in ("t", "tx", "rx")}
+                elif answer["kind"] == "final":
+                    seen.final = {name: value for name, value in answer.items() if name != "kind"}
+                elif answer["kind"] == "fault":
+                    seen.fault = str(answer["what"])
+        return seen
+
+    def end(self, *, in_order: bool) -> None:
+        """Waits for the end there; a sync that is under way ends as well."""
+        self._over.set()
+        with contextlib.suppress(OSError, EOFError, WorkloadError):
+            self._execution.channel.settimeout(END_SECONDS)
+            if in_order:
+                self._execution.send(DONE)
+            self._execution.channel.shutdown_write()
+            self._execution.channel.status_event.wait(END_SECONDS)
+
+    def _answer(self) -> dict[str, Any]:
+        for line in self._execution.lines:
+            if line.startswith("{"):
+                answer: dict[str, Any] = json.loads(line)
+                return answer
+        code, stderr = self._execution.end()
+        raise script_error(self._host, SCRIPT, code, stderr)
+
+    def _beat(self) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            while not self._over.wait(BEAT_SECONDS):
+                with self._idle:
+                    self._execution.send(b"\n")
+
+
+@contextmanager
+def uploading(remote: Remote, python: str = f"{ENVIRONMENT}/bin/python3", folder: str = UNDER_WAY) -> Iterator[Session]:
+    """The uploader, for this run alone. Raises WorkloadError with the name of who has it already."""
+    words = [python, folder, who(), str(PATIENCE_SECONDS)]
+    with remote.conversation(find_script(SCRIPT, SCRIPTS), words, silence_s=START_SECONDS) as execution:
+        session = Session(execution, remote.name)
+        session.begin()
+        try:
+            yield session
+        except BaseException:
+            session.end(in_order=False)
+            raise
+        session.end(in_order=True)
+
+
+def who() -> str:
+    """This run, as whoever comes second is told of it."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name
+        user = f"user {os.getuid()}"
+    return f"{user} (process {os.getpid()} on {socket.gethostname()}, since {utc_now()})"

@@ -1,0 +1,82 @@
+"""A process group that ends when we do, however we end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from workloads.throttle.launch import signal_at_parents_end
+
+POLL_S = 0.02
+
+
+class Child:
+    """`work` in a forked process, which leads a session of its own; what it returns is the exit code.
+
+    Forked, so that a program in Python that is loaded here already needs no start: loading one takes a rehearsal's host
+    a second, ten times as long as all else that happens between two syncs. The calling process has one thread.
+    """
+
+    def __init__(
+        self, work: Callable[[], int], environment: Mapping[str, str], output: Path, not_its: Iterable[int] = ()
+    ) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            _become(work, environment, output, not_its)
+
+    def poll(self) -> int | None:
+        """The exit code, minus the signal's number where one ended it; None while it runs."""
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def end(self, patience_s: float) -> int:
+        """Asks the group to end, and no longer asks after so many seconds; the exit code."""
+        if self.poll() is None:
+            # The throttle passes it on, and lets go of what it holds.
+            os.killpg(self.pid, signal.SIGTERM)
+            deadline_s = time.monotonic() + patience_s
+            while self.poll() is None and time.monotonic() < deadline_s:
+                time.sleep(POLL_S)
+        if self.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
+            while self.poll() is None:
+                time.sleep(POLL_S)
+        assert self.returncode is not None
+        return self.returncode
+
+
+def _become(work: Callable[[], int], environment: Mapping[str, str], output: Path, not_its: Iterable[int]) -> NoReturn:
+    code = 1
+    try:
+        os.setsid()
+        signal_at_parents_end(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for descriptor in not_its:
+            os.close(descriptor)
+        nowhere, words = os.open(os.devnull, os.O_RDONLY), os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        for descriptor, ours in ((nowhere, 0), (words, 1), (words, 2)):
+            os.dup2(descriptor, ours)
+        sys.stdout, sys.stderr = (os.fdopen(descriptor, "w", closefd=False) for descriptor in (1, 2))
+        os.environ.clear()
+        os.environ.update(environment)
+        code = work()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
