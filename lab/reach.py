@@ -5,10 +5,12 @@ Standard input and output become the connection. Only the standard library is ne
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import socket
 import sys
+import time
 from pathlib import Path
 
 CHUNK_BYTES = 65536
@@ -50,12 +52,21 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    _tell_connected()
     try:
         _carry(gate)
     except ConnectionError:  # SSH, or the region, has gone; SSH has said so, or sees it by our end
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer has nowhere to go
         return 1
     return 0
+
+
+def _tell_connected() -> None:
+    """When the far side was connected, to whoever asked for it: for SSH alone the two are one."""
+    if (descriptor := os.environ.get("TIDEMARK_CONNECTED_FD", "")).isdigit():
+        with contextlib.suppress(OSError):
+            os.write(int(descriptor), f"{time.time():.6f}\n".encode())
+            os.close(int(descriptor))
 
 
 def _carry(gate: socket.socket) -> None:

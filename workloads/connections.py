@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import shlex
 import socket
 import subprocess
@@ -46,6 +47,8 @@ BOOT_POLL_SECONDS = 1.0
 LOCK_PATH = "/run/tidemark.lock"
 LOCK_TIMEOUT_S = 90
 LOCK_TIMEOUT_EXIT = 75
+# Names a descriptor. A proxy command that knows it writes the Unix time there at which it had connected.
+CONNECTED_VARIABLE = "TIDEMARK_CONNECTED_FD"
 END_OF_SCRIPT = "# end of script"
 CUT_SCRIPT_EXIT = 70
 ERROR_PREFIX = "tidemark-error: "
@@ -166,7 +169,9 @@ class ProxySocket:
         words = proxy_arguments(proxy_command, host, port)
         self._guard = threading.Lock()
         self._words: str | None = None
+        self._connected_unix_s: float | None = None
         self.socket, theirs = socket.socketpair()
+        self._told, telling = os.pipe()
         try:
             # A session of its own: Ctrl-C is for the task, which closes its connections in order.
             self.process: subprocess.Popen[bytes] = subprocess.Popen(
@@ -176,12 +181,30 @@ class ProxySocket:
                 stderr=subprocess.PIPE,
                 cwd=PROJECT,  # a rehearsal's command names one of the project's modules
                 start_new_session=True,
+                pass_fds=[telling],
+                env={**os.environ, CONNECTED_VARIABLE: str(telling)},
             )
         except OSError:
             self.socket.close()
+            os.close(self._told)
             raise
         finally:
             theirs.close()
+            os.close(telling)
+        os.set_blocking(self._told, False)
+
+    @property
+    def connected_unix_s(self) -> float | None:
+        """When the far side was connected, as the command told; None: not yet, or it does not tell."""
+        with self._guard:
+            if self._words is None:
+                self._hear()
+            return self._connected_unix_s
+
+    def _hear(self) -> None:
+        with contextlib.suppress(BlockingIOError, ValueError):
+            if told := os.read(self._told, 64):
+                self._connected_unix_s = float(told)
 
     def close(self) -> str:
         """Ends the command; what it wrote to standard error is returned.
@@ -195,6 +218,8 @@ class ProxySocket:
 
     def _end(self) -> str:
         self.socket.close()
+        self._hear()
+        os.close(self._told)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=0.5)
         if self.process.poll() is None:

@@ -15,6 +15,7 @@ from report.runs import Record, RecordError, Run, number, number_or_none, text, 
 @dataclass(frozen=True)
 class _Probe:
     started_unix_s: float
+    connected_unix_s: float | None
     ended_unix_s: float
     host: str | None
 
@@ -46,7 +47,8 @@ def _probes(run: Run) -> dict[int, list[_Probe]]:
     for record in run.stream("probes"):
         try:
             host = None if record.get("host") is None else text(record, "host")
-            probe = _Probe(number(record, "started_unix_s"), number(record, "ended_unix_s"), host)
+            connected = number_or_none(record, "connected_unix_s")
+            probe = _Probe(number(record, "started_unix_s"), connected, number(record, "ended_unix_s"), host)
             found.setdefault(whole(record, "move"), []).append(probe)
         except RecordError as error:
             run.problem(f"raw/probes.ndjson: a record left out: {error}")
@@ -55,20 +57,46 @@ def _probes(run: Run) -> dict[int, list[_Probe]]:
     return found
 
 
+@dataclass(frozen=True)
+class _Silence:
+    """From the old host's last sign to the new one's first, Unix seconds; `usual_s` is between two before the call."""
+
+    last_old: float | None
+    first_new: float | None
+    usual_s: float | None
+
+    @property
+    def seconds(self) -> float | None:
+        return None if self.first_new is None or self.last_old is None else self.first_new - self.last_old
+
+    @property
+    def interruption_s(self) -> float | None:
+        silence = self.seconds
+        return None if silence is None or self.usual_s is None else max(0.0, silence - self.usual_s)
+
+
+def _times(probes: Sequence[_Probe], host: str, *, tcp: bool = False) -> list[float]:
+    """When the host's answers were there, or for TCP its connections: a key has told later whose each was."""
+    times = [probe.connected_unix_s if tcp else probe.ended_unix_s for probe in probes if probe.host == host]
+    return sorted(time for time in times if time is not None)
+
+
+def _silence(asked: float, old: Sequence[float], new: Sequence[float]) -> _Silence:
+    first_new = min((t for t in new if t >= asked), default=None)
+    # After a move that was taken back the old host answers again: that is another time.
+    last_old = None if first_new is None else max((t for t in old if t <= first_new), default=None)
+    steady = [t for t in old if t < asked]
+    usual = statistics.median([b - a for a, b in pairwise(steady)]) if len(steady) > 1 else None
+    return _Silence(last_old, first_new, usual)
+
+
 def _figures(record: Record, probes: Sequence[_Probe]) -> MoveFigures:
     asked = number(record, "asked_unix_s")
     source, target = text(record, "source"), text(record, "target")
     source_zone, target_zone = text(record, "source_zone"), text(record, "target_zone")
-    new = [probe.ended_unix_s for probe in probes if probe.host == target and probe.ended_unix_s >= asked]
-    first_new = min(new, default=None)
-    old = [probe.ended_unix_s for probe in probes if probe.host == source]
-    # After a move that was taken back the old host answers again: that is another time.
-    last_old = max((t for t in old if first_new is None or t <= first_new), default=None)
-    if first_new is None:
-        last_old = None
-    steady = [t for t in old if t < asked]
-    usual = statistics.median([b - a for a, b in pairwise(steady)]) if len(steady) > 1 else None
-    silence = None if first_new is None or last_old is None else first_new - last_old
+    ssh = _silence(asked, _times(probes, source), _times(probes, target))
+    tcp = _silence(asked, _times(probes, source, tcp=True), _times(probes, target, tcp=True))
+    last_old, first_new = ssh.last_old, ssh.first_new
     between = [
         probe.ended_unix_s - probe.started_unix_s
         for probe in probes
@@ -92,9 +120,13 @@ def _figures(record: Record, probes: Sequence[_Probe]) -> MoveFigures:
         api_shown_s=None if shown is None else shown - asked,
         last_old_answer_s=None if last_old is None else last_old - asked,
         first_new_answer_s=None if first_new is None else first_new - asked,
-        silence_s=silence,
-        usual_silence_s=usual,
-        interruption_s=None if silence is None or usual is None else max(0.0, silence - usual),
+        silence_s=ssh.seconds,
+        usual_silence_s=ssh.usual_s,
+        interruption_s=ssh.interruption_s,
+        first_new_connection_s=None if tcp.first_new is None else tcp.first_new - asked,
+        tcp_silence_s=tcp.seconds,
+        tcp_usual_silence_s=tcp.usual_s,
+        tcp_interruption_s=tcp.interruption_s,
         connections=len(probes),
         unanswered=sum(probe.host is None for probe in probes),
         slowest_answer_s=max(between, default=None),
@@ -130,6 +162,10 @@ def remap_of(moves: Sequence[MoveFigures]) -> Remap:
         silence_s=distribution(move.silence_s for move in done),
         usual_silence_s=distribution(move.usual_silence_s for move in done),
         first_new_answer_s=distribution(move.first_new_answer_s for move in done),
+        tcp_interruption_s=distribution(move.tcp_interruption_s for move in done),
+        tcp_silence_s=distribution(move.tcp_silence_s for move in done),
+        tcp_usual_silence_s=distribution(move.tcp_usual_silence_s for move in done),
+        first_new_connection_s=distribution(move.first_new_connection_s for move in done),
         api_answered_s=distribution(move.api_answered_s for move in done),
         api_shown_s=distribution(move.api_shown_s for move in done),
         unanswered=sum(move.unanswered for move in moves),

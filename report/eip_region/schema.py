@@ -40,8 +40,10 @@ class MoveFigures:
     """One move. Seconds from the call on, unless they are lengths; all by the clock of who asked and connected.
 
     `silence_s` is from the last answer of the old host to the first of the new one; `usual_silence_s` the median
-    between two answers before the call; `interruption_s` what the first has more. `unanswered` connections got no
-    host's answer; `slowest_answer_s` is the longest that one took which began between the two answers.
+    between two answers before the call; `interruption_s` what the first has more. An answer is SSH's: the host has
+    proved its key. Those of TCP are of its connections, which are there sooner; None where a proxy does not tell.
+    `unanswered` connections got no host's answer; `slowest_answer_s` is the longest that one took which began between
+    the two answers.
     """
 
     move: int
@@ -60,6 +62,10 @@ class MoveFigures:
     silence_s: float | None
     usual_silence_s: float | None
     interruption_s: float | None
+    first_new_connection_s: float | None
+    tcp_silence_s: float | None
+    tcp_usual_silence_s: float | None
+    tcp_interruption_s: float | None
     connections: int
     unanswered: int
     slowest_answer_s: float | None
@@ -90,6 +96,10 @@ class Remap:
     silence_s: Distribution
     usual_silence_s: Distribution
     first_new_answer_s: Distribution
+    tcp_interruption_s: Distribution
+    tcp_silence_s: Distribution
+    tcp_usual_silence_s: Distribution
+    first_new_connection_s: Distribution
     api_answered_s: Distribution
     api_shown_s: Distribution
     unanswered: int

@@ -68,15 +68,19 @@ def distribution_table(remap: Remap) -> Table:
             Column("most", True),
         ],
         [
-            row("interruption, as a client saw it", remap.interruption_s),
-            row("from the old host's last answer to the new one's first", remap.silence_s),
-            row("usually between two answers, before the call", remap.usual_silence_s),
+            row("interruption for TCP: until a connection is there", remap.tcp_interruption_s),
+            row("interruption for SSH: until the host has proved its key", remap.interruption_s),
+            row("TCP: from the old host's last connection to the new one's first", remap.tcp_silence_s),
+            row("SSH: from the old host's last answer to the new one's first", remap.silence_s),
+            row("TCP: usually between two connections, before the call", remap.tcp_usual_silence_s),
+            row("SSH: usually between two answers, before the call", remap.usual_silence_s),
+            row("from the call to the new host's first connection", remap.first_new_connection_s),
             row("from the call to the new host's first answer", remap.first_new_answer_s),
             row("from the call to the API's answer", remap.api_answered_s),
             row("from the call until DescribeAddresses shows it", remap.api_shown_s),
         ],
-        f"At most one new connection each {seconds(remap.interval_s)}, answered when the host has proved its key. The "
-        "interruption is the silence less the usual time between two answers; it is known to about that.",
+        f"At most one new connection each {seconds(remap.interval_s)}; whose a connection is shows its key, later. The "
+        "interruption is the silence less the usual time between two; it is known to about that.",
         name="moves-together",
     )
 
@@ -91,7 +95,8 @@ def moves_table(moves: Sequence[MoveFigures]) -> Table:
         (Column("API shows it", True), lambda m: seconds(m.api_shown_s)),
         (Column("old host's last answer", True), lambda m: _after(m.last_old_answer_s)),
         (Column("new host's first answer", True), lambda m: _after(m.first_new_answer_s)),
-        (Column("interruption", True), lambda m: seconds(m.interruption_s)),
+        (Column("interruption, TCP", True), lambda m: seconds(m.tcp_interruption_s)),
+        (Column("SSH", True), lambda m: seconds(m.interruption_s)),
         (Column("unanswered", True), lambda m: f"{m.unanswered} of {m.connections}"),
         (Column("outcome"), _outcome),
     ]

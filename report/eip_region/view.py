@@ -34,8 +34,9 @@ def _key_figures(summary: Summary) -> list[KeyFigure]:
     return [
         KeyFigure("refused outside its region", figure(summary.refusal.refused)),
         KeyFigure("moves across zones", f"{remap.across_zones} of {remap.moves}"),
-        KeyFigure("interruption, median", seconds(remap.interruption_s.median)),
-        KeyFigure("interruption, longest", seconds(remap.interruption_s.max)),
+        KeyFigure("interruption for TCP, median", seconds(remap.tcp_interruption_s.median)),
+        KeyFigure("interruption for SSH, median", seconds(remap.interruption_s.median)),
+        KeyFigure("interruption for SSH, longest", seconds(remap.interruption_s.max)),
         KeyFigure("the API's answer, median", seconds(remap.api_answered_s.median)),
         KeyFigure("connections that nobody answered", figure(remap.unanswered)),
     ]

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from lab import reach
 from lab.paths import PROJECT
 from tests.conftest import free_port
 from tests.machine import processes_with, wait_for
+from workloads.connections import ProxySocket
 
 
 @pytest.fixture(params=["short", "d" * 150], ids=["short path", "long path"])
@@ -151,6 +153,22 @@ def test_the_proxy_command_carries_what_it_is_given(gate: Path, echo: int) -> No
     done = proxy(echo, data)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == data
+
+
+def test_the_proxy_command_tells_when_it_has_connected(gate: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        before = time.time()
+        link = ProxySocket(f"{sys.executable} -m lab.reach %h %p", "127.0.0.1", listener.getsockname()[1])
+        connection, _ = listener.accept()
+        with connection:
+            wait_for("a time", lambda: link.connected_unix_s is not None, 20)
+            assert before < (link.connected_unix_s or 0) < time.time()
+        link.close()
+        assert link.connected_unix_s is not None
+    refused = ProxySocket(f"{sys.executable} -m lab.reach %h %p", "127.0.0.1", free_port())
+    assert read_all(refused.socket) == b""
+    refused.close()
+    assert refused.connected_unix_s is None
 
 
 def test_the_proxy_command_says_why_not_in_one_line(gate: Path) -> None:

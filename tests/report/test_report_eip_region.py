@@ -73,6 +73,9 @@ def move(number: int, **changes: Any) -> Record:
     return {**made, **changes}
 
 
+CONNECT_S = 0.002
+
+
 def probes_of(made: Record, out_s: float = OUT_S, answer_s: float = 0.01) -> list[Record]:
     """A connection each interval: answered by the old host until the call, by nobody for a while, by the new one."""
     found = []
@@ -84,6 +87,7 @@ def probes_of(made: Record, out_s: float = OUT_S, answer_s: float = 0.01) -> lis
             {
                 "move": made["move"],
                 "started_unix_s": started,
+                "connected_unix_s": started + CONNECT_S if host else None,
                 "ended_unix_s": started + (answer_s if host else 3),
                 "host": host,
                 "fault": None if host else "no answer in 3 s",
@@ -162,6 +166,38 @@ def test_a_known_interruption_is_found_again(tmp_path: Path) -> None:
     assert remap.interruption_s.count == 4
     assert remap.interruption_s.median == pytest.approx(OUT_S, abs=0.001)
     assert remap.interval_s == INTERVAL_S
+
+
+def test_a_host_that_is_slow_with_its_key_interrupts_ssh_and_not_tcp(tmp_path: Path) -> None:
+    """The new host takes a connection at once, and needs a second more for its first keys."""
+    builder = Builder()
+    for made in builder.streams["moves"]:
+        for probe in builder.streams["probes"]:
+            if probe["move"] == made["move"] and probe["host"] == made["target"]:
+                probe["ended_unix_s"] += 1.0
+    summary = summary_of(builder, tmp_path)
+    first = summary.moves[0]
+    assert first.tcp_interruption_s == pytest.approx(OUT_S, abs=0.001)
+    assert first.interruption_s == pytest.approx(OUT_S + 1.0, abs=0.001)
+    assert first.first_new_connection_s == pytest.approx(OUT_S + 0.5 * INTERVAL_S + CONNECT_S, abs=0.001)
+    assert first.tcp_usual_silence_s == pytest.approx(INTERVAL_S, abs=0.001)
+    assert first.tcp_silence_s == pytest.approx(OUT_S + INTERVAL_S, abs=0.001)
+    assert (summary.remap.tcp_interruption_s.count, summary.remap.first_new_connection_s.count) == (4, 4)
+    assert summary.remap.tcp_interruption_s.median == pytest.approx(OUT_S, abs=0.001)
+
+
+@pytest.mark.parametrize("lost", ["null", "absent"])
+def test_a_time_that_no_proxy_told_is_missing(lost: str, tmp_path: Path) -> None:
+    builder = Builder()
+    for probe in builder.streams["probes"]:
+        if lost == "null":
+            probe["connected_unix_s"] = None
+        else:
+            probe.pop("connected_unix_s")
+    summary = summary_of(builder, tmp_path)
+    assert summary.problems == []
+    assert summary.moves[0].interruption_s == pytest.approx(OUT_S, abs=0.001)
+    assert (summary.moves[0].tcp_interruption_s, summary.remap.tcp_interruption_s.count) == (None, 0)
 
 
 def test_no_interruption_at_all(tmp_path: Path) -> None:

@@ -33,9 +33,13 @@ OTHER_KEY = "another host key than the pinned ones"
 
 @dataclass(frozen=True)
 class Probe:
-    """One connection, by the clock here. `host` is who answered; None: nobody did, and `fault` says how that showed."""
+    """One connection, by the clock here. `connected_unix_s` is when TCP's handshake was done; None: it was not, or a
+    proxy command that does not tell has made it. `ended_unix_s` is when SSH's key exchange was, or it was given up.
+    `host` is who answered; None: nobody did, and `fault` says how that showed.
+    """
 
     started_unix_s: float
+    connected_unix_s: float | None
     ended_unix_s: float
     host: str | None
     fault: str | None
@@ -66,32 +70,52 @@ def knock(at: Door) -> Probe:
     started = time.time()
     host: str | None = None
     fault: str | None = None
+    link = _Link(at)
     try:
-        key = _shown_key(at)
+        key = link.shown_key()
         host = at.keys.get((key.get_name(), key.get_base64()))
         if host is None:
             fault = OTHER_KEY
     except (OSError, EOFError, ValueError, paramiko.SSHException) as error:
         fault = _words(error, at.seconds)
-    return Probe(started, time.time(), host, fault)
+    return Probe(started, link.connected_unix_s, time.time(), host, fault)
 
 
-def _shown_key(at: Door) -> paramiko.PKey:
-    with contextlib.ExitStack() as open_ends:
+class _Link:
+    """One connection as far as it came."""
+
+    def __init__(self, at: Door) -> None:
+        self._at = at
+        self.connected_unix_s: float | None = None
+
+    def shown_key(self) -> paramiko.PKey:
+        """Connects, and closes it again. Raises what paramiko and the socket raise."""
+        with self._connected() as link:
+            transport = paramiko.Transport(link)
+            try:
+                # Longer than start_client waits: else either may be first, and the words be those of one that hung up.
+                transport.banner_timeout = 2 * self._at.seconds
+                transport.start_client(timeout=self._at.seconds)
+                if not transport.initial_kex_done:  # it returns like this after the timeout, too
+                    raise TimeoutError
+                return transport.get_remote_server_key()
+            finally:
+                transport.close()
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[socket.socket]:
+        at = self._at
         if at.ssh.proxy_command is None:
-            link = open_ends.enter_context(socket.create_connection((at.address, SSH_PORT), at.seconds))
-        else:
-            proxy = ProxySocket(at.ssh.proxy_command, at.address, SSH_PORT)
-            open_ends.callback(proxy.close)
-            link = proxy.socket
-        transport = paramiko.Transport(link)
-        open_ends.callback(transport.close)
-        # Longer than start_client waits: else either may be first, and the words be those of a host that hung up.
-        transport.banner_timeout = 2 * at.seconds
-        transport.start_client(timeout=at.seconds)
-        if not transport.initial_kex_done:  # it returns like this after the timeout, too
-            raise TimeoutError
-        return transport.get_remote_server_key()
+            with socket.create_connection((at.address, SSH_PORT), at.seconds) as link:
+                self.connected_unix_s = time.time()
+                yield link
+            return
+        proxy = ProxySocket(at.ssh.proxy_command, at.address, SSH_PORT)
+        try:
+            yield proxy.socket
+        finally:
+            proxy.close()
+            self.connected_unix_s = proxy.connected_unix_s
 
 
 def _words(error: Exception, seconds: float) -> str:

@@ -62,7 +62,8 @@ def at(key: paramiko.PKey | None, seconds: float = 5, ssh: Ssh = SSH) -> Door:
 def test_the_host_is_known_by_its_key(server: None, key: paramiko.Ed25519Key) -> None:
     found = knock(at(key))
     assert (found.host, found.fault) == ("host-1", None)
-    assert found.started_unix_s < found.ended_unix_s <= time.time()
+    assert found.connected_unix_s is not None
+    assert found.started_unix_s < found.connected_unix_s < found.ended_unix_s <= time.time()
 
 
 def test_a_key_that_is_not_pinned_is_nobody(server: None) -> None:
@@ -79,7 +80,14 @@ def test_through_a_proxy_command(server: None, key: paramiko.Ed25519Key, monkeyp
         "threading.Thread(target=up,daemon=True).start()\n"
         "while (c:=s.recv(65536)): os.write(1,c)' %h %p"
     )
-    assert knock(at(key, ssh=Ssh("admin", None, relay))).host == "host-1"
+    silent = knock(at(key, ssh=Ssh("admin", None, relay)))
+    assert (silent.host, silent.connected_unix_s) == ("host-1", None), "a proxy that does not tell"
+    tell = 'os.write(int(os.environ["TIDEMARK_CONNECTED_FD"]), str(time.time()).encode())\n'
+    telling = relay.replace("import socket", "import time,socket").replace("def up()", f"{tell}def up()")
+    told = knock(at(key, ssh=Ssh("admin", None, telling)))
+    assert told.host == "host-1"
+    assert told.connected_unix_s is not None
+    assert told.started_unix_s < told.connected_unix_s < told.ended_unix_s
     gone = knock(at(key, ssh=Ssh("admin", None, "false %h %p")))
     assert gone.host is None
     assert gone.fault
@@ -88,13 +96,16 @@ def test_through_a_proxy_command(server: None, key: paramiko.Ed25519Key, monkeyp
 def test_a_port_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(monkeypatch):
         pass
-    assert knock(at(None)).fault == "refused"
+    found = knock(at(None))
+    assert (found.fault, found.connected_unix_s) == ("refused", None)
 
 
 def test_one_that_says_nothing_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(monkeypatch):
         began = time.monotonic()
-        assert knock(at(None, seconds=0.5)).fault == "no answer in 0.5 s"
+        found = knock(at(None, seconds=0.5))
+        assert found.fault == "no answer in 0.5 s"
+        assert found.connected_unix_s is not None, "the kernel has taken the connection; who listens has not"
         assert time.monotonic() - began < 5
 
 
@@ -118,7 +129,7 @@ class TestProber:
         def take(_: Door) -> Probe:
             began = time.time()
             time.sleep(seconds)
-            return Probe(began, time.time(), "host-1", None)
+            return Probe(began, began, time.time(), "host-1", None)
 
         monkeypatch.setattr(probe, "knock", take)
         return Prober(at(None, seconds=30), 0.01, at_once)

@@ -95,7 +95,9 @@ class World:
         started = time.time()
         holder = self.holder()
         answers = holder is not None and holder not in self.silent
-        return Probe(started, time.time(), holder if answers else None, None if answers else "no answer in 1 s")
+        return Probe(
+            started, started, time.time(), holder if answers else None, None if answers else "no answer in 1 s"
+        )
 
     def context(self) -> Context:
         keys = {host.name: host.host_keys for host in self.inventory.hosts}
