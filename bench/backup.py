@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -36,7 +37,11 @@ class LocalVolume:
         """Runs a script as a host would; its standard output."""
         text = what.text.replace("RUN=/run/tidemark-backup", f"RUN={self.run}")
         command = script_command(what.name, list(arguments), "root", locked=False)
-        done = subprocess.run(["bash", "-c", command], input=text, capture_output=True, text=True, check=False)
+        # The scripts refuse a folder that nothing is mounted at: here it is itself, as long as the script runs.
+        volume = shlex.quote(str(self.run / "volume"))
+        command = f"mount --bind {volume} {volume} && {command}"
+        words = ["unshare", "--mount", "--", "bash", "-c", command]
+        done = subprocess.run(words, input=text, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{what.name} failed: {done.stderr}")
         return done.stdout

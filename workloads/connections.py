@@ -409,10 +409,11 @@ class Execution:
         """Nothing more comes on its standard input."""
         self.channel.shutdown_write()
 
-    def end(self) -> tuple[int, str]:
-        """Waits for the end; exit code and standard error."""
-        self._reader.join(timeout=self._silence_s)
-        if not self.channel.status_event.wait(timeout=self._silence_s):
+    def end(self, limit_s: float | None = None) -> tuple[int, str]:
+        """Waits for the end; exit code and standard error. `limit_s` is in the place of the longest silence."""
+        limit_s = self._silence_s if limit_s is None else limit_s
+        self._reader.join(timeout=limit_s)
+        if not self.channel.status_event.wait(timeout=limit_s):
             raise TimeoutError
         code = self.channel.recv_exit_status()
         if code == -1:

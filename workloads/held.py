@@ -19,6 +19,8 @@ BEAT_SECONDS = 3.0
 # Ten beats: a link that is silent for so long has failed a person, too.
 PATIENCE_SECONDS = 30
 START_SECONDS = 60.0
+# It has nothing left to do but to end. A host that has died is not waited for as one that starts is.
+END_SECONDS = 5.0
 DONE = b"done\n"
 
 
@@ -47,7 +49,7 @@ def held(machine: Machine, script: Script, arguments: Iterable[str] = ()) -> Ite
         with contextlib.suppress(OSError, EOFError, WorkloadError), ending:
             if talk.send(DONE):
                 talk.done_writing()
-                talk.end()
+                talk.end(END_SECONDS)
 
 
 def _beat(talk: Talk, over: threading.Event) -> None:

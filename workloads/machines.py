@@ -28,8 +28,8 @@ class Talk(Protocol):
     def done_writing(self) -> None:
         """Nothing more comes on its standard input."""
 
-    def end(self) -> tuple[int, str]:
-        """Waits for the end; exit code and standard error."""
+    def end(self, limit_s: float | None = None) -> tuple[int, str]:
+        """Waits for the end; exit code and standard error. `limit_s` is in the place of the longest silence."""
 
 
 class Machine(Protocol):
@@ -161,13 +161,14 @@ class _Process:
         with contextlib.suppress(OSError):
             self._stdin.close()
 
-    def end(self) -> tuple[int, str]:
-        """Waits for the end; exit code and standard error."""
+    def end(self, limit_s: float | None = None) -> tuple[int, str]:
+        """Waits for the end; exit code and standard error. `limit_s` is in the place of the longest silence."""
+        limit_s = self._silence_s if limit_s is None else limit_s
         try:
-            code = self._process.wait(self._silence_s)
+            code = self._process.wait(limit_s)
         except subprocess.TimeoutExpired:
             raise TimeoutError from None
-        self._readers[1].join(self._silence_s)
+        self._readers[1].join(limit_s)
         return code, b"".join(self._complaints).decode(errors="replace")
 
     def _complained(self, line: bytes | None) -> None:

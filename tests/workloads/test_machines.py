@@ -61,6 +61,15 @@ def test_a_script_is_held_while_the_block_lasts_and_told_the_end(tmp_path: Path)
     assert (tmp_path / "told").read_text() == "done\n"
 
 
+def test_a_script_that_does_not_end_is_not_waited_for_as_one_that_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a host which has died meanwhile."""
+    monkeypatch.setattr("workloads.held.END_SECONDS", 0.2)
+    began = time.monotonic()
+    with held(HERE, said("echo ready; sleep 4")):
+        pass
+    assert time.monotonic() - began < 3
+
+
 def test_a_script_that_refuses_to_stay_says_why() -> None:
     refusing = said('echo "tidemark-error: another one is at work|wait" >&2; exit 1')
     with pytest.raises(WorkloadError, match="another one is at work"), held(HERE, refusing):

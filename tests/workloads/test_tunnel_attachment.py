@@ -36,7 +36,7 @@ def ends(server: Server, dropped: list[str]) -> Ends:
     return cast(Ends, SimpleNamespace(server=server, server_host=host, deployment=SimpleNamespace(hosts=hosts)))
 
 
-LINE = Line(*choose_pair([], None), 0, 0, "ssh-ed25519 AAAA", "iqn.2026-11.io.tidemark:initiator.client", 0)
+LINE = Line(*choose_pair([], None), 0, 0, "ssh-ed25519 AAAA", "iqn.2026-11.io.tidemark:initiator.client", False, 0)
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +62,42 @@ def test_a_server_that_lets_nobody_in_is_said_to_take_the_change_back() -> None:
     with pytest.raises(WorkloadError, match=r"nobody gets in .*it takes the change back by itself"):
         prepare_ssh(ends(server, []), LINE)
     assert server.ran == ["server_ssh"]
+
+
+class Client:
+    """Has a tunnel, or none, and a disk that does not come."""
+
+    def __init__(self, tun: str, fault: BaseException) -> None:
+        self.tun = tun
+        self.fault = fault
+        self.ran: list[str] = []
+
+    def run(self, script: Script, arguments: list[str] | None = None) -> ScriptResult:
+        self.ran.append(script.name)
+        if script.name == "client_disk":
+            raise self.fault
+        facts = {"tun": self.tun, "local": "", "remote": "", "devices": "", "routes": [], "name": "here"}
+        return ScriptResult("client", "", "", (facts | {"public_key": "ssh-ed25519 AAAA", "changed": 1},))
+
+
+@pytest.mark.parametrize("fault", [WorkloadError("discovery failed", "see the server"), KeyboardInterrupt()])
+@pytest.mark.parametrize(("tun", "left"), [("", ["client_detach"]), ("3", [])])
+def test_a_tunnel_whose_disk_does_not_come_goes_again_unless_it_was_there(
+    tun: str, left: list[str], fault: BaseException
+) -> None:
+    client = Client(tun, fault)
+    server = Client("", fault)
+    volume = SimpleNamespace(id="vol-1", device="/dev/sdf", size_gib=1)
+    both: Any = SimpleNamespace(
+        client=client,
+        server=server,
+        volume=volume,
+        iqn="iqn.2026-11.io.tidemark:server.vol-1",
+        initiator=lambda name: f"iqn.2026-11.io.tidemark:initiator.{name}",
+        way=dict,
+        server_host=SimpleNamespace(name="server", id="i-1"),
+        deployment=SimpleNamespace(hosts=SimpleNamespace(keys_of=lambda _: ["ssh-ed25519 AAAA"])),
+    )
+    with pytest.raises(type(fault)):
+        attachment.attach(both)
+    assert client.ran == ["client_look", "client_tunnel", "client_disk", *left]

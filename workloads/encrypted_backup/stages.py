@@ -1,9 +1,9 @@
 """Stages that are entered in order and left in reverse, whatever happens in between.
 
 Each stage knows how it is undone, and the ordinary end of a backup is that same undoing: unmount, close, detach,
-stop. A stage that fails while it is entered is not left (it cleans up after itself); one that fails while it is left
-does not keep those below it from being left, since a disk that can't be unmounted is no reason to leave a server
-running.
+stop. A stage that fails, or is interrupted, while it is entered is left all the same where what undoes it undoes half
+of it, too; otherwise it is not. One that fails while it is left does not keep those below it from being left, since a
+disk that can't be unmounted is no reason to leave a server running.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ from workloads.errors import WorkloadError
 
 @dataclass(frozen=True)
 class Stage:
-    """What is done under `name`, and what undoes it under `undone_as`; None: there is nothing to undo."""
+    """What is done under `name`, and what undoes it under `undone_as`; None: there is nothing to undo.
+
+    `leave_half_done` says that `leave` is also for what was not done to its end, of which there may be nothing.
+    """
 
     name: str
     enter: Callable[[], None]
     undone_as: str = ""
     leave: Callable[[], None] | None = None
+    leave_half_done: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,21 @@ def entered(stages: Sequence[Stage], note: Note) -> Iterator[None]:
         # it.
         stack.push(_raiser(faults))
         for stage in stages:
-            _timed(stage.name, stage.enter, note, undoing=False)
-            if stage.leave is not None:
-                stack.callback(_leave, stage.undone_as, stage.leave, note, faults)
+            _enter(stage, stack, note, faults)
         yield
+
+
+def _enter(stage: Stage, stack: ExitStack, note: Note, faults: list[Exception]) -> None:
+    def leave_later() -> None:
+        if stage.leave is not None:
+            stack.callback(_leave, stage.undone_as, stage.leave, note, faults)
+
+    if stage.leave_half_done:
+        leave_later()
+        _timed(stage.name, stage.enter, note, undoing=False)
+    else:
+        # Before it is told: an interrupt may come then.
+        _timed(stage.name, stage.enter, note, undoing=False, once_done=leave_later)
 
 
 def _raiser(faults: list[Exception]) -> Callable[..., bool]:
@@ -77,11 +92,19 @@ def _leave(name: str, leave: Callable[[], None], note: Note, faults: list[Except
         faults.append(fault)
 
 
-def _timed(name: str, work: Callable[[], None], note: Note, *, undoing: bool) -> None:
+def _timed(
+    name: str,
+    work: Callable[[], None],
+    note: Note,
+    *,
+    undoing: bool,
+    once_done: Callable[[], None] = lambda: None,
+) -> None:
     began = time.monotonic()
     fault: str | None = None
     try:
         work()
+        once_done()
     except BaseException as error:
         fault = str(error) or type(error).__name__
         raise

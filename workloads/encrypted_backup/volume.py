@@ -72,8 +72,8 @@ def reach(context: Context, *, stop_server: bool) -> list[Stage]:
     return [
         *claimed(context, stop_server=stop_server),
         Stage("clean", lambda: clean(context)),
-        Stage("keep", keep, "let go", keeping.close),
-        Stage("attach", lambda: disk.attach(context), "detach", lambda: disk.detach(context)),
+        Stage("keep", keep, "let go", keeping.close, leave_half_done=True),
+        Stage("attach", lambda: disk.attach(context), "detach", lambda: disk.detach(context), leave_half_done=True),
     ]
 
 
@@ -85,15 +85,20 @@ def opened(context: Context, volume: Volume) -> list[Stage]:
         volume.size_bytes, volume.free_bytes = int(facts["size_bytes"]), int(facts["free_bytes"])
 
     return [
-        Stage(
-            "open",
-            lambda: open_volume(context, volume),
-            "close",
-            lambda: _run(context, "client_close"),
-        ),
+        _open_stage(context, volume),
         Stage("check", lambda: _run(context, "client_check_filesystem", "read" if volume.checked_whole else "preen")),
-        Stage("mount", mount, "unmount", lambda: _run(context, "client_unmount")),
+        Stage("mount", mount, "unmount", lambda: _run(context, "client_unmount"), leave_half_done=True),
     ]
+
+
+def _open_stage(context: Context, volume: Volume) -> Stage:
+    return Stage(
+        "open",
+        lambda: open_volume(context, volume),
+        "close",
+        lambda: _run(context, "client_close"),
+        leave_half_done=True,
+    )
 
 
 def open_volume(context: Context, volume: Volume) -> None:
@@ -129,7 +134,7 @@ def formatted(context: Context, volume: Volume, erase: str | None) -> str:
             cost = REHEARSAL_COST if context.inventory.rehearsal else ()
             stages.append(Stage("format", lambda: _format(context, volume.passphrase, cost)))
         stages += [
-            Stage("open", lambda: open_volume(context, volume), "close", lambda: _run(context, "client_close")),
+            _open_stage(context, volume),
             Stage("file system", lambda: _run(context, "client_filesystem")),
         ]
         with entered(stages, context.note):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +66,10 @@ class Status:
 
 @dataclass(frozen=True)
 class Line:
-    """How the two ends are to be joined: what both must be told alike."""
+    """How the two ends are to be joined: what both must be told alike.
+
+    `known` says that the client has an attachment, or half of one.
+    """
 
     server_address: str
     client_address: str
@@ -72,6 +77,7 @@ class Line:
     client_tun: int
     public_key: str
     initiator: str
+    known: bool
     changed: int
 
 
@@ -100,7 +106,8 @@ def join(ends: Ends, tun: int | None = None) -> Line:
     taken = networks_in(here["routes"], f"tun{here['tun']}" if here["tun"] else "")
     taken += networks_in(there["routes"], f"tun{there['tun']}" if there["tun"] else "")
     pair = choose_pair(taken, now)
-    return Line(*pair, server_tun, client_tun, str(here["public_key"]), initiator, client.changed + server.changed)
+    changed = client.changed + server.changed
+    return Line(*pair, server_tun, client_tun, str(here["public_key"]), initiator, bool(here["tun"]), changed)
 
 
 def prepare_ssh(ends: Ends, line: Line) -> int:
@@ -170,11 +177,17 @@ def attach(ends: Ends, *, limit_seconds: int = LIMIT_SECONDS, tun: int | None = 
     words = [f"{name}={value}" for name, value in given.items()]
     # alias comes before the keys that are known by it.
     words += [f"host_key={key}" for key in ends.deployment.hosts.keys_of(ends.server_host.name)]
-    tunnel = ends.client.run(script("client_tunnel"), words)
-    disk = ends.client.run(
-        script("client_disk"),
-        [ends.iqn, line.server_address, line.initiator, ends.volume.id, str(size_bytes(ends)), str(limit_seconds)],
-    )
+    expected = [
+        ends.iqn,
+        line.server_address,
+        line.initiator,
+        ends.volume.id,
+        str(size_bytes(ends)),
+        str(limit_seconds),
+    ]
+    with _nothing_half_made(ends, line):
+        tunnel = ends.client.run(script("client_tunnel"), words)
+        disk = ends.client.run(script("client_disk"), expected)
     seen = _merged(tunnel) | _merged(disk)
     return Attachment(
         volume=str(seen["volume"]),
@@ -188,6 +201,18 @@ def attach(ends: Ends, *, limit_seconds: int = LIMIT_SECONDS, tun: int | None = 
         client_address=line.client_address,
         changed=changed + tunnel.changed + disk.changed,
     )
+
+
+@contextmanager
+def _nothing_half_made(ends: Ends, line: Line) -> Iterator[None]:
+    """A tunnel without its disk goes again, unless it was there before."""
+    try:
+        yield
+    except BaseException:
+        if not line.known:
+            with suppress(WorkloadError):
+                detach(ends)
+        raise
 
 
 def detach(ends: Ends) -> int:

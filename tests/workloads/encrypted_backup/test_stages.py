@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from workloads.encrypted_backup.stages import Stage, Step, entered
@@ -67,6 +69,29 @@ def test_the_first_fault_is_raised_and_those_of_leaving_are_told(capsys: pytest.
     with pytest.raises(WorkloadError, match="work is broken"):
         world.run()
     assert "while undoing: -open is broken" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fault", [WorkloadError, KeyboardInterrupt])
+def test_what_can_be_undone_half_done_is(fault: type[BaseException]) -> None:
+    world = World("attach", fault=fault)
+    attach = dataclasses.replace(world.stage("attach"), leave_half_done=True)
+    with pytest.raises(fault), entered([world.stage("start"), attach], world.steps.append):
+        pytest.fail("it was entered")
+    assert world.events == ["start", "attach", "-attach", "-start"]
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_an_interrupt_that_comes_when_a_stage_is_done_and_told_leaves_it(half: bool) -> None:
+    world = World()
+
+    def told(step: Step) -> None:
+        if step.name == "attach":
+            raise KeyboardInterrupt
+
+    attach = dataclasses.replace(world.stage("attach"), leave_half_done=half)
+    with pytest.raises(KeyboardInterrupt), entered([attach], told):
+        pytest.fail("it was entered")
+    assert world.events == ["attach", "-attach"]
 
 
 def test_a_stage_without_an_undoing_is_only_done() -> None:
