@@ -10,10 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from report.build import build_report, newest_run
-from report.claims import ClaimError
-from report.runs import RunError, list_runs
-from report.table import console, print_table
+from report.vega import drawing_beside
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,17 +19,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--png", action="store_true", help="write the figures beside the page as PNG, too")
     options = parser.parse_args(arguments)
+    with drawing_beside():
+        return report(options.run_dir, options.results, png=options.png)
+
+
+def report(run_dir: Path | None, results: Path, *, png: bool) -> int:
+    # Slow to import: what draws gets ready meanwhile.
+    from report.build import build_report, newest_run
+    from report.claims import ClaimError
+    from report.runs import RunError, list_runs
+    from report.table import console, print_table
+
     out = console()
     try:
-        path = options.run_dir or newest_run(options.results)
+        path = run_dir or newest_run(results)
         if not path.is_dir():
             print(f"report: {path}: no such run directory", file=sys.stderr)
             return 2
-        if options.run_dir is None:
-            for item in list_runs(options.results):
+        if run_dir is None:
+            for item in list_runs(results):
                 if item.run is None:
                     print(f"report: {item.path}: {item.damage}", file=sys.stderr)
-        made = build_report(path, png=options.png)
+        made = build_report(path, png=png)
     except (RunError, ClaimError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1

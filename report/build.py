@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from report.claims import CLAIMS, Verdict, judge, load_claims
 from report.experiments import EXPERIMENTS, Experiment
@@ -62,7 +62,7 @@ def newest_run(results: Path) -> Path:
 
 
 def summary_json(summary: Any) -> str:
-    return json.dumps(dataclasses.asdict(summary), indent=1, allow_nan=False) + "\n"
+    return msgspec.json.format(msgspec.json.encode(summary), indent=1).decode() + "\n"
 
 
 def _experiment(run: Run) -> Experiment:

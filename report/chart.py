@@ -10,14 +10,15 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import vl_convert
 
 from report.palette import COLOURS, MARK, in_light_colours
 from report.panels import UNSEEN_OPACITY
-from report.vega import CONFIG, Spec, to_svg
+from report.vega import CONFIG, Spec, begin_to_draw
 
 WIDE_PIXELS = 930
 GAP_PIXELS = 24
@@ -44,18 +45,22 @@ class Chart:
 @dataclass(frozen=True)
 class DrawnChart:
     plot: Chart
-    svg: str  # with the page's colours
     document: str  # JSON: the panels, for the browser
+    drawing: Callable[[], str]
+
+    @cached_property
+    def svg(self) -> str:
+        """With the page's colours."""
+        svg = self.drawing()
+        svg = _ids_of_its_own(svg[svg.index("<svg") :], self.plot.name)
+        return svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(self.plot.alt)}" ', 1)
 
 
 def draw_chart(chart: Chart, rehearsal: bool) -> DrawnChart:
-    svg = _svg(chart, rehearsal)
-    svg = svg[svg.index("<svg") :]
-    svg = _ids_of_its_own(svg, chart.name)
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(chart.alt)}" ', 1)
+    drawing = begin_to_draw(_together(chart, rehearsal))
     panels = [_marked(panel, rehearsal) for panel in chart.panels]
     document = json.dumps(panels, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
-    return DrawnChart(chart, svg, document)
+    return DrawnChart(chart, document, drawing)
 
 
 def plain_svg(drawn: DrawnChart) -> str:
@@ -69,10 +74,10 @@ def to_png(plain: str) -> bytes:
     return vl_convert.svg_to_png(plain, scale=PNG_SCALE)
 
 
-def _svg(chart: Chart, rehearsal: bool) -> str:
+def _together(chart: Chart, rehearsal: bool) -> Spec:
     columns = min(chart.columns, len(chart.panels))
     width = (WIDE_PIXELS - (columns - 1) * GAP_PIXELS) // columns - chart.axis_pixels
-    together: Spec = {
+    return {
         "concat": [{**_legends_fitted(_marked(panel, rehearsal), width), "width": width} for panel in chart.panels],
         "columns": columns,
         "spacing": GAP_PIXELS,
@@ -80,7 +85,6 @@ def _svg(chart: Chart, rehearsal: bool) -> str:
         # The drawing as a whole is described; words for each of its marks would be most of it.
         "config": {**CONFIG, "aria": False},
     }
-    return to_svg(together)
 
 
 def _ids_of_its_own(svg: str, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -27,10 +28,17 @@ _SHADES = {"p50": COLOURS["blue"], "p99": COLOURS["orange"], "p99.9": COLOURS["b
 _COUNT_MAX = 1 << 40
 _NOTHING = np.zeros(0, np.int64)
 _PER_MILLE = (500, 990, 999)  # p50, p99, p99.9
-# Buckets of seconds in 64 MB. A figure of a longer run shows no single second.
-_KEPT_MAX = 1 << 22
-# To add up in a table of all keys between the least and the greatest takes less time than to sort them, up to then.
-_DENSE_RATIO_MAX = 16
+# Numbers in 64 MB. A figure of a longer run shows no single second.
+_KEPT_MAX = 1 << 23
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some seconds: a row for each grain, a column for each bucket from `low` on."""
+
+    grains: Whole
+    low: int
+    counts: Floats
 
 
 class LatencySeconds:
@@ -39,8 +47,7 @@ class LatencySeconds:
     def __init__(self, on_one_clock: Callable[[str, Floats], Floats] = lambda _, t: t) -> None:
         self.grain_s = 1
         self._on_one_clock = on_one_clock
-        # grain * BUCKET_COUNT + bucket, each once in a part, and what was counted there.
-        self._parts: list[tuple[Whole, Whole]] = []
+        self._parts: list[_Part] = []
         self._kept = 0
         self._room = _KEPT_MAX
 
@@ -57,21 +64,26 @@ class LatencySeconds:
         for code, host in enumerate(intervals.names):
             those = intervals.host == code
             middles[those] = self._on_one_clock(host, middles[those])
-        grains = np.floor(middles).astype(np.int64) // self.grain_s
+        grains, rows = np.unique(np.floor(middles).astype(np.int64) // self.grain_s, return_inverse=True)
         good = (indexes >= 0) & (indexes < BUCKET_COUNT) & (counts > 0) & (counts <= _COUNT_MAX)
-        part = _added_up((np.repeat(grains * BUCKET_COUNT, lengths) + indexes)[good], counts[good])
-        self._parts.append(part)
-        self._kept += len(part[0])
+        rows = np.repeat(rows, lengths)
+        if not good.all():
+            rows, indexes, counts = rows[good], indexes[good], counts[good]
+        if not len(indexes):
+            return
+        low, width = int(indexes.min()), int(np.ptp(indexes)) + 1
+        added = np.asarray(np.bincount(rows * width + (indexes - low), counts, len(grains) * width), np.float64)
+        self._parts.append(_Part(grains, low, added.reshape(-1, width)))
+        self._kept += added.size
         if self._kept > self._room:
             self._coarsen()
 
     def _coarsen(self) -> None:
         self.grain_s *= 2
-        self._parts = [
-            _added_up(keys // (2 * BUCKET_COUNT) * BUCKET_COUNT + keys % BUCKET_COUNT, counts)
-            for keys, counts in self._parts
-        ]
-        self._kept = sum(len(keys) for keys, _ in self._parts)
+        for at, part in enumerate(self._parts):
+            grains, first = np.unique(part.grains // 2, return_index=True)
+            self._parts[at] = _Part(grains, part.low, np.add.reduceat(part.counts, first, axis=0))
+        self._kept = sum(part.counts.size for part in self._parts)
         self._room = max(_KEPT_MAX, self._kept + self._kept // 4)
 
     def stretches(self, start_unix_s: int, end_unix_s: int, step_s: int) -> list[LatencyStretch]:
@@ -81,18 +93,24 @@ class LatencySeconds:
         Those without operations are there beside those with, where a line has to break, and left out beyond: a clock
         that jumped by years makes no list of all the seconds between.
         """
-        found: dict[int, Whole] = {}
-        for keys, counts in self._parts:
-            seconds = keys // BUCKET_COUNT * self.grain_s
+        if not self._parts:
+            return []
+        low = min(part.low for part in self._parts)
+        width = max(part.low + part.counts.shape[1] for part in self._parts) - low
+        found: dict[int, Floats] = {}
+        for part in self._parts:
+            seconds = part.grains * self.grain_s
             inside = (seconds >= start_unix_s) & (seconds < end_unix_s)
-            numbers, at = np.unique((seconds[inside] - start_unix_s) // step_s, return_inverse=True)
-            rows = np.zeros((len(numbers), BUCKET_COUNT), np.int64)
-            np.add.at(rows, (at, keys[inside] % BUCKET_COUNT), counts[inside])
-            for each, row in zip(numbers.tolist(), rows, strict=True):
-                found[each] = found[each] + row if each in found else row
-        percentiles = {each: _percentiles_us(row) for each, row in found.items()}
+            own = slice(part.low - low, part.low - low + part.counts.shape[1])
+            for each, row in zip(
+                ((seconds[inside] - start_unix_s) // step_s).tolist(), part.counts[inside], strict=True
+            ):
+                if each not in found:
+                    found[each] = np.zeros(width)
+                found[each][own] += row
+        percentiles = {each: _percentiles_us(counts, low) for each, counts in found.items() if counts.any()}
         last = math.ceil((end_unix_s - start_unix_s) / step_s)
-        shown = {near for each in found for near in (each - 1, each, each + 1) if 0 <= near < last}
+        shown = {near for each in percentiles for near in (each - 1, each, each + 1) if 0 <= near < last}
         nothing = (None,) * len(_PER_MILLE)
         return [LatencyStretch((each + 0.5) * step_s, *percentiles.get(each, nothing)) for each in sorted(shown)]
 
@@ -149,24 +167,14 @@ def _is_pair(pair: object) -> bool:
     )
 
 
-def _percentiles_us(counts: Whole) -> tuple[float, ...]:
-    """Of the count in each bucket: by nearest rank, as report/histogram.py; of each bucket its middle, within 1/256."""
+def _percentiles_us(counts: Floats, low: int) -> tuple[float, ...]:
+    """Of the count in each bucket from `low` on: by nearest rank, as report/histogram.py; of each bucket its middle,
+    within 1/256.
+    """
     seen = np.cumsum(counts)
-    ranks = [(seen[-1] * per_mille + 999) // 1000 for per_mille in _PER_MILLE]
-    return tuple(bucket_middle_ns(index) / 1000 for index in np.searchsorted(seen, ranks).tolist())
-
-
-def _added_up(keys: Whole, counts: Whole) -> tuple[Whole, Whole]:
-    """Each key once, with the sum of its counts."""
-    if not len(keys):
-        return keys, counts
-    low, high = int(keys.min()), int(keys.max())
-    if high - low > _DENSE_RATIO_MAX * len(keys):
-        keys, at = np.unique(keys, return_inverse=True)
-        return keys, np.bincount(at, counts).astype(np.int64)
-    found = np.bincount(keys - low, counts)
-    keys = np.flatnonzero(found)
-    return keys + low, found[keys].astype(np.int64)
+    total = int(seen[-1])
+    ranks = [(total * per_mille + 999) // 1000 for per_mille in _PER_MILLE]
+    return tuple(bucket_middle_ns(low + at) / 1000 for at in np.searchsorted(seen, ranks).tolist())
 
 
 def latency_panel(title: str, stretches: list[LatencyStretch], x: Spec) -> Spec | None:

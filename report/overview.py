@@ -14,6 +14,7 @@ from report.claims import ClaimError
 from report.experiments import EXPERIMENTS
 from report.page import Shown, render_overview
 from report.runs import RunError, list_runs
+from report.vega import drawing_beside
 from report.whole_files import write_whole
 
 
@@ -33,13 +34,14 @@ def build_overview(results: Path) -> Overview:
         elif item.run.manifest.experiment in EXPERIMENTS:
             newest[item.run.manifest.experiment] = item.path
     reports = []
-    for name in EXPERIMENTS:
-        if name not in newest:
-            continue
-        try:
-            reports.append(build_report(newest[name]))
-        except (RunError, ClaimError) as error:
-            problems.append(str(error))
+    with drawing_beside():
+        for name in EXPERIMENTS:
+            if name not in newest:
+                continue
+            try:
+                reports.append(build_report(newest[name]))
+            except (RunError, ClaimError) as error:
+                problems.append(str(error))
     if not reports:
         raise RunError(f"{results}: no run is there that a page could show; `fab results` lists them")
     page = results / "report.html"

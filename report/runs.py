@@ -21,7 +21,7 @@ STATUSES = ("running", "complete", "failed")
 _PROBLEMS_PER_STREAM = 5
 # Fits into a processor's cache: what is read is decoded there, in half the time that megabytes take.
 _BLOCK_BYTES = 128 << 10
-_BATCH_RECORDS = 1024
+_BATCH_RECORDS = 512
 WHOLE_MAX = (1 << 63) - 1  # nothing that is counted comes near; columns have 64 bits
 
 Record = dict[str, Any]
@@ -89,7 +89,7 @@ class Run:
     def batches(
         self, name: str, decode: Callable[[bytes], list[T]], slowly: Callable[[Record], T | None]
     ) -> Iterator[list[T]]:
-        """The records of a long stream, a thousand at once, as `decode` has them: in a quarter of stream's time.
+        """The records of a long stream, some hundreds at once, as `decode` has them: in a quarter of stream's time.
 
         `decode` is given whole lines, and does not take what `slowly` would refuse. Where it refuses one record, those
         around it are read as stream reads them, and made by `slowly`, which says what it leaves out.

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +18,8 @@ import vl_convert
 from report.palette import COLOURS
 
 Spec = dict[str, Any]
+_drawer: ProcessPoolExecutor | None = None
+_has_engine = False
 
 # 12 345.6, as in report/format.py
 NUMBERS: Any = {"decimal": ".", "thousands": "\u202f", "grouping": [3], "currency": ["", ""]}
@@ -59,7 +67,33 @@ CONFIG: Spec = {
 
 
 def to_svg(spec: Spec) -> str:
+    global _has_engine
+    _has_engine = True
     return vl_convert.vegalite_to_svg(spec, format_locale=NUMBERS, allowed_base_urls=[])
+
+
+@contextmanager
+def drawing_beside() -> Iterator[None]:
+    """Within, a process of its own draws. It gets ready at once, which takes a second: it is a browser's engine.
+
+    A process that has the engine already draws itself: in a fork of it the engine's threads would be missing.
+    """
+    global _drawer
+    if _has_engine:
+        yield
+        return
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, fork, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as _drawer:
+        _drawer.submit(to_svg, {"mark": "point"})
+        try:
+            yield
+        finally:
+            _drawer = None
+
+
+def begin_to_draw(spec: Spec) -> Callable[[], str]:
+    """What waits for the drawing, and returns it."""
+    return partial(to_svg, spec) if _drawer is None else _drawer.submit(to_svg, spec).result
 
 
 def library() -> str:
@@ -73,6 +107,8 @@ def library() -> str:
         return kept.read_text(encoding="utf-8")
     except OSError:
         pass
+    global _has_engine
+    _has_engine = True
     # In a page, this would end the script.
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
     try:

@@ -163,22 +163,25 @@ def read_worker(
     for batch in run.batches("worker", partial(decode_lines, _LINES), slowly):
         of_cells: dict[str, list[_IntervalLine]] = {}
         for line in batch:
-            parts.setdefault(line.cell, [])
+            of_cell = of_cells.setdefault(line.cell, [])
             try:
-                if isinstance(line, _FinalLine):
+                if type(line) is _FinalLine:
                     finals.setdefault(line.cell, []).append(_final(msgspec.structs.asdict(line)))
                 elif line.t_end_unix_s < line.t_start_unix_s:
                     raise RecordError("t_end_unix_s is before t_start_unix_s")
                 else:
-                    of_cells.setdefault(line.cell, []).append(line)
+                    of_cell.append(line)
             except (RecordError, HistogramError) as error:
                 left_out(line.cell, error)
         for cell, lines in of_cells.items():
+            parts_of_cell = parts.setdefault(cell, [])
+            if not lines:
+                continue
             histograms: dict[int, Histogram] = {}
             if keep_histograms is not None and cell.startswith(keep_histograms):
                 lines, histograms = _with_histograms(lines, partial(left_out, cell))
             intervals = Intervals.of_rows(lines, [line.latency_ns.max for line in lines], histograms)
-            parts[cell].append(intervals)
+            parts_of_cell.append(intervals)
             if latencies is not None:
                 latencies.add_all(intervals, [line.latency_ns.buckets for line in lines])
     return {cell: Worker(Intervals.joined(found), finals.get(cell, [])) for cell, found in parts.items()}

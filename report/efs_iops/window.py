@@ -132,8 +132,8 @@ def covers(window: Window, intervals: Sequence[Interval]) -> bool:
 def variation_coefficient(of_hosts: Mapping[str, Sequence[Interval]], window: Window) -> float | None:
     """Standard deviation / mean of the totals of each whole second."""
     every = Intervals.joined([Intervals.of(intervals) for intervals in of_hosts.values()])
-    seconds = window.whole_seconds
-    totals = [each.ops / (end - start) for each, (start, end) in zip(shares(every, seconds), seconds, strict=True)]
+    starts, ends = np.array(window.whole_seconds, np.float64).reshape(-1, 2).T
+    totals = (share_columns(every, starts, ends).ops / (ends - starts)).tolist()
     if len(totals) < 2:
         return None
     mean = statistics.fmean(totals)

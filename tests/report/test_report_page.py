@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from report.palette import MARK, PALETTE
 from report.table import Cell, Column, Table, console, print_table
 from tests.report.run_builder import RunBuilder
 
-STYLE = Path(__file__).resolve().parents[2] / "report" / "templates" / "style.css"
+ROOT = Path(__file__).resolve().parents[2]
+STYLE = ROOT / "report" / "templates" / "style.css"
 
 
 class Page(HTMLParser):
@@ -129,6 +132,16 @@ def test_made_again_it_is_the_same(made: Path) -> None:
         "summary.json",
         "verdicts.json",
     ]
+
+
+def test_drawn_by_a_process_of_its_own_it_is_the_same(made: Path) -> None:
+    names = ("summary.json", "report.html", "figures/scaling.svg")
+    before = [(made / name).read_bytes() for name in names]
+    ran = subprocess.run(
+        [sys.executable, "-m", "report", str(made)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stderr == ""
+    assert before == [(made / name).read_bytes() for name in names]
 
 
 def test_what_is_missing_is_a_dash_or_said_and_never_zero(tmp_path: Path) -> None:
