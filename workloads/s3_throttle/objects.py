@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import boto3
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 CHUNK_BYTES = 1 << 20
+AT_ONCE = 4
 
 
 def s3_client(context: Context) -> S3Client:
@@ -34,23 +36,29 @@ def check_bucket(context: Context) -> None:
 def differences(context: Context, prefix: str, sha256s: Sequence[str]) -> list[str]:
     """How the objects below `prefix` differ from files with these sums, in the order of their names; none: identical.
 
-    Every byte is read back.
+    Every byte is read back, some objects at once.
     """
     s3, bucket = s3_client(context), context.bucket.name
     found: list[str] = []
+
+    def sha256_of(key: str) -> str:
+        digest = hashlib.sha256()
+        for chunk in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(CHUNK_BYTES):
+            digest.update(chunk)
+        return digest.hexdigest()
+
     with one_line(f"bucket {bucket}", "S3"):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             found += [each["Key"] for each in page.get("Contents", [])]
         if len(found) != len(sha256s):
             return [f"{len(found)} objects, expected {len(sha256s)}"]
-        different = []
-        for key, expected in zip(sorted(found), sha256s, strict=True):
-            digest = hashlib.sha256()
-            for chunk in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(CHUNK_BYTES):
-                digest.update(chunk)
-            if digest.hexdigest() != expected:
-                different.append(f"{key} has SHA-256 {digest.hexdigest()}, expected {expected}")
-    return different
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="objects") as pool:
+            shown = zip(sorted(found), pool.map(sha256_of, sorted(found)), sha256s, strict=True)
+            return [
+                f"{key} has SHA-256 {sha256}, expected {expected}"
+                for key, sha256, expected in shown
+                if sha256 != expected
+            ]
 
 
 def remove(context: Context, prefix: str) -> int:

@@ -1,0 +1,73 @@
+"""What came to the bucket is compared byte by byte, and only what is a run's own is deleted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from workloads.errors import WorkloadError
+from workloads.s3_throttle.objects import check_bucket, differences, remove, s3_client
+
+FILES = {f"object-{number:06}": bytes([number]) * 1000 for number in range(10)}
+SUMS = [hashlib.sha256(content).hexdigest() for content in FILES.values()]
+
+
+@pytest.fixture
+def context(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A bucket with one sync's objects, and one object that is another stack's."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    found: Any = SimpleNamespace(
+        inventory=SimpleNamespace(region="eu-central-1"), bucket=SimpleNamespace(name="a-bucket")
+    )
+    with mock_aws():
+        s3 = s3_client(found)
+        s3.create_bucket(Bucket="a-bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        for name, content in FILES.items():
+            s3.put_object(Bucket="a-bucket", Key=f"stack/run/cell/{name}", Body=content)
+        s3.put_object(Bucket="a-bucket", Key="stack-2/run/cell/object-000001", Body=b"another's")
+        yield found
+
+
+def test_what_is_the_same_is_found_to_be(context: Any) -> None:
+    assert differences(context, "stack/run/cell/", SUMS) == []
+
+
+def test_one_byte_is_found(context: Any) -> None:
+    changed = b"x" + FILES["object-000007"][1:]
+    s3_client(context).put_object(Bucket="a-bucket", Key="stack/run/cell/object-000007", Body=changed)
+    (found,) = differences(context, "stack/run/cell/", SUMS)
+    assert found.startswith(
+        f"stack/run/cell/object-000007 has SHA-256 {hashlib.sha256(changed).hexdigest()}, expected "
+    )
+
+
+def test_one_too_few_is_found(context: Any) -> None:
+    s3_client(context).delete_object(Bucket="a-bucket", Key="stack/run/cell/object-000007")
+    assert differences(context, "stack/run/cell/", SUMS) == ["9 objects, expected 10"]
+
+
+def test_only_what_is_below_the_prefix_is_deleted(context: Any) -> None:
+    assert remove(context, "stack/") == len(FILES)
+    assert [each["Key"] for each in s3_client(context).list_objects_v2(Bucket="a-bucket")["Contents"]] == [
+        "stack-2/run/cell/object-000001"
+    ]
+    assert remove(context, "stack/") == 0
+    with pytest.raises(WorkloadError, match="no prefix"):
+        remove(context, "/")
+
+
+def test_a_bucket_that_is_gone_is_one_line(context: Any) -> None:
+    context.bucket = SimpleNamespace(name="gone")
+    for ask in (check_bucket, lambda given: remove(given, "stack/"), lambda given: differences(given, "stack/", SUMS)):
+        with pytest.raises(
+            WorkloadError, match=r"^bucket gone: S3 answers NoSuchBucket \(.*\); see that the stack is up"
+        ):
+            ask(context)
