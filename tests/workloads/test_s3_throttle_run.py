@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ import pytest
 from tests.workloads.fakes import inventory_document, inventory_of
 from tests.workloads.ssh_host import ssh_host
 from tests.workloads.test_s3_throttle_uploader import HANGS, no_more, spec, within
-from workloads.connections import Remote
+from workloads.connections import Remote, ScriptResult
 from workloads.console import Console
 from workloads.errors import WorkloadError
 from workloads.s3_throttle import run as runs
 from workloads.s3_throttle import session as sessions
+from workloads.s3_throttle.configure import pool_of
 from workloads.s3_throttle.plan import Plan, cells, read
 from workloads.s3_throttle.run import IncompleteError, remedy_of, run
 from workloads.s3_throttle.session import Seen, uploading
@@ -301,3 +303,18 @@ def test_a_pool_for_which_there_is_no_room_is_refused_at_once(remote: Remote, tm
     assert made.changed == 1
     again = remote.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "2", "10"], locked=False)
     assert (again.changed, made.facts[:2]) == (0, again.facts[:2])
+    fewer = remote.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "1", "10"], locked=False)
+    assert (fewer.facts[0], len(fewer.facts)) == (again.facts[0], 2)
+
+
+def test_files_are_looked_at_once(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def uploader(_: str, arguments: list[str], **__: object) -> ScriptResult:
+        asked.append(int(arguments[1]))
+        facts = tuple({"object": f"object-{number}", "sha256": str(number)} for number in range(asked[-1]))
+        return ScriptResult("uploader", "", "", facts)
+
+    context: Any = SimpleNamespace(on_uploader=uploader, sums=[])
+    assert [len(pool_of(context, plan(), count)[0]) for count in (4, 3, 4, 6, 5)] == [4, 4, 4, 6, 6]
+    assert asked == [4, 6]

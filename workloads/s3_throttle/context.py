@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inventory import Bucket, Host, Inventory, InventoryError
 from workloads.connections import Remote, ScriptResult
@@ -14,9 +14,10 @@ from workloads.scripts import find_script
 
 @dataclass(kw_only=True)
 class Context(Deployment):
-    """The deployment with its bucket."""
+    """The deployment with its bucket; `sums` are the SHA-256 of the uploader's files, as far as they were looked at."""
 
     bucket: Bucket
+    sums: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, deployment: Deployment) -> Context:

@@ -84,15 +84,13 @@ def run(context: Context, plan: Plan, run_id: str) -> None:
 def _measure_all(context: Context, plan: Plan, session: Session, prefix: str) -> None:
     started = time.monotonic()
     planned = cells(plan)
-    sums, _ = pool_of(context, plan, plan.probe_bytes // plan.object_bytes)
     faults: list[str] = []
     done: list[Measured] = []
     free: Measured | None = None
     for number, cell in enumerate(planned, start=1):
         words = f"{number:>2}/{len(planned)}"
         count, target = amount(plan, cell, None if free is None else free.rate)
-        if count > len(sums):
-            sums, _ = pool_of(context, plan, count)
+        sums, _ = pool_of(context, plan, count)
         measured = measure(context, plan, session, cell, count, target, f"{prefix}{cell.name}/", words, free)
         if measured.reason is not None:
             faults.append(f"{cell.name}: {measured.reason}")

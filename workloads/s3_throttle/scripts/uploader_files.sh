@@ -1,5 +1,5 @@
 # Makes the pool of files that are synced as large as is needed: those that are there stay. Arguments: FOLDER COUNT BYTES
-# They hold random bytes, so that no two are alike. Prints the SHA-256 of each.
+# They hold random bytes, so that no two are alike. Prints the SHA-256 of the first COUNT.
 folder=$1
 count=$2
 bytes=$3
@@ -21,7 +21,8 @@ if [ "$missing" -gt 0 ]; then
             die "${no_room%|*}" "${no_room#*|}"; }
     did "made $missing files of $bytes bytes"
 fi
-sha256sum "$folder"/object-* | while read -r sum path; do
+files=("$folder"/object-*)
+sha256sum "${files[@]:0:count}" | while read -r sum path; do
     printf '{"object": "%s", "sha256": "%s"}\n' "${path##*/}" "$sum"
 done
 finish
