@@ -144,6 +144,21 @@ def test_an_endpoint_that_cannot_be_reached_is_one_line(
         said(context, "sudo ip rule del to 198.51.100.1 ipproto tcp dport 80 blackhole")
 
 
+def test_without_credentials_is_one_line(
+    s3_throttle_region: Path, tmp_path: Path, clients: Clients, context: Context
+) -> None:
+    name = {"InstanceProfileName": "tidemark-s3-throttle-lab-profile", "RoleName": "tidemark-s3-throttle-lab-role"}
+    clients.iam.remove_role_from_instance_profile(**name)
+    try:
+        done = fab("s3-throttle.run", "--inventory", str(s3_throttle_region), "--plan", plan_file(tmp_path))
+        words = (
+            "free: the sync ended with 1: fatal error: Unable to locate credentials; see that the uploader's instance"
+        )
+        assert words in one_line(done)
+    finally:
+        clients.iam.add_role_to_instance_profile(**name)
+
+
 def test_of_a_run_that_is_killed_no_process_stays(
     s3_throttle_region: Path, tmp_path: Path, results: Path, clients: Clients, context: Context
 ) -> None:
