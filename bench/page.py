@@ -3,7 +3,8 @@
     python bench/page.py [--records 1000000] [--runs 200] [--keep DIRECTORY]
 
 The run is one of efs-iops with four clients, each with a record a second of its worker (with its histogram), of its
-mountstats and of its interface, a third of the records each, as long as those of a rehearsal are: 1.9 GB in all.
+mountstats and of its interface, a third of the records each, as long as those of a rehearsal are: 1.9 GB in all; and
+with CloudWatch's minutes.
 Printed: seconds by the clock and of the processor (on a machine that does other things, too, the latter is what
 counts), the most memory that its processes had together, the page's size; then how long `python -m report.ledger` and
 `python -m report.results` take over few and over many runs.
@@ -99,6 +100,7 @@ def write_run(path: Path, records: int) -> None:
     _write(raw / "worker.ndjson", _worker(cells, cell_s, generator))
     _write(raw / "mountstats.ndjson", _mountstats(seconds))
     _write(raw / "host.ndjson", _interfaces(seconds))
+    _write(raw / "cloudwatch.ndjson", _minutes(seconds // 60))
 
 
 def _write(path: Path, records: Any) -> None:
@@ -255,6 +257,17 @@ def _interfaces(seconds: int) -> Iterator[dict[str, Any]]:
                 "nic_tx_packets": second * 950,
                 "mem_available_bytes": 400_000_000,
             }
+
+
+def _minutes(count: int) -> Iterator[dict[str, Any]]:
+    yield {"kind": "asked", "from_unix_s": START, "until_unix_s": START + 60 * count, "reason": None}
+    moved = {"Sum": 60 * 2e6, "SampleCount": 60_000.0, "Minimum": 4096.0, "Maximum": 10_000.0}
+    percent = {"Minimum": 0.0, "Maximum": 100.0, "Average": 50.0}
+    metrics = {"DataReadIOBytes": moved, "DataWriteIOBytes": moved, "PercentIOLimit": percent}
+    for metric, statistics in metrics.items():
+        for minute in range(count):
+            t_unix_s = START + 60 * minute
+            yield {"kind": "minute", "metric": metric, "t_unix_s": t_unix_s, "period_s": 60, "statistics": statistics}
 
 
 def show(what: str, took: Took, more: str = "") -> None:

@@ -11,7 +11,10 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 EXACT_BELOW_NS = 256
 BUCKETS_PER_OCTAVE = 128
@@ -20,6 +23,9 @@ RELATIVE_ERROR_MAX = 1 / 256
 _FIRST_EXPONENT = 8
 _LAST_EXPONENT = 63
 BUCKET_COUNT = EXACT_BELOW_NS + (_LAST_EXPONENT - _FIRST_EXPONENT + 1) * BUCKETS_PER_OCTAVE
+
+_Whole = Annotated[int, Meta(ge=0)]
+_PAIRS = list[tuple[_Whole, _Whole]]
 
 
 class HistogramError(ValueError):
@@ -97,13 +103,7 @@ class Histogram:
             if low > high:
                 raise HistogramError(f"latency_ns: min {low} is above max {high}")
         buckets: dict[int, int] = {}
-        pairs = document.get("buckets")
-        if not isinstance(pairs, list):
-            raise HistogramError("latency_ns.buckets is not a list")
-        for pair in pairs:
-            if not (isinstance(pair, list) and len(pair) == 2 and _is_whole(pair[0]) and _is_whole(pair[1])):
-                raise HistogramError("latency_ns.buckets: each must be [index, count]")
-            index, n = pair
+        for index, n in _pairs(document.get("buckets")):
             if index >= BUCKET_COUNT:
                 raise HistogramError(f"latency_ns.buckets: index {index} is above {BUCKET_COUNT - 1}")
             buckets[index] = buckets.get(index, 0) + n
@@ -160,6 +160,15 @@ def merge(histograms: Iterable[Histogram]) -> Histogram:
     for histogram in histograms:
         merged = merged.merge(histogram)
     return merged
+
+
+def _pairs(value: Any) -> list[tuple[int, int]]:
+    if not isinstance(value, list):
+        raise HistogramError("latency_ns.buckets is not a list")
+    try:
+        return msgspec.convert(value, _PAIRS)
+    except msgspec.ValidationError:
+        raise HistogramError("latency_ns.buckets: each must be [index, count]") from None
 
 
 def _is_whole(value: Any) -> bool:

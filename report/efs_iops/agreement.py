@@ -4,8 +4,11 @@ interfaces and by CloudWatch: do they agree?
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from report.efs_iops.cells import NIC_COLUMNS, Clients
 from report.efs_iops.cloudwatch import DATA_METRICS, MINUTE_SECONDS, CloudWatch
@@ -29,9 +32,37 @@ class Sources:
     workers_seen: bool  # whether there are any lines of workers: without, none is not known to be 0
 
 
+class _Grown:
+    """By how much the hosts' counters grew in each of the minutes."""
+
+    def __init__(self, counters: Mapping[str, Counters], hosts: Sequence[str], starts: Sequence[float]) -> None:
+        self._counters, self._hosts, self._starts = counters, hosts, starts
+        self._moments = np.array([(start, start + MINUTE_SECONDS) for start in starts], np.float64).ravel()
+        self._columns: dict[tuple[str, str], dict[float, float]] = {}
+
+    def of_host(self, host: str, name: str, start: float) -> float | None:
+        if host not in self._counters:
+            return None
+        if (host, name) not in self._columns:
+            growths = self._counters[host].each_between(name, self._moments)[::2]
+            self._columns[host, name] = dict(zip(self._starts, growths.tolist(), strict=True))
+        grown = self._columns[host, name][start]
+        return None if math.isnan(grown) else grown
+
+    def of_hosts(self, name: str, start: float) -> float | None:
+        return total([self.of_host(host, name, start) for host in self._hosts])
+
+    def unknown(self, names: Sequence[str], start: float) -> list[str]:
+        """The hosts of which one of these is not known."""
+        return [host for host in self._hosts if any(self.of_host(host, name, start) is None for name in names)]
+
+
 def read_agreement(workers: Mapping[float, WorkerMinute], sources: Sources, cells: Iterable[Cell]) -> Agreement:
     """`workers` by the start of each minute."""
-    every = [_minute(start, worker, sources) for start, worker in sorted(workers.items())]
+    starts = sorted(workers)
+    mountstats = _Grown(sources.clients.mountstats, sources.hosts, starts)
+    nic = _Grown(sources.clients.nic, sources.hosts, starts)
+    every = [_minute(start, workers[start], sources, mountstats, nic) for start in starts]
     minutes = [minute for minute in every if minute.read or minute.write]
     added = _with_all_sources(minutes)
     ratios = [ratio for cell in cells if (ratio := cell.mountstats.to_worker_ratio) is not None]
@@ -46,22 +77,17 @@ def read_agreement(workers: Mapping[float, WorkerMinute], sources: Sources, cell
     )
 
 
-def _minute(start: float, worker: WorkerMinute, sources: Sources) -> Minute:
-    counted = {op: _count(op, start, worker, sources) for op in DATA_METRICS}
+def _minute(start: float, worker: WorkerMinute, sources: Sources, mountstats: _Grown, nic: _Grown) -> Minute:
+    counted = {op: _count(op, start, worker, sources, mountstats) for op in DATA_METRICS}
     missing = [
         f"CloudWatch {metric}"
         for op, metric in DATA_METRICS.items()
         if (each := counted[op]) is not None and each.cloudwatch_operations is None
     ]
-    mountstats, nic = sources.clients.mountstats, sources.clients.nic
-    missing += [f"mountstats {host}" for host in sources.hosts if _of_host(mountstats, host, WIRE, start) is None]
-    missing += [
-        f"interface {host}"
-        for host in sources.hosts
-        if any(_of_host(nic, host, name, start) is None for name in ("nic_rx_bytes", "nic_tx_bytes"))
-    ]
-    rx_bytes, tx_bytes, rx_packets, tx_packets = (_of_hosts(nic, sources.hosts, name, start) for name in NIC_COLUMNS)
-    wire_bytes = _of_hosts(mountstats, sources.hosts, WIRE, start)
+    missing += [f"mountstats {host}" for host in mountstats.unknown([WIRE], start)]
+    missing += [f"interface {host}" for host in nic.unknown(["nic_rx_bytes", "nic_tx_bytes"], start)]
+    rx_bytes, tx_bytes, rx_packets, tx_packets = (nic.of_hosts(name, start) for name in NIC_COLUMNS)
+    wire_bytes = mountstats.of_hosts(WIRE, start)
     return Minute(
         start_unix_s=start,
         read=counted["read"],
@@ -71,11 +97,11 @@ def _minute(start: float, worker: WorkerMinute, sources: Sources) -> Minute:
     )
 
 
-def _count(op: str, start: float, worker: WorkerMinute, sources: Sources) -> Counted | None:
+def _count(op: str, start: float, worker: WorkerMinute, sources: Sources, mountstats: _Grown) -> Counted | None:
     """None when nobody counted an operation of this kind."""
 
     def kernels(field: str) -> float | None:
-        return _of_hosts(sources.clients.mountstats, sources.hosts, column(op, field), start)
+        return mountstats.of_hosts(column(op, field), start)
 
     published = sources.cloudwatch.minute(DATA_METRICS[op], start) or {}
     counted = _counted(
@@ -165,14 +191,6 @@ def _sum_nic(minutes: Sequence[NicCounted]) -> NicCounted:
         total([each.tx_packets for each in minutes]),
         total([each.wire_bytes for each in minutes]),
     )
-
-
-def _of_hosts(counters: Mapping[str, Counters], hosts: Sequence[str], name: str, start: float) -> float | None:
-    return total([_of_host(counters, host, name, start) for host in hosts])
-
-
-def _of_host(counters: Mapping[str, Counters], host: str, name: str, start: float) -> float | None:
-    return counters[host].between(name, start, start + MINUTE_SECONDS) if host in counters else None
 
 
 def _ratio(a: float | None, b: float | None) -> float | None:

@@ -39,13 +39,10 @@ class Counters:
         self._columns = {name: np.asarray(values, np.float64) for name, values in columns.items()}
         self._life = _lives(len(self.t_unix_s), self._columns.values())
 
-    def between(self, column: str, start_unix_s: float, end_unix_s: float) -> float | None:
-        """The growth from one moment to a later one, each on the straight line between the readings around it."""
-        grown = float(self.each_between(column, np.array([start_unix_s, end_unix_s]))[0])
-        return None if math.isnan(grown) else grown
-
     def each_between(self, column: str, moments_unix_s: Floats) -> Floats:
-        """The growth from each moment to the next; NaN where it is not known."""
+        """The growth from each moment to the next, each on the straight line between the readings around it; NaN where
+        that is not known.
+        """
         values, lives = self._at(column, moments_unix_s)
         return np.where(lives[1:] == lives[:-1], values[1:] - values[:-1], np.nan)
 
