@@ -95,10 +95,6 @@ class Verdict:
     measured: Value
     rehearsal: bool
 
-    @property
-    def applies_here(self) -> bool:
-        return self.claim.where in ("either", "rehearsal" if self.rehearsal else "aws")
-
 
 def load_claims(experiment: str, summary_type: type, folder: Path = CLAIMS) -> list[Claim]:
     path = folder / f"{experiment}.yaml"

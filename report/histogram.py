@@ -151,9 +151,6 @@ class Histogram:
                 return min(max(bucket_middle_ns(index), self.min_ns), self.max_ns)
         return self.max_ns
 
-    def mean_ns(self) -> float | None:
-        return self.sum_ns / self.count if self.count else None
-
 
 def merge(histograms: Iterable[Histogram]) -> Histogram:
     merged = Histogram.empty()

@@ -253,7 +253,3 @@ def proofs_table(proofs: Proofs) -> Table:
 
 def _errors(count: int | None) -> Cell:
     return Cell(figure(count), "bad" if count else "")
-
-
-def _short(sha256: str | None) -> str:
-    return MISSING if sha256 is None else f"{sha256[:16]}…"
