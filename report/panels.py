@@ -9,6 +9,8 @@ from report.vega import Spec
 
 # Of marks that are there for the pointer alone; Vega leaves those of no opacity out of what it can meet.
 UNSEEN_OPACITY = 0.001
+# More such marks are a burden on the page, and closer than a pointer can tell apart.
+POINTED_MAX = 1500
 # A five-pointed star; Vega-Lite has none of its own.
 STAR = "M0,-1L.235,-.324L.951,-.309L.38,.124L.588,.809L0,.4L-.588,.809L-.38,.124L-.951,-.309L-.235,-.324Z"
 

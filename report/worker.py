@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from report.histogram import Histogram, HistogramError, merge
 from report.intervals import NONE, Intervals
-from report.latency_over_time import LatencySeconds
+from report.latency_seconds import LatencySeconds
 from report.runs import (
     WHOLE_MAX,
     Record,

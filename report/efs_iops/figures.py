@@ -15,7 +15,19 @@ from report.format import figure, latency_us
 from report.latency_figure import Panel, Row, percentiles_plot
 from report.latency_over_time import latency_panel
 from report.palette import COLOURS
-from report.panels import STAR, UNSEEN_OPACITY, as_it_is, category, layer, number, one_of, panel, tooltip, zoom
+from report.panels import (
+    POINTED_MAX,
+    STAR,
+    UNSEEN_OPACITY,
+    as_it_is,
+    category,
+    layer,
+    number,
+    one_of,
+    panel,
+    tooltip,
+    zoom,
+)
 from report.vega import Spec
 
 OPS = ("write", "read")
@@ -190,8 +202,6 @@ def _latency_row(cell: Cell) -> Row:
     )
 
 
-# More points than this are a burden on the page, and closer than a pointer can tell apart.
-POINTED_MAX = 1500
 _MINUTES = "CloudWatch, minutes"
 # Name in the legend, colour, width. CloudWatch has a value a minute, the others one each stretch.
 _SOURCES = {

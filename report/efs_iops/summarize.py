@@ -21,7 +21,7 @@ from report.efs_iops.storage import read_storage
 from report.efs_iops.timeline import read_timeline
 from report.efs_iops.write_only import read_write_only
 from report.hosts import inventory_roles, read_host_samples
-from report.latency_over_time import LatencySeconds
+from report.latency_seconds import LatencySeconds
 from report.proofs import read_proofs
 from report.runs import Run
 from report.summary import run_fields

@@ -15,7 +15,7 @@ from report.efs_iops.mountstats import column
 from report.efs_iops.schema import Cell, Step, Stretch, Timeline
 from report.efs_iops.window import share_columns
 from report.intervals import Floats, Intervals
-from report.latency_over_time import LatencySeconds
+from report.latency_seconds import LatencySeconds
 from report.worker import Worker
 
 MB = 1_000_000

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from report.intervals import Interval
-from report.latency_over_time import LatencySeconds
+from report.latency_seconds import LatencySeconds
 from report.latency_stretch import LatencyStretch
 from report.md_raid.intervals import measure_from_intervals
 from report.md_raid.schema import Array, Drill, DrillEvent, Leg, Phase, Rebuild, Second

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from report.efs_iops.summarize import summarize
 from report.histogram import Histogram
 from report.intervals import Interval, Intervals
-from report.latency_over_time import LatencySeconds
+from report.latency_seconds import LatencySeconds
 from report.md_raid.summarize import summarize as summarize_md_raid
 from report.runs import open_run
 from tests.report.efs_run_builder import EfsRunBuilder

@@ -10,7 +10,8 @@ import pytest
 from report.format import MISSING
 from report.histogram import Histogram, merge
 from report.intervals import Interval, Intervals
-from report.latency_over_time import LatencySeconds, latency_panel
+from report.latency_over_time import latency_panel
+from report.latency_seconds import LatencySeconds
 from report.panels import number
 
 
@@ -37,7 +38,7 @@ def test_hosts_and_seconds_are_merged_and_not_averaged() -> None:
 def test_a_long_run_keeps_several_seconds_together_and_loses_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = random.Random(4)
     fine = LatencySeconds()
-    monkeypatch.setattr("report.latency_over_time._KEPT_MAX", 5000)
+    monkeypatch.setattr("report.latency_seconds._KEPT_MAX", 5000)
     coarse = LatencySeconds()
     for many in range(0, 1000, 100):
         intervals = Intervals.of([Interval("a", n, n + 1, 0, 0, {}, None, None) for n in range(many, many + 100)])

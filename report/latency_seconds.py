@@ -1,0 +1,169 @@
+"""Latency percentiles of each second or stretch of several, from the histograms of every host's intervals, merged."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from report.histogram import BUCKET_COUNT, bucket_middle_ns
+from report.intervals import Floats, Interval, Intervals, Whole
+from report.latency_stretch import LatencyStretch
+from report.runs import WHOLE_MAX
+
+# Of one bucket of one interval: what is beyond is damage.
+_COUNT_MAX = 1 << 40
+_NOTHING = np.zeros(0, np.int64)
+_PER_MILLE = (500, 990, 999)  # p50, p99, p99.9
+# Numbers in 64 MB. A figure of a longer run shows no single second.
+_KEPT_MAX = 1 << 23
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some seconds: a row for each grain, a column for each bucket from `low` on."""
+
+    grains: Whole
+    low: int
+    counts: Floats
+
+
+class LatencySeconds:
+    """Histograms by whole second, of a long run by `grain_s` of them. Merging adds counts, so nothing else is lost."""
+
+    def __init__(self, on_one_clock: Callable[[str, Floats], Floats] = lambda _, t: t) -> None:
+        self.grain_s = 1
+        self._on_one_clock = on_one_clock
+        self._parts: list[_Part] = []
+        self._kept = 0
+        self._room = _KEPT_MAX
+
+    def add(self, host: str, t_start_unix_s: float, t_end_unix_s: float, latency: Any) -> None:
+        """A latency_ns document; one that is damaged is left out, as its record is by whoever reads that."""
+        buckets = latency.get("buckets") if isinstance(latency, dict) else None
+        one = Intervals.of([Interval(host, t_start_unix_s, t_end_unix_s, 0, 0, {}, None, None)])
+        self.add_all(one, [msgspec.json.encode(buckets)])
+
+    def add_all(self, intervals: Intervals, buckets: Sequence[bytes | msgspec.Raw]) -> None:
+        """`buckets` are each interval's pairs of index and count, as JSON; pairs that are damaged are left out."""
+        lengths, indexes, counts = _read_pairs(buckets)
+        middles = (intervals.t_start_unix_s + intervals.t_end_unix_s) / 2
+        for code, host in enumerate(intervals.names):
+            those = intervals.host == code
+            middles[those] = self._on_one_clock(host, middles[those])
+        grains, rows = np.unique(np.floor(middles).astype(np.int64) // self.grain_s, return_inverse=True)
+        good = (indexes >= 0) & (indexes < BUCKET_COUNT) & (counts > 0) & (counts <= _COUNT_MAX)
+        rows = np.repeat(rows, lengths)
+        if not good.all():
+            rows, indexes, counts = rows[good], indexes[good], counts[good]
+        if not len(indexes):
+            return
+        low, width = int(indexes.min()), int(np.ptp(indexes)) + 1
+        added = np.asarray(np.bincount(rows * width + (indexes - low), counts, len(grains) * width), np.float64)
+        self._parts.append(_Part(grains, low, added.reshape(-1, width)))
+        self._kept += added.size
+        if self._kept > self._room:
+            self._coarsen()
+
+    def _coarsen(self) -> None:
+        self.grain_s *= 2
+        for at, part in enumerate(self._parts):
+            grains, first = np.unique(part.grains // 2, return_index=True)
+            self._parts[at] = _Part(grains, part.low, np.add.reduceat(part.counts, first, axis=0))
+        self._kept = sum(part.counts.size for part in self._parts)
+        self._room = max(_KEPT_MAX, self._kept + self._kept // 4)
+
+    def stretches(self, start_unix_s: int, end_unix_s: int, step_s: int) -> list[LatencyStretch]:
+        """From start to end, `step_s` whole seconds each; times are since the start, of a stretch's middle. Start and
+        step are multiples of `grain_s`.
+
+        Those without operations are there beside those with, where a line has to break, and left out beyond: a clock
+        that jumped by years makes no list of all the seconds between.
+        """
+        if not self._parts:
+            return []
+        low = min(part.low for part in self._parts)
+        width = max(part.low + part.counts.shape[1] for part in self._parts) - low
+        found: dict[int, Floats] = {}
+        for part in self._parts:
+            seconds = part.grains * self.grain_s
+            inside = (seconds >= start_unix_s) & (seconds < end_unix_s)
+            own = slice(part.low - low, part.low - low + part.counts.shape[1])
+            for each, row in zip(
+                ((seconds[inside] - start_unix_s) // step_s).tolist(), part.counts[inside], strict=True
+            ):
+                if each not in found:
+                    found[each] = np.zeros(width)
+                found[each][own] += row
+        percentiles = {each: _percentiles_us(counts, low) for each, counts in found.items() if counts.any()}
+        last = math.ceil((end_unix_s - start_unix_s) / step_s)
+        shown = {near for each in percentiles for near in (each - 1, each, each + 1) if 0 <= near < last}
+        nothing = (None,) * len(_PER_MILLE)
+        return [LatencyStretch((each + 0.5) * step_s, *percentiles.get(each, nothing)) for each in sorted(shown)]
+
+
+def _read_pairs(buckets: Sequence[bytes | msgspec.Raw]) -> tuple[Whole, Whole, Whole]:
+    """How many pairs each document has, and the indexes and the counts of all of them."""
+    together = b",".join(buckets)
+    characters = np.frombuffer(together, np.uint8)
+    brackets = np.flatnonzero(characters == ord("["))
+    # Before a document's own bracket stands the end of the one before, "]]," or "[],"; before a pair's "[", or "2],".
+    before, before_that = (characters[np.maximum(brackets - back, 0)] for back in (1, 3))
+    is_document = (brackets == 0) | ((before == ord(",")) & (before_that > ord("9")))
+    documents, pairs = np.flatnonzero(is_document), brackets[~is_document]
+    is_digit = characters - ord("0") < 10  # of 8 bits: what is less than "0" is large
+    commas = np.flatnonzero((characters[1:] == ord(",")) & is_digit[:-1])
+    try:
+        numbers = _numbers(together.translate(None, b"[]"))
+    except ValueError:
+        return _read_pairs_one_by_one(buckets)
+    if (
+        len(documents) != len(buckets)
+        or len(commas) != len(pairs)
+        or len(numbers) != 2 * len(pairs)
+        or bool((commas < pairs).any())
+        or bool((commas[:-1] > pairs[1:]).any())
+    ):
+        return _read_pairs_one_by_one(buckets)
+    return np.diff(np.append(documents, len(brackets))) - 1, numbers[::2], numbers[1::2]
+
+
+def _numbers(text: bytes) -> Whole:
+    """With commas between them; ValueError where something else is among them."""
+    if b",," in text or text[:1] == b"," or text[-1:] == b",":
+        text = re.sub(rb",{2,}", b",", text).strip(b",")  # documents without pairs
+    return np.fromstring(text.decode(), np.int64, sep=",") if text else _NOTHING
+
+
+def _read_pairs_one_by_one(buckets: Sequence[bytes | msgspec.Raw]) -> tuple[Whole, Whole, Whole]:
+    lengths, pairs = [], []
+    for each in buckets:
+        document = msgspec.json.decode(each)
+        good = [pair for pair in document if _is_pair(pair)] if isinstance(document, list) else []
+        lengths.append(len(good))
+        pairs += good
+    indexes, counts = zip(*pairs, strict=True) if pairs else ((), ())
+    return np.array(lengths, np.int64), np.array(indexes, np.int64), np.array(counts, np.int64)
+
+
+def _is_pair(pair: object) -> bool:
+    return (
+        isinstance(pair, list)
+        and len(pair) == 2
+        and all(type(value) is int and 0 <= value <= WHOLE_MAX for value in pair)
+    )
+
+
+def _percentiles_us(counts: Floats, low: int) -> tuple[float, ...]:
+    """Of the count in each bucket from `low` on: by nearest rank, as report/histogram.py; of each bucket its middle,
+    within 1/256.
+    """
+    seen = np.cumsum(counts)
+    total = int(seen[-1])
+    ranks = [(total * per_mille + 999) // 1000 for per_mille in _PER_MILLE]
+    return tuple(bucket_middle_ns(low + at) / 1000 for at in np.searchsorted(seen, ranks).tolist())
