@@ -118,8 +118,12 @@ def _read_pairs(buckets: Sequence[bytes | msgspec.Raw]) -> tuple[Whole, Whole, W
     documents, pairs = np.flatnonzero(is_document), brackets[~is_document]
     is_digit = characters - ord("0") < 10  # of 8 bits: what is less than "0" is large
     commas = np.flatnonzero((characters[1:] == ord(",")) & is_digit[:-1])
+    lengths = np.diff(np.append(documents, len(brackets))) - 1
+    digits = together.translate(None, b"[]")
+    if not lengths.all():  # documents without pairs leave commas alone
+        digits = re.sub(rb",{2,}", b",", digits).strip(b",")
     try:
-        numbers = _numbers(together.translate(None, b"[]"))
+        numbers = np.fromstring(digits, np.int64, sep=",") if digits else _NOTHING
     except ValueError:
         return _read_pairs_one_by_one(buckets)
     if (
@@ -130,14 +134,7 @@ def _read_pairs(buckets: Sequence[bytes | msgspec.Raw]) -> tuple[Whole, Whole, W
         or bool((commas[:-1] > pairs[1:]).any())
     ):
         return _read_pairs_one_by_one(buckets)
-    return np.diff(np.append(documents, len(brackets))) - 1, numbers[::2], numbers[1::2]
-
-
-def _numbers(text: bytes) -> Whole:
-    """With commas between them; ValueError where something else is among them."""
-    if b",," in text or text[:1] == b"," or text[-1:] == b",":
-        text = re.sub(rb",{2,}", b",", text).strip(b",")  # documents without pairs
-    return np.fromstring(text.decode(), np.int64, sep=",") if text else _NOTHING
+    return lengths, numbers[::2], numbers[1::2]
 
 
 def _read_pairs_one_by_one(buckets: Sequence[bytes | msgspec.Raw]) -> tuple[Whole, Whole, Whole]:

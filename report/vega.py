@@ -65,6 +65,18 @@ CONFIG: Spec = {
     "rule": {"color": COLOURS["ink"]},
 }
 
+# Once it has drawn the like, the engine has compiled most of what it needs.
+_EVERY_KIND: Spec = {
+    "data": {"values": [{"x": 1, "y": 2, "kind": "a"}, {"x": 2, "y": 3, "kind": "b"}]},
+    "encoding": {
+        "x": {"field": "x", "type": "quantitative"},
+        "y": {"field": "y", "type": "quantitative", "scale": {"type": "log"}},
+        "color": {"field": "kind", "type": "nominal", "legend": {}},
+        "tooltip": [{"field": "kind", "type": "nominal"}],
+    },
+    "layer": [{"mark": {"type": mark, "clip": True}} for mark in ("line", "area", "point", "rule", "text")],
+}
+
 
 def to_svg(spec: Spec) -> str:
     global _has_engine
@@ -84,7 +96,7 @@ def drawing_beside() -> Iterator[None]:
         return
     fork = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(1, fork, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as _drawer:
-        _drawer.submit(to_svg, {"mark": "point"})
+        _drawer.submit(to_svg, _EVERY_KIND)
         try:
             yield
         finally:
