@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from report.histogram import BUCKET_COUNT, bucket_middle_ns
 from report.intervals import Floats, Interval, Intervals, Whole
@@ -17,11 +18,11 @@ from report.latency_stretch import LatencyStretch
 from report.runs import WHOLE_MAX
 
 # Of one bucket of one interval: what is beyond is damage.
-_COUNT_MAX = 1 << 40
+_COUNT_MAX = 1 << 26
 _NOTHING = np.zeros(0, np.int64)
 _PER_MILLE = (500, 990, 999)  # p50, p99, p99.9
 # Numbers in 64 MB. A figure of a longer run shows no single second.
-_KEPT_MAX = 1 << 23
+_KEPT_MAX = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class _Part:
 
     grains: Whole
     low: int
-    counts: Floats
+    counts: NDArray[np.uint32]
 
 
 class LatencySeconds:
@@ -64,8 +65,8 @@ class LatencySeconds:
         if not len(indexes):
             return
         low, width = int(indexes.min()), int(np.ptp(indexes)) + 1
-        added = np.asarray(np.bincount(rows * width + (indexes - low), counts, len(grains) * width), np.float64)
-        self._parts.append(_Part(grains, low, added.reshape(-1, width)))
+        added = np.bincount(rows * width + (indexes - low), counts, len(grains) * width)
+        self._parts.append(_Part(grains, low, added.astype(np.uint32).reshape(-1, width)))
         self._kept += added.size
         if self._kept > self._room:
             self._coarsen()
@@ -74,7 +75,7 @@ class LatencySeconds:
         self.grain_s *= 2
         for at, part in enumerate(self._parts):
             grains, first = np.unique(part.grains // 2, return_index=True)
-            self._parts[at] = _Part(grains, part.low, np.add.reduceat(part.counts, first, axis=0))
+            self._parts[at] = _Part(grains, part.low, np.add.reduceat(part.counts, first, axis=0, dtype=np.uint32))
         self._kept = sum(part.counts.size for part in self._parts)
         self._room = max(_KEPT_MAX, self._kept + self._kept // 4)
 
