@@ -69,4 +69,4 @@ def _experiment(run: Run) -> Experiment:
     name = run.manifest.experiment
     if name not in EXPERIMENTS:
         raise RunError(f"{run.path}: experiment {name!r} is not one of {', '.join(EXPERIMENTS)}")
-    return EXPERIMENTS[name]
+    return EXPERIMENTS[name]()

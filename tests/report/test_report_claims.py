@@ -14,6 +14,7 @@ from report.expressions import Expression, ExpressionError
 from report.md_raid.schema import Summary
 from report.md_raid.summarize import summarize
 from report.runs import open_run
+from report.summary_types import SUMMARY_TYPES
 from tests.report.run_builder import RunBuilder
 
 
@@ -126,7 +127,9 @@ def verdicts(builder: RunBuilder, tmp_path: Path) -> dict[str, Verdict]:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_ledger_loads(experiment: str) -> None:
-    assert load_claims(experiment, EXPERIMENTS[experiment].summary_type)
+    summary_type = EXPERIMENTS[experiment]().summary_type
+    assert summary_type is SUMMARY_TYPES[experiment]
+    assert load_claims(experiment, summary_type)
 
 
 def test_verdicts_of_a_rehearsal(tmp_path: Path) -> None:
