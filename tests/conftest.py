@@ -31,11 +31,12 @@ AWS_VARIABLES = (
     "AWS_DEFAULT_REGION",
 )
 LAB_VARIABLES = ("TIDEMARK_LAB_DIR", "TIDEMARK_LAB_PORT")
+# Those whose tests take the longest come first: where several workers take a file each, none waits for the last.
 STACK_FIXTURES = (
-    "efs_iops_region",
     "encrypted_backup_region",
-    "iscsi_tunnel_region",
     "md_raid_region",
+    "efs_iops_region",
+    "iscsi_tunnel_region",
     "eip_region_region",
     "s3_throttle_region",
 )

@@ -140,6 +140,7 @@ def wait_for_late_in_a_minute() -> None:
         time.sleep((42 - second) % 60)
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("model", [load("efs-2018"), OTHER], ids=lambda model: model.name)
 def test_known_answers_are_found_again_without_being_told(
     model: ServiceModel, inventory: str, results: Path, tmp_path: Path

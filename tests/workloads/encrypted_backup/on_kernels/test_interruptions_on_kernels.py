@@ -1,0 +1,122 @@
+"""An interruption anywhere loses nothing earlier, leaves nothing open, and the next run goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from lab import control
+from lab.clients import Clients
+from tests.machine import wait_for
+from tests.workloads.encrypted_backup.on_kernels.client import (
+    SOURCE,
+    VOLUME,
+    backed_up,
+    begun,
+    in_process,
+    killed,
+    names,
+    nothing_is_open,
+    refused,
+    shell,
+    something_new,
+    succeeded,
+)
+from tests.workloads.fabric_task import fab
+from workloads.encrypted_backup.backup import add_snapshot, back_up, snapshots_on
+from workloads.encrypted_backup.context import Context
+from workloads.encrypted_backup.stages import Step, entered
+from workloads.encrypted_backup.volume import mounted, opened, reach
+from workloads.errors import WorkloadError
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1500)]
+
+
+def test_a_run_that_is_killed_is_undone_on_the_client_and_the_next_goes_on(
+    volume: list[str], made: list[str], context: Context
+) -> None:
+    something_new(context)
+    # While it attaches: half of that is there, and the script that does it runs on.
+    task = begun(volume, "keep")
+    time.sleep(4)
+    killed(context, task)
+    # While it copies; and meanwhile a second run is refused with the name of the first.
+    task = begun(volume, "mount")
+    time.sleep(1)
+    assert "another backup is under way: backup of " in refused(fab("encrypted-backup.list", *volume))
+    killed(context, task)
+    made.append(backed_up(succeeded(fab("encrypted-backup.run", "--source", SOURCE, *volume))))
+    assert names(volume) == made
+
+
+@contextmanager
+def interrupted_after(context: Context, step: str) -> Iterator[None]:
+    """What the block does is interrupted when that step has been done, as Ctrl-C does it."""
+    note = context.note
+
+    def stop(done: Step) -> None:
+        note(done)
+        if done.name == step and not done.undoing:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(context, "note", stop)
+        with pytest.raises(KeyboardInterrupt):
+            yield
+
+
+def test_a_run_that_is_interrupted_after_any_step_leaves_nothing_open(
+    volume: list[str], made: list[str], context: Context
+) -> None:
+    """Attached once for all the steps on the disk: that takes the longest."""
+    for step in ("claim", "clean", "keep", "attach"):
+        with interrupted_after(context, step):
+            back_up(context, in_process(), [SOURCE])
+        assert nothing_is_open(context)
+    with entered(reach(context, stop_server=False), context.note):
+        for step in ("open", "check", "mount", "copy", "verify", "publish"):
+            with interrupted_after(context, step), entered(opened(context, in_process()), lambda s: context.note(s)):
+                add_snapshot(context, [SOURCE], time.monotonic())
+            assert shell(context, "grep -c tidemark-backup /proc/mounts; ls /dev/mapper").split() == ["0", "control"]
+        with entered(opened(context, in_process()), context.note):
+            there = [snapshot.name for snapshot in snapshots_on(context)]
+    assert there[:-1] == made, "an interruption after the last step comes too late for its snapshot, and for no other"
+    made.append(there[-1])
+    assert nothing_is_open(context)
+
+
+def test_a_server_that_dies_loses_nothing_earlier(volume: list[str], made: list[str], context: Context) -> None:
+    something_new(context)
+    region = control.running()
+    ec2 = Clients(region.url, region.region).ec2
+    context.limit_seconds = 10
+    note = context.note
+
+    def die_when_mounted(step: Step) -> None:
+        note(step)
+        if step.name == "mount":
+            ec2.stop_instances(InstanceIds=[context.server.id], Force=True)
+
+    context.note = die_when_mounted  # type: ignore[method-assign]
+    with pytest.raises(WorkloadError, match="gave errors"):
+        back_up(context, in_process(), [SOURCE])
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=[context.server.id])
+    wait_for("nothing is open on the client", lambda: nothing_is_open(context), 120)
+    made.append(backed_up(succeeded(fab("encrypted-backup.run", "--source", SOURCE, *volume))))
+    assert names(volume) == made
+
+
+def test_a_full_volume_is_one_line_and_a_prune_makes_room(volume: list[str], made: list[str], context: Context) -> None:
+    """The room is taken by a file that was never written, which is quicker than a gigabyte through the tunnel."""
+    something_new(context)
+    with mounted(context, in_process()):
+        shell(context, f"fallocate -l $(($(df --output=avail -B1 {VOLUME} | tail -n 1) - 30000000)) {VOLUME}/filler")
+    line = refused(fab("encrypted-backup.run", "--source", SOURCE, *volume))
+    assert "the backup volume is full; nothing of earlier snapshots is lost" in line
+    assert nothing_is_open(context)
+    assert f"removed {', '.join(made[:-1])}" in succeeded(fab("encrypted-backup.prune", "--keep-last", "1", *volume))
+    del made[:-1]
+    made.append(backed_up(succeeded(fab("encrypted-backup.run", "--source", SOURCE, *volume))))

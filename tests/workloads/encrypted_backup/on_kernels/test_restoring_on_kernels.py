@@ -1,0 +1,103 @@
+"""What is restored is what was backed up, by a blank machine too; and what is refused changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workloads.encrypted_backup.on_kernels.client import (
+    PASSPHRASE,
+    SEED,
+    SOURCE,
+    backed_up,
+    begun,
+    digest,
+    names,
+    nothing_is_open,
+    refused,
+    shell,
+    succeeded,
+)
+from tests.workloads.fabric_task import fab
+from workloads.encrypted_backup import blind
+from workloads.encrypted_backup.context import Context, host_program
+from workloads.iscsi_tunnel import settings as tunnel_settings
+from workloads.scripts import find_script
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1500)]
+
+
+def test_what_is_restored_is_what_was_backed_up(
+    volume: list[str], made: list[str], context: Context, tmp_path: Path
+) -> None:
+    """By a task and by a blank machine that has the sheet. The comparison is by tar and getfattr, which know nothing of
+    our manifest. Meanwhile the server is watched: packets, and what its processes and the client's are told.
+    """
+    first = digest(context, SOURCE)
+    seen: list[str] = []
+    with blind.recorded_packets(context):
+        task = begun(volume, "keep")
+        while task.poll() is None:
+            look = 'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2> /dev/null | tr "\\0" " "; true'
+            seen += [shell(context, look, host) for host in ("client", "server")]
+        assert task.stdout is not None
+        said = task.stdout.read()
+    assert task.returncode == 0, said
+    made.append(backed_up(said))
+    assert any("cryptsetup" in words or "rsync" in words for words in seen), "processes of the run were looked at"
+    assert PASSPHRASE not in said + "".join(seen)
+    for path in (tmp_path / "results").rglob("*"):
+        assert not path.is_file() or PASSPHRASE.encode() not in path.read_bytes()
+    assert blind.search(context, [f"plaintext-{SEED}".encode(), f"name-{SEED}".encode(), PASSPHRASE.encode()]) == 0
+
+    context.on_client.run(host_program("seed"), ["change", SOURCE, SEED], locked=False)
+    assert digest(context, SOURCE) != first
+    task = begun(volume, "mount")
+    # The link is cut for longer than ssh waits: what was asked of the disk waits, and the copy goes on.
+    cut = find_script("client_cut", tunnel_settings.SCRIPTS)
+    context.on_client.run(cut, [context.server.private_address, "20"], locked=False)
+    said, _ = task.communicate()
+    assert task.returncode == 0, said
+    made.append(backed_up(said))
+
+    older = f"/srv/restored-{made[0]}"
+    succeeded(fab("encrypted-backup.restore", "--snapshot", made[0], "--target", older, *volume))
+    assert digest(context, older + SOURCE) == first
+    line = refused(fab("encrypted-backup.restore", "--target", older, *volume))
+    assert "is not empty; give --target a directory that is empty or absent" in line
+    succeeded(fab("encrypted-backup.drill", "--source", SOURCE, *volume))
+    assert "2 snapshots" in succeeded(fab("encrypted-backup.check", *volume))
+    assert nothing_is_open(context)
+
+
+def test_bad_input_is_one_line_and_changes_nothing(volume: list[str], context: Context, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("another passphrase")
+    wrong.chmod(0o600)
+    with_wrong = [*volume[:2], "--key-file", str(wrong), "--leave-running"]
+    line = refused(fab("encrypted-backup.run", "--source", SOURCE, *with_wrong))
+    assert "client: the passphrase does not open /dev/disk/by-id/" in line
+    line = refused(fab("encrypted-backup.run", "--source", "/srv/nowhere", *volume))
+    assert line == "tidemark: client: there is no directory /srv/nowhere; give --source a directory of this host"
+    line = refused(fab("encrypted-backup.format", "--erase", "vol-other", *volume))
+    assert "--erase vol-other is not this stack's volume" in line
+    assert nothing_is_open(context)
+
+
+def test_a_volume_that_holds_something_is_formatted_only_by_its_name(
+    volume: list[str], made: list[str], context: Context
+) -> None:
+    """Runs last: afterwards there is a TrueCrypt volume, made by tcplay, which is opened as it is."""
+    server = context.server.volumes[0].id
+    disk = f"/dev/tidemark/{server}"
+    shell(context, f"head -c 20000000 /dev/zero > {disk}; head -c 40000 /dev/urandom > {disk}", "server")
+    line = refused(fab("encrypted-backup.format", *volume))
+    assert f"{server} holds data (data within its first 16 MiB); give another volume" in line
+    volume_made = find_script("truecrypt_volume", Path(__file__).parent)
+    context.hosts.remote("server").run(volume_made, [disk], locked=False, stdin=f"{PASSPHRASE}\n".encode())
+    succeeded(fab("encrypted-backup.run", "--type", "truecrypt", "--source", SOURCE, *volume))
+    assert nothing_is_open(context)
+    succeeded(fab("encrypted-backup.format", "--erase", server, *volume))
+    made.clear()
+    assert names(volume) == made
