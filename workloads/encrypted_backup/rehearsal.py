@@ -33,12 +33,11 @@ def whole(context: Context, volume: Volume, blank: Host, erase: str | None, fold
     context.run = "blind"
     with entered([Stage("search", lambda: _search(context, seed))], context.note):
         pass
-    # The second one is as a person's: the server is stopped before and after.
+    # From here on it is as a person's: the server is stopped, started by the second backup, and stopped at the end.
     context.run = "second"
     sample(context, "change", seed)
     with entered([Stage("stop", lambda: context.power.stop(context.server))], context.note):
         pass
-    volume.stop_server = True
     back_up(context, volume, [SAMPLE])
     context.run = "drill"
     with entered(claimed(context, stop_server=True), context.note):

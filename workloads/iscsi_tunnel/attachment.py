@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from workloads.connections import ScriptResult
+from workloads.connections import ScriptResult, in_threads
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel.addresses import choose_pair, choose_tun, networks_in
 from workloads.iscsi_tunnel.ends import Ends, script
@@ -88,7 +88,12 @@ def size_bytes(ends: Ends) -> int:
 
 def join(ends: Ends, tun: int | None = None) -> Line:
     """Looks at both ends and decides on addresses and devices. A client that is not the one attached now is refused."""
-    client, server = ends.client.run(script("client_look")), ends.server.run(script("server_look"))
+    looks = {
+        "client": lambda: ends.client.run(script("client_look")),
+        "server": lambda: ends.server.run(script("server_look")),
+    }
+    looked = in_threads(looks, on_interrupt=lambda: ends.deployment.hosts.close())
+    client, server = looked["client"], looked["server"]
     here, there = _merged(client), _merged(server)
     initiator = ends.initiator(str(here["name"]))
     other = there.get("attached_by")

@@ -6,14 +6,9 @@ WRONG_PASSPHRASE=2 # cryptsetup(8), "RETURN CODES"
 if [ -e "$MAPPED" ]; then
     die "$NAME is open already" "another run is at work, or left it: run \`fab encrypted-backup.release\`"
 fi
-# XTS for the volume, the AF_ALG interface for its header; where a kernel has them built in, there is nothing to load.
-modprobe --all --quiet dm_crypt xts af_alg algif_skcipher algif_hash || true
+load_ciphers
 case $kind in
-    luks)
-        cryptsetup isLuks --type luks2 "$device" \
-            || die "there is no LUKS2 volume on $device" "run \`fab encrypted-backup.format\` if it is to hold one"
-        arguments=(--type luks2 --key-file=-)
-        ;;
+    luks) arguments=(--type luks2 --key-file=-) ;;
     truecrypt) arguments=(--type tcrypt --disable-veracrypt) ;;
     veracrypt) arguments=(--type tcrypt) ;;
 esac
@@ -22,9 +17,13 @@ cryptsetup open "${arguments[@]}" "$device" "$NAME" || code=$?
 case $code in
     0) ;;
     "$WRONG_PASSPHRASE") die "the passphrase does not open $device" "give the right one; nothing was changed" ;;
-    *) die "$device can't be opened ($code)" "the cause is in the lines above" ;;
+    *)
+        if [ "$kind" = luks ] && ! cryptsetup isLuks --type luks2 "$device"; then
+            die "there is no LUKS2 volume on $device" "run \`fab encrypted-backup.format\` if it is to hold one"
+        fi
+        die "$device can't be opened ($code)" "the cause is in the lines above"
+        ;;
 esac
-udevadm settle
 did "opened $device as $MAPPED"
 finish
 # end of script

@@ -12,6 +12,12 @@ UNDER_WAY=$RUN/under-way
 KEEPER=/run/tidemark-backup-keeper
 KEEPER_LOG=$KEEPER.log
 
+# load_ciphers: XTS for the volume, the AF_ALG interface for its header; where a kernel has them built in, there is nothing
+# to load.
+load_ciphers() {
+    modprobe --all --quiet dm_crypt xts af_alg algif_skcipher algif_hash || true
+}
+
 mounted() {
     local where
     while read -r _ where _; do

@@ -69,13 +69,17 @@ if [ "$((sectors * 512))" -ne "$size_bytes" ]; then
     die "the disk has $((sectors * 512)) bytes, and the volume $volume has $size_bytes" \
         "correct size_gib in the inventory, or see what the server exports (targetcli ls)"
 fi
-udevadm settle --timeout=30 || true
+# Looked for, not settled: udev may be busy with others for seconds. `-ef`: the link leads to the disk.
+SECONDS=0
 stable=
-for link in /dev/disk/by-id/wwn-* /dev/disk/by-id/scsi-*; do
-    if [ -e "$link" ] && [ "$(readlink --canonicalize "$link")" = "/dev/$disk" ]; then
-        stable=$link
-        break
-    fi
+until [ -n "$stable" ] || [ "$SECONDS" -ge "$WAIT_S" ]; do
+    for link in /dev/disk/by-id/wwn-* /dev/disk/by-id/scsi-*; do
+        if [ "$link" -ef "/dev/$disk" ]; then
+            stable=$link
+            break 2
+        fi
+    done
+    sleep 0.1
 done
 [ -n "$stable" ] || die "udev gives /dev/$disk no stable name" "see udevadm info /dev/$disk on that host"
 printf '{"volume": "%s", "device": "%s", "disk": "/dev/%s", "size_bytes": %s, "block_bytes": %s}\n' \
