@@ -65,6 +65,7 @@ def drill(context: Context, page: str, passphrase: Passphrase, blank: Host, sour
         words = [password.encode(), passphrase.for_stdin(), blank_way(context).encode()]
         result = context.hosts.remote(blank.name).run(
             script("blank_recover"),
+            [ending],
             stdin=b"\n".join(words) + b"\n" + "".join([*typed, ending]).encode(),
             timeout_s=DRILL_SECONDS,
         )

@@ -1,5 +1,5 @@
 # Types the recovery sheet's commands on a blank machine: what is on standard input, which is that machine's person.
-# Standard input: the password, the passphrase, the server's address, and then the page's commands to the end.
+# Argument: ENDING, the commands that give everything back. Standard input: the password, the passphrase, the server's address, and then the page's commands to the end.
 #
 # ssh asks for its password on the terminal, or by a program when there is none (ssh(1), SSH_ASKPASS); the rest reads its
 # standard input, as it does from a keyboard.
@@ -21,7 +21,12 @@ began=$(date +%s.%N)
 code=0
 SSH_ASKPASS=$DESK/ask SSH_ASKPASS_REQUIRE=force bash -euo pipefail "$DESK/commands" < "$DESK/typed" > "$DESK/said" 2>&1 || code=$?
 cat "$DESK/said" >&2
-[ "$code" -eq 0 ] || die "a command of the sheet failed with exit code $code ($(tail -n 1 "$DESK/said"))" "correct the sheet, or what it names"
+if [ "$code" -ne 0 ]; then
+    said=$(tail -n 1 "$DESK/said")
+    # Half a recovery has the tunnel, and keeps every backup out. What it does not have can't be given back.
+    bash -uo pipefail -c "$1" < /dev/null >&2 || true
+    die "a command of the sheet failed with exit code $code ($said)" "correct the sheet, or what it names"
+fi
 read -r files < <(find /restored -type f | wc -l)
 printf '{"seconds": %s, "files": %s}\n' "$(date +%s.%N | awk -v began="$began" '{print $1 - began}')" "$files"
 finish
