@@ -14,7 +14,7 @@ from workloads.encrypted_backup.passphrase import Passphrase
 from workloads.errors import WorkloadError
 from workloads.iscsi import ISCSI_PORT
 from workloads.iscsi_tunnel import ends as tunnel
-from workloads.iscsi_tunnel.settings import TUNNEL_USER
+from workloads.iscsi_tunnel.settings import MTU_MAX, TUNNEL_USER
 from workloads.machines import Machine
 
 RESTORED = "/restored"
@@ -47,6 +47,7 @@ def facts(context: Context, sources: Sequence[str]) -> sheet.Facts:
         iqn=context.ends.iqn,
         initiator=context.ends.initiator(context.client_name),
         port=ISCSI_PORT,
+        mtu_bytes=MTU_MAX,
         device=context.device,
     )
 

@@ -38,6 +38,7 @@ class Facts:
     iqn: str
     initiator: str
     port: int
+    mtu_bytes: int
     device: str
 
 
@@ -69,6 +70,7 @@ def rendered(facts: Facts) -> str:
         "IQN": facts.iqn,
         "INITIATOR": facts.initiator,
         "PORT": str(facts.port),
+        "MTU": str(facts.mtu_bytes),
         "DEVICE": facts.device,
     }
     return _FIELD.sub(lambda found: values[found[1]], TEMPLATE.read_text(encoding="utf-8"))

@@ -130,12 +130,13 @@ def formatted(context: Context, volume: Volume, erase: str | None) -> str:
                 context.server.name,
             )
         stages = []
-        if found != "ours" or erase is not None:
+        new = found != "ours" or erase is not None
+        if new:
             cost = REHEARSAL_COST if context.inventory.rehearsal else ()
             stages.append(Stage("format", lambda: _format(context, volume.passphrase, cost)))
         stages += [
             _open_stage(context, volume),
-            Stage("file system", lambda: _run(context, "client_filesystem")),
+            Stage("file system", lambda: _run(context, "client_filesystem", "new" if new else "old")),
         ]
         with entered(stages, context.note):
             pass

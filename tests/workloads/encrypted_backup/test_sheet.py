@@ -27,6 +27,7 @@ FACTS = sheet.Facts(
     iqn="iqn.2026-11.io.tidemark:server.vol-0123456789abcdef0",
     initiator="iqn.2026-11.io.tidemark:initiator.client",
     port=3260,
+    mtu_bytes=16380,
     device="/dev/disk/by-id/wwn-0x6001405",
 )
 

@@ -25,16 +25,15 @@ for sample in range(1, SAMPLES + 1):
 END_OF_PYTHON
 }
 
-contents=empty
+# First, since the other two then find in memory what they look at.
+contents=$(data) || die "$device can't be read" "see the lines above"
 signatures=$(wipefs --noheadings --output TYPE "$device" | sort -u | tr '\n' ' ')
-if cryptsetup isLuks --type luks2 "$device" && [ "$(blkid --probe --output value --match-tag LABEL "$device")" = "$LABEL" ]; then
+if [ "$signatures" = "crypto_LUKS " ] && cryptsetup isLuks --type luks2 "$device" \
+    && [ "$(blkid --probe --output value --match-tag LABEL "$device")" = "$LABEL" ]; then
     contents=ours
 elif [ -n "$signatures" ]; then
     contents=${signatures% }
-else
-    found=$(data) || die "$device can't be read" "see the lines above"
-    contents=${found:-empty}
 fi
-printf '{"device": "%s", "size_bytes": %s, "contents": "%s"}\n' "$device" "$size" "$contents"
+printf '{"device": "%s", "size_bytes": %s, "contents": "%s"}\n' "$device" "$size" "${contents:-empty}"
 finish
 # end of script

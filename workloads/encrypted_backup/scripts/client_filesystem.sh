@@ -1,5 +1,6 @@
-# Makes the file system in a volume that has just been formatted. One that has something is left alone.
-found=$(blkid --probe --output value --match-tag TYPE "$MAPPED") || true
+# Makes the file system in a volume. Argument: new, when it has just been formatted, or old: then what is there is left alone.
+found=
+[ "$1" = new ] || found=$(blkid --probe --output value --match-tag TYPE "$MAPPED") || true
 if [ -z "$found" ]; then
     # No reserved blocks: only root writes there. Its tables are written later, when they are used: all at once they would be a gigabyte through the tunnel.
     quiet mkfs.ext4 -q -m 0 -L "$LABEL" -E lazy_itable_init=1,lazy_journal_init=1 "$MAPPED" \
