@@ -79,7 +79,8 @@ def test_the_deviation_is_that_of_the_windows(moved: list[int]) -> None:
     sums = [sum(window) for window in windows]
     _, figures = record(each_tenth(moved))
     assert figures.windows == len(windows)
-    assert figures.window_std_bytes_per_s == pytest.approx(statistics.pstdev(sums), rel=1e-6, abs=1e-3)
+    # A sample's time is rounded, and a little of what moved beside a window's edge falls on its other side.
+    assert figures.window_std_bytes_per_s == pytest.approx(statistics.pstdev(sums), abs=1e-3 + 1e-6 * max(sums))
 
 
 def test_what_is_too_short_has_no_mean() -> None:
