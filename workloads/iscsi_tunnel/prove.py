@@ -9,7 +9,7 @@ from workloads.errors import WorkloadError
 from workloads.iscsi import ISCSI_PORT
 from workloads.iscsi_tunnel.attachment import Attachment, detach
 from workloads.iscsi_tunnel.ends import Ends, script
-from workloads.iscsi_tunnel.records import attach_recorded, detach_recorded, proof
+from workloads.iscsi_tunnel.records import attach_recorded, proof
 from workloads.iscsi_tunnel.run import read_a_little
 
 Proof = dict[str, Any]
@@ -28,8 +28,7 @@ def prove(ends: Ends) -> Attachment:
     started = time.monotonic()
     with ends.deployment.console.under_way("prove", "what passes on the path"):
         detach(ends)
-        proofs = prove_capture(ends)
-        attached = attach_recorded(ends)
+        attached, proofs = prove_capture(ends)
     with ends.deployment.console.under_way("prove", "closed ports"):
         proofs += [prove_listeners(ends, attached), *prove_closed(ends, attached)]
     results = ends.deployment.results
@@ -47,13 +46,13 @@ def prove(ends: Ends) -> Attachment:
     return attached
 
 
-def prove_capture(ends: Ends) -> list[Proof]:
-    """What passes between the two hosts while the volume is attached, read, and detached, as each of them sees it."""
+def prove_capture(ends: Ends) -> tuple[Attachment, list[Proof]]:
+    """What passes between the two hosts while the volume is attached and read, as each of them sees it."""
     if ends.client_host is None:
         ends.deployment.console.say(
             "prove", "ssh-only     left out: the client is this machine, whose address is not known"
         )
-        return []
+        return attach_recorded(ends), []
     hosts = {ends.server_host.name: ends.server_host, ends.client_host.name: ends.client_host}
     peers = dict(zip(hosts, reversed(list(hosts.values())), strict=True))
     starts = {name: ["start", host.private_address, peers[name].private_address] for name, host in hosts.items()}
@@ -61,10 +60,9 @@ def prove_capture(ends: Ends) -> list[Proof]:
     try:
         attached = attach_recorded(ends)
         moved_bytes = read_a_little(ends, attached)
-        detach_recorded(ends)
     finally:
         seen = ends.deployment.hosts.run(script("host_capture"), {name: ["stop"] for name in hosts})
-    return [
+    return attached, [
         capture_proof(name, peers[name].name, result.facts[0], moved_bytes) for name, result in sorted(seen.items())
     ]
 
