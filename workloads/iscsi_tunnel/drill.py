@@ -21,11 +21,13 @@ DEPTH = 4
 REQUEST_BYTES = 4096
 
 
-def drill(ends: Ends, plan: Plan) -> None:
-    """Kills ssh, then cuts the path, each while the disk is read. Raises WorkloadError when a read failed."""
+def drill(ends: Ends, plan: Plan, attached: Attachment | None = None) -> None:
+    """Kills ssh, then cuts the path, each while the disk is read, which is attached unless it is `attached` already.
+    Raises WorkloadError when a read failed.
+    """
     started = time.monotonic()
     bring_worker(ends)
-    attached = attach_recorded(ends)
+    attached = attached or attach_recorded(ends)
     failures = [
         *lose(ends, attached, "ssh-killed", ["kill"], BEFORE_SECONDS + AFTER_SECONDS),
         *lose(

@@ -57,8 +57,8 @@ def run_worker(ends: Ends, words: list[str], take: Callable[[dict[str, Any]], No
     return reader.outcome
 
 
-def run(ends: Ends, plan: Plan) -> int:
-    """Measures every cell; the number that are complete. The volume is attached afterwards."""
+def run(ends: Ends, plan: Plan) -> Attachment:
+    """Measures every cell. The volume is attached afterwards, as it is returned."""
     started = time.monotonic()
     bring_worker(ends)
     attached = attach_recorded(ends)
@@ -84,7 +84,7 @@ def run(ends: Ends, plan: Plan) -> int:
         count += 2
         faults += measure_ssh(ends, plan, line.public_key)
     finally:
-        attach_recorded(ends)
+        attached = attach_recorded(ends)
     if ends.deployment.results is not None:
         ends.deployment.results.step("run", time.monotonic() - started, None)
     ends.deployment.console.say("run", f"{count - len(faults)} of {count} cells in {time.monotonic() - started:.0f} s")
@@ -92,7 +92,7 @@ def run(ends: Ends, plan: Plan) -> int:
         raise WorkloadError(
             f"{len(faults)} of {count} cells are not complete, the first: {faults[0]}", "run again", ends.client_name
         )
-    return count
+    return attached
 
 
 def is_blank(ends: Ends, attached: Attachment, length: int) -> bool:

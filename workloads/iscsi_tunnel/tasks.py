@@ -140,8 +140,8 @@ def all_(stack: str | None, file: str | None, client: str | None, plan_name: str
         with recorded(ends.deployment, results):
             configure_ends(ends)
             prove_ends(ends)
-            run_cells(ends, plan)
-            drill_ends(ends, plan)
+            attached = run_cells(ends, plan)
+            drill_ends(ends, plan, attached)
             detach_recorded(ends)
             collect_logs(ends.deployment, SCRIPTS)
     return results.directory
