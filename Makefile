@@ -24,12 +24,12 @@ rehearse: setup ## run every experiment (or EXPERIMENT=md-raid) on real kernels,
 	@$(if $(SUDO),echo "The rehearsal region needs root for its network: $(firstword $(SUDO)) asks for it now.";)\
 	$(SUDO) $(PYTHON) -m lab rehearse $(EXPERIMENT) $(if $(KEEP),--keep) $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL))
 
-# Tests on kernels wait most of their time, for boots and time-outs: three regions, each with one file's stack, share two
-# cores. What a measuring test finds would have the others' work in it.
+# Tests on kernels wait half of their time, for boots and time-outs: two regions, each with one file's stack, share two cores.
+# What a measuring test finds would have the others' work in it.
 test: setup ## the linters and every test that this machine allows
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint image
 	@$(call pytest,--numprocesses auto --dist worksteal -m "not kernel")
-	@$(call pytest,--numprocesses 3 --dist loadfile --no-loadscope-reorder -m "kernel and not measured")
+	@$(call pytest,--numprocesses 2 --dist loadfile --no-loadscope-reorder -m "kernel and not measured")
 	@$(call pytest,-m "kernel and measured")
 
 lint: setup ## style and types

@@ -41,15 +41,18 @@ end_what_is_under_way() {
         kill -0 "$pid" 2> /dev/null || break
         sleep 0.5
     done
+    # Its children, too: what one of them writes keeps the volume in use.
+    pkill -KILL --parent "$pid" 2> /dev/null || true
     kill -KILL "$pid" 2> /dev/null || true
     did "ended process $pid after $second looks, which a run had left"
 }
 
 # unmount: flushes what was written. A disk that has gone fails what is not written yet, and is unmounted all the same.
+# Through a slow tunnel, what a process that was ended had written takes its time.
 unmount() {
     local attempt
     mounted || return 0
-    for attempt in 1 2 3 4 5 6; do
+    for attempt in {1..60}; do
         if quiet umount "$MOUNT"; then
             did "unmounted $MOUNT at attempt $attempt"
             return 0

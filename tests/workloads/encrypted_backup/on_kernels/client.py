@@ -6,12 +6,12 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from inventory import Inventory
 from lab.paths import PROJECT
-from tests.machine import wait_for
 from tests.workloads.fabric_task import fab
 from workloads.encrypted_backup.context import Context, script
 from workloads.encrypted_backup.passphrase import checked
@@ -100,10 +100,13 @@ def killed(context: Context, task: subprocess.Popen[str]) -> None:
     """Kills a run, and waits for its keeper to have undone what it left."""
     task.send_signal(signal.SIGKILL)
     task.communicate()
+    log = "/run/tidemark-backup-keeper.log"
+    deadline_s = time.monotonic() + PATIENCE_SECONDS + 180
     # The detaching says how much it changed, and then the keeper does.
-    log = "grep -c changed /run/tidemark-backup-keeper.log 2> /dev/null; true"
-    wait_for("the keeper is through", lambda: shell(context, log) == "2", PATIENCE_SECONDS + 90)
-    shell(context, "rm /run/tidemark-backup-keeper.log")
+    while shell(context, f"grep -c changed {log} 2> /dev/null; true") != "2":
+        assert time.monotonic() < deadline_s, shell(context, f"cat {log}; true")
+        time.sleep(1)
+    shell(context, f"rm {log}")
     assert nothing_is_open(context)
 
 
