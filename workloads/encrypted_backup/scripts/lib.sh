@@ -91,6 +91,7 @@ failed_disk() {
 # failed_copy EXIT_CODE ERRORS_FILE WHERE: what rsync's failure means.
 failed_copy() {
     local last
+    still_mounted
     if grep -q 'No space left on device' "$2"; then
         die "$3 is full" "nothing of earlier snapshots is lost: free room there (prune), or give more, and run again"
     fi
