@@ -13,6 +13,7 @@ from tests.workloads.encrypted_backup.on_kernels.client import (
     backed_up,
     begun,
     digest,
+    in_process,
     names,
     nothing_is_open,
     refused,
@@ -22,6 +23,8 @@ from tests.workloads.encrypted_backup.on_kernels.client import (
 from tests.workloads.fabric_task import fab
 from workloads.encrypted_backup import blind
 from workloads.encrypted_backup.context import Context, host_program
+from workloads.encrypted_backup.stages import entered
+from workloads.encrypted_backup.volume import open_volume, reach
 from workloads.iscsi_tunnel import settings as tunnel_settings
 from workloads.scripts import find_script
 
@@ -96,6 +99,14 @@ def test_a_volume_that_holds_something_is_formatted_only_by_its_name(
     assert f"{server} holds data (data within its first 16 MiB); give another volume" in line
     volume_made = find_script("truecrypt_volume", Path(__file__).parent)
     context.hosts.remote("server").run(volume_made, [disk], locked=False, stdin=f"{PASSPHRASE}\n".encode())
+    line = refused(fab("encrypted-backup.list", "--type", "truecrypt", *volume))
+    assert "there is no file system on /dev/mapper/tidemark-backup" in line, "it was opened, and is empty"
+    truecrypt = in_process()
+    truecrypt.kind = "truecrypt"
+    with entered(reach(context, stop_server=False), context.note):
+        open_volume(context, truecrypt)
+        context.brief("client_filesystem", ["new"])
+        context.brief("client_close")
     succeeded(fab("encrypted-backup.run", "--type", "truecrypt", "--source", SOURCE, *volume))
     assert nothing_is_open(context)
     succeeded(fab("encrypted-backup.format", "--erase", server, *volume))
