@@ -66,12 +66,15 @@ def _enter(stage: Stage, stack: ExitStack, note: Note, faults: list[Exception]) 
         if stage.leave is not None:
             stack.callback(_leave, stage.undone_as, stage.leave, note, faults)
 
-    if stage.leave_half_done:
-        leave_later()
-        _timed(stage.name, stage.enter, note, undoing=False)
-    else:
-        # Before it is told: an interrupt may come then.
-        _timed(stage.name, stage.enter, note, undoing=False, once_done=leave_later)
+    def enter() -> None:
+        if stage.leave_half_done:
+            leave_later()
+        stage.enter()
+        if not stage.leave_half_done:
+            leave_later()
+
+    # Left is what was entered, also where an interrupt comes while that is told.
+    _timed(stage.name, enter, note, undoing=False)
 
 
 def _raiser(faults: list[Exception]) -> Callable[..., bool]:
@@ -92,19 +95,11 @@ def _leave(name: str, leave: Callable[[], None], note: Note, faults: list[Except
         faults.append(fault)
 
 
-def _timed(
-    name: str,
-    work: Callable[[], None],
-    note: Note,
-    *,
-    undoing: bool,
-    once_done: Callable[[], None] = lambda: None,
-) -> None:
+def _timed(name: str, work: Callable[[], None], note: Note, *, undoing: bool) -> None:
     began = time.monotonic()
     fault: str | None = None
     try:
         work()
-        once_done()
     except BaseException as error:
         fault = str(error) or type(error).__name__
         raise

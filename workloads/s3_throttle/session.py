@@ -73,7 +73,7 @@ class Session:
             self._execution.channel.settimeout(END_SECONDS)
             if in_order:
                 self._execution.send(DONE)
-            self._execution.channel.shutdown_write()
+            self._execution.done_writing()
             self._execution.channel.status_event.wait(END_SECONDS)
 
     def _answer(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 # Types the recovery sheet's commands on a blank machine: what is on standard input, which is that machine's person.
-# Argument: ENDING, the commands that give everything back. Standard input: the password, the passphrase, the server's address, and then the page's commands to the end.
+# Argument: ENDING, the commands that give everything back. Standard input: the password, the passphrase, the server's
+# address, and then the page's commands to the end.
 #
 # ssh asks for its password on the terminal, or by a program when there is none (ssh(1), SSH_ASKPASS); the rest reads its
 # standard input, as it does from a keyboard.

@@ -28,7 +28,7 @@ for source in "$@"; do
 done
 copy_with_progress "the backup volume" "${options[@]}" -- "${sources[@]}" "$partial/tree/"
 vanished=$(grep -c 'file has vanished' "$RUN/errors") || true
-quiet sync -f "$partial" || failed_disk "the backup volume"
+flush "$partial"
 still_mounted
 printf '{"gone_on_from": %s, "vanished": %s}\n' "$count" "$vanished"
 did "copied"

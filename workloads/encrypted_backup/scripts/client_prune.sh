@@ -5,7 +5,7 @@ for name in "$@"; do
     rm -rf "$SNAPSHOTS/.pruned-$name"
     did "removed $name"
 done
-quiet sync -f "$SNAPSHOTS" || failed_disk "the backup volume"
+flush "$SNAPSHOTS"
 read -r free < <(df --output=avail -B1 "$MOUNT" | tail -n 1)
 printf '{"free_bytes": %s}\n' "$free"
 finish

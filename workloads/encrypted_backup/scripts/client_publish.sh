@@ -4,9 +4,9 @@ partial=$SNAPSHOTS/.partial-$name
 still_mounted
 rm -f "$partial/began"
 printf '%s\n' "$2" > "$partial/snapshot.json"
-quiet sync -f "$partial" || failed_disk "the backup volume"
+flush "$partial"
 mv "$partial" "$SNAPSHOTS/$name"
-quiet sync -f "$SNAPSHOTS" || failed_disk "the backup volume"
+flush "$SNAPSHOTS"
 still_mounted
 did "snapshot $name is complete"
 for earlier in "$SNAPSHOTS"/.partial-*; do

@@ -88,6 +88,11 @@ failed_disk() {
     die "the disk under $1 gave errors" "see whether the server and the tunnel are up, and run the task again"
 }
 
+# flush PATH: what was written to the volume of that path is on its disk.
+flush() {
+    quiet sync -f "$1" || failed_disk "the backup volume"
+}
+
 # failed_copy EXIT_CODE ERRORS_FILE WHERE: what rsync's failure means.
 failed_copy() {
     local last

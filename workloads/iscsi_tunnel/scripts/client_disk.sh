@@ -72,7 +72,7 @@ fi
 # Looked for, not settled: udev may be busy with others for seconds. `-ef`: the link leads to the disk.
 SECONDS=0
 stable=
-until [ -n "$stable" ] || [ "$SECONDS" -ge "$WAIT_S" ]; do
+while [ "$SECONDS" -lt "$WAIT_S" ]; do
     for link in /dev/disk/by-id/wwn-* /dev/disk/by-id/scsi-*; do
         if [ "$link" -ef "/dev/$disk" ]; then
             stable=$link
