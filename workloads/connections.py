@@ -18,12 +18,13 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import paramiko
 from fabric import Config, Connection  # type: ignore[import-untyped]
@@ -232,7 +233,79 @@ class ProxySocket:
         return words.decode(errors="replace").strip()
 
 
-class Remote:
+class Talk(Protocol):
+    """A script that runs and is spoken with."""
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """The lines of its standard output, as they come."""
+
+    def send(self, content: bytes) -> bool:
+        """Writes to its standard input; False when it has ended."""
+
+    def done_writing(self) -> None:
+        """Nothing more comes on its standard input."""
+
+    def end(self, limit_s: float | None = None) -> tuple[int, str]:
+        """Waits for the end; exit code and standard error. `limit_s` is in the place of the longest silence."""
+
+
+class Machine(ABC):
+    """What runs scripts as root: a host over its connection, or the machine that the tasks run on. A failure is one
+    line.
+    """
+
+    user: str
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """How messages call it."""
+
+    @abstractmethod
+    def conversation(
+        self, script: Script, arguments: Iterable[str] = (), *, silence_s: float = SCRIPT_TIMEOUT_S
+    ) -> contextlib.AbstractContextManager[Talk]:
+        """Sends `script`, whose standard input stays open for what is said to it while the block lasts."""
+
+    @abstractmethod
+    def _said(
+        self, script: str, command: str, on_line: Callable[[str], None], *, stdin: bytes, silence_s: float
+    ) -> tuple[int, str]:
+        """Runs the command of the script called `script`, hands over each line; exit code and standard error."""
+
+    def run(
+        self,
+        script: Script,
+        arguments: Iterable[str] = (),
+        *,
+        locked: bool = True,
+        timeout_s: float = SCRIPT_TIMEOUT_S,
+        on_line: Callable[[str], None] | None = None,
+        stdin: bytes | None = None,
+    ) -> ScriptResult:
+        """Sends `script`, waits for its end, and returns its facts; `locked`, when no other that is so runs there.
+
+        `timeout_s` is the longest time without output, `on_line` is given each line. `stdin` is what the script itself
+        finds on its standard input: the place for a secret.
+        """
+        lines: list[str] = []
+
+        def take(line: str) -> None:
+            lines.append(line)
+            if on_line is not None:
+                on_line(line)
+
+        command = script_command(script.name, list(arguments), self.user, locked=locked, spoken_with=stdin is not None)
+        sent = script.text.encode() if stdin is None else f"{script.text.rstrip()}\n".encode() + stdin
+        code, stderr = self._said(script.name, command, take, stdin=sent, silence_s=timeout_s)
+        if code:
+            raise script_error(self.name, script.name, code, stderr)
+        stdout = "\n".join(lines)
+        return ScriptResult(self.name, stdout, stderr, facts_in(stdout))
+
+
+class Remote(Machine):
     """An open connection to one host, over which scripts and commands run."""
 
     def __init__(self, host: Host, user: str, connection: Connection, proxy: ProxySocket | None) -> None:
@@ -322,34 +395,10 @@ class Remote:
             execution.send(f"{script.text.rstrip()}\n".encode())
             yield execution
 
-    def run(
-        self,
-        script: Script,
-        arguments: Iterable[str] = (),
-        *,
-        locked: bool = True,
-        timeout_s: float = SCRIPT_TIMEOUT_S,
-        on_line: Callable[[str], None] | None = None,
-        stdin: bytes | None = None,
-    ) -> ScriptResult:
-        """Sends `script`, waits for its end, and returns its facts; a failure is one line.
-
-        `stdin` is what the script itself finds on its standard input: the place for a secret.
-        """
-        lines: list[str] = []
-
-        def take(line: str) -> None:
-            lines.append(line)
-            if on_line is not None:
-                on_line(line)
-
-        command = script_command(script.name, list(arguments), self.user, locked=locked, spoken_with=stdin is not None)
-        sent = script.text.encode() if stdin is None else f"{script.text.rstrip()}\n".encode() + stdin
-        code, stderr = self.stream(command, take, stdin=sent, silence_s=timeout_s)
-        if code:
-            raise script_error(self.name, script.name, code, stderr)
-        stdout = "\n".join(lines)
-        return ScriptResult(self.name, stdout, stderr, facts_in(stdout))
+    def _said(
+        self, script: str, command: str, on_line: Callable[[str], None], *, stdin: bytes, silence_s: float
+    ) -> tuple[int, str]:
+        return self.stream(command, on_line, stdin=stdin, silence_s=silence_s)
 
     @contextlib.contextmanager
     def _executing(self, command: str, silence_s: float) -> Iterator[Execution]:

@@ -11,9 +11,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from workloads.connections import Script, script_error
+from workloads.connections import Machine, Script, Talk, script_error
 from workloads.errors import WorkloadError
-from workloads.machines import Machine, Talk
 
 BEAT_SECONDS = 3.0
 # Ten beats: a link that is silent for so long has failed a person, too.

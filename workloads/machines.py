@@ -1,4 +1,4 @@
-"""Where a script may run: a host of the inventory, over SSH, or the machine that the tasks run on."""
+"""The machine that the tasks run on, as one that scripts run on."""
 
 from __future__ import annotations
 
@@ -7,59 +7,15 @@ import queue
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, Protocol
+from typing import IO
 
-from workloads.connections import SCRIPT_TIMEOUT_S, Script, ScriptResult, facts_in, script_command, script_error
+from workloads.connections import SCRIPT_TIMEOUT_S, Machine, Script, Talk, script_command
 from workloads.errors import WorkloadError
 
 HERE = "this machine"
 
 
-class Talk(Protocol):
-    """A script that runs and is spoken with. `connections.Execution` is one."""
-
-    @property
-    def lines(self) -> Iterator[str]:
-        """The lines of its standard output, as they come."""
-
-    def send(self, content: bytes) -> bool:
-        """Writes to its standard input; False when it has ended."""
-
-    def done_writing(self) -> None:
-        """Nothing more comes on its standard input."""
-
-    def end(self, limit_s: float | None = None) -> tuple[int, str]:
-        """Waits for the end; exit code and standard error. `limit_s` is in the place of the longest silence."""
-
-
-class Machine(Protocol):
-    """What runs a script as root and gives back its facts; a failure is one line. `connections.Remote` is one."""
-
-    @property
-    def name(self) -> str:
-        """How messages call it."""
-
-    def run(
-        self,
-        script: Script,
-        arguments: Iterable[str] = (),
-        *,
-        locked: bool = True,
-        timeout_s: float = SCRIPT_TIMEOUT_S,
-        on_line: Callable[[str], None] | None = None,
-        stdin: bytes | None = None,
-    ) -> ScriptResult:
-        """Runs the script to its end; `locked`, when no other that is so runs there. `timeout_s` is the longest time
-        without a line from it, `on_line` is given each, `stdin` is what it finds on its standard input.
-        """
-
-    def conversation(
-        self, script: Script, arguments: Iterable[str] = (), *, silence_s: float = SCRIPT_TIMEOUT_S
-    ) -> contextlib.AbstractContextManager[Talk]:
-        """Runs the script, whose standard input stays open while the block lasts."""
-
-
-class ThisMachine:
+class ThisMachine(Machine):
     """The machine that the tasks run on: scripts get the same command line here, by sudo where that is needed.
 
     What holds for a host holds here, too: a script that nobody waits for any more runs on, and sees the end of its
@@ -69,39 +25,24 @@ class ThisMachine:
     name = HERE
 
     def __init__(self, user: str) -> None:
-        self._user = user
+        self.user = user
 
-    def run(
-        self,
-        script: Script,
-        arguments: Iterable[str] = (),
-        *,
-        locked: bool = True,
-        timeout_s: float = SCRIPT_TIMEOUT_S,
-        on_line: Callable[[str], None] | None = None,
-        stdin: bytes | None = None,
-    ) -> ScriptResult:
-        """Runs the script to its end, as `Machine` says."""
-        command = script_command(script.name, list(arguments), self._user, locked=locked, spoken_with=stdin is not None)
-        said: list[str] = []
-        with _running(script.name, command, timeout_s) as talk:
-            talk.send(script.text.encode() if stdin is None else f"{script.text.rstrip()}\n".encode() + stdin)
+    def _said(
+        self, script: str, command: str, on_line: Callable[[str], None], *, stdin: bytes, silence_s: float
+    ) -> tuple[int, str]:
+        with _running(script, command, silence_s) as talk:
+            talk.send(stdin)
             talk.done_writing()
             for line in talk.lines:
-                said.append(line)
-                if on_line is not None:
-                    on_line(line)
-            code, stderr = talk.end()
-        if code:
-            raise script_error(HERE, script.name, code, stderr)
-        return ScriptResult(HERE, "\n".join(said), stderr, facts_in("\n".join(said)))
+                on_line(line)
+            return talk.end()
 
     @contextlib.contextmanager
     def conversation(
         self, script: Script, arguments: Iterable[str] = (), *, silence_s: float = SCRIPT_TIMEOUT_S
     ) -> Iterator[Talk]:
         """Runs the script, whose standard input stays open while the block lasts."""
-        command = script_command(script.name, list(arguments), self._user, locked=False, spoken_with=True)
+        command = script_command(script.name, list(arguments), self.user, locked=False, spoken_with=True)
         with _running(script.name, command, silence_s) as talk:
             talk.send(f"{script.text.rstrip()}\n".encode())
             yield talk

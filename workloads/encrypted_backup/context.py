@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from inventory import Host
-from workloads.connections import Script, ScriptResult
+from workloads.connections import Machine, Script, ScriptResult
 from workloads.console import Progress
 from workloads.deployment import Deployment
 from workloads.encrypted_backup.passphrase import Passphrase
@@ -17,7 +17,6 @@ from workloads.encrypted_backup.settings import LONG_SECONDS, SCRIPTS
 from workloads.encrypted_backup.stages import Step
 from workloads.iscsi_tunnel.ends import Ends
 from workloads.iscsi_tunnel.settings import LIMIT_SECONDS
-from workloads.machines import Machine
 from workloads.power import Power
 from workloads.scripts import find_script
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from inventory import Host
+from workloads.connections import Machine
 from workloads.encrypted_backup import sheet
 from workloads.encrypted_backup.context import Context, script
 from workloads.encrypted_backup.passphrase import Passphrase
@@ -15,7 +16,6 @@ from workloads.errors import WorkloadError
 from workloads.iscsi import ISCSI_PORT
 from workloads.iscsi_tunnel import ends as tunnel
 from workloads.iscsi_tunnel.settings import MTU_MAX, TUNNEL_USER
-from workloads.machines import Machine
 
 RESTORED = "/restored"
 DRILL_SECONDS = 24 * 3600.0
