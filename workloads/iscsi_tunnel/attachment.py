@@ -17,6 +17,7 @@ from workloads.iscsi_tunnel.settings import (
     LIMIT_SECONDS,
     MTU_MAX,
     RELOADED_SECONDS,
+    TARGET_PARAMETERS,
     TUNNEL_USER,
     TUNNEL_WAIT_SECONDS,
 )
@@ -157,7 +158,8 @@ def prepare_volume(ends: Ends, line: Line) -> int:
 def export(ends: Ends, line: Line) -> int:
     """The target, bound to the tunnel's address, for this client alone. Changes."""
     pairs = [f"{ends.iqn}={ends.volume.id}=/dev/tidemark/{ends.volume.id}"]
-    return ends.server.run(script("iscsi_targets"), [line.server_address, line.initiator, BOOT_UNIT, *pairs]).changed
+    arguments = [line.server_address, line.initiator, TARGET_PARAMETERS, BOOT_UNIT, *pairs]
+    return ends.server.run(script("iscsi_targets"), arguments).changed
 
 
 def attach(ends: Ends, *, limit_seconds: int = LIMIT_SECONDS, tun: int | None = None) -> Attachment:

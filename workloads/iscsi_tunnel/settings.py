@@ -21,6 +21,11 @@ MTU_MAX = 16380
 CHAN_RBUF in channels.h, sys_tun_infilter in port-net.c). The client's end fits it to the segments of the path.
 """
 
+TARGET_PARAMETERS = "InitialR2T=No FirstBurstLength=262144"
+"""A write sends its data with the command, up to FirstBurstLength bytes (the most that open-iscsi takes by default): it
+does not first wait a round trip of the tunnel until the target asks for it (RFC 7143, 13.10 and 13.14).
+"""
+
 # How long what is asked of the disk waits for a connection that was lost; then it fails.
 LIMIT_SECONDS = 120
 # A server that was just started answers late; ssh tries again meanwhile.

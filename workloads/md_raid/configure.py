@@ -93,6 +93,7 @@ def export_targets(context: Context) -> int:
         arguments[server.name] = [
             server.private_address,
             context.topology.initiator,
+            "",  # the kernel's parameters, as the original had them
             " ".join([NETWORK_UNIT, *map(device_unit, legs.values())]),
             *(f"{leg.iqn}={leg.volume}={path}" for leg, path in legs.items()),
         ]

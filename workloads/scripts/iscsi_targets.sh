@@ -1,13 +1,15 @@
 # An iSCSI target for each volume: one IQN, one LUN, one portal, one initiator.
-# Arguments: ADDRESS INITIATOR UNITS IQN=VOLUME_ID=PATH...
+# Arguments: ADDRESS INITIATOR PARAMETERS UNITS IQN=VOLUME_ID=PATH...
+# PARAMETERS, NAME=VALUE with spaces between, are of the negotiation (RFC 7143, 13); what is not named stays as it is.
 # UNITS, with spaces between, are what must be there at boot before the targets: ADDRESS, and each PATH, which is exported.
 #
 # Targets are made through the kernel's configfs, which is also what targetcli shows; targetctl writes them to the
 # file from which rtslib-fb-targetctl.service restores them at boot.
 address=$1
 initiator=$2
-units=$3
-shift 3
+parameters=$3
+units=$4
+shift 4
 
 config=/sys/kernel/config/target
 saved=$STATE/targets-saved
@@ -87,6 +89,9 @@ for pair in "$@"; do
     attribute "$tpg/attrib/demo_mode_write_protect" 1
     attribute "$tpg/attrib/demo_mode_discovery" 0
     attribute "$tpg/attrib/authentication" 0
+    for parameter in $parameters; do
+        attribute "$tpg/param/${parameter%%=*}" "${parameter#*=}"
+    done
     if ! compgen -G "$tpg/lun/lun_0/*/udev_path" > /dev/null; then
         altering "mapped $path as LUN 0 of $iqn"
         ln -s "$object" "$tpg/lun/lun_0/volume"

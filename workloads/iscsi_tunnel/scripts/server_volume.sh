@@ -45,6 +45,8 @@ fi
 echo 0 > /proc/sys/net/ipv4/ip_forward
 ip address replace "$LOCAL" peer "$PEER" dev "tun$TUN"
 ip link set dev "tun$TUN" mtu "$MTU" up
+# As at the client's end (client_tunnel.sh).
+ip route replace "$PEER" dev "tun$TUN" src "$LOCAL" congctl bbr || echo "no BBR: the kernel's own congestion control"
 disk=
 for try in {1..60}; do
     for file in /sys/block/*/serial /sys/block/*/device/serial; do
