@@ -93,7 +93,7 @@ flush() {
     quiet sync -f "$1" || failed_disk "the backup volume"
 }
 
-# failed_copy EXIT_CODE ERRORS_FILE WHERE: what rsync's failure means.
+# failed_copy EXIT_CODE ERRORS_FILE WHERE: what the failure of rsync, or of cp, means.
 failed_copy() {
     local last
     still_mounted
@@ -104,20 +104,29 @@ failed_copy() {
         failed_disk "$3"
     fi
     last=$(grep -v '^$' "$2" | tail -n 2 | head -n 1)
-    die "the copy failed with rsync's exit code $1 (${last:0:200})" "mend that and run again; it goes on where it was"
+    die "the copy failed with exit code $1 (${last:0:200})" "mend that and run again; it goes on where it was"
 }
 
-# copy_with_progress WHERE ARGUMENT...: rsync with its running line on standard output.
-copy_with_progress() {
-    local where=$1 code=0 pid
-    shift
-    rsync --archive --hard-links --acls --xattrs --sparse --numeric-ids --no-inc-recursive --info=progress2,stats0,flist0 \
-        "$@" > >(stdbuf -oL tr '\r' '\n') 2> "$RUN/errors" &
+# under_way COMMAND...: runs it where whoever cleans up finds it; its exit code.
+under_way() {
+    local code=0 pid
+    "$@" &
     pid=$!
     echo "$pid" > "$UNDER_WAY"
     wait "$pid" || code=$?
     rm -f "$UNDER_WAY"
+    return "$code"
+}
+
+# What a copy keeps, both ways.
+FAITHFULLY=(--archive --hard-links --acls --xattrs --sparse --numeric-ids)
+
+# copy_with_progress WHERE ARGUMENT...: rsync with its running line on standard output.
+copy_with_progress() {
+    local where=$1 code=0
+    shift
+    under_way rsync "${FAITHFULLY[@]}" --no-inc-recursive --info=progress2,stats0,flist0 "$@" \
+        > >(stdbuf -oL tr '\r' '\n') 2> "$RUN/errors" || code=$?
     # 24: files that were there when the copy began have gone meanwhile (rsync(1), "EXIT VALUES").
     [ "$code" -eq 0 ] || [ "$code" -eq 24 ] || failed_copy "$code" "$RUN/errors" "$where"
 }
-

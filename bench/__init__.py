@@ -1,0 +1,1 @@
+"""What it costs: each program compares one thing with a peer in the same run."""
