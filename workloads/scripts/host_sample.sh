@@ -4,7 +4,6 @@ address=$1
 interface=$(ip -brief -4 address show to "$address" | { read -r name _; echo "${name%%@*}"; })
 statistics=/sys/class/net/$interface/statistics
 [ -d "$statistics" ] || die "no interface has the address $address" "correct private_address in the inventory"
-exec {never}<> <(:)
 last_busy=
 last_total=
 while true; do
@@ -26,6 +25,6 @@ while true; do
     fi
     last_busy=$busy
     last_total=$total
-    read -r -t 1 -u "$never" || true
+    rest 1
 done
 # end of script

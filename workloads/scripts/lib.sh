@@ -33,6 +33,13 @@ quiet() {
     return "$code"
 }
 
+# rest SECONDS: a pause that starts no process, as `sleep` would.
+never=
+rest() {
+    [ -n "$never" ] || exec {never}<> <(:) # nobody writes to it
+    read -r -t "$1" -u "$never" || true
+}
+
 # put PATH TEXT: makes the file hold TEXT; whole or not at all.
 put() {
     local path=$1 text=$2

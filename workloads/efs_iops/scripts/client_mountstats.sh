@@ -2,11 +2,10 @@
 # It looks when this host's clock is PHASE_MICROSECONDS past a whole second: that is when cells begin and end, and minutes.
 # "@@ TIME" stands before each copy of /proc/self/mountstats, "@@ end" behind it. No process is started while it runs.
 phase=$1
-exec {never}<> <(:)
 while true; do
     now=${EPOCHREALTIME//[.,]/}
     printf -v pause '0.%06d' "$((999999 - (now - phase) % 1000000))"
-    read -r -t "$pause" -u "$never" || true
+    rest "$pause"
     now=${EPOCHREALTIME/,/.}
     mapfile -t lines < /proc/self/mountstats
     printf '@@ %s\n' "$now"

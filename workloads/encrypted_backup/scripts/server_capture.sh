@@ -8,7 +8,7 @@ case $1 in
             || die "tcpdump does not start" "install tcpdump on that host"
         for second in {1..50}; do
             [ ! -s "$CAPTURE" ] || break
-            sleep 0.2
+            rest 0.2
         done
         [ -s "$CAPTURE" ] || die "tcpdump records nothing ($second)" "see journalctl -u tidemark-capture on that host"
         did "recording"

@@ -20,7 +20,7 @@ for try in {1..50}; do
     [ -z "$names" ] || [ ! -e "/sys/block/$names" ] || left+=" the disk /dev/$names;"
     systemctl --quiet is-active "$UNIT" && left+=" the tunnel's unit;"
     [ -n "$left" ] || break
-    sleep 0.2
+    rest 0.2
 done
 [ -z "$left" ] || die "still there:${left%;}" "see what holds it (lsof, dmesg) on that host, then detach again"
 printf '{"gone": true, "disk": "%s"}\n' "${names:+/dev/$names}"

@@ -58,7 +58,7 @@ fi
 SECONDS=0
 until session_ready "$iqn"; do
     [ "$SECONDS" -lt "$WAIT_S" ] || die "the disk of $iqn has not appeared in $WAIT_S s" "see dmesg on that host; run attach again"
-    sleep 0.2
+    rest 0.2
     look_at_sessions
 done
 set_value "${session_of[$iqn]}/recovery_tmo" "$limit_seconds"
@@ -79,7 +79,7 @@ while [ "$SECONDS" -lt "$WAIT_S" ]; do
             break 2
         fi
     done
-    sleep 0.1
+    rest 0.1
 done
 [ -n "$stable" ] || die "udev gives /dev/$disk no stable name" "see udevadm info /dev/$disk on that host"
 printf '{"volume": "%s", "device": "%s", "disk": "/dev/%s", "size_bytes": %s, "block_bytes": %s}\n' \

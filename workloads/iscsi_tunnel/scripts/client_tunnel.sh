@@ -44,7 +44,8 @@ PROXY=$(quoted "${given[proxy]}")
 DIRECTORY=$(quoted "${given[directory]}")
 IQN=$(quoted "${given[iqn]}")
 VOLUME=$(quoted "${given[volume]}")
-LIMIT_SECONDS=$(quoted "${given[limit_seconds]}")"
+LIMIT_SECONDS=$(quoted "${given[limit_seconds]}")
+ROUTE_PROTOCOL=$ROUTE_PROTOCOL"
 put /usr/local/sbin/tidemark-tunnel "$(cat << 'SUPERVISOR'
 #!/bin/bash
 # Keeps the SSH tunnel to a volume up, and watches over the volume's disk. Run by tidemark-tunnel.service.
@@ -146,11 +147,28 @@ if [ -n "$PROXY" ]; then
     # How large the segments behind the proxy are is not seen: as large as the internet's.
     fit 1448
 fi
+# acknowledge_at_once: sshd holds a short packet back until what it sent before is acknowledged, for it sets TCP_NODELAY for
+# terminals alone (OpenSSH's packet.c, ssh_packet_set_interactive), and Linux acknowledges up to 40 ms later (TCP_DELACK_MIN
+# in net/tcp.h). Both for each request of the disk, unless the route says otherwise. It is made anew before each attempt:
+# the way to the server may be another by now.
+acknowledge_at_once() {
+    local address way
+    ip route flush proto "$ROUTE_PROTOCOL"
+    read -r address _ < <(getent ahostsv4 "$SERVER") || return 0
+    way=$(ip -4 route get "$address" 2> /dev/null | head --lines=1)
+    way=${way%% uid *}
+    # Not by `local`, which leads to this machine itself. A blackhole of the same address, with no metric, comes before it.
+    [ "${way%% *}" = "$address" ] || return 0
+    read -ra way <<< "$way"
+    ip route replace "${way[@]}" proto "$ROUTE_PROTOCOL" metric 50 quickack 1
+}
+
 [ -z "$DIRECTORY" ] || cd "$DIRECTORY" || exit 1
 pause=1
 while true; do
     began=$SECONDS
     state connecting "$SERVER port $SSH_PORT"
+    [ -n "$PROXY" ] || acknowledge_at_once
     ssh -F /dev/null -N -T -n -i /etc/tidemark-tunnel/id_ed25519 -p "$SSH_PORT" "${proxy[@]}" \
         -o IdentitiesOnly=yes -o BatchMode=yes -o UserKnownHostsFile=/etc/tidemark-tunnel/known_hosts \
         -o GlobalKnownHostsFile=/dev/null -o HostKeyAlias="$ALIAS" -o StrictHostKeyChecking=yes -o UpdateHostKeys=no \
@@ -162,13 +180,15 @@ while true; do
     echo "$ssh" > "$RUN/ssh.pid"
     up=
     while kill -0 "$ssh" 2> /dev/null; do
-        if [ -z "$up" ] && [ "$(cat "/sys/class/net/tun$TUN/carrier" 2> /dev/null)" = 1 ] && ping -c 1 -W 1 -n "$REMOTE" > /dev/null 2>&1; then
+        carrier=
+        { read -r carrier < "/sys/class/net/tun$TUN/carrier"; } 2> /dev/null || true
+        if [ -z "$up" ] && [ "$carrier" = 1 ] && ping -c 1 -W 1 -n "$REMOTE" > /dev/null 2>&1; then
             up=yes
             [ -n "$PROXY" ] || fit "$(seen_segment)"
             state up "tun$TUN, mtu $(< "/sys/class/net/tun$TUN/mtu")"
         fi
         lost && give_up
-        rest 0.5
+        if [ -n "$up" ]; then rest 0.5; else rest 0.1; fi
     done
     wait "$ssh"
     ssh=
@@ -196,6 +216,7 @@ StartLimitIntervalSec=0
 
 [Service]
 ExecStart=/usr/local/sbin/tidemark-tunnel
+ExecStopPost=ip route flush proto $ROUTE_PROTOCOL
 Restart=on-failure
 RestartSec=1
 RestartPreventExitStatus=3"
@@ -232,7 +253,7 @@ until [ "$word" = up ]; do
         die "the tunnel is not up after ${given[wait_seconds]} s ($word: $detail)" \
             "see that the server is up and lets this address in on port ${given[port]}"
     fi
-    sleep 0.2
+    rest 0.2
     described
 done
 printf '{"tun": "tun%s", "mtu": %s, "local": "%s", "remote": "%s"}\n' \

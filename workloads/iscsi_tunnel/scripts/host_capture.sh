@@ -69,7 +69,7 @@ PYTHON
 )" "$interface" "$peer" "$result" || die "the capture did not start" "see journalctl -u $unit on that host"
 for try in {1..100}; do
     [ -e "$result.ready" ] && break
-    sleep 0.1
+    rest 0.1
 done
 [ -e "$result.ready" ] || die "the capture did not start" "see journalctl -u $unit on that host"
 rm -f "$result.ready"

@@ -2,6 +2,8 @@
 FOLDER=/etc/tidemark-tunnel
 UNIT=tidemark-tunnel.service
 IFACE=tidemark
+# By it our own routes are told from others: a number that nobody has (iproute2's rt_protos).
+ROUTE_PROTOCOL=83
 
 # routes: what this machine routes anywhere, as JSON.
 routes() {

@@ -85,7 +85,7 @@ for pair in "$@"; do
             die "the disk of $target has not appeared in $WAIT_S s" \
                 "see that the storage server at ${pair#*=} is up, then run configure again"
         fi
-        sleep 0.2
+        rest 0.2
         look_at_sessions
     done
     for setting in "${settings[@]}"; do

@@ -19,7 +19,7 @@ for _ in {1..50}; do
         answers=true
         break
     fi
-    sleep 0.1
+    rest 0.1
 done
 printf '{"port": %s, "answers_locally": %s}\n' "$port" "$answers"
 finish
