@@ -14,13 +14,14 @@ from report.vega import Spec
 COLOURS = {"tunnel": SHADES["blue"], "direct": SHADES["orange"], "ssh": SHADES["purple"]}
 _LABELS = {"tunnel": "tunnel", "direct": "iSCSI alone", "ssh": "ssh alone"}
 _LOSSES = {"ssh-killed": ("ssh killed", SHADES["blue"]), "path-cut": ("path cut", SHADES["orange"])}
+_UNITS = {"sequential": "MiB/s", "random": "operations/s", "single": "ms, median of one at a time"}
 _ROW_PIXELS = 26
 
 
 def rates_plot(summary: Summary) -> Chart | None:
-    """Bars by path, a group for each operation; sequential in MiB/s, random in operations a second."""
+    """Bars by path, a group for each operation: a stream's MiB/s, operations a second of many, the latency of one."""
     shown = [cell for cell in summary.cells if cell.mib_per_s is not None]
-    patterns = [p for p in ("sequential", "random") if any(cell.pattern == p for cell in shown)]
+    patterns = [p for p in _UNITS if any(cell.pattern == p for cell in shown)]
     if not patterns:
         return None
     return Chart(
@@ -34,7 +35,7 @@ def rates_plot(summary: Summary) -> Chart | None:
 
 
 def _bars(cells: list[Cell], pattern: str) -> Spec:
-    unit = "MiB/s" if pattern == "sequential" else "operations/s"
+    unit = _UNITS[pattern]
     rows: list[dict[str, Any]] = [
         {
             "row": f"{cell.op}, {_LABELS[cell.path]}",
@@ -60,6 +61,8 @@ def _bars(cells: list[Cell], pattern: str) -> Spec:
 
 
 def _value(cell: Cell) -> float:
+    if cell.pattern == "single":
+        return (cell.latency_p50_us or 0.0) / 1000
     return (cell.mib_per_s if cell.pattern == "sequential" else cell.iops) or 0.0
 
 

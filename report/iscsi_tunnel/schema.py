@@ -15,7 +15,7 @@ class Cell:
     cell: str
     path: str  # tunnel, direct or ssh
     op: str  # read or write
-    pattern: str  # sequential or random
+    pattern: str  # sequential, random, or single: one at a time
     request_bytes: int | None  # None for ssh, which has no requests
     depth: int | None
     complete: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from report.format import figure, ratio, seconds
+from report.format import figure, latency_us, ratio, seconds
 from report.inventory_view import hosts_table
 from report.iscsi_tunnel.figures import losses_plot, rates_plot
 from report.iscsi_tunnel.schema import Price, Summary
@@ -25,10 +25,17 @@ def _key_figures(summary: Summary) -> list[KeyFigure]:
         KeyFigure("sequential reads through the tunnel", figure(reads.tunnel_mib_per_s if reads else None), "MiB/s"),
         KeyFigure("of what ssh alone moves, reading", ratio(reads.tunnel_to_ssh_ratio if reads else None)),
         KeyFigure("of what ssh alone moves, writing", ratio(writes.tunnel_to_ssh_ratio if writes else None)),
+        KeyFigure("median of single reads through the tunnel", latency_us(_single_read_us(summary))),
         KeyFigure("of the same disk without the tunnel", ratio(reads.tunnel_to_direct_ratio if reads else None)),
         KeyFigure("places where the target was reached beside it", figure(summary.only_ssh.ports_reached)),
         KeyFigure("longest read while the connection was lost", seconds(max(stalls, default=None))),
     ]
+
+
+def _single_read_us(summary: Summary) -> float | None:
+    """Microseconds."""
+    found = (cell for cell in summary.cells if (cell.path, cell.op, cell.pattern) == ("tunnel", "read", "single"))
+    return next((cell.latency_p50_us for cell in found), None)
 
 
 def _price(summary: Summary, op: str) -> Price | None:

@@ -72,6 +72,30 @@ def test_a_second_configure_and_a_second_attach_change_nothing(ends: Ends) -> No
     assert detach(ends) == 0
 
 
+def test_no_read_waits_for_an_acknowledgement_that_is_delayed(ends: Ends) -> None:
+    """What the routes say while a disk is attached, what the kernel counts, and that nothing of it stays."""
+    hosts = ends.deployment.hosts
+    routes = "ip -4 route show table all"
+    before = run_on(hosts, "client", routes)
+    found = attach(ends)
+    now = run_on(hosts, "client", routes)
+    assert f"{ends.server_host.private_address} dev vec0 proto 83" in now
+    assert "quickack 1" in now
+    assert f"{found.server_address} dev {found.tun} scope link src {found.client_address} congctl bbr" in now
+    delayed = run_on(
+        hosts,
+        "client",
+        """count() { nstat --zeros --ignore TcpExtDelayedACKs | awk '/TcpExtDelayedACKs/ {print $2}'; }
+earlier=$(count)
+dd if="$1" of=/dev/null bs=4k count=100 iflag=direct status=none
+echo $(($(count) - earlier))""",
+        found.device,
+    )
+    assert int(delayed) < 20, "of a hundred reads one after the other"
+    detach(ends)
+    assert run_on(hosts, "client", routes) == before
+
+
 def test_tcpdump_sees_ssh_alone(ends: Ends) -> None:
     """A witness that is not ours, at the server: everything between the hosts, and only what is not SSH."""
     hosts = ends.deployment.hosts

@@ -24,8 +24,9 @@ def test_write_cells_are_left_out_where_something_is_on_the_disk() -> None:
     assert [cell.name for cell in cells_of(plan, "tunnel", writes=False)] == [
         "tunnel-read-sequential",
         "tunnel-read-random",
+        "tunnel-read-single",
     ]
-    assert len(cells_of(plan, "direct", writes=True)) == 4
+    assert len(cells_of(plan, "direct", writes=True)) == 6
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,8 @@ def test_write_cells_are_left_out_where_something_is_on_the_disk() -> None:
         ("cut_seconds = 20", f"cut_seconds = {LIMIT_SECONDS}", "cut_seconds is 120"),
         ("33554432", "33554433", "written_bytes is 33554433; it should be a multiple of 1048576"),
         ("request_bytes = 4096", "request_bytes = 3145728", "multiple of every request_bytes"),
-        ('name = "random"', 'name = "backwards"', "it should be sequential or random"),
+        ('name = "random"', 'name = "backwards"', "it should be sequential or random or single"),
+        ("depth = 1\n", "depth = 2\n", "depth is 2; it should be 1 where the pattern is single"),
         ("ssh_seconds = 3", "ssh_seconds = 3\ncolour = 1", "colour is not a field of a plan"),
     ],
 )

@@ -10,6 +10,7 @@ from workloads.plan_file import Fields, fields_of, read_file
 
 PATHS = ("tunnel", "direct")
 OPERATIONS = ("read", "write")
+PATTERNS = ("sequential", "random", "single")
 MAX_DEPTH = 1024
 MAX_REQUEST_BYTES = 64 << 20
 MIB = 1 << 20
@@ -17,11 +18,18 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Pattern:
-    """How requests follow each other, and how many are under way."""
+    """How requests follow each other, and how many are under way: a stream, many at once anywhere, or one by one
+    anywhere, which is the latency that who waits for each answer sees.
+    """
 
     name: str
     request_bytes: int
     depth: int
+
+    @property
+    def order(self) -> str:
+        """What the worker calls it."""
+        return "sequential" if self.name == "sequential" else "random"
 
 
 @dataclass(frozen=True)
@@ -85,12 +93,14 @@ def read(text: str, source: str) -> Plan:
     for pattern in plan.patterns:
         if plan.written_bytes % pattern.request_bytes:
             fields.refuse("written_bytes", plan.written_bytes, "a multiple of every request_bytes")
+        if pattern.name == "single" and pattern.depth != 1:
+            fields.refuse("depth", pattern.depth, "1 where the pattern is single")
     return plan
 
 
 def _pattern(fields: Fields) -> Pattern:
     return Pattern(
-        name=fields.word("name", ("sequential", "random")),
+        name=fields.word("name", PATTERNS),
         request_bytes=fields.multiple("request_bytes", 4096, 4096, MAX_REQUEST_BYTES),
         depth=fields.integer("depth", 1, MAX_DEPTH),
     )

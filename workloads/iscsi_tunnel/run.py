@@ -119,7 +119,7 @@ def measure(ends: Ends, plan: Plan, cell: Cell, device: str) -> list[str]:
     }
     words = arguments(
         [device],
-        pattern=cell.pattern.name,
+        pattern=cell.pattern.order,
         request_bytes=cell.pattern.request_bytes,
         threads=cell.pattern.depth,
         seconds=plan.measured_seconds,
