@@ -106,12 +106,11 @@ def test_a_server_that_dies_loses_nothing_earlier(volume: list[str], made: list[
     ec2.get_waiter("instance_stopped").wait(InstanceIds=[context.server.id])
     wait_for("nothing is open on the client", lambda: nothing_is_open(context), 120)
     made.append(backed_up(succeeded(fab("encrypted-backup.run", "--source", SOURCE, *volume))))
-    assert names(volume) == made
 
 
 def test_a_full_volume_is_one_line_and_a_prune_makes_room(volume: list[str], made: list[str], context: Context) -> None:
     """The room is taken by a file in an old snapshot that was never written, which is quicker than a gigabyte through
-    the tunnel.
+    the tunnel. What is removed says which snapshots there were: all that the tests before have made, and no other.
     """
     while len(made) < 2:
         made.append(backed_up(succeeded(fab("encrypted-backup.run", "--source", SOURCE, *volume))))
@@ -122,6 +121,7 @@ def test_a_full_volume_is_one_line_and_a_prune_makes_room(volume: list[str], mad
     line = refused(fab("encrypted-backup.run", "--source", SOURCE, *volume))
     assert "the backup volume is full; nothing of earlier snapshots is lost" in line
     assert nothing_is_open(context)
-    assert f"removed {', '.join(made[:-1])}" in succeeded(fab("encrypted-backup.prune", "--keep-last", "1", *volume))
+    said = succeeded(fab("encrypted-backup.prune", "--keep-last", "1", *volume))
+    assert f"kept 1; removed {', '.join(made[:-1])}\n" in said
     del made[:-1]
     made.append(backed_up(succeeded(fab("encrypted-backup.run", "--source", SOURCE, *volume))))

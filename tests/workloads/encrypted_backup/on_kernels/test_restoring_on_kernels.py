@@ -14,7 +14,6 @@ from tests.workloads.encrypted_backup.on_kernels.client import (
     begun,
     digest,
     in_process,
-    names,
     nothing_is_open,
     refused,
     shell,
@@ -88,9 +87,7 @@ def test_bad_input_is_one_line_and_changes_nothing(volume: list[str], context: C
     assert nothing_is_open(context)
 
 
-def test_a_volume_that_holds_something_is_formatted_only_by_its_name(
-    volume: list[str], made: list[str], context: Context
-) -> None:
+def test_a_volume_that_holds_something_is_formatted_only_by_its_name(volume: list[str], context: Context) -> None:
     """Runs last: afterwards there is a TrueCrypt volume, made by tcplay, which is opened as it is."""
     server = context.server.volumes[0].id
     disk = f"/dev/tidemark/{server}"
@@ -109,6 +106,4 @@ def test_a_volume_that_holds_something_is_formatted_only_by_its_name(
         context.brief("client_close")
     succeeded(fab("encrypted-backup.run", "--type", "truecrypt", "--source", SOURCE, *volume))
     assert nothing_is_open(context)
-    succeeded(fab("encrypted-backup.format", "--erase", server, *volume))
-    made.clear()
-    assert names(volume) == made
+    assert f"{server} held data" in succeeded(fab("encrypted-backup.format", "--erase", server, *volume))
