@@ -652,27 +652,27 @@ class Hosts:
             self._remotes[name] = fresh
         return fresh
 
-    def await_all(self, tell: Callable[[str], None], limit_seconds: float = BOOT_SECONDS) -> None:
-        """Connects to every host, side by side, waiting for those that still boot."""
+    def await_one(self, name: str, tell: Callable[[str], None], limit_seconds: float) -> None:
+        """Connects to a host, waiting for it while it boots."""
         deadline = time.monotonic() + limit_seconds
-        waiting = {host.name for host in self.inventory.hosts}
+        told = False
+        while True:
+            try:
+                self.remote(name)
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+                if not told:
+                    tell(f"{name} does not answer yet; waiting up to {limit_seconds:.0f} s")
+                    told = True
+                time.sleep(BOOT_POLL_SECONDS)
+            else:
+                return
 
-        def connected(name: str) -> None:
-            told = False
-            while True:
-                try:
-                    self.remote(name)
-                except Unreachable:
-                    if time.monotonic() > deadline:
-                        raise
-                    if not told:
-                        tell(f"{name} does not answer yet; waiting up to {limit_seconds:.0f} s")
-                        told = True
-                    time.sleep(BOOT_POLL_SECONDS)
-                else:
-                    return
-
-        in_threads({name: partial(connected, name) for name in waiting}, on_interrupt=self.close)
+    def await_all(self, tell: Callable[[str], None]) -> None:
+        """Connects to every host, side by side, waiting for those that still boot."""
+        waits = {host.name: partial(self.await_one, host.name, tell, BOOT_SECONDS) for host in self.inventory.hosts}
+        in_threads(waits, on_interrupt=self.close)
 
     def each(self, names: Iterable[str], work: Callable[[Remote], T]) -> dict[str, T]:
         """Runs `work` on several hosts at once, a thread each; the first error by name, after all have

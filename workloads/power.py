@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from inventory import Host, Inventory
 from workloads.aws import ec2_client, is_instance_id, one_line
-from workloads.connections import Hosts, Script, Unreachable
+from workloads.connections import Hosts, Script
 from workloads.errors import WorkloadError
 
 STATE_LIMIT_S = 600
@@ -71,16 +71,8 @@ class Power:
             tell(f"{host.name} starts")
             self._wait_state(host, {"running"})
             self._hosts.inventory = with_current_addresses(self._hosts.inventory)
-        deadline = time.monotonic() + SSH_LIMIT_S
-        while True:
-            try:
-                self._hosts.remote(host.name)
-                return self._hosts.inventory.host(host.name)
-            except Unreachable:
-                if time.monotonic() > deadline:
-                    raise
-                tell(f"{host.name} does not answer yet")
-                time.sleep(POLL_S)
+        self._hosts.await_one(host.name, tell, SSH_LIMIT_S)
+        return self._hosts.inventory.host(host.name)
 
     def _wait_state(self, host: Host, wanted: set[str]) -> None:
         client = ec2_client(self._hosts.inventory.region)
