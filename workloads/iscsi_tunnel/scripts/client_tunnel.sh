@@ -153,7 +153,7 @@ fi
 # the way to the server may be another by now.
 acknowledge_at_once() {
     local address way
-    ip route flush proto "$ROUTE_PROTOCOL"
+    ip route flush table all proto "$ROUTE_PROTOCOL"
     read -r address _ < <(getent ahostsv4 "$SERVER") || return 0
     way=$(ip -4 route get "$address" 2> /dev/null | head --lines=1)
     way=${way%% uid *}
@@ -216,7 +216,7 @@ StartLimitIntervalSec=0
 
 [Service]
 ExecStart=/usr/local/sbin/tidemark-tunnel
-ExecStopPost=ip route flush proto $ROUTE_PROTOCOL
+ExecStopPost=ip route flush table all proto $ROUTE_PROTOCOL
 Restart=on-failure
 RestartSec=1
 RestartPreventExitStatus=3"
