@@ -204,8 +204,8 @@ def look_for_known_answers(model: ServiceModel, inventory: str, results: Path, p
         assert counted["cloudwatch_to_worker_operations"] == pytest.approx(1, abs=0.01)
         assert 0 < counted["protocol_share"] < 1
     # Bytes on the interfaces are those of the calls and replies, TCP's headers taken off; and the samples that go out
-    # by SSH, some per cent where operations of a byte are few.
-    assert summary["agreement"]["nic"]["tcp_to_wire_ratio"] == pytest.approx(1, abs=0.1)
+    # by SSH, a tenth where operations of a byte are as few as this model lets through.
+    assert 0.95 <= summary["agreement"]["nic"]["tcp_to_wire_ratio"] <= 1.15
     assert summary["write_only"]["mountstats_read_operations"] == 0
     assert all(record["passed"] for record in summary["proofs"]["records"])
 
