@@ -14,7 +14,8 @@ from report.vega import Spec
 COLOURS = {"tunnel": SHADES["blue"], "direct": SHADES["orange"], "ssh": SHADES["purple"]}
 _LABELS = {"tunnel": "tunnel", "direct": "iSCSI alone", "ssh": "ssh alone"}
 _LOSSES = {"ssh-killed": ("ssh killed", SHADES["blue"]), "path-cut": ("path cut", SHADES["orange"])}
-_UNITS = {"sequential": "MiB/s", "random": "operations/s", "single": "ms, median of one at a time"}
+_UNITS = {"sequential": "MiB/s", "random": "operations/s", "single": "ms (median)"}
+_TITLES = {"single": "one request at a time"}
 _ROW_PIXELS = 26
 
 
@@ -57,7 +58,7 @@ def _bars(cells: list[Cell], pattern: str) -> Spec:
         layer(rows, "bar", {"x": x, "y": y, "color": as_it_is("colour"), "tooltip": told}),
         layer(rows, "text", {"x": x, "y": y, "text": {"field": "text"}}, align="left", dx=4),
     ]
-    return panel(f"{pattern}, {unit}", _ROW_PIXELS * len(rows), layers)
+    return panel(f"{_TITLES.get(pattern, pattern)}, {unit}", _ROW_PIXELS * len(rows), layers)
 
 
 def _value(cell: Cell) -> float:
