@@ -93,7 +93,8 @@ def test_a_volume_that_holds_something_is_formatted_only_by_its_name(volume: lis
     """Runs last: afterwards there is a TrueCrypt volume, made by tcplay, which is opened as it is."""
     server = context.server.volumes[0].id
     disk = f"/dev/tidemark/{server}"
-    shell(context, f"head -c 20000000 /dev/zero > {disk}; head -c 40000 /dev/urandom > {disk}", "server")
+    # Flushed, for the target reads the disk beside this host's cache.
+    shell(context, f"head -c 20000000 /dev/zero > {disk}; head -c 40000 /dev/urandom > {disk}; sync {disk}", "server")
     line = refused(fab("encrypted-backup.format", *volume))
     assert f"{server} holds data (data within its first 16 MiB); give another volume" in line
     volume_made = find_script("truecrypt_volume", Path(__file__).parent)
