@@ -14,15 +14,19 @@ from report.vega import Spec
 COLOURS = {"tunnel": SHADES["blue"], "direct": SHADES["orange"], "ssh": SHADES["purple"]}
 _LABELS = {"tunnel": "tunnel", "direct": "iSCSI alone", "ssh": "ssh alone"}
 _LOSSES = {"ssh-killed": ("ssh killed", SHADES["blue"]), "path-cut": ("path cut", SHADES["orange"])}
-_UNITS = {"sequential": "MiB/s", "random": "operations/s", "single": "ms (median)"}
-_TITLES = {"single": "one request at a time"}
+# By pattern: the panel's title, and the unit of its bars.
+_PANELS = {
+    "sequential": ("sequential", "MiB/s"),
+    "random": ("random", "operations/s"),
+    "single": ("one request at a time", "ms (median)"),
+}
 _ROW_PIXELS = 26
 
 
 def rates_plot(summary: Summary) -> Chart | None:
     """Bars by path, a group for each operation: a stream's MiB/s, operations a second of many, the latency of one."""
     shown = [cell for cell in summary.cells if cell.mib_per_s is not None]
-    patterns = [p for p in _UNITS if any(cell.pattern == p for cell in shown)]
+    patterns = [p for p in _PANELS if any(cell.pattern == p for cell in shown)]
     if not patterns:
         return None
     return Chart(
@@ -36,7 +40,7 @@ def rates_plot(summary: Summary) -> Chart | None:
 
 
 def _bars(cells: list[Cell], pattern: str) -> Spec:
-    unit = _UNITS[pattern]
+    title, unit = _PANELS[pattern]
     rows: list[dict[str, Any]] = [
         {
             "row": f"{cell.op}, {_LABELS[cell.path]}",
@@ -58,7 +62,7 @@ def _bars(cells: list[Cell], pattern: str) -> Spec:
         layer(rows, "bar", {"x": x, "y": y, "color": as_it_is("colour"), "tooltip": told}),
         layer(rows, "text", {"x": x, "y": y, "text": {"field": "text"}}, align="left", dx=4),
     ]
-    return panel(f"{_TITLES.get(pattern, pattern)}, {unit}", _ROW_PIXELS * len(rows), layers)
+    return panel(f"{title}, {unit}", _ROW_PIXELS * len(rows), layers)
 
 
 def _value(cell: Cell) -> float:
