@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class Backups:
     """Snapshots of one folder of small files."""
 
     def __init__(self, folder: Path) -> None:
-        self.source = folder / "source"
+        self.source = folder / "above" / "source"
         seed.make(self.source, "5eed", 20)
         self.volume = LocalVolume(folder)
 
@@ -89,6 +90,18 @@ def test_one_change_is_copied_and_leaves_the_first_snapshot_alone(backups: Backu
     assert described(backups.tree(SECOND)) == described(backups.source)
     assert described(backups.tree(FIRST)) == before
     assert backups.copy(THIRD)
+
+
+def test_what_is_above_a_source_is_kept_as_it_is_and_makes_nothing_be_copied(backups: Backups) -> None:
+    above = backups.source.parent
+    os.utime(above, (1, 1))
+    backups.copy(FIRST)
+    above.chmod(0o711)
+    os.utime(above, (2, 2))
+    assert backups.copy(SECOND)
+    for name, mode, seconds in ((FIRST, 0o755, 1), (SECOND, 0o711, 2)):
+        kept = backups.tree(name).parent.stat()
+        assert (stat.S_IMODE(kept.st_mode), kept.st_mtime) == (mode, seconds)
 
 
 def test_a_source_that_is_no_longer_named_is_not_taken_over(backups: Backups) -> None:

@@ -17,11 +17,23 @@ options=(--relative --delete "--exclude=$RUN/")
 newest_snapshot
 
 # unchanged: whether the newest snapshot has the same sources just as they are now; the look ends at the first change.
+# The folders above them are left out: the time of /home or /tmp says nothing about what is copied.
 unchanged() {
     local said
     cmp --silent "$partial/sources" "$newest/sources" || return 1
-    said=$(under_way rsync --dry-run --out-format=%i "${FAITHFULLY[@]}" "${options[@]}" -- "${sources[@]}" "$newest/tree/" \
-        2>&1 | head --bytes=1) && [ -z "$said" ]
+    said=$(under_way rsync --dry-run --out-format=%i --no-implied-dirs "${FAITHFULLY[@]}" "${options[@]}" -- \
+        "${sources[@]}" "$newest/tree/" 2>&1 | head --bytes=1) && [ -z "$said" ]
+}
+
+# above_the_sources: gives the folders above the sources the owners, modes and times that they have now. Not the sources
+# themselves: one that is a file is a link now, and what is changed in it is changed in the earlier snapshot.
+above_the_sources() {
+    local source above=()
+    for source in "${sources[@]}"; do
+        [ -z "${source%/*}" ] || above+=("${source%/*}")
+    done
+    [ "${#above[@]}" -eq 0 ] \
+        || under_way rsync "${FAITHFULLY[@]}" --no-recursive --dirs --relative -- "${above[@]}" "$partial/tree/"
 }
 
 count=0
@@ -29,7 +41,7 @@ vanished=0
 linked=false
 if [ -n "$newest" ] && unchanged; then
     # Links alone, which cp makes several times as fast as rsync, who compares each file once more.
-    under_way cp --archive --link "$newest/tree/." "$partial/tree" 2> "$RUN/errors" \
+    { under_way cp --archive --link "$newest/tree/." "$partial/tree" && above_the_sources; } 2> "$RUN/errors" \
         || failed_copy "$?" "$RUN/errors" "the backup volume"
     linked=true
 else
