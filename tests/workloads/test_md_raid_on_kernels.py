@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,11 @@ from workloads import sources
 from workloads.connections import Hosts, Script
 from workloads.console import Console
 from workloads.errors import WorkloadError
-from workloads.host_keys import host_keys
 from workloads.md_raid.configure import STEPS, configure
 from workloads.md_raid.context import Context, script
-from workloads.power import Power, with_current_addresses
+from workloads.md_raid.tasks import connected
+from workloads.power import Power
+from workloads.scripts import find_script
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1800)]
 
@@ -70,19 +70,17 @@ check_bytes = 16777216
 """
 
 
-@contextmanager
-def connected(md_raid_region: Path) -> Iterator[Context]:
-    """Connections to the region's hosts, as they are now."""
-    inventory = with_current_addresses(sources.load(None, str(md_raid_region)), print)
-    with Hosts(inventory, host_keys(inventory)) as hosts:
-        hosts.await_all(print)
-        yield Context.of(hosts, Console())
-
-
 @pytest.fixture(scope="module")
 def context(md_raid_region: Path) -> Iterator[Context]:
     """For the tests before the first that kills a host."""
-    with connected(md_raid_region) as found:
+    with connected(sources.load(None, str(md_raid_region)), Console()) as found:
+        yield found
+
+
+@pytest.fixture
+def context_anew(md_raid_region: Path) -> Iterator[Context]:
+    """For a test whose hosts may have started again since."""
+    with connected(sources.load(None, str(md_raid_region)), Console()) as found:
         yield found
 
 
@@ -253,16 +251,19 @@ def test_prove_run_and_drill(md_raid_region: Path, tmp_path: Path) -> None:
     assert json.loads(manifest.read_text())["status"] == "complete"
 
 
-def test_arrays_come_back_when_client_and_servers_restart(md_raid_region: Path) -> None:
-    """All power is cut at once, and nothing is to be done afterwards."""
-    with connected(md_raid_region) as context:
-        cut_and_await(context)
-
-
-def cut_and_await(context: Context) -> None:
+def test_arrays_come_back_when_client_and_servers_restart(context_anew: Context, tmp_path: Path) -> None:
+    """All power is cut at once, and nothing is to be done afterwards; a file that was written just before is there."""
+    context = context_anew
     configure(context)
-    power = Power(context.hosts, print)
     hosts = context.inventory.hosts
+    path = "/etc/tidemark-test/folder/file"
+    for name, text in (
+        ("write", f"put {path} here"),
+        ("read", f'echo "{{\\"holds\\": \\"$(< {path})\\"}}"; rm {path}'),
+    ):
+        (tmp_path / f"{name}.sh").write_text(f"{text}\nfinish\n# end of script\n")
+    power = Power(context.hosts, print)
+    context.hosts.run(find_script("write", tmp_path), {host.name: [] for host in hosts})
     for host in hosts:
         power.kill(host)
     time.sleep(10)  # the region's reconciler acts on what it sees, not on what it missed
@@ -270,6 +271,8 @@ def cut_and_await(context: Context) -> None:
         power.start(host)
     for host in hosts:
         power.await_return(host, print)
+    found = context.hosts.run(find_script("read", tmp_path), {host.name: [] for host in hosts})
+    assert [result.facts[0]["holds"] for result in found.values()] == ["here"] * len(hosts)
     deadline = time.monotonic() + 180
     while True:
         state = context.client_state(fresh=True)

@@ -40,6 +40,10 @@ rest() {
     read -r -t "$1" -u "$never" || true
 }
 
+# to_last: what was changed is to outlive a cut of power right after the script; `finish` sees that it is on the disk.
+# Otherwise a file may be missing or empty for half a minute (ext4(5): commit, delalloc).
+to_last=no
+
 # put PATH TEXT: makes the file hold TEXT; whole or not at all.
 put() {
     local path=$1 text=$2
@@ -49,6 +53,7 @@ put() {
     mkdir -p "$(dirname "$path")"
     printf '%s\n' "$text" > "$path.new"
     mv "$path.new" "$path"
+    [[ $path == /run/* ]] || to_last=yes
     did "wrote $path"
 }
 
@@ -59,6 +64,7 @@ link() {
     fi
     mkdir -p "$(dirname "$2")"
     ln -sfn "$1" "$2"
+    to_last=yes
     did "linked $2 to $1"
 }
 
@@ -81,6 +87,9 @@ set_value() {
 }
 
 finish() {
+    if [ "$to_last" = yes ]; then
+        sync --file-system /etc || die "what was written for the next boot did not reach the disk" "see dmesg on that host"
+    fi
     echo "{\"changed\": $changed}"
 }
 

@@ -27,6 +27,7 @@ for directory in /etc/iscsi/nodes/"$AUTHORITY":*/*; do
         *)
             quiet iscsiadm --mode node --targetname "$target" --portal "$address" --logout || true
             quiet iscsiadm --mode node --targetname "$target" --portal "$address" --op delete || true
+            to_last=yes
             did "forgot $target at $address"
             ;;
     esac
@@ -42,6 +43,7 @@ for pair in "$@"; do
             || die "discovery at portal $address:$PORT failed" \
                 "see that iSCSI is open between the members (security group) and run configure again"
         asked[$address]=yes
+        to_last=yes
         did "discovered the targets of $address"
         record_of "$target" "$address"
     fi
@@ -56,6 +58,7 @@ for pair in "$@"; do
         if [[ $text != *$'\n'"${setting%%=*} = ${setting#*=}"$'\n'* ]]; then
             quiet iscsiadm --mode node --targetname "${pair%%=*}" --portal "${pair#*=}" \
                 --op update --name "${setting%%=*}" --value "${setting#*=}"
+            to_last=yes
             did "set $setting of ${pair%%=*}"
         fi
     done
