@@ -7,6 +7,9 @@ for its patience, or its connection has gone, it knows that whoever started it i
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
+import platform
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -37,22 +40,45 @@ def held(machine: Machine, script: Script, arguments: Iterable[str] = ()) -> Ite
             raise script_error(machine.name, script.name, code, stderr)
         # From here on a fault of the block is the block's, and none of this connection.
         ending = starting.pop_all()
-    over = threading.Event()
-    beating = threading.Thread(target=_beat, args=(talk, over), daemon=True)
-    beating.start()
     try:
-        yield
+        with signs_of_life(talk):
+            yield
     finally:
-        over.set()
-        beating.join(BEAT_SECONDS)
         with contextlib.suppress(OSError, EOFError, WorkloadError), ending:
             if talk.send(DONE):
                 talk.done_writing()
                 talk.end(END_SECONDS)
 
 
-def _beat(talk: Talk, over: threading.Event) -> None:
+@contextmanager
+def signs_of_life(talk: Talk, idle: threading.Lock | None = None) -> Iterator[None]:
+    """Sends a script one every few seconds while the block lasts; none while the block holds `idle`."""
+    over = threading.Event()
+    beating = threading.Thread(target=_beat, args=(talk, over, idle or threading.Lock()), daemon=True)
+    beating.start()
+    try:
+        yield
+    finally:
+        over.set()
+        beating.join(BEAT_SECONDS)
+
+
+def _beat(talk: Talk, over: threading.Event, idle: threading.Lock) -> None:
     with contextlib.suppress(OSError, EOFError):
         while not over.wait(BEAT_SECONDS):
-            if not talk.send(b"\n"):
-                return
+            with idle:
+                if not talk.send(b"\n"):
+                    return
+
+
+def user_here() -> str:
+    """The user of this machine whom the tasks run as; by number where it has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
+def run_of(what: str) -> str:
+    """How whoever comes second is told who has it: `what` is the run's kind and since when."""
+    return f"{what} by {user_here()} at {platform.node()} (process {os.getpid()})"

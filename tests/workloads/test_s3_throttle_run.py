@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 from tests.workloads.fakes import inventory_document, inventory_of
 from tests.workloads.ssh_host import ssh_host
 from tests.workloads.test_s3_throttle_uploader import HANGS, no_more, spec, within
+from workloads import held
 from workloads.connections import Remote, ScriptResult
 from workloads.console import Console
 from workloads.errors import WorkloadError
@@ -75,12 +77,12 @@ class TestSession:
         self, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with uploading(remote, PYTHON, str(tmp_path / "run")):
-            monkeypatch.setattr(sessions, "who", lambda: "bert")
+            monkeypatch.setattr(sessions, "run_of", lambda what: f"{what} by bert")
             with pytest.raises(WorkloadError) as refused, uploading(remote, PYTHON, str(tmp_path / "run")):
                 pass
         words = str(refused.value)
         assert words.startswith("client: another run is under way: ")
-        assert "process" in words
+        assert f"process {os.getpid()}" in words
         assert words.endswith("; wait for its end and run again")
 
     def test_when_the_run_is_cut_short_its_sync_ends_too(self, remote: Remote, tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ class TestSession:
     def test_signs_of_life_keep_it_while_nothing_is_asked(
         self, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sessions, "BEAT_SECONDS", 0.1)
+        monkeypatch.setattr(held, "BEAT_SECONDS", 0.1)
         monkeypatch.setattr(sessions, "PATIENCE_SECONDS", 1)
         asked = spec(tmp_path, "exit 0")
         with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
@@ -111,7 +113,7 @@ class TestSession:
     def test_without_any_it_ends_and_that_is_one_line(
         self, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sessions, "BEAT_SECONDS", 60)
+        monkeypatch.setattr(held, "BEAT_SECONDS", 60)
         monkeypatch.setattr(sessions, "PATIENCE_SECONDS", 0.2)
         asked = spec(tmp_path, "exit 0")
         with uploading(remote, PYTHON, str(tmp_path / "run")) as session:

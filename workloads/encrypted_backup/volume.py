@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from workloads.encrypted_backup.passphrase import Passphrase
 from workloads.encrypted_backup.settings import LUKS, REHEARSAL_COST
 from workloads.encrypted_backup.stages import Stage, entered
 from workloads.errors import WorkloadError
-from workloads.held import held
+from workloads.held import held, run_of
 
 
 @dataclass
@@ -47,7 +45,7 @@ def claimed(context: Context, *, stop_server: bool) -> list[Stage]:
             context.power.await_return(context.server, progress.update)
 
     def claim() -> None:
-        who = f"{context.run} of {getpass.getuser()} at {platform.node()} for {context.client_name}"
+        who = run_of(f"{context.run} for {context.client_name}")
         claiming.enter_context(held(context.hosts.remote(context.server.name), script("server_claim"), [who]))
 
     def give_up_server() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import shlex
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from inventory import Host, Inventory, InventoryError, Volume
 from workloads.connections import Machine, Script
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
+from workloads.held import user_here
 from workloads.iscsi import VOLUME_ID, initiator_name, target_name
 from workloads.iscsi_tunnel.settings import SCRIPTS
 from workloads.machines import HERE, ThisMachine
@@ -93,7 +93,7 @@ class Ends:
     def client(self) -> Machine:
         """The connection to the client."""
         if self.client_host is None:
-            return ThisMachine(getpass.getuser())
+            return ThisMachine(user_here())
         return self.deployment.hosts.remote(self.client_host.name)
 
     @property

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
-import os
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +12,7 @@ from typing import Any
 
 from workloads.connections import Execution, Remote, script_error
 from workloads.errors import WorkloadError
-from workloads.held import BEAT_SECONDS, DONE, PATIENCE_SECONDS
+from workloads.held import DONE, PATIENCE_SECONDS, run_of, signs_of_life
 from workloads.results import utc_now
 from workloads.s3_throttle.settings import ENVIRONMENT, SCRIPTS, UNDER_WAY
 from workloads.s3_throttle.uploader.spec import Spec
@@ -36,24 +33,21 @@ class Seen:
 
 
 class Session:
-    """Syncs, one after the other. Between them a sign of life goes there every few seconds; during one, nothing."""
+    """Syncs, one after the other. `idle` is held during each: signs of life are for between them."""
 
     def __init__(self, execution: Execution, host: str) -> None:
+        self.idle = threading.Lock()
         self._execution = execution
         self._host = host
-        self._idle = threading.Lock()
-        self._over = threading.Event()
-        self._beating = threading.Thread(target=self._beat, daemon=True)
 
     def begin(self) -> None:
         """Waits until it is ours. Raises WorkloadError when it is another's."""
         self._answer()
-        self._beating.start()
 
     def sync(self, spec: Spec) -> Seen:
         """One sync to its end. Raises WorkloadError when the connection, or what measures there, is no more."""
         seen = Seen()
-        with self._idle:
+        with self.idle:
             self._execution.channel.settimeout(spec.limit_s + START_SECONDS)
             self._execution.send(f"{spec.to_json()}\n".encode())
             while seen.final is None and seen.fault is None:
@@ -68,7 +62,6 @@ class Session:
 
     def end(self, *, in_order: bool) -> None:
         """Waits for the end there; a sync that is under way ends as well."""
-        self._over.set()
         with contextlib.suppress(OSError, EOFError, WorkloadError):
             self._execution.channel.settimeout(END_SECONDS)
             if in_order:
@@ -84,32 +77,18 @@ class Session:
         code, stderr = self._execution.end()
         raise script_error(self._host, SCRIPT, code, stderr)
 
-    def _beat(self) -> None:
-        with contextlib.suppress(OSError, EOFError):
-            while not self._over.wait(BEAT_SECONDS):
-                with self._idle:
-                    self._execution.send(b"\n")
-
 
 @contextmanager
 def uploading(remote: Remote, python: str = f"{ENVIRONMENT}/bin/python3", folder: str = UNDER_WAY) -> Iterator[Session]:
     """The uploader, for this run alone. Raises WorkloadError with the name of who has it already."""
-    words = [python, folder, who(), str(PATIENCE_SECONDS)]
+    words = [python, folder, run_of(f"a run since {utc_now()}"), str(PATIENCE_SECONDS)]
     with remote.conversation(find_script(SCRIPT, SCRIPTS), words, silence_s=START_SECONDS) as execution:
         session = Session(execution, remote.name)
         session.begin()
         try:
-            yield session
+            with signs_of_life(execution, session.idle):
+                yield session
         except BaseException:
             session.end(in_order=False)
             raise
         session.end(in_order=True)
-
-
-def who() -> str:
-    """This run, as whoever comes second is told of it."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a user without a name
-        user = f"user {os.getuid()}"
-    return f"{user} (process {os.getpid()} on {socket.gethostname()}, since {utc_now()})"

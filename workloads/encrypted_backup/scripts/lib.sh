@@ -39,7 +39,7 @@ end_what_is_under_way() {
     kill -TERM "$pid" 2> /dev/null || return 0
     for second in 1 2 3 4 5 6 7 8 9 10; do
         kill -0 "$pid" 2> /dev/null || break
-        sleep 0.5
+        rest 0.5
     done
     # Its children, too: what one of them writes keeps the volume in use.
     pkill -KILL --parent "$pid" 2> /dev/null || true
@@ -57,7 +57,7 @@ unmount() {
             did "unmounted $MOUNT at attempt $attempt"
             return 0
         fi
-        sleep 1
+        rest 1
     done
     die "$MOUNT is in use" "see who uses it (fuser -vm $MOUNT), end that, and run the task again"
 }
