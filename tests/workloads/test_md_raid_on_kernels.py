@@ -278,6 +278,6 @@ def test_arrays_come_back_when_client_and_servers_restart(context_anew: Context,
         state = context.client_state(fresh=True)
         if "md99" in state.arrays and all(state.status[f"md{number}"].whole for number in range(1, 6)):
             break
-        assert time.monotonic() < deadline, f"arrays after the restart: {sorted(state.status)}"
+        assert time.monotonic() < deadline, f"after the restart: {state.status}, {state.disks}"
         time.sleep(2)
     assert configure(context) == 0

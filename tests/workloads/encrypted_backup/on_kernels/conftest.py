@@ -1,4 +1,4 @@
-"""A volume of encrypted-backup for the tests of one file: formatted anew, with a tree of made-up files to back up."""
+"""A volume of encrypted-backup for the tests on kernels, formatted anew, with a tree of made-up files to back up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.workloads.fabric_task import fab
 from workloads.encrypted_backup.context import Context, host_program
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("key") / "key"
     path.write_text(PASSPHRASE)
@@ -20,13 +20,13 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def words(encrypted_backup_region: Path, key_file: Path) -> list[str]:
     """What every task is told; the server stays up, since starting it takes a while."""
     return ["--inventory", str(encrypted_backup_region), "--key-file", str(key_file), "--leave-running"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def volume(words: list[str], encrypted_backup_region: Path) -> list[str]:
     """The volume, formatted, and files to back up; what tasks are told."""
     with on_client(encrypted_backup_region) as context:
@@ -35,7 +35,7 @@ def volume(words: list[str], encrypted_backup_region: Path) -> list[str]:
     return words
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def made() -> list[str]:
     """The snapshots that must be there, oldest first: the tests add theirs."""
     return []

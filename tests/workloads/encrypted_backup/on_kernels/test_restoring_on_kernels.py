@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import re
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -24,33 +26,48 @@ from tests.workloads.fabric_task import fab
 from workloads.encrypted_backup import blind
 from workloads.encrypted_backup.context import Context, host_program
 from workloads.encrypted_backup.stages import entered
-from workloads.encrypted_backup.volume import open_volume, reach
+from workloads.encrypted_backup.volume import open_volume, opened, reach
+from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel import settings as tunnel_settings
 from workloads.scripts import find_script
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1500)]
 
 
+def read_on(task: subprocess.Popen[str], said: list[str], mounted: threading.Event) -> None:
+    """All that a task says from now on, with a sign when the volume is mounted or the task has ended."""
+    assert task.stdout is not None
+    for line in task.stdout:
+        said.append(line)
+        if re.match("backup +mount +done", line):
+            mounted.set()
+    mounted.set()
+
+
 def test_what_is_restored_is_what_was_backed_up(
     volume: list[str], made: list[str], context: Context, tmp_path: Path
 ) -> None:
     """By a task and by a blank machine that has the sheet. The comparison is by tar and getfattr, which know nothing of
-    our manifest. Meanwhile the server is watched: packets, and what its processes and the client's are told.
+    our manifest. Meanwhile the server is watched: packets, and what its processes and the client's are told for as long
+    as somebody has use for the passphrase.
     """
+    shell(context, f"rm -f {SOURCE}/new")
     first = digest(context, SOURCE)
     seen: list[str] = []
     with blind.recorded_packets(context):
-        task = begun(volume, "keep")
-        while task.poll() is None:
+        task = begun(volume, "attach")
+        mounted = threading.Event()
+        said: list[str] = []
+        reading = threading.Thread(target=read_on, args=(task, said, mounted))
+        reading.start()
+        while not mounted.is_set():
             look = 'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2> /dev/null | tr "\\0" " "; true'
             seen += [shell(context, look, host) for host in ("client", "server")]
-            time.sleep(0.5)  # a host's only processor has the backup to do
-        assert task.stdout is not None
-        said = task.stdout.read()
-    assert task.returncode == 0, said
-    made.append(backed_up(said))
-    assert any("cryptsetup" in words or "rsync" in words for words in seen), "processes of the run were looked at"
-    assert PASSPHRASE not in said + "".join(seen)
+        reading.join()
+    assert task.wait() == 0, said
+    made.append(backed_up("".join(said)))
+    assert any("cryptsetup" in words for words in seen), "processes of the run were looked at"
+    assert PASSPHRASE not in "".join(said + seen)
     for path in (tmp_path / "results").rglob("*"):
         assert not path.is_file() or PASSPHRASE.encode() not in path.read_bytes()
     assert blind.search(context, [f"plaintext-{SEED}".encode(), f"name-{SEED}".encode(), PASSPHRASE.encode()]) == 0
@@ -61,17 +78,17 @@ def test_what_is_restored_is_what_was_backed_up(
     # The link is cut for longer than ssh waits: what was asked of the disk waits, and the copy goes on.
     cut = find_script("client_cut", tunnel_settings.SCRIPTS)
     context.on_client.run(cut, [context.server.private_address, "20"], locked=False)
-    said, _ = task.communicate()
-    assert task.returncode == 0, said
-    made.append(backed_up(said))
+    output, _ = task.communicate()
+    assert task.returncode == 0, output
+    made.append(backed_up(output))
 
-    older = f"/srv/restored-{made[0]}"
-    succeeded(fab("encrypted-backup.restore", "--snapshot", made[0], "--target", older, *volume))
+    older = f"/srv/restored-{made[-2]}"
+    succeeded(fab("encrypted-backup.restore", "--snapshot", made[-2], "--target", older, *volume))
     assert digest(context, older + SOURCE) == first
     line = refused(fab("encrypted-backup.restore", "--target", older, *volume))
     assert "is not empty; give --target a directory that is empty or absent" in line
     succeeded(fab("encrypted-backup.drill", "--source", SOURCE, *volume))
-    assert "2 snapshots" in succeeded(fab("encrypted-backup.check", *volume))
+    assert f"{len(made)} snapshots" in succeeded(fab("encrypted-backup.check", *volume))
     assert nothing_is_open(context)
 
 
@@ -99,11 +116,12 @@ def test_a_volume_that_holds_something_is_formatted_only_by_its_name(volume: lis
     assert f"{server} holds data (data within its first 16 MiB); give another volume" in line
     volume_made = find_script("truecrypt_volume", Path(__file__).parent)
     context.hosts.remote("server").run(volume_made, [disk], locked=False, stdin=f"{PASSPHRASE}\n".encode())
-    line = refused(fab("encrypted-backup.list", "--type", "truecrypt", *volume))
-    assert "there is no file system on /dev/mapper/tidemark-backup" in line, "it was opened, and is empty"
     truecrypt = in_process()
     truecrypt.kind = "truecrypt"
     with entered(reach(context, stop_server=False), context.note):
+        empty = pytest.raises(WorkloadError, match="there is no file system on /dev/mapper/tidemark-backup")
+        with empty, entered(opened(context, truecrypt), context.note):
+            pass
         open_volume(context, truecrypt)
         context.brief("client_filesystem", ["new"])
         context.brief("client_close")
