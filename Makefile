@@ -24,7 +24,7 @@ rehearse: setup ## run every experiment (or EXPERIMENT=md-raid) on real kernels,
 	@$(if $(SUDO),echo "The rehearsal region needs root for its network: $(firstword $(SUDO)) asks for it now.";)\
 	$(SUDO) $(PYTHON) -m lab rehearse $(EXPERIMENT) $(if $(KEEP),--keep) $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL))
 
-# Tests on kernels wait half of their time, for boots and time-outs: two regions, each with one file's stack, share two cores.
+# Tests on kernels wait half of their time, for boots and time-outs: two regions, each with one stack, share two cores.
 # What a measuring test finds would have the others' work in it.
 test: setup ## the linters and every test that this machine allows
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint image

@@ -7,12 +7,14 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import botocore.client
 import botocore.loaders
 import pytest
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
 from lab import control, program
 from lab.clients import environment
@@ -40,6 +42,29 @@ STACK_FIXTURES = (
     "eip_region_region",
     "s3_throttle_region",
 )
+
+
+# Tests of one stack are one worker's, which deploys it once. (The groups of pytest-xdist 3.8 get lost in pytest 9.)
+STACKS_OF_FILES = {
+    "test_region_on_kernels.py": "md-raid",
+    "test_md_raid_on_kernels.py": "md-raid",
+    "test_file_system_on_kernels.py": "efs-iops",
+    "test_efs_iops_on_kernels.py": "efs-iops",
+    "test_interruptions_on_kernels.py": "encrypted-backup",
+    "test_restoring_on_kernels.py": "encrypted-backup",
+}
+
+
+class StackScheduling(LoadFileScheduling):  # type: ignore[misc]  # nor has this
+    """Each worker takes all tests of a file, and of the files with the same stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return STACKS_OF_FILES.get(Path(file).name, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackScheduling | None:
+    return StackScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -123,6 +148,24 @@ def require_region() -> None:
         pytest.skip(f"no region can run here: {missing}")
 
 
+@contextmanager
+def on_own_cpu() -> Iterator[None]:
+    """What starts in the block, a region and its hosts, keeps to one CPU where each of several workers has a region.
+
+    Those that wait for each other are then on the same CPU, and those that do not are not.
+    """
+    cpus = sorted(os.sched_getaffinity(0))
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None or int(os.environ["PYTEST_XDIST_WORKER_COUNT"]) == 1:
+        yield
+        return
+    os.sched_setaffinity(0, {cpus[int(worker.removeprefix("gw")) % len(cpus)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)
+
+
 @pytest.fixture(scope="session")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
     """A region of this session's own, in which stacks are deployed as tests need them.
@@ -142,7 +185,8 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running
         variables.setenv("TIDEMARK_LAB_DIR", str(folder))
         variables.setenv("TIDEMARK_LAB_PORT", str(free_port()))
         try:
-            running = control.up("eu-central-1", said.append, lifeline=lifeline)
+            with on_own_cpu():
+                running = control.up("eu-central-1", said.append, lifeline=lifeline)
             for name, value in environment(running.url, running.region).items():
                 variables.setenv(name, value)
             yield running
