@@ -166,9 +166,9 @@ class _Watch:
         self._unread = b""
 
     def run(self, command: Command | None) -> NoReturn:
-        os.setpgid(0, 0)
         for signum in DEAF_TO:
             signal.signal(signum, signal.SIG_IGN)
+        os.setpgid(0, 0)
         poll = select.poll()
         poll.register(self._orders, select.POLLIN)
         pidfd = pid = None
