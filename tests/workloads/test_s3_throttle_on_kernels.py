@@ -115,7 +115,7 @@ def test_a_second_run_is_refused_and_a_bucket_that_goes_ends_the_first(
     with under_way(s3_throttle_region, tmp_path, results, clients, bucket) as first:
         second = one_line(fab("s3-throttle.run", *arguments))
         assert "uploader: another run is under way: " in second
-        assert f"(process {first.pid} on " in second
+        assert f"(process {first.pid})" in second
         while True:
             empty(clients.s3, bucket)
             try:
