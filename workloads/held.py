@@ -7,7 +7,6 @@ for its patience, or its connection has gone, it knows that whoever started it i
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import platform
 import threading
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 
 from workloads.connections import Machine, Script, Talk, script_error
 from workloads.errors import WorkloadError
+from workloads.machines import user_here
 
 BEAT_SECONDS = 3.0
 # Ten beats: a link that is silent for so long has failed a person, too.
@@ -71,14 +71,6 @@ def _beat(talk: Talk, over: threading.Event, idle: threading.Lock) -> None:
                     return
 
 
-def user_here() -> str:
-    """The user of this machine whom the tasks run as; by number where it has no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
-
-
 def run_of(what: str) -> str:
-    """How whoever comes second is told who has it: `what` is the run's kind and since when."""
+    """How whoever comes second is told who has it: `what` is what the run does."""
     return f"{what} by {user_here()} at {platform.node()} (process {os.getpid()})"

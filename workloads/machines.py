@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
 import queue
 import subprocess
 import threading
@@ -13,6 +15,14 @@ from workloads.connections import SCRIPT_TIMEOUT_S, Machine, Script, Talk, scrip
 from workloads.errors import WorkloadError
 
 HERE = "this machine"
+
+
+def user_here() -> str:
+    """The user of this machine whom the tasks run as; by number where it has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 class ThisMachine(Machine):

@@ -9,10 +9,9 @@ from inventory import Host, Inventory, InventoryError, Volume
 from workloads.connections import Machine, Script
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
-from workloads.held import user_here
 from workloads.iscsi import VOLUME_ID, initiator_name, target_name
 from workloads.iscsi_tunnel.settings import SCRIPTS
-from workloads.machines import HERE, ThisMachine
+from workloads.machines import HERE, ThisMachine, user_here
 from workloads.scripts import find_script
 from workloads.sources import PROJECT, lab_dir
 
