@@ -5,7 +5,6 @@ EXPERIMENT ?=
 KEEP ?=
 PLAN ?=
 MODEL ?=
-WORKERS := $(shell expr $$(nproc) + 1)
 # The region makes namespaces and network interfaces, which takes root.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo --preserve-env=TIDEMARK_LAB_DIR,TIDEMARK_LAB_PORT,XDG_CACHE_HOME")
 
@@ -25,12 +24,12 @@ rehearse: setup ## run every experiment (or EXPERIMENT=md-raid) on real kernels,
 	@$(if $(SUDO),echo "The rehearsal region needs root for its network: $(firstword $(SUDO)) asks for it now.";)\
 	$(SUDO) $(PYTHON) -m lab rehearse $(EXPERIMENT) $(if $(KEEP),--keep) $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL))
 
-# Some of the quick tests wait for clocks and processes: one worker more than there are processors, as nproc counts them.
-# Tests on kernels wait half of their time, for boots and time-outs: two regions, each with one stack, share two cores.
+# Some of the quick tests wait for clocks and processes: one worker more than there are processors.
+# Tests on kernels: two regions, each with one stack and one processor (tests/conftest.py).
 # What a measuring test finds would have the others' work in it.
 test: setup ## the linters and every test that this machine allows
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint image
-	@$(call pytest,--numprocesses $(WORKERS) --dist worksteal -m "not kernel")
+	@$(call pytest,--numprocesses $$(($$(nproc) + 1)) --dist worksteal -m "not kernel")
 	@$(call pytest,--numprocesses 2 --dist loadfile --no-loadscope-reorder -m "kernel and not measured")
 	@$(call pytest,-m "kernel and measured")
 
