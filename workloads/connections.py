@@ -95,13 +95,26 @@ class ScriptResult:
         return int(self.facts[-1].get("changed", 0)) if self.facts else 0
 
 
-def facts_in(stdout: str) -> tuple[dict[str, Any], ...]:
-    """The JSON objects among the lines of `stdout`; other lines are for people, or another program's file."""
+def facts_in(stdout: str, host: str | None = None) -> tuple[dict[str, Any], ...]:
+    """The JSON objects among the lines of `stdout`; other lines are for people.
+
+    Between a line "@@ NAME" and "@@ end" stands what a tool or a file says (workloads/logs.py): no facts. Raises
+    WorkloadError for a line that begins as an object with a field and is no JSON: what it says is not to be missed.
+    """
     facts = []
-    for line in stdout.splitlines():
-        if line.startswith("{"):
-            with contextlib.suppress(ValueError):
+    in_section = False
+    for line in stdout.split("\n"):
+        if line.startswith("@@ "):
+            in_section = line != "@@ end"
+        elif line.startswith('{"') and not in_section:
+            try:
                 facts.append(json.loads(line))
+            except ValueError:
+                raise WorkloadError(
+                    f"a script's answer is no JSON: {line if len(line) <= 200 else line[:197] + '...'}",
+                    "see what that line shows on the host, and run the task again",
+                    host,
+                ) from None
     return tuple(facts)
 
 
@@ -302,7 +315,7 @@ class Machine(ABC):
         if code:
             raise script_error(self.name, script.name, code, stderr)
         stdout = "\n".join(lines)
-        return ScriptResult(self.name, stdout, stderr, facts_in(stdout))
+        return ScriptResult(self.name, stdout, stderr, facts_in(stdout, self.name))
 
 
 class Remote(Machine):

@@ -9,6 +9,6 @@ for gone in "$SNAPSHOTS"/.pruned-*; do
 done
 read -r size free < <(df --output=size,avail -B1 "$MOUNT" | tail -n 1)
 did "mounted $MAPPED at $MOUNT"
-printf '{"size_bytes": %s, "free_bytes": %s}\n' "$size" "$free"
+json '{"size_bytes": %s, "free_bytes": %s}' "$size" "$free"
 finish
 # end of script

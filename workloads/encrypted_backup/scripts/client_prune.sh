@@ -7,6 +7,6 @@ for name in "$@"; do
 done
 flush "$SNAPSHOTS"
 read -r free < <(df --output=avail -B1 "$MOUNT" | tail -n 1)
-printf '{"free_bytes": %s}\n' "$free"
+json '{"free_bytes": %s}' "$free"
 finish
 # end of script

@@ -94,6 +94,6 @@ if [ "$changed" -ne "$before" ] || [ ! -e "/sys/class/net/tun$tun" ] || [ ! -b "
     quiet /usr/local/sbin/tidemark-tunnel-server || die "the tunnel's end could not be made" "see the lines above"
     did "made tun$tun and /dev/tidemark/$id"
 fi
-printf '{"volume": "%s", "disk": "%s", "size_bytes": %s}\n' "$id" "$disk" "$((sectors * 512))"
+json '{"volume": "%s", "disk": "%s", "size_bytes": %s}' "$id" "$disk" "$((sectors * 512))"
 finish
 # end of script

@@ -6,7 +6,7 @@ arrays() {
         [ -e "$file" ] || continue
         read -r degraded < "$file" || true
         name=${file#/sys/block/}
-        printf '{"kind": "array", "when": "%s", "array": "%s", "degraded": %s}\n' "$1" "${name%%/*}" "${degraded:-0}"
+        json '{"kind": "array", "when": "%s", "array": "%s", "degraded": %s}' "$1" "${name%%/*}" "${degraded:-0}"
     done
 }
 arrays before
@@ -17,7 +17,7 @@ worker=$1
 shift
 "$worker" "$@" &
 pid=$!
-printf '{"kind": "started", "pid": %s}\n' "$pid"
+json '{"kind": "started", "pid": %s}' "$pid"
 code=0
 wait "$pid" || code=$?
 arrays after
