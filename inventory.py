@@ -8,6 +8,7 @@ later, on the hosts.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import ipaddress
 import json
@@ -21,13 +22,29 @@ SCHEMA = 1
 
 _T = TypeVar("_T")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*\.?")
+# What Pulumi allows a stack's name to be, which is also a folder's below results/; not one of dots.
+_STACK_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+# RFC 1123, 2.1. A name whose last label is a number is read as an address by some programs (inet_aton(3)).
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST_NAME = re.compile(rf"({_LABEL}\.)*(?!(0[xX][0-9A-Fa-f]*|[0-9]+)\.?$){_LABEL}\.?")
+_HOST_NAME_CHARACTERS = 253
 _HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}")
 # docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+_TIME_DIGITS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+# RFC 8709, 4; RFC 5656, 3.1: the length of a public key in bytes. Of RSA's (RFC 4253, 6.6) OpenSSH takes no modulus
+# shorter than this (ssh_config(5), RequiredRSASize).
+_KEY_BYTES = {
+    "ssh-ed25519": 32,
+    "ecdsa-sha2-nistp256": 65,
+    "ecdsa-sha2-nistp384": 97,
+    "ecdsa-sha2-nistp521": 133,
+}
+_RSA_LEAST_BYTES = 1024 // 8
 
 _MAY_BE_ABSENT = frozenset({"file_system", "elastic_ips", "bucket", "cost"})
 """Fields of the document that came after schema 1's first documents: those are right as they are."""
@@ -193,6 +210,8 @@ class Inventory:
                 f"{source}: line {error.lineno} column {error.colno} is not JSON ({error.msg}); "
                 "expected one JSON object, schema 1"
             ) from None
+        except ValueError:  # Python reads 4300 digits (sys.set_int_max_str_digits)
+            raise InventoryError(f"{source}: a number has thousands of digits; correct that number") from None
         except RecursionError:
             raise InventoryError(f"{source}: is nested too deeply; expected one JSON object, schema 1") from None
         except _NotPlainJsonError as error:
@@ -350,6 +369,16 @@ def _read_inventory(root: _Field) -> Inventory:
         fields["hosts"].refuse("at least one host")
     _refuse_repeats(root.source, ((f"hosts[{i}].name", host.name) for i, host in enumerate(hosts)))
     _refuse_repeats(root.source, ((f"hosts[{i}].private_address", h.private_address) for i, h in enumerate(hosts)))
+    # One machine under two names would be two servers; a person's own machines may have any id.
+    instances = ((f"hosts[{i}].id", host.id) for i, host in enumerate(hosts) if _INSTANCE_ID.fullmatch(host.id))
+    _refuse_repeats(root.source, instances)
+    _refuse_repeats(
+        root.source,
+        ((f"hosts[{i}].address", f"{_same_spelling(h.address)} port {h.port}") for i, h in enumerate(hosts)),
+    )
+    network = _read_network(fields["network"])
+    for field, host in zip(fields["hosts"].items("a list of hosts"), hosts, strict=True):
+        _check_in_network(field.object(_names(Host))["private_address"], host.private_address, network)
     _refuse_repeats(
         root.source,
         (
@@ -360,13 +389,16 @@ def _read_inventory(root: _Field) -> Inventory:
     )
     return Inventory(
         project=fields["project"].text("the project's name"),
-        stack=fields["stack"].text("the stack's name, such as md-raid.lab"),
+        stack=fields["stack"].text(
+            "the stack's name, such as md-raid.lab, letters, digits, dots, - and _, without organization and project",
+            _STACK_NAME,
+        ),
         experiment=fields["experiment"].text("an experiment's name, such as md-raid", _NAME),
         region=fields["region"].text("a region, such as eu-central-1", _NAME),
         rehearsal=fields["rehearsal"].flag(),
         expires_at=fields["expires_at"].optional(_read_time),
         ssh=_read_ssh(fields["ssh"]),
-        network=_read_network(fields["network"]),
+        network=network,
         hosts=hosts,
         file_system=fields["file_system"].optional(_read_file_system),
         elastic_ips=fields["elastic_ips"].optional(_read_elastic_ips) or (),
@@ -440,13 +472,45 @@ def _read_host(field: _Field) -> Host:
         port=fields["port"].integer(1, 65535, "a TCP port"),
         private_address=_read_ip(fields["private_address"]),
         host_keys=tuple(
-            item.text('a host key such as "ssh-ed25519 AAAA…", without a comment', _HOST_KEY)
-            for item in fields["host_keys"].items("a list of host keys (it may be empty)")
+            _read_host_key(item) for item in fields["host_keys"].items("a list of host keys (it may be empty)")
         ),
         cpu_limit=fields["cpu_limit"].optional(lambda f: f.integer(1, 4096, "CPUs")),
         memory_limit_mib=fields["memory_limit_mib"].optional(lambda f: f.integer(1, 1 << 30, "MiB")),
         volumes=volumes,
     )
+
+
+def _read_host_key(field: _Field) -> str:
+    """A line of known_hosts without its host: what a terminal or a page has cut or joined is told by the key itself."""
+    allowed = 'a host key such as "ssh-ed25519 AAAA…", without a comment'
+    text = field.text(allowed, _HOST_KEY)
+    kind, encoded = text.split()
+    try:
+        parts = _ssh_strings(base64.b64decode(encoded, validate=True))
+    except ValueError:
+        field.refuse(f"{allowed}, and whole: its end is missing")
+    inside = parts[0].decode("ascii", "replace") if parts else ""
+    if inside != kind:
+        field.refuse(f"{allowed}: {kind} stands before a key of another type")
+    if kind == "ssh-rsa":
+        whole = len(parts) == 3 and len(parts[1]) > 0 and len(parts[2].lstrip(b"\0")) >= _RSA_LEAST_BYTES
+    else:
+        whole = len(parts) == (2 if kind == "ssh-ed25519" else 3) and len(parts[-1]) == _KEY_BYTES[kind]
+    if not whole:
+        field.refuse(f"{allowed}, and whole: its length is not that of {kind}")
+    return text
+
+
+def _ssh_strings(blob: bytes) -> list[bytes]:
+    """The strings of a public key (RFC 4251, 5), each behind its length. ValueError when the last is cut short."""
+    found = []
+    while blob:
+        length = int.from_bytes(blob[:4], "big")
+        if len(blob) < 4 + length:
+            raise ValueError("cut short")
+        found.append(blob[4 : 4 + length])
+        blob = blob[4 + length :]
+    return found
 
 
 def _read_volume(field: _Field) -> Volume:
@@ -507,7 +571,7 @@ def _read_elastic_ip(field: _Field) -> ElasticIp:
 
 def _read_time(field: _Field) -> str:
     allowed = "a UTC time such as 2026-11-23T12:00:00Z, or null"
-    text = field.text(allowed)
+    text = field.text(allowed, _TIME_DIGITS)
     try:
         datetime.strptime(text, _TIME)
     except ValueError:
@@ -516,33 +580,64 @@ def _read_time(field: _Field) -> str:
 
 
 def _read_cidr(field: _Field) -> str:
-    text = field.text("a network such as 10.20.0.0/16")
+    allowed = "an IPv4 network such as 10.20.0.0/16"
+    text = field.text(allowed)
     try:
-        ipaddress.ip_network(text)
+        ipaddress.IPv4Network(text)
     except ValueError:
-        field.refuse("a network such as 10.20.0.0/16")
+        field.refuse(allowed)
     return text
 
 
 def _read_ip(field: _Field) -> str:
-    text = field.text("an IP address such as 10.20.1.10")
+    """An address of one machine, as packets go there. What runs on the hosts (portals, routes, mounts) takes IPv4."""
+    allowed = "an IPv4 address such as 10.20.1.10"
+    text = field.text(allowed)
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.IPv4Address(text)
     except ValueError:
-        field.refuse("an IP address such as 10.20.1.10")
+        field.refuse(allowed)
+    if address.is_loopback or _is_of_nobody(address):
+        field.refuse(f"{allowed}, of one machine that others reach")
     return text
+
+
+def _is_of_nobody(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether no machine has it: RFC 1122, 3.2.1.3 (0.0.0.0/8), multicast, 240.0.0.0/4 with the broadcast address."""
+    if address.is_unspecified or address.is_multicast or address.is_reserved:
+        return True
+    return isinstance(address, ipaddress.IPv4Address) and address in ipaddress.IPv4Network("0.0.0.0/8")
+
+
+def _check_in_network(field: _Field, text: str, network: Network) -> None:
+    cidr, address = ipaddress.IPv4Network(network.cidr), ipaddress.IPv4Address(text)
+    # RFC 3021: a network of two addresses has neither its own nor a broadcast address.
+    of_all = cidr.prefixlen < 31 and address in (cidr.network_address, cidr.broadcast_address)
+    if address not in cidr or of_all:
+        field.refuse(f"an address of a host in network.cidr, {network.cidr}")
 
 
 def _read_address(field: _Field) -> str:
     allowed = "an IP address or a host name where SSH answers"
     text = field.text(allowed)
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
         # "1.2.3.400" is a mistyped address, not a host name.
-        if not _HOST_NAME.fullmatch(text) or text.replace(".", "").isdigit():
+        if not _HOST_NAME.fullmatch(text) or len(text.rstrip(".")) > _HOST_NAME_CHARACTERS:
+            field.refuse(allowed)
+    else:
+        if _is_of_nobody(address):
             field.refuse(allowed)
     return text
+
+
+def _same_spelling(address: str) -> str:
+    """One spelling for all of one address or host name."""
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address.rstrip(".").lower()
 
 
 def _refuse_repeats(source: str, places: Iterable[tuple[str, str]]) -> None:

@@ -34,9 +34,11 @@ def read_public_key(settings: Settings, directory: Path) -> PublicKey:
         # Told by its name, so that a private key is not read even by mistake.
         settings.refuse(KEY, f"{name} does not end in .pub", "name the public half of the key pair")
         return stand_in
-    path = directory / Path(name).expanduser()
     try:
-        text = path.read_text(encoding="ascii")
+        text = (directory / Path(name).expanduser()).read_text(encoding="ascii")
+    except RuntimeError:
+        settings.refuse(KEY, f"{name} names a user who is not known here", "give the path of the file")
+        return stand_in
     except OSError as error:
         private = name.removesuffix(".pub")
         settings.refuse(

@@ -32,6 +32,7 @@ from paramiko.config import SSHConfig
 
 from inventory import Host, Inventory, Ssh
 from workloads.errors import WorkloadError
+from workloads.user_path import user_path
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONNECT_TIMEOUT_S = 15
@@ -107,15 +108,23 @@ def facts_in(stdout: str, host: str | None = None) -> tuple[dict[str, Any], ...]
         if line.startswith("@@ "):
             in_section = line != "@@ end"
         elif line.startswith('{"') and not in_section:
-            try:
-                facts.append(json.loads(line))
-            except ValueError:
-                raise WorkloadError(
-                    f"a script's answer is no JSON: {line if len(line) <= 200 else line[:197] + '...'}",
-                    "see what that line shows on the host, and run the task again",
-                    host,
-                ) from None
+            facts.append(fact_in(line, host))
     return tuple(facts)
+
+
+def fact_in(line: str, host: str | None = None) -> dict[str, Any]:
+    """The JSON object that a line is. Raises WorkloadError for a line that is none."""
+    try:
+        fact = json.loads(line)
+    except (ValueError, RecursionError):
+        fact = None
+    if not isinstance(fact, dict):
+        raise WorkloadError(
+            f"a script's answer is no JSON: {line if len(line) <= 200 else line[:197] + '...'}",
+            "see what that line shows on the host, and run the task again",
+            host,
+        )
+    return fact
 
 
 @dataclass(frozen=True)
@@ -519,7 +528,7 @@ def connect(host: Host, ssh: Ssh, host_keys: Sequence[str]) -> Remote:
     if ssh.identity_file is None:
         arguments |= {"allow_agent": True, "look_for_keys": True}
     else:
-        identity = Path(ssh.identity_file).expanduser()
+        identity = user_path(ssh.identity_file)
         if not identity.is_file():
             raise WorkloadError(
                 f"ssh.identity_file {ssh.identity_file} is not there",
@@ -545,8 +554,8 @@ def connect(host: Host, ssh: Ssh, host_keys: Sequence[str]) -> Remote:
         connect_timeout=CONNECT_TIMEOUT_S,
         connect_kwargs=arguments,
     )
-    pin(connection.client, host, host_keys)
     try:
+        pin(connection.client, host, host_keys)
         connection.open()
     except BaseException as error:
         # Looked at before it is closed from here.
@@ -569,9 +578,15 @@ def pin(client: paramiko.SSHClient, host: Host, host_keys: Sequence[str]) -> Non
     # paramiko looks a host up under this name when the port is not the usual one.
     name = host.address if host.port == 22 else f"[{host.address}]:{host.port}"
     for text in host_keys:
-        entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {text}")
+        unreadable = WorkloadError(
+            f"host key {text[:40]!r} cannot be read", 'give it whole, as "ssh-ed25519 AAAA…"', host.name
+        )
+        try:
+            entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {text}")
+        except Exception as error:  # paramiko's and cryptography's have no other class in common
+            raise unreadable from error
         if entry is None or entry.key is None:
-            raise WorkloadError(f"host key {text[:40]!r} cannot be read", 'give it as "ssh-ed25519 AAAA…"', host.name)
+            raise unreadable
         known.add(name, entry.key.get_name(), entry.key)
 
 
