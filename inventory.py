@@ -390,7 +390,7 @@ def _read_inventory(root: _Field) -> Inventory:
     return Inventory(
         project=fields["project"].text("the project's name"),
         stack=fields["stack"].text(
-            "the stack's name, such as md-raid.lab, letters, digits, dots, - and _, without organization and project",
+            "the stack's name, such as md-raid.lab (letters, digits, . - _), without organization and project",
             _STACK_NAME,
         ),
         experiment=fields["experiment"].text("an experiment's name, such as md-raid", _NAME),
