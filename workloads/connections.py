@@ -24,7 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import paramiko
 from fabric import Config, Connection  # type: ignore[import-untyped]
@@ -112,10 +112,14 @@ def facts_in(stdout: str, host: str | None = None) -> tuple[dict[str, Any], ...]
     return tuple(facts)
 
 
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
 def fact_in(line: str, host: str | None = None) -> dict[str, Any]:
     """The JSON object that a line is. Raises WorkloadError for a line that is none."""
     try:
-        fact = json.loads(line)
+        fact = json.loads(line, parse_constant=_no_number)
     except (ValueError, RecursionError):
         fact = None
     if not isinstance(fact, dict):

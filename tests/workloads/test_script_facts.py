@@ -28,6 +28,8 @@ def test_what_stands_in_a_section_is_a_tools_word() -> None:
         '{"size_bytes": }',
         '{"count": ' + "9" * 5000 + "}",
         '{"a": 1} {"b": 2}',
+        '{"seconds": NaN}',
+        '{"seconds": -Infinity}',
     ],
 )
 def test_a_fact_that_is_no_json_is_never_left_out_silently(line: str) -> None:
