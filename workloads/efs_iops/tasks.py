@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,7 +105,7 @@ def copy_service_model(context: Context, results: Results) -> None:
     """Takes the rehearsal's own description of its file system into the results."""
     path = sources.lab_dir() / SERVICE_MODEL
     if context.inventory.rehearsal and path.is_file():
-        shutil.copyfile(path, results.directory / SERVICE_MODEL)
+        results.write_file(SERVICE_MODEL, path.read_bytes())
 
 
 def collect(stack: str | None, file: str | None) -> None:
