@@ -13,6 +13,7 @@ import dataclasses
 import ipaddress
 import json
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +33,7 @@ _HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-
 # docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
-_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
+_URL = re.compile(r"https?://(?P<host>[A-Za-z0-9.-]+)(:(?P<port>[0-9]{1,5}))?/?")
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _TIME_DIGITS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
@@ -423,12 +424,32 @@ def _read_cost(field: _Field) -> Cost:
 def _read_bucket(field: _Field) -> Bucket:
     fields = field.object(_names(Bucket))
     return Bucket(
-        name=fields["name"].text("a bucket's name of a-z, 0-9, . and -, such as tidemark-1a2b3c4", _BUCKET_NAME),
-        endpoint=fields["endpoint"].optional(
-            lambda f: f.text("a URL such as http://198.51.100.1, or null for AWS's own", _URL)
-        ),
+        name=_read_bucket_name(fields["name"]),
+        endpoint=fields["endpoint"].optional(_read_url),
         uplink_mbit_per_s=fields["uplink_mbit_per_s"].optional(lambda f: f.number(1e6, "Mbit/s")),
     )
+
+
+def _read_bucket_name(field: _Field) -> str:
+    allowed = "a bucket's name of a-z, 0-9, . and -, such as tidemark-1a2b3c4"
+    name = field.text(allowed, _BUCKET_NAME)
+    if ".." in name or name.replace(".", "").isdigit():  # the latter: an IP address, which S3 refuses
+        field.refuse(allowed)
+    return name
+
+
+def _read_url(field: _Field) -> str:
+    allowed = "a URL such as http://198.51.100.1, or null for AWS's own"
+    text = field.text(allowed)
+    match = _URL.fullmatch(text)
+    if match is None or not 0 < int(match["port"] or 80) <= 65535:
+        field.refuse(allowed)
+    try:
+        ipaddress.IPv4Address(match["host"])
+    except ValueError:
+        if not _HOST_NAME.fullmatch(match["host"]):
+            field.refuse(allowed)
+    return text
 
 
 def _read_ssh(field: _Field) -> Ssh:
@@ -441,9 +462,14 @@ def _read_ssh(field: _Field) -> Ssh:
 
 
 def _read_proxy_command(field: _Field) -> str:
-    command = field.text("a command with %h and %p in it, or null")
+    allowed = "a command with %h and %p in it, or null"
+    command = field.text(allowed)
+    try:
+        shlex.split(command)
+    except ValueError as error:
+        field.refuse(f"{allowed}, as a shell reads it ({error})")
     if "%h" not in command or "%p" not in command:
-        field.refuse("a command with %h and %p in it, or null")
+        field.refuse(allowed)
     return command
 
 
@@ -517,7 +543,7 @@ def _read_volume(field: _Field) -> Volume:
     fields = field.object(_names(Volume))
     return Volume(
         id=fields["id"].text("the volume's id, such as vol-0abc, or its disk's serial", re.compile(r"\S+")),
-        device=fields["device"].text("a device such as /dev/sdf", re.compile(r"/dev/\S+")),
+        device=fields["device"].text("a device such as /dev/sdf", re.compile(r"/dev/(?!(\S*/)?\.\.(/|$))\S+")),
         size_gib=fields["size_gib"].integer(1, 1 << 20, "GiB"),
         type=fields["type"].text("a volume type such as gp2, or any name of your own"),
         iops=fields["iops"].optional(lambda f: f.integer(1, 10_000_000, "IOPS")),
@@ -562,7 +588,8 @@ def _read_elastic_ips(field: _Field) -> tuple[ElasticIp, ...]:
 def _read_elastic_ip(field: _Field) -> ElasticIp:
     fields = field.object(_names(ElasticIp))
     return ElasticIp(
-        id=fields["id"].text("the allocation's id, such as eipalloc-0abc", re.compile(r"\S+")),
+        # A file of this name notes a move that is under way.
+        id=fields["id"].text("the allocation's id, such as eipalloc-0abc", re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")),
         address=_read_ip(fields["address"]),
         allocated=fields["allocated"].flag(),
         reassociate=fields["reassociate"].flag(),
@@ -583,8 +610,11 @@ def _read_cidr(field: _Field) -> str:
     allowed = "an IPv4 network such as 10.20.0.0/16"
     text = field.text(allowed)
     try:
-        ipaddress.IPv4Network(text)
+        network = ipaddress.IPv4Network(text)
     except ValueError:
+        field.refuse(allowed)
+    # Written with a mask, or as all addresses there are, it would be read otherwise elsewhere, or say nothing.
+    if str(network) != text or network.prefixlen == 0:
         field.refuse(allowed)
     return text
 

@@ -391,7 +391,20 @@ def test_a_private_address_outside_of_the_network_is_refused(address: str) -> No
     )
 
 
-@pytest.mark.parametrize("cidr", ["fd00::/64", "10.20.0.1/16", "10.20.0.0/33", "10.20.0.0/16/8", "all"])
+@pytest.mark.parametrize(
+    "cidr",
+    [
+        "0.0.0.0/0",
+        "10.20.0.0/255.255.0.0",
+        "10.20.0.0/0.0.255.255",
+        "10.20.1.10",
+        "fd00::/64",
+        "10.20.0.1/16",
+        "10.20.0.0/33",
+        "10.20.0.0/16/8",
+        "all",
+    ],
+)
 def test_a_network_that_hosts_cannot_use_is_refused(cidr: str) -> None:
     with pytest.raises(InventoryError, match=r"network\.cidr is .*; expected an IPv4 network such as 10\.20\.0\.0/16"):
         read(changed(("network", "cidr"), cidr))
@@ -446,6 +459,38 @@ def test_where_ssh_can_not_answer_is_refused(address: str) -> None:
 )
 def test_where_ssh_may_answer_is_taken(address: str) -> None:
     assert read(changed(("hosts", 0, "address"), address)).hosts[0].address == address
+
+
+BUCKET = {"name": "tidemark-1a2b3c4", "endpoint": None, "uplink_mbit_per_s": None}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("ssh", "proxy_command"), "nc '%h %p"),
+        (("hosts", 0, "volumes", 0, "device"), "/dev/../etc/passwd"),
+        (("hosts", 0, "volumes", 0, "device"), "/dev/mapper/.."),
+        (("elastic_ips", 0, "id"), "../../x"),
+        (("elastic_ips", 0, "id"), "/x"),
+        (("bucket", "name"), "192.168.1.1"),
+        (("bucket", "name"), "a..b"),
+        (("bucket", "endpoint"), "http://web:99999"),
+        (("bucket", "endpoint"), "http://web:0"),
+        (("bucket", "endpoint"), "http://..."),
+        (("bucket", "endpoint"), "http://1.2.3.400/"),
+    ],
+)
+def test_what_has_a_right_form_and_no_sense_is_refused(path: FieldPath, value: str) -> None:
+    of = EXAMPLE | {"elastic_ips": [{**ELASTIC_IP}], "bucket": {**BUCKET}}
+    with pytest.raises(InventoryError, match=re.escape(f"hosts.json: {spelt(path)} is ")):
+        read(changed(path, value, of))
+
+
+@pytest.mark.parametrize("device", ["/dev/sdf", "/dev/mapper/a..b", "/dev/disk/by-id/..x"])
+@pytest.mark.parametrize("url", ["http://198.51.100.1", "https://s3.example.org:8443/", "http://localhost:5000"])
+def test_what_is_odd_and_right_is_taken(device: str, url: str) -> None:
+    document = changed(("hosts", 0, "volumes", 0, "device"), device) | {"bucket": BUCKET | {"endpoint": url}}
+    assert read(document).to_dict() == document
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "-" + "9" * 5000])

@@ -140,8 +140,8 @@ def no_constant(word: str) -> None:
 def test_what_is_no_number_is_null_in_json(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     query = (
         "SELECT sum(bytes) / sum(ops * 0) AS a, 'nan'::DOUBLE AS b, {'k': '-inf'::FLOAT} AS c, "
-        "['inf'::DOUBLE, 1.5] AS d, map([1], ['nan'::DOUBLE]) AS e, 0.25::DECIMAL(4, 2) AS f, sum(ops)::HUGEINT * 0 AS g, true AS h, "
-        "TIMESTAMP '2026-11-23 10:30:00' AS i, 'NaN' AS j FROM intervals"
+        "['inf'::DOUBLE, 1.5] AS d, map([1], ['nan'::DOUBLE]) AS e, 0.25::DECIMAL(4, 2) AS f, "
+        "sum(ops)::HUGEINT * 0 AS g, true AS h, TIMESTAMP '2026-11-23 10:30:00' AS i, 'NaN' AS j FROM intervals"
     )
     assert results.main(["--results", str(root), "--sql", query, "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out, parse_constant=no_constant) == {
