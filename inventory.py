@@ -507,24 +507,31 @@ def _read_host(field: _Field) -> Host:
 
 
 def _read_host_key(field: _Field) -> str:
-    """A line of known_hosts without its host: what a terminal or a page has cut or joined is told by the key itself."""
     allowed = 'a host key such as "ssh-ed25519 AAAA…", without a comment'
     text = field.text(allowed, _HOST_KEY)
+    if fault := host_key_fault(text):
+        field.refuse(f"{allowed}{fault}")
+    return text
+
+
+def host_key_fault(text: str) -> str | None:
+    """What a line of known_hosts, without its host, is not: what a terminal, a page or a console has cut or joined is
+    told by the key itself. None for a whole key; words that go on a sentence otherwise.
+    """
+    if not _HOST_KEY.fullmatch(text):
+        return ", of a type and a key"
     kind, encoded = text.split()
     try:
         parts = _ssh_strings(base64.b64decode(encoded, validate=True))
     except ValueError:
-        field.refuse(f"{allowed}, and whole: its end is missing")
-    inside = parts[0].decode("ascii", "replace") if parts else ""
-    if inside != kind:
-        field.refuse(f"{allowed}: {kind} stands before a key of another type")
+        return ", and whole: its end is missing"
+    if not parts or parts[0] != kind.encode():
+        return f": {kind} stands before a key of another type"
     if kind == "ssh-rsa":
         whole = len(parts) == 3 and len(parts[1]) > 0 and len(parts[2].lstrip(b"\0")) >= _RSA_LEAST_BYTES
     else:
         whole = len(parts) == (2 if kind == "ssh-ed25519" else 3) and len(parts[-1]) == _KEY_BYTES[kind]
-    if not whole:
-        field.refuse(f"{allowed}, and whole: its length is not that of {kind}")
-    return text
+    return None if whole else f", and whole: its length is not that of {kind}"
 
 
 def _ssh_strings(blob: bytes) -> list[bytes]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from inventory import Host, Inventory
+from inventory import Host, Inventory, host_key_fault
 from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.errors import WorkloadError
 
@@ -44,11 +44,12 @@ def state_dir() -> Path:
 def keys_in(console: str) -> tuple[str, ...]:
     """The host keys that `console` names, in order, each once.
 
-    A serial console ends its lines with \\r\\n and may cut one in the middle while it is being written:
-    only a line that has ended counts.
+    A serial console ends its lines with \\r\\n and may cut one in the middle while it is being written, or when the
+    kernel writes between: only a line that has ended and has a whole key counts.
     """
     whole, _, _ = console.rpartition("\n")
-    return tuple(dict.fromkeys(match.group(1) for match in LINE.finditer(whole)))
+    found = dict.fromkeys(match.group(1) for match in LINE.finditer(whole))
+    return tuple(key for key in found if host_key_fault(key) is None)
 
 
 class HostKeyStore:
@@ -69,6 +70,11 @@ class HostKeyStore:
             isinstance(keys, list) and all(isinstance(key, str) for key in keys) for keys in document.values()
         ):
             raise WorkloadError(f"{self.path} is not a list of keys by instance", "remove it; keys are read anew")
+        for instance, keys in document.items():
+            if not keys or any(host_key_fault(key) for key in keys):
+                raise WorkloadError(
+                    f"{self.path} has no whole host key for {instance}", "remove that line; its keys are read anew"
+                )
         return document
 
     def pin(self, host: Host, keys: Sequence[str]) -> None:
