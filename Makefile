@@ -54,6 +54,7 @@ packages:
 worker:
 	@$(MAKE) --silent --no-print-directory -C workloads/native
 	@$(MAKE) --silent --no-print-directory -C lab/mount_target
+	@$(MAKE) --silent --no-print-directory -C lab/kernel
 
 lock: .venv/installed ## renew requirements.lock from pyproject.toml
 	@scripts/renew-lock

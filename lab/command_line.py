@@ -7,6 +7,7 @@ import os
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 
 from lab import control, service_model
 from lab.account import read_account, running_host
@@ -14,6 +15,7 @@ from lab.clients import Clients
 from lab.errors import LabError
 from lab.image.build import ensure_image
 from lab.paths import PROJECT, lab_dir
+from lab.preflight import findings, prepare_kernel
 from lab.rehearse import EXPERIMENTS, rehearse, tear_down
 
 console = Console(highlight=False, soft_wrap=True)
@@ -29,7 +31,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start the region; it stays until `down`")
     up.add_argument("--region", default="eu-central-1", help="its AWS name (default: eu-central-1)")
-    commands.add_parser("image", help="build the hosts' root image, unless it is there")
+    commands.add_parser("doctor", help="look whether this machine can rehearse, and show all that was looked at")
+    commands.add_parser("image", help="fetch the hosts' kernel and build their root image, unless they are there")
     commands.add_parser("down", help="unmake everything and end the region")
     commands.add_parser("status", help="what runs in the region")
     ssh = commands.add_parser("ssh", help="log in to a host, or run a command there")
@@ -43,6 +46,16 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--plan", help="the plan of measurements: a name or a file")
     job.add_argument("--model", help="the service model that file systems hold to: a name or a file")
     return parser
+
+
+def _doctor() -> int:
+    faults = 0
+    for finding in findings(say):
+        faults += finding.is_fault
+        mark = "[red]no[/] " if finding.is_fault else "[green]yes[/]"
+        console.print(f"{mark} {escape(str(finding))}")
+    say("this machine can rehearse" if not faults else f"this machine can't rehearse: {faults} of the above")
+    return 1 if faults else 0
 
 
 def _status() -> int:
@@ -75,7 +88,9 @@ def main() -> int:
             region = control.up(arguments.region, say)
             say(f"rehearsal region {region.region}: up at {region.url}; `python -m lab down` ends it")
         elif arguments.command == "image":
-            ensure_image(say)
+            ensure_image(prepare_kernel(say), say)
+        elif arguments.command == "doctor":
+            return _doctor()
         elif arguments.command == "down":
             return 0 if tear_down(say) else 1
         elif arguments.command == "status":

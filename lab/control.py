@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -21,14 +20,14 @@ from typing import Any, cast
 
 from lab.errors import LabError
 from lab.image.build import ensure_image
+from lab.kernel.boot import BootFiles
 from lab.paths import PROJECT, lab_dir
+from lab.preflight import NAMESPACES, check_machine, endpoint_port, listen, prepare_kernel
 from lab.process import run
 from lab.service_model import ServiceModel
 
-DEFAULT_PORT = 4566  # that of the endpoints in stacks/*.lab.yaml
 STOP_SECONDS = 30
 LOGS_KEPT = ("region.log", "events")
-TUN_DEVICE = Path("/dev/net/tun")
 
 
 @dataclass(frozen=True)
@@ -41,31 +40,24 @@ class Running:
     region: str
 
 
-def endpoint_port() -> int:
-    """The loopback port of the API: TIDEMARK_LAB_PORT, or 4566."""
-    text = os.environ.get("TIDEMARK_LAB_PORT", str(DEFAULT_PORT))
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 65535:
-        raise LabError(f"TIDEMARK_LAB_PORT={text}: a port is a number from 1 to 65535")
-    return int(text)
-
-
 def up(region: str, say: Callable[[str], None], *, lifeline: int | None = None) -> Running:
     """Start the region and return when its API answers.
 
     `lifeline` is the reading end of a pipe: when its writing end closes, the region ends. Without one it stays
     until `down`. Raises LabError when one is running here already, the port is taken, or a tool is missing.
     """
-    _check_machine()
+    check_machine()
     folder, port = lab_dir(), endpoint_port()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The lock stays with the region's process: as long as it is held, the region lives. Here both are let go of.
-    with _lock(folder) as lock, _listen(port) as listener:
+    with _lock(folder) as lock, listen(port) as listener:
         _clear(folder)
         try:
-            image = ensure_image(say)
+            kernel = prepare_kernel(say)
+            files = BootFiles(kernel.path, ensure_image(kernel, say))
             key = folder / "id_ed25519"
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tidemark-rehearsal", "-f", key])
-            process = _start(folder, image, region, listener.fileno(), lock.fileno(), lifeline)
+            process = _start(folder, files, region, listener.fileno(), lock.fileno(), lifeline)
             running = Running(folder, f"http://127.0.0.1:{port}", process.pid, region)
             (folder / "region.json").write_text(json.dumps({"url": running.url, "pid": running.pid, "region": region}))
         except BaseException:
@@ -75,15 +67,16 @@ def up(region: str, say: Callable[[str], None], *, lifeline: int | None = None) 
 
 
 def _start(
-    folder: Path, image: Path, region: str, listener: int, lock: int, lifeline: int | None
+    folder: Path, files: BootFiles, region: str, listener: int, lock: int, lifeline: int | None
 ) -> subprocess.Popen[str]:
     """Start the region's process in namespaces of its own; a process that does not get ready, or an interrupt
     meanwhile, leaves none.
     """
-    command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    command = ["unshare", *NAMESPACES]
     if os.geteuid() != 0:
         command += ["--user", "--map-root-user"]
-    command += [sys.executable, "-m", "lab.region", "--folder", str(folder), "--image", str(image)]
+    command += [sys.executable, "-m", "lab.region", "--folder", str(folder)]
+    command += ["--kernel", str(files.kernel), "--image", str(files.image)]
     command += ["--region", region, "--listener", str(listener)]
     inherited = [listener, lock]
     if lifeline is not None:
@@ -203,39 +196,6 @@ def _is_locked(folder: Path) -> bool:
     except OSError:
         return False
     return False
-
-
-def _listen(port: int) -> socket.socket:
-    try:
-        return socket.create_server(("127.0.0.1", port))
-    except OSError as fault:
-        if fault.errno != errno.EADDRINUSE:
-            raise LabError(f"127.0.0.1:{port}: {fault.strerror}") from fault
-        raise LabError(
-            f"127.0.0.1:{port}: another process listens there; end it, or choose another port with TIDEMARK_LAB_PORT"
-        ) from None
-
-
-def _check_machine() -> None:
-    """Say what is missing before anything is made."""
-    for tool in (
-        "unshare",
-        "nsenter",
-        "ip",
-        "nft",
-        "sysctl",
-        "mount",
-        "setpriv",
-        "taskset",
-        "ssh-keygen",
-        "mmdebstrap",
-        "mkfs.ext4",
-        "linux.uml",
-    ):
-        if shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
-            raise LabError(f"{tool}: not on this machine; `make setup` installs the Debian packages")
-    if not os.access(TUN_DEVICE, os.R_OK | os.W_OK):
-        raise LabError(f"{TUN_DEVICE}: not there, or not yours to open; hosts need it for their network (run as root)")
 
 
 def _clear(folder: Path, keep: tuple[str, ...] = ()) -> None:

@@ -23,6 +23,7 @@ from lab.clients import Clients
 from lab.errors import LabError
 from lab.file_system import FileSystem
 from lab.host import Host, HostSpec
+from lab.kernel.boot import BootFiles
 from lab.service_model import ServiceModel
 
 DEFAULT_MEMORY_MIB = 512
@@ -39,14 +40,14 @@ log = logging.getLogger("lab.reconcile")
 
 
 class Reconciler:
-    """Owns the hosts, file systems, taps, disks and rules of one AWS region."""
+    """Owns the hosts, file systems, interfaces, disks and rules of one AWS region."""
 
     def __init__(
-        self, clients: Clients, image: Path, folder: Path, forced_stops: set[str], say: Callable[[str], None]
+        self, clients: Clients, files: BootFiles, folder: Path, forced_stops: set[str], say: Callable[[str], None]
     ) -> None:
         self._clients = clients
         self._ec2 = clients.ec2
-        self._image = image
+        self._files = files
         self._folder = folder
         self._forced_stops = forced_stops
         self._say = say
@@ -192,7 +193,7 @@ class Reconciler:
             self._cpus.setdefault(system_id, least_used(os.sched_getaffinity(0), self._cpus.values()))
             folder = self.console(system_id).parent
             counted = metrics.of_file_system(wanted, self._model)
-            system = FileSystem(system_id, self._image, folder, self._cpus[system_id], counted, self._publish)
+            system = FileSystem(system_id, self._files, folder, self._cpus[system_id], counted, self._publish)
             self._file_systems[system_id] = system
             system.start()
             self._say(f"{system_id}: an NFS server boots behind its mount targets")
@@ -230,7 +231,7 @@ class Reconciler:
         """Whether the host runs with all of its volumes."""
         host = self._hosts.get(instance.instance_id)
         if host is None:
-            host = Host(self._spec(instance), self._image, self.console(instance.instance_id).parent)
+            host = Host(self._spec(instance), self._files, self.console(instance.instance_id).parent)
             self._hosts[instance.instance_id] = host
         if host.ended:  # it shut itself down, or its kernel died: the API must learn of it
             self._say(f"{host.spec.hostname}: shut itself down")
@@ -277,7 +278,7 @@ class Reconciler:
         return HostSpec(
             instance_id=instance.instance_id,
             hostname=instance.name,
-            tap=port.tap,
+            interface=vpc.host_interface(port.interface),
             mac=port.mac,
             address=f"{instance.address}/{prefix_length}",
             gateway=port.gateway,

@@ -23,6 +23,7 @@ from lab.clients import Clients
 from lab.endpoint import Endpoint
 from lab.errors import LabError
 from lab.image.build import hold
+from lab.kernel.boot import BootFiles
 from lab.process import run
 from lab.reconcile import VOLUMES, Reconciler
 from lab.service_model import ServiceModel
@@ -48,9 +49,9 @@ def make_volume_store(folder: Path) -> None:
 class Region:
     """All that runs, from `start` to `close`."""
 
-    def __init__(self, folder: Path, image: Path, region: str, listener: socket.socket) -> None:
+    def __init__(self, folder: Path, files: BootFiles, region: str, listener: socket.socket) -> None:
         self._folder = folder
-        self._image = hold(image)
+        self._held = [hold(file) for file in (files.kernel, files.image)]
         self._stopping = threading.Event()
         self._passes = 0
         self._model: ServiceModel | None = None
@@ -64,7 +65,7 @@ class Region:
         self._endpoint.add_debian_image(region, url)
         clients = Clients(url, region)
         self._metadata = metadata.serve(clients)
-        self._reconciler = Reconciler(clients, image, folder, self._endpoint.forced_stops, self._say)
+        self._reconciler = Reconciler(clients, files, folder, self._endpoint.forced_stops, self._say)
         self._gate = self._start_gate()
 
     def run(self) -> None:
@@ -187,6 +188,7 @@ def _watch_lifeline(descriptor: int, region: Region) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="lab.region")
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--kernel", type=Path, required=True)
     parser.add_argument("--image", type=Path, required=True)
     parser.add_argument("--region", required=True)
     parser.add_argument("--listener", type=int, required=True)
@@ -194,7 +196,12 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    region = Region(arguments.folder, arguments.image, arguments.region, socket.socket(fileno=arguments.listener))
+    region = Region(
+        arguments.folder,
+        BootFiles(arguments.kernel, arguments.image),
+        arguments.region,
+        socket.socket(fileno=arguments.listener),
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: region.stop())
     _serve_control(arguments.folder, region)

@@ -20,6 +20,7 @@ from lab import control, program
 from lab.clients import environment
 from lab.errors import LabError
 from lab.leftovers import look_at_machine
+from lab.preflight import check_machine
 from lab.rehearse import tear_down
 from tests.machine import wait_for
 
@@ -143,7 +144,7 @@ def require_region() -> None:
     if os.geteuid() != 0:
         pytest.skip("not root: the region's network takes it (make test asks for sudo)")
     try:
-        control._check_machine()
+        check_machine()
     except LabError as missing:
         pytest.skip(f"no region can run here: {missing}")
 

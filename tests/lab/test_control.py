@@ -16,10 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from lab import command_line, control
+from lab import command_line, control, preflight
 from lab.errors import LabError
+from lab.kernel.choice import Kernel
 from lab.paths import PROJECT, lab_dir
 from tests.conftest import free_port
+
+KERNEL = Kernel(Path("/nonexistent/linux"), Path("/nonexistent/modules"), "7.2.7", "for a test")
 
 
 def quiet(_: str) -> None:
@@ -37,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def able_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that has all that a region needs, so that the next question is reached on any machine."""
-    monkeypatch.setattr(control, "_check_machine", lambda: None)
+    monkeypatch.setattr(control, "check_machine", lambda: None)
 
 
 def refused(match: str) -> str:
@@ -57,10 +60,10 @@ def test_a_port_that_is_none_is_refused_before_anything_is_made(
 
 def test_the_port_is_that_of_the_stack_files_unless_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TIDEMARK_LAB_PORT", raising=False)
-    assert control.endpoint_port() == 4566
+    assert preflight.endpoint_port() == 4566
     assert "http://127.0.0.1:4566" in (PROJECT / "stacks" / "Pulumi.md-raid.lab.yaml").read_text()
     monkeypatch.setenv("TIDEMARK_LAB_PORT", "65535")
-    assert control.endpoint_port() == 65535
+    assert preflight.endpoint_port() == 65535
 
 
 def test_an_occupied_port_is_named_with_what_to_do(
@@ -85,25 +88,20 @@ def test_a_second_region_in_the_same_folder_is_refused_and_the_first_ones_files_
         assert (folder / "region.json").exists()
 
 
-@pytest.mark.parametrize("tool", ["nft", "linux.uml", "mmdebstrap"])
+@pytest.mark.parametrize("tool", ["nft", "patchelf", "mmdebstrap"])
 def test_a_missing_tool_is_named_before_anything_is_made(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tool: str
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name, **_: None if name == tool else "/bin/sh")
-    assert refused(f"^{tool}: not on this machine; `make setup` installs") is not None
+    assert refused(f"^tools: {tool} not on this machine; `make setup` installs the Debian packages$")
     assert not folder.exists()
-
-
-def test_a_missing_tun_device_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _, **__: "/bin/sh")
-    monkeypatch.setattr(control, "TUN_DEVICE", tmp_path / "tun")
-    refused(f"^{tmp_path / 'tun'}: not there, or not yours to open; ")
 
 
 def test_a_region_that_does_not_start_says_its_last_line(
     folder: Path, able_machine: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "ensure_image", lambda _: Path("/nonexistent/image"))
+    monkeypatch.setattr(control, "prepare_kernel", lambda _: KERNEL)
+    monkeypatch.setattr(control, "ensure_image", lambda *_: Path("/nonexistent/image"))
     monkeypatch.setattr(sys, "executable", "/bin/false")
     refused(f"^the region did not start: .* \\(all of it: {folder / 'region.log'}\\)$")
     assert sorted(path.name for path in folder.iterdir()) == ["lock", "region.log"]
@@ -118,7 +116,8 @@ def test_an_interrupt_while_the_region_starts_leaves_none(
     (tools / "unshare").write_text("#!/bin/sh\nexec sleep 60\n")  # never says that it is ready
     (tools / "unshare").chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=":")
-    monkeypatch.setattr(control, "ensure_image", lambda _: Path("/nonexistent/image"))
+    monkeypatch.setattr(control, "prepare_kernel", lambda _: KERNEL)
+    monkeypatch.setattr(control, "ensure_image", lambda *_: Path("/nonexistent/image"))
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -283,16 +282,17 @@ def test_a_wrong_word_is_one_line_and_exit_code_1(folder: Path, words: list[str]
 def test_the_image_is_made_ready_or_one_line_says_why_not(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(_: object) -> Path:
-        raise LabError("linux.uml: not on this machine")
+    def refuse(*_: object) -> Path:
+        raise LabError("mmdebstrap: not on this machine")
 
     monkeypatch.setattr(sys, "argv", ["lab", "image"])
-    monkeypatch.setattr(command_line, "ensure_image", lambda say: say("root image: reused"))
+    monkeypatch.setattr(command_line, "ensure_image", lambda _, say: say("root image: reused"))
+    monkeypatch.setattr(command_line, "prepare_kernel", lambda _: KERNEL)
     assert command_line.main() == 0
     assert capsys.readouterr().out == "root image: reused\n"
     monkeypatch.setattr(command_line, "ensure_image", refuse)
     assert command_line.main() == 1
-    assert capsys.readouterr().err == "lab: linux.uml: not on this machine\n"
+    assert capsys.readouterr().err == "lab: mmdebstrap: not on this machine\n"
 
 
 @pytest.mark.parametrize("words", [[], ["no-such"], ["ssh"], ["up", "--no-such"]])
@@ -307,7 +307,7 @@ def test_words_that_make_no_command_are_usage_and_exit_code_2(folder: Path, word
 def whole_machine() -> None:
     """For tests of a process of its own, which looks for its tools first."""
     try:
-        control._check_machine()
+        control.check_machine()
     except LabError as missing:
         pytest.skip(str(missing))
 
