@@ -307,7 +307,7 @@ def test_words_that_make_no_command_are_usage_and_exit_code_2(folder: Path, word
 def whole_machine() -> None:
     """For tests of a process of its own, which looks for its tools first."""
     try:
-        control.check_machine()
+        preflight.check_machine()
     except LabError as missing:
         pytest.skip(str(missing))
 
