@@ -47,6 +47,7 @@ STACK_FIXTURES = (
 
 # Tests of one stack are one worker's, which deploys it once. (The groups of pytest-xdist 3.8 get lost in pytest 9.)
 STACKS_OF_FILES = {
+    "test_network_on_kernels.py": "md-raid",
     "test_region_on_kernels.py": "md-raid",
     "test_md_raid_on_kernels.py": "md-raid",
     "test_file_system_on_kernels.py": "efs-iops",
