@@ -27,7 +27,7 @@ from lab.process import run
 from lab.reconcile import VOLUMES, Reconciler
 from lab.service_model import ServiceModel
 
-POLL_SECONDS = 1.0  # a host that ended by itself is noticed in that time
+POLL_SECONDS = 1.0
 # A pass asks the API for the whole account, a tenth of a second of one of the CPUs that the hosts are measured on. So
 # there is one after each call that may change something, while something is under way, and now and then.
 RESYNC_SECONDS = 30.0
@@ -64,7 +64,8 @@ class Region:
         self._endpoint.add_debian_image(region, url)
         clients = Clients(url, region)
         self._metadata = metadata.serve(clients)
-        self._reconciler = Reconciler(clients, image, folder, self._endpoint.forced_stops, self._say)
+        wake = self._endpoint.changed.set
+        self._reconciler = Reconciler(clients, image, folder, self._endpoint.forced_stops, self._say, wake)
         self._gate = self._start_gate()
 
     def run(self) -> None:
@@ -75,7 +76,7 @@ class Region:
             if self._stopping.is_set():
                 break
             rested = time.monotonic() - last > RESYNC_SECONDS
-            if settled and not (called or rested or self._reconciler.a_host_ended):
+            if settled and not (called or rested):
                 continue
             try:
                 settled = self._reconciler.reconcile()

@@ -41,7 +41,9 @@ def reported(body: F) -> F:
         signal.signal(signal.SIGTERM, terminate)
         try:
             return body(*args, **kwargs)
-        except (WorkloadError, InventoryError) as error:
+        except WorkloadError as error:
+            raise Exit(f"tidemark: {error.shown}", code=1) from None
+        except InventoryError as error:
             raise Exit(f"tidemark: {error}", code=1) from None
         except KeyboardInterrupt:
             raise Exit("tidemark: interrupted; run the task again to go on", code=EXIT_INTERRUPTED) from None
