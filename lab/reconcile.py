@@ -6,6 +6,7 @@ be cut short anywhere; the next one goes on.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -204,6 +205,7 @@ class Reconciler:
                 system.start()
             finally:
                 for process in system.processes:
+                    take_first_when_memory_runs_out(process.pid)
                     self._ends.watch(process, partial(self._file_system_ended, system))
             self._say(f"{system_id}: an NFS server boots behind its mount targets")
         targets = {target.mount_target_id: target for target in wanted.mount_targets}
@@ -274,6 +276,7 @@ class Reconciler:
                 host.start({volume_id: self.disk(volume_id) for volume_id in instance.volumes})
             finally:
                 if host.process is not None:
+                    take_first_when_memory_runs_out(host.process.pid)
                     self._ends.watch(host.process, partial(self._host_ended, host))
             log.info("%s: kernel started in %.2f s", instance.name, time.monotonic() - began)
             self._say(f"{instance.name}: booting ({host.spec.memory_mib} MiB, {instance.address})")
@@ -320,3 +323,11 @@ def least_used(cpus: Iterable[int], taken: Iterable[int]) -> int:
     """The CPU with the fewest hosts, the lowest of several."""
     hosts = Counter(taken)
     return min(cpus, key=lambda cpu: (hosts[cpu], cpu))
+
+
+def take_first_when_memory_runs_out(pid: int) -> None:
+    """Let the kernel take this process before the region, which would take all others with it (proc(5),
+    oom_score_adj).
+    """
+    with contextlib.suppress(OSError):  # it has ended
+        Path(f"/proc/{pid}/oom_score_adj").write_text("500")

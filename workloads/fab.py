@@ -39,6 +39,8 @@ def reported(body: F) -> F:
     @functools.wraps(body)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         signal.signal(signal.SIGTERM, terminate)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as what nohup(1) starts has it
+            signal.signal(signal.SIGHUP, terminate)
         try:
             return body(*args, **kwargs)
         except WorkloadError as error:
@@ -55,7 +57,9 @@ def reported(body: F) -> F:
 
 def run_module(module: str, *arguments: str) -> None:
     """Runs one of the project's other rooms as a process of its own; its exit code is the task's."""
-    code = subprocess.call([sys.executable, "-m", module, *arguments], cwd=PROJECT)
+    # It ends with this process, even if that is killed: nobody would read what it says.
+    command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", module, *arguments]
+    code = subprocess.call(command, cwd=PROJECT)
     if code:
         raise Exit(code=code)
 

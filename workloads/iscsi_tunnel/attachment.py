@@ -212,7 +212,7 @@ def attach(ends: Ends, *, limit_seconds: int = LIMIT_SECONDS, tun: int | None = 
 
 @contextmanager
 def _nothing_half_made(ends: Ends, line: Line) -> Iterator[None]:
-    """A tunnel without its disk goes again, unless it was there before; a server that has ended is named as the cause."""
+    """A tunnel without its disk goes again, unless it was there before. A server that has ended is the fault."""
     try:
         yield
     except BaseException as error:
