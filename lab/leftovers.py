@@ -67,12 +67,14 @@ class Machine:
 
     def more_than(self, before: Machine) -> list[str]:
         """What is here now and was not before, as `kind name`."""
-        kinds = ("namespaces", "mounts", "loop_devices", "interfaces", "processes")
-        return [
-            f"{kind.rstrip('s').replace('_', ' ')} {name}"
-            for kind in kinds
-            for name in sorted(getattr(self, kind) - getattr(before, kind))
-        ]
+        kinds = {
+            "namespace": self.namespaces - before.namespaces,
+            "mount": self.mounts - before.mounts,
+            "loop device": self.loop_devices - before.loop_devices,
+            "interface": self.interfaces - before.interfaces,
+            "process": self.processes - before.processes,
+        }
+        return [f"{kind} {name}" for kind, names in kinds.items() for name in sorted(names)]
 
 
 def look_at_machine(folder: Path) -> Machine:

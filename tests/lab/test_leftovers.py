@@ -16,7 +16,7 @@ def test_a_process_of_the_region_is_seen_and_a_persons_in_its_folder_is_not(tmp_
     others = subprocess.Popen(["sleep", "60"], env={**os.environ, REGION_VARIABLE: f"{tmp_path}-other"})
     ours = subprocess.Popen(["sleep", "60"], env={**os.environ, REGION_VARIABLE: str(tmp_path)})
     try:
-        assert look_at_machine(tmp_path).more_than(before) == [f"processe {ours.pid} (sleep 60)"]
+        assert look_at_machine(tmp_path).more_than(before) == [f"process {ours.pid} (sleep 60)"]
     finally:
         for process in (persons, others, ours):
             process.kill()
