@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lab import vpc
 from lab.errors import LabError
@@ -75,8 +76,13 @@ class FileSystem:
     @property
     def running(self) -> bool:
         """Whether all of its processes are there."""
-        processes = (self._holder, self._server, self._front)
-        return all(process is not None and process.poll() is None for process in processes)
+        return len(self.processes) == 3 and all(process.poll() is None for process in self.processes)
+
+    @property
+    def processes(self) -> tuple[subprocess.Popen[Any], ...]:
+        """Those of its three that were started: namespace, server, front end."""
+        started: tuple[subprocess.Popen[Any] | None, ...] = (self._holder, self._server, self._front)
+        return tuple(process for process in started if process is not None)
 
     @property
     def ports(self) -> tuple[vpc.Port, ...]:

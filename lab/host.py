@@ -67,6 +67,11 @@ class Host:
         return self._process is not None and self._process.poll() is not None
 
     @property
+    def process(self) -> subprocess.Popen[bytes] | None:
+        """The kernel's process, ended or not; None before a start and after `stop` or `kill`."""
+        return self._process
+
+    @property
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None and self.running else None
 

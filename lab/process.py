@@ -58,7 +58,10 @@ def run(
             _end(process, contained)
             raise
     if log:
-        log.write_text(stdout + stderr)
+        try:
+            log.write_text(stdout + stderr)
+        except OSError:  # the disk is full, perhaps, which is what the command says, too
+            log = None
     if process.returncode != 0:
         said = (stderr.strip() or stdout.strip() or "it said nothing").splitlines()
         where = f" (all of it: {log})" if log else ""

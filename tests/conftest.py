@@ -20,6 +20,7 @@ from lab import control, program
 from lab.clients import environment
 from lab.errors import LabError
 from lab.leftovers import look_at_machine
+from lab.ownership import give_back_all
 from lab.preflight import check_machine
 from lab.rehearse import tear_down
 from tests.machine import wait_for
@@ -82,6 +83,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return item.get_closest_marker("kernel") is not None, min(asked, default=len(stacks))
 
     items.sort(key=rank)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """What root wrote for the tests belongs to whoever called sudo."""
+    if not hasattr(config, "workerinput"):  # pytest-xdist's workers end before the one that started them
+        give_back_all()
 
 
 @pytest.fixture(scope="session", autouse=True)

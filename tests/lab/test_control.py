@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,6 +210,72 @@ def fake(folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureR
     region.close()
 
 
+def test_a_region_that_is_ending_is_waited_for(
+    fake: FakeRegion, able_machine: None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake._answer = '{"stopping": true}\n'
+    said: list[str] = []
+
+    def refuse(_: object) -> Path:
+        raise LabError("the next step")
+
+    monkeypatch.setattr(control, "ensure_image", refuse)
+    threading.Timer(1, fake._lock.close).start()
+    with pytest.raises(LabError, match="the next step"):
+        control.up("eu-central-1", said.append)
+    assert said == [f"waiting for the region that is ending in {folder}"]
+
+
+@pytest.mark.parametrize("name", ["a folder", "a,folder", "a:folder"])
+def test_a_path_that_a_kernels_command_line_would_cut_is_refused_before_anything_is_made(
+    able_machine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for variable in ("TIDEMARK_LAB_DIR", "XDG_CACHE_HOME"):
+        with monkeypatch.context() as there:
+            there.setenv("TIDEMARK_LAB_DIR", str(tmp_path / "lab"))
+            there.setenv(variable, str(tmp_path / name))
+            refused(f"^{tmp_path / name}.*: a space, comma, colon or quote in the path; .* {variable}$")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: it can't be another user's")
+@pytest.mark.parametrize("words", [["status"], ["ssh", "client"], ["down"]])
+def test_a_region_of_another_user_is_said_to_be_that(words: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        folder = Path(place, "lab")
+        folder.mkdir(mode=0o700)
+        (folder / "lock").touch()
+        done = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-m", "lab", *words],
+            cwd=PROJECT,
+            env={**os.environ, "TIDEMARK_LAB_DIR": str(folder), "HOME": place},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert (
+        done.stderr
+        == f"lab: {folder}: it belongs to another user, as what sudo or root made does; use sudo here, too\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "command"), [("HOME", "image"), ("TIDEMARK_LAB_DIR", "up"), ("XDG_CACHE_HOME", "up")]
+)
+def test_a_folder_that_can_t_be_made_is_one_line(
+    folder: Path, whole_machine: None, monkeypatch: pytest.MonkeyPatch, variable: str, command: str
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv(variable, "/proc/no-such-place")
+    done = lab(command)
+    assert done.returncode == 1
+    assert done.stderr.startswith("lab: /proc/no-such-place")
+    assert done.stderr.count("\n") == 1
+
+
 def test_status_is_what_the_region_says(fake: FakeRegion) -> None:
     assert control.status() == {"passes": 1, "hosts": []}
     assert fake.asked == ["status"]
@@ -334,7 +401,7 @@ def test_a_rehearsal_beside_a_running_region_leaves_that_one_alone(
     assert done.returncode == 1
     assert done.stderr.startswith(f"lab: a rehearsal region runs already in {folder}; ")
     assert done.stderr.count("\n") == 1
-    assert fake.asked == []
+    assert fake.asked == ["status"]  # whether it is ending
     assert (folder / "journal.ndjson").exists()
 
 

@@ -26,6 +26,7 @@ from workloads.errors import WorkloadError
 from workloads.host_keys import host_keys
 from workloads.iscsi_tunnel.ends import client_of, server_of
 from workloads.power import with_current_addresses
+from workloads.resource_watch import ResourceWatch
 from workloads.results import Results
 
 
@@ -47,8 +48,9 @@ def connected(inventory: Inventory, client: str | None, run: str, others: Sequen
     others = [*others, *([] if client_host is None else [client_host])]
     around = with_current_addresses(replace(inventory, hosts=tuple(others)), lambda words: console.say("hosts", words))
     both = replace(inventory, hosts=(server, *around.hosts))
-    keys = host_keys(both, tell=lambda words: console.say("hosts", words))
-    with Hosts(around, keys) as hosts:
+    watch = ResourceWatch(both)
+    keys = host_keys(both, watch=watch, tell=lambda words: console.say("hosts", words))
+    with Hosts(around, keys, watch.check) as hosts:
         hosts.await_all(lambda words: console.say("hosts", words))
         hosts.inventory = both
         yield Context(

@@ -212,13 +212,15 @@ def attach(ends: Ends, *, limit_seconds: int = LIMIT_SECONDS, tun: int | None = 
 
 @contextmanager
 def _nothing_half_made(ends: Ends, line: Line) -> Iterator[None]:
-    """A tunnel without its disk goes again, unless it was there before."""
+    """A tunnel without its disk goes again, unless it was there before. A server that has ended is the fault."""
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         if not line.known:
             with suppress(WorkloadError):
                 detach(ends)
+        if isinstance(error, WorkloadError):
+            ends.deployment.hosts.check(ends.server_host.name)
         raise
 
 

@@ -241,6 +241,10 @@ until [ "$word" = up ]; do
             drop_tunnel
             die "$detail" "find out why before you go on; if the server was replaced, remove its line from .tidemark/host-keys.json"
             ;;
+        lost)
+            drop_tunnel
+            die "the tunnel has ended: $detail" "see that the server is up, and attach again"
+            ;;
         waiting)
             if [[ $detail == *"Permission denied"* ]]; then
                 drop_tunnel
