@@ -74,11 +74,14 @@ release() {
     close_volume
 }
 
+# A snapshot's name (snapshots.py has the same): nothing else in that folder is one.
+A_SNAPSHOT=[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z
+
 # newest_snapshot: sets `newest` to the folder of the last complete snapshot, or to nothing.
 newest_snapshot() {
     local folder
     newest=
-    for folder in "$SNAPSHOTS"/2*; do
+    for folder in "$SNAPSHOTS"/$A_SNAPSHOT; do
         [ ! -d "$folder" ] || newest=$folder
     done
 }
@@ -93,14 +96,20 @@ flush() {
     quiet sync -f "$1" || failed_disk "the backup volume"
 }
 
+# says ERRORS_FILE WORDS: whether rsync, or cp, gave that reason. It is the end of a line; before it there are names, which
+# may be any words.
+says() {
+    grep -q -E ": $2( \([0-9]+\))?\$" "$1"
+}
+
 # failed_copy EXIT_CODE ERRORS_FILE WHERE: what the failure of rsync, or of cp, means.
 failed_copy() {
     local last
     still_mounted
-    if grep -q 'No space left on device' "$2"; then
+    if says "$2" 'No space left on device'; then
         die "$3 is full" "nothing of earlier snapshots is lost: free room there (prune), or give more, and run again"
     fi
-    if grep -q -e 'Read-only file system' -e 'Input/output error' "$2"; then
+    if says "$2" 'Read-only file system' || says "$2" 'Input/output error'; then
         failed_disk "$3"
     fi
     last=$(grep -v '^$' "$2" | tail -n 2 | head -n 1)
@@ -118,15 +127,27 @@ under_way() {
     return "$code"
 }
 
-# What a copy keeps, both ways.
-FAITHFULLY=(--archive --hard-links --acls --xattrs --sparse --numeric-ids)
+# What a copy keeps, both ways; of attributes those that ext4 has (entries.py knows the same).
+FAITHFULLY=(--archive --hard-links --acls --xattrs --sparse --numeric-ids
+    '--filter=+x user.*' '--filter=+x trusted.*' '--filter=+x security.*' '--filter=-x *')
 
-# copy_with_progress WHERE ARGUMENT...: rsync with its running line on standard output.
+# copy_with_progress WHERE ARGUMENT...: rsync with its running line on standard output. That something could not be copied
+# is no failure of the copy: what is there is compared afterwards, entry by entry. A disk that takes nothing is.
 copy_with_progress() {
     local where=$1 code=0
     shift
     under_way rsync "${FAITHFULLY[@]}" --no-inc-recursive --info=progress2,stats0,flist0 "$@" \
         > >(stdbuf -oL tr '\r' '\n') 2> "$RUN/errors" || code=$?
-    # 24: files that were there when the copy began have gone meanwhile (rsync(1), "EXIT VALUES").
-    [ "$code" -eq 0 ] || [ "$code" -eq 24 ] || failed_copy "$code" "$RUN/errors" "$where"
+    # 24: files that were there when the copy began have gone meanwhile; 23: some could not be copied whole (rsync(1), "EXIT
+    # VALUES").
+    case $code in
+        0 | 24) return ;;
+        23)
+            if ! says "$RUN/errors" 'No space left on device' && ! says "$RUN/errors" 'Read-only file system'; then
+                still_mounted
+                return
+            fi
+            ;;
+    esac
+    failed_copy "$code" "$RUN/errors" "$where"
 }
