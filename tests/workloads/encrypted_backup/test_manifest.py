@@ -173,13 +173,25 @@ def not_compared(volume: Volume, snapshot: Path) -> set[str]:
 
 def test_a_source_that_changed_meanwhile_is_counted_and_no_difference(volume: Volume) -> None:
     snapshot, _ = volume.snapshot("1")
+    time.sleep(TICK_SECONDS)
+    began_ns = time.time_ns()
+    time.sleep(TICK_SECONDS)
     for name in ("large", "sparse"):
         (volume.source / name).write_bytes(b"written to")
-    said = written_again(volume, snapshot, began_ns=0)
+    said = written_again(volume, snapshot, began_ns)
     assert said["differences"] == 0
     assert not_compared(volume, snapshot) == {"large", "sparse"}
     # pytest may write to the folders above meanwhile, which are entries, too.
     assert 2 <= said["changed_meanwhile"] <= 2 + len(volume.source.parents)
+
+
+def test_what_was_written_to_since_the_backup_began_is_compared_again_by_the_next(volume: Volume) -> None:
+    """It may be written to once more with the same ctime, which has the length of a tick."""
+    snapshot, _ = volume.snapshot("1")
+    said = written_again(volume, snapshot, began_ns=0)
+    assert said["differences"] == said["changed_meanwhile"] == 0
+    again = written_again(volume, snapshot, previous=snapshot)
+    assert again["new_files"] == said["new_files"]
 
 
 def test_a_copy_that_is_not_its_source_is_a_difference(volume: Volume) -> None:
@@ -221,7 +233,11 @@ def test_a_file_of_the_same_size_and_time_as_before_is_compared_when_it_was_writ
 def test_what_was_not_compared_is_compared_by_the_next_backup(volume: Volume) -> None:
     first, _ = volume.snapshot("1")
     (volume.copy_in(first) / "large").write_bytes(b"torn")
-    written_again(volume, first, began_ns=0)
+    time.sleep(TICK_SECONDS)
+    began_ns = time.time_ns()
+    time.sleep(TICK_SECONDS)
+    (volume.source / "large").chmod(0o600)
+    written_again(volume, first, began_ns)
     assert not_compared(volume, first) == {"large"}
     second = volume.snapshots / "2"
     subprocess.run(["cp", "--archive", "--link", first, second], check=True)

@@ -143,24 +143,22 @@ class Writer:
         self.differences.add(os.fsdecode(relative), f"the copy can't be read ({error.strerror})")
 
     def _compared_with_source(self, relative: bytes, entry: Entry) -> int | None:
-        """The source's ctime, when it is the same. One that is another one by now, and was written to since the backup
-        began, is no fault, but is said.
+        """The source's ctime, when the two are the same. One that differs, and was written to since the backup began,
+        is no fault, but is said.
         """
         source = os.path.join(b"/", relative)
         try:
             original = os.lstat(source)
             expected = describe(source, relative, original, not_kept=self._not_kept)
             words = [*differing(expected, without(entry, "hard_link_of")), *self._links(original, entry)]
+            has_changed = bool(words) and self._has_changed(source)
         except OSError as error:
             self._failed_source(relative, error)
             return None
-        if not words:
-            return original.st_ctime_ns
-        if self._has_changed(source):
-            self.changed.add(entry["path"], ", ".join(words))
-        else:
-            self.differences.add(entry["path"], ", ".join(words))
-        return None
+        if words:
+            (self.changed if has_changed else self.differences).add(entry["path"], ", ".join(words))
+        # Within a tick of the kernel's clock a file may be written to twice with one ctime: a fresh one proves nothing.
+        return original.st_ctime_ns if not words and original.st_ctime_ns < self.began_ns else None
 
     def _links(self, original: os.stat_result, entry: Entry) -> list[str]:
         if entry["type"] == "dir":
