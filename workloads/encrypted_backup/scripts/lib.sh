@@ -5,7 +5,7 @@ RUN=/run/tidemark-backup
 MOUNT=$RUN/volume
 SNAPSHOTS=$MOUNT/snapshots
 LABEL=tidemark-backup
-# What a run has under way writes its process id here, so that it can be ended by whoever cleans up.
+# What a run has under way is noted here, so that it can be ended by whoever cleans up: its process id and its start.
 UNDER_WAY=$RUN/under-way
 # The process id of the keeper of the newest run, and what one has done whose run was no more; outside of RUN, which is
 # made when the volume is mounted.
@@ -31,11 +31,29 @@ still_mounted() {
     mounted || die "the disk under the backup volume has gone" "see whether the server and the tunnel are up, and run the task again"
 }
 
+# start_of PID: sets `start` to when a process began, in ticks since boot (proc_pid_stat(5), starttime), or to nothing. A
+# process id is given again, to somebody else's process; the two together are not.
+start_of() {
+    local fields
+    start=
+    { read -r fields < "/proc/$1/stat"; } 2> /dev/null || return 0
+    read -ra fields <<< "${fields##*) }"
+    start=${fields[19]:-}
+}
+
+# note_under_way PID
+note_under_way() {
+    start_of "$1"
+    echo "$1 $start" > "$UNDER_WAY"
+}
+
 # end_what_is_under_way: a copy that nobody waits for any more.
 end_what_is_under_way() {
-    local pid second
-    { read -r pid < "$UNDER_WAY"; } 2> /dev/null || return 0
+    local pid began second start
+    { read -r pid began < "$UNDER_WAY"; } 2> /dev/null || return 0
     rm -f "$UNDER_WAY"
+    start_of "$pid"
+    [ -n "$began" ] && [ "$began" = "$start" ] || return 0
     kill -TERM "$pid" 2> /dev/null || return 0
     for second in 1 2 3 4 5 6 7 8 9 10; do
         kill -0 "$pid" 2> /dev/null || break
@@ -121,7 +139,7 @@ under_way() {
     local code=0 pid
     "$@" &
     pid=$!
-    echo "$pid" > "$UNDER_WAY"
+    note_under_way "$pid"
     wait "$pid" || code=$?
     rm -f "$UNDER_WAY"
     return "$code"
