@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from workloads.encrypted_backup.scripts import manifest
 from workloads.encrypted_backup.scripts.manifest_writer import Writer
 
 FILES = 5
+TICK_SECONDS = 0.02  # as test_manifest.py has it
 
 
 def same_above(source: Path, snapshot: Path) -> None:
@@ -28,6 +30,7 @@ def snapshots(tmp_path: Path) -> list[Path]:
     source.mkdir()
     for number in range(FILES):
         (source / f"name-{number}").write_text(f"content {number}")
+    time.sleep(TICK_SECONDS)
     for snapshot in found:
         above = (snapshot / "tree" / str(source).lstrip("/")).parent
         above.mkdir(parents=True)
