@@ -167,11 +167,13 @@ def available_memory_bytes() -> int:
 
 def _disk(what: str, folder: Path) -> Finding:
     there = next(place for place in (folder, *folder.parents) if place.exists())
-    free = shutil.disk_usage(there).free
-    needed = DISK_BYTES[what]
+    usage = shutil.disk_usage(there)
+    free, needed = usage.free, DISK_BYTES[what]
     found = f"{free / 1e9:.1f} GB free for {what} ({there})"
-    if not os.access(there, os.W_OK):
-        return Finding("disk", f"{there} can't be written to, and {what} lies there", "see to its owner and its mount")
+    if not os.access(there, os.W_OK) or usage.total == 0:  # /proc and its like have no room for anything
+        return Finding(
+            str(folder), f"can't be made or written to, and {what} is there", "see to its owner and its mount"
+        )
     if free < needed:
         return Finding("disk", found, f"{needed / 1e9:.1f} GB are needed there")
     return Finding("disk", found)

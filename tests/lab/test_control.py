@@ -219,7 +219,7 @@ def test_a_region_that_is_ending_is_waited_for(
     def refuse(_: object) -> Path:
         raise LabError("the next step")
 
-    monkeypatch.setattr(control, "ensure_image", refuse)
+    monkeypatch.setattr(control, "prepare_kernel", refuse)
     threading.Timer(1, fake._lock.close).start()
     with pytest.raises(LabError, match="the next step"):
         control.up("eu-central-1", said.append)
