@@ -21,3 +21,12 @@ stop_array() {
     did "stopped $1"
 }
 
+# refuse_held DEVICE...: what an array, or anything else, has taken is never made part of a new array.
+refuse_held() {
+    local device holder
+    for device in "$@"; do
+        for holder in "/sys/block/${device#/dev/}/holders/"*; do
+            [ ! -e "$holder" ] || die "$device is held by ${holder##*/}" "see lsblk $device on that host, and run configure again"
+        done
+    done
+}
