@@ -29,7 +29,7 @@ class ScriptWorld:
         """Makes a file with its folders."""
         path = self.path(place)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(self._here(text))
         return path
 
     def link(self, place: str, target: str) -> None:

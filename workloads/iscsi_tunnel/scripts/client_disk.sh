@@ -67,7 +67,7 @@ if [ "$((sectors * 512))" -ne "$size_bytes" ]; then
     forget_sessions "$iqn"
     drop_tunnel
     die "the disk has $((sectors * 512)) bytes, and the volume $volume has $size_bytes" \
-        "correct size_gib in the inventory, or see what the server exports (targetcli ls)"
+        "see what the server exports (targetcli ls there), and run attach again"
 fi
 # Looked for, not settled: udev may be busy with others for seconds. `-ef`: the link leads to the disk.
 SECONDS=0

@@ -16,24 +16,30 @@ if [ "$changed" -gt 0 ]; then
 fi
 
 scan_disks
-declare -A group_of_disk=()
+# Kept first, and read then: of a tool that fails nothing would be seen but that there is nothing.
+volumes=$(pvs --noheadings --options pv_name,vg_name) || die "pvs failed" "see the message above"
+legs=$(lvs --noheadings --units b --nosuffix --options vg_name,lv_name,lv_size) || die "lvs failed" "see the message above"
+declare -A group_of_disk=() is_pv=()
 while read -r name group; do
-    group_of_disk[$name]=$group
-done < <(pvs --noheadings --options pv_name,vg_name)
+    group_of_disk[${name:-none}]=$group
+    is_pv[${name:-none}]=yes
+done <<< "$volumes"
 declare -A size_of_leg=()
 while read -r group name bytes; do
-    [ "$name" = leg ] && size_of_leg[$group]=$bytes
-done < <(lvs --noheadings --units b --nosuffix --options vg_name,lv_name,lv_size)
+    [ "$name" != leg ] || size_of_leg[$group]=$bytes
+done <<< "$legs"
 
 # Which volumes lack what; nothing is changed before all were looked at.
-declare -A disk_of_volume=()
+declare -A disk_of_volume=() volume_of_disk=()
 new=()
 for pair in "$@"; do
     id=${pair%%=*}
     vg=tidemark-$id
-    disk_of "$id" "${pair#*=}" \
-        || die "no disk has the serial $id" "attach the volume, or correct its id in the inventory"
+    disk_of "$id" "${pair#*=}"
+    [ -z "${volume_of_disk[$disk]:-}" ] \
+        || die "$disk is both $id and ${volume_of_disk[$disk]}" "give each volume an id that one disk alone shows"
     disk_of_volume[$id]=$disk
+    volume_of_disk[$disk]=$id
     group=${group_of_disk[$disk]:-}
     if [ -z "$group" ]; then
         new+=("$disk")
@@ -47,11 +53,18 @@ for pair in "$@"; do
     fi
 done
 if [ "${#new[@]}" -gt 0 ]; then
+    signatures=$(wipefs --noheadings --output DEVICE,TYPE "${new[@]}") || die "wipefs failed" "see the message above"
     while read -r disk signature; do
-        # A volume that LVM was about to take is still fresh.
-        [ "$signature" = LVM2_member ] \
-            || die "/dev/$disk holds data ($signature)" "give a fresh volume, or run wipefs --all /dev/$disk on that host"
-    done < <(wipefs --noheadings --output DEVICE,TYPE "${new[@]}")
+        # A volume that LVM was about to take is still fresh: LVM has it, and it is in no group.
+        if [ -n "$disk" ] && { [ "$signature" != LVM2_member ] || [ -z "${is_pv[/dev/$disk]:-}" ]; }; then
+            die "/dev/$disk holds data ($signature)" "give a fresh volume, or run wipefs --all /dev/$disk on that host"
+        fi
+    done <<< "$signatures"
+    for disk in "${new[@]}"; do
+        if taken "$disk" ours; then # that nothing else has it for itself alone, vgcreate sees
+            die "$disk is in use on that host ($taker)" "give a fresh volume, or take it from what uses it (lsblk $disk)"
+        fi
+    done
 fi
 
 # make_leg VOLUME_ID: its volume group, logical volume and device, as far as they are missing.
