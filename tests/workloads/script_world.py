@@ -32,6 +32,10 @@ class ScriptWorld:
         path.write_text(self._here(text))
         return path
 
+    def read(self, place: str) -> str:
+        """What a file holds, as it would be on a host."""
+        return self.path(place).read_text().replace(str(self.root), "")
+
     def link(self, place: str, target: str) -> None:
         """Makes a symbolic link to `target`, another place here."""
         path = self.path(place)
@@ -48,7 +52,7 @@ class ScriptWorld:
     def calls(self) -> list[str]:
         """The calls of tools so far, in order."""
         log = self.root / "calls"
-        return log.read_text().splitlines() if log.exists() else []
+        return log.read_text().replace(str(self.root), "").splitlines() if log.exists() else []
 
     def disk(self, name: str, size_bytes: int, serial: str | None = None) -> None:
         """A whole disk; NVMe shows its serial elsewhere than others do."""

@@ -259,3 +259,16 @@ def test_what_is_not_understood_is_one_line(inventory: Inventory) -> None:
     context, _ = fake_context(inventory, answers(state, state))
     with pytest.raises(WorkloadError, match=r"^client: not /proc/mdstat: .*; see /proc/mdstat"):
         configure(context)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["md98 : active raid0 sdy1[1] sdx1[0]", "md98 : broken raid0 md3[1] sdx1[0]", "md99 : inactive sdx1[0](S)"],
+)
+def test_an_array_of_that_name_over_something_else_is_not_stopped(inventory: Inventory, line: str) -> None:
+    whole = without_stripe(recorded("client-state-whole.txt"))
+    state = whole.replace("unused devices", f"{line}\n      1 blocks super 1.2\n\nunused devices")
+    context, hosts = fake_context(inventory, answers(state, state))
+    with pytest.raises(WorkloadError, match=r"/dev/md9\d is another array, over sd"):
+        make_stripe(context)
+    assert [name for _, name, _ in hosts.sent] == ["client_state"]

@@ -113,11 +113,11 @@ def test_a_part_of_a_disk_is_no_disk(world: ScriptWorld) -> None:
 @pytest.mark.parametrize(
     ("place", "text", "taker"),
     [
-        ("/sys/block/sdc/holders/dm-3", "", "dm-3"),
-        ("/sys/block/sdc/sdc1/holders/dm-0", "", "dm-0"),
-        ("/proc/self/mountinfo", "30 1 8:33 / /srv rw - ext4 /dev/root rw\n", "the mount /srv"),
-        ("/proc/self/mountinfo", "30 1 0:40 / /srv rw - btrfs /dev/sdc1 rw\n", "the mount /srv"),
-        ("/proc/swaps", "Filename Type\n/dev/sdc2 partition 1 0 -2\n", "swap"),
+        ("/sys/block/sdc/holders/dm-3", "", "/dev/dm-3"),
+        ("/sys/block/sdc/sdc1/holders/dm-0", "", "/dev/dm-0"),
+        ("/proc/self/mountinfo", "30 1 8:33 / /srv rw - ext4 /dev/root rw\n", "/srv"),
+        ("/proc/self/mountinfo", "30 1 0:40 / /srv rw - btrfs /dev/sdc1 rw\n", "/srv"),
+        ("/proc/swaps", "Filename Type\n/dev/sdc2 partition 1 0 -2\n", "/dev/sdc2"),
         ("/sys/block/sda/holders/dm-9", "", "free"),
         ("/proc/self/mountinfo", "30 1 8:1 / /srv rw - ext4 /dev/sda1 rw\n", "free"),
     ],
@@ -129,6 +129,7 @@ def test_whatever_holds_a_disk_or_a_partition_of_it_has_taken_it(
         world.disk(name, 80 << 30)
         world.file(f"/sys/block/{name}/dev", f"{major_minor}\n")
     world.file("/sys/block/sdc/sdc1/dev", "8:33\n")
+    world.file("/sys/block/sdc/sdc2/dev", "8:34\n")
     world.file(place, text)
     assert world.run(TAKEN, "/dev/sdc").stdout == f"{taker}\n"
 

@@ -71,8 +71,9 @@ def check_packages(context: Context) -> int:
 
 
 def name_initiator(context: Context) -> int:
-    """The client's initiator name and timeouts; before the targets, whose ACLs hold the name."""
-    return context.on_client("client_initiator", [context.topology.initiator, *SESSION_SETTINGS]).changed
+    """The client's initiator name, and what happens at its boot; before the targets, whose ACLs hold the name."""
+    names = [*(mirror.name for mirror in context.topology.mirrors), STRIPE]
+    return context.on_client("client_initiator", [context.topology.initiator, *names]).changed
 
 
 def make_volumes(context: Context) -> int:
@@ -330,6 +331,14 @@ def stop_remains(context: Context) -> int:
     remains = [name for name in (BENCH_STRIPE, STRIPE) if name in status]
     if STRIPE in remains and status[STRIPE].active:
         remains.remove(STRIPE)
+    mirrors = {mirror.name for mirror in context.topology.mirrors}
+    for name in remains:
+        if strange := sorted(set(status[name].members) - mirrors):
+            raise WorkloadError(
+                f"/dev/{name} is another array, over {', '.join(strange)}",
+                f"stop it with mdadm --stop /dev/{name} if it is not wanted, or give it another name",
+                context.topology.client.name,
+            )
     return context.on_client("client_stop", remains).changed if remains else 0
 
 

@@ -304,7 +304,8 @@ class FailureDrill:
         with self.context.console.under_way("drill", "sessions come back") as progress:
             while True:
                 state = self.context.client_state(fresh=True)
-                logged_in = sum(disk.session == "LOGGED_IN" for disk in state.disks.values())
+                disks = [state.disk_of(leg.iqn) for leg in self.context.topology.legs]
+                logged_in = sum(disk is not None and disk.session == "LOGGED_IN" for disk in disks)
                 progress.update(f"{logged_in} of {len(self.context.topology.legs)} sessions are logged in")
                 if logged_in == len(self.context.topology.legs):
                     break

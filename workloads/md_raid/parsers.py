@@ -49,12 +49,13 @@ class ArrayDetail:
 @dataclass(frozen=True)
 class ArrayStatus:
     """One array of /proc/mdstat. `activity` is the kernel's word: "active", "inactive", since Linux 6.12 "broken"
-    (failed, and there), or one that is not known here. `recovery_percent` is None when nothing is being rebuilt or
-    checked.
+    (failed, and there), or one that is not known here. `members` are device names. `recovery_percent` is None when
+    nothing is being rebuilt or checked.
     """
 
     name: str
     activity: str
+    members: tuple[str, ...]
     level: str | None
     raid_devices: int | None
     working: int | None
@@ -157,6 +158,7 @@ def array_detail(text: str) -> ArrayDetail:
 
 _MDSTAT_HEAD = re.compile(r"Personalities :")
 _MDSTAT_ARRAY = re.compile(r"(\S+) : (\S+)((?: \([a-z-]+\))*) *(.*)")
+_MDSTAT_MEMBER = re.compile(r"(\S+)\[\d+\]")
 _MDSTAT_LEGS = re.compile(r"\[(\d+)/(\d+)\] \[[U_]*\]")
 _MDSTAT_SYNC = re.compile(r"(?:recovery|resync|check|repair|reshape) = *([\d.]+)%")
 _MDSTAT_SYNC_WAITS = re.compile(r"(?:recovery|resync|check|repair|reshape)=[A-Z]+")
@@ -186,7 +188,8 @@ def mdstat(text: str) -> dict[str, ArrayStatus]:
             name, activity, _, rest = match.groups()
             words = rest.split()
             level = words[0] if words and activity != "inactive" and "[" not in words[0] else None
-            found[name] = ArrayStatus(name, activity, level, None, None, None)
+            members = tuple(_MDSTAT_MEMBER.findall(rest))
+            found[name] = ArrayStatus(name, activity, members, level, None, None, None)
         if not name and line.strip():
             raise ParseError(f"a line of /proc/mdstat is not understood: {line[:60]!r}")
         # An array without members has all of it in its first line.

@@ -11,6 +11,9 @@ parameters=$3
 units=$4
 shift 4
 
+# At boot the service restores the targets, as soon as what they export is there.
+boot_is_over rtslib-fb-targetctl.service
+
 config=/sys/kernel/config/target
 saved=$STATE/targets-saved
 unsaved=

@@ -9,6 +9,8 @@ id=$6
 device=$7
 size_gib=$8
 
+# At boot its own unit makes what is made here.
+boot_is_over tidemark-tunnel-server.service rtslib-fb-targetctl.service
 scan_disks
 disk_of "$id" "$device"
 name=${disk#/dev/}

@@ -1,4 +1,11 @@
 # What the scripts of md-raid share besides; sent after the libraries in workloads/scripts.
+IFACE=tidemark-md-raid
+
+# ignored ARRAY...: lines for mdadm's configuration by which arrays of ours are not assembled by themselves. They are known
+# by their names, which the scripts that create them give.
+ignored() {
+    printf 'ARRAY <ignore> metadata=1.2 name=tidemark:%s\n' "$@"
+}
 
 # stop_array NAME: stops an md array. udev looks at a device that was just closed, and holds it for that moment.
 stop_array() {

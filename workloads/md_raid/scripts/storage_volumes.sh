@@ -6,14 +6,29 @@ size_bytes=$((size_gib << 30))
 
 # A leg holds a member of the client's array. Without this, udev here would find the member inside the logical
 # volume after a restart, assemble the client's array on the storage server, and so hold the volume that the target
-# is to export.
-link /dev/null /etc/udev/rules.d/64-md-raid-assembly.rules
+# is to export. The host's own arrays are assembled as ever: between udev's rules that look at what a volume holds (60) and
+# mdadm's (64), a leg becomes one that holds nothing.
+put /etc/udev/rules.d/63-tidemark-legs.rules \
+    'SUBSYSTEM=="block", ENV{DM_NAME}=="tidemark--*-leg", ENV{ID_FS_TYPE}=="linux_raid_member", ENV{ID_FS_TYPE}=""'
 if [ -d /etc/mdadm ]; then
-    put /etc/mdadm/mdadm.conf.d/tidemark.conf "AUTO -all"
+    names=()
+    for ((number = 1; number <= $#; number++)); do
+        names+=("md$number")
+    done
+    put /etc/mdadm/mdadm.conf.d/tidemark.conf "$(ignored "${names[@]}")"
 fi
 if [ "$changed" -gt 0 ]; then
     udevadm control --reload
 fi
+
+# At boot udev has LVM activate the volumes (lvm-activate-VG.service, lvm2-…) while this looks for them.
+for pair in "$@"; do
+    if [ ! -b "/dev/tidemark-${pair%%=*}/leg" ]; then
+        quiet udevadm settle || die "udev is still busy" "see journalctl -u systemd-udevd on that host, and run again"
+        boot_is_over 'lvm*'
+        break
+    fi
+done
 
 scan_disks
 # Kept first, and read then: of a tool that fails nothing would be seen but that there is nothing.

@@ -101,32 +101,62 @@ disk_of() {
     find_disk "$1" "$2" || die "$fault" "$remedy"
 }
 
-# taken DISK [ours]: sets `taker` to what uses the disk, or one of its partitions, on this host; fails when nothing does.
-# Holders lie below a partition, not below its disk. What shows no holder (ZFS, a target) has opened it for itself alone,
-# so that it can't be opened so a second time; with `ours` (our own target may have it) that is left out.
-taken() {
-    local name=${1#/dev/} each entry source numbers=" " code=0
-    name=${name//\//!}
-    taker=
-    for each in "/sys/block/$name" "/sys/block/$name/$name"*; do
-        for entry in "$each/holders/"*; do
-            [ ! -e "$entry" ] || taker=${entry##*/}
-        done
-        entry=
-        { read -r entry < "$each/dev"; } 2> /dev/null || true
-        [ -z "$entry" ] || numbers+="$entry "
-    done
-    while read -r _ _ each _ entry source; do
-        source=${source##* - }
+# what_is_on DISK: what stands on a disk, as the kernel shows it. Sets `stack` to the kernel's names of the disk, its
+# partitions, and all that holds one of these, bottom up; `holders` to the latter as one knows them, `swaps` to those that
+# are swapped to; `mounts` to where they are mounted (spaces as \040), in the order of mounting.
+what_is_on() {
+    local name=${1#/dev/} names=" " numbers=" " line words number source
+    stack=()
+    holders=()
+    mounts=()
+    swaps=()
+    climb "/sys/block/${name//\//!}"
+    mapfile -t lines < /proc/self/mountinfo || die "/proc/self/mountinfo can't be read" "see that /proc is mounted on that host"
+    for line in "${lines[@]}"; do
+        read -ra words <<< "$line"
+        number=${words[2]}
+        source=${line##* - }
         source=${source#* }
         source=${source%% *}
-        if [[ $numbers == *" $each "* ]] || [[ $source =~ ^"$1"(p?[0-9]+)?$ ]]; then
-            taker="the mount $entry"
+        # By its number, whatever it was called; btrfs has numbers of its own.
+        if [[ $numbers == *" $number "* ]] || [[ $names == *" $source "* ]]; then
+            mounts+=("${words[4]}")
         fi
-    done < /proc/self/mountinfo
-    while read -r each _; do
-        [[ ! $each =~ ^"$1"(p?[0-9]+)?$ ]] || taker="swap"
-    done < /proc/swaps
+    done
+    mapfile -t lines < /proc/swaps || die "/proc/swaps can't be read" "see that /proc is mounted on that host"
+    for line in "${lines[@]}"; do
+        [[ $names != *" ${line%%[[:blank:]]*} "* ]] || swaps+=("${line%%[[:blank:]]*}")
+    done
+}
+
+# climb PATH: notes a device, its partitions, and what holds them, for what_is_on.
+climb() {
+    local path=$1 name=${1##*/} each='' number=''
+    [[ " ${stack[*]} " != *" $name "* ]] || return 0
+    stack+=("$name")
+    { read -r number < "$path/dev"; } 2> /dev/null || true
+    { read -r each < "$path/dm/name"; } 2> /dev/null || true
+    numbers+="$number "
+    names+="/dev/${name//!//} /dev/mapper/$each "
+    if [ -n "${2:-}" ]; then
+        if [ -n "$each" ]; then holders+=("/dev/mapper/$each"); else holders+=("/dev/$name"); fi
+    fi
+    for each in "$path/$name"*; do
+        [ ! -d "$each" ] || climb "$each"
+    done
+    for each in "$path/holders/"*; do
+        [ ! -e "$each" ] || climb "/sys/block/${each##*/}" holder
+    done
+}
+
+# taken DISK [ours]: sets `taker` to what uses the disk, or one of its partitions, on this host; fails when nothing does.
+# What shows no holder (ZFS, a target) has opened it for itself alone, so that it can't be opened so a second time; with
+# `ours` (our own target may have it) that is left out.
+taken() {
+    local code=0
+    what_is_on "$1"
+    taker="${holders[*]} ${mounts[*]} ${swaps[*]}"
+    read -r taker <<< "$taker" || true
     [ -z "$taker" ] || return 0
     [ "${2:-}" != ours ] || return 1
     # 16: EBUSY. A disk that can't be opened at all is found by what is to use it.
@@ -142,6 +172,25 @@ except OSError as error:
         127) die "python3 is not there" "install it on that host" ;;
     esac
     return 1
+}
+
+# own_interface NAME INITIATOR: an interface record of our own, whose log-ins have INITIATOR as the initiator's name. The
+# host's own name, its other records and their sessions stay as they are.
+own_interface() {
+    local record=/etc/iscsi/ifaces/$1
+    quiet systemctl start iscsid.service || die "iscsid does not start" "see journalctl -u iscsid on that host"
+    [ -s /etc/iscsi/initiatorname.iscsi ] || die "/etc/iscsi/initiatorname.iscsi is missing" "reinstall open-iscsi on that host"
+    if [ ! -e "$record" ]; then
+        quiet iscsiadm --mode iface --interface "$1" --op new || die "iscsiadm can't make the interface record $1" "see the message above"
+        did "made the interface record $1"
+    fi
+    if ! grep -qx "iface.initiatorname = $2" "$record"; then
+        quiet iscsiadm --mode iface --interface "$1" --op update --name iface.transport_name --value tcp \
+            && quiet iscsiadm --mode iface --interface "$1" --op update --name iface.initiatorname --value "$2" \
+            || die "iscsiadm can't set the interface record $1" "see the message above"
+        to_last=yes
+        did "named the initiator $2"
+    fi
 }
 
 # look_at_sessions: reads the iSCSI sessions there are; session_of maps a target's name to its session's directory.
