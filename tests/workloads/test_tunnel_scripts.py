@@ -8,6 +8,7 @@ import pytest
 
 from tests.workloads.script_world import ScriptWorld
 from workloads.connections import END_OF_SCRIPT
+from workloads.encrypted_backup.context import script as backup_script
 from workloads.iscsi_tunnel.ends import script
 
 IQN = "iqn.2026-11.io.tidemark:server.vol-1"
@@ -67,6 +68,43 @@ def test_what_cannot_be_looked_at_is_not_unused(world: ScriptWorld) -> None:
     done = world.run(script("client_detach"), IQN)
     assert "tidemark-error: /proc/self/mountinfo can't be read|" in done.stderr
     assert world.calls == []
+
+
+@pytest.mark.parametrize(("grep", "kept"), [('exec /usr/bin/grep "$@"', "ssh-rsa BBBB"), ("exit 2", "ssh-rsa AAAA")])
+def test_the_login_keys_that_cannot_be_read_stay(world: ScriptWorld, grep: str, kept: str) -> None:
+    """Of grep, 1 is that nothing is left, and 2 that nothing is known."""
+    keys = world.file("/etc/home/.ssh/authorized_keys", "ssh-rsa AAAA mine\n")
+    world.tool("getent", "echo admin:x:1000:1000::/etc/home:/bin/bash")
+    world.tool("grep", grep)
+    done = world.run(script("server_stream"), "open", "admin", "ssh-rsa BBBB", "192.0.2.1", "5")
+    assert kept in keys.read_text()
+    assert "ssh-rsa AAAA mine" in keys.read_text()
+    assert (done.returncode == 0) == (grep != "exit 2")
+
+
+def test_a_port_is_not_called_closed_when_nothing_was_tried(world: ScriptWorld) -> None:
+    world.tool("ip", "exit 2")
+    done = world.run(script("third_reach"), "10.20.1.5", "198.18.83.1", "3260")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "tidemark-error: no route to 198.18.83.1 by 10.20.1.5 can be made|" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("blkid", "dd", "made"),
+    [("echo ext4", "", False), ("exit 2", "", True), ("exit 2", "exit 1", False), ("exit 8", "", False)],
+)
+def test_a_file_system_is_made_only_where_there_is_none_for_sure(
+    world: ScriptWorld, blkid: str, dd: str, made: bool
+) -> None:
+    """blkid says 2 for nothing found and for nothing read, and 8 for more than one."""
+    for name, body in (("blkid", blkid), ("dd", dd), ("mkfs.ext4", ""), ("e2fsck", "")):
+        world.tool(name, body)
+    done = world.run(backup_script("client_filesystem"), "old")
+    assert any(call.startswith("mkfs.ext4") for call in world.calls) == made
+    checked = world.run(backup_script("client_check_filesystem"), "preen")
+    fault = "what is on /dev/mapper/tidemark-backup can't be told"
+    unknown = not made and blkid != "echo ext4"
+    assert (fault in done.stderr, fault in checked.stderr) == (unknown, unknown)
 
 
 def supervisor_functions(world: ScriptWorld) -> str:

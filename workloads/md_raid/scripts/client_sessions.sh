@@ -28,9 +28,9 @@ for file in /etc/iscsi/nodes/"$AUTHORITY":*/*/{"$IFACE",default}; do
     target=${file%/*/*}
     target=${target##*/}
     if [ "$interface" = default ] || [[ " $* " != *" $target=$address "* ]]; then
-        record=(--mode node --targetname "$target" --portal "$address" --interface "$interface")
-        quiet iscsiadm "${record[@]}" --logout || true # there may be no session
-        quiet iscsiadm "${record[@]}" --op delete \
+        words=(--mode node --targetname "$target" --portal "$address" --interface "$interface")
+        quiet iscsiadm "${words[@]}" --logout || true # there may be no session
+        quiet iscsiadm "${words[@]}" --op delete \
             || die "$target at $address can't be forgotten" "see iscsiadm --mode session on that host, and run configure again"
         to_last=yes
         did "forgot $target at $address"

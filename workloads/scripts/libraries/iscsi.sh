@@ -105,7 +105,7 @@ disk_of() {
 # partitions, and all that holds one of these, bottom up; `holders` to the latter as one knows them, `swaps` to those that
 # are swapped to; `mounts` to where they are mounted (spaces as \040), in the order of mounting.
 what_is_on() {
-    local name=${1#/dev/} names=" " numbers=" " line words number source
+    local name=${1#/dev/} names=" " numbers=" " lines line fields source
     stack=()
     holders=()
     mounts=()
@@ -113,14 +113,13 @@ what_is_on() {
     climb "/sys/block/${name//\//!}"
     mapfile -t lines < /proc/self/mountinfo || die "/proc/self/mountinfo can't be read" "see that /proc is mounted on that host"
     for line in "${lines[@]}"; do
-        read -ra words <<< "$line"
-        number=${words[2]}
+        read -ra fields <<< "$line"
         source=${line##* - }
         source=${source#* }
         source=${source%% *}
         # By its number, whatever it was called; btrfs has numbers of its own.
-        if [[ $numbers == *" $number "* ]] || [[ $names == *" $source "* ]]; then
-            mounts+=("${words[4]}")
+        if [[ $numbers == *" ${fields[2]} "* ]] || [[ $names == *" $source "* ]]; then
+            mounts+=("${fields[4]}")
         fi
     done
     mapfile -t lines < /proc/swaps || die "/proc/swaps can't be read" "see that /proc is mounted on that host"
@@ -177,7 +176,7 @@ except OSError as error:
 # own_interface NAME INITIATOR: an interface record of our own, whose log-ins have INITIATOR as the initiator's name. The
 # host's own name, its other records and their sessions stay as they are.
 own_interface() {
-    local record=/etc/iscsi/ifaces/$1
+    local record=/etc/iscsi/ifaces/$1 setting
     quiet systemctl start iscsid.service || die "iscsid does not start" "see journalctl -u iscsid on that host"
     [ -s /etc/iscsi/initiatorname.iscsi ] || die "/etc/iscsi/initiatorname.iscsi is missing" "reinstall open-iscsi on that host"
     if [ ! -e "$record" ]; then
@@ -185,9 +184,10 @@ own_interface() {
         did "made the interface record $1"
     fi
     if ! grep -qx "iface.initiatorname = $2" "$record"; then
-        quiet iscsiadm --mode iface --interface "$1" --op update --name iface.transport_name --value tcp \
-            && quiet iscsiadm --mode iface --interface "$1" --op update --name iface.initiatorname --value "$2" \
-            || die "iscsiadm can't set the interface record $1" "see the message above"
+        for setting in iface.transport_name=tcp "iface.initiatorname=$2"; do
+            quiet iscsiadm --mode iface --interface "$1" --op update --name "${setting%%=*}" --value "${setting#*=}" \
+                || die "iscsiadm can't set the interface record $1" "see the message above"
+        done
         to_last=yes
         did "named the initiator $2"
     fi
