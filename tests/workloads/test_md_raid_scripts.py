@@ -112,8 +112,8 @@ def test_nothing_is_created_over_what_is_held(world: ScriptWorld, name: str, arg
 
 
 class FakeMd(threading.Thread):
-    """md's part of /sys for one array: what is written to `asked` happens a while later, as it does since Linux 7; a
-    stretch that is written meanwhile, which a real kernel refuses, is noted in `refused`.
+    """md's part of /sys for one array: what is written to `asked` happens a while later, as "idle" does since Linux 7.
+    A stretch that is written while a check goes on, which a real kernel refuses, is noted in `refused`.
     """
 
     def __init__(self, folder: Path, action: str) -> None:
@@ -121,11 +121,10 @@ class FakeMd(threading.Thread):
         self.folder = folder
         self.refused: list[str] = []
         self.ended = threading.Event()
-        self.write("sync_action", action)
-        for name, text in (("sync_completed", "none"), ("sync_min", "1"), ("sync_max", "1"), ("mismatch_cnt", "0")):
+        for name, text in (("sync_action", action), ("sync_completed", "0 / 99999"), ("mismatch_cnt", "0")):
             self.write(name, text)
-        self.write("asked", "")
-        self.stretch = self.read("sync_min") + self.read("sync_max")
+        for name, text in (("sync_min", "1"), ("sync_max", "1"), ("asked", "")):
+            self.write(name, text)
 
     def write(self, name: str, text: str) -> None:
         # Whole or not at all, as the kernel shows it.
@@ -137,18 +136,15 @@ class FakeMd(threading.Thread):
 
     def run(self) -> None:
         stops_at = 0.0
+        before = ("", "idle")
         while not self.ended.wait(0.01):
-            stretch = self.read("sync_min") + self.read("sync_max")
-            if stretch != self.stretch and self.read("sync_action") != "idle":
-                self.refused.append(stretch)
-            self.stretch = stretch
-            asked = self.read("asked")
-            if asked == "check" and self.read("sync_action") == "idle":
-                self.stretch = self.read("sync_min") + self.read("sync_max")  # written before it was asked for
-                self.write("asked", "")
+            now = (self.read("sync_min") + self.read("sync_max"), self.read("sync_action"))
+            if now[0] != before[0] and (before[1], now[1]) == ("check", "check"):
+                self.refused.append(now[0])
+            if (before[1], now[1]) == ("check", "check"):
                 self.write("sync_completed", "2048 / 99999")
-                self.write("sync_action", "check")
-            elif asked == "idle" and not stops_at:
+            before = now
+            if self.read("asked") == "idle" and not stops_at:
                 stops_at = time.monotonic() + 0.5
             elif stops_at and time.monotonic() > stops_at:
                 stops_at = 0.0
@@ -163,8 +159,9 @@ def test_a_stretch_is_set_when_a_check_has_ended_and_not_when_it_was_told_to(wor
     world.path("/sys/block/md1/md").mkdir()
     md = FakeMd(world.path("/sys/block/md1/md"), before)
     md.start()
-    text = script("client_compare_legs").text.replace('> "$md/sync_action"', '> "$md/asked"')
+    text = script("client_compare_legs").text.replace('idle > "$md/sync_action"', 'idle > "$md/asked"')
     done = world.run(text, str(1 << 20), "md1")
+    time.sleep(0.1)  # for it to see the last of what was written
     md.ended.set()
     md.join()
     assert done.returncode == 0, done.stderr
