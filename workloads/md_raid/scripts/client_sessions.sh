@@ -62,6 +62,7 @@ for setting in "${settings[@]}"; do
         if [[ $'\n'$(< "$record")$'\n' != *$'\n'"${setting%%=*} = ${setting#*=}"$'\n'* ]]; then
             quiet iscsiadm --mode node --interface "$IFACE" --op update --name "${setting%%=*}" --value "${setting#*=}" \
                 || die "iscsiadm can't set $setting" "see the message above"
+            # shellcheck disable=SC2034  # lib.sh uses it
             to_last=yes
             did "set $setting"
             break

@@ -1,4 +1,5 @@
 # What the scripts of md-raid share besides; sent after the libraries in workloads/scripts.
+# shellcheck disable=SC2034  # the scripts use it
 IFACE=tidemark-md-raid
 
 # ignored ARRAY...: lines for mdadm's configuration by which arrays of ours are not assembled by themselves. They are known
