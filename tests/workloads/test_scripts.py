@@ -12,7 +12,6 @@ import pytest
 from workloads.connections import END_OF_SCRIPT, Script, proxy_arguments, script_command, script_error
 from workloads.logs import END, sections
 from workloads.md_raid.context import script
-from workloads.md_raid.settings import SCRIPTS
 from workloads.scripts import SHARED, find_script
 
 PACKAGE = SHARED.parent
@@ -126,26 +125,6 @@ def test_library_functions_change_only_what_differs(tmp_path: Path) -> None:
     assert run_here(text).stdout == '{"changed": 2}\n'
     assert run_here(text).stdout == '{"changed": 0}\n'
     assert file.read_text() == "one\n"
-
-
-def test_the_initiators_settings_are_replaced_and_not_repeated(tmp_path: Path) -> None:
-    """iscsid.conf as Debian has it, with names that hold points and brackets."""
-    conf = tmp_path / "iscsid.conf"
-    conf.write_text(
-        "# node.startup = automatic\nnode.startup = manual\nnode.conn[0].timeo.noop_out_interval = 5\nlast = yes\n"
-    )
-    body = (SCRIPTS / "client_initiator.sh").read_text()
-    part = body[: body.index("before=$changed")].replace("/etc/iscsi/iscsid.conf", str(conf))
-    text = f"{LIBRARY}{part}finish\n{END_OF_SCRIPT}\n"
-    settings = ["node.startup=automatic", "node.conn[0].timeo.noop_out_interval=1"]
-    assert run_here(text, "iqn.x", *settings).stdout == '{"changed": 1}\n'
-    assert run_here(text, "iqn.x", *settings).stdout == '{"changed": 0}\n'
-    assert conf.read_text().splitlines() == [
-        "# node.startup = automatic",
-        "last = yes",
-        "node.startup = automatic",
-        "node.conn[0].timeo.noop_out_interval = 1",
-    ]
 
 
 def test_proxy_commands() -> None:

@@ -76,7 +76,13 @@ class Client:
 
     def run(self, script: Script, arguments: list[str] | None = None) -> ScriptResult:
         self.ran.append(script.name)
+        if script.name == "server_volume":
+            assert arguments is not None
+            assert arguments[-3:] == ["vol-1", "/dev/sdf", "1"]
+            return ScriptResult("server", "", "", ({"size_bytes": 1_000_000_512}, {"changed": 1}))
         if script.name == "client_disk":
+            assert arguments is not None
+            assert arguments[4] == "1000000512", "what the disk has at the server, not what the inventory rounds it to"
             raise self.fault
         facts = {"tun": self.tun, "local": "", "remote": "", "devices": "", "routes": [], "name": "here"}
         return ScriptResult("client", "", "", (facts | {"public_key": "ssh-ed25519 AAAA", "changed": 1},))

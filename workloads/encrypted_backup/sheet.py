@@ -30,6 +30,7 @@ class Facts:
     server_name: str
     volume: str
     size_gib: int
+    size_bytes: int
     host_keys: Sequence[str]
     sources: Sequence[str]
     user: str
@@ -90,7 +91,7 @@ def rendered(facts: Facts) -> str:
         "SERVER_NAME": facts.server_name,
         "VOLUME": facts.volume,
         "SIZE_GIB": str(facts.size_gib),
-        "SIZE_BYTES": str(facts.size_gib << 30),
+        "SIZE_BYTES": str(facts.size_bytes),
         "FINGERPRINTS": "<br>".join(f"`{fingerprint(key)}`" for key in facts.host_keys),
         "KNOWN_HOSTS": "\n".join(f"{facts.instance} {' '.join(key.split()[:2])}" for key in facts.host_keys),
         "SOURCES": ", ".join(f"`{_shown(source)}`" for source in facts.sources) or "what step 7 lists",

@@ -20,6 +20,7 @@ FACTS = sheet.Facts(
     server_name="server",
     volume="vol-0123456789abcdef0",
     size_gib=80,
+    size_bytes=80 << 30,
     host_keys=(KEY,),
     sources=("/home",),
     user="tidemark-tunnel",

@@ -2,13 +2,16 @@
 tun=
 local=
 peer=
+size_bytes=
 if [ -r "$FOLDER/server" ]; then
+    # shellcheck source=/dev/null
     . "$FOLDER/server"
     tun=$TUN
     local=$LOCAL
     peer=$PEER
+    size_bytes=${SIZE_BYTES:-}
 fi
-printf '{"tun": "%s", "local": "%s", "remote": "%s"}\n' "$tun" "$local" "$peer"
+printf '{"tun": "%s", "local": "%s", "remote": "%s", "size_bytes": %s}\n' "$tun" "$local" "$peer" "${size_bytes:-null}"
 devices=(/sys/class/net/tun*)
 printf '{"devices": "%s"}\n' "${devices[*]##*/}"
 printf '{"routes": %s}\n' "$(routes)"
