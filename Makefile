@@ -5,8 +5,9 @@ EXPERIMENT ?=
 KEEP ?=
 PLAN ?=
 MODEL ?=
-# The region makes namespaces and network interfaces, which takes root.
-SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo --preserve-env=TIDEMARK_LAB_DIR,TIDEMARK_LAB_PORT,XDG_CACHE_HOME")
+# The region makes namespaces and network interfaces, which takes root. Where there is no sudo, tests that need it skip.
+PRESERVED := TIDEMARK_LAB_DIR,TIDEMARK_LAB_PORT,TIDEMARK_RESULTS_DIR,TIDEMARK_STATE_DIR,XDG_CACHE_HOME,http_proxy,https_proxy,no_proxy
+SUDO := $(shell [ "$$(id -u)" = 0 ] || ! command -v sudo >/dev/null || echo "sudo --preserve-env=$(PRESERVED)")
 
 # Many images of Python set it. Each process would compile anew what it imports, pulumi_aws for four seconds, and a test
 # run starts hundreds.
@@ -15,12 +16,12 @@ unexport PYTHONDONTWRITEBYTECODE
 # Exit code 5: none of the tests that were asked for is of this kind.
 pytest = $(SUDO) $(PYTHON) -m pytest $(1) $(TESTS) || [ $$? = 5 ]
 
-.PHONY: help rehearse test lint image setup packages worker lock clean
+.PHONY: help rehearse test lint image root setup packages worker lock clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-rehearse: setup ## run every experiment (or EXPERIMENT=md-raid) on real kernels, no account needed; KEEP=1 leaves one up
+rehearse: root setup ## run every experiment (or EXPERIMENT=md-raid) on real kernels, no account needed; with it KEEP=1 leaves it up
 	@$(if $(SUDO),echo "The rehearsal region needs root for its network: $(firstword $(SUDO)) asks for it now.";)\
 	$(SUDO) $(PYTHON) -m lab rehearse $(EXPERIMENT) $(if $(KEEP),--keep) $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL))
 
@@ -42,6 +43,10 @@ lint: setup ## style and types
 image: setup
 	@$(SUDO) $(PYTHON) -m lab image || true
 
+root:
+	@[ "$$(id -u)" = 0 ] || command -v sudo >/dev/null || \
+	  { echo "make: the rehearsal region needs root for its network, and there is no sudo here; run make as root" >&2; exit 1; }
+
 setup: packages .venv/installed worker
 
 packages:
@@ -54,10 +59,12 @@ packages:
 worker:
 	@$(MAKE) --silent --no-print-directory -C workloads/native
 	@$(MAKE) --silent --no-print-directory -C lab/mount_target
+	@$(MAKE) --silent --no-print-directory -C lab/kernel
 
 lock: .venv/installed ## renew requirements.lock from pyproject.toml
 	@scripts/renew-lock
 
 clean: ## remove what was built here; results stay
-	rm -rf .venv workloads/native/build lab/mount_target/build .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find . -name __pycache__ -prune -exec rm -rf {} +
+	@{ rm -rf .venv workloads/native/build lab/mount_target/build .mypy_cache .ruff_cache .pytest_cache .hypothesis && \
+	  find . -name __pycache__ -prune -exec rm -rf {} + ; } 2>/dev/null || \
+	  { echo "make clean: some of it is root's, or another user's; run sudo make clean" >&2; exit 1; }

@@ -20,6 +20,8 @@ from lab import control, program
 from lab.clients import environment
 from lab.errors import LabError
 from lab.leftovers import look_at_machine
+from lab.ownership import give_back_all
+from lab.preflight import check_machine
 from lab.rehearse import tear_down
 from tests.machine import wait_for
 
@@ -46,6 +48,7 @@ STACK_FIXTURES = (
 
 # Tests of one stack are one worker's, which deploys it once. (The groups of pytest-xdist 3.8 get lost in pytest 9.)
 STACKS_OF_FILES = {
+    "test_network_on_kernels.py": "md-raid",
     "test_region_on_kernels.py": "md-raid",
     "test_md_raid_on_kernels.py": "md-raid",
     "test_file_system_on_kernels.py": "efs-iops",
@@ -80,6 +83,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return item.get_closest_marker("kernel") is not None, min(asked, default=len(stacks))
 
     items.sort(key=rank)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """What root wrote for the tests belongs to whoever called sudo."""
+    if not hasattr(config, "workerinput"):  # pytest-xdist's workers end before the one that started them
+        give_back_all()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -143,7 +152,7 @@ def require_region() -> None:
     if os.geteuid() != 0:
         pytest.skip("not root: the region's network takes it (make test asks for sudo)")
     try:
-        control._check_machine()
+        check_machine()
     except LabError as missing:
         pytest.skip(f"no region can run here: {missing}")
 

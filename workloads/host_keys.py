@@ -18,13 +18,15 @@ from typing import Protocol
 
 from inventory import Host, Inventory, host_key_fault
 from workloads.aws import ec2_client, is_instance_id, one_line
+from workloads.console_output import last_lines
 from workloads.errors import WorkloadError
+from workloads.resource_watch import ResourceWatch
 
 LINE = re.compile(r"tidemark-host-key: ((?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]+={0,2})")
 STORE_NAME = "host-keys.json"
 # EC2 shows a console some minutes after boot; a host of the rehearsal region writes it within seconds.
 CONSOLE_LIMIT_S = 900
-POLL_S = 2.0
+POLL_S = 1.0
 
 
 class Console(Protocol):
@@ -99,11 +101,15 @@ def host_keys(
     *,
     console: Console | None = None,
     store: HostKeyStore | None = None,
+    watch: ResourceWatch | None = None,
     limit_s: float = CONSOLE_LIMIT_S,
     tell: Callable[[str], None] = print,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, tuple[str, ...]]:
-    """The keys to expect from each host by name: from the inventory, else kept, else from its console."""
+    """The keys to expect from each host by name: from the inventory, else kept, else from its console.
+
+    Raises WorkloadError when a console shows none in time, or at once when `watch` sees that its instance has ended.
+    """
     store = store or HostKeyStore(state_dir() / STORE_NAME)
     kept = store.read()
     known: dict[str, tuple[str, ...]] = {}
@@ -123,6 +129,7 @@ def host_keys(
             )
     if unknown:
         read = console or console_of(inventory.region)
+        watch = watch or ResourceWatch(inventory)
         deadline = time.monotonic() + limit_s
         tell(f"host keys    waiting for the consoles of {', '.join(host.name for host in unknown)}")
         while unknown:
@@ -139,9 +146,14 @@ def host_keys(
             if unknown and time.monotonic() > deadline:
                 raise WorkloadError(
                     f"its console shows no host key after {limit_s:g} s",
-                    "EC2 may take longer: run the task again, or give host_keys in the inventory",
+                    "see its first boot on its console, below, and the region's log, then rehearse again"
+                    if inventory.rehearsal
+                    else "EC2 may take longer: run the task again, or give host_keys in the inventory",
                     unknown[0].name,
+                    last_lines(read(unknown[0].id)),
                 )
+            for host in unknown:
+                watch.check(host.name)
             if unknown:
                 sleep(POLL_S)
     return known

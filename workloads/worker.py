@@ -139,7 +139,7 @@ class LineReader:
             self._on_record(record)
         elif kind == "started" and self._on_started is not None:
             self._on_started(int(record["pid"]))
-        elif kind == "array" and record["degraded"]:
+        elif kind == "array" and record["degraded"] != 0:
             if record["when"] == "before":
                 self.outcome.degraded_before += (record["array"],)
             else:

@@ -83,12 +83,12 @@ UNIT
 # The kernel is told to use no more, so that the page cache counts for little. Needs one reboot.
 limit_memory() {
     [ -n "$memory_limit_mib" ] || return 0
-    if grep -Eq '(^| )mem=' /proc/cmdline; then
-        return 0
-    fi
+    # What the kernel has, not what its command line says: some take mem= from the line that they show.
+    read -r _ total_kib _ </proc/meminfo
+    [ "$total_kib" -gt $((memory_limit_mib * 1024)) ] || return 0
     setting=/etc/default/grub.d/90-tidemark-memory.cfg
     if [ -e "$setting" ] && [ -e /var/lib/tidemark-rebooted ]; then
-        say "memory limit: the kernel was restarted and still has no mem=; see $setting"
+        say "memory limit: the kernel was restarted and still has $((total_kib / 1024)) MiB; see $setting"
         return 1
     fi
     mkdir -p /etc/default/grub.d

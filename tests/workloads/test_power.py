@@ -67,7 +67,10 @@ def test_a_stopped_instance_is_started(account: Any, deployed: Inventory) -> Non
 
 def test_a_terminated_instance_is_one_line(account: Any, deployed: Inventory) -> None:
     account.terminate_instances(InstanceIds=[deployed.host("client").id])
-    with pytest.raises(WorkloadError, match=r"i-\w+ is terminated; deploy the stack again"):
+    with pytest.raises(
+        WorkloadError,
+        match=r"^client: its instance i-\w+ is terminated \(Client.UserInitiated.*\); see the EC2 console",
+    ):
         with_current_addresses(deployed, print)
 
 

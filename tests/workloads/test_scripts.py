@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from workloads.connections import END_OF_SCRIPT, Script, facts_in, proxy_arguments, script_command, script_error
 from workloads.logs import END, sections
 from workloads.md_raid.context import script
-from workloads.md_raid.settings import SCRIPTS
 from workloads.scripts import SHARED, find_script
 
 PACKAGE = SHARED.parent
@@ -162,26 +161,6 @@ def test_scripts_print_json_through_the_one_function_that_escapes() -> None:
     """host_clock.sh prints a number and nothing else; how long that takes is part of what it measures."""
     found = [place for place in PLACES if re.search(r"""printf +['"]\{""", (PACKAGE / place).read_text())]
     assert [place.stem for place in found] == ["host_clock"]
-
-
-def test_the_initiators_settings_are_replaced_and_not_repeated(tmp_path: Path) -> None:
-    """iscsid.conf as Debian has it, with names that hold points and brackets."""
-    conf = tmp_path / "iscsid.conf"
-    conf.write_text(
-        "# node.startup = automatic\nnode.startup = manual\nnode.conn[0].timeo.noop_out_interval = 5\nlast = yes\n"
-    )
-    body = (SCRIPTS / "client_initiator.sh").read_text()
-    part = body[: body.index("before=$changed")].replace("/etc/iscsi/iscsid.conf", str(conf))
-    text = f"{LIBRARY}{part}finish\n{END_OF_SCRIPT}\n"
-    settings = ["node.startup=automatic", "node.conn[0].timeo.noop_out_interval=1"]
-    assert run_here(text, "iqn.x", *settings).stdout == '{"changed": 1}\n'
-    assert run_here(text, "iqn.x", *settings).stdout == '{"changed": 0}\n'
-    assert conf.read_text().splitlines() == [
-        "# node.startup = automatic",
-        "last = yes",
-        "node.startup = automatic",
-        "node.conn[0].timeo.noop_out_interval = 1",
-    ]
 
 
 def test_proxy_commands() -> None:

@@ -11,13 +11,17 @@ parameters=$3
 units=$4
 shift 4
 
+# At boot the service restores the targets, as soon as what they export is there.
+boot_is_over rtslib-fb-targetctl.service
+
 config=/sys/kernel/config/target
 saved=$STATE/targets-saved
 unsaved=
 mkdir -p "$STATE" /etc/target/pr /etc/target/alua # the kernel keeps reservations there, and complains without
 [ -d "$config/core" ] || modprobe -a target_core_mod
-[ -d /sys/module/target_core_iblock ] && [ -d /sys/module/iscsi_target_mod ] \
-    || modprobe -a target_core_iblock iscsi_target_mod
+if [ ! -d /sys/module/target_core_iblock ] || [ ! -d /sys/module/iscsi_target_mod ]; then
+    modprobe -a target_core_iblock iscsi_target_mod
+fi
 
 # altering WORDS: called before a change, so that a stop between it and the save is seen by the next run.
 altering() {

@@ -44,6 +44,7 @@ json() {
         fi
         values+=("$value")
     done
+    # shellcheck disable=SC2059 # the format is the caller's
     printf "$format\n" "${values[@]}"
 }
 
@@ -98,6 +99,28 @@ enable_unit() {
     if [ ! -e "/etc/systemd/system/$2.wants/$1" ]; then
         link "/lib/systemd/system/$1" "/etc/systemd/system/$2.wants/$1"
     fi
+}
+
+# boot_is_over UNIT...: waits until what systemd does at boot with these units (or shell patterns of units) is done: then
+# nobody but the script is at work on what they make. A unit whose turn has not come yet is inactive, and has a job.
+BOOT_SECONDS=180
+boot_is_over() {
+    local jobs unit words waiting
+    [ -d /run/systemd/system ] || return 0 # not booted by systemd (sd_booted(3))
+    SECONDS=0
+    while true; do
+        jobs=$(systemctl list-jobs --no-legend --plain) || die "systemctl list-jobs failed" "see the message above"
+        waiting=
+        while read -r _ words _; do
+            for unit in "$@"; do
+                # shellcheck disable=SC2053 # a pattern
+                [[ $words != $unit ]] || waiting=$words
+            done
+        done <<< "$jobs"
+        [ -n "$waiting" ] || return 0
+        [ "$SECONDS" -lt "$BOOT_SECONDS" ] || die "$waiting has not ended in $BOOT_SECONDS s" "see systemctl list-jobs on that host"
+        rest 0.5
+    done
 }
 
 # set_value PATH VALUE: writes a kernel attribute unless it has that value.

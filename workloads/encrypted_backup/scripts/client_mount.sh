@@ -5,9 +5,11 @@ mkdir -p "$MOUNT"
 quiet mount -t ext4 -o nodev,nosuid,noexec,noatime "$MAPPED" "$MOUNT" || die "$MAPPED can't be mounted" "the cause is in the lines above"
 mkdir -p "$SNAPSHOTS"
 for gone in "$SNAPSHOTS"/.pruned-*; do
-    [ ! -e "$gone" ] || rm -rf "$gone"
+    # What can't be removed keeps nobody from what is there.
+    [ ! -e "$gone" ] || rm -rf "$gone" || echo "$gone can't be removed: see the disk's health" >&2
 done
-read -r size free < <(df --output=size,avail -B1 "$MOUNT" | tail -n 1)
+read -r size free < <(df --output=size,avail -B1 "$MOUNT" | tail -n 1) || true
+[[ "$size $free" =~ ^[0-9]+\ [0-9]+$ ]] || failed_disk "the backup volume"
 did "mounted $MAPPED at $MOUNT"
 json '{"size_bytes": %s, "free_bytes": %s}' "$size" "$free"
 finish

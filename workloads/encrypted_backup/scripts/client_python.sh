@@ -6,7 +6,7 @@ END_OF_PYTHON
 mkdir -p -m 0700 "$RUN"
 python3 -c "$program" "$@" &
 pid=$!
-echo "$pid" > "$UNDER_WAY"
+note_under_way "$pid"
 code=0
 wait "$pid" || code=$?
 rm -f "$UNDER_WAY"

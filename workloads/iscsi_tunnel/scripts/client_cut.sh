@@ -1,6 +1,8 @@
 # Cuts the path to the server for a while, or kills ssh alone. Arguments: SERVER SECONDS, or: kill
 if [ "$1" = kill ]; then
-    read -r pid < /run/tidemark-tunnel/ssh.pid && kill -KILL "$pid" || die "no ssh of the tunnel runs" "run iscsi-tunnel.attach"
+    if ! read -r pid < /run/tidemark-tunnel/ssh.pid || ! kill -KILL "$pid"; then
+        die "no ssh of the tunnel runs" "run iscsi-tunnel.attach"
+    fi
     json '{"cut_at_unix_s": %s}' "${EPOCHREALTIME/,/.}"
     finish
     exit 0

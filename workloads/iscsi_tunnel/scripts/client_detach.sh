@@ -5,8 +5,8 @@ names=
 for path in "${session_of[$iqn]:-/none}/device"/target*/*:0/block/*; do
     [ -e "$path" ] || continue
     names=${path##*/}
-    used=$(lsblk --noheadings --list --paths --output NAME,MOUNTPOINTS "/dev/$names" | sed 1d | head --lines=1)
-    used+=$(lsblk --noheadings --nodeps --output MOUNTPOINTS "/dev/$names")
+    what_is_on "/dev/$names"
+    used="${holders[*]} ${mounts[*]} ${swaps[*]}"
     read -r used <<< "$used" || true
     [ -z "$used" ] || die "/dev/$names is in use ($used)" "unmount and close what is on it, then detach again"
     quiet blockdev --flushbufs "/dev/$names" || true

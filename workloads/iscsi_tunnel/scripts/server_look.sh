@@ -2,13 +2,16 @@
 tun=
 local=
 peer=
+size_bytes=
 if [ -r "$FOLDER/server" ]; then
+    # shellcheck source=/dev/null
     . "$FOLDER/server"
     tun=$TUN
     local=$LOCAL
     peer=$PEER
+    size_bytes=${SIZE_BYTES:-}
 fi
-json '{"tun": "%s", "local": "%s", "remote": "%s"}' "$tun" "$local" "$peer"
+json '{"tun": "%s", "local": "%s", "remote": "%s", "size_bytes": %s}' "$tun" "$local" "$peer" "${size_bytes:-null}"
 devices=(/sys/class/net/tun*)
 json '{"devices": "%s"}' "${devices[*]##*/}"
 echo "{\"routes\": $(routes)}"
