@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -61,12 +61,21 @@ def public_inventory(inventory: Inventory) -> dict[str, Any]:
     return document
 
 
+def _ends_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
 class Results:
     """One run's directory."""
 
     def __init__(self, directory: Path, manifest: dict[str, Any]) -> None:
         self.directory = directory
         self.manifest = manifest
+        self._whole: set[Raw] = set()  # streams that end with a whole line
         self._guard = threading.Lock()
 
     @classmethod
@@ -131,7 +140,8 @@ class Results:
                 manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
-            return cls(directory, manifest)
+            if isinstance(manifest, dict) and manifest.get("schema") == SCHEMA:
+                return cls(directory, manifest)
         return None
 
     def write_manifest(self, **fields: Any) -> None:
@@ -156,10 +166,12 @@ class Results:
         def write() -> None:
             with (self.directory / "raw" / f"{raw}.ndjson").open("ab", buffering=0) as file:
                 whole = file.tell()
+                # A run that was killed may have left half a line, which would spoil this one, too.
+                rest = line if raw in self._whole or _ends_whole(Path(file.name)) else b"\n" + line
+                self._whole.add(raw)
                 try:
-                    written = file.write(line)
-                    if written < len(line):  # what a disk that fills up takes of it
-                        file.write(line[written:])
+                    while rest:  # a disk that fills up takes a part of it
+                        rest = rest[file.write(rest) :]
                 except OSError:
                     file.truncate(whole)
                     raise
@@ -168,11 +180,19 @@ class Results:
             self._written(write)
 
     def records(self, raw: Raw) -> list[dict[str, Any]]:
-        """The records so far, oldest first."""
+        """The records so far, oldest first. Half a line, which a run that was killed has left, is none: the report
+        says which lines those are.
+        """
         path = self.directory / "raw" / f"{raw}.ndjson"
-        if not path.exists():
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")
+        except FileNotFoundError:
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        found = []
+        for line in lines:
+            with suppress(ValueError):
+                found.append(json.loads(line))
+        return found
 
     def step(self, name: str, seconds: float, changed: int | None) -> None:
         """Notes a step that ended."""

@@ -193,6 +193,32 @@ def test_a_file_of_a_report_that_does_not_fit_is_named_and_leaves_nothing(
     assert page.read_text() == "the old one"
 
 
+def test_what_is_added_after_half_a_line_is_whole(tmp_path: Path, inventory: Inventory) -> None:
+    """A run was killed in the middle of a record, and another task adds to its results."""
+    made = Results.start(inventory, root=tmp_path)
+    made.append("moves", {"n": 1})
+    with (made.directory / "raw/moves.ndjson").open("a") as file:
+        file.write('{"n": 2, "ho')
+    found = Results.latest(inventory, root=tmp_path)
+    assert found is not None
+    assert found.records("moves") == [{"n": 1}]
+    found.append("moves", {"n": 3})
+    found.append("moves", {"n": 4})
+    lines = (made.directory / "raw/moves.ndjson").read_text().splitlines()
+    assert lines == ['{"n":1}', '{"n": 2, "ho', '{"n":3}', '{"n":4}']
+    assert found.records("moves") == [{"n": 1}, {"n": 3}, {"n": 4}]
+
+
+@pytest.mark.parametrize("text", ["[]", "7", "null", "{}", '{"schema": 2}', "{", "9" * 5000])
+def test_a_manifest_that_is_none_is_passed_over(text: str, tmp_path: Path, inventory: Inventory) -> None:
+    older = Results.start(inventory, root=tmp_path)
+    newer = Results.start(inventory, root=tmp_path)
+    (newer.directory / "manifest.json").write_text(text)
+    found = Results.latest(inventory, root=tmp_path)
+    assert found is not None
+    assert found.directory == older.directory
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system in memory")
 def test_on_a_real_disk_that_fills(tmp_path: Path) -> None:
     """In a mount namespace of its own: results on a file system of a quarter of a MiB."""
