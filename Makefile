@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Exit code 5: none of the tests that were asked for is of this kind.
 pytest = $(SUDO) $(PYTHON) -m pytest $(1) $(TESTS) || [ $$? = 5 ]
 
-.PHONY: help rehearse test lint image root setup packages worker lock clean
+.PHONY: help rehearse doctor test lint image root setup packages worker lock clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -24,6 +24,9 @@ help: ## say what there is
 rehearse: root setup ## run every experiment (or EXPERIMENT=md-raid) on real kernels, no account needed; with it KEEP=1 leaves it up
 	@$(if $(SUDO),echo "The rehearsal region needs root for its network: $(firstword $(SUDO)) asks for it now.";)\
 	$(SUDO) $(PYTHON) -m lab rehearse $(EXPERIMENT) $(if $(KEEP),--keep) $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL))
+
+doctor: root setup ## look whether this machine can rehearse
+	@$(SUDO) $(PYTHON) -m lab doctor
 
 # Some of the quick tests wait for clocks and processes: one worker more than there are processors.
 # Tests on kernels: two regions, each with one stack and one processor (tests/conftest.py).
