@@ -21,7 +21,7 @@ SEARCH_S = 0.02
 PAUSED_SEARCH_S = 0.05
 # A command that was told to end is not stopped for so long, so that it can.
 GRACE_S = 1.0
-# The kernel tells a connection's last counts a moment after the process that held it has ended.
+# The kernel tells a connection's final counters a moment after the process that held it has ended.
 LAST_LOOK_S = 0.02
 
 

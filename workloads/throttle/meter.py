@@ -3,7 +3,8 @@
 What is missed: a connection that begins and ends between two searches, because nobody was seen to hold it. A search
 follows every stop, and who is stopped opens and closes nothing: it must begin and end within one stretch of running,
 and within the time between searches. Of a connection that was found nothing is missed: when it is destroyed, the
-kernel tells its last counts.
+kernel tells its final counters. Only where its own process reset it (RST by SO_LINGER 0) they are zero, and what it
+moved since the last look is missed.
 """
 
 from __future__ import annotations

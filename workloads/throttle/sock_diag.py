@@ -21,8 +21,8 @@ NLM_F_DUMP = 0x300
 INET_DIAG_INFO = 2
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
-# Multicast groups to which the kernel tells a connection's last counts when it is destroyed (SKNLGRP_INET_TCP_DESTROY,
-# SKNLGRP_INET6_TCP_DESTROY).
+# Multicast groups to which the kernel tells a connection's final counters when it is destroyed
+# (SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY).
 END_GROUPS = (1, 3)
 
 # net/tcp_states.h. Left out: SYN_RECV (3) and TIME_WAIT (6) have no counts, CLOSE (7) and LISTEN (10) move nothing.

@@ -409,7 +409,7 @@ def test_the_rate_is_held_and_the_report_says_so(tmp_path: Path) -> None:
     assert report["mode"] == "rate"
     assert report["target_bytes_per_s"] == MIB
     assert report["command"] == sys.executable
-    # The last bytes may go unseen when the kernel's last word is lost among others'.
+    # The last bytes may go unseen when the kernel's final counters are lost among others'.
     assert 0.9 * 4 * MIB <= report["sent_bytes"] <= 4 * MIB + 2
     assert report["bytes"] == report["sent_bytes"] + report["received_bytes"]
     assert report["mean_to_target_ratio"] == pytest.approx(1, abs=0.25)
@@ -423,6 +423,26 @@ def test_the_rate_is_held_and_the_report_says_so(tmp_path: Path) -> None:
     assert all(0 <= sample["running_ratio"] <= 1 for sample in samples)
     assert len(samples) == pytest.approx(report["seconds"] * 10, abs=1)
     assert f"{report['bytes']:,} bytes" in done.stderr
+
+
+def test_connections_that_end_by_a_reset_are_counted_and_held(tmp_path: Path) -> None:
+    report_path = tmp_path / "report.json"
+    with sink() as target:
+        program = f"""
+import socket, struct, time
+end_s = time.monotonic() + 4
+while time.monotonic() < end_s:
+    with socket.create_connection(("127.0.0.1", {target.port})) as connection:
+        connection.sendall(bytes(65536))
+        time.sleep(0.03)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+"""
+        command = [sys.executable, "-S", "-c", program]
+        done = run_throttle("--rate", "512 KiB/s", "--report", report_path, "--", *command)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(report_path.read_text())
+    assert report["mean_to_target_ratio"] == pytest.approx(1, abs=0.25)
+    assert report["sent_bytes"] == pytest.approx(target.bytes, rel=0.1)
 
 
 def test_a_process_that_runs_already_is_held_to_the_rate(tmp_path: Path) -> None:
