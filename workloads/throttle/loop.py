@@ -103,6 +103,7 @@ class Loop:
         self._progress.warn_of_short_pauses(self._pacer.cut_short)
         if self._meter is not None:
             self._progress.warn_of_unseen(self._meter.unseen)
+            self._progress.warn_of_nothing_moved(self.counts, running_s, self._meter.unseen)
         return now_s
 
     def _act(self, now_s: float) -> None:

@@ -75,7 +75,11 @@ def sentences(settings: Settings, outcome: Outcome) -> list[str]:
     lines = []
     if figures.bytes is None:
         lines.append(f"{figures.seconds:.1f} s; what was moved could not be measured")
-    elif figures.mean_bytes_per_s is None or figures.window_std_bytes_per_s is None or figures.active_s is None:
+    elif figures.bytes == 0:
+        lines.append(f"nothing was seen to move over a TCP connection in {figures.seconds:.1f} s")
+    elif figures.active_s is None:
+        lines.append(f"{figures.bytes:,} bytes in {figures.seconds:.1f} s: too little to say how well the cap held")
+    elif figures.mean_bytes_per_s is None or figures.window_std_bytes_per_s is None:
         lines.append(f"{figures.bytes:,} bytes in {figures.seconds:.1f} s: too short to say how well the cap held")
     else:
         mean = f"{figures.bytes:,} bytes in {figures.active_s:.1f} s: {in_unit(figures.mean_bytes_per_s, unit)}"

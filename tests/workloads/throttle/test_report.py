@@ -114,6 +114,18 @@ def test_the_words_for_what_is_not_known() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("moved", "said"),
+    [
+        (0, "nothing was seen to move over a TCP connection in 30.0 s"),
+        (90, "90 bytes in 30.0 s: too little to say how well the cap held"),
+    ],
+)
+def test_the_words_for_nothing_and_for_little_do_not_blame_the_time(moved: int, said: str) -> None:
+    figures = Figures(30.0, None, moved, None, None, 0, 40, 1.0)
+    assert sentences(HELD, replace(OUTCOME, figures=figures))[0] == said
+
+
 @pytest.mark.parametrize(("name", "samples"), [("r.json", "r.samples.ndjson"), ("report", "report.samples.ndjson")])
 def test_samples_lie_beside_the_report(tmp_path: Path, name: str, samples: str) -> None:
     with Writer(tmp_path / name, unix_minus_clock_s=1000.0) as writer:

@@ -38,6 +38,7 @@ from tests.workloads.throttle.real import (
     wait_until,
 )
 from workloads.throttle.processes import children
+from workloads.throttle.progress import NOTHING_MOVED_S
 
 MIB = 2**20
 CYCLE = ("--stop", 0.05, "--run", 0.05)
@@ -443,6 +444,12 @@ while time.monotonic() < end_s:
     report = json.loads(report_path.read_text())
     assert report["mean_to_target_ratio"] == pytest.approx(1, abs=0.25)
     assert report["sent_bytes"] == pytest.approx(target.bytes, rel=0.1)
+
+
+def test_who_transfers_nothing_is_told_so_while_it_runs_and_at_the_end() -> None:
+    done = run_throttle("--rate", "1 MiB/s", "--", "sleep", NOTHING_MOVED_S + 1)
+    assert "is it another process that transfers?" in done.stderr.splitlines()[1]
+    assert "nothing was seen" in done.stderr.splitlines()[2]
 
 
 def test_a_process_that_runs_already_is_held_to_the_rate(tmp_path: Path) -> None:
