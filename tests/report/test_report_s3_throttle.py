@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +177,15 @@ def test_what_failed_has_no_rate_and_is_counted(tmp_path: Path) -> None:
     assert summary.closed_loop.rates == 0
     assert (summary.transfers.failed, summary.transfers.retries) == (1, None)
     assert build_report(run).summary == summary
+
+
+def test_a_report_is_shown_on_a_terminal_without_its_characters(tmp_path: Path) -> None:
+    run = write_run(tmp_path, [(cell("free", "free", 40), 1e6)])
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "report", str(run)]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "\\xb1" in shown.stdout
 
 
 def test_an_empty_run_has_a_page(tmp_path: Path) -> None:

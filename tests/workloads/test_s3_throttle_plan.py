@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,6 +95,22 @@ def test_a_fault_is_one_line(change: tuple[str, str], expected: str) -> None:
         read(TEXT.replace(*change), "test")
     assert str(error.value).startswith(expected)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("which", ["", "~no-such-user/plan.toml", "/", "p" * 300])
+def test_a_path_that_is_no_plan_is_refused_in_one_line(which: str) -> None:
+    """An empty one is a variable that is not set: it does not mean the short plan."""
+    with pytest.raises(WorkloadError, match="no such plan") as error:
+        plans.load(which)
+    assert "\n" not in str(error.value)
+
+
+def test_a_plan_is_shown_on_a_terminal_without_its_characters(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(TEXT.replace('"test"', '"f\u00fcr"'), encoding="utf-8")
+    program = f"from workloads.s3_throttle.tasks import show_plan; show_plan({str(tmp_path / 'p.toml')!r})"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    shown = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert "f\\xfcr: 7 syncs" in shown.stdout
 
 
 def test_two_cells_alike_are_refused() -> None:

@@ -180,6 +180,25 @@ def test_a_child_that_hears_nothing_is_killed(tmp_path: Path) -> None:
     assert child.end(0.2) == -signal.SIGKILL
 
 
+def test_a_child_may_say_what_its_encoding_does_not_have(tmp_path: Path) -> None:
+    program = f"""
+import os
+from pathlib import Path
+from workloads.s3_throttle.uploader.child import Child
+child = Child(lambda: print("f\\u00fcr") or 0, os.environ, Path({str(tmp_path / "said")!r}))
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]))
+"""
+    latin = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    assert subprocess.run([sys.executable, "-c", program], env=latin, check=False, timeout=30).returncode == 0
+    assert (tmp_path / "said").read_text() == "f\\xfcr\n"
+
+
+def test_a_child_can_be_ended_before_it_leads_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.setsid", lambda: time.sleep(60))
+    child = Child(lambda: 0, dict(os.environ), tmp_path / "said")
+    assert child.end(10) == -signal.SIGTERM
+
+
 class TestClaim:
     def test_the_second_is_told_who_is_first(self, tmp_path: Path) -> None:
         first, second = claimed(tmp_path, "anna (process 7)"), claimed(tmp_path, "bert", 0.0)

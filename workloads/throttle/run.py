@@ -24,7 +24,8 @@ from workloads.throttle.progress import Progress
 from workloads.throttle.rates import Rate
 from workloads.throttle.record import Record
 from workloads.throttle.refusals import check_process, check_same
-from workloads.throttle.report import Outcome, Writer, document, sentences
+from workloads.throttle.report import Outcome, document, sentences
+from workloads.throttle.report_files import Writer
 from workloads.throttle.settings import Settings
 from workloads.throttle.signals import ENDING, PASSED_ON, Signals
 from workloads.throttle.tree import Member, Tree

@@ -160,6 +160,8 @@ def test_what_the_command_leaves_behind_is_held_back_as_well() -> None:
         (["--rate", "2 MiB/s", "--stop", "1", "--run", "1", "--", "true"], "give one or the other"),
         (["--rate", "2 MiB/s", "--pid", str(os.getpid())], "has started this throttle"),
         (["--rate", "2 MiB/s", "--report", "/nowhere/report.json", "--", "true"], "--report /nowhere/report.json"),
+        (["--rate", "2 MiB/s", "--report", "", "--", "true"], "--report '' names no file"),
+        (["--rate", "2 MiB/s", "--report", "/tmp", "--", "true"], "--report /tmp: Is a directory"),
     ],
 )
 def test_a_wrong_call_is_one_line_and_exit_code_2(arguments: list[str], words: str) -> None:
