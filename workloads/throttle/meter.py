@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from workloads.throttle.diag_socket import DiagSocket
 from workloads.throttle.processes import socket_inodes
-from workloads.throttle.tally import Counts, Tally
+from workloads.throttle.tally import Buffered, Counts, Tally
 
 # A socket that is no TCP connection (yet) is looked for again, ever more rarely.
 FIRST_AGAIN_S = 0.05
@@ -30,6 +30,11 @@ class Meter:
         self._unclear: dict[int, tuple[float, float]] = {}  # inode: when to look again, and how long after that
         self.unseen: set[int] = set()
         """Pids of processes whose sockets may not be seen: what they move is not counted."""
+
+    @property
+    def buffered(self) -> Buffered:
+        """What was in the send buffers at the last look."""
+        return self._tally.buffered
 
     def read(self) -> Counts:
         """The counts of those connections that are known."""

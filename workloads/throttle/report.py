@@ -2,8 +2,11 @@
 
 `--report FILE` writes one JSON object, schema 1, to FILE, and the samples of 100 ms to FILE with `.samples.ndjson` in
 place of `.json`, a line each: {"t_unix_s", "bytes", "running_ratio"}. `t_unix_s` is where the sample begins; a last,
-shorter one has what was left. `bytes` is what peers acknowledged and sent. What was not measured is null. Where FILE is
-a device or a pipe there are no samples, and their name is null.
+shorter one has what was left. `bytes` is what peers acknowledged and sent. What was not measured is null. A third
+file, `.stops.ndjson`, has a line for each stop: {"t_unix_s", "stopped_s", "unacked_bytes", "notsent_bytes",
+"acked_bytes"}: when it began and how long it was, what lay in the sockets' send buffers when it began and how much of
+that was not sent yet, and what peers acknowledged until its end. Where FILE is a device or a pipe there are no others,
+and their names are null.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ class Outcome:
     cpu_s: float
 
 
-def document(settings: Settings, outcome: Outcome, samples: Path | None) -> dict[str, Any]:
+def document(settings: Settings, outcome: Outcome, samples: Path | None, stops: Path | None) -> dict[str, Any]:
     """The report. Of the command there is its name alone: its arguments may hold what is nobody's business."""
     pace, figures = settings.pace, outcome.figures
     target = pace.bytes_per_s if isinstance(pace, Rate) else None
@@ -62,6 +65,7 @@ def document(settings: Settings, outcome: Outcome, samples: Path | None) -> dict
         "exit_code": outcome.exit_code,
         "cpu_s": round(outcome.cpu_s, 3),
         "samples": None if samples is None else samples.name,
+        "stop_records": None if stops is None else stops.name,
     }
 
 

@@ -11,51 +11,55 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from workloads.errors import WorkloadError
-from workloads.throttle.record import Sample
+from workloads.throttle.record import Sample, Stop
 
 A_FILE = "give a file in a directory that can be written"
 
 
 class Writer:
-    """Report and samples, open from the beginning: that they can't be written is found out before anything is started.
+    """Report, samples and stops, open from the beginning: whether they can be written is known before anything starts.
 
     Files that are there already keep what they hold until the first sample. A device, a pipe or the name of a
-    descriptor (/dev/stdout) gets the report alone, after whatever it holds; `samples` is None then.
+    descriptor (/dev/stdout) gets the report alone, after whatever it holds; `samples` and `stops` are None then.
     """
 
     def __init__(self, path: Path, unix_minus_clock_s: float | None = None) -> None:
         """`unix_minus_clock_s` turns the samples' times into Unix time; None: they are of time.monotonic()."""
         self.samples: Path | None = None
+        self.stops: Path | None = None
         self._offset_s = time.time() - time.monotonic() if unix_minus_clock_s is None else unix_minus_clock_s
         self._fault: OSError | None = None
         self._begun = False
         self._made: list[Path] = []
         self._report: TextIO | None = None
-        self._stream: TextIO | None = None
+        self._sample_lines: TextIO | None = None
+        self._stop_lines: TextIO | None = None
         try:
             if _is_file_of_a_directory(path):
-                self.samples = path.with_name(f"{path.name.removesuffix('.json')}.samples.ndjson")
+                self.samples, self.stops = (
+                    path.with_name(f"{path.name.removesuffix('.json')}.{name}.ndjson") for name in ("samples", "stops")
+                )
             self._report = self._open(path)
-            if self.samples is not None:
-                self._stream = self._open(self.samples)
+            if self.samples is not None and self.stops is not None:
+                self._sample_lines, self._stop_lines = self._open(self.samples), self._open(self.stops)
         except OSError as fault:
             self.close()
             raise WorkloadError(f"--report {path}: {fault.strerror}", A_FILE) from None
 
     def keep(self, sample: Sample) -> None:
         """Writes a sample. What goes wrong is told by `write`: a full disk is no reason to let go of a process."""
-        if self._stream is None or self._fault is not None:
-            return
+        record = {"bytes": sample.bytes, "running_ratio": round(sample.running_ratio, 4)}
+        self._add(self._sample_lines, sample.start_s, record)
+
+    def keep_stop(self, stop: Stop) -> None:
+        """Writes a stop, likewise."""
         record = {
-            "t_unix_s": round(sample.start_s + self._offset_s, 3),
-            "bytes": sample.bytes,
-            "running_ratio": round(sample.running_ratio, 4),
+            "stopped_s": round(stop.stopped_s, 4),
+            "unacked_bytes": stop.unacked_bytes,
+            "notsent_bytes": stop.notsent_bytes,
+            "acked_bytes": stop.acked_bytes,
         }
-        try:
-            self._begin()
-            self._stream.write(f"{json.dumps(record)}\n")
-        except OSError as fault:
-            self._fault = fault
+        self._add(self._stop_lines, stop.start_s, record)
 
     def write(self, report: dict[str, Any]) -> None:
         """Writes the report. Raises OSError when that, or a sample before, could not be written."""
@@ -64,21 +68,31 @@ class Writer:
         json.dump(report, self._report, indent=1)
         self._report.write("\n")
         self._report.flush()
-        if self._stream is not None:
-            self._stream.flush()
+        for each in (self._sample_lines, self._stop_lines):
+            if each is not None:
+                each.flush()
         if self._fault is not None:
             raise self._fault
 
     def close(self) -> None:
-        """Closes both, and removes one that was made here and has nothing in it."""
-        for each in (self._report, self._stream):
+        """Closes all, and removes what was made here when nothing has come of it."""
+        for each in (self._report, self._sample_lines, self._stop_lines):
             if each is not None:
                 with contextlib.suppress(OSError):  # it has been told
                     each.close()
-        for path in self._made:
-            with contextlib.suppress(OSError):
-                if path.stat().st_size == 0:
+        if not self._begun:
+            for path in self._made:
+                with contextlib.suppress(OSError):
                     path.unlink()
+
+    def _add(self, lines: TextIO | None, start_s: float, record: dict[str, Any]) -> None:
+        if lines is None or self._fault is not None:
+            return
+        try:
+            self._begin()
+            lines.write(f"{json.dumps({'t_unix_s': round(start_s + self._offset_s, 3), **record})}\n")
+        except OSError as fault:
+            self._fault = fault
 
     def _open(self, path: Path) -> TextIO:
         there_before = path.exists()
@@ -90,10 +104,12 @@ class Writer:
         return os.fdopen(descriptor, "w", encoding="ascii")
 
     def _begin(self) -> None:
-        if self._begun or self.samples is None:
+        if self._begun:
             return
         self._begun = True
-        for each in (self._report, self._stream):
+        if self.samples is None:
+            return
+        for each in (self._report, self._sample_lines, self._stop_lines):
             if each is not None and stat.S_ISREG(os.fstat(each.fileno()).st_mode):
                 os.ftruncate(each.fileno(), 0)
 

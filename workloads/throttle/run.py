@@ -90,6 +90,7 @@ def _hold(
         progress=Progress(settings, display),
         record=record,
         command=process if settings.command is not None else None,
+        keep_stop=writer.keep_stop if writer is not None else lambda stop: None,
     )
     code = loop.run()
     outcome = Outcome(
@@ -107,7 +108,7 @@ def _hold(
         display.say(sentence)
     if writer is not None:
         try:
-            writer.write(document(settings, outcome, writer.samples))
+            writer.write(document(settings, outcome, writer.samples, writer.stops))
         except OSError as fault:
             display.say(f"--report {settings.report}: {fault.strerror}; the report is not whole")
     return code

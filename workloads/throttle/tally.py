@@ -40,6 +40,14 @@ class Counts:
         )
 
 
+@dataclass(frozen=True)
+class Buffered:
+    """What the processes have written and the peers have not acknowledged: `notsent_bytes` of it was not sent yet."""
+
+    unacked_bytes: int = 0
+    notsent_bytes: int = 0
+
+
 def counts_of(connection: Connection) -> Counts:
     """What a connection has moved since it was made, or since it was last reset."""
     return Counts(connection.acked_bytes, connection.received_bytes, connection.process_bytes)
@@ -93,6 +101,12 @@ class Tally:
     def counts(self) -> Counts:
         """What ours have moved, ended ones included."""
         return sum((each.counts for each in self._ours.values()), self._finished)
+
+    @property
+    def buffered(self) -> Buffered:
+        """What lies in the send buffers of ours, of closed ones too: the kernel sends it, whoever stands still."""
+        alive = self.alive
+        return Buffered(sum(each.unacked_bytes for each in alive), sum(each.notsent_bytes for each in alive))
 
     def add_dump(self, connections: Iterable[Connection], our_inodes: set[int]) -> None:
         """All connections there are, and the inodes of the sockets that our processes hold."""

@@ -46,7 +46,7 @@ UNMEASURED = replace(
 
 
 def test_the_document_has_every_figure_with_its_unit() -> None:
-    assert document(HELD, OUTCOME, Path("r.samples.ndjson")) == {
+    assert document(HELD, OUTCOME, Path("r.samples.ndjson"), Path("r.stops.ndjson")) == {
         "schema": 1,
         "mode": "rate",
         "command": "aws",
@@ -74,15 +74,16 @@ def test_the_document_has_every_figure_with_its_unit() -> None:
         "exit_code": 0,
         "cpu_s": 0.3,
         "samples": "r.samples.ndjson",
+        "stop_records": "r.stops.ndjson",
     }
 
 
 def test_of_a_command_its_arguments_are_nobody_s_business() -> None:
-    assert "secret" not in json.dumps(document(HELD, OUTCOME, Path("s")))
+    assert "secret" not in json.dumps(document(HELD, OUTCOME, Path("s"), Path("s")))
 
 
 def test_what_was_not_measured_is_null() -> None:
-    found = document(CYCLE, UNMEASURED, Path("s"))
+    found = document(CYCLE, UNMEASURED, Path("s"), Path("s"))
     assert found["mode"] == "duty-cycle"
     for name in (
         "bytes",
@@ -95,8 +96,9 @@ def test_what_was_not_measured_is_null() -> None:
         assert found[name] is None
 
 
-def test_without_samples_they_have_no_name() -> None:
-    assert document(HELD, OUTCOME, None)["samples"] is None
+def test_what_there_is_no_file_of_has_no_name() -> None:
+    found = document(HELD, OUTCOME, None, None)
+    assert (found["samples"], found["stop_records"]) == (None, None)
 
 
 def test_the_words_say_how_well_it_held() -> None:

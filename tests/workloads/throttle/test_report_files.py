@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from workloads.errors import WorkloadError
-from workloads.throttle.record import Sample
+from workloads.throttle.record import Sample, Stop
 from workloads.throttle.report_files import Writer
 
 SAMPLE = Sample(start_s=5.25, bytes=12, running_ratio=0.5)
+STOP = Stop(start_s=5.0, stopped_s=0.4, unacked_bytes=900, notsent_bytes=700, acked_bytes=800)
 
 
 @pytest.mark.parametrize(("name", "samples"), [("r.json", "r.samples.ndjson"), ("report", "report.samples.ndjson")])
@@ -27,6 +28,20 @@ def test_samples_lie_beside_the_report(tmp_path: Path, name: str, samples: str) 
         {"t_unix_s": 1005.35, "bytes": None, "running_ratio": 1.0},
     ]
     assert json.loads((tmp_path / name).read_text()) == {"schema": 1}
+
+
+def test_stops_lie_beside_the_report(tmp_path: Path) -> None:
+    with Writer(tmp_path / "r.json", unix_minus_clock_s=1000.0) as writer:
+        writer.keep_stop(STOP)
+        writer.write({"schema": 1})
+    assert writer.stops == tmp_path / "r.stops.ndjson"
+    assert json.loads((tmp_path / "r.stops.ndjson").read_text()) == {
+        "t_unix_s": 1005.0,
+        "stopped_s": 0.4,
+        "unacked_bytes": 900,
+        "notsent_bytes": 700,
+        "acked_bytes": 800,
+    }
 
 
 def test_a_full_disk_is_told_at_the_end_and_not_before(tmp_path: Path) -> None:
@@ -82,8 +97,9 @@ def test_a_pipe_gets_the_report_alone(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     with Writer(pipe) as writer:
-        assert writer.samples is None
+        assert (writer.samples, writer.stops) == (None, None)
         writer.keep(SAMPLE)
+        writer.keep_stop(STOP)
         writer.write({"schema": 1})
     assert json.loads(os.read(reading, 4096)) == {"schema": 1}
     os.close(reading)

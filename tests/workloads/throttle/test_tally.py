@@ -8,13 +8,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.workloads.throttle.netlink_messages import Socket
 from workloads.throttle.sock_diag import Connection, parse_answer
-from workloads.throttle.tally import Counts, Tally
+from workloads.throttle.tally import Buffered, Counts, Tally
 
 OURS, THEIRS = 100, 200
 
 
-def connection(cookie: int, *, inode: int = OURS, acked: int = 0, received: int = 0, unacked: int = 0) -> Connection:
-    there = Socket(cookie=cookie, inode=inode, acked=acked, received=received, unacked=unacked)
+def connection(cookie: int, *, inode: int = OURS, **counters: int) -> Connection:
+    there = Socket(cookie=cookie, inode=inode, **counters)
     return parse_answer(there.message()).connections[0]
 
 
@@ -44,6 +44,16 @@ def test_a_closed_connection_counts_on_while_the_kernel_sends_what_is_left() -> 
     tally.add_dump([connection(1, acked=10, unacked=90)], {OURS})
     tally.add_dump([connection(1, inode=0, acked=60, unacked=40)], set())
     assert tally.counts == Counts(60, 0, 100)
+
+
+def test_what_is_in_the_send_buffers_is_told_of_ours_and_of_closed_ones() -> None:
+    tally = Tally()
+    tally.add_dump([connection(1, unacked=90, notsent=50), connection(2, inode=THEIRS, unacked=7)], {OURS})
+    assert tally.buffered == Buffered(90, 50)
+    tally.update([connection(1, inode=0, acked=60, unacked=40)], set())
+    assert tally.buffered == Buffered(40, 0)
+    tally.end([connection(1, inode=0, acked=100)])
+    assert tally.buffered == Buffered(0, 0)
 
 
 def test_a_connection_handed_on_counts_no_further() -> None:

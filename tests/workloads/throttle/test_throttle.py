@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -426,6 +427,35 @@ def test_the_rate_is_held_and_the_report_says_so(tmp_path: Path) -> None:
     assert all(0 <= sample["running_ratio"] <= 1 for sample in samples)
     assert len(samples) == pytest.approx(report["seconds"] * 10, abs=1)
     assert f"{report['bytes']:,} bytes" in done.stderr
+    stops = [json.loads(line) for line in (tmp_path / report["stop_records"]).read_text().splitlines()]
+    assert len(stops) == report["stops"]
+    assert max(stop["stopped_s"] for stop in stops) == pytest.approx(report["longest_pause_s"], abs=0.001)
+    assert all(0 <= stop["notsent_bytes"] <= stop["unacked_bytes"] for stop in stops)
+    assert all(0 <= stop["acked_bytes"] <= stop["unacked_bytes"] + 1 for stop in stops)  # one more for FIN
+
+
+def test_what_a_stopped_process_has_in_its_send_buffer_goes_on(tmp_path: Path) -> None:
+    """A sink that reads slowly: what was written before a stop is acknowledged while it lasts."""
+    report_path = tmp_path / "report.json"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        command = sender(listener.getsockname()[1])
+        process = start_throttle("--stop", 0.3, "--run", 0.1, "--report", report_path, "--", *command)
+        with end_of_group(process):
+            connection, _ = listener.accept()
+            with connection:
+                end_s = time.monotonic() + 3
+                while time.monotonic() < end_s:
+                    connection.recv(8192)
+                    time.sleep(0.01)
+            process.terminate()
+            process.wait(PATIENCE_S)
+    stops = [json.loads(line) for line in (tmp_path / "report.stops.ndjson").read_text().splitlines()]
+    settled = stops[2:-1]
+    assert settled
+    assert all(stop["unacked_bytes"] > 16384 for stop in settled)
+    assert all(stop["notsent_bytes"] > 0 for stop in settled)
+    assert sum(stop["acked_bytes"] for stop in settled) > 0
 
 
 def test_connections_that_end_by_a_reset_are_counted_and_held(tmp_path: Path) -> None:
