@@ -141,6 +141,14 @@ class Fields:
             self.refuse(name, value, allowed)
         return [float(item) for item in value]
 
+    def number(self, name: str, least: float, most: float) -> float:
+        """A number within bounds, both included."""
+        allowed = f"a number from {least:g} to {most:g}"
+        value = self.get(name, allowed)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+            self.refuse(name, value, allowed)
+        return float(value)
+
     def seconds(self, name: str, least: float = 0.5) -> float:
         """A length of time, up to a day."""
         allowed = f"seconds, from {least:g} to 86400"

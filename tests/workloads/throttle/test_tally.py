@@ -13,8 +13,10 @@ from workloads.throttle.tally import Buffered, Counts, Tally
 OURS, THEIRS = 100, 200
 
 
-def connection(cookie: int, *, inode: int = OURS, **counters: int) -> Connection:
-    there = Socket(cookie=cookie, inode=inode, **counters)
+def connection(
+    cookie: int, *, inode: int = OURS, acked: int = 0, received: int = 0, unacked: int = 0, notsent: int = 0
+) -> Connection:
+    there = Socket(cookie=cookie, inode=inode, acked=acked, received=received, unacked=unacked, notsent=notsent)
     return parse_answer(there.message()).connections[0]
 
 
