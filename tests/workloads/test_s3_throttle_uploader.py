@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.workloads.throttle.real import sink
-from workloads.s3_throttle.uploader import kernel, memory, sync
+from workloads.s3_throttle.uploader import counts, kernel, memory, sync
 from workloads.s3_throttle.uploader.child import Child
 from workloads.s3_throttle.uploader.claim import Taken, claimed
 from workloads.s3_throttle.uploader.kernel import Interface
@@ -316,6 +318,20 @@ def test_ticks_that_have_gone_back_tell_nothing() -> None:
     assert kernel.busy_ratio((100, 1000), (150, 1100)) == 0.5
     assert kernel.busy_ratio((100, 1000), (150, 990)) is None
     assert kernel.busy_ratio((100, 1000), (100, 1000)) is None
+
+
+def test_of_requests_those_that_were_interrupted_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = {"attempts": 0, "retries": 0, "failures": 0}
+    monkeypatch.setattr(counts, "_counts", counted)
+    answer = SimpleNamespace(status_code=200)
+    for attempts, response, fault in (
+        (1, (answer, None), None),
+        (1, None, TimeoutError()),
+        (2, (answer, None), None),
+        (1, None, CancelledError()),
+    ):
+        counts._count(attempts=attempts, response=response, caught_exception=fault)
+    assert counted == {"attempts": 3, "retries": 1, "failures": 1}
 
 
 class TestClaim:
