@@ -15,7 +15,7 @@ CUT_SHORT_SAID = 3
 RATE_OVER_S = 3.0
 # Seconds of running without a byte until that is said. Most programs have sent one by then, and who named the wrong
 # process should not have to wait for the end.
-NOTHING_MOVED_S = 3.0
+NOTHING_MOVED_S = 2.0
 
 
 class Progress:
