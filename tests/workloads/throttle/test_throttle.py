@@ -224,19 +224,30 @@ def test_killed_at_any_moment_it_leaves_nothing_stopped(started: bool) -> None:
     with sink() as target:
         one = " ".join(f"'{word}'" for word in sender(target.port))
         script = f"{one} & sleep 0.05; {one} & wait"  # the second one is started while the first is held back
-        stopped = [_kill_throttle_after(moments.uniform(0, 0.6), script, started=started) for _ in range(6)]
+        stopped = [
+            _kill_throttle_after(moments.uniform(0, 0.6), script, started=started, held_first=held_first)
+            for held_first in [False, True] * 3
+        ]
     assert any(stopped), "it was never killed while something was stopped: this has shown nothing"
 
 
-def _kill_throttle_after(seconds: float, script: str, *, started: bool) -> bool:
-    """Whether something was stopped at that moment."""
+def _kill_throttle_after(seconds: float, script: str, *, started: bool, held_first: bool) -> bool:
+    """Whether something was stopped at that moment, which is after the throttle's start or after its first stop: how
+    long that takes is the machine's affair.
+    """
     with shell("sleep 60; true" if started else script) as outside:
         arguments = ["--", "sh", "-c", script] if started else ["--pid", outside.pid]
         process = start_throttle("--rate", "64 KiB/s", *arguments)
         with end_of_group(process):
             wait_until(lambda: bool(children(process.pid)), "it does not start")
+
+            def held_back() -> list[int]:
+                return descendants(process.pid)[1:] if started else [outside.pid, *descendants(outside.pid)]
+
+            if held_first:
+                wait_until(lambda: any(map(is_stopped, held_back())), "nothing is held back")
             time.sleep(seconds)
-            family = descendants(process.pid)[1:] if started else [outside.pid, *descendants(outside.pid)]
+            family = held_back()
             staying = [pid for pid in family if name_of(pid) != "sleep"]
             some_stopped = any(map(is_stopped, family))
             process.kill()
