@@ -39,6 +39,7 @@ Raw = Literal[
     "attachments",
     "backup",
     "network",
+    "stops",
 ]
 
 

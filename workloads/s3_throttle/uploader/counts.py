@@ -10,6 +10,7 @@ import atexit
 import json
 import os
 import threading
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,12 @@ def _watch(session: Any, **_: Any) -> None:
 
 
 def _count(attempts: int, response: Any, caught_exception: Any, **_: Any) -> None:
-    """Answers nothing: whether there is another attempt is for others to decide."""
+    """Answers nothing: whether there is another attempt is for others to decide.
+
+    One that was under way when the sync was interrupted (sync.py ends it so) has neither failed nor succeeded.
+    """
+    if isinstance(caught_exception, CancelledError):
+        return
     failed = caught_exception is not None or (response is not None and response[0].status_code >= 400)
     with _guard:
         _counts["attempts"] += 1
