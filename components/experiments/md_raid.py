@@ -29,6 +29,7 @@ from components.validation import (
     check_volume,
 )
 from components.volume_types import VOLUME_TYPES, baseline_iops
+from inventory import MD_RAID_STORAGE_HOSTS
 
 NAME = "md-raid"
 
@@ -64,9 +65,13 @@ class MdRaidConfig:
 def read_config(settings: Settings) -> MdRaidConfig:
     """Read the experiment's own settings, each by itself."""
     return MdRaidConfig(
-        # One server more than a mirror may lose is two at least; iSCSI device letters end at eight servers of
-        # ten.
-        storage_servers=settings.integer(_STORAGE_SERVERS, 2, 8, default=3, example=3),
+        storage_servers=settings.integer(
+            _STORAGE_SERVERS,
+            MD_RAID_STORAGE_HOSTS,
+            MD_RAID_STORAGE_HOSTS,
+            default=MD_RAID_STORAGE_HOSTS,
+            example=MD_RAID_STORAGE_HOSTS,
+        ),
         volumes_per_server=settings.integer(_VOLUMES_PER_SERVER, 1, 10, default=5, example=5),
         storage_type=settings.text(_STORAGE_TYPE, "c4.8xlarge"),
         client_type=settings.text(_CLIENT_TYPE, "c4.8xlarge"),

@@ -162,8 +162,12 @@ WRONG = [
         "built on Nitro, such as c5n.9xlarge",
     ),
     Wrong(
-        {"tidemark:storageServers": "1"},
-        "tidemark:storageServers: 1 is out of range; allowed are 2 to 8",
+        {"tidemark:storageServers": "2"},
+        "tidemark:storageServers: 2 is out of range; allowed is 3",
+    ),
+    Wrong(
+        {"tidemark:storageServers": "8"},
+        "tidemark:storageServers: 8 is out of range; allowed is 3",
     ),
     Wrong(
         {"tidemark:volumesPerServer": "11"},
