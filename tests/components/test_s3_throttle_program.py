@@ -176,10 +176,11 @@ def test_a_wrong_rehearsal_is_one_line(changes: dict[str, str | None], expected:
     [
         ("s3-throttle.eu-central-1", NAME),
         ("S3 Throttle_of.Ann!", "tidemark-s3-throttle-of-ann"),
-        ("a" * 80, f"tidemark-{'a' * 46}"),
-        (f"{'a' * 45}.b", f"tidemark-{'a' * 45}"),
+        ("a" * 80, f"tidemark-{'a' * 42}"),
+        (f"{'a' * 41}.b", f"tidemark-{'a' * 41}"),
     ],
 )
-def test_a_bucket_s_name_is_one_that_s3_takes(stack: str, name: str) -> None:
+def test_a_bucket_s_name_is_one_that_s3_takes_and_its_role_s_one_that_iam_takes(stack: str, name: str) -> None:
     assert bucket_name("tidemark", stack) == name
     assert len(name) + len("-1234567") <= 63
+    assert len(name) + len("-role-1234567") <= 64
