@@ -18,6 +18,8 @@ from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs
 
 PROJECT = Path(__file__).parents[2]
 IMAGE_ID = "ami-0123456789abcdef0"
+PERSON = "93.184.216.34/32"
+"""Where the person comes from. Addresses of examples are refused: nothing comes from there."""
 
 
 def public_key_text(name: str = "ssh-ed25519", length: int = 32) -> str:
@@ -158,7 +160,7 @@ def stack_file(stack: str) -> dict[str, str]:
 def config_with(stack: str, changes: Mapping[str, str | None], public_key_file: Path) -> dict[str, str]:
     """The stack file's settings, completed by what a person sets, with the changes (None: removed)."""
     config: dict[str, str] = stack_file(stack) | {
-        "tidemark:sshCidr": "203.0.113.7/32",
+        "tidemark:sshCidr": PERSON,
         "tidemark:sshPublicKeyFile": str(public_key_file),
     }
     for key, value in changes.items():

@@ -20,7 +20,16 @@ from tests.components.every_stack import (
     check_tags,
     inventory_of,
 )
-from tests.components.stack_program import Resource, Run, config_with, declare, lab_config, run_program, stack_file
+from tests.components.stack_program import (
+    PERSON,
+    Resource,
+    Run,
+    config_with,
+    declare,
+    lab_config,
+    run_program,
+    stack_file,
+)
 
 STACK = "efs-iops.eu-central-1"
 AWS_STACKS = (STACK, "efs-iops.us-east-1")
@@ -125,7 +134,6 @@ class TestLeastOpenPort:
 
     MEMBERS = "id-efs-iops-members-group"
     TARGETS = "id-efs-iops-mount-targets-group"
-    PERSON = "203.0.113.7/32"
 
     @staticmethod
     def ways(rules: list[Resource]) -> set[tuple[str, str, str, int | None]]:
@@ -142,7 +150,7 @@ class TestLeastOpenPort:
     def test_what_comes_in(self, which: str, request: pytest.FixtureRequest) -> None:
         run: Run = request.getfixturevalue(which)
         assert self.ways(run.of(":SecurityGroupIngressRule")) == {
-            (self.MEMBERS, self.PERSON, "tcp", 22),
+            (self.MEMBERS, PERSON, "tcp", 22),
             (self.MEMBERS, self.MEMBERS, "icmp", -1),
             (self.TARGETS, self.MEMBERS, "tcp", 2049),
         }

@@ -134,7 +134,7 @@ def test_an_endpoint_that_nobody_answers_is_one_line(public_key_file: Path) -> N
         ),
         Wrong(
             {"tidemark:memoryLimitMib": "128"},
-            "tidemark:memoryLimitMib: 128 is out of range; allowed are 512 to 16777216",
+            "tidemark:memoryLimitMib: 128 is out of range; allowed are 512 to 16777216, or none",
         ),
         Wrong(
             {"tidemark:storageType": "m4.xlarge"},
@@ -155,6 +155,10 @@ def test_a_wrong_stack_is_one_line(wrong: Wrong, public_key_file: Path) -> None:
         (
             {"tidemark:bucketEndpoint": "ftp://198.51.100.1"},
             "tidemark:bucketEndpoint: ftp://198.51.100.1 is not a plain URL",
+        ),
+        (
+            {"tidemark:bucketEndpoint": "http://[198.51.100.1"},
+            "tidemark:bucketEndpoint: http://[198.51.100.1 is not a plain URL",
         ),
         (
             {"aws:endpoints": '[{"ec2": "http://127.0.0.1:9", "iam": "http://127.0.0.1:9"}]'},
