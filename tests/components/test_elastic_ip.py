@@ -141,6 +141,61 @@ class TestExisting:
         _, (problem,) = check(moto_endpoint, made["AllocationId"])
         assert "is associated with the network interface eni-1; give one that is free" in problem
 
+    def held_by_a_card(
+        self, url: str, here: EC2Client, monkeypatch: pytest.MonkeyPatch, card: dict[str, Any], **held: Any
+    ) -> list[str]:
+        """The faults of an address that may be taken, and is associated with a network interface like `card`."""
+        made = here.allocate_address(Domain="vpc")
+        address = {**made, "NetworkInterfaceId": "eni-1", "NetworkInterfaceOwnerId": "123456789012", **held}
+        monkeypatch.setattr(elastic_ip_look_up, "_address_in", lambda *_: address)
+        make = facts.ec2_client
+
+        def with_card(*arguments: Any) -> Any:
+            ec2 = make(*arguments)
+            ec2.describe_network_interfaces = lambda **_: {"NetworkInterfaces": [card]}  # type: ignore[method-assign]
+            return ec2
+
+        monkeypatch.setattr(elastic_ip_look_up, "ec2_client", with_card)
+        return check(url, made["AllocationId"], reassociate=True)[1]
+
+    @pytest.mark.parametrize(
+        ("card", "held", "service"),
+        [
+            ({}, {"NetworkInterfaceOwnerId": "amazon-elb"}, "amazon-elb"),
+            ({}, {"ServiceManaged": "nlb"}, "nlb"),
+            ({"RequesterManaged": True, "InterfaceType": "natGateway"}, {}, "natGateway"),
+            ({"RequesterManaged": True}, {}, "AWS"),
+        ],
+    )
+    def test_what_a_service_manages_is_taken_by_nobody(
+        self,
+        card: dict[str, Any],
+        held: dict[str, str],
+        service: str,
+        moto_endpoint: str,
+        here: EC2Client,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        (problem,) = self.held_by_a_card(moto_endpoint, here, monkeypatch, card, **held)
+        assert problem.endswith(
+            f"is associated with the network interface eni-1, which {service} manages: AWS lets nobody take it from "
+            "there; give one that is free"
+        )
+
+    def test_what_somebody_s_own_interface_has_may_be_taken(
+        self, moto_endpoint: str, here: EC2Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert self.held_by_a_card(moto_endpoint, here, monkeypatch, {"RequesterManaged": False}) == []
+
+    def test_a_carrier_address(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = {"CarrierIp": "155.146.0.1", "NetworkBorderGroup": HERE}
+        monkeypatch.setattr(elastic_ip_look_up, "_address_in", lambda *_: found)
+        _, problems = check(moto_endpoint, NOWHERE)
+        assert problems == [
+            f"{NOWHERE} has no public address, as carrier addresses of Wavelength Zones have none; give the id of an "
+            "Elastic IP, or allocate one in the group eu-west-1"
+        ]
+
     def test_another_border_group(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
         found = {"PublicIp": "192.0.2.1", "NetworkBorderGroup": "us-east-1-wl1-bos-wlz-1"}
         monkeypatch.setattr(elastic_ip_look_up, "_address_in", lambda *_: found)
@@ -190,6 +245,29 @@ class TestNew:
         own: list[Any] = [{"Key": "project", "Value": "tidemark"}, {"Key": "stack", "Value": STACK}]
         here.create_tags(Resources=[made[0]], Tags=own)
         assert check(moto_endpoint, None)[1] == []
+
+    @pytest.mark.parametrize(
+        ("address", "attribute"),
+        [
+            ({"PublicIpv4Pool": "ipv4pool-ec2-012345"}, "5"),
+            ({"NetworkBorderGroup": "eu-west-1-wl1-bos-wlz-1"}, "5"),
+            ({"ServiceManaged": "alb"}, "5"),
+            ({"PublicIpv4Pool": "amazon"}, "unlimited"),
+        ],
+    )
+    def test_what_does_not_count_stops_nobody(
+        self, address: dict[str, str], attribute: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Account:
+            def describe_addresses(self) -> Any:
+                return {"Addresses": [address] * 5}
+
+            def describe_account_attributes(self) -> Any:
+                values = [{"AttributeValue": attribute}]
+                return {"AccountAttributes": [{"AttributeName": "vpc-max-elastic-ips", "AttributeValues": values}]}
+
+        monkeypatch.setattr(elastic_ip_look_up, "ec2_client", lambda *_: Account())
+        assert check("http://127.0.0.1:1", None)[1] == []
 
     def test_a_quota_that_is_not_told_stops_nobody(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
         refuse_in(HERE, "DescribeAccountAttributes", monkeypatch)
