@@ -198,7 +198,7 @@ class Tunnel(pulumi.ComponentResource):
             {
                 "plan": self._checked.elastic_ip,
                 "instance_id": self.server.host.instance.id,
-                "after": [self.site.network.route],
+                "after": self.site.network.ways_out,
                 "tags": self.site.tags,
             },
             below,

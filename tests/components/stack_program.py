@@ -43,6 +43,7 @@ class Resource:
     ignore_changes: tuple[str, ...] = ()
     deleted_with: str = ""
     protect: bool = False
+    delete_before_replace: bool = False
 
 
 @dataclass
@@ -139,6 +140,7 @@ class _Monitor(MockMonitor):
                 resource.ignore_changes = tuple(request.ignoreChanges)
                 resource.deleted_with = request.deletedWith
                 resource.protect = bool(request.protect)
+                resource.delete_before_replace = bool(request.deleteBeforeReplace)
         return answer
 
 

@@ -219,4 +219,5 @@ def test_project_file() -> None:
     project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
     assert project["name"] == "tidemark"
     assert project["stackConfigDir"] == "stacks"
+    assert project["options"] == {"refresh": "always"}, "a host that ended itself is made anew by `pulumi up`"
     assert project["runtime"]["options"]["virtualenv"] == ".venv"
