@@ -107,6 +107,7 @@ def check(settings: Settings, project: str, directory: Path, experiment: str) ->
     # One zone for all: a volume can be attached in its own zone alone.
     wanted = Wanted(
         types={keys[name]: instance_type for name, instance_type in config.hosts.items()},
+        instances=Counter(config.hosts.values()),
         cost=_cost(common, config),
         cost_keys=(_VOLUME.type, _VOLUME.size_gib, _VOLUME.iops),
         memory_limit_mib=config.memory_limit_mib,

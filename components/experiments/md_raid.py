@@ -98,6 +98,7 @@ def check(settings: Settings, project: str, directory: Path) -> Checked[MdRaidCo
     )
     wanted = Wanted(
         types={_STORAGE_TYPE: config.storage_type, _CLIENT_TYPE: config.client_type},
+        instances=_instances(config),
         cost=_cost(common, config),
         cost_keys=(_STORAGE_SERVERS, _VOLUMES_PER_SERVER, _VOLUME.type, _VOLUME.size_gib, _VOLUME.iops),
         cpu_limit=config.cpu_limit,
@@ -112,9 +113,14 @@ def check(settings: Settings, project: str, directory: Path) -> Checked[MdRaidCo
     return check_stack(settings, common, config, wanted, check_iops)
 
 
-def _cost(common: CommonConfig, config: MdRaidConfig) -> prices.Cost:
+def _instances(config: MdRaidConfig) -> Counter[str]:
     instances = Counter({config.storage_type: config.storage_servers})
     instances[config.client_type] += 1
+    return instances
+
+
+def _cost(common: CommonConfig, config: MdRaidConfig) -> prices.Cost:
+    instances = _instances(config)
     volumes = (
         prices.VolumeDemand(instances.total(), ROOT_VOLUME_TYPE, ROOT_VOLUME_GIB),
         prices.VolumeDemand(

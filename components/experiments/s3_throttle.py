@@ -60,6 +60,7 @@ def check(settings: Settings, project: str, directory: Path) -> Checked[S3Thrott
     roots = prices.VolumeDemand(1, ROOT_VOLUME_TYPE, ROOT_VOLUME_GIB)
     wanted = Wanted(
         types={_UPLOADER_TYPE: config.uploader_type},
+        instances={config.uploader_type: 1},
         cost=prices.estimate(common.aws.region, {config.uploader_type: 1}, (roots,)),
         cost_keys=(),
         cpu_limit=config.cpu_limit,
