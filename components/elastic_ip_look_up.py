@@ -6,13 +6,14 @@ Only asks (Describe…): read-only credentials suffice. It is asked when the pro
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import boto3
 import botocore.exceptions
+import pulumi
 
 from components.aws_settings import AwsSettings
 from components.config import CommonConfig
@@ -35,12 +36,14 @@ _ACCOUNT = re.compile(r"[0-9]{12}")
 @dataclass(frozen=True)
 class ElasticIpPlan:
     """An address that may be had. `existing_address` is that of an existing allocation, None where one is to be
-    allocated; `line` is for the person, before anything is created.
+    allocated; `line` is for the person, before anything is created. `look_again` raises pulumi.RunError, one line, when
+    an existing address may not be had any more.
     """
 
     demand: ElasticIpDemand
     existing_address: str | None
     line: str
+    look_again: Callable[[], None] = field(default=lambda: None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,14 @@ def _existing(
         return None
     taken = f", taken from {holder.words}" if holder is not None else ""
     line = f"Elastic IP: {allocation_id} ({public_address}){taken}; `pulumi destroy` does not release it"
-    return ElasticIpPlan(demand, public_address, line)
+    return ElasticIpPlan(demand, public_address, line, lambda: _look_again(common, demand))
+
+
+def _look_again(common: CommonConfig, demand: ElasticIpDemand) -> None:
+    settings = Settings({}, common.stack)
+    check_elastic_ip(settings, common, demand)
+    if settings.problems:
+        raise pulumi.RunError("\n".join(settings.problems))
 
 
 def _address_in(ec2: EC2Client, allocation_id: str) -> AddressTypeDef | None:

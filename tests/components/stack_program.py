@@ -229,9 +229,9 @@ def declare(stack: str, public_key_file: Path, **changes: str) -> Run:
     return run_program(Run(), config, stack)
 
 
-def run_component(make: Callable[[], Any]) -> Run:
-    """Make a component, wait for all of it."""
-    run = Run()
+def run_component(make: Callable[[], Any], run: Run | None = None) -> Run:
+    """Make a component, wait for all of it. `run` is for what is to be seen after a failure, too."""
+    run = run or Run()
     start(run)
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from components.elastic_ip_settings import ElasticIpDemand, read_elastic_ip
 from components.public_key import PublicKey
 from components.settings import Settings
 from components.tags import Tags
-from tests.components.stack_program import run_component
+from tests.components.stack_program import Run, run_component
 from tests.instances import launch
 
 if TYPE_CHECKING:
@@ -141,6 +142,19 @@ class TestExisting:
         _, (problem,) = check(moto_endpoint, made["AllocationId"])
         assert "is associated with the network interface eni-1; give one that is free" in problem
 
+    def test_it_is_looked_at_once_more_before_a_host_gets_it(self, moto_endpoint: str, here: EC2Client) -> None:
+        """A host takes minutes; AWS's provider would take the address from whoever got it meanwhile."""
+        made = here.allocate_address(Domain="vpc")["AllocationId"]
+        plan, _ = check(moto_endpoint, made)
+        assert plan is not None
+        plan.look_again()
+        (other,) = launch(here, tags={"Name": "shop"})
+        here.associate_address(AllocationId=made, InstanceId=other)
+        with pytest.raises(
+            pulumi.RunError, match=rf"{made} is associated with the instance {other} \(shop\); give one"
+        ):
+            plan.look_again()
+
     def held_by_a_card(
         self, url: str, here: EC2Client, monkeypatch: pytest.MonkeyPatch, card: dict[str, Any], **held: Any
     ) -> list[str]:
@@ -151,8 +165,8 @@ class TestExisting:
         make = facts.ec2_client
 
         def with_card(*arguments: Any) -> Any:
-            ec2 = make(*arguments)
-            ec2.describe_network_interfaces = lambda **_: {"NetworkInterfaces": [card]}  # type: ignore[method-assign]
+            ec2: Any = make(*arguments)
+            ec2.describe_network_interfaces = lambda **_: {"NetworkInterfaces": [card]}
             return ec2
 
         monkeypatch.setattr(elastic_ip_look_up, "ec2_client", with_card)
@@ -388,6 +402,16 @@ class TestComponent:
         run, row = self.make(self.EXISTING, None)
         assert [resource for resource in run.resources if resource.custom] == []
         assert (row.id, row.address, row.allocated, row.reassociate) == (NOWHERE, "192.0.2.7", False, True)
+
+    def test_it_is_not_associated_when_somebody_has_it_by_then(self) -> None:
+        def taken() -> None:
+            raise pulumi.RunError("taken")
+
+        plan = replace(self.EXISTING, look_again=taken)
+        run = Run()
+        with pytest.raises(pulumi.RunError, match=r"^taken$"):
+            run_component(lambda: ElasticIp("ip", {"plan": plan, "instance_id": "i-1", "after": [], "tags": TAGS}), run)
+        assert run.of(":EipAssociation") == []
 
     @pytest.mark.parametrize(("plan", "allocation"), [(NEW, "id-ip-eip"), (EXISTING, NOWHERE)])
     def test_a_hosts_own(self, plan: ElasticIpPlan, allocation: str) -> None:
