@@ -83,7 +83,7 @@ def read_common(settings: Settings, *, project: str, experiment: str, directory:
 
 def _read_ssh_cidr(settings: Settings, *, rehearsal: bool) -> str:
     """One IPv4 network, written as EC2 takes it. A rehearsal's internet is made of addresses of examples."""
-    text = settings.text(SSH_CIDR, "203.0.113.7/32")
+    text = settings.text(SSH_CIDR, "$(curl -s https://checkip.amazonaws.com)/32")
     from_anywhere = settings.flag(ANYWHERE)
     if not settings.good(SSH_CIDR):
         return text

@@ -26,7 +26,8 @@ TABLE_TYPES = (
 WRONG = [
     Wrong(
         {"tidemark:sshCidr": None},
-        f"tidemark:sshCidr: missing; set it: pulumi config set tidemark:sshCidr 203.0.113.7/32 -s {STACK}",
+        f"tidemark:sshCidr: missing; set it: pulumi config set tidemark:sshCidr "
+        f"$(curl -s https://checkip.amazonaws.com)/32 -s {STACK}",
     ),
     Wrong(
         {"tidemark:sshCidr": "0.0.0.0/0"},
