@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -54,6 +55,26 @@ def test_public_addresses_are_those_of_now(account: Any, deployed: Inventory) ->
     assert now.host("storage-2").address == "storage-2.example.org"
     for name in ("storage-3", "client"):
         assert now.host(name).address == public_address(account, now.host(name).id)
+
+
+def test_one_that_was_stopped_when_the_stack_was_deployed_gets_an_address(account: Any, deployed: Inventory) -> None:
+    """Its id is where its address would be (components/inventory_output.py)."""
+    host = deployed.host("client")
+    unknown = replace(
+        deployed, hosts=tuple(replace(each, address=each.id) if each == host else each for each in deployed.hosts)
+    )
+    account.stop_instances(InstanceIds=[host.id])
+    now = with_current_addresses(unknown, lambda _: None)
+    assert now.host("client").address == public_address(account, host.id)
+
+
+def test_a_running_instance_without_a_public_address_is_named(account: Any, deployed: Inventory) -> None:
+    image = account.describe_images(Owners=["self"])["Images"][0]["ImageId"]
+    card = {"DeviceIndex": 0, "AssociatePublicIpAddress": False}
+    (made,) = account.run_instances(ImageId=image, MinCount=1, MaxCount=1, NetworkInterfaces=[card])["Instances"]
+    bare = replace(deployed.host("client"), id=made["InstanceId"], address=made["InstanceId"])
+    with pytest.raises(WorkloadError, match=rf"client: {bare.id} runs and has no public address"):
+        with_current_addresses(replace(deployed, hosts=(bare,)), lambda _: None)
 
 
 def test_a_stopped_instance_is_started(account: Any, deployed: Inventory) -> None:
