@@ -36,8 +36,8 @@ def read_public_key(settings: Settings, directory: Path) -> PublicKey:
         return stand_in
     try:
         text = (directory / Path(name).expanduser()).read_text(encoding="ascii")
-    except RuntimeError:  # of expanduser: ~somebody
-        settings.refuse(KEY, f"{name} names a person who is not on this machine", "give the path of the file")
+    except RuntimeError:
+        settings.refuse(KEY, f"{name} names a user who is not known here", "give the path of the file")
         return stand_in
     except OSError as error:
         private = name.removesuffix(".pub")

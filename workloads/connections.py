@@ -24,7 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import paramiko
 from fabric import Config, Connection  # type: ignore[import-untyped]
@@ -32,6 +32,7 @@ from paramiko.config import SSHConfig
 
 from inventory import Host, Inventory, Ssh
 from workloads.errors import WorkloadError
+from workloads.user_path import user_path
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONNECT_TIMEOUT_S = 15
@@ -97,14 +98,39 @@ class ScriptResult:
         return int(self.facts[-1].get("changed", 0)) if self.facts else 0
 
 
-def facts_in(stdout: str) -> tuple[dict[str, Any], ...]:
-    """The JSON objects among the lines of `stdout`; other lines are for people, or another program's file."""
+def facts_in(stdout: str, host: str | None = None) -> tuple[dict[str, Any], ...]:
+    """The JSON objects among the lines of `stdout`; other lines are for people.
+
+    Between a line "@@ NAME" and "@@ end" stands what a tool or a file says (workloads/logs.py): no facts. Raises
+    WorkloadError for a line that begins as an object with a field and is no JSON: what it says is not to be missed.
+    """
     facts = []
-    for line in stdout.splitlines():
-        if line.startswith("{"):
-            with contextlib.suppress(ValueError):
-                facts.append(json.loads(line))
+    in_section = False
+    for line in stdout.split("\n"):
+        if line.startswith("@@ "):
+            in_section = line != "@@ end"
+        elif line.startswith('{"') and not in_section:
+            facts.append(fact_in(line, host))
     return tuple(facts)
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+def fact_in(line: str, host: str | None = None) -> dict[str, Any]:
+    """The JSON object that a line is. Raises WorkloadError for a line that is none."""
+    try:
+        fact = json.loads(line, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        fact = None
+    if not isinstance(fact, dict):
+        raise WorkloadError(
+            f"a script's answer is no JSON: {line if len(line) <= 200 else line[:197] + '...'}",
+            "see what that line shows on the host, and run the task again",
+            host,
+        )
+    return fact
 
 
 @dataclass(frozen=True)
@@ -304,7 +330,7 @@ class Machine(ABC):
         if code:
             raise script_error(self.name, script.name, code, stderr)
         stdout = "\n".join(lines)
-        return ScriptResult(self.name, stdout, stderr, facts_in(stdout))
+        return ScriptResult(self.name, stdout, stderr, facts_in(stdout, self.name))
 
 
 class Remote(Machine):
@@ -539,7 +565,7 @@ def connect(host: Host, ssh: Ssh, host_keys: Sequence[str], check: Callable[[], 
     if ssh.identity_file is None:
         arguments |= {"allow_agent": True, "look_for_keys": True}
     else:
-        identity = Path(ssh.identity_file).expanduser()
+        identity = user_path(ssh.identity_file)
         if not identity.is_file():
             raise WorkloadError(
                 f"ssh.identity_file {ssh.identity_file} is not there",
@@ -565,8 +591,8 @@ def connect(host: Host, ssh: Ssh, host_keys: Sequence[str], check: Callable[[], 
         connect_timeout=CONNECT_TIMEOUT_S,
         connect_kwargs=arguments,
     )
-    pin(connection.client, host, host_keys)
     try:
+        pin(connection.client, host, host_keys)
         connection.open()
     except BaseException as error:
         # Looked at before it is closed from here.
@@ -589,9 +615,15 @@ def pin(client: paramiko.SSHClient, host: Host, host_keys: Sequence[str]) -> Non
     # paramiko looks a host up under this name when the port is not the usual one.
     name = host.address if host.port == 22 else f"[{host.address}]:{host.port}"
     for text in host_keys:
-        entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {text}")
+        unreadable = WorkloadError(
+            f"host key {text[:40]!r} cannot be read", 'give it whole, as "ssh-ed25519 AAAA…"', host.name
+        )
+        try:
+            entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {text}")
+        except Exception as error:  # paramiko's and cryptography's have no other class in common
+            raise unreadable from error
         if entry is None or entry.key is None:
-            raise WorkloadError(f"host key {text[:40]!r} cannot be read", 'give it as "ssh-ed25519 AAAA…"', host.name)
+            raise unreadable
         known.add(name, entry.key.get_name(), entry.key)
 
 

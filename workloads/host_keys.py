@@ -18,7 +18,7 @@ from typing import Protocol
 
 from botocore.exceptions import ClientError
 
-from inventory import Host, Inventory
+from inventory import Host, Inventory, host_key_fault
 from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.console_output import last_lines
 from workloads.errors import WorkloadError
@@ -48,11 +48,12 @@ def state_dir() -> Path:
 def keys_in(console: str) -> tuple[str, ...]:
     """The host keys that `console` names, in order, each once.
 
-    A serial console ends its lines with \\r\\n and may cut one in the middle while it is being written:
-    only a line that has ended counts.
+    A serial console ends its lines with \\r\\n and may cut one in the middle while it is being written, or when the
+    kernel writes between: only a line that has ended and has a whole key counts.
     """
     whole, _, _ = console.rpartition("\n")
-    return tuple(dict.fromkeys(match.group(1) for match in LINE.finditer(whole)))
+    found = dict.fromkeys(match.group(1) for match in LINE.finditer(whole))
+    return tuple(key for key in found if host_key_fault(key) is None)
 
 
 class HostKeyStore:
@@ -73,6 +74,11 @@ class HostKeyStore:
             isinstance(keys, list) and all(isinstance(key, str) for key in keys) for keys in document.values()
         ):
             raise WorkloadError(f"{self.path} is not a list of keys by instance", "remove it; keys are read anew")
+        for instance, keys in document.items():
+            if not keys or any(host_key_fault(key) for key in keys):
+                raise WorkloadError(
+                    f"{self.path} has no whole host key for {instance}", "remove that line; its keys are read anew"
+                )
         return document
 
     def pin(self, host: Host, keys: Sequence[str]) -> None:
@@ -145,8 +151,8 @@ def host_keys(
                     "see its first boot on its console, below, and the region's log, then rehearse again"
                     if inventory.rehearsal
                     else "EC2 may take longer: run the task again. It keeps a console for an hour after a boot; if the "
-                    f"host is up for longer, restart it (aws ec2 reboot-instances --instance-ids {unknown[0].id} --region "
-                    f"{inventory.region}), since it shows its keys at each boot, or give host_keys in the inventory",
+                    "host is up for longer, restart it (aws ec2 reboot-instances --instance-ids "
+                    f"{unknown[0].id} --region {inventory.region}), since it shows its keys at each boot, or give host_keys in the inventory",
                     unknown[0].name,
                     last_lines(read(unknown[0].id)),
                 )

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from inventory import Inventory
 from workloads.errors import WorkloadError
+from workloads.user_path import user_path
 
 PROJECT = Path(__file__).resolve().parent.parent
 PULUMI_TIMEOUT_S = 120
@@ -31,7 +32,7 @@ def load(stack: str | None, file: str | None) -> Inventory:
     if stack is not None:
         return from_stack(stack)
     if file is not None:
-        inventory = from_file(Path(file).expanduser())
+        inventory = from_file(user_path(file))
     else:
         path = lab_dir() / "inventory.json"
         if not path.is_file():

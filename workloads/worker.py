@@ -5,7 +5,6 @@ worker").
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shlex
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workloads.connections import Remote
+from workloads.connections import Remote, fact_in
 from workloads.errors import WorkloadError
 
 REMOTE_PATH = "/var/lib/tidemark/tidemark-worker"
@@ -130,7 +129,7 @@ class LineReader:
         """Takes one line."""
         if not line.startswith("{"):
             return
-        record = json.loads(line)
+        record = fact_in(line)
         kind = record.get("kind")
         if kind in ("interval", "final"):
             if kind == "final":

@@ -40,6 +40,21 @@ def test_keys_on_a_console() -> None:
     assert keys_in(console) == (KEY,)
 
 
+def test_a_key_that_the_kernel_wrote_into_is_none() -> None:
+    """The next look at the console may show it whole; pinned, it would never be right."""
+    console = f"tidemark-host-key: {KEY[:40]}[    5.1] random: crng init done\r\ntidemark-host-key: ssh-rsa AAAA\n"
+    assert keys_in(console) == ()
+    assert keys_in(f"{console}tidemark-host-key: {OTHER_KEY}\r\n") == (OTHER_KEY,)
+
+
+def test_a_kept_key_that_is_none_is_named(tmp_path: Path, inventory: Inventory) -> None:
+    store = HostKeyStore(tmp_path / "keys.json")
+    for keys in ([], [KEY[:40]], [KEY, "ssh-rsa AAAA"]):
+        store.path.write_text(json.dumps({"i-0abc": keys}))
+        with pytest.raises(WorkloadError, match=r"keys\.json has no whole host key for i-0abc; remove that line"):
+            store.read()
+
+
 def test_keys_are_waited_for_and_kept(tmp_path: Path) -> None:
     store = HostKeyStore(tmp_path / "host-keys.json")
     inventory = keyless()

@@ -105,6 +105,26 @@ def test_ping() -> None:
     assert parsers.ping_outcome(recorded("ping-lost.txt")) == "lost"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ping: local error: message too long, mtu=1500",
+        "ping: local error: Message too long, mtu=1500",
+        "ping: sendmsg: Message too long",
+        "ping: sendto: Message too long",
+        "From 192.0.2.1 icmp_seq=1 Frag needed and DF set (mtu = 1500)",
+        "From 192.0.2.1: icmp_seq=1 Fragmentation needed and DF set",
+        "From 2001:db8::1 icmp_seq=1 Packet too big: mtu=1500",
+    ],
+)
+def test_a_packet_that_is_too_long_in_the_words_of_several_pings(line: str) -> None:
+    end = (
+        "--- 192.0.2.5 ping statistics ---\n1 packets transmitted, 0 received, +1 errors, 100% packet loss, time 0ms\n"
+    )
+    assert parsers.ping_outcome(f"{line}\n\n{end}") == "too-long"
+    assert parsers.ping_outcome(end) == "lost"
+
+
 def test_client_state() -> None:
     state = parsers.client_state(recorded("client-state-whole.txt"))
     assert len(state.disks) == 15

@@ -29,6 +29,7 @@ from workloads.iscsi_tunnel.ends import client_of, server_of
 from workloads.power import with_current_addresses
 from workloads.resource_watch import ResourceWatch
 from workloads.results import Results
+from workloads.user_path import output_path
 
 MISSING = "-"
 
@@ -163,11 +164,7 @@ def release(options: Options) -> None:
 
 def recovery_sheet(options: Options, output: str) -> None:
     """`fab encrypted-backup.recovery-sheet`: needs no passphrase."""
-    path = Path(output).expanduser()
-    if not path.parent.is_dir():
-        raise WorkloadError(
-            f"--output {output}: there is no directory {path.parent}", "give a file in one that is there"
-        )
+    path = output_path(output)
     with connected(sources.load(options.stack, options.inventory), options.client, "sheet") as context:
         # Attached for a moment, so that the page names the disk as it will be seen.
         with entered(reach(context, stop_server=not options.leave_running), context.note):

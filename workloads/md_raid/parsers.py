@@ -203,10 +203,15 @@ def mdstat(text: str) -> dict[str, ArrayStatus]:
 
 
 def ping_outcome(text: str) -> str:
-    """What `ping -M do -c 1` met: "passed", "too-long" (refused by the MTU) or "lost"."""
-    if re.search(r"message too long|Frag needed|frag needed", text):
+    """What `ping -M do -c 1` met: "passed", "too-long" (refused by the MTU) or "lost".
+
+    The host itself refuses with EMSGSIZE, whose words ping or the C library writes ("Message too long" before iputils
+    20200821 and by sendmsg), a router on the way with ICMP ("Frag needed", inetutils "Fragmentation needed"; ICMPv6
+    "Packet too big").
+    """
+    if re.search(r"message too long|frag(mentation)? needed|packet too big", text, re.IGNORECASE):
         return "too-long"
-    received = re.search(r"(\d+) packets transmitted, (\d+) (?:packets )?received", text)
+    received = re.search(r"(\d+) packets? transmitted, (\d+) (?:packets? )?received", text)
     if received is None:
         raise ParseError(f"not the output of ping: {text[:60]!r}")
     return "passed" if int(received.group(2)) > 0 else "lost"

@@ -120,7 +120,7 @@ for pair in "$@"; do
     done
     attribute "$tpg/enable" 1
     read -r exported < "$object/udev_path"
-    printf '{"target": "%s", "volume": "%s", "portal": "%s", "initiator": "%s", "path": "%s"}\n' \
+    json '{"target": "%s", "volume": "%s", "portal": "%s", "initiator": "%s", "path": "%s"}' \
         "$iqn" "$id" "$address:$PORT" "$initiator" "$exported"
 done
 

@@ -23,6 +23,30 @@ die() {
     exit 1
 }
 
+# json FORMAT VALUE...: prints a line of JSON. FORMAT is printf's, with each text in quotation marks ("%s"); every VALUE is
+# escaped (RFC 8259, 7), so that one with quotation marks, backslashes or line feeds in it, which a mount's options, a
+# device's name or a tool's words may have, stays one text. No process is started.
+json() {
+    local format=$1 value code byte escaped
+    local -a values=()
+    shift
+    for value in "$@"; do
+        value=${value//\\/\\\\}
+        value=${value//\"/\\\"}
+        value=${value//$'\n'/\\n}
+        value=${value//$'\t'/\\t}
+        if [[ $value == *[[:cntrl:]]* ]]; then
+            for code in {1..31}; do
+                printf -v escaped '\\u%04x' "$code"
+                printf -v byte '%b' "\\x${escaped: -2}"
+                value=${value//"$byte"/"$escaped"}
+            done
+        fi
+        values+=("$value")
+    done
+    printf "$format\n" "${values[@]}"
+}
+
 # quiet COMMAND...: runs it; its output is shown only when it fails.
 quiet() {
     local output code=0

@@ -29,6 +29,6 @@ if [ "$code" -ne 0 ]; then
     die "a command of the sheet failed with exit code $code ($said)" "correct the sheet, or what it names"
 fi
 read -r files < <(find /restored -type f -printf x | wc -c)
-printf '{"seconds": %s, "files": %s}\n' "$(date +%s.%N | awk -v began="$began" '{print $1 - began}')" "$files"
+json '{"seconds": %s, "files": %s}' "$(date +%s.%N | awk -v began="$began" '{print $1 - began}')" "$files"
 finish
 # end of script

@@ -66,7 +66,7 @@ else
 fi
 flush "$partial"
 still_mounted
-printf '{"gone_on_from": %s, "vanished": %s, "linked": %s}\n' "$count" "$vanished" "$linked"
+json '{"gone_on_from": %s, "vanished": %s, "linked": %s}' "$count" "$vanished" "$linked"
 did "copied"
 finish
 # end of script

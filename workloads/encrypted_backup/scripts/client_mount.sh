@@ -11,6 +11,6 @@ done
 read -r size free < <(df --output=size,avail -B1 "$MOUNT" | tail -n 1) || true
 [[ "$size $free" =~ ^[0-9]+\ [0-9]+$ ]] || failed_disk "the backup volume"
 did "mounted $MAPPED at $MOUNT"
-printf '{"size_bytes": %s, "free_bytes": %s}\n' "$size" "$free"
+json '{"size_bytes": %s, "free_bytes": %s}' "$size" "$free"
 finish
 # end of script

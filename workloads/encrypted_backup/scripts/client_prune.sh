@@ -12,6 +12,6 @@ done
 flush "$SNAPSHOTS"
 [ "${#failed[@]}" -eq 0 ] || die "${failed[*]} can't be removed" "the cause is in the lines above; see the disk's health, and run again"
 read -r free < <(df --output=avail -B1 "$MOUNT" | tail -n 1)
-printf '{"free_bytes": %s}\n' "$free"
+json '{"free_bytes": %s}' "$free"
 finish
 # end of script

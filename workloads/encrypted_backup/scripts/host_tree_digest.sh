@@ -10,6 +10,6 @@ digest=$({
         | awk '/^# file: /{file = $0; next} NF {print file " " $0}' | sort
 } | sha256sum)
 read -r entries < <(find . -printf x | wc -c)
-printf '{"digest": "%s", "entries": %s}\n' "${digest%% *}" "$entries"
+json '{"digest": "%s", "entries": %s}' "${digest%% *}" "$entries"
 finish
 # end of script

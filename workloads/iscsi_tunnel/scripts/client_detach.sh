@@ -23,6 +23,6 @@ for try in {1..50}; do
     rest 0.2
 done
 [ -z "$left" ] || die "still there:${left%;}" "see what holds it (lsof, dmesg) on that host, then detach again"
-printf '{"gone": true, "disk": "%s"}\n' "${names:+/dev/$names}"
+json '{"gone": true, "disk": "%s"}' "${names:+/dev/$names}"
 finish
 # end of script

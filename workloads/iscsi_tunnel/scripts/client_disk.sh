@@ -73,7 +73,7 @@ while [ "$SECONDS" -lt "$WAIT_S" ]; do
     rest 0.1
 done
 [ -n "$stable" ] || die "udev gives /dev/$disk no stable name" "see udevadm info /dev/$disk on that host"
-printf '{"volume": "%s", "device": "%s", "disk": "/dev/%s", "size_bytes": %s, "block_bytes": %s}\n' \
+json '{"volume": "%s", "device": "%s", "disk": "/dev/%s", "size_bytes": %s, "block_bytes": %s}' \
     "$volume" "$stable" "$disk" "$((sectors * 512))" "$(< "/sys/block/$disk/queue/logical_block_size")"
 finish
 # end of script

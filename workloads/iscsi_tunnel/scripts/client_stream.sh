@@ -13,7 +13,7 @@ else
 fi
 pattern='Transferred: sent ([0-9]+), received ([0-9]+) bytes, in ([0-9.]+) seconds'
 [[ $words =~ $pattern ]] || die "ssh moved nothing (${words//$'\n'/ })" "see journalctl -u ssh on the server, and run again"
-printf '{"sent_bytes": %s, "received_bytes": %s, "seconds": %s}\n' \
+json '{"sent_bytes": %s, "received_bytes": %s, "seconds": %s}' \
     "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}"
 finish
 # end of script

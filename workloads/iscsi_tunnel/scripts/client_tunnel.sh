@@ -275,7 +275,7 @@ until [ "$word" = up ]; do
     rest 0.2
     described
 done
-printf '{"tun": "tun%s", "mtu": %s, "local": "%s", "remote": "%s"}\n' \
+json '{"tun": "tun%s", "mtu": %s, "local": "%s", "remote": "%s"}' \
     "$tun" "$(< "/sys/class/net/tun$tun/mtu")" "${given[local]}" "${given[remote]}"
 finish
 # end of script

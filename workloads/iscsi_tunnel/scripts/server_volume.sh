@@ -129,6 +129,6 @@ if [ "$changed" -ne "$before" ] || [ ! -e "/sys/class/net/tun$tun" ] || [ ! -b "
 fi
 # Whoever sets ip_forward for the whole host (Docker does when it starts) sets this, too.
 set_value "/proc/sys/net/ipv4/conf/tun$tun/forwarding" 0
-printf '{"volume": "%s", "disk": "%s", "size_bytes": %s}\n' "$id" "$disk" "$size_bytes"
+json '{"volume": "%s", "disk": "%s", "size_bytes": %s}' "$id" "$disk" "$size_bytes"
 finish
 # end of script

@@ -12,6 +12,6 @@ reached=false
 if timeout 3 bash -c "exec 3<> /dev/tcp/$address/$port" 2> /dev/null; then
     reached=true
 fi
-printf '{"reached": %s}\n' "$reached"
+json '{"reached": %s}' "$reached"
 finish
 # end of script

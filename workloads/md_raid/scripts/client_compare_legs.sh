@@ -54,7 +54,7 @@ for array in "$@"; do
     read -r mismatches < "$md/mismatch_cnt"
     echo 0 > "$md/sync_min"
     echo max > "$md/sync_max"
-    printf '{"array": "%s", "mismatched_sectors": %s}\n' "$array" "$mismatches"
+    json '{"array": "%s", "mismatched_sectors": %s}' "$array" "$mismatches"
 done
 finish
 # end of script

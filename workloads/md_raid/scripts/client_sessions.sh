@@ -112,7 +112,7 @@ for pair in "$@"; do
         did "brought $disk back"
     fi
     read -r sectors < "/sys/block/$disk/size"
-    printf '{"target": "%s", "portal": "%s", "device": "/dev/%s", "size_bytes": %s}\n' \
+    json '{"target": "%s", "portal": "%s", "device": "/dev/%s", "size_bytes": %s}' \
         "$target" "${pair#*=}" "$disk" "$((sectors * 512))"
 done
 udevadm settle

@@ -7,7 +7,7 @@ arrays() {
         degraded=null # not known, which is not whole
         read -r degraded < "$file" || true
         name=${file#/sys/block/}
-        printf '{"kind": "array", "when": "%s", "array": "%s", "degraded": %s}\n' "$1" "${name%%/*}" "${degraded:-null}"
+        json '{"kind": "array", "when": "%s", "array": "%s", "degraded": %s}' "$1" "${name%%/*}" "${degraded:-null}"
     done
 }
 arrays before
@@ -18,7 +18,7 @@ worker=$1
 shift
 "$worker" "$@" &
 pid=$!
-printf '{"kind": "started", "pid": %s}\n' "$pid"
+json '{"kind": "started", "pid": %s}' "$pid"
 code=0
 wait "$pid" || code=$?
 arrays after

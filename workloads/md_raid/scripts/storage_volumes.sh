@@ -116,7 +116,7 @@ for pair in "$@"; do
     id=${pair%%=*}
     path=/dev/tidemark-$id/leg
     [ -b "$path" ] || die "$path has not appeared" "see journalctl -u systemd-udevd on that host"
-    printf '{"volume": "%s", "disk": "%s", "path": "%s", "size_bytes": %s}\n' \
+    json '{"volume": "%s", "disk": "%s", "path": "%s", "size_bytes": %s}' \
         "$id" "${disk_of_volume[$id]}" "$path" "$size_bytes"
 done
 
