@@ -37,6 +37,7 @@ test: setup-tests ## the linters and every test that this machine allows
 lint: setup ## style and types
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
+	@scripts/lint-shell
 	@$(PYTHON) -m mypy
 
 # mypy leaves a core to it. Where it can't be built, the tests of hosts say why they are skipped.

@@ -169,3 +169,29 @@ def test_a_rehearsal_needs_no_browser(run: Run, tmp_path: Path) -> None:
     assert run("install-packages", "tests").returncode == 1
     (line,) = run("install-packages", "test").stderr.splitlines()
     assert "not: test" in line
+
+
+@pytest.mark.parametrize(
+    ("path", "first_line"),
+    [
+        ("workloads/scripts/sent.sh", "# Sent to a host."),
+        ("lab/overlay/sbin/program", "#!/bin/sh"),
+        ("lab/bin/program", "#!/bin/bash -e"),
+        (".ci/run", "#!/bin/sh"),
+    ],
+)
+def test_a_fault_in_any_shell_script_is_found(run: Run, tmp_path: Path, path: str, first_line: str) -> None:
+    project = tmp_path / "project"
+    (project / ".ci").mkdir()
+    (project / ".venv").symlink_to(SCRIPTS.parent / ".venv")
+    (project / "workloads" / "scripts").mkdir(parents=True)
+    shutil.copy(SCRIPTS.parent / "workloads" / ".shellcheckrc", project / "workloads")
+    (project / "notes").write_text("rm $1\n")  # no shell script
+    assert run("lint-shell").returncode == 0
+    faulty = project / path
+    faulty.parent.mkdir(parents=True, exist_ok=True)
+    faulty.write_text(f"{first_line}\nrm $1\n")
+    done = run("lint-shell")
+    assert done.returncode != 0
+    assert f"In ./{path} line 2:" in done.stdout.replace(" .ci", " ./.ci")
+    assert "SC2086" in done.stdout

@@ -1,4 +1,5 @@
 # The open volume on its client. The folder is root's alone: snapshots keep what people have deleted since.
+# shellcheck disable=SC2034  # the scripts use what is set here
 NAME=tidemark-backup
 MAPPED=/dev/mapper/$NAME
 RUN=/run/tidemark-backup

@@ -1,6 +1,7 @@
 # Cuts the path to the server for a while, or kills ssh alone. Arguments: SERVER SECONDS, or: kill
 if [ "$1" = kill ]; then
-    read -r pid < /run/tidemark-tunnel/ssh.pid && kill -KILL "$pid" || die "no ssh of the tunnel runs" "run iscsi-tunnel.attach"
+    { read -r pid < /run/tidemark-tunnel/ssh.pid && kill -KILL "$pid"; } \
+        || die "no ssh of the tunnel runs" "run iscsi-tunnel.attach"
     printf '{"cut_at_unix_s": %s}\n' "${EPOCHREALTIME/,/.}"
     finish
     exit 0

@@ -3,6 +3,7 @@ tun=
 local=
 peer=
 if [ -r "$FOLDER/server" ]; then
+    # shellcheck source=/dev/null
     . "$FOLDER/server"
     tun=$TUN
     local=$LOCAL

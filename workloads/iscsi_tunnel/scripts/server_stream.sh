@@ -2,7 +2,7 @@
 # Arguments: open|close USER PUBLIC_KEY FROM SECONDS
 user=$2
 key=$3
-IFS=: read -r _ _ _ group _ home _ < <(getent passwd "$user")
+IFS=: read -r _ _ _ _ _ home _ < <(getent passwd "$user")
 file=$home/.ssh/authorized_keys
 mark=tidemark-measurement
 kept=$(grep -v " $mark\$" "$file" 2> /dev/null || true)

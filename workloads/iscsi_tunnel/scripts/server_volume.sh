@@ -16,7 +16,7 @@ read -r sectors < "/sys/block/${disk#/dev/}/size"
     || die "$disk ($id) has $((sectors * 512)) bytes, and $size_gib GiB are $((size_gib << 30))" \
         "correct size_gib in the inventory, or attach the right volume"
 holders=("/sys/block/${disk#/dev/}/holders/"*)
-if [ -e "${holders[0]}" ] || grep -q "^$disk[p0-9]* " /proc/mounts; then
+if [ -e "${holders[0]}" ] || grep -q "^${disk}[p0-9]* " /proc/mounts; then
     die "$disk ($id) is in use on the server itself" "unmount it there, and take it from what holds it (lsblk $disk)"
 fi
 

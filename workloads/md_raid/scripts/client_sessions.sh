@@ -58,6 +58,7 @@ for pair in "$@"; do
         if [[ $text != *$'\n'"${setting%%=*} = ${setting#*=}"$'\n'* ]]; then
             quiet iscsiadm --mode node --targetname "${pair%%=*}" --portal "${pair#*=}" \
                 --op update --name "${setting%%=*}" --value "${setting#*=}"
+            # shellcheck disable=SC2034  # lib.sh uses it
             to_last=yes
             did "set $setting of ${pair%%=*}"
         fi
