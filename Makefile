@@ -34,7 +34,7 @@ test: setup-tests ## the linters and every test that this machine allows
 	@$(call pytest,--numprocesses 2 --dist loadfile --no-loadscope-reorder -m "kernel and not measured")
 	@$(call pytest,-m "kernel and measured")
 
-lint: setup ## style and types
+lint: setup ## style, types and shell scripts
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@scripts/lint-shell
