@@ -152,7 +152,8 @@ def host_keys(
                     if inventory.rehearsal
                     else "EC2 may take longer: run the task again. It keeps a console for an hour after a boot; if the "
                     "host is up for longer, restart it (aws ec2 reboot-instances --instance-ids "
-                    f"{unknown[0].id} --region {inventory.region}), since it shows its keys at each boot, or give host_keys in the inventory",
+                    f"{unknown[0].id} --region {inventory.region}), since it shows its keys at each boot, or give "
+                    "host_keys in the inventory",
                     unknown[0].name,
                     last_lines(read(unknown[0].id)),
                 )

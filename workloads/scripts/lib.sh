@@ -6,6 +6,7 @@
 #
 # Starting a process takes a rehearsal host, whose system calls are emulated, tens of milliseconds. What is only looked at
 # is therefore read with bash's own means, and asked of a tool once for all devices.
+# shellcheck disable=SC2034  # the scripts use what is set here
 set -euo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 STATE=/var/lib/tidemark
