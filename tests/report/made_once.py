@@ -16,7 +16,7 @@ def made_once(init: Callable[Concatenate[Made, P], None]) -> Callable[Concatenat
     made: dict[str, bytes] = {}
 
     @functools.wraps(init)
-    def copy(self: Made, *arguments: P.args, **named: P.kwargs) -> None:
+    def copy(self: Made, /, *arguments: P.args, **named: P.kwargs) -> None:
         key = repr((arguments, sorted(named.items())))
         if key not in made:
             init(self, *arguments, **named)

@@ -45,6 +45,7 @@ json() {
         fi
         values+=("$value")
     done
+    # shellcheck disable=SC2059  # the format is the script's own; what comes from outside is a value
     printf "$format\n" "${values[@]}"
 }
 
