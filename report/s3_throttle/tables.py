@@ -130,8 +130,8 @@ def duty_cycle_table(cells: Sequence[SyncCell]) -> Table:
     names = ["stop s", "run s", "send buffer", "run / (run + stop)", "rate / free rate", "measured / promised", "±"]
     names += ["while running", "while stopped", "in buffers kB", "not sent kB"]
     note = (
-        "What is in the send buffers when a stop begins goes on while the process stands: what peers acknowledged while "
-        "it ran, and while it stood, are the two parts of measured / promised. In buffers: "
+        "What is in the send buffers when a stop begins goes on while the process stands: what peers acknowledged "
+        "while it ran, and while it stood, are the two parts of measured / promised. In buffers: "
         "unacknowledged when a stop began, of all connections, the mean; not sent: of that, what had not been sent yet "
         "(tcp_info). Send buffer: net.ipv4.tcp_wmem."
     )

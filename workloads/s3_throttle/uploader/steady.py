@@ -65,8 +65,9 @@ class Curve:
         return self._t[bisect.bisect_left(self._sent, self._sent[-1] - MARGIN_BYTES)]
 
     def paid_off(self, first_s: float, from_s: float, until_s: float, bytes_per_s: float) -> float:
-        """When no more had been sent than the rate allows from `first_s` on, or else hardly more; looked for from `from_s`
-        to `until_s`, which it is where there was no such time.
+        """When no more had been sent than the rate allows from `first_s` on, or else hardly more.
+
+        It is looked for from `from_s` to `until_s`, which it is where there was no such time.
         """
         begun = self.at(first_s)
         looks = range(bisect.bisect_left(self._t, from_s), bisect.bisect_left(self._t, until_s))
