@@ -8,26 +8,48 @@ later, on the hosts.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import ipaddress
 import json
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 SCHEMA = 1
+MD_RAID_STORAGE_HOSTS = 3
+"""As many hosts with the role storage has md-raid, neither fewer nor more: a leg of each mirror is on each, and what is
+claimed is that a mirror survives the loss of two. What deploys them and what uses them both read it here.
+"""
 
 _T = TypeVar("_T")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*\.?")
+# What Pulumi allows a stack's name to be, which is also a folder's below results/; not one of dots.
+_STACK_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+# RFC 1123, 2.1. A name whose last label is a number is read as an address by some programs (inet_aton(3)).
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST_NAME = re.compile(rf"({_LABEL}\.)*(?!(0[xX][0-9A-Fa-f]*|[0-9]+)\.?$){_LABEL}\.?")
+_HOST_NAME_CHARACTERS = 253
 _HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}")
 # docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
+_INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
+_URL = re.compile(r"https?://(?P<host>[A-Za-z0-9.-]+)(:(?P<port>[0-9]{1,5}))?/?")
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+_TIME_DIGITS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+# RFC 8709, 4; RFC 5656, 3.1: the length of a public key in bytes. Of RSA's (RFC 4253, 6.6) OpenSSH takes no modulus
+# shorter than this (ssh_config(5), RequiredRSASize).
+_KEY_BYTES = {
+    "ssh-ed25519": 32,
+    "ecdsa-sha2-nistp256": 65,
+    "ecdsa-sha2-nistp384": 97,
+    "ecdsa-sha2-nistp521": 133,
+}
+_RSA_LEAST_BYTES = 1024 // 8
 
 _MAY_BE_ABSENT = frozenset({"file_system", "elastic_ips", "bucket", "cost"})
 """Fields of the document that came after schema 1's first documents: those are right as they are."""
@@ -193,6 +215,8 @@ class Inventory:
                 f"{source}: line {error.lineno} column {error.colno} is not JSON ({error.msg}); "
                 "expected one JSON object, schema 1"
             ) from None
+        except ValueError:  # Python reads 4300 digits (sys.set_int_max_str_digits)
+            raise InventoryError(f"{source}: a number has thousands of digits; correct that number") from None
         except RecursionError:
             raise InventoryError(f"{source}: is nested too deeply; expected one JSON object, schema 1") from None
         except _NotPlainJsonError as error:
@@ -350,6 +374,16 @@ def _read_inventory(root: _Field) -> Inventory:
         fields["hosts"].refuse("at least one host")
     _refuse_repeats(root.source, ((f"hosts[{i}].name", host.name) for i, host in enumerate(hosts)))
     _refuse_repeats(root.source, ((f"hosts[{i}].private_address", h.private_address) for i, h in enumerate(hosts)))
+    # One machine under two names would be two servers; a person's own machines may have any id.
+    instances = ((f"hosts[{i}].id", host.id) for i, host in enumerate(hosts) if _INSTANCE_ID.fullmatch(host.id))
+    _refuse_repeats(root.source, instances)
+    _refuse_repeats(
+        root.source,
+        ((f"hosts[{i}].address", f"{_same_spelling(h.address)} port {h.port}") for i, h in enumerate(hosts)),
+    )
+    network = _read_network(fields["network"])
+    for field, host in zip(fields["hosts"].items("a list of hosts"), hosts, strict=True):
+        _check_in_network(field.object(_names(Host))["private_address"], host.private_address, network)
     _refuse_repeats(
         root.source,
         (
@@ -360,13 +394,16 @@ def _read_inventory(root: _Field) -> Inventory:
     )
     return Inventory(
         project=fields["project"].text("the project's name"),
-        stack=fields["stack"].text("the stack's name, such as md-raid.lab"),
+        stack=fields["stack"].text(
+            "the stack's name, such as md-raid.lab (letters, digits, . - _), without organization and project",
+            _STACK_NAME,
+        ),
         experiment=fields["experiment"].text("an experiment's name, such as md-raid", _NAME),
         region=fields["region"].text("a region, such as eu-central-1", _NAME),
         rehearsal=fields["rehearsal"].flag(),
         expires_at=fields["expires_at"].optional(_read_time),
         ssh=_read_ssh(fields["ssh"]),
-        network=_read_network(fields["network"]),
+        network=network,
         hosts=hosts,
         file_system=fields["file_system"].optional(_read_file_system),
         elastic_ips=fields["elastic_ips"].optional(_read_elastic_ips) or (),
@@ -391,12 +428,32 @@ def _read_cost(field: _Field) -> Cost:
 def _read_bucket(field: _Field) -> Bucket:
     fields = field.object(_names(Bucket))
     return Bucket(
-        name=fields["name"].text("a bucket's name of a-z, 0-9, . and -, such as tidemark-1a2b3c4", _BUCKET_NAME),
-        endpoint=fields["endpoint"].optional(
-            lambda f: f.text("a URL such as http://198.51.100.1, or null for AWS's own", _URL)
-        ),
+        name=_read_bucket_name(fields["name"]),
+        endpoint=fields["endpoint"].optional(_read_url),
         uplink_mbit_per_s=fields["uplink_mbit_per_s"].optional(lambda f: f.number(1e6, "Mbit/s")),
     )
+
+
+def _read_bucket_name(field: _Field) -> str:
+    allowed = "a bucket's name of a-z, 0-9, . and -, such as tidemark-1a2b3c4"
+    name = field.text(allowed, _BUCKET_NAME)
+    if ".." in name or name.replace(".", "").isdigit():  # the latter: an IP address, which S3 refuses
+        field.refuse(allowed)
+    return name
+
+
+def _read_url(field: _Field) -> str:
+    allowed = "a URL such as http://198.51.100.1, or null for AWS's own"
+    text = field.text(allowed)
+    match = _URL.fullmatch(text)
+    if match is None or not 0 < int(match["port"] or 80) <= 65535:
+        field.refuse(allowed)
+    try:
+        ipaddress.IPv4Address(match["host"])
+    except ValueError:
+        if not _HOST_NAME.fullmatch(match["host"]):
+            field.refuse(allowed)
+    return text
 
 
 def _read_ssh(field: _Field) -> Ssh:
@@ -409,9 +466,14 @@ def _read_ssh(field: _Field) -> Ssh:
 
 
 def _read_proxy_command(field: _Field) -> str:
-    command = field.text("a command with %h and %p in it, or null")
+    allowed = "a command with %h and %p in it, or null"
+    command = field.text(allowed)
+    try:
+        shlex.split(command)
+    except ValueError as error:
+        field.refuse(f"{allowed}, as a shell reads it ({error})")
     if "%h" not in command or "%p" not in command:
-        field.refuse("a command with %h and %p in it, or null")
+        field.refuse(allowed)
     return command
 
 
@@ -440,8 +502,7 @@ def _read_host(field: _Field) -> Host:
         port=fields["port"].integer(1, 65535, "a TCP port"),
         private_address=_read_ip(fields["private_address"]),
         host_keys=tuple(
-            item.text('a host key such as "ssh-ed25519 AAAA…", without a comment', _HOST_KEY)
-            for item in fields["host_keys"].items("a list of host keys (it may be empty)")
+            _read_host_key(item) for item in fields["host_keys"].items("a list of host keys (it may be empty)")
         ),
         cpu_limit=fields["cpu_limit"].optional(lambda f: f.integer(1, 4096, "CPUs")),
         memory_limit_mib=fields["memory_limit_mib"].optional(lambda f: f.integer(1, 1 << 30, "MiB")),
@@ -449,11 +510,51 @@ def _read_host(field: _Field) -> Host:
     )
 
 
+def _read_host_key(field: _Field) -> str:
+    allowed = 'a host key such as "ssh-ed25519 AAAA…", without a comment'
+    text = field.text(allowed, _HOST_KEY)
+    if fault := host_key_fault(text):
+        field.refuse(f"{allowed}{fault}")
+    return text
+
+
+def host_key_fault(text: str) -> str | None:
+    """What a line of known_hosts, without its host, is not: what a terminal, a page or a console has cut or joined is
+    told by the key itself. None for a whole key; words that go on a sentence otherwise.
+    """
+    if not _HOST_KEY.fullmatch(text):
+        return ", of a type and a key"
+    kind, encoded = text.split()
+    try:
+        parts = _ssh_strings(base64.b64decode(encoded, validate=True))
+    except ValueError:
+        return ", and whole: its end is missing"
+    if not parts or parts[0] != kind.encode():
+        return f": {kind} stands before a key of another type"
+    if kind == "ssh-rsa":
+        whole = len(parts) == 3 and len(parts[1]) > 0 and len(parts[2].lstrip(b"\0")) >= _RSA_LEAST_BYTES
+    else:
+        whole = len(parts) == (2 if kind == "ssh-ed25519" else 3) and len(parts[-1]) == _KEY_BYTES[kind]
+    return None if whole else f", and whole: its length is not that of {kind}"
+
+
+def _ssh_strings(blob: bytes) -> list[bytes]:
+    """The strings of a public key (RFC 4251, 5), each behind its length. ValueError when the last is cut short."""
+    found = []
+    while blob:
+        length = int.from_bytes(blob[:4], "big")
+        if len(blob) < 4 + length:
+            raise ValueError("cut short")
+        found.append(blob[4 : 4 + length])
+        blob = blob[4 + length :]
+    return found
+
+
 def _read_volume(field: _Field) -> Volume:
     fields = field.object(_names(Volume))
     return Volume(
         id=fields["id"].text("the volume's id, such as vol-0abc, or its disk's serial", re.compile(r"\S+")),
-        device=fields["device"].text("a device such as /dev/sdf", re.compile(r"/dev/\S+")),
+        device=fields["device"].text("a device such as /dev/sdf", re.compile(r"/dev/(?!(\S*/)?\.\.(/|$))\S+")),
         size_gib=fields["size_gib"].integer(1, 1 << 20, "GiB"),
         type=fields["type"].text("a volume type such as gp2, or any name of your own"),
         iops=fields["iops"].optional(lambda f: f.integer(1, 10_000_000, "IOPS")),
@@ -498,7 +599,8 @@ def _read_elastic_ips(field: _Field) -> tuple[ElasticIp, ...]:
 def _read_elastic_ip(field: _Field) -> ElasticIp:
     fields = field.object(_names(ElasticIp))
     return ElasticIp(
-        id=fields["id"].text("the allocation's id, such as eipalloc-0abc", re.compile(r"\S+")),
+        # A file of this name notes a move that is under way.
+        id=fields["id"].text("the allocation's id, such as eipalloc-0abc", re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")),
         address=_read_ip(fields["address"]),
         allocated=fields["allocated"].flag(),
         reassociate=fields["reassociate"].flag(),
@@ -507,7 +609,7 @@ def _read_elastic_ip(field: _Field) -> ElasticIp:
 
 def _read_time(field: _Field) -> str:
     allowed = "a UTC time such as 2026-11-23T12:00:00Z, or null"
-    text = field.text(allowed)
+    text = field.text(allowed, _TIME_DIGITS)
     try:
         datetime.strptime(text, _TIME)
     except ValueError:
@@ -516,33 +618,67 @@ def _read_time(field: _Field) -> str:
 
 
 def _read_cidr(field: _Field) -> str:
-    text = field.text("a network such as 10.20.0.0/16")
+    allowed = "an IPv4 network such as 10.20.0.0/16"
+    text = field.text(allowed)
     try:
-        ipaddress.ip_network(text)
+        network = ipaddress.IPv4Network(text)
     except ValueError:
-        field.refuse("a network such as 10.20.0.0/16")
+        field.refuse(allowed)
+    # Written with a mask, or as all addresses there are, it would be read otherwise elsewhere, or say nothing.
+    if str(network) != text or network.prefixlen == 0:
+        field.refuse(allowed)
     return text
 
 
 def _read_ip(field: _Field) -> str:
-    text = field.text("an IP address such as 10.20.1.10")
+    """An address of one machine, as packets go there. What runs on the hosts (portals, routes, mounts) takes IPv4."""
+    allowed = "an IPv4 address such as 10.20.1.10"
+    text = field.text(allowed)
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.IPv4Address(text)
     except ValueError:
-        field.refuse("an IP address such as 10.20.1.10")
+        field.refuse(allowed)
+    if address.is_loopback or _is_of_nobody(address):
+        field.refuse(f"{allowed}, of one machine that others reach")
     return text
+
+
+def _is_of_nobody(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether no machine has it: RFC 1122, 3.2.1.3 (0.0.0.0/8), multicast, 240.0.0.0/4 with the broadcast address."""
+    if address.is_unspecified or address.is_multicast or address.is_reserved:
+        return True
+    return isinstance(address, ipaddress.IPv4Address) and address in ipaddress.IPv4Network("0.0.0.0/8")
+
+
+def _check_in_network(field: _Field, text: str, network: Network) -> None:
+    cidr, address = ipaddress.IPv4Network(network.cidr), ipaddress.IPv4Address(text)
+    # RFC 3021: a network of two addresses has neither its own nor a broadcast address.
+    of_all = cidr.prefixlen < 31 and address in (cidr.network_address, cidr.broadcast_address)
+    if address not in cidr or of_all:
+        field.refuse(f"an address of a host in network.cidr, {network.cidr}")
 
 
 def _read_address(field: _Field) -> str:
     allowed = "an IP address or a host name where SSH answers"
     text = field.text(allowed)
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
         # "1.2.3.400" is a mistyped address, not a host name.
-        if not _HOST_NAME.fullmatch(text) or text.replace(".", "").isdigit():
+        if not _HOST_NAME.fullmatch(text) or len(text.rstrip(".")) > _HOST_NAME_CHARACTERS:
+            field.refuse(allowed)
+    else:
+        if _is_of_nobody(address):
             field.refuse(allowed)
     return text
+
+
+def _same_spelling(address: str) -> str:
+    """One spelling for all of one address or host name."""
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address.rstrip(".").lower()
 
 
 def _refuse_repeats(source: str, places: Iterable[tuple[str, str]]) -> None:

@@ -32,24 +32,29 @@ class LocalVolume:
         self.run = folder / "run"
         (self.run / "volume" / "snapshots").mkdir(parents=True)
         self.snapshots = self.run / "volume" / "snapshots"
+        self.before = ""  # what each script is run by
 
     def do(self, what: Script, *arguments: str) -> str:
         """Runs a script as a host would; its standard output."""
-        text = what.text.replace("RUN=/run/tidemark-backup", f"RUN={self.run}")
-        command = script_command(what.name, list(arguments), "root", locked=False)
-        # The scripts refuse a folder that nothing is mounted at: here it is itself, as long as the script runs.
-        volume = shlex.quote(str(self.run / "volume"))
-        command = f"mount --bind {volume} {volume} && {command}"
-        words = ["unshare", "--mount", "--", "bash", "-c", command]
-        done = subprocess.run(words, input=text, capture_output=True, text=True, check=False)
+        done = self.done(what, *arguments)
         if done.returncode:
             sys.exit(f"{what.name} failed: {done.stderr}")
         return done.stdout
 
+    def done(self, what: Script, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs a script as a host would, whether it fails or not."""
+        text = what.text.replace("RUN=/run/tidemark-backup", f"RUN={self.run}")
+        command = script_command(what.name, list(arguments), "root", locked=False)
+        # The scripts refuse a folder that nothing is mounted at: here it is itself, as long as the script runs.
+        volume = shlex.quote(str(self.run / "volume"))
+        command = f"mount --bind {volume} {volume} && {self.before}{command}"
+        words = ["unshare", "--mount", "--", "bash", "-c", command]
+        return subprocess.run(words, input=text, capture_output=True, text=True, check=False)
+
     def back_up(self, name: str, source: Path, previous: str | None) -> tuple[float, float]:
         """One snapshot; seconds of the copy and of reading back."""
         began = time.monotonic()
-        self.do(script("client_copy"), name, "no", str(source))
+        self.do(host_program("copy_plan", "client_copy"), name, "no", "1", str(source))
         copied = time.monotonic()
         before = f"{self.snapshots}/{previous}" if previous else ""
         facts = self.do(host_program("manifest"), "write", f"{self.snapshots}/.partial-{name}", before)

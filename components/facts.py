@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -160,10 +160,26 @@ def _from_account(aws: AwsSettings, types: tuple[str, ...]) -> RegionFacts:
     return RegionFacts(ACCOUNT_SOURCE, aws.region, True, True, zones, described)
 
 
+def client_of(aws: AwsSettings, session: boto3.Session, service: str, region: str) -> Any:
+    """A client of a service in a region, at the stack's own endpoint where it names one."""
+    config = botocore.config.Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3})
+    named: Any = service  # the stubs know the services that they were made for
+    return session.client(named, region_name=region, endpoint_url=aws.endpoints.get(service), config=config)
+
+
 def ec2_client(aws: AwsSettings, session: boto3.Session, region: str) -> EC2Client:
     """A client of EC2 in a region, at the stack's own endpoint where it names one."""
-    config = botocore.config.Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3})
-    return session.client("ec2", region_name=region, endpoint_url=aws.endpoints.get("ec2"), config=config)
+    client: EC2Client = client_of(aws, session, "ec2", region)
+    return client
+
+
+def zones_named(aws: AwsSettings, ids: Collection[str]) -> frozenset[str]:
+    """What the account calls these zones of the stack's region: a zone's letter is an account's own name for it.
+
+    Raises botocore's errors.
+    """
+    zones = ec2_client(aws, session_of(aws), aws.region).describe_availability_zones()["AvailabilityZones"]
+    return frozenset(zone["ZoneName"] for zone in zones if zone.get("ZoneId") in ids and "ZoneName" in zone)
 
 
 def _zones_offering(ec2: EC2Client, name: str) -> tuple[str, ...]:

@@ -34,9 +34,11 @@ def read_public_key(settings: Settings, directory: Path) -> PublicKey:
         # Told by its name, so that a private key is not read even by mistake.
         settings.refuse(KEY, f"{name} does not end in .pub", "name the public half of the key pair")
         return stand_in
-    path = directory / Path(name).expanduser()
     try:
-        text = path.read_text(encoding="ascii")
+        text = (directory / Path(name).expanduser()).read_text(encoding="ascii")
+    except RuntimeError:
+        settings.refuse(KEY, f"{name} names a user who is not known here", "give the path of the file")
+        return stand_in
     except OSError as error:
         private = name.removesuffix(".pub")
         settings.refuse(
@@ -47,6 +49,9 @@ def read_public_key(settings: Settings, directory: Path) -> PublicKey:
         return stand_in
     except UnicodeDecodeError:
         settings.refuse(KEY, f"{name} is not a public key", "expected one line: ssh-ed25519 AAAA…")
+        return stand_in
+    except ValueError:  # a NUL, which no path has
+        settings.refuse(KEY, f"{name!r} cannot be a path", "give the path of the file")
         return stand_in
     fault = _fault(text)
     if fault is not None:

@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 
 from lab import control, service_model
 from lab.account import read_account, running_host
 from lab.clients import Clients
 from lab.errors import LabError
 from lab.image.build import ensure_image
+from lab.isolation import isolate
+from lab.ownership import give_back_all
 from lab.paths import PROJECT, lab_dir
+from lab.preflight import findings, prepare_kernel
 from lab.rehearse import EXPERIMENTS, rehearse, tear_down
+
+MAKING = frozenset({"up", "image", "down", "rehearse"})
+"""The commands that leave files behind, which belong to whoever called sudo."""
 
 console = Console(highlight=False, soft_wrap=True)
 
 
 def say(line: str) -> None:
-    """One line of progress; plain where nobody watches."""
-    console.print(line, markup=False)
+    """One line of progress; plain where nobody watches. Where the terminal or the pipe is gone, it is not said: what is
+    under way must still be ended in order.
+    """
+    try:
+        console.print(line, markup=False)
+    except OSError:
+        for descriptor in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -29,7 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start the region; it stays until `down`")
     up.add_argument("--region", default="eu-central-1", help="its AWS name (default: eu-central-1)")
-    commands.add_parser("image", help="build the hosts' root image, unless it is there")
+    commands.add_parser("doctor", help="look whether this machine can rehearse, and show all that was looked at")
+    commands.add_parser("image", help="fetch the hosts' kernel and build their root image, unless they are there")
     commands.add_parser("down", help="unmake everything and end the region")
     commands.add_parser("status", help="what runs in the region")
     ssh = commands.add_parser("ssh", help="log in to a host, or run a command there")
@@ -45,6 +60,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _doctor() -> int:
+    faults = 0
+    for finding in findings(say):
+        faults += finding.is_fault
+        mark = "[red]no[/] " if finding.is_fault else "[green]yes[/]"
+        console.print(f"{mark} {escape(str(finding))}")
+    say("this machine can rehearse" if not faults else f"this machine can't rehearse: {faults} of the above")
+    return 1 if faults else 0
+
+
 def _status() -> int:
     region = control.running()
     say(f"region {region.region} at {region.url}, process {region.pid}, folder {region.folder}")
@@ -58,7 +83,7 @@ def _ssh(name: str, words: list[str]) -> int:
     region = control.running()
     ec2 = Clients(region.url, region.region).ec2
     host = running_host(read_account(ec2), name)
-    proxy = f"{sys.executable} -m lab.reach %h %p"
+    proxy = f"{shlex.quote(sys.executable)} -m lab.reach %h %p"
     command = ["ssh", "-i", str(lab_dir() / "id_ed25519"), "-o", "IdentitiesOnly=yes", "-o", f"ProxyCommand={proxy}"]
     # Pinned by the console's word, as for the tasks; a host of the region is new each time, so nothing is remembered.
     known = control.known_hosts_file(name, ec2.get_console_output(InstanceId=host.instance_id)["Output"])
@@ -70,12 +95,15 @@ def _ssh(name: str, words: list[str]) -> int:
 def main() -> int:
     """Run one command and return its exit code; a fault is one line on standard error."""
     arguments = _parser().parse_args()
+    isolate()
     try:
         if arguments.command == "up":
             region = control.up(arguments.region, say)
             say(f"rehearsal region {region.region}: up at {region.url}; `python -m lab down` ends it")
         elif arguments.command == "image":
-            ensure_image(say)
+            ensure_image(prepare_kernel(say), say)
+        elif arguments.command == "doctor":
+            return _doctor()
         elif arguments.command == "down":
             return 0 if tear_down(say) else 1
         elif arguments.command == "status":
@@ -89,7 +117,14 @@ def main() -> int:
     except LabError as fault:
         print(f"lab: {fault}", file=sys.stderr)
         return 1
+    except OSError as fault:  # a folder that can't be made, a full disk, a checkout that can't be written to
+        where = f"{fault.filename}: " if fault.filename else ""
+        print(f"lab: {where}{fault.strerror or fault}; see that it can be written to and has room", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("lab: interrupted", file=sys.stderr)
         return 130
+    finally:
+        if arguments.command in MAKING:
+            give_back_all()
     return 0

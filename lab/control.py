@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -21,14 +20,17 @@ from typing import Any, cast
 
 from lab.errors import LabError
 from lab.image.build import ensure_image
-from lab.paths import PROJECT, lab_dir
+from lab.isolation import isolated, users_proxies
+from lab.kernel.boot import BootFiles
+from lab.leftovers import REGION_VARIABLE
+from lab.ownership import give_back
+from lab.paths import PROJECT, cache_dir, lab_dir, without_separators
+from lab.preflight import NAMESPACES, check_machine, endpoint_port, listen, prepare_kernel
 from lab.process import run
 from lab.service_model import ServiceModel
 
-DEFAULT_PORT = 4566  # that of the endpoints in stacks/*.lab.yaml
 STOP_SECONDS = 30
 LOGS_KEPT = ("region.log", "events")
-TUN_DEVICE = Path("/dev/net/tun")
 
 
 @dataclass(frozen=True)
@@ -41,33 +43,31 @@ class Running:
     region: str
 
 
-def endpoint_port() -> int:
-    """The loopback port of the API: TIDEMARK_LAB_PORT, or 4566."""
-    text = os.environ.get("TIDEMARK_LAB_PORT", str(DEFAULT_PORT))
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 65535:
-        raise LabError(f"TIDEMARK_LAB_PORT={text}: a port is a number from 1 to 65535")
-    return int(text)
-
-
 def up(region: str, say: Callable[[str], None], *, lifeline: int | None = None) -> Running:
     """Start the region and return when its API answers.
 
     `lifeline` is the reading end of a pipe: when its writing end closes, the region ends. Without one it stays
-    until `down`. Raises LabError when one is running here already, the port is taken, or a tool is missing.
+    until `down`. One that is ending here is waited for. Raises LabError when one is running here already, the port is
+    taken, or a tool is missing.
     """
-    _check_machine()
-    folder, port = lab_dir(), endpoint_port()
+    check_machine()
+    folder, port = without_separators(lab_dir(), "TIDEMARK_LAB_DIR"), endpoint_port()
+    without_separators(cache_dir(), "XDG_CACHE_HOME")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    give_back(folder)
     # The lock stays with the region's process: as long as it is held, the region lives. Here both are let go of.
-    with _lock(folder) as lock, _listen(port) as listener:
+    with _lock(folder, say) as lock, listen(port) as listener:
         _clear(folder)
         try:
-            image = ensure_image(say)
+            with users_proxies():
+                kernel = prepare_kernel(say)
+                files = BootFiles(kernel.path, ensure_image(kernel, say))
             key = folder / "id_ed25519"
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tidemark-rehearsal", "-f", key])
-            process = _start(folder, image, region, listener.fileno(), lock.fileno(), lifeline)
+            process = _start(folder, files, region, listener.fileno(), lock.fileno(), lifeline)
             running = Running(folder, f"http://127.0.0.1:{port}", process.pid, region)
             (folder / "region.json").write_text(json.dumps({"url": running.url, "pid": running.pid, "region": region}))
+            give_back(folder)  # whoever called sudo asks the region, logs in and ends it without
         except BaseException:
             _clear(folder, keep=LOGS_KEPT)
             raise
@@ -75,15 +75,16 @@ def up(region: str, say: Callable[[str], None], *, lifeline: int | None = None) 
 
 
 def _start(
-    folder: Path, image: Path, region: str, listener: int, lock: int, lifeline: int | None
+    folder: Path, files: BootFiles, region: str, listener: int, lock: int, lifeline: int | None
 ) -> subprocess.Popen[str]:
     """Start the region's process in namespaces of its own; a process that does not get ready, or an interrupt
     meanwhile, leaves none.
     """
-    command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    command = ["unshare", *NAMESPACES]
     if os.geteuid() != 0:
         command += ["--user", "--map-root-user"]
-    command += [sys.executable, "-m", "lab.region", "--folder", str(folder), "--image", str(image)]
+    command += [sys.executable, "-m", "lab.region", "--folder", str(folder)]
+    command += ["--kernel", str(files.kernel), "--image", str(files.image)]
     command += ["--region", region, "--listener", str(listener)]
     inherited = [listener, lock]
     if lifeline is not None:
@@ -98,10 +99,12 @@ def _start(
             stdout=subprocess.PIPE,
             stderr=region_log,
             text=True,
+            env={**isolated(os.environ), REGION_VARIABLE: str(folder)},
             pass_fds=inherited,
             start_new_session=True,  # Ctrl-C goes to whoever typed it; the region ends in order, after its hosts' tasks
         )
     assert process.stdout is not None  # asked for above
+    spare_from_memory_killer(process.pid)
     try:
         with process.stdout:
             if process.stdout.readline().strip() != "ready":
@@ -118,6 +121,8 @@ def running() -> Running:
     folder = lab_dir()
     try:
         state = json.loads((folder / "region.json").read_text())
+    except PermissionError:
+        raise _not_ours(folder) from None
     except (OSError, ValueError):
         state = None
     if state is None or not _is_locked(folder):
@@ -182,60 +187,65 @@ def _ask(folder: Path, word: str) -> dict[str, Any]:
         os.close(descriptor)
 
 
-def _lock(folder: Path) -> Any:
-    lock = (folder / "lock").open("w")
+def _lock(folder: Path, say: Callable[[str], None]) -> Any:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise LabError(
-            f"a rehearsal region runs already in {folder}; `fab lab.down` ends it, "
-            "or TIDEMARK_LAB_DIR and TIDEMARK_LAB_PORT give a second one a place of its own"
-        ) from None
-    return lock
+        lock = (folder / "lock").open("a")
+    except PermissionError:
+        raise _not_ours(folder) from None
+    deadline = time.monotonic() + STOP_SECONDS
+    told = False
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            if time.monotonic() > deadline or not _is_ending(folder):
+                lock.close()
+                raise LabError(
+                    f"a rehearsal region runs already in {folder}; `fab lab.down` ends it, "
+                    "or TIDEMARK_LAB_DIR and TIDEMARK_LAB_PORT give a second one a place of its own"
+                ) from None
+            if not told:
+                say(f"waiting for the region that is ending in {folder}")
+                told = True
+            time.sleep(0.1)
+
+
+def _is_ending(folder: Path) -> bool:
+    """Whether the region that holds the lock is on its way out: it says so, or answers no more."""
+    if not (folder / "region.json").exists():
+        return False  # it is not up yet
+    try:
+        return bool(_ask(folder, "status").get("stopping"))
+    except LabError:
+        return True
 
 
 def _is_locked(folder: Path) -> bool:
+    """Whether a region lives there. Raises LabError where that is another user's to know."""
     try:
         with (folder / "lock").open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except PermissionError:
+        raise _not_ours(folder) from None
     except OSError:
         return False
     return False
 
 
-def _listen(port: int) -> socket.socket:
-    try:
-        return socket.create_server(("127.0.0.1", port))
-    except OSError as fault:
-        if fault.errno != errno.EADDRINUSE:
-            raise LabError(f"127.0.0.1:{port}: {fault.strerror}") from fault
-        raise LabError(
-            f"127.0.0.1:{port}: another process listens there; end it, or choose another port with TIDEMARK_LAB_PORT"
-        ) from None
+def _not_ours(folder: Path) -> LabError:
+    return LabError(f"{folder}: it belongs to another user, as what sudo or root made does; use sudo here, too")
 
 
-def _check_machine() -> None:
-    """Say what is missing before anything is made."""
-    for tool in (
-        "unshare",
-        "nsenter",
-        "ip",
-        "nft",
-        "sysctl",
-        "mount",
-        "setpriv",
-        "taskset",
-        "ssh-keygen",
-        "mmdebstrap",
-        "mkfs.ext4",
-        "linux.uml",
-    ):
-        if shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
-            raise LabError(f"{tool}: not on this machine; `make setup` installs the Debian packages")
-    if not os.access(TUN_DEVICE, os.R_OK | os.W_OK):
-        raise LabError(f"{TUN_DEVICE}: not there, or not yours to open; hosts need it for their network (run as root)")
+def spare_from_memory_killer(pid: int) -> None:
+    """Let the kernel take this process last when memory runs out (proc(5), oom_score_adj): all hangs on it.
+
+    Only root may; elsewhere it stays as likely as any.
+    """
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text("-900")
 
 
 def _clear(folder: Path, keep: tuple[str, ...] = ()) -> None:
@@ -261,8 +271,14 @@ def _keep_consoles(folder: Path) -> None:
 
 
 def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    try:
         os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        raise LabError(
+            f"process {pid}, the region, is root's and does not answer; end it by `sudo kill {pid}`"
+        ) from None
 
 
 def _last_line(path: Path) -> str:

@@ -18,10 +18,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lab import vpc
 from lab.errors import LabError
-from lab.kernel import Machine, boot
+from lab.kernel.boot import BootFiles, Hardware, boot
 from lab.metrics import FileSystemMetrics, Statistics
 from lab.paths import PROJECT
 from lab.process import run
@@ -32,7 +33,7 @@ NFS_PORT = 2049  # RFC 8881, section 2.9.3
 # Link-local (RFC 3927): no VPC has it, so it collides with no address of a client.
 FRONT_ADDRESS = "169.254.20.1"
 SERVER_ADDRESS = "169.254.20.2"
-TAP = "nfs"
+INTERFACE = "nfs"
 MAC = "02:00:a9:fe:14:02"
 MEMORY_MIB = 768
 CAPACITY_MIB = 512
@@ -50,11 +51,17 @@ class FileSystem:
     """
 
     def __init__(
-        self, file_system_id: str, image: Path, folder: Path, cpu: int, metrics: FileSystemMetrics, publish: Publish
+        self,
+        file_system_id: str,
+        files: BootFiles,
+        folder: Path,
+        cpu: int,
+        metrics: FileSystemMetrics,
+        publish: Publish,
     ) -> None:
         self.file_system_id = file_system_id
         self.console = folder / "console.log"
-        self._image = image
+        self._files = files
         self._folder = folder
         self._cpu = cpu
         self._metrics = metrics
@@ -69,8 +76,13 @@ class FileSystem:
     @property
     def running(self) -> bool:
         """Whether all of its processes are there."""
-        processes = (self._holder, self._server, self._front)
-        return all(process is not None and process.poll() is None for process in processes)
+        return len(self.processes) == 3 and all(process.poll() is None for process in self.processes)
+
+    @property
+    def processes(self) -> tuple[subprocess.Popen[Any], ...]:
+        """Those of its three that were started: namespace, server, front end."""
+        started: tuple[subprocess.Popen[Any] | None, ...] = (self._holder, self._server, self._front)
+        return tuple(process for process in started if process is not None)
 
     @property
     def ports(self) -> tuple[vpc.Port, ...]:
@@ -83,16 +95,16 @@ class FileSystem:
         self._holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL)
         self._wait_for_namespace(self._holder.pid)
         inside = ["nsenter", f"--net=/proc/{self._holder.pid}/ns/net"]
-        run([*inside, "ip", "tuntap", "add", "dev", TAP, "mode", "tap"])
+        host_interface = vpc.host_interface(INTERFACE)
         run(
             [*inside, "ip", "-batch", "-"],
-            stdin=f"link set lo up\nlink set {TAP} mtu {vpc.VPC_MTU_BYTES} up\n"
-            f"address add {FRONT_ADDRESS}/30 dev {TAP}\n"
-            f"neighbour add {SERVER_ADDRESS} lladdr {MAC} dev {TAP} nud permanent\n",
+            stdin=f"link set lo up\n{vpc.veth_commands(INTERFACE, host_interface)}"
+            f"address add {FRONT_ADDRESS}/30 dev {INTERFACE}\n"
+            f"neighbour add {SERVER_ADDRESS} lladdr {MAC} dev {INTERFACE} nud permanent\n",
         )
         self._server = boot(
-            Machine(self.file_system_id, MEMORY_MIB, self._cpu, TAP, MAC, vpc.VPC_MTU_BYTES),
-            self._image,
+            Hardware(self.file_system_id, MEMORY_MIB, self._cpu, host_interface, MAC, vpc.VPC_MTU_BYTES),
+            self._files,
             self._folder,
             [
                 "init=/usr/local/sbin/lab-nfs-server",

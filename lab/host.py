@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.kernel import Machine, boot
+from lab.kernel.boot import BootFiles, Hardware, boot
 from lab.mconsole import mconsole
 
 FIRST_VOLUME_UNIT = 2  # ubda is the root, ubdb the seed
@@ -34,7 +34,7 @@ class HostSpec:
 
     instance_id: str
     hostname: str
-    tap: str
+    interface: str
     mac: str
     address: str  # with prefix length: 10.20.1.10/24
     gateway: str
@@ -48,11 +48,11 @@ class HostSpec:
 class Host:
     """A host's process and files. One at a time for an instance; the files outlast a stop, as an EBS root does."""
 
-    def __init__(self, spec: HostSpec, image: Path, folder: Path) -> None:
+    def __init__(self, spec: HostSpec, files: BootFiles, folder: Path) -> None:
         self.spec = spec
         self.folder = folder
         self.console = folder / "console.log"
-        self._image = image
+        self._files = files
         self._process: subprocess.Popen[bytes] | None = None
         self._units: dict[str, int] = {}  # volume id -> ubd unit
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +67,11 @@ class Host:
         return self._process is not None and self._process.poll() is not None
 
     @property
+    def process(self) -> subprocess.Popen[bytes] | None:
+        """The kernel's process, ended or not; None before a start and after `stop` or `kill`."""
+        return self._process
+
+    @property
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None and self.running else None
 
@@ -78,8 +83,8 @@ class Host:
         seed = self.folder / "seed.tar"
         seed.write_bytes(_seed_archive(spec))
         self._process = boot(
-            Machine(spec.instance_id, spec.memory_mib, spec.cpu, spec.tap, spec.mac, spec.mtu),
-            self._image,
+            Hardware(spec.instance_id, spec.memory_mib, spec.cpu, spec.interface, spec.mac, spec.mtu),
+            self._files,
             self.folder,
             [
                 f"ubd1r={seed}",

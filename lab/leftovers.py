@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,11 @@ def left_in_account(clients: Clients) -> list[str]:
     return [f"{kind} {name}" for kind, names in found.items() for name in names]
 
 
+REGION_VARIABLE = "TIDEMARK_REGION_FOLDER"
+"""By it a process is known to belong to the region of a folder: what starts a region, or tasks beside it, sets it, and
+whatever these start inherits it. A person's shell in the folder has none."""
+
+
 @dataclass(frozen=True)
 class Machine:
     """What a region could leave on this machine, at one moment."""
@@ -61,42 +67,58 @@ class Machine:
 
     def more_than(self, before: Machine) -> list[str]:
         """What is here now and was not before, as `kind name`."""
-        kinds = ("namespaces", "mounts", "loop_devices", "interfaces", "processes")
-        return [
-            f"{kind.rstrip('s').replace('_', ' ')} {name}"
-            for kind in kinds
-            for name in sorted(getattr(self, kind) - getattr(before, kind))
-        ]
+        kinds = {
+            "namespace": self.namespaces - before.namespaces,
+            "mount": self.mounts - before.mounts,
+            "loop device": self.loop_devices - before.loop_devices,
+            "interface": self.interfaces - before.interfaces,
+            "process": self.processes - before.processes,
+        }
+        return [f"{kind} {name}" for kind, names in kinds.items() for name in sorted(names)]
 
 
 def look_at_machine(folder: Path) -> Machine:
     """Namespaces of network and process ids, mounts, busy loop devices, network interfaces, and the processes of a
-    region's folder (named in their arguments, or their working directory).
+    region's folder: those with REGION_VARIABLE, and whatever lives in a process namespace of one of them.
 
-    Other programs make namespaces, too: only those in which a process of the folder lives are counted.
+    Other programs make namespaces, too: only those in which a process of the region lives are counted.
     """
-    namespaces, processes = set(), set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            arguments = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            ours = str(folder) in arguments or (entry / "cwd").readlink().is_relative_to(folder)
-            if ours:
-                processes.add(f"{entry.name} ({arguments[:60]})")
-                namespaces |= {str((entry / "ns" / kind).readlink()) for kind in ("net", "pid")}
-        except (OSError, ValueError):
-            continue  # it ended while we looked
+    own = {kind: _namespace("self", kind) for kind in ("net", "pid")}
+    seen = [(entry.name, _belongs(entry, folder)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    marked = {pid for pid, belongs in seen if belongs and pid != str(os.getpid())}
+    # A kernel's helpers have no environment of their own; their process namespace is the region's.
+    inside = {_namespace(pid, "pid") for pid in marked} - {own["pid"], None}
+    processes, namespaces = set(), set()
+    for pid, _ in seen:
+        if pid in marked or _namespace(pid, "pid") in inside:
+            with contextlib.suppress(OSError):  # it ended while we looked
+                arguments = Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                processes.add(f"{pid} ({arguments.strip()[:60]})")
+                namespaces |= {_namespace(pid, kind) for kind in own}
     loops = {
         device.name
         for device in Path("/sys/block").glob("loop*")
         if (device / "loop" / "backing_file").exists() and str(folder) in (device / "loop" / "backing_file").read_text()
     }
-    own = {str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in ("net", "pid")}
     return Machine(
-        namespaces=frozenset(namespaces - own),
+        namespaces=frozenset(name for name in namespaces if name is not None and name not in own.values()),
         mounts=frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
         loop_devices=frozenset(loops),
         interfaces=frozenset(path.name for path in Path("/sys/class/net").iterdir()),
         processes=frozenset(processes),
     )
+
+
+def _belongs(process: Path, folder: Path) -> bool:
+    """Whether its environment names the folder; False where that may not be read, or it has ended."""
+    try:
+        return f"{REGION_VARIABLE}={folder}".encode() in (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _namespace(pid: str, kind: str) -> str | None:
+    try:
+        return str(Path("/proc", pid, "ns", kind).readlink())
+    except OSError:
+        return None

@@ -41,10 +41,10 @@ def run_of(experiment: str, stack: str, started: datetime) -> str | None:
     return str(runs[-1]) if runs and runs[-1].name >= oldest else None
 
 
-def show_outcomes(experiments: Sequence[str], outcomes: Sequence[Outcome]) -> None:
-    """Print the table, with a row for each of the experiments; an interrupt left those without an outcome undone."""
+def show_outcomes(experiments: Sequence[str], outcomes: Sequence[Outcome], why_not: str = "interrupted") -> None:
+    """Print the table, with a row for each of the experiments; `why_not` is why some have no outcome."""
     rows = {outcome.experiment: asdict(outcome) for outcome in outcomes}
-    missing = {"seconds": None, "run": None, "reason": "interrupted"}
+    missing = {"seconds": None, "run": None, "reason": why_not}
     document = {
         "schema": SCHEMA,
         "experiments": [rows.get(each) or {"experiment": each, **missing} for each in experiments],

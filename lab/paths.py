@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lab.errors import LabError
+
 PROJECT = Path(__file__).resolve().parent.parent
 """The checkout: `__main__.py`, stacks/ and the region's own folder lie in it."""
 
@@ -14,7 +16,18 @@ def lab_dir() -> Path:
     return Path(os.environ.get("TIDEMARK_LAB_DIR") or PROJECT / ".lab").absolute()
 
 
+def without_separators(path: Path, variable: str) -> Path:
+    """The path; LabError where a kernel's command line, whose words such paths become, would be cut in it."""
+    if any(each.isspace() or each in ",:\"'" for each in str(path)):
+        raise LabError(f"{path}: a space, comma, colon or quote in the path; name another one with {variable}")
+    return path
+
+
 def cache_dir() -> Path:
     """What is worth keeping between regions: root images (XDG_CACHE_HOME, or ~/.cache)."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tidemark"
+    given = os.environ.get("XDG_CACHE_HOME")
+    try:
+        base = Path(given) if given else Path.home() / ".cache"
+    except RuntimeError:
+        raise LabError("HOME is not set, and this user has no entry in /etc/passwd; set XDG_CACHE_HOME") from None
+    return base / "tidemark"

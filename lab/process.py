@@ -13,6 +13,14 @@ from lab.errors import LabError
 CONTAINED = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
+class CommandFailedError(LabError):
+    """A command ended with an exit code other than 0; `said` is all that it printed on standard error."""
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message)
+        self.said = said
+
+
 def run(
     command: Sequence[str | Path],
     *,
@@ -25,8 +33,8 @@ def run(
     """Run one command to its end and return what it printed; all that it says goes to `log` where one is given.
 
     With `contained` it runs in a mount and process namespace of its own, which takes root. Raises LabError with the
-    last line of its standard error when it fails, is missing, or takes too long. Whatever cuts it short, an interrupt
-    too, it has ended when this returns.
+    last line of its standard error when it fails (CommandFailedError), is missing, or takes too long. Whatever cuts it
+    short, an interrupt too, it has ended when this returns.
     """
     words = [str(word) for word in command]
     try:
@@ -50,11 +58,15 @@ def run(
             _end(process, contained)
             raise
     if log:
-        log.write_text(stdout + stderr)
+        try:
+            log.write_text(stdout + stderr)
+        except OSError:  # the disk is full, perhaps, which is what the command says, too
+            log = None
     if process.returncode != 0:
         said = (stderr.strip() or stdout.strip() or "it said nothing").splitlines()
         where = f" (all of it: {log})" if log else ""
-        raise LabError(f"{' '.join(words[:4])}: exit code {process.returncode}: {said[-1]}{where}")
+        line = f"{' '.join(words[:4])}: exit code {process.returncode}: {said[-1]}{where}"
+        raise CommandFailedError(line, stderr)
     return stdout
 
 

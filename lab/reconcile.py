@@ -6,12 +6,14 @@ be cut short anywhere; the next one goes on.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -23,6 +25,9 @@ from lab.clients import Clients
 from lab.errors import LabError
 from lab.file_system import FileSystem
 from lab.host import Host, HostSpec
+from lab.instance_end import BOOT_LINE, end_reason, tell_file_system_ended, tell_instance_ended
+from lab.kernel.boot import BootFiles
+from lab.process_end import ProcessEnds
 from lab.service_model import ServiceModel
 
 DEFAULT_MEMORY_MIB = 512
@@ -39,17 +44,26 @@ log = logging.getLogger("lab.reconcile")
 
 
 class Reconciler:
-    """Owns the hosts, file systems, taps, disks and rules of one AWS region."""
+    """Owns the hosts, file systems, interfaces, disks and rules of one AWS region."""
 
     def __init__(
-        self, clients: Clients, image: Path, folder: Path, forced_stops: set[str], say: Callable[[str], None]
+        self,
+        clients: Clients,
+        files: BootFiles,
+        folder: Path,
+        forced_stops: set[str],
+        say: Callable[[str], None],
+        wake: Callable[[], None],
     ) -> None:
+        """`wake` is called when another pass is due, since something ended by itself."""
         self._clients = clients
         self._ec2 = clients.ec2
-        self._image = image
+        self._files = files
         self._folder = folder
         self._forced_stops = forced_stops
         self._say = say
+        self._wake = wake
+        self._ends = ProcessEnds()
         self._hosts: dict[str, Host] = {}
         self._ports: dict[str, vpc.Port] = {}
         self._file_systems: dict[str, FileSystem] = {}
@@ -63,13 +77,6 @@ class Reconciler:
 
     def console(self, instance_id: str) -> Path:
         return self._folder / "hosts" / instance_id / "console.log"
-
-    @property
-    def a_host_ended(self) -> bool:
-        """Whether one, or the server of a file system, ended by itself since the last pass."""
-        return any(host.ended for host in self._hosts.values()) or not all(
-            system.running for system in self._file_systems.values()
-        )
 
     def reconcile(self) -> bool:
         """One pass; whether the machine is as the account says. What fails is logged and tried again at the next."""
@@ -99,9 +106,10 @@ class Reconciler:
     def close(self) -> None:
         """Kill every host. Interfaces go with the namespace, files with the region's folder."""
         for host in self._hosts.values():
+            self._ends.expect(host.process)
             host.remove()
         for system in self._file_systems.values():
-            system.remove()
+            self._remove(system)
 
     def hold_to(self, model: ServiceModel | None) -> None:
         """Let every file system, those to come too, follow this service model."""
@@ -169,7 +177,7 @@ class Reconciler:
     def _settle_file_systems(self, wanted: tuple[accounts.FileSystem, ...]) -> bool:
         """Whether each file system runs and answers at its mount targets."""
         for system_id in self._file_systems.keys() - {system.file_system_id for system in wanted}:
-            self._file_systems.pop(system_id).remove()
+            self._remove(self._file_systems.pop(system_id))
             self._cpus.pop(system_id)
             self._say(f"{system_id}: deleted")
         settled = True
@@ -185,16 +193,21 @@ class Reconciler:
         system_id = wanted.file_system_id
         system = self._file_systems.get(system_id)
         if system is not None and not system.running:
-            self._say(f"{system_id}: a process of it died; it starts anew, empty (console: {system.console})")
-            self._file_systems.pop(system_id).remove()
+            self._say(f"{system_id}: it starts anew, empty")
+            self._remove(self._file_systems.pop(system_id))
             system = None
         if system is None:
             self._cpus.setdefault(system_id, least_used(os.sched_getaffinity(0), self._cpus.values()))
             folder = self.console(system_id).parent
             counted = metrics.of_file_system(wanted, self._model)
-            system = FileSystem(system_id, self._image, folder, self._cpus[system_id], counted, self._publish)
+            system = FileSystem(system_id, self._files, folder, self._cpus[system_id], counted, self._publish)
             self._file_systems[system_id] = system
-            system.start()
+            try:
+                system.start()
+            finally:
+                for process in system.processes:
+                    take_first_when_memory_runs_out(process.pid)
+                    self._ends.watch(process, partial(self._file_system_ended, system))
             self._say(f"{system_id}: an NFS server boots behind its mount targets")
         targets = {target.mount_target_id: target for target in wanted.mount_targets}
         for gone in {port.instance_id for port in system.ports} - targets.keys():
@@ -210,9 +223,29 @@ class Reconciler:
         except (ClientError, BotoCoreError) as fault:
             log.error("%s: a minute was not published: %s", system_id, fault)
 
+    def _file_system_ended(self, system: FileSystem, _: int) -> None:
+        """A process of it ended by itself: what was in it is lost, and the API must learn of it at once."""
+        self._say(f"{system.file_system_id}: a process of it died, and its files with it (console: {system.console})")
+        tell_file_system_ended(self._clients.region, system.file_system_id)
+        self._wake()
+
+    def _remove(self, system: FileSystem) -> None:
+        for process in system.processes:
+            self._ends.expect(process)
+        system.remove()
+
+    def _host_ended(self, host: Host, exit_code: int) -> None:
+        """It shut itself down, or its kernel died. The API learns of it at once, whatever a pass is busy with."""
+        console = host.console.read_text(errors="replace") if host.console.exists() else ""
+        reason = end_reason(exit_code, console)
+        self._say(f"{host.spec.hostname}: {reason.words} (console: {host.console})")
+        tell_instance_ended(self._clients.region, host.spec.instance_id, reason)
+        self._wake()
+
     def _settle_gone(self, instance_id: str) -> None:
         host = self._hosts.pop(instance_id)
         self._say(f"{host.spec.hostname}: terminated")
+        self._ends.expect(host.process)
         host.remove()
 
     def _settle(self, instance: Instance) -> bool:
@@ -230,16 +263,22 @@ class Reconciler:
         """Whether the host runs with all of its volumes."""
         host = self._hosts.get(instance.instance_id)
         if host is None:
-            host = Host(self._spec(instance), self._image, self.console(instance.instance_id).parent)
+            host = Host(self._spec(instance), self._files, self.console(instance.instance_id).parent)
             self._hosts[instance.instance_id] = host
-        if host.ended:  # it shut itself down, or its kernel died: the API must learn of it
-            self._say(f"{host.spec.hostname}: shut itself down")
+        if host.process is not None and host.ended:
+            self._ends.settle(host.process)  # the next pass sees what the API says then: it may have been started again
             host.kill()
-            self._tell_api_it_ended(instance.instance_id)
             return False
         if not host.running:
             began = time.monotonic()
-            host.start({volume_id: self.disk(volume_id) for volume_id in instance.volumes})
+            with host.console.open("a") as console:
+                console.write(f"\n{BOOT_LINE}\n")
+            try:
+                host.start({volume_id: self.disk(volume_id) for volume_id in instance.volumes})
+            finally:
+                if host.process is not None:
+                    take_first_when_memory_runs_out(host.process.pid)
+                    self._ends.watch(host.process, partial(self._host_ended, host))
             log.info("%s: kernel started in %.2f s", instance.name, time.monotonic() - began)
             self._say(f"{instance.name}: booting ({host.spec.memory_mib} MiB, {instance.address})")
         missing = sorted(instance.volumes - host.attached)
@@ -255,6 +294,7 @@ class Reconciler:
         host = self._hosts.get(instance.instance_id)
         if host is None or not host.running:
             return
+        self._ends.expect(host.process)
         if forced:
             host.kill()
             self._say(f"{instance.name}: power cut")
@@ -262,22 +302,13 @@ class Reconciler:
             host.stop()
             self._say(f"{instance.name}: stopped")
 
-    def _tell_api_it_ended(self, instance_id: str) -> None:
-        attribute = self._ec2.describe_instance_attribute(
-            InstanceId=instance_id, Attribute="instanceInitiatedShutdownBehavior"
-        )
-        if attribute.get("InstanceInitiatedShutdownBehavior", {}).get("Value") == "terminate":
-            self._ec2.terminate_instances(InstanceIds=[instance_id])
-        else:
-            self._ec2.stop_instances(InstanceIds=[instance_id])
-
     def _spec(self, instance: Instance) -> HostSpec:
         port = self._ports[instance.instance_id]
         prefix_length = instance.subnet_cidr.split("/")[1]
         return HostSpec(
             instance_id=instance.instance_id,
             hostname=instance.name,
-            tap=port.tap,
+            interface=vpc.host_interface(port.interface),
             mac=port.mac,
             address=f"{instance.address}/{prefix_length}",
             gateway=port.gateway,
@@ -293,3 +324,11 @@ def least_used(cpus: Iterable[int], taken: Iterable[int]) -> int:
     """The CPU with the fewest hosts, the lowest of several."""
     hosts = Counter(taken)
     return min(cpus, key=lambda cpu: (hosts[cpu], cpu))
+
+
+def take_first_when_memory_runs_out(pid: int) -> None:
+    """Let the kernel take this process before the region, which would take all others with it (proc(5),
+    oom_score_adj).
+    """
+    with contextlib.suppress(OSError):  # it has ended
+        Path(f"/proc/{pid}/oom_score_adj").write_text("500")

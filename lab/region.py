@@ -14,25 +14,46 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 from lab import metadata, service_model, vpc
 from lab.clients import Clients
+from lab.control import spare_from_memory_killer
 from lab.endpoint import Endpoint
 from lab.errors import LabError
 from lab.image.build import hold
+from lab.isolation import TEMPORARY
+from lab.kernel.boot import BootFiles
+from lab.ownership import give_back
 from lab.process import run
 from lab.reconcile import VOLUMES, Reconciler
 from lab.service_model import ServiceModel
 
-POLL_SECONDS = 1.0  # a host that ended by itself is noticed in that time
+MEMORY = "memory"
+"""The folder of the hosts' memory, in the region's own."""
+POLL_SECONDS = 1.0
 # A pass asks the API for the whole account, a tenth of a second of one of the CPUs that the hosts are measured on. So
 # there is one after each call that may change something, while something is under way, and now and then.
 RESYNC_SECONDS = 30.0
 
 log = logging.getLogger("lab.region")
+
+
+def make_memory_store(folder: Path) -> None:
+    """Mount a file system in memory in which User Mode Linux keeps its hosts' memory, and let it know.
+
+    Of its own accord it takes $TMPDIR, or /dev/shm, which may be small, or a disk. As much as a host has is mapped, and
+    only what it uses is taken; no other limit than the machine's own may end it. Python's files stay out of it.
+    """
+    tempfile.tempdir = tempfile.gettempdir()
+    folder.mkdir(mode=0o700)
+    run(["mount", "-t", "tmpfs", "-o", "mode=0700,size=100%", "tidemark-memory", folder])
+    for name in TEMPORARY:
+        os.environ.pop(name, None)
+    os.environ["TMPDIR"] = str(folder)
 
 
 def make_volume_store(folder: Path) -> None:
@@ -48,14 +69,15 @@ def make_volume_store(folder: Path) -> None:
 class Region:
     """All that runs, from `start` to `close`."""
 
-    def __init__(self, folder: Path, image: Path, region: str, listener: socket.socket) -> None:
+    def __init__(self, folder: Path, files: BootFiles, region: str, listener: socket.socket) -> None:
         self._folder = folder
-        self._image = hold(image)
+        self._held = [hold(file) for file in (files.kernel, files.image)]
         self._stopping = threading.Event()
         self._passes = 0
         self._model: ServiceModel | None = None
         vpc.create_namespace_interfaces()
         make_volume_store(folder / VOLUMES)
+        make_memory_store(folder / MEMORY)
         inner = socket.create_server(("127.0.0.1", 0))
         self._endpoint = Endpoint(lambda instance_id: self._reconciler.console(instance_id))
         self._endpoint.serve(listener)
@@ -64,7 +86,8 @@ class Region:
         self._endpoint.add_debian_image(region, url)
         clients = Clients(url, region)
         self._metadata = metadata.serve(clients)
-        self._reconciler = Reconciler(clients, image, folder, self._endpoint.forced_stops, self._say)
+        wake = self._endpoint.changed.set
+        self._reconciler = Reconciler(clients, files, folder, self._endpoint.forced_stops, self._say, wake)
         self._gate = self._start_gate()
 
     def run(self) -> None:
@@ -75,7 +98,7 @@ class Region:
             if self._stopping.is_set():
                 break
             rested = time.monotonic() - last > RESYNC_SECONDS
-            if settled and not (called or rested or self._reconciler.a_host_ended):
+            if settled and not (called or rested):
                 continue
             try:
                 settled = self._reconciler.reconcile()
@@ -98,7 +121,12 @@ class Region:
 
     def status(self) -> dict[str, object]:
         model = None if self._model is None else self._model.to_dict()
-        return {"passes": self._passes, "hosts": self._reconciler.states(), "model": model}
+        return {
+            "passes": self._passes,
+            "hosts": self._reconciler.states(),
+            "model": model,
+            "stopping": self._stopping.is_set(),
+        }
 
     def hold_to(self, model: ServiceModel | None) -> None:
         """Let the file systems follow this service model."""
@@ -187,6 +215,7 @@ def _watch_lifeline(descriptor: int, region: Region) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="lab.region")
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--kernel", type=Path, required=True)
     parser.add_argument("--image", type=Path, required=True)
     parser.add_argument("--region", required=True)
     parser.add_argument("--listener", type=int, required=True)
@@ -194,7 +223,13 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    region = Region(arguments.folder, arguments.image, arguments.region, socket.socket(fileno=arguments.listener))
+    spare_from_memory_killer(os.getpid())
+    region = Region(
+        arguments.folder,
+        BootFiles(arguments.kernel, arguments.image),
+        arguments.region,
+        socket.socket(fileno=arguments.listener),
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: region.stop())
     _serve_control(arguments.folder, region)
@@ -205,8 +240,10 @@ def main() -> int:
         region.run()
     finally:
         region.close()
-        run(["umount", "--lazy", arguments.folder / VOLUMES])
-        (arguments.folder / VOLUMES).rmdir()
+        for store in (VOLUMES, MEMORY):
+            run(["umount", "--lazy", arguments.folder / store])
+            (arguments.folder / store).rmdir()
+        give_back(arguments.folder)
     return 0
 
 

@@ -19,12 +19,15 @@ from types import FrameType
 from typing import Any
 
 from lab import control, program, service_model
-from lab.clients import Clients, environment
+from lab.clients import Clients
 from lab.errors import LabError
+from lab.isolation import isolated
 from lab.leftovers import Machine, left_in_account, look_at_machine
 from lab.outcomes import Outcome, run_of, show_outcomes
+from lab.ownership import give_back
 from lab.paths import PROJECT, lab_dir
 from lab.service_model import ServiceModel
+from lab.tasks import FAB, RegionEnded, RegionWatch, run_task
 
 Say = Callable[[str], None]
 
@@ -36,25 +39,29 @@ SERVICE_MODEL = "service-model.json"
 JOURNAL = "journal.ndjson"
 INVENTORY = "inventory.json"
 SETTLE_SECONDS = 20  # the reconciler needs one pass after the last call of a destroy
-TASKS_STOP_SECONDS = 20
 FAILURES_KEPT = 5
-FAB = (sys.executable, "-m", "fabric")
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM: not an error of ours, and not to be caught by what handles errors."""
+    """Ctrl-C, SIGTERM or a closed terminal: not an error of ours, and not to be caught by what handles errors."""
 
 
 @contextlib.contextmanager
 def _interrupts() -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into Interrupted; later ones find the tear-down at work and are ignored."""
+    """Turn the first SIGINT, SIGTERM or SIGHUP into Interrupted; later ones find the tear-down at work and are ignored.
+
+    What nohup(1) started ignores SIGHUP already, and goes on to.
+    """
+    ending = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ending.append(signal.SIGHUP)
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in ending:
             signal.signal(each, signal.SIG_IGN)
         raise Interrupted(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, interrupt) for number in ending}
     try:
         yield
     finally:
@@ -78,7 +85,7 @@ def rehearse(
     folder = lab_dir()
     machine_before = look_at_machine(folder)
     outcomes: list[Outcome] = []
-    interrupted = False
+    interrupted = region_ended = False
     clean = True
     region = None
     # The region holds the reading end; should this process be killed, the region sees the pipe close and ends itself.
@@ -88,10 +95,16 @@ def rehearse(
             try:
                 region = control.up(_region_of(names), say, lifeline=None if keep else lifeline)
                 say(f"rehearsal region: up at {region.url}, {time.monotonic() - began:.1f} s after the start")
-                for number, name in enumerate(names):
-                    if number:
-                        clean = not _unmake_stack(region, say) and clean
-                    outcomes.append(_one(name, region, plan, held_to, say))
+                with contextlib.closing(RegionWatch(region)) as watch:
+                    for number, name in enumerate(names):
+                        if number:
+                            clean = not _unmake_stack(region, say) and clean
+                        outcomes.append(_one(name, region, watch, plan, held_to, say))
+                        watch.check()
+            except RegionEnded as fault:
+                region_ended = True
+                if not outcomes or outcomes[-1].reason != str(fault):  # else it was said already
+                    print(f"lab: {fault}", file=sys.stderr, flush=True)
             except Interrupted as signalled:
                 say(f"{signalled}: tearing down")
                 interrupted = True
@@ -99,18 +112,20 @@ def rehearse(
         os.close(lifeline)
         if region is None:  # there may be one in this folder all the same: somebody else's
             say("nothing was started")
-        elif keep and not interrupted:
-            say("KEEP=1: the region stays up: fab lab.status, fab lab.ssh client, fab lab.down")
+        elif keep and not interrupted and not region_ended:
+            host = _a_host(region)
+            say(f"KEEP=1: the region stays up: fab lab.status,{f' fab lab.ssh {host},' if host else ''} fab lab.down")
         else:
             clean = tear_down(say, machine_before=machine_before) and clean
         os.close(held)
-        done = not interrupted and all(outcome.done for outcome in outcomes) and clean
-        what = f"{names[0]}: {'done' if done else 'not done'}"
-        if len(names) > 1:
-            what = f"{sum(outcome.done for outcome in outcomes)} of {len(names)} experiments done"
-        say(f"{what} after {time.monotonic() - began:.0f} s")
-        if len(names) > 1 and region is not None:
-            show_outcomes(names, outcomes)
+        done = sum(outcome.done for outcome in outcomes) == len(names) and not interrupted and clean
+        if region is not None:
+            what = f"{names[0]}: {'done' if done else 'not done'}"
+            if len(names) > 1:
+                what = f"{sum(outcome.done for outcome in outcomes)} of {len(names)} experiments done"
+            say(f"{what} after {time.monotonic() - began:.0f} s")
+            if len(names) > 1:
+                show_outcomes(names, outcomes, "the region had ended" if region_ended else "interrupted")
     return 130 if interrupted else 0 if done else 1
 
 
@@ -129,17 +144,33 @@ def _check(names: Sequence[str], keep: bool, plan: str | None, model: str | None
     return held_to
 
 
-def _one(experiment: str, region: control.Running, plan: str | None, model: ServiceModel | None, say: Say) -> Outcome:
+def _a_host(region: control.Running) -> str | None:
+    """The name of a host that one can log in to; None where there is none, or it can't be asked."""
+    with contextlib.suppress(LabError):
+        return next((str(host["name"]) for host in control.status()["hosts"] if host["pid"]), None)
+    return None
+
+
+def _one(
+    experiment: str,
+    region: control.Running,
+    watch: RegionWatch,
+    plan: str | None,
+    model: ServiceModel | None,
+    say: Say,
+) -> Outcome:
     """One experiment in the region that is up: its stack, its tasks. Its failure is in the outcome."""
     began, started = time.monotonic(), datetime.now(UTC)
     stack = f"{experiment}.lab"
     reason: str | None = None
     try:
         journal = program.Journal(region.folder / JOURNAL)
-        outputs = _run_program(stack, program.stack_config(stack, region.url), region, journal, say)
-        (region.folder / INVENTORY).write_text(str(outputs["inventory"]))
+        outputs = _run_program(stack, program.stack_config(stack, region.url), region, watch, journal, say)
+        inventory = region.folder / INVENTORY
+        inventory.write_text(str(outputs["inventory"]))
+        give_back(inventory)
         say(f"{stack}: {len(journal.entries())} resources in {time.monotonic() - began:.1f} s")
-        if _run_experiment(experiment, region, plan, model, say):
+        if _run_experiment(experiment, region, watch, plan, model, say):
             reason = "its tasks failed"
     except LabError as fault:
         reason = str(fault)
@@ -213,7 +244,12 @@ def _region_of(experiments: Sequence[str]) -> str:
 
 
 def _run_program(
-    stack: str, config: program.Config, region: control.Running, journal: program.Journal, say: Say
+    stack: str,
+    config: program.Config,
+    region: control.Running,
+    watch: RegionWatch,
+    journal: program.Journal,
+    say: Say,
 ) -> dict[str, Any]:
     """The program in a thread of its own, so that an interrupt, which comes to the main one, ends a wait and not an
     event loop in the middle of its work: that may lose it.
@@ -222,8 +258,8 @@ def _run_program(
     with ThreadPoolExecutor(max_workers=1) as pool:
         running = pool.submit(program.run_program, stack, config, region.url, region.region, journal, say, stop)
         try:
-            return running.result()
-        except Interrupted:
+            return watch.result(running)
+        except (Interrupted, RegionEnded):
             stop.set()  # leaving the block waits for what is being created: it must be in the journal
             raise
 
@@ -231,26 +267,32 @@ def _run_program(
 def _check_plan(experiment: str, plan: str) -> None:
     """Read the plan before anything is started: raises LabError with its fault."""
     command = [*FAB, f"{experiment}.plan", "--plan", plan]
-    read = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    read = subprocess.run(command, cwd=PROJECT, env=isolated(os.environ), capture_output=True, text=True, check=False)
     if read.returncode:
         raise LabError(read.stderr.strip().removeprefix("tidemark: "))
 
 
 def _run_experiment(
-    experiment: str, region: control.Running, plan: str | None, model: ServiceModel | None, say: Say
+    experiment: str,
+    region: control.Running,
+    watch: RegionWatch,
+    plan: str | None,
+    model: ServiceModel | None,
+    say: Say,
 ) -> int:
     """The experiment's tasks; where they measure a service, that service is made first what they must find."""
-    if experiment in UNDER_A_MODEL and model is not None and _hold_to(experiment, region, model, say):
+    if experiment in UNDER_A_MODEL and model is not None and _hold_to(experiment, region, watch, model, say):
         return 1
-    return _run_task(region, f"{experiment}.all", *(["--plan", plan] if plan else []))
+    words = ["--plan", plan] if plan else []
+    return run_task(region, watch, region.folder / INVENTORY, f"{experiment}.all", *words)
 
 
-def _hold_to(experiment: str, region: control.Running, model: ServiceModel, say: Say) -> int:
+def _hold_to(experiment: str, region: control.Running, watch: RegionWatch, model: ServiceModel, say: Say) -> int:
     """Measure what one operation takes besides the model's delay, write both down, and switch the model on."""
     base = region.folder / "base.json"
     resting = model.resting()
     control.hold_to(resting)
-    code = _run_task(region, f"{experiment}.base", "--output", str(base))
+    code = run_task(region, watch, region.folder / INVENTORY, f"{experiment}.base", "--output", str(base))
     if code == 0:
         took: dict[str, float] = json.loads(base.read_text())
         besides = {operation: max(each - resting.delay_seconds, 0.0) for operation, each in took.items()}
@@ -259,28 +301,6 @@ def _hold_to(experiment: str, region: control.Running, model: ServiceModel, say:
         control.hold_to(model)
         say(f"service model: {model.name} ({', '.join(f'{k} {v}' for k, v in model.to_dict().items() if k != 'name')})")
     return code
-
-
-def _run_task(region: control.Running, task: str, *arguments: str) -> int:
-    """`fab TASK`, as a person would type it, in a process group of its own so that it can be ended whole."""
-    command = [*FAB, task, "--inventory", str(region.folder / INVENTORY), *arguments]
-    tasks = subprocess.Popen(
-        command,
-        cwd=PROJECT,
-        env={**os.environ, **environment(region.url, region.region)},
-        start_new_session=True,
-    )
-    try:
-        return 0 if tasks.wait() == 0 else 1
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(tasks.pid, signal.SIGTERM)
-        try:
-            tasks.wait(TASKS_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(tasks.pid, signal.SIGKILL)
-            tasks.wait()
-        raise
 
 
 def _hosts_left() -> list[str]:

@@ -62,13 +62,13 @@ def load(which: str) -> ServiceModel | None:
         return None
     path = MODELS / f"{which}.toml"
     if not path.is_file():
-        path = Path(which).expanduser()
+        path = Path(which)
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
+        document = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RuntimeError):  # the last: ~ of a user who is not known here
         known = ", ".join([NONE, *sorted(each.stem for each in MODELS.glob("*.toml"))])
         raise LabError(f"{which}: no such service model; give one of {known}, or a TOML file's path") from None
-    except tomllib.TOMLDecodeError as fault:
+    except ValueError as fault:  # not TOML, or a number with more digits than Python reads
         raise LabError(f"{path}: not TOML: {fault}") from fault
     return from_dict(document, str(path))
 

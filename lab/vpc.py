@@ -1,8 +1,8 @@
 """The network between the hosts, inside the region's own namespace.
 
 A VPC has no layer 2: its mapping service answers every ARP request, delivers by address and filters at each
-instance. So here each host hangs on a tap of its own, the namespace answers ARP for all (proxy ARP), routes
-between the taps, and connection tracking makes security groups stateful. Taps carry 9001 bytes; the way out
+instance. So here each host hangs on a veth pair of its own, the namespace answers ARP for all (proxy ARP), routes
+between the pairs, and connection tracking makes security groups stateful. They carry 9001 bytes; the way out
 through the internet gateway carries 1500.
 """
 
@@ -39,9 +39,9 @@ class Port:
     groups: tuple[str, ...]
 
     @property
-    def tap(self) -> str:
+    def interface(self) -> str:
         """An interface name has 15 characters at most; the id's last eleven are enough to tell hosts apart."""
-        return f"tap-{self.instance_id[-11:]}"
+        return f"eni-{self.instance_id[-11:]}"
 
     @property
     def mac(self) -> str:
@@ -107,9 +107,24 @@ def limit_uplink(mbit_per_s: float | None) -> None:
 
 
 def plug(port: Port) -> None:
-    """Create the tap of a host and the route to it."""
-    run(["ip", "tuntap", "add", "dev", port.tap, "mode", "tap"])
+    """Create the veth pair of a host and the route to it."""
+    run(["ip", "-batch", "-"], stdin=veth_commands(port.interface, host_interface(port.interface)))
     _connect(port)
+
+
+def host_interface(interface: str) -> str:
+    """The other end of a host's veth pair: that one is the host's network card."""
+    return f"uml{interface.removeprefix('eni')}"
+
+
+def veth_commands(interface: str, host_end: str) -> str:
+    """Lines for `ip -batch` that make a veth pair; `host_end` is a network card, and has no address of its own."""
+    return (
+        f"link add {interface} mtu {VPC_MTU_BYTES} type veth peer name {host_end} mtu {VPC_MTU_BYTES}\n"
+        f"link set {host_end} addrgenmode none arp off\n"
+        f"link set {host_end} up\n"
+        f"link set {interface} up\n"
+    )
 
 
 def plug_namespace(port: Port, pid: int, number: int) -> None:
@@ -118,7 +133,7 @@ def plug_namespace(port: Port, pid: int, number: int) -> None:
     Whatever answers from that address leaves by that interface: each has a routing table of its own, `number` from 1.
     """
     inside = f"mt{number}"
-    run(["ip", "link", "add", port.tap, "type", "veth", "peer", "name", inside, "netns", str(pid)])
+    run(["ip", "link", "add", port.interface, "type", "veth", "peer", "name", inside, "netns", str(pid)])
     lines = [
         f"link set {inside} address {port.mac} mtu {VPC_MTU_BYTES} up",
         f"address add {port.address}/32 dev {inside}",
@@ -132,26 +147,26 @@ def plug_namespace(port: Port, pid: int, number: int) -> None:
 
 def _connect(port: Port) -> None:
     """Route to what is at the other end of the port's interface, and answer ARP there for everybody else."""
-    run(["ip", "link", "set", port.tap, "mtu", str(VPC_MTU_BYTES), "up"])
-    # The router's address answers on every tap; the delay is what the kernel adds before a proxied answer.
+    run(["ip", "link", "set", port.interface, "mtu", str(VPC_MTU_BYTES), "up"])
+    # The router's address answers on every interface; the delay is what the kernel adds before a proxied answer.
     run(["ip", "address", "replace", f"{port.gateway}/32", "dev", "lo"])
     run(
         [
             "sysctl",
             "-qw",
-            f"net.ipv4.conf.{port.tap}.proxy_arp=1",
-            f"net.ipv4.neigh.{port.tap}.proxy_delay=0",
-            f"net.ipv4.conf.{port.tap}.send_redirects=0",
-            f"net.ipv6.conf.{port.tap}.disable_ipv6=1",
+            f"net.ipv4.conf.{port.interface}.proxy_arp=1",
+            f"net.ipv4.neigh.{port.interface}.proxy_delay=0",
+            f"net.ipv4.conf.{port.interface}.send_redirects=0",
+            f"net.ipv6.conf.{port.interface}.disable_ipv6=1",
         ]
     )
-    run(["ip", "route", "replace", f"{port.address}/32", "dev", port.tap])
-    run(["ip", "neighbour", "replace", port.address, "lladdr", port.mac, "dev", port.tap, "nud", "permanent"])
+    run(["ip", "route", "replace", f"{port.address}/32", "dev", port.interface])
+    run(["ip", "neighbour", "replace", port.address, "lladdr", port.mac, "dev", port.interface, "nud", "permanent"])
 
 
 def unplug(port: Port) -> None:
-    """Take a host's tap away, and with it its route."""
-    run(["ip", "link", "delete", port.tap])
+    """Take a host's interface away, and with it its route."""
+    run(["ip", "link", "delete", port.interface])
 
 
 def apply_rules(ports: Sequence[Port], groups: Iterable[Group]) -> None:
@@ -188,18 +203,18 @@ def render_rules(ports: Sequence[Port], groups: Iterable[Group]) -> str:
             lines += [f"    elements = {{ {', '.join(sorted(addresses))} }}"]
         lines += ["  }"]
     for port in ports:
-        lines += [f"  chain egress-{port.tap} {{"]
+        lines += [f"  chain egress-{port.interface} {{"]
         lines += [f"    ip saddr != {port.address} drop"]  # the source check: no host speaks for another
         lines += _permissions([known[g].egress for g in port.groups if g in known], "daddr", "return")
-        lines += ["    drop", "  }", f"  chain ingress-{port.tap} {{"]
+        lines += ["    drop", "  }", f"  chain ingress-{port.interface} {{"]
         lines += _permissions([known[g].ingress for g in port.groups if g in known], "saddr", "accept")
         lines += ["    drop", "  }"]
     lines += ["  chain forward {", "    type filter hook forward priority filter; policy drop;"]
     lines += ["    ct state established,related accept"]
     # The internet knows public addresses alone: what the gateway did not translate has no way in.
     lines += [f"    iifname {GATEWAY_INTERFACE} meta mark != {TRANSLATED} drop"]
-    lines += [f"    iifname {port.tap} jump egress-{port.tap}" for port in ports]
-    lines += [f"    oifname {port.tap} jump ingress-{port.tap}" for port in ports]
+    lines += [f"    iifname {port.interface} jump egress-{port.interface}" for port in ports]
+    lines += [f"    oifname {port.interface} jump ingress-{port.interface}" for port in ports]
     lines += [f"    oifname {GATEWAY_INTERFACE} ip saddr {port.address} accept" for port in public]
     lines += ["  }", "}", "table ip eip {"]
     # Before connection tracking, and after it: to that, and to the groups, hosts have their private addresses alone.

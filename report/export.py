@@ -28,15 +28,22 @@ def export(database: duckdb.DuckDBPyConnection, kind: str, to: Path) -> list[Pat
     try:
         for table in EXPORTED:
             file = str(partial / f"{table}.{kind}").replace("'", "''")
-            database.execute(f"COPY (FROM {table}) TO '{file}' (FORMAT {FORMATS[kind]})")
+            database.execute(f"COPY ({_finite(table)}) TO '{file}' (FORMAT {FORMATS[kind]})")
         (partial / SCHEMA_FILE).write_text(schema_json())
         partial.chmod(0o755)
         partial.replace(to)
-    except (OSError, duckdb.IOException) as error:
+    except (OSError, duckdb.Error) as error:
         raise RunError(f"{to}: can't be written: {' '.join(str(error).split())}") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return sorted(to.iterdir())
+
+
+def _finite(table: str) -> str:
+    """The table with null for what is no number: DuckDB would write NaN and Infinity, which are no JSON."""
+    doubles = [field.name for field in TABLES[table] if field.type == "DOUBLE"]
+    replaced = ", ".join(f"CASE WHEN isfinite({name}) THEN {name} END AS {name}" for name in doubles)
+    return f"SELECT * REPLACE ({replaced}) FROM {table}" if replaced else f"FROM {table}"
 
 
 def schema_json() -> str:

@@ -12,8 +12,11 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
+import os
 import sys
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +54,36 @@ def ask(runs: Sequence[Listed], query: str, shown_as: str) -> None:
             answer = database.sql(query)
             rows = answer.fetchall() if answer is not None else []
             columns = answer.columns if answer is not None else []
-        except duckdb.Error as error:
+        except (duckdb.Error, OverflowError) as error:  # the latter: an interval longer than Python's
             raise RunError(f"--sql: {' '.join(str(error).split())}") from None
     if shown_as == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
     elif shown_as == "json":
+        for name in columns:
+            if columns.count(name) > 1:
+                raise RunError(f"--sql: two columns are called {name}; give each a name of its own (AS)")
         for row in rows:
-            print(json.dumps(dict(zip(columns, row, strict=True)), default=str))
+            print(json.dumps(dict(zip(columns, map(plain_json, row), strict=True)), allow_nan=False))
     else:
         words = [[MISSING if value is None else _words(value) for value in row] for row in rows]
         numeric = [all(isinstance(row[n], int | float | None) for row in rows) for n in range(len(columns))]
         drawn = [Column(name, is_number) for name, is_number in zip(columns, numeric, strict=True)]
         print_table(console(), Table("", drawn, words), rehearsal=False)
+
+
+def plain_json(value: Any) -> Any:
+    """A value of an answer as JSON has it (RFC 8259). What is no finite number is null, as what is missing is."""
+    if isinstance(value, dict):
+        return {str(key): plain_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_json(item) for item in value]
+    if isinstance(value, Decimal):
+        value = float(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def _words(value: Any) -> str:
@@ -88,9 +107,13 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"report: {options.results}: no run is there yet")
         else:
             print_table(console(), listing(runs), rehearsal=False)
+        sys.stdout.flush()
     except RunError as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever reads has enough (head): no fault, and what is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

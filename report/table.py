@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
-import rich.box
-import rich.table
 from rich.console import Console
 from rich.text import Text
 
 from report.claims import DIFFERS, HOLDS, Verdict
 from report.format import MISSING, figure
+from report.table_layout import Layout
 
 REHEARSAL = "rehearsal"
 # Of a table printed into a file or a pipe: wide enough that nothing is cut.
@@ -59,26 +58,21 @@ def console(file: IO[str] | None = None) -> Console:
 
 
 def print_table(to: Console, table: Table, rehearsal: bool) -> None:
-    drawn = rich.table.Table(
-        title=Text(table.titled(rehearsal), style="bold"),
-        title_justify="left",
-        box=rich.box.SIMPLE_HEAD if to.is_terminal else rich.box.ASCII2,
-        pad_edge=False,
-        caption=Text(table.note, style="dim") if table.note else None,
-        caption_justify="left",
-    )
-    for column in table.columns:
-        drawn.add_column(
-            Text(column.name),
-            justify="right" if column.numeric else "left",
-            overflow="fold",
-            no_wrap=column.numeric,
-        )
-    for row in table.rows:
-        cells = [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
-        drawn.add_row(*(Text(cell.text, style=_STYLES.get(cell.tone, "")) for cell in cells))
-    to.print(drawn)
+    """Print a table, its title above and its note below, as wide as the console at most (report/table_layout.py)."""
+    rows = [[_text(cell) for cell in row] for row in table.rows]
+    layout = Layout([each.name for each in table.columns], [each.numeric for each in table.columns], rows)
+    if title := table.titled(rehearsal):
+        to.print(Text(title, style="bold"), overflow="fold")
+    for part in layout.parts(to):
+        to.print(part)
+    if table.note:
+        to.print(Text(table.note, style="dim"), overflow="fold")
     to.print()
+
+
+def _text(cell: Cell | str) -> Text:
+    found = cell if isinstance(cell, Cell) else Cell(cell)
+    return Text(found.text, style=_STYLES.get(found.tone, ""))
 
 
 def claims_table(verdicts: Sequence[Verdict]) -> Table:

@@ -13,13 +13,17 @@ from typing import Any
 
 import botocore.client
 import botocore.loaders
+import pulumi.runtime.resource
 import pytest
+from pulumi.runtime.proto.source_pb2 import StackTrace
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
 from lab import control, program
 from lab.clients import environment
 from lab.errors import LabError
 from lab.leftovers import look_at_machine
+from lab.ownership import give_back_all
+from lab.preflight import check_machine
 from lab.rehearse import tear_down
 from tests.machine import wait_for
 
@@ -46,6 +50,7 @@ STACK_FIXTURES = (
 
 # Tests of one stack are one worker's, which deploys it once. (The groups of pytest-xdist 3.8 get lost in pytest 9.)
 STACKS_OF_FILES = {
+    "test_network_on_kernels.py": "md-raid",
     "test_region_on_kernels.py": "md-raid",
     "test_md_raid_on_kernels.py": "md-raid",
     "test_file_system_on_kernels.py": "efs-iops",
@@ -82,9 +87,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """What root wrote for the tests belongs to whoever called sudo."""
+    if not hasattr(config, "workerinput"):  # pytest-xdist's workers end before the one that started them
+        give_back_all()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _make_once() -> Iterator[None]:
-    """What botocore and moto make again and again, and is the same each time.
+    """What botocore, moto and pulumi make again and again, and is the same each time.
 
     botocore reads EC2's model, megabytes of JSON, for each session, and makes 800 functions for each client; a test
     that asks every region makes thirty.
@@ -100,9 +111,21 @@ def _make_once() -> Iterator[None]:
             made[key] = create_methods(creator, model)
         return dict(made[key])
 
+    load_service_model = botocore.loaders.Loader.load_service_model
+    models: dict[tuple[Any, ...], Any] = {}
+
+    def model(loader: Any, *which: Any, **named: Any) -> Any:
+        key = (*which, *named.items())
+        if key not in models:
+            models[key] = load_service_model(loader, *which, **named)
+        return models[key]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.loaders.JSONFileLoader, "load_file", lambda _, path: load_file(path))
         patch.setattr(creator_type, "_create_methods", methods)
+        patch.setattr(botocore.loaders.Loader, "load_service_model", model)
+        # Where each resource was declared, and by whom, up to pytest: a sixth of a program's time, and nobody reads it.
+        patch.setattr(pulumi.runtime.resource, "_get_stack_trace", StackTrace)
         patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # 1,300 images for each region of each account
         yield
 
@@ -143,7 +166,7 @@ def require_region() -> None:
     if os.geteuid() != 0:
         pytest.skip("not root: the region's network takes it (make test asks for sudo)")
     try:
-        control._check_machine()
+        check_machine()
     except LabError as missing:
         pytest.skip(f"no region can run here: {missing}")
 

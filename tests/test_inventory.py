@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import re
@@ -36,7 +37,7 @@ EXAMPLE: dict[str, Any] = {
             "address": "54.1.2.3",
             "port": 22,
             "private_address": "10.20.1.10",
-            "host_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA=="],
+            "host_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"],
             "cpu_limit": 4,
             "memory_limit_mib": 2048,
             "volumes": [
@@ -76,6 +77,8 @@ WITH_FILE_SYSTEM: dict[str, Any] = {
         ],
     },
 }
+
+ELASTIC_IP = {"id": "eipalloc-0abc", "address": "54.1.2.4", "allocated": True, "reassociate": False}
 
 FieldPath = tuple[str | int, ...]
 
@@ -197,7 +200,7 @@ def test_a_field_of_the_wrong_kind_is_named(path: FieldPath, value: Any) -> None
         (
             ("network", "cidr"),
             "10.20.0.1/16",
-            'network.cidr is "10.20.0.1/16"; expected a network such as 10.20.0.0/16',
+            'network.cidr is "10.20.0.1/16"; expected an IPv4 network such as 10.20.0.0/16',
         ),
         (("hosts",), [], "hosts is []; expected at least one host"),
         (
@@ -216,7 +219,7 @@ def test_a_field_of_the_wrong_kind_is_named(path: FieldPath, value: Any) -> None
         (
             ("hosts", 0, "private_address"),
             "storage-1",
-            'hosts[0].private_address is "storage-1"; expected an IP address such as 10.20.1.10',
+            'hosts[0].private_address is "storage-1"; expected an IPv4 address such as 10.20.1.10',
         ),
         (
             ("hosts", 1, "private_address"),
@@ -296,6 +299,211 @@ def test_not_a_document(text: str, message: str) -> None:
     with pytest.raises(InventoryError) as refusal:
         Inventory.from_json(text, "hosts.json")
     assert str(refusal.value) == f"hosts.json: {message}"
+
+
+ED25519 = EXAMPLE["hosts"][0]["host_keys"][0]
+RSA = base64.b64encode(b"\0\0\0\x07ssh-rsa\0\0\0\x03\1\0\1\0\0\1\1\0" + b"\xc5" * 256).decode()
+ECDSA = base64.b64encode(b"\0\0\0\x13ecdsa-sha2-nistp256\0\0\0\x08nistp256\0\0\0\x41\4" + b"\x55" * 64).decode()
+
+
+def test_whole_host_keys_of_each_type_are_taken() -> None:
+    keys = [ED25519, f"ssh-rsa {RSA}", f"ecdsa-sha2-nistp256 {ECDSA}"]
+    assert list(read(changed(("hosts", 0, "host_keys"), keys)).hosts[0].host_keys) == keys
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI", "and whole: its end is missing"),
+        (ED25519[:-4], "and whole: its end is missing"),
+        (f"{ED25519}AAAA", "and whole: its end is missing"),
+        ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==", "and whole: its end is missing"),
+        ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5", "and whole: its length is not that of ssh-ed25519"),
+        ("ssh-rsa AAAA", "and whole: its end is missing"),
+        (f"ssh-rsa {RSA[:200]}", "and whole: its end is missing"),
+        (ED25519.replace("ssh-ed25519", "ssh-rsa"), "ssh-rsa stands before a key of another type"),
+        (f"ecdsa-sha2-nistp384 {ECDSA}", "ecdsa-sha2-nistp384 stands before a key of another type"),
+        (f"{ED25519} root@host", "without a comment"),
+        (f"host {ED25519}", "without a comment"),
+    ],
+)
+def test_a_host_key_that_was_cut_or_joined_is_one_line(key: str, says: str) -> None:
+    with pytest.raises(InventoryError) as refusal:
+        read(changed(("hosts", 0, "host_keys"), [ED25519, key]))
+    assert str(refusal.value).startswith('hosts.json: hosts[0].host_keys[1] is "')
+    assert str(refusal.value).endswith(says)
+
+
+@pytest.mark.parametrize(
+    "stack", ["org/tidemark/dev", "../../x", ".", "..", "/etc", "a b", ".hidden", "a\\b", "x" * 101, "md-raid.läb"]
+)
+def test_a_stack_that_is_no_name_is_refused(stack: str) -> None:
+    """It is the name of a folder below results/."""
+    with pytest.raises(
+        InventoryError, match=r"^hosts\.json: stack is .*; expected the stack's name, such as md-raid\.lab"
+    ):
+        read(changed(("stack",), stack))
+
+
+@pytest.mark.parametrize("stack", ["md-raid.lab", "dev", "2026_11", "a" * 100, "-x", "_", "a..b"])
+def test_a_name_that_pulumi_allows_a_stack_is_taken(stack: str) -> None:
+    assert read(changed(("stack",), stack)).stack == stack
+
+
+NOT_OF_A_MACHINE = ["127.0.0.1", "0.0.0.0", "0.1.2.3", "224.0.0.5", "239.255.255.255", "240.0.0.1", "255.255.255.255"]
+OF_ANOTHER_FAMILY = [
+    "fd00::10",
+    "fe80::1%eth0",
+    "::ffff:10.20.1.10",
+    "10.20.1",
+    "010.20.1.10",
+    "0x0a140a0a",
+    "10.20.1.٣",
+]
+
+
+@pytest.mark.parametrize("address", [*NOT_OF_A_MACHINE, *OF_ANOTHER_FAMILY])
+@pytest.mark.parametrize(
+    ("path", "of"),
+    [
+        (("hosts", 0, "private_address"), EXAMPLE),
+        (("file_system", "mount_targets", 0, "address"), WITH_FILE_SYSTEM),
+        (("elastic_ips", 0, "address"), EXAMPLE | {"elastic_ips": [{**ELASTIC_IP}]}),
+    ],
+    ids=["private", "mount target", "elastic"],
+)
+def test_an_address_that_no_machine_has_or_no_host_can_use_is_refused(
+    address: str, path: FieldPath, of: dict[str, Any]
+) -> None:
+    with pytest.raises(InventoryError) as refusal:
+        read(changed(path, address, of))
+    assert str(refusal.value).startswith(f"hosts.json: {spelt(path)} is ")
+    assert "; expected an IPv4 address such as 10.20.1.10" in str(refusal.value)
+
+
+@pytest.mark.parametrize("address", ["192.168.7.7", "10.21.0.1", "10.20.0.0", "10.20.255.255"])
+def test_a_private_address_outside_of_the_network_is_refused(address: str) -> None:
+    with pytest.raises(InventoryError) as refusal:
+        read(changed(("hosts", 1, "private_address"), address))
+    assert str(refusal.value) == (
+        f'hosts.json: hosts[1].private_address is "{address}"; expected an address of a host in network.cidr, '
+        "10.20.0.0/16"
+    )
+
+
+@pytest.mark.parametrize(
+    "cidr",
+    [
+        "0.0.0.0/0",
+        "10.20.0.0/255.255.0.0",
+        "10.20.0.0/0.0.255.255",
+        "10.20.1.10",
+        "fd00::/64",
+        "10.20.0.1/16",
+        "10.20.0.0/33",
+        "10.20.0.0/16/8",
+        "all",
+    ],
+)
+def test_a_network_that_hosts_cannot_use_is_refused(cidr: str) -> None:
+    with pytest.raises(InventoryError, match=r"network\.cidr is .*; expected an IPv4 network such as 10\.20\.0\.0/16"):
+        read(changed(("network", "cidr"), cidr))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shown"),
+    [
+        ("54.1.2.3", "54.1.2.3", "54.1.2.3"),
+        ("2001:db8::1", "2001:0DB8:0:0::0001", "2001:db8::1"),
+        ("Host.Example.org", "host.example.org.", "host.example.org"),
+    ],
+)
+def test_one_machine_under_two_names_is_refused(first: str, second: str, shown: str) -> None:
+    document = changed(("hosts", 0, "address"), first)
+    document["hosts"][1] |= {"address": second, "port": 22}
+    with pytest.raises(InventoryError) as refusal:
+        read(document)
+    assert str(refusal.value) == (
+        f"hosts.json: hosts[1].address is {shown} port 22, as is hosts[0].address; each must be different"
+    )
+    document["hosts"][1]["port"] = 2222
+    assert len(read(document).hosts) == 2, "behind one address, each at a port"
+
+
+def test_one_instance_under_two_names_is_refused_and_ids_of_ones_own_may_be_alike() -> None:
+    document = changed(("hosts", 0, "id"), "i-0123456789abcdef0")
+    document["hosts"][1]["id"] = "i-0123456789abcdef0"
+    with pytest.raises(InventoryError, match=r"hosts\[1\]\.id is i-0123456789abcdef0, as is hosts\[0\]\.id"):
+        read(document)
+    document["hosts"][0]["id"] = document["hosts"][1]["id"] = "mine"
+    assert len(read(document).hosts) == 2
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "web-.local", "-web.local", "web..local", ".", "1.2.3.400", "1.2.3", "0x7f000001", "a.0x7F", "web_1",
+        "x" * 64, ".".join(["x" * 60] * 5), "0.0.0.0", "::", "255.255.255.255", "ff02::1", "http://web",
+        "web:22", "ü.de",
+    ],
+)  # fmt: skip
+def test_where_ssh_can_not_answer_is_refused(address: str) -> None:
+    with pytest.raises(InventoryError) as refusal:
+        read(changed(("hosts", 0, "address"), address))
+    assert "; expected an IP address or a host name where SSH answers" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["web.local", "web.local.", "a", "x" * 63, "1a.2b", "127.0.0.1", "2001:db8::1", "fe80::1%eth0", "xn--bcher-kva.de"],
+)
+def test_where_ssh_may_answer_is_taken(address: str) -> None:
+    assert read(changed(("hosts", 0, "address"), address)).hosts[0].address == address
+
+
+BUCKET = {"name": "tidemark-1a2b3c4", "endpoint": None, "uplink_mbit_per_s": None}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("ssh", "proxy_command"), "nc '%h %p"),
+        (("hosts", 0, "volumes", 0, "device"), "/dev/../etc/passwd"),
+        (("hosts", 0, "volumes", 0, "device"), "/dev/mapper/.."),
+        (("elastic_ips", 0, "id"), "../../x"),
+        (("elastic_ips", 0, "id"), "/x"),
+        (("bucket", "name"), "192.168.1.1"),
+        (("bucket", "name"), "a..b"),
+        (("bucket", "endpoint"), "http://web:99999"),
+        (("bucket", "endpoint"), "http://web:0"),
+        (("bucket", "endpoint"), "http://..."),
+        (("bucket", "endpoint"), "http://1.2.3.400/"),
+    ],
+)
+def test_what_has_a_right_form_and_no_sense_is_refused(path: FieldPath, value: str) -> None:
+    of = EXAMPLE | {"elastic_ips": [{**ELASTIC_IP}], "bucket": {**BUCKET}}
+    with pytest.raises(InventoryError, match=re.escape(f"hosts.json: {spelt(path)} is ")):
+        read(changed(path, value, of))
+
+
+@pytest.mark.parametrize("device", ["/dev/sdf", "/dev/mapper/a..b", "/dev/disk/by-id/..x"])
+@pytest.mark.parametrize("url", ["http://198.51.100.1", "https://s3.example.org:8443/", "http://localhost:5000"])
+def test_what_is_odd_and_right_is_taken(device: str, url: str) -> None:
+    document = changed(("hosts", 0, "volumes", 0, "device"), device) | {"bucket": BUCKET | {"endpoint": url}}
+    assert read(document).to_dict() == document
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-" + "9" * 5000])
+def test_a_number_of_thousands_of_digits_is_one_line(number: str) -> None:
+    with pytest.raises(InventoryError) as refusal:
+        Inventory.from_json(json.dumps(EXAMPLE).replace("9001", number), "hosts.json")
+    assert str(refusal.value) == "hosts.json: a number has thousands of digits; correct that number"
+
+
+def test_a_time_is_of_ascii_digits() -> None:
+    for time in ("٢٠٢٦-11-23T12:00:00Z", "2026-1-2T3:4:5Z"):
+        with pytest.raises(InventoryError, match="expires_at is "):
+            read(changed(("expires_at",), time))
 
 
 def test_asking_for_what_is_not_there() -> None:
@@ -382,7 +590,7 @@ class TestFileSystem:
             (
                 ("mount_targets", 0, "address"),
                 "fs-0abc.efs.eu-central-1.amazonaws.com",
-                'file_system.mount_targets[0].address is "fs-0abc.efs.eu-central-1.amazonaws.com"; expected an IP '
+                'file_system.mount_targets[0].address is "fs-0abc.efs.eu-central-1.amazonaws.com"; expected an IPv4 '
                 "address such as 10.20.1.10",
             ),
             (
@@ -450,10 +658,8 @@ def test_needs_nothing_but_the_standard_library() -> None:
 
 
 names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
+addresses = st.ip_addresses(network="198.51.100.0/24").map(str)
 words = st.text(st.characters(categories=("L", "N", "P")), min_size=1, max_size=20)
-
-
-ELASTIC_IP = {"id": "eipalloc-0abc", "address": "54.1.2.4", "allocated": True, "reassociate": False}
 
 
 class TestElasticIps:
@@ -478,7 +684,7 @@ class TestElasticIps:
             ),
             (
                 [{**ELASTIC_IP, "address": "host"}],
-                'elastic_ips[0].address is "host"; expected an IP address such as 10.20.1.10',
+                'elastic_ips[0].address is "host"; expected an IPv4 address such as 10.20.1.10',
             ),
             ([{**ELASTIC_IP, "allocated": 1}], "elastic_ips[0].allocated is 1; expected true or false"),
             (
@@ -508,8 +714,7 @@ def file_systems(draw: st.DrawFn) -> dict[str, Any]:
         "performance_mode": draw(st.sampled_from([None, "generalPurpose", "maxIO"])),
         "one_zone": draw(st.none() | names),
         "mount_targets": [
-            {"id": f"fsmt-{number}", "zone": zone, "address": draw(st.ip_addresses().map(str))}
-            for number, zone in enumerate(zones)
+            {"id": f"fsmt-{number}", "zone": zone, "address": draw(addresses)} for number, zone in enumerate(zones)
         ],
     }
 
@@ -529,9 +734,10 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
             "name": name,
             "role": draw(names),
             "type": draw(words),
-            "address": draw(st.ip_addresses().map(str)),
-            "private_address": f"10.20.1.{index}",
-            "port": draw(st.integers(1, 65535)),
+            "id": f"machine-{index}",
+            "address": draw(addresses | st.ip_addresses(network="2001:db8::/32").map(str)),
+            "private_address": f"10.20.1.{10 + index}",
+            "port": 1 + index + 10 * draw(st.integers(0, 6000)),
             "cpu_limit": draw(st.none() | st.integers(1, 4096)),
         }
         host["volumes"] = [

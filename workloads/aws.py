@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from workloads.errors import WorkloadError
+from workloads.sources import LOOPBACK
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -43,7 +44,7 @@ def client_arguments(service: str, region: str) -> dict[str, Any]:
         "config": Config(connect_timeout=10, read_timeout=30, retries={"max_attempts": 5, "mode": "standard"}),
     }
     endpoint = os.environ.get(f"AWS_ENDPOINT_URL_{service}") or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint and urlsplit(endpoint).hostname in ("127.0.0.1", "localhost", "::1"):
+    if endpoint and urlsplit(endpoint).hostname in LOOPBACK:
         arguments |= {
             "endpoint_url": endpoint,
             "aws_access_key_id": "rehearsal",

@@ -20,11 +20,11 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import paramiko
 from fabric import Config, Connection  # type: ignore[import-untyped]
@@ -32,6 +32,7 @@ from paramiko.config import SSHConfig
 
 from inventory import Host, Inventory, Ssh
 from workloads.errors import WorkloadError
+from workloads.user_path import user_path
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONNECT_TIMEOUT_S = 15
@@ -44,6 +45,8 @@ SCRIPT_TIMEOUT_S = 300
 # memory limit is away for a minute.
 BOOT_SECONDS = 120
 BOOT_POLL_SECONDS = 1.0
+# How long a command is silent before its host is looked at, and how often from then on.
+CHECK_SECONDS = 2.0
 # A script whose connection broke runs on; the next one waits for it rather than working beside it.
 LOCK_PATH = "/run/tidemark.lock"
 LOCK_TIMEOUT_S = 90
@@ -95,14 +98,39 @@ class ScriptResult:
         return int(self.facts[-1].get("changed", 0)) if self.facts else 0
 
 
-def facts_in(stdout: str) -> tuple[dict[str, Any], ...]:
-    """The JSON objects among the lines of `stdout`; other lines are for people, or another program's file."""
+def facts_in(stdout: str, host: str | None = None) -> tuple[dict[str, Any], ...]:
+    """The JSON objects among the lines of `stdout`; other lines are for people.
+
+    Between a line "@@ NAME" and "@@ end" stands what a tool or a file says (workloads/logs.py): no facts. Raises
+    WorkloadError for a line that begins as an object with a field and is no JSON: what it says is not to be missed.
+    """
     facts = []
-    for line in stdout.splitlines():
-        if line.startswith("{"):
-            with contextlib.suppress(ValueError):
-                facts.append(json.loads(line))
+    in_section = False
+    for line in stdout.split("\n"):
+        if line.startswith("@@ "):
+            in_section = line != "@@ end"
+        elif line.startswith('{"') and not in_section:
+            facts.append(fact_in(line, host))
     return tuple(facts)
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+def fact_in(line: str, host: str | None = None) -> dict[str, Any]:
+    """The JSON object that a line is. Raises WorkloadError for a line that is none."""
+    try:
+        fact = json.loads(line, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        fact = None
+    if not isinstance(fact, dict):
+        raise WorkloadError(
+            f"a script's answer is no JSON: {line if len(line) <= 200 else line[:197] + '...'}",
+            "see what that line shows on the host, and run the task again",
+            host,
+        )
+    return fact
 
 
 @dataclass(frozen=True)
@@ -302,17 +330,25 @@ class Machine(ABC):
         if code:
             raise script_error(self.name, script.name, code, stderr)
         stdout = "\n".join(lines)
-        return ScriptResult(self.name, stdout, stderr, facts_in(stdout))
+        return ScriptResult(self.name, stdout, stderr, facts_in(stdout, self.name))
 
 
 class Remote(Machine):
     """An open connection to one host, over which scripts and commands run."""
 
-    def __init__(self, host: Host, user: str, connection: Connection, proxy: ProxySocket | None) -> None:
+    def __init__(
+        self,
+        host: Host,
+        user: str,
+        connection: Connection,
+        proxy: ProxySocket | None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self.host = host
         self.user = user
         self._connection = connection
         self._proxy = proxy
+        self._check = check
 
     @property
     def name(self) -> str:
@@ -405,7 +441,7 @@ class Remote(Machine):
         """Starts `command`; what goes wrong with the connection while it runs is one line."""
         channel = self._open_channel(command)
         try:
-            yield Execution(channel, command, silence_s)
+            yield Execution(channel, command, silence_s, self._check)
         except TimeoutError as error:
             raise WorkloadError(
                 f"silent for {silence_s:g} s",
@@ -413,6 +449,7 @@ class Remote(Machine):
                 self.name,
             ) from error
         except (OSError, EOFError, paramiko.SSHException) as error:
+            self._check()  # why it broke is worth more than that it did
             raise WorkloadError(f"the connection broke ({error})", "run the task again", self.name) from error
         finally:
             channel.close()
@@ -424,6 +461,7 @@ class Remote(Machine):
                 raise EOFError("closed")
             channel: paramiko.Channel = transport.open_session(timeout=CONNECT_TIMEOUT_S)
         except (OSError, EOFError, paramiko.SSHException) as error:
+            self._check()
             word = command.split()[0]
             raise WorkloadError(
                 f"the connection is gone, {word!r} was not run", "run the task again", self.name
@@ -434,15 +472,21 @@ class Remote(Machine):
 class Execution:
     """A command that runs in `channel`, its standard error gathered beside; faults are paramiko's and OSError's."""
 
-    def __init__(self, channel: paramiko.Channel, command: str, silence_s: float) -> None:
+    def __init__(
+        self, channel: paramiko.Channel, command: str, silence_s: float, check: Callable[[], None] = lambda: None
+    ) -> None:
         self.channel = channel
         self._silence_s = silence_s
+        self._check = check
         self._stderr: list[bytes] = []
         self._reader = threading.Thread(target=_drain, args=(channel.recv_stderr, self._stderr), daemon=True)
+        # Set while there is something to read, or the end of it: a read that can be waited for in parts.
+        self._readable = threading.Event()
+        channel.in_buffer.set_event(self._readable)
         channel.settimeout(silence_s)
         channel.exec_command(command)
         self._reader.start()
-        self.lines = _lines(channel)
+        self.lines = _lines(self._receive)
 
     def send(self, content: bytes) -> bool:
         """Writes to its standard input; False when it has ended, for which its exit code and words say why."""
@@ -461,13 +505,25 @@ class Execution:
     def end(self, limit_s: float | None = None) -> tuple[int, str]:
         """Waits for the end; exit code and standard error. `limit_s` is in the place of the longest silence."""
         limit_s = self._silence_s if limit_s is None else limit_s
-        self._reader.join(timeout=limit_s)
-        if not self.channel.status_event.wait(timeout=limit_s):
-            raise TimeoutError
+        self._reader.join(timeout=min(limit_s, CHECK_SECONDS))
+        self._wait(self.channel.status_event.wait, limit_s)
         code = self.channel.recv_exit_status()
         if code == -1:
             raise EOFError("it ended without an exit code")
+        self._reader.join(timeout=limit_s)
         return code, b"".join(self._stderr).decode(errors="replace")
+
+    def _receive(self) -> bytes:
+        self._wait(self._readable.wait, self._silence_s)
+        return self.channel.recv(65536)
+
+    def _wait(self, until: Callable[[float], bool], limit_s: float) -> None:
+        """Waits until it is so; whether the host is still there is looked at meanwhile. Raises TimeoutError."""
+        deadline = time.monotonic() + limit_s
+        while not until(max(0.0, min(CHECK_SECONDS, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+            self._check()
 
 
 def script_error(host: str, script: str, code: int, stderr: str) -> WorkloadError:
@@ -493,8 +549,11 @@ def script_error(host: str, script: str, code: int, stderr: str) -> WorkloadErro
     )
 
 
-def connect(host: Host, ssh: Ssh, host_keys: Sequence[str]) -> Remote:
-    """An open connection to `host`, which must show one of `host_keys` ("ssh-ed25519 AAAA…")."""
+def connect(host: Host, ssh: Ssh, host_keys: Sequence[str], check: Callable[[], None] = lambda: None) -> Remote:
+    """An open connection to `host`, which must show one of `host_keys` ("ssh-ed25519 AAAA…").
+
+    `check` raises when the host has ended; it is called while something that runs there is silent.
+    """
     if not host_keys:
         raise WorkloadError("no host key is known", "give host_keys in the inventory", host.name)
     config = Config(overrides={"load_ssh_configs": False}, ssh_config=SSHConfig(), lazy=True)
@@ -506,7 +565,7 @@ def connect(host: Host, ssh: Ssh, host_keys: Sequence[str]) -> Remote:
     if ssh.identity_file is None:
         arguments |= {"allow_agent": True, "look_for_keys": True}
     else:
-        identity = Path(ssh.identity_file).expanduser()
+        identity = user_path(ssh.identity_file)
         if not identity.is_file():
             raise WorkloadError(
                 f"ssh.identity_file {ssh.identity_file} is not there",
@@ -532,8 +591,8 @@ def connect(host: Host, ssh: Ssh, host_keys: Sequence[str]) -> Remote:
         connect_timeout=CONNECT_TIMEOUT_S,
         connect_kwargs=arguments,
     )
-    pin(connection.client, host, host_keys)
     try:
+        pin(connection.client, host, host_keys)
         connection.open()
     except BaseException as error:
         # Looked at before it is closed from here.
@@ -545,7 +604,7 @@ def connect(host: Host, ssh: Ssh, host_keys: Sequence[str]) -> Remote:
         if isinstance(error, (OSError, EOFError, ValueError, paramiko.SSHException)):
             raise connect_error(host, ssh, error, words, hung_up=hung_up) from error
         raise
-    return Remote(host, ssh.user, connection, proxy)
+    return Remote(host, ssh.user, connection, proxy, check)
 
 
 def pin(client: paramiko.SSHClient, host: Host, host_keys: Sequence[str]) -> None:
@@ -556,9 +615,15 @@ def pin(client: paramiko.SSHClient, host: Host, host_keys: Sequence[str]) -> Non
     # paramiko looks a host up under this name when the port is not the usual one.
     name = host.address if host.port == 22 else f"[{host.address}]:{host.port}"
     for text in host_keys:
-        entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {text}")
+        unreadable = WorkloadError(
+            f"host key {text[:40]!r} cannot be read", 'give it whole, as "ssh-ed25519 AAAA…"', host.name
+        )
+        try:
+            entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {text}")
+        except Exception as error:  # paramiko's and cryptography's have no other class in common
+            raise unreadable from error
         if entry is None or entry.key is None:
-            raise WorkloadError(f"host key {text[:40]!r} cannot be read", 'give it as "ssh-ed25519 AAAA…"', host.name)
+            raise unreadable
         known.add(name, entry.key.get_name(), entry.key)
 
 
@@ -604,9 +669,16 @@ def connect_error(host: Host, ssh: Ssh, error: Exception, proxy_words: str, *, h
 class Hosts:
     """The connections of one task: made when first needed, in parallel, and closed together."""
 
-    def __init__(self, inventory: Inventory, host_keys: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        inventory: Inventory,
+        host_keys: Mapping[str, Sequence[str]],
+        check: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`check` raises, given a host's name, when waiting for it is of no use (workloads/resource_watch.py)."""
         self.inventory = inventory
         self._host_keys = dict(host_keys)
+        self._check = check
         self._remotes: dict[str, Remote] = {}
         self._guard = threading.Lock()
 
@@ -622,6 +694,10 @@ class Hosts:
             remotes, self._remotes = list(self._remotes.values()), {}
         for remote in remotes:
             remote.close()
+
+    def check(self, name: str) -> None:
+        """Raises WorkloadError when a host is gone for good or until somebody starts it, where that can be known."""
+        self._check(name)
 
     def keys_of(self, name: str) -> Sequence[str]:
         """The pinned keys of a host."""
@@ -647,19 +723,20 @@ class Hosts:
         if remote is not None and remote.is_open:
             return remote
         host = self.inventory.host(name)
-        fresh = connect(host, self.inventory.ssh, self._host_keys[name])
+        fresh = connect(host, self.inventory.ssh, self._host_keys[name], partial(self._check, name))
         with self._guard:
             self._remotes[name] = fresh
         return fresh
 
     def await_one(self, name: str, tell: Callable[[str], None], limit_seconds: float) -> None:
-        """Connects to a host, waiting for it while it boots."""
+        """Connects to a host, waiting for it while it boots; one that has ended is not waited for."""
         deadline = time.monotonic() + limit_seconds
         told = False
         while True:
             try:
-                self.remote(name)
+                self._connect_watched(name)
             except Unreachable:
+                self._check(name)
                 if time.monotonic() > deadline:
                     raise
                 if not told:
@@ -668,6 +745,21 @@ class Hosts:
                 time.sleep(BOOT_POLL_SECONDS)
             else:
                 return
+
+    def _connect_watched(self, name: str) -> None:
+        """Connects to a host; gives an attempt up in its middle when the host has ended: it may take a minute."""
+        attempt: Future[Remote] = Future()
+
+        def connect_to() -> None:
+            try:
+                attempt.set_result(self.remote(name))
+            except BaseException as error:
+                attempt.set_exception(error)
+
+        threading.Thread(target=connect_to, name=f"connect-{name}", daemon=True).start()
+        while not wait([attempt], timeout=BOOT_POLL_SECONDS).done:
+            self._check(name)
+        attempt.result()
 
     def await_all(self, tell: Callable[[str], None]) -> None:
         """Connects to every host, side by side, waiting for those that still boot."""
@@ -714,7 +806,7 @@ def in_threads(work: Mapping[str, Callable[[], T]], on_interrupt: Callable[[], N
         first, *others = (errors[name] for name in sorted(errors))
         for other in others:
             if isinstance(other, WorkloadError):
-                print(f"tidemark: {other}", file=sys.stderr)
+                print(f"tidemark: {other.shown}", file=sys.stderr)
         raise first
     return {name: future.result() for future, name in futures.items()}
 
@@ -725,9 +817,9 @@ def _drain(receive: Callable[[int], bytes], into: list[bytes]) -> None:
             into.append(chunk)
 
 
-def _lines(channel: paramiko.Channel) -> Iterator[str]:
+def _lines(receive: Callable[[], bytes]) -> Iterator[str]:
     pending = b""
-    while chunk := channel.recv(65536):
+    while chunk := receive():
         *whole, pending = (pending + chunk).split(b"\n")
         for line in whole:
             yield line.decode(errors="replace")

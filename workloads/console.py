@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import rich.console
 import rich.status
+import rich.table
 from rich.text import Text
 
 QUIET_PROGRESS_S = 10.0
@@ -57,7 +58,13 @@ class Console:
         self._console.print(Text(f"{name:<{NAME_WIDTH}} {words}"), soft_wrap=True)
 
     def print(self, renderable: rich.console.RenderableType) -> None:
-        """Shows a table."""
+        """Shows a table. Where the terminal is too narrow, its widest column alone is folded: no label, no unit."""
+        if isinstance(renderable, rich.table.Table) and renderable.columns:
+            widths = [max(_width(cell) for cell in (column.header, *column.cells)) for column in renderable.columns]
+            for column, width in zip(renderable.columns, widths, strict=True):
+                column.no_wrap = width < max(widths) or column is renderable.columns[0]
+                column.overflow = "fold"
+            renderable.box, renderable.padding, renderable.pad_edge = None, (0, 2, 0, 0), False
         self._console.print(renderable)
 
     @contextmanager
@@ -68,6 +75,10 @@ class Console:
             return
         with self._console.status(Text(f"{name:<{NAME_WIDTH}} {words}")) as status:
             yield Progress(self._console, name, status)
+
+
+def _width(cell: rich.console.RenderableType) -> int:
+    return Text.from_markup(cell).cell_len if isinstance(cell, str) else 0
 
 
 def si_bytes(count: int) -> str:

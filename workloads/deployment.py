@@ -15,6 +15,7 @@ from workloads.console import Console
 from workloads.errors import WorkloadError
 from workloads.host_keys import host_keys
 from workloads.power import with_current_addresses
+from workloads.resource_watch import ResourceGone, ResourceWatch
 from workloads.results import Results, results_root
 
 
@@ -50,11 +51,14 @@ def connected(inventory: Inventory, console: Console) -> Iterator[Deployment]:
     """Connections to the inventory's hosts, closed at the end."""
     try:
         inventory = with_current_addresses(inventory, lambda words: console.say("hosts", words))
+    except ResourceGone:
+        raise
     except WorkloadError as error:
         # The inventory may be right as it is; hosts whose keys are unknown will need the API all the same.
         console.say("hosts", f"addresses are taken from the inventory as it is ({error.what})")
-    keys = host_keys(inventory, tell=lambda words: console.say("hosts", words))
-    with Hosts(inventory, keys) as hosts:
+    watch = ResourceWatch(inventory)
+    keys = host_keys(inventory, watch=watch, tell=lambda words: console.say("hosts", words))
+    with Hosts(inventory, keys, watch.check) as hosts:
         hosts.await_all(lambda words: console.say("hosts", words))
         yield Deployment(hosts, console)
 

@@ -39,9 +39,13 @@ def reported(body: F) -> F:
     @functools.wraps(body)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         signal.signal(signal.SIGTERM, terminate)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as what nohup(1) starts has it
+            signal.signal(signal.SIGHUP, terminate)
         try:
             return body(*args, **kwargs)
-        except (WorkloadError, InventoryError) as error:
+        except WorkloadError as error:
+            raise Exit(f"tidemark: {error.shown}", code=1) from None
+        except InventoryError as error:
             raise Exit(f"tidemark: {error}", code=1) from None
         except KeyboardInterrupt:
             raise Exit("tidemark: interrupted; run the task again to go on", code=EXIT_INTERRUPTED) from None
@@ -53,7 +57,9 @@ def reported(body: F) -> F:
 
 def run_module(module: str, *arguments: str) -> None:
     """Runs one of the project's other rooms as a process of its own; its exit code is the task's."""
-    code = subprocess.call([sys.executable, "-m", module, *arguments], cwd=PROJECT)
+    # It ends with this process, even if that is killed: nobody would read what it says.
+    command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", module, *arguments]
+    code = subprocess.call(command, cwd=PROJECT)
     if code:
         raise Exit(code=code)
 

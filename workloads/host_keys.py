@@ -16,15 +16,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from inventory import Host, Inventory
+from botocore.exceptions import ClientError
+
+from inventory import Host, Inventory, host_key_fault
 from workloads.aws import ec2_client, is_instance_id, one_line
+from workloads.console_output import last_lines
 from workloads.errors import WorkloadError
+from workloads.resource_watch import ResourceWatch
 
 LINE = re.compile(r"tidemark-host-key: ((?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]+={0,2})")
 STORE_NAME = "host-keys.json"
 # EC2 shows a console some minutes after boot; a host of the rehearsal region writes it within seconds.
 CONSOLE_LIMIT_S = 900
-POLL_S = 2.0
+POLL_S = 1.0
 
 
 class Console(Protocol):
@@ -44,11 +48,12 @@ def state_dir() -> Path:
 def keys_in(console: str) -> tuple[str, ...]:
     """The host keys that `console` names, in order, each once.
 
-    A serial console ends its lines with \\r\\n and may cut one in the middle while it is being written:
-    only a line that has ended counts.
+    A serial console ends its lines with \\r\\n and may cut one in the middle while it is being written, or when the
+    kernel writes between: only a line that has ended and has a whole key counts.
     """
     whole, _, _ = console.rpartition("\n")
-    return tuple(dict.fromkeys(match.group(1) for match in LINE.finditer(whole)))
+    found = dict.fromkeys(match.group(1) for match in LINE.finditer(whole))
+    return tuple(key for key in found if host_key_fault(key) is None)
 
 
 class HostKeyStore:
@@ -69,6 +74,11 @@ class HostKeyStore:
             isinstance(keys, list) and all(isinstance(key, str) for key in keys) for keys in document.values()
         ):
             raise WorkloadError(f"{self.path} is not a list of keys by instance", "remove it; keys are read anew")
+        for instance, keys in document.items():
+            if not keys or any(host_key_fault(key) for key in keys):
+                raise WorkloadError(
+                    f"{self.path} has no whole host key for {instance}", "remove that line; its keys are read anew"
+                )
         return document
 
     def pin(self, host: Host, keys: Sequence[str]) -> None:
@@ -93,11 +103,15 @@ def host_keys(
     *,
     console: Console | None = None,
     store: HostKeyStore | None = None,
+    watch: ResourceWatch | None = None,
     limit_s: float = CONSOLE_LIMIT_S,
     tell: Callable[[str], None] = print,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, tuple[str, ...]]:
-    """The keys to expect from each host by name: from the inventory, else kept, else from its console."""
+    """The keys to expect from each host by name: from the inventory, else kept, else from its console.
+
+    Raises WorkloadError when a console shows none in time, or at once when `watch` sees that its instance has ended.
+    """
     store = store or HostKeyStore(state_dir() / STORE_NAME)
     kept = store.read()
     known: dict[str, tuple[str, ...]] = {}
@@ -117,6 +131,7 @@ def host_keys(
             )
     if unknown:
         read = console or console_of(inventory.region)
+        watch = watch or ResourceWatch(inventory)
         deadline = time.monotonic() + limit_s
         tell(f"host keys    waiting for the consoles of {', '.join(host.name for host in unknown)}")
         while unknown:
@@ -133,20 +148,38 @@ def host_keys(
             if unknown and time.monotonic() > deadline:
                 raise WorkloadError(
                     f"its console shows no host key after {limit_s:g} s",
-                    "EC2 may take longer: run the task again, or give host_keys in the inventory",
+                    "see its first boot on its console, below, and the region's log, then rehearse again"
+                    if inventory.rehearsal
+                    else "EC2 may take longer: run the task again. It keeps a console for an hour after a boot; if the "
+                    "host is up for longer, restart it (aws ec2 reboot-instances --instance-ids "
+                    f"{unknown[0].id} --region {inventory.region}), since it shows its keys at each boot, or give "
+                    "host_keys in the inventory",
                     unknown[0].name,
+                    last_lines(read(unknown[0].id)),
                 )
+            for host in unknown:
+                watch.check(host.name)
             if unknown:
                 sleep(POLL_S)
     return known
 
 
 def console_of(region: str) -> Console:
-    """The console of instances in `region`, as EC2 shows it."""
+    """The console of instances in `region`, as EC2 shows it.
+
+    What is kept from an instance's last start or restart comes first: that it is there is promised for one hour. The
+    console of this moment (`Latest`) is asked for where that shows no key; only types built on Nitro have it.
+    """
     client = ec2_client(region)
 
     def read(instance_id: str) -> str:
         with one_line(f"console of {instance_id}"):
-            return client.get_console_output(InstanceId=instance_id).get("Output", "")
+            kept = client.get_console_output(InstanceId=instance_id).get("Output", "")
+        if keys_in(kept):
+            return kept
+        try:
+            return client.get_console_output(InstanceId=instance_id, Latest=True).get("Output", "") or kept
+        except ClientError:  # of another type; that it may be asked at all, the first call has shown
+            return kept
 
     return read

@@ -47,6 +47,6 @@ def write_sections(results: Results, said: Mapping[str, ScriptResult]) -> int:
     for host, result in said.items():
         for name, text in sections(result.stdout).items():
             if name != END and text.strip():
-                results.log_path(f"{host}-{name}.txt").write_text(text + "\n", encoding="utf-8")
+                results.write_log(f"{host}-{name}.txt", f"{text}\n")
                 files += 1
     return files

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from workloads.errors import WorkloadError
+from workloads.user_path import user_path
+
+NAME_CHARACTERS = 100  # it stands in one line with other words
 
 
 def read_file(which: str | None, plans: Path) -> tuple[str, str]:
@@ -21,9 +24,9 @@ def read_file(which: str | None, plans: Path) -> tuple[str, str]:
     try:
         path = plans / f"{name}.toml"
         if not path.is_file():
-            path = Path(name).expanduser()
+            path = user_path(name)
         return path.read_text(encoding="utf-8"), str(path)
-    except (OSError, UnicodeDecodeError, RuntimeError) as error:  # RuntimeError: the ~ of a user that there isn't
+    except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(sorted(each.stem for each in plans.glob("*.toml")))
         raise WorkloadError(
             f"--plan {name}: no such plan ({type(error).__name__})", f"give one of {known}, or a TOML file's path"
@@ -36,6 +39,10 @@ def fields_of(text: str, source: str) -> Fields:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise WorkloadError(f"{source}: not TOML ({error})", "correct that line") from error
+    except ValueError as error:  # Python reads 4300 digits (sys.set_int_max_str_digits)
+        raise WorkloadError(f"{source}: a number has thousands of digits", "correct that number") from error
+    except RecursionError as error:
+        raise WorkloadError(f"{source}: is nested too deeply", "correct it") from error
     return Fields(document, source, "")
 
 
@@ -51,7 +58,12 @@ class Fields:
 
     def refuse(self, name: str, value: object, allowed: str) -> NoReturn:
         """Raise WorkloadError: this field is `value`, and should be something else."""
-        raise WorkloadError(f"{self.source}: {self.path}{name} is {value!r}", f"it should be {allowed}")
+        try:
+            shown = repr(value)
+        except ValueError:  # a number of thousands of digits, written as 0x…
+            shown = "a number of thousands of digits"
+        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+        raise WorkloadError(f"{self.source}: {self.path}{name} is {shown}", f"it should be {allowed}")
 
     def has(self, name: str) -> bool:
         """Whether the field is there: for one that may be left out."""
@@ -77,16 +89,17 @@ class Fields:
 
     def text(self, name: str) -> str:
         """A name."""
-        value = self.get(name, "a name")
-        if not isinstance(value, str) or not value.strip():
-            self.refuse(name, value, "a name")
+        allowed = f"a name of up to {NAME_CHARACTERS} characters on one line"
+        value = self.get(name, allowed)
+        if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > NAME_CHARACTERS:
+            self.refuse(name, value, allowed)
         return str(value)
 
     def word(self, name: str, allowed: Collection[str]) -> str:
         """One of some words."""
         choice = " or ".join(allowed)
         value = self.get(name, choice)
-        if value not in allowed:
+        if not isinstance(value, str) or value not in allowed:
             self.refuse(name, value, choice)
         return str(value)
 
@@ -94,7 +107,9 @@ class Fields:
         """A list of some words, each once, not empty."""
         choice = f"a list of {' or '.join(allowed)}, each once"
         value = self.get(name, choice)
-        if not isinstance(value, list) or not value or any(item not in allowed for item in value):
+        if not isinstance(value, list) or not value:
+            self.refuse(name, value, choice)
+        if any(not isinstance(item, str) or item not in allowed for item in value):
             self.refuse(name, value, choice)
         if len(set(value)) != len(value):
             self.refuse(name, value, choice)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, Literal
 
 from inventory import Inventory
 from workloads.errors import WorkloadError
+from workloads.spare_folder import LEAST_FREE_BYTES, copy_what_can_be_read, free_bytes, spare_folder
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -81,6 +83,11 @@ class Results:
         parent = (root or results_root()) / inventory.experiment / inventory.stack
         now = datetime.now(UTC)
         try:
+            if (free := free_bytes(parent)) < LEAST_FREE_BYTES:
+                raise WorkloadError(
+                    f"{parent} has {free >> 20} MiB free, and a run is to have {LEAST_FREE_BYTES >> 20} MiB",
+                    "free space there, or set TIDEMARK_RESULTS_DIR",
+                )
             parent.mkdir(parents=True, exist_ok=True)
             while True:
                 directory = parent / now.strftime("%Y-%m-%dT%H%M%SZ")
@@ -130,8 +137,8 @@ class Results:
 
     def write_manifest(self, **fields: Any) -> None:
         """Replaces the manifest, whole or not at all."""
-        with self._guard:
-            self.manifest.update(fields)
+
+        def write() -> None:
             temporary = self.directory / f".{MANIFEST}.new"
             with temporary.open("w", encoding="utf-8") as file:
                 json.dump(self.manifest, file, indent=1)
@@ -139,11 +146,27 @@ class Results:
                 os.fsync(file.fileno())
             temporary.replace(self.directory / MANIFEST)
 
+        with self._guard:
+            self.manifest.update(fields)
+            self._written(write)
+
     def append(self, raw: Raw, record: Mapping[str, Any]) -> None:
         """Adds one record; it is on its way to the disk when this returns."""
-        line = json.dumps(record, separators=(",", ":")) + "\n"
-        with self._guard, (self.directory / "raw" / f"{raw}.ndjson").open("a", encoding="utf-8") as file:
-            file.write(line)
+        line = (json.dumps(record, separators=(",", ":")) + "\n").encode()
+
+        def write() -> None:
+            with (self.directory / "raw" / f"{raw}.ndjson").open("ab", buffering=0) as file:
+                whole = file.tell()
+                try:
+                    written = file.write(line)
+                    if written < len(line):  # what a disk that fills up takes of it
+                        file.write(line[written:])
+                except OSError:
+                    file.truncate(whole)
+                    raise
+
+        with self._guard:
+            self._written(write)
 
     def records(self, raw: Raw) -> list[dict[str, Any]]:
         """The records so far, oldest first."""
@@ -157,11 +180,50 @@ class Results:
         steps = [*self.manifest["steps"], {"name": name, "seconds": round(seconds, 2), "changed": changed}]
         self.write_manifest(steps=steps)
 
-    def log_path(self, name: str) -> Path:
-        """Where a log called `name` goes."""
-        path = self.directory / "logs" / name
-        path.parent.mkdir(exist_ok=True)
-        return path
+    def write_log(self, name: str, text: str) -> None:
+        """Keeps a log."""
+        self.write_file(f"logs/{name}", text.encode())
+
+    def write_file(self, name: str, content: bytes) -> None:
+        """Keeps a file, called by its path in the run's directory."""
+
+        def write() -> None:
+            path = self.directory / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+
+        with self._guard:
+            self._written(write)
+
+    def _written(self, write: Callable[[], None]) -> None:
+        """Writes below `directory`; where that fails, since its disk is full or gone, the run goes on elsewhere."""
+        try:
+            write()
+        except OSError as error:
+            self._move(error)
+            try:
+                write()
+            except OSError as second:
+                raise self._unwritable(second) from error
+
+    def _move(self, error: OSError) -> None:
+        spare = spare_folder(self.directory)
+        if spare is None:
+            raise self._unwritable(error) from error
+        # Below it as below results/, so that TIDEMARK_RESULTS_DIR may name it.
+        old, self.directory = self.directory, spare.joinpath(*self.directory.parts[-3:])
+        copy_what_can_be_read(old, self.directory)
+        (self.directory / "raw").mkdir(parents=True, exist_ok=True)
+        print(
+            f"tidemark: {old} cannot be written ({error.strerror}); the run is in {self.directory} from now on",
+            file=sys.stderr,
+        )
+
+    def _unwritable(self, error: OSError) -> WorkloadError:
+        return WorkloadError(
+            f"{self.directory} cannot be written ({error.strerror}), and no other disk here has room for the run",
+            "free space, or set TIDEMARK_RESULTS_DIR, and run again; what was written so far is there",
+        )
 
     @contextmanager
     def recording(self) -> Iterator[None]:

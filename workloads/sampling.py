@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Sampling:
         self._results = results
         self._ended = threading.Event()
         self._remotes: set[Remote] = set()
+        self._misread: dict[str, list[str]] = {}
         self._guard = threading.Lock()
         self._threads = [
             threading.Thread(target=self._sample, args=(host.name, sampler), daemon=True)
@@ -83,8 +85,15 @@ class Sampling:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=5)
+        for who, faults in sorted(self._misread.items()):
+            # One is a line that a broken connection has cut.
+            if len(faults) > 1:
+                print(
+                    f"tidemark: {who} is not understood ({faults[-1]}); what it would tell is missing", file=sys.stderr
+                )
 
     def _sample(self, name: str, sampler: Sampler) -> None:
+        who = f"{name}: {sampler.script.name}"
         while not self._ended.is_set():
             remote: Remote | None = None
             try:
@@ -99,13 +108,18 @@ class Sampling:
 
                 def keep(line: str, take: Take = take) -> None:
                     record = take(line)
-                    if record is not None and self._results is not None:
-                        self._results.append(sampler.raw, record)
+                    if record is not None:
+                        self._misread.pop(who, None)
+                        if self._results is not None:
+                            self._results.append(sampler.raw, record)
 
                 command = script_command(sampler.script.name, sampler.arguments(name), remote.user, locked=False)
                 remote.stream(command, keep, stdin=sampler.script.text.encode(), silence_s=SILENCE_S)
-            except (WorkloadError, OSError, ValueError):
+            except (WorkloadError, OSError):
                 pass
+            except (ValueError, KeyError) as error:
+                # Not a host that has gone: what a kernel or a tool shows there is of another form.
+                self._misread.setdefault(who, []).append(" ".join(str(error).split()))
             finally:
                 if remote is not None:
                     with self._guard:

@@ -7,12 +7,17 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from inventory import Inventory
 from workloads.errors import WorkloadError
+from workloads.user_path import user_path
 
 PROJECT = Path(__file__).resolve().parent.parent
 PULUMI_TIMEOUT_S = 120
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+# Of no use to a client of the region, which is given its own (workloads/aws.py), and of no harm.
+HARMLESS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION"})
 
 
 def lab_dir() -> Path:
@@ -27,13 +32,13 @@ def load(stack: str | None, file: str | None) -> Inventory:
     if stack is not None:
         return from_stack(stack)
     if file is not None:
-        inventory = from_file(Path(file).expanduser())
+        inventory = from_file(user_path(file))
     else:
         path = lab_dir() / "inventory.json"
         if not path.is_file():
             raise WorkloadError(
                 f"no rehearsal is running ({path} is not there)",
-                "give --stack or --inventory, or start one with `make rehearse KEEP=1`",
+                "give --stack or --inventory, or start one with `make rehearse EXPERIMENT=md-raid KEEP=1`",
             )
         inventory = from_file(path)
     if inventory.rehearsal:
@@ -92,7 +97,17 @@ def from_stack(stack: str) -> Inventory:
 
 
 def ask_rehearsal_api() -> None:
-    """Lets boto3 ask the running rehearsal's API, unless the environment names one already."""
+    """Lets boto3 ask the running rehearsal's API, and nobody else: no profile, no endpoint but those on loopback that
+    the environment names, no proxy.
+    """
+    proxy = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY")
+    for name, value in list(os.environ.items()):
+        if _leads_away(name, value):
+            del os.environ[name]
+    if proxy:
+        os.environ.setdefault("PIP_PROXY", proxy)  # for the AWS CLI's wheels; boto3 does not know it
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     if os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT_URL_EC2"):
         return
     try:
@@ -101,3 +116,11 @@ def ask_rehearsal_api() -> None:
     except (OSError, ValueError, KeyError, TypeError):
         # Without an API only what is in the inventory can be done; the first call that needs one says so.
         return
+
+
+def _leads_away(name: str, value: str) -> bool:
+    if name.startswith("AWS_ENDPOINT_URL"):
+        return urlsplit(value).hostname not in LOOPBACK
+    if name.startswith("AWS_"):
+        return name not in HARMLESS
+    return name.lower().endswith("_proxy") and name != "PIP_PROXY"

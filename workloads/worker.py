@@ -5,7 +5,6 @@ worker").
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shlex
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workloads.connections import Remote
+from workloads.connections import Remote, fact_in
 from workloads.errors import WorkloadError
 
 REMOTE_PATH = "/var/lib/tidemark/tidemark-worker"
@@ -130,7 +129,7 @@ class LineReader:
         """Takes one line."""
         if not line.startswith("{"):
             return
-        record = json.loads(line)
+        record = fact_in(line)
         kind = record.get("kind")
         if kind in ("interval", "final"):
             if kind == "final":
@@ -140,7 +139,7 @@ class LineReader:
             self._on_record(record)
         elif kind == "started" and self._on_started is not None:
             self._on_started(int(record["pid"]))
-        elif kind == "array" and record["degraded"]:
+        elif kind == "array" and record["degraded"] != 0:
             if record["when"] == "before":
                 self.outcome.degraded_before += (record["array"],)
             else:

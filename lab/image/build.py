@@ -1,7 +1,7 @@
 """Build the root image once for each recipe and keep it.
 
 The recipe is everything that decides the image: package list, overlay, customisation, this file, and the
-version of the machine's User Mode Linux, whose modules go in. Another recipe is another image.
+release of the hosts' kernel, whose modules go in. Another recipe is another image.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from lab.errors import LabError
+from lab.kernel.choice import Kernel
 from lab.paths import cache_dir
 from lab.process import run
 
@@ -25,18 +25,9 @@ HERE = Path(__file__).resolve().parent
 SUITE = "bookworm"  # Debian 12, the image that the stacks name on AWS
 ROOT_SIZE_BYTES = 3 * 1024**3  # sparse; about 600 MB are used
 BUILD_TIMEOUT_SECONDS = 900  # about 50 s near a Debian mirror
-KERNEL = Path("/usr/bin/linux.uml")
-KERNEL_MODULES = Path("/usr/lib/uml/modules")
 KEPT_IMAGES = 2  # today's and the one before, for whoever goes back and forth between two branches
 # mmdebstrap's own examples exclude these so; hosts are measured, not read about.
 EXCLUDED_PATHS = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
-
-
-def kernel_release() -> str:
-    """The release of the machine's User Mode Linux, such as 6.1.176."""
-    if not KERNEL.exists():
-        raise LabError(f"{KERNEL}: not there; `make setup` installs Debian's package user-mode-linux")
-    return run([KERNEL, "--version"]).strip()
 
 
 def packages() -> list[str]:
@@ -64,34 +55,33 @@ def _one_builder(images: Path) -> Iterator[None]:
         yield
 
 
-def ensure_image(say: Callable[[str], None]) -> Path:
-    """The path of the root image of today's recipe, built if it is not there yet.
+def ensure_image(kernel: Kernel, say: Callable[[str], None]) -> Path:
+    """The path of the root image of today's recipe for hosts with this kernel, built if it is not there yet.
 
     Raises LabError when a tool is missing or the build fails; nothing half-built stays.
     """
     images = cache_dir() / "images"
     images.mkdir(parents=True, exist_ok=True)
-    release = kernel_release()
-    image = images / f"debian-12-{recipe_digest(release)}.ext4"
+    image = images / f"debian-12-{recipe_digest(kernel.release)}.ext4"
     with _one_builder(images):
         if image.exists():
             say(f"root image: reused ({image.name})")
             return image
         say(f"root image: building Debian 12 with {len(packages())} packages, once for this recipe (about a minute)")
-        _build(image, release)
+        _build(image, kernel.modules)
         _forget_old(images)
     say(f"root image: built, {image.stat().st_blocks * 512 / 1e6:.0f} MB on disk ({image.name})")
     return image
 
 
-def hold(image: Path) -> IO[bytes]:
-    """Keep an image from being forgotten for as long as what this returns is open."""
-    held = image.open("rb")
+def hold(file: Path) -> IO[bytes]:
+    """Keep an image, or a kernel, from being forgotten for as long as what this returns is open."""
+    held = file.open("rb")
     fcntl.flock(held, fcntl.LOCK_SH)
     return held
 
 
-def _build(image: Path, release: str) -> None:
+def _build(image: Path, modules: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="tidemark-image-", dir=image.parent) as scratch_name:
         root = Path(scratch_name) / "root"
         unfinished = Path(scratch_name) / "image.ext4"
@@ -107,7 +97,7 @@ def _build(image: Path, release: str) -> None:
                 f"--customize-hook=copy-in {HERE}/overlay/etc /",
                 f"--customize-hook=copy-in {HERE}/overlay/usr /",
                 '--customize-hook=mkdir -p "$1/usr/lib/modules"',
-                f"--customize-hook=copy-in {KERNEL_MODULES}/{release} /usr/lib/modules",
+                f"--customize-hook=copy-in {modules} /usr/lib/modules",
                 f'--customize-hook={HERE}/customize.sh "$1"',
                 SUITE,
                 root,

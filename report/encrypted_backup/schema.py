@@ -28,7 +28,8 @@ class Backup:
     files: int | None
     total_bytes: int | None
     new_bytes: int | None  # what the snapshot before did not hold
-    changed_meanwhile: int | None  # files that were written to while they were copied
+    changed_meanwhile: int | None  # entries that were another one when they were compared, written to since it began
+    unread: int | None  # entries of the sources that could not be read, or not be compared
     copy_seconds: float | None
     verify_seconds: float | None
     whole_seconds: float | None  # from a server that is stopped, or up, to one that is as it was

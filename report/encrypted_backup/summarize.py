@@ -63,7 +63,7 @@ def _steps(records: list[Record]) -> list[Step]:
 
 def _backups(records: list[Record], steps: list[Step]) -> list[Backup]:
     seconds = {(step.run, step.name): step.seconds for step in steps}
-    changed = {str(record.get("run")): _count(record, "changed_meanwhile") for record in _of(records, "verified")}
+    verified = {str(record.get("run")): record for record in _of(records, "verified")}
     found = []
     for record in _of(records, "backed-up"):
         name = str(record.get("run"))
@@ -74,7 +74,8 @@ def _backups(records: list[Record], steps: list[Step]) -> list[Backup]:
                 files=_count(record, "files"),
                 total_bytes=_count(record, "total_bytes"),
                 new_bytes=_count(record, "new_bytes"),
-                changed_meanwhile=changed.get(name),
+                changed_meanwhile=_count(verified.get(name, {}), "changed_meanwhile"),
+                unread=_count(verified.get(name, {}), "unread"),
                 copy_seconds=seconds.get((name, "copy")),
                 verify_seconds=seconds.get((name, "verify")),
                 whole_seconds=_number(record, "whole_seconds"),

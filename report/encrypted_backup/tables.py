@@ -8,7 +8,7 @@ from report.encrypted_backup.schema import Backup, Blind, Recovery, Step
 from report.format import MISSING, figure, seconds, size_bytes
 from report.table import Cell, Column, Table
 
-_NUMBERS = ("files", "size", "new", "changed meanwhile", "copy", "read back", "whole")
+_NUMBERS = ("files", "size", "new", "changed meanwhile", "not read", "copy", "read back", "whole")
 PLACES = {
     "disk": "the volume's raw disk, every byte",
     "memory": "files in memory (tmpfs) and swap",
@@ -26,6 +26,7 @@ def backups_table(backups: Sequence[Backup]) -> Table:
             size_bytes(backup.total_bytes),
             size_bytes(backup.new_bytes),
             figure(backup.changed_meanwhile),
+            Cell(figure(backup.unread), "bad" if backup.unread else ""),
             seconds(backup.copy_seconds),
             seconds(backup.verify_seconds),
             seconds(backup.whole_seconds),

@@ -22,18 +22,22 @@ class Machine:
     called.
     """
 
-    def __init__(self, root: Path, cmdline: str = "root=/dev/xvda1 console=ttyS0") -> None:
+    def __init__(self, root: Path, memory_mib: int = 61440) -> None:
         self.root = root
         for folder in ("etc/ssh", "etc/systemd/system", "proc", "dev", "var/lib", "usr", "bin"):
             (root / folder).mkdir(parents=True)
         (root / "etc/ssh/ssh_host_ed25519_key.pub").write_text(f"{KEY} root@machine\n")
         (root / "etc/ssh/ssh_host_ed25519_key").write_text("PRIVATE\n")
-        (root / "proc/cmdline").write_text(cmdline + "\n")
+        self.have_memory(memory_mib)
         (root / "dev/console").touch()
         for command in ("systemctl", "ssh-keygen", "update-grub"):
             path = root / "bin" / command
             path.write_text(f'#!/bin/sh\necho "{command} $*" >>{root}/calls\n')
             path.chmod(0o755)
+
+    def have_memory(self, mib: int) -> None:
+        """As a kernel says it: less than was asked for, since it keeps some for itself."""
+        (self.root / "proc/meminfo").write_text(f"MemTotal: {mib * 1024 - 40000:>14} kB\nMemFree:  12 kB\n")
 
     def boot(self, script: str) -> subprocess.CompletedProcess[str]:
         (self.root / "calls").write_text("")
@@ -118,6 +122,18 @@ def test_expiry_is_set_and_powers_off(machine: Machine) -> None:
     assert "systemctl --quiet --no-block start tidemark-expiry.timer" in machine.calls()
 
 
+def test_time_comes_from_amazon_s_own_service(machine: Machine) -> None:
+    """The group's rules let no NTP out, and this address needs none."""
+    (machine.root / "bin/systemctl").write_text(
+        f'#!/bin/sh\necho "systemctl $*" >>{machine.root}/calls\ncase "$*" in *try-restart*) exit 5 ;; esac\n'
+    )
+    assert machine.boot(script()).returncode == 0, "an image has one of the two programs"
+    assert machine.text("etc/systemd/timesyncd.conf.d/90-tidemark.conf") == "[Time]\nNTP=169.254.169.123\n"
+    assert machine.text("etc/chrony/sources.d/tidemark.sources").startswith("server 169.254.169.123 prefer iburst")
+    restart = "systemctl --quiet --no-block try-restart systemd-timesyncd.service chrony.service"
+    assert restart in machine.calls()
+
+
 def test_second_run_does_not_prolong(machine: Machine) -> None:
     machine.boot(script(lifetime_hours=1))
     first = machine.text("etc/systemd/system/tidemark-expiry.timer")
@@ -138,7 +154,7 @@ def test_memory_limit_takes_one_reboot(machine: Machine) -> None:
     setting = machine.text("etc/default/grub.d/90-tidemark-memory.cfg")
     assert setting == 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX mem=2048M"\n'
 
-    (machine.root / "proc/cmdline").write_text("root=/dev/xvda1 mem=2048M\n")
+    machine.have_memory(2048)
     assert machine.boot(script()).returncode == 0
     assert "systemctl --no-block reboot" not in machine.calls()
 
@@ -147,23 +163,16 @@ def test_memory_limit_that_did_not_take_is_told_and_not_tried_for_ever(machine: 
     machine.boot(script())
     again = machine.boot(script())
     assert again.returncode == 1
-    assert "still has no mem=" in machine.text("dev/console")
+    assert "still has 61400 MiB; see " in machine.text("dev/console")
     assert "systemctl --no-block reboot" not in machine.calls()
 
 
-@pytest.mark.parametrize(
-    ("cmdline", "memory_limit_mib"), [("mem=2048M root=/dev/ubda", 2048), ("root=/dev/xvda1", None)]
-)
+@pytest.mark.parametrize(("memory_mib", "memory_limit_mib"), [(2048, 2048), (1024, 2048), (61440, None)])
 def test_no_reboot_when_limited_already_or_not_at_all(
-    tmp_path: Path, cmdline: str, memory_limit_mib: int | None
+    tmp_path: Path, memory_mib: int, memory_limit_mib: int | None
 ) -> None:
-    machine = Machine(tmp_path, cmdline)
+    """User Mode Linux 7.2 obeys mem= and does not show it in /proc/cmdline."""
+    machine = Machine(tmp_path, memory_mib)
     assert machine.boot(script(memory_limit_mib=memory_limit_mib)).returncode == 0
     assert not any("reboot" in call for call in machine.calls())
     assert not (tmp_path / "etc/default").exists()
-
-
-def test_memory_parameter_of_another_name_is_none(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, "hugemem=1 crashkernel=auto")
-    machine.boot(script())
-    assert machine.calls()[-1] == "systemctl --no-block reboot"

@@ -10,16 +10,20 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lab import command_line, control
+from lab import command_line, control, preflight
 from lab.errors import LabError
+from lab.kernel.choice import Kernel
 from lab.paths import PROJECT, lab_dir
 from tests.conftest import free_port
+
+KERNEL = Kernel(Path("/nonexistent/linux"), Path("/nonexistent/modules"), "7.2.7", "for a test")
 
 
 def quiet(_: str) -> None:
@@ -37,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def able_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that has all that a region needs, so that the next question is reached on any machine."""
-    monkeypatch.setattr(control, "_check_machine", lambda: None)
+    monkeypatch.setattr(control, "check_machine", lambda: None)
 
 
 def refused(match: str) -> str:
@@ -57,10 +61,10 @@ def test_a_port_that_is_none_is_refused_before_anything_is_made(
 
 def test_the_port_is_that_of_the_stack_files_unless_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TIDEMARK_LAB_PORT", raising=False)
-    assert control.endpoint_port() == 4566
+    assert preflight.endpoint_port() == 4566
     assert "http://127.0.0.1:4566" in (PROJECT / "stacks" / "Pulumi.md-raid.lab.yaml").read_text()
     monkeypatch.setenv("TIDEMARK_LAB_PORT", "65535")
-    assert control.endpoint_port() == 65535
+    assert preflight.endpoint_port() == 65535
 
 
 def test_an_occupied_port_is_named_with_what_to_do(
@@ -85,25 +89,20 @@ def test_a_second_region_in_the_same_folder_is_refused_and_the_first_ones_files_
         assert (folder / "region.json").exists()
 
 
-@pytest.mark.parametrize("tool", ["nft", "linux.uml", "mmdebstrap"])
+@pytest.mark.parametrize("tool", ["nft", "patchelf", "mmdebstrap"])
 def test_a_missing_tool_is_named_before_anything_is_made(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tool: str
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name, **_: None if name == tool else "/bin/sh")
-    assert refused(f"^{tool}: not on this machine; `make setup` installs") is not None
+    assert refused(f"^tools: {tool} not on this machine; `make setup` installs the Debian packages$")
     assert not folder.exists()
-
-
-def test_a_missing_tun_device_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _, **__: "/bin/sh")
-    monkeypatch.setattr(control, "TUN_DEVICE", tmp_path / "tun")
-    refused(f"^{tmp_path / 'tun'}: not there, or not yours to open; ")
 
 
 def test_a_region_that_does_not_start_says_its_last_line(
     folder: Path, able_machine: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "ensure_image", lambda _: Path("/nonexistent/image"))
+    monkeypatch.setattr(control, "prepare_kernel", lambda _: KERNEL)
+    monkeypatch.setattr(control, "ensure_image", lambda *_: Path("/nonexistent/image"))
     monkeypatch.setattr(sys, "executable", "/bin/false")
     refused(f"^the region did not start: .* \\(all of it: {folder / 'region.log'}\\)$")
     assert sorted(path.name for path in folder.iterdir()) == ["lock", "region.log"]
@@ -118,7 +117,8 @@ def test_an_interrupt_while_the_region_starts_leaves_none(
     (tools / "unshare").write_text("#!/bin/sh\nexec sleep 60\n")  # never says that it is ready
     (tools / "unshare").chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=":")
-    monkeypatch.setattr(control, "ensure_image", lambda _: Path("/nonexistent/image"))
+    monkeypatch.setattr(control, "prepare_kernel", lambda _: KERNEL)
+    monkeypatch.setattr(control, "ensure_image", lambda *_: Path("/nonexistent/image"))
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -210,6 +210,72 @@ def fake(folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureR
     region.close()
 
 
+def test_a_region_that_is_ending_is_waited_for(
+    fake: FakeRegion, able_machine: None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake._answer = '{"stopping": true}\n'
+    said: list[str] = []
+
+    def refuse(_: object) -> Path:
+        raise LabError("the next step")
+
+    monkeypatch.setattr(control, "prepare_kernel", refuse)
+    threading.Timer(1, fake._lock.close).start()
+    with pytest.raises(LabError, match="the next step"):
+        control.up("eu-central-1", said.append)
+    assert said == [f"waiting for the region that is ending in {folder}"]
+
+
+@pytest.mark.parametrize("name", ["a folder", "a,folder", "a:folder"])
+def test_a_path_that_a_kernels_command_line_would_cut_is_refused_before_anything_is_made(
+    able_machine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for variable in ("TIDEMARK_LAB_DIR", "XDG_CACHE_HOME"):
+        with monkeypatch.context() as there:
+            there.setenv("TIDEMARK_LAB_DIR", str(tmp_path / "lab"))
+            there.setenv(variable, str(tmp_path / name))
+            refused(f"^{tmp_path / name}.*: a space, comma, colon or quote in the path; .* {variable}$")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: it can't be another user's")
+@pytest.mark.parametrize("words", [["status"], ["ssh", "client"], ["down"]])
+def test_a_region_of_another_user_is_said_to_be_that(words: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        folder = Path(place, "lab")
+        folder.mkdir(mode=0o700)
+        (folder / "lock").touch()
+        done = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-m", "lab", *words],
+            cwd=PROJECT,
+            env={**os.environ, "TIDEMARK_LAB_DIR": str(folder), "HOME": place},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert (
+        done.stderr
+        == f"lab: {folder}: it belongs to another user, as what sudo or root made does; use sudo here, too\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "command"), [("HOME", "image"), ("TIDEMARK_LAB_DIR", "up"), ("XDG_CACHE_HOME", "up")]
+)
+def test_a_folder_that_can_t_be_made_is_one_line(
+    folder: Path, whole_machine: None, monkeypatch: pytest.MonkeyPatch, variable: str, command: str
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv(variable, "/proc/no-such-place")
+    done = lab(command)
+    assert done.returncode == 1
+    assert done.stderr.startswith("lab: /proc/no-such-place")
+    assert done.stderr.count("\n") == 1
+
+
 def test_status_is_what_the_region_says(fake: FakeRegion) -> None:
     assert control.status() == {"passes": 1, "hosts": []}
     assert fake.asked == ["status"]
@@ -283,16 +349,17 @@ def test_a_wrong_word_is_one_line_and_exit_code_1(folder: Path, words: list[str]
 def test_the_image_is_made_ready_or_one_line_says_why_not(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(_: object) -> Path:
-        raise LabError("linux.uml: not on this machine")
+    def refuse(*_: object) -> Path:
+        raise LabError("mmdebstrap: not on this machine")
 
     monkeypatch.setattr(sys, "argv", ["lab", "image"])
-    monkeypatch.setattr(command_line, "ensure_image", lambda say: say("root image: reused"))
+    monkeypatch.setattr(command_line, "ensure_image", lambda _, say: say("root image: reused"))
+    monkeypatch.setattr(command_line, "prepare_kernel", lambda _: KERNEL)
     assert command_line.main() == 0
     assert capsys.readouterr().out == "root image: reused\n"
     monkeypatch.setattr(command_line, "ensure_image", refuse)
     assert command_line.main() == 1
-    assert capsys.readouterr().err == "lab: linux.uml: not on this machine\n"
+    assert capsys.readouterr().err == "lab: mmdebstrap: not on this machine\n"
 
 
 @pytest.mark.parametrize("words", [[], ["no-such"], ["ssh"], ["up", "--no-such"]])
@@ -307,7 +374,7 @@ def test_words_that_make_no_command_are_usage_and_exit_code_2(folder: Path, word
 def whole_machine() -> None:
     """For tests of a process of its own, which looks for its tools first."""
     try:
-        control._check_machine()
+        preflight.check_machine()
     except LabError as missing:
         pytest.skip(str(missing))
 
@@ -334,7 +401,7 @@ def test_a_rehearsal_beside_a_running_region_leaves_that_one_alone(
     assert done.returncode == 1
     assert done.stderr.startswith(f"lab: a rehearsal region runs already in {folder}; ")
     assert done.stderr.count("\n") == 1
-    assert fake.asked == []
+    assert fake.asked == ["status"]  # whether it is ending
     assert (folder / "journal.ndjson").exists()
 
 

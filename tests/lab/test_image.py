@@ -12,11 +12,13 @@ import pytest
 
 from lab.errors import LabError
 from lab.image import build
+from lab.kernel.choice import Kernel
 from lab.paths import PROJECT
 from lab.process import run
 from tests.machine import processes_with, wait_for
 
-RELEASE = "6.1.176"
+RELEASE = "7.2.7"
+KERNEL = Kernel(Path("/nonexistent/linux"), Path("/nonexistent/modules"), RELEASE, "for a test")
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def test_every_file_of_the_recipe_counts(recipe: Path) -> None:
 
 
 def test_a_file_added_taken_away_or_renamed_and_another_kernel_count(recipe: Path) -> None:
-    seen = [build.recipe_digest(RELEASE), build.recipe_digest("6.1.177")]
+    seen = [build.recipe_digest(RELEASE), build.recipe_digest("7.2.8")]
     added = recipe / "overlay" / "etc" / "motd"
     added.write_text("hello")
     seen.append(build.recipe_digest(RELEASE))
@@ -74,32 +76,30 @@ def test_packages_are_named_once_each_without_comments() -> None:
     assert all(name and not name.startswith("#") and " " not in name for name in found)
 
 
-def fake_build(image: Path, _: str) -> None:
+def fake_build(image: Path, _: Path) -> None:
     image.write_bytes(b"image")
 
 
 def test_an_image_is_built_once_and_reused(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(build, "kernel_release", lambda: RELEASE)
     monkeypatch.setattr(build, "_build", fake_build)
     said: list[str] = []
-    first = build.ensure_image(said.append)
-    assert build.ensure_image(said.append) == first
+    first = build.ensure_image(KERNEL, said.append)
+    assert build.ensure_image(KERNEL, said.append) == first
     assert [line.split()[2] for line in said] == ["building", "built,", "reused"]
     (recipe / "packages.txt").write_text("systemd\n")
-    assert build.ensure_image(said.append) != first
+    assert build.ensure_image(KERNEL, said.append) != first
 
 
 def test_old_images_and_half_built_ones_are_forgotten(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(build, "kernel_release", lambda: RELEASE)
     monkeypatch.setattr(build, "_build", fake_build)
     for number in range(4):
         (recipe / "packages.txt").write_text(f"package-{number}\n")
         (tmp_path / "cache" / "tidemark" / "images" / "tidemark-image-killed").mkdir(parents=True, exist_ok=True)
-        newest = build.ensure_image(lambda _: None)
+        newest = build.ensure_image(KERNEL, lambda _: None)
     left = sorted((tmp_path / "cache" / "tidemark" / "images").iterdir())
     assert newest in left
     assert len([path for path in left if path.suffix == ".ext4"]) == build.KEPT_IMAGES
@@ -108,14 +108,13 @@ def test_old_images_and_half_built_ones_are_forgotten(
 
 def test_a_build_that_fails_leaves_no_image(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(build, "kernel_release", lambda: RELEASE)
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "mmdebstrap").write_text("#!/bin/sh\necho 'E: no mirror' >&2\nexit 100\n")
     (tools / "mmdebstrap").chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=":")
     with pytest.raises(LabError, match=r"^mmdebstrap .*: exit code 100: E: no mirror \(all of it: .*build\.log\)$"):
-        build.ensure_image(lambda _: None)
+        build.ensure_image(KERNEL, lambda _: None)
     images = tmp_path / "cache" / "tidemark" / "images"
     assert sorted(path.name for path in images.iterdir()) == ["build.log", "lock"]
 

@@ -174,9 +174,7 @@ class TestHosts:
     def test_a_host_stays_on_one_cpu_and_each_cpu_has_its_share(self, hosts: dict[str, Shell]) -> None:
         found: list[int] = []
         for shell in hosts.values():
-            allowed = cpus_of(f"umid={shell.host['id']}")
-            assert len(allowed) > 1  # the kernel and the processes that it traces
-            (cpu,) = set(allowed)
+            (cpu,) = cpus_of(f"umid={shell.host['id']}")  # of the kernel and its processes
             found.append(int(cpu))
         shares = [found.count(cpu) for cpu in os.sched_getaffinity(control.running().pid)]
         assert max(shares) - min(shares) <= 1
@@ -321,13 +319,22 @@ def volume_files() -> list[str]:
     return [path.name for path in (Path(f"/proc/{region.pid}/root") / str(lab_dir() / "volumes")[1:]).iterdir()]
 
 
-def cpus_of(word: str) -> list[str]:
-    """The CPUs, as a list such as 0-3, of each process of this machine that has `word` among its arguments."""
-    found = []
-    for entry in processes_with(word):
+def cpus_of(word: str) -> set[str]:
+    """The CPUs, as a list such as 0-3, of each process of this machine that has `word` among its arguments, and of
+    those that it started.
+    """
+    family = {int(entry.name) for entry in processes_with(word)}
+    parents: dict[int, int] = {}
+    cpus: dict[int, str] = {}
+    for entry in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):  # it ended while we looked
-            found.append((entry / "status").read_text().split("Cpus_allowed_list:")[1].split()[0])
-    return found
+            fields = dict(line.split(":\t", 1) for line in entry.read_text().splitlines() if ":\t" in line)
+            parents[int(fields["Pid"])] = int(fields["PPid"])
+            cpus[int(fields["Pid"])] = fields["Cpus_allowed_list"]
+    while found := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= found
+    assert len(family) > 1
+    return {cpus[pid] for pid in family if pid in cpus}
 
 
 def follow_address(inventory: Path, shell: Shell) -> None:

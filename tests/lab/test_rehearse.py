@@ -24,12 +24,12 @@ RUNS_FROM = datetime(2026, 11, 23, 12, 0, 5, 900_000, tzinfo=UTC)
 def tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[Outcome]]:
     """A region that is none; what was shown at the end."""
     shown: list[list[Outcome]] = []
-    region = control.Running(url="http://127.0.0.1:1", region="eu-central-1", folder=tmp_path, pid=0)
+    region = control.Running(url="http://127.0.0.1:1", region="eu-central-1", folder=tmp_path, pid=os.getpid())
     monkeypatch.setenv("TIDEMARK_LAB_DIR", str(tmp_path))
     monkeypatch.setattr(control, "up", lambda *_, **__: region)
     monkeypatch.setattr(rehearse, "_unmake_stack", lambda *_: [])
     monkeypatch.setattr(rehearse, "tear_down", lambda *_, **__: True)
-    monkeypatch.setattr(rehearse, "show_outcomes", lambda _, outcomes: shown.append(list(outcomes)))
+    monkeypatch.setattr(rehearse, "show_outcomes", lambda _, outcomes, __: shown.append(list(outcomes)))
     return shown
 
 
@@ -78,6 +78,57 @@ def test_an_interrupt_ends_all(tables: list[list[Outcome]], monkeypatch: pytest.
     experiments_that(monkeypatch, run)
     assert rehearse.rehearse(["md-raid", "efs-iops", "md-raid"], lambda _: None) == 130
     assert [[outcome.experiment for outcome in outcomes] for outcomes in tables] == [["md-raid"]]
+
+
+def test_a_terminal_that_is_closed_ends_all(tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_: str) -> int:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return 0
+
+    experiments_that(monkeypatch, run)
+    said: list[str] = []
+    assert rehearse.rehearse(["md-raid", "efs-iops"], said.append) == 130
+    assert "SIGHUP: tearing down" in said
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert rehearse.rehearse(["md-raid", "efs-iops"], said.append) == 0, "what nohup started goes on"
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_was_not_started_is_not_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: object, **__: object) -> control.Running:
+        raise LabError("no room")
+
+    monkeypatch.setenv("TIDEMARK_LAB_DIR", str(tmp_path))
+    monkeypatch.setattr(control, "up", refuse)
+    for names in (["md-raid"], []):
+        said: list[str] = []
+        with pytest.raises(LabError, match="no room"):
+            rehearse.rehearse(names, said.append)
+        assert said == ["nothing was started"]
+
+
+def test_a_region_that_ends_ends_the_rehearsal_and_says_so(
+    tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    region = control.Running(url="http://127.0.0.1:1", region="eu-central-1", folder=tmp_path, pid=process.pid)
+    monkeypatch.setattr(control, "up", lambda *_, **__: region)
+
+    def run(experiment: str) -> int:
+        if experiment == "efs-iops":
+            process.kill()
+            process.wait()
+        return 0
+
+    experiments_that(monkeypatch, run)
+    said: list[str] = []
+    assert rehearse.rehearse([], said.append) == 1
+    assert [[outcome.experiment for outcome in outcomes] for outcomes in tables] == [["md-raid", "efs-iops"]]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("lab: the rehearsal region has ended: ")
+    assert line.endswith(f"; its log is {tmp_path / 'region.log'}")
 
 
 def test_what_one_leaves_behind_fails_the_rehearsal(

@@ -33,22 +33,22 @@ table inet vpc {
     type ipv4_addr
     elements = { 10.20.1.20 }
   }
-  chain egress-tap-aaaaaaaaaa1 {
+  chain egress-eni-aaaaaaaaaa1 {
     ip saddr != 10.20.1.10 drop
     ip daddr 0.0.0.0/0 return
     drop
   }
-  chain ingress-tap-aaaaaaaaaa1 {
+  chain ingress-eni-aaaaaaaaaa1 {
     ip saddr @sg_2 tcp dport 3260-3260 accept
     ip saddr 198.51.100.0/24 tcp dport 22-22 accept
     drop
   }
-  chain egress-tap-aaaaaaaaaa2 {
+  chain egress-eni-aaaaaaaaaa2 {
     ip saddr != 10.20.1.20 drop
     ip daddr @sg_1 return
     drop
   }
-  chain ingress-tap-aaaaaaaaaa2 {
+  chain ingress-eni-aaaaaaaaaa2 {
     ip saddr 10.20.0.0/16 meta l4proto icmp accept
     drop
   }
@@ -56,10 +56,10 @@ table inet vpc {
     type filter hook forward priority filter; policy drop;
     ct state established,related accept
     iifname igw meta mark != 0x1 drop
-    iifname tap-aaaaaaaaaa1 jump egress-tap-aaaaaaaaaa1
-    iifname tap-aaaaaaaaaa2 jump egress-tap-aaaaaaaaaa2
-    oifname tap-aaaaaaaaaa1 jump ingress-tap-aaaaaaaaaa1
-    oifname tap-aaaaaaaaaa2 jump ingress-tap-aaaaaaaaaa2
+    iifname eni-aaaaaaaaaa1 jump egress-eni-aaaaaaaaaa1
+    iifname eni-aaaaaaaaaa2 jump egress-eni-aaaaaaaaaa2
+    oifname eni-aaaaaaaaaa1 jump ingress-eni-aaaaaaaaaa1
+    oifname eni-aaaaaaaaaa2 jump ingress-eni-aaaaaaaaaa2
     oifname igw ip saddr 10.20.1.10 accept
   }
 }
@@ -128,7 +128,7 @@ def test_a_group_that_nobody_is_in_is_an_empty_set() -> None:
 )
 def test_a_permission_is_one_line(given_rule: Rule, line: str) -> None:
     text = render_rules([STORAGE], [Group("sg-1", (given_rule,), ())])
-    assert f"  chain ingress-tap-aaaaaaaaaa1 {{\n    {line}\n    drop\n  }}\n" in text
+    assert f"  chain ingress-eni-aaaaaaaaaa1 {{\n    {line}\n    drop\n  }}\n" in text
 
 
 @pytest.mark.parametrize("protocol", ["udp", "sctp", "icmp"])
@@ -146,7 +146,9 @@ def test_a_host_without_groups_or_with_unknown_ones_reaches_nobody_and_is_reache
     for groups in ((), ("sg-gone",)):
         port = Port("i-0aaaaaaaaaaaaaaa3", "10.20.1.30", "10.20.1.1", None, groups)
         text = render_rules([port], [])
-        assert f"    ip saddr != 10.20.1.30 drop\n    drop\n  }}\n  chain ingress-{port.tap} {{\n    drop\n" in text
+        assert (
+            f"    ip saddr != 10.20.1.30 drop\n    drop\n  }}\n  chain ingress-{port.interface} {{\n    drop\n" in text
+        )
 
 
 def test_a_host_without_a_public_address_has_no_way_to_the_internet() -> None:
@@ -166,11 +168,11 @@ ADDRESSES = st.integers(1, 2**16 - 2).map(lambda number: str(ipaddress.IPv4Addre
 
 
 @given(INSTANCE_IDS, ADDRESSES)
-def test_a_tap_has_a_name_that_the_kernel_takes_and_a_mac_that_is_local_and_for_one_host(
+def test_an_interface_has_a_name_that_the_kernel_takes_and_a_mac_that_is_local_and_for_one_host(
     instance_id: str, address: str
 ) -> None:
     port = Port(instance_id, address, "10.20.0.1", None, ())
-    assert len(port.tap) <= 15
+    assert len(port.interface) <= 15
     assert re.fullmatch(r"02:00(:[0-9a-f]{2}){4}", port.mac)
     assert bytes.fromhex(port.mac.replace(":", ""))[2:] == ipaddress.IPv4Address(address).packed
 
@@ -286,7 +288,7 @@ def allowed_by_the_text(packet: Packet, text: str) -> bool:
                     return False
                 words = words[3:]
             elif words[0] in ("iifname", "oifname"):
-                if words[1] != (packet.source.tap if words[0] == "iifname" else packet.destination.tap):
+                if words[1] != (packet.source.interface if words[0] == "iifname" else packet.destination.interface):
                     return False
                 words = words[2:]
             elif words[0] == "ct":  # a new flow is neither established nor related

@@ -30,7 +30,7 @@ def records() -> list[Record]:
     for run in ("first", "second"):
         for name in STEPS:
             add("step", run, name=name, seconds=1.5, undoing=False, fault=None)
-        add("verified", run, changed_meanwhile=2, differences=0)
+        add("verified", run, changed_meanwhile=2, unread=3, differences=0)
         add("step", run, name="unmount", seconds=0.5, undoing=True, fault=None)
         add("backed-up", run, **BACKUP, whole_seconds=30.5)
     for place in PLACES:
@@ -74,7 +74,7 @@ def test_a_run_that_went_well(tmp_path: Path) -> None:
     summary = summarize(open_run(path))
     assert [backup.run for backup in summary.backups] == ["first", "second"]
     assert summary.backups[0].copy_seconds == 1.5
-    assert summary.backups[0].changed_meanwhile == 2
+    assert (summary.backups[0].changed_meanwhile, summary.backups[0].unread) == (2, 3)
     assert summary.blind is not None
     assert summary.blind.found == 0
     assert [step.undoing for step in summary.steps].count(True) == 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -129,6 +131,72 @@ def test_answers_for_scripts(root: Path, capsys: pytest.CaptureFixture[str]) -> 
     head, row, document = capsys.readouterr().out.splitlines()
     assert (head, row.split(",")[1:]) == ("cell,gap,half", ["", "0.5"])
     assert json.loads(document)["gap"] is None
+
+
+def no_constant(word: str) -> None:
+    raise AssertionError(f"{word} is no JSON")
+
+
+def test_what_is_no_number_is_null_in_json(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    query = (
+        "SELECT sum(bytes) / sum(ops * 0) AS a, 'nan'::DOUBLE AS b, {'k': '-inf'::FLOAT} AS c, "
+        "['inf'::DOUBLE, 1.5] AS d, map([1], ['nan'::DOUBLE]) AS e, 0.25::DECIMAL(4, 2) AS f, "
+        "sum(ops)::HUGEINT * 0 AS g, true AS h, TIMESTAMP '2026-11-23 10:30:00' AS i, 'NaN' AS j FROM intervals"
+    )
+    assert results.main(["--results", str(root), "--sql", query, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out, parse_constant=no_constant) == {
+        "a": None,
+        "b": None,
+        "c": {"k": None},
+        "d": [None, 1.5],
+        "e": {"1": None},
+        "f": 0.25,
+        "g": 0,
+        "h": True,
+        "i": "2026-11-23 10:30:00",
+        "j": "NaN",
+    }
+
+
+def test_two_columns_of_one_name_are_no_json_object(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert results.main(["--results", str(root), "--sql", "SELECT 1 AS a, 2 AS a", "--format", "json"]) == 1
+    assert capsys.readouterr().err == "report: --sql: two columns are called a; give each a name of its own (AS)\n"
+
+
+def test_an_answer_that_python_can_not_hold_is_one_line(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert results.main(["--results", str(root), "--sql", "SELECT INTERVAL 99999999 YEARS"]) == 1
+    assert capsys.readouterr().err == "report: --sql: Python int too large to convert to C int\n"
+
+
+@pytest.mark.parametrize("kind", ["json", "csv"])
+def test_whoever_reads_may_stop_reading(tmp_path: Path, kind: str) -> None:
+    words = [sys.executable, "-m", "report.results", "--results", str(tmp_path), "--format", kind]
+    with subprocess.Popen(
+        [*words, "--sql", "FROM range(300000)"], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+def test_what_is_no_number_is_missing_in_an_export(root: Path, tmp_path: Path, kind: str) -> None:
+    with connect(list_runs(root)) as database:
+        database.execute(
+            "CREATE TABLE stranger AS SELECT * REPLACE (CASE second % 3 WHEN 0 THEN 'nan' WHEN 1 THEN 'inf' "
+            "ELSE '-inf' END::DOUBLE AS t_start_unix_s) FROM intervals"
+        )
+        database.execute("DROP VIEW intervals; CREATE VIEW intervals AS FROM stranger")
+        export(database, kind, tmp_path / "out")
+    file = tmp_path / "out" / f"intervals.{kind}"
+    seen = duckdb.connect().execute(f"SELECT DISTINCT t_start_unix_s FROM '{file}'").fetchall()
+    assert seen == [(None,)]
+    if kind == "json":
+        for line in file.read_text().splitlines():
+            json.loads(line, parse_constant=no_constant)
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "parquet"])

@@ -26,7 +26,13 @@ def efs_inventory(clients: int = 2, **changes: Any) -> Inventory:
     """An inventory of a file system with a mount target in one zone, and clients there."""
     (like,) = [host for host in inventory_document()["hosts"] if host["name"] == "client"]
     hosts = [
-        {**like, "name": f"client-{number}", "id": f"i-{number:017x}", "private_address": f"10.20.1.{10 + number}"}
+        {
+            **like,
+            "name": f"client-{number}",
+            "id": f"i-{number:017x}",
+            "address": f"198.51.100.{10 + number}",
+            "private_address": f"10.20.1.{10 + number}",
+        }
         for number in range(1, clients + 1)
     ]
     document = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,12 @@ def recorded(name: str) -> str:
     return (RECORDED / name).read_text(encoding="utf-8")
 
 
+def host_key(number: int) -> str:
+    """A host key of its own for each number, in OpenSSH's form (RFC 8709, 4)."""
+    blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes([number] * 32)
+    return f"ssh-ed25519 {base64.b64encode(blob).decode()}"
+
+
 def inventory_document(**changes: Any) -> dict[str, Any]:
     """An inventory of three storage servers with five volumes each, and a client; its ids are those recorded."""
     volumes = json.loads(recorded("volumes.json"))
@@ -29,13 +36,13 @@ def inventory_document(**changes: Any) -> dict[str, Any]:
         return {
             "name": name,
             "role": role,
-            "id": f"i-0000000000000000{last}"[:19],
+            "id": f"i-{last:017d}",
             "type": "c4.8xlarge",
             "zone": "eu-central-1a",
             "address": f"198.51.100.{last}",
             "port": 22,
             "private_address": f"10.20.1.{last}",
-            "host_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"],
+            "host_keys": [host_key(last)],
             "cpu_limit": 4,
             "memory_limit_mib": 2048,
             "volumes": [

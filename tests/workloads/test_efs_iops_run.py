@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from inventory import InventoryError
 from tests.workloads.efs_fakes import MOUNTED, FakeClients, efs_inventory, fake_context, final_line
 from workloads import clocks as shared_clocks
 from workloads.clocks import Offset
-from workloads.connections import script_command
+from workloads.connections import facts_in, script_command
 from workloads.efs_iops import clocks, run, sources, tasks
 from workloads.efs_iops import plan as plans
 from workloads.efs_iops.configure import mount
@@ -237,8 +238,14 @@ def test_one_writer_that_was_not_ready_gets_more_time_too(results: Results) -> N
 # --- the mount -------------------------------------------------------------------------------------------
 
 
-def mounted(options: str) -> Answer:
-    return lambda host, script, arguments: json.dumps({"device": "d", "type": "nfs4", "options": options})
+def mounted(options: str, device: str = "10.20.1.100:/", kind: str = "nfs4", tunnel: str = "") -> Answer:
+    fact = {"device": device, "type": kind, "options": options, "tunnel": tunnel}
+    return lambda host, script, arguments: json.dumps(fact)
+
+
+TUNNELLED = MOUNTED.replace("proto=tcp", "noresvport,proto=tcp,port=20236").replace(
+    "addr=10.20.1.100", "addr=127.0.0.1"
+)
 
 
 def test_a_mount_as_it_should_be_is_a_proof(results: Results) -> None:
@@ -257,6 +264,114 @@ def test_a_mount_as_it_should_be_is_a_proof(results: Results) -> None:
         "fs-12345678",
         "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2",
     ]
+
+
+def test_a_tunnel_to_the_mount_target_is_a_proof(results: Results) -> None:
+    context, _ = fake_context(mounted(TUNNELLED, "127.0.0.1:/", tunnel="10.20.1.100:2049"), results)
+    assert mount(context, tls=True) == 0
+    (proof, _) = records(results, "proofs")
+    assert proof["passed"]
+    assert proof["detail"].startswith("127.0.0.1:/ port 20236, a tunnel to 10.20.1.100:2049 nfs4 (rw,relatime,")
+
+
+@pytest.mark.parametrize(
+    ("answer", "tls", "there"),
+    [
+        (mounted(MOUNTED.replace("addr=10.20.1.100", "addr=10.99.9.9"), "10.99.9.9:/"), False, "10.99.9.9:/"),
+        (mounted(MOUNTED, "10.20.1.100:/home"), False, "10.20.1.100:/home"),
+        # The server that was mounted sent the client to another one (fs_locations, RFC 8881, 11).
+        (mounted(MOUNTED.replace("addr=10.20.1.100", "addr=10.99.9.9")), False, "10.20.1.100:/ at 10.99.9.9"),
+        (mounted("rw,relatime", r"//nas/My\040Share", "cifs"), False, r"//nas/My\040Share (cifs)"),
+        (mounted("rw,fd=48,pgrp=1", "systemd-1", "autofs"), False, "systemd-1 (autofs)"),
+        (mounted(TUNNELLED, "127.0.0.1:/"), False, "127.0.0.1:/ port 20236, a tunnel to an unknown place"),
+        (mounted(TUNNELLED, "127.0.0.1:/"), True, "127.0.0.1:/ port 20236, a tunnel to an unknown place"),
+        (
+            mounted(TUNNELLED, "127.0.0.1:/", tunnel="10.99.9.9:2049"),
+            True,
+            "127.0.0.1:/ port 20236, a tunnel to 10.99.9.9:2049",
+        ),
+        (mounted(TUNNELLED, "127.0.0.1:/a", tunnel="10.20.1.100:2049"), True, "127.0.0.1:/a port 20236, a tunnel to"),
+        # Mounted past the tunnel, nothing would be encrypted.
+        (mounted(MOUNTED), True, "10.20.1.100:/"),
+    ],
+)
+def test_another_file_system_at_the_mount_point_is_one_line_that_names_both(
+    answer: Answer, tls: bool, there: str, results: Results
+) -> None:
+    context, hosts = fake_context(answer, results)
+    with pytest.raises(WorkloadError) as fault:
+        mount(context, tls=tls)
+    assert str(fault.value).startswith(f"client-1: /mnt/efs has {there}")
+    assert " mounted, and not 10.20.1.100:/ of fs-12345678" in str(fault.value)
+    assert [(p["passed"], p["to"]) for p in records(results, "proofs")] == [(False, "fs-12345678")] * 2
+    assert {script for _, script, _ in hosts.sent} == {"client_mount"}
+
+
+def test_what_a_later_kernel_shows_is_noted_in_the_proof(results: Results) -> None:
+    context, _ = fake_context(mounted(MOUNTED.replace("hard,", "hard,fatal_neterrors=none,")), results)
+    assert mount(context, tls=False) == 0
+    assert {(p["passed"], p["detail"].partition("; ")[2]) for p in records(results, "proofs")} == {
+        (True, "noted, since they change no operation: fatal_neterrors=none")
+    }
+
+
+def mounts_script(tmp_path: Path, mounts: str, tunnels: str = "") -> dict[str, Any]:
+    """What client_mount.sh prints where /proc/self/mounts and /var/run/efs are as given."""
+    (tmp_path / "mounts").write_text(mounts)
+    text = script("client_mount").text.replace("/proc/self/mounts", f"{tmp_path}/mounts")
+    text = text.replace("/var/run/efs", tunnels or f"{tmp_path}/none")
+    words = ["10.20.1.100", "/mnt/efs", "1", "1", "plain", "fs-12345678", "hard"]
+    command = script_command("client_mount", words, "root", locked=False)
+    done = subprocess.run(["bash", "-c", command], input=text, capture_output=True, text=True, timeout=20, check=True)
+    fact, end = facts_in(done.stdout)
+    assert end == {"changed": 0}
+    return fact
+
+
+def test_of_mounts_that_lie_upon_each_other_the_last_is_what_is_there(tmp_path: Path) -> None:
+    lines = f"10.20.1.100:/ /mnt/efs nfs4 {MOUNTED} 0 0\n10.99.9.9:/ /mnt/efs nfs4 rw 0 0\n/dev/sda1 / ext4 rw 0 0\n"
+    assert mounts_script(tmp_path, lines)["device"] == "10.99.9.9:/"
+
+
+def test_quotation_marks_and_blanks_of_a_mount_arrive(tmp_path: Path) -> None:
+    options = 'rw,context="system_u:object_r:nfs_t:s0:c1",relatime'
+    fact = mounts_script(tmp_path, rf"//nas/My\040Share /mnt/efs cifs {options} 0 0" + "\n")
+    assert (fact["device"], fact["type"], fact["options"]) == (r"//nas/My\040Share", "cifs", options)
+
+
+def test_where_a_tunnel_leads_says_the_configuration_of_the_process_that_listens(tmp_path: Path) -> None:
+    line = f"127.0.0.1:/ /mnt/efs nfs4 {TUNNELLED} 0 0\n"
+    config = tmp_path / "stunnel-config.fs-12345678.mnt.efs.20236"
+    config.write_text("fips = no\n[efs]\naccept = 127.0.0.1:20236\nconnect = 10.20.1.100:2049\nverify = 2\n")
+    (tmp_path / "stunnel-config.fs-99.mnt.other.20237").write_text("connect = 10.99.9.9:2049\n")
+    assert mounts_script(tmp_path, line, str(tmp_path))["tunnel"] == "", "of a tunnel that has gone"
+    tunnel = subprocess.Popen(["bash", "-c", "read -r _", str(config)], stdin=subprocess.PIPE)
+    try:
+        assert mounts_script(tmp_path, line, str(tmp_path))["tunnel"] == "10.20.1.100:2049"
+    finally:
+        tunnel.communicate()
+
+
+def test_files_are_made_on_no_other_file_system(tmp_path: Path) -> None:
+    """The folder that is to be ours may be a link to somewhere else."""
+
+    def make(folder: Path) -> subprocess.CompletedProcess[str]:
+        words = [str(tmp_path), str(folder), "2", "10", "0", "0"]
+        command = script_command("client_files", words, "root", locked=False)
+        text = script("client_files").text
+        return subprocess.run(
+            ["bash", "-c", command], input=text, capture_output=True, text=True, timeout=20, check=False
+        )
+
+    assert make(tmp_path / "tidemark" / "client-1").returncode == 0
+    assert sorted(each.name for each in (tmp_path / "tidemark/client-1").iterdir()) == ["fixed-0001", "fixed-0002"]
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        assert Path(elsewhere).stat().st_dev != tmp_path.stat().st_dev
+        (tmp_path / "away").symlink_to(elsewhere)
+        done = make(tmp_path / "away")
+        assert done.returncode == 1
+        assert f"{tmp_path}/away is not on the file system at {tmp_path}|" in done.stderr
+        assert list(Path(elsewhere).iterdir()) == []
 
 
 def test_an_option_that_differs_stops_the_run(results: Results) -> None:

@@ -219,7 +219,9 @@ def test_a_size_that_differs_is_refused(ends: Ends) -> None:
     changed = tuple(replace(h, volumes=(volume,)) if h.name == "server" else h for h in inventory.hosts)
     hosts.inventory = replace(inventory, hosts=changed)
     try:
-        with pytest.raises(WorkloadError, match="has 85899345920 bytes, and 79 GiB are 84825604096"):
+        with pytest.raises(
+            WorkloadError, match="has 85899345920 bytes, and 79 GiB are 84825604096; write 80 as its size_gib"
+        ):
             attach(ends)
     finally:
         hosts.inventory = inventory

@@ -29,11 +29,11 @@ def said(text: str) -> Script:
 
 def test_facts_and_words_come_back_and_lines_are_shown_as_they_come() -> None:
     lines: list[str] = []
-    text = 'echo "{\\"argument\\": \\"$1\\"}"; echo words >&2; echo "{\\"changed\\": 3}"'
+    text = 'echo "argument: $1"; echo words >&2; echo "{\\"changed\\": 3}"'
     result = HERE.run(said(text), ["it's \n odd"], locked=False, on_line=lines.append)
     assert result.stderr == "words\n"
     assert result.changed == 3
-    assert lines == result.stdout.split("\n")
+    assert lines == result.stdout.split("\n") == ["argument: it's ", " odd", '{"changed": 3}']
 
 
 def test_a_secret_goes_over_standard_input_byte_for_byte(tmp_path: Path) -> None:

@@ -106,6 +106,11 @@ def test_statvers_1_0_has_no_pages() -> None:
     assert mountstats.parse(old, POINT).bytes == mountstats.Bytes(1, 2, 3, 4, 5, 6, None, None)
 
 
+def test_a_version_that_is_not_known_is_not_taken_for_one_that_is() -> None:
+    with pytest.raises(mountstats.ParseError, match=r"^/mnt/efs: statvers 2\.0 is not known, 1\.0 and 1\.1 are$"):
+        mountstats.parse(small(("statvers=1.1", "statvers=2.0")), POINT)
+
+
 def test_transports() -> None:
     """Each protocol has its counters in other places."""
     tcp = "\txprt:\ttcp 865 1 1 0 -1 500 499 2 900 0 41 7 8\n"

@@ -68,25 +68,61 @@ def test_mdstat_of_an_array_that_lacks_members_and_of_a_delayed_rebuild() -> Non
     assert (arrays["md2"].level, arrays["md2"].recovery_percent) == ("raid10", 0.0)
 
 
-def test_sessions() -> None:
-    sessions = parsers.iscsi_sessions(recorded("iscsiadm-sessions.txt"))
-    assert len(sessions) == 15
-    assert {session.state for session in sessions} == {"LOGGED_IN"}
-    assert all(len(session.disks) == 1 for session in sessions)
-    assert sessions[0].portal == "10.20.1.5:3260"
-    assert sessions[0].disks == ("/dev/sda",)
+def test_mdstat_of_an_array_that_failed() -> None:
+    """Linux 6.12 and later say "broken" for it (md_seq_show in drivers/md/md.c): there, and not to be used."""
+    text = (
+        "Personalities : [raid0] [raid10]\n"
+        "md1 : broken raid10 sdm[1](F) sdk[0](F) sdb[2](F)\n"
+        "      15719424 blocks super 1.2 512K chunks 3 offset-copies [3/0] [___]\n"
+        "      bitmap: 0/1 pages [0KB], 65536KB chunk\n\nunused devices: <none>\n"
+    )
+    array = parsers.mdstat(text)["md1"]
+    assert (array.active, array.whole, array.level) == (False, False, "raid10")
+    assert array.condition == "md1 is broken: 0 of 3 legs"
+    complete = parsers.mdstat(text.replace("[3/0]", "[3/3]"))["md1"]
+    assert not complete.whole, "whatever its legs are"
 
 
-def test_block_devices_tell_what_lies_on_what() -> None:
-    devices = parsers.block_devices(recorded("lsblk.json"))
-    assert sorted(devices["md99"]["parents"]) == [f"md{number}" for number in range(1, 6)]
-    assert len(devices["md1"]["parents"]) == 3
+def test_a_word_of_mdstat_that_is_not_known_is_an_array_all_the_same() -> None:
+    array = parsers.mdstat(recorded("mdstat-whole.txt").replace("md1 : active", "md1 : suspended"))["md1"]
+    assert (array.activity, array.active, array.whole) == ("suspended", False, False)
+
+
+def test_mdstat_of_an_array_without_members_has_all_in_one_line() -> None:
+    text = (
+        "Personalities : [raid6]\n"
+        "md126 : active raid5 super 1.2 level 5, 64k chunk, algorithm 2 [4/0] [____]\n"
+        "      \n"
+        "unused devices: <none>\n"
+    )
+    array = parsers.mdstat(text)["md126"]
+    assert (array.level, array.raid_devices, array.working, array.whole) == ("raid5", 4, 0, False)
 
 
 def test_ping() -> None:
     assert parsers.ping_outcome(recorded("ping-8973.txt")) == "passed"
     assert parsers.ping_outcome(recorded("ping-8974.txt")) == "too-long"
     assert parsers.ping_outcome(recorded("ping-lost.txt")) == "lost"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ping: local error: message too long, mtu=1500",
+        "ping: local error: Message too long, mtu=1500",
+        "ping: sendmsg: Message too long",
+        "ping: sendto: Message too long",
+        "From 192.0.2.1 icmp_seq=1 Frag needed and DF set (mtu = 1500)",
+        "From 192.0.2.1: icmp_seq=1 Fragmentation needed and DF set",
+        "From 2001:db8::1 icmp_seq=1 Packet too big: mtu=1500",
+    ],
+)
+def test_a_packet_that_is_too_long_in_the_words_of_several_pings(line: str) -> None:
+    end = (
+        "--- 192.0.2.5 ping statistics ---\n1 packets transmitted, 0 received, +1 errors, 100% packet loss, time 0ms\n"
+    )
+    assert parsers.ping_outcome(f"{line}\n\n{end}") == "too-long"
+    assert parsers.ping_outcome(end) == "lost"
 
 
 def test_client_state() -> None:
@@ -100,6 +136,14 @@ def test_client_state() -> None:
     assert disk.label is None
 
 
+def test_a_label_that_could_not_be_read_is_no_missing_label() -> None:
+    text = recorded("client-state-whole.txt").replace("@@ disk sda\n", "@@ disk sda\nlabel_fault=Input/output error\n")
+    text = text.replace("@@ label md99\n", "@@ label md99\nlabel_fault=Input/output error\n")
+    state = parsers.client_state(text)
+    assert [disk.label_fault for disk in state.disks.values() if disk.label_fault] == ["Input/output error"]
+    assert state.label_faults == {"md99": "Input/output error"}
+
+
 @pytest.mark.parametrize(
     ("read", "text"),
     [
@@ -107,7 +151,10 @@ def test_client_state() -> None:
         (parsers.array_detail, "mdadm: cannot open /dev/md1: No such file or directory"),
         (parsers.array_detail, "/dev/md1:\n           Version : 1.2\n"),
         (parsers.ping_outcome, "ping: unknown host"),
-        (parsers.block_devices, "lsblk: not JSON"),
+        (parsers.mdstat, ""),
+        (parsers.mdstat, "sbName=/boot/config/super.dat\nmdState=STARTED\ndiskNumber.0=0\n"),
+        (parsers.mdstat, "Personalities : [raid10]\nmd1 (active) raid10 sda[0]\nunused devices: <none>\n"),
+        (parsers.mdstat, "Personalities : [raid10]\n      15719424 blocks super 1.2 [3/3] [UUU]\n"),
         (parsers.client_state, "@@ mdstat\nPersonalities :\n"),
     ],
 )

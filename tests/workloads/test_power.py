@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -56,6 +57,26 @@ def test_public_addresses_are_those_of_now(account: Any, deployed: Inventory) ->
         assert now.host(name).address == public_address(account, now.host(name).id)
 
 
+def test_one_that_was_stopped_when_the_stack_was_deployed_gets_an_address(account: Any, deployed: Inventory) -> None:
+    """Its id is where its address would be (components/inventory_output.py)."""
+    host = deployed.host("client")
+    unknown = replace(
+        deployed, hosts=tuple(replace(each, address=each.id) if each == host else each for each in deployed.hosts)
+    )
+    account.stop_instances(InstanceIds=[host.id])
+    now = with_current_addresses(unknown, lambda _: None)
+    assert now.host("client").address == public_address(account, host.id)
+
+
+def test_a_running_instance_without_a_public_address_is_named(account: Any, deployed: Inventory) -> None:
+    image = account.describe_images(Owners=["self"])["Images"][0]["ImageId"]
+    card = {"DeviceIndex": 0, "AssociatePublicIpAddress": False}
+    (made,) = account.run_instances(ImageId=image, MinCount=1, MaxCount=1, NetworkInterfaces=[card])["Instances"]
+    bare = replace(deployed.host("client"), id=made["InstanceId"], address=made["InstanceId"])
+    with pytest.raises(WorkloadError, match=rf"client: {bare.id} runs and has no public address"):
+        with_current_addresses(replace(deployed, hosts=(bare,)), lambda _: None)
+
+
 def test_a_stopped_instance_is_started(account: Any, deployed: Inventory) -> None:
     host = deployed.host("storage-3")
     account.stop_instances(InstanceIds=[host.id])
@@ -67,7 +88,10 @@ def test_a_stopped_instance_is_started(account: Any, deployed: Inventory) -> Non
 
 def test_a_terminated_instance_is_one_line(account: Any, deployed: Inventory) -> None:
     account.terminate_instances(InstanceIds=[deployed.host("client").id])
-    with pytest.raises(WorkloadError, match=r"i-\w+ is terminated; deploy the stack again"):
+    with pytest.raises(
+        WorkloadError,
+        match=r"^client: its instance i-\w+ is terminated \(Client.UserInitiated.*\); see the EC2 console",
+    ):
         with_current_addresses(deployed, print)
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from workloads.connections import END_OF_SCRIPT, Script, proxy_arguments, script_command, script_error
+from workloads.connections import END_OF_SCRIPT, Script, facts_in, proxy_arguments, script_command, script_error
 from workloads.logs import END, sections
 from workloads.md_raid.context import script
-from workloads.md_raid.settings import SCRIPTS
 from workloads.scripts import SHARED, find_script
 
 PACKAGE = SHARED.parent
@@ -128,24 +130,37 @@ def test_library_functions_change_only_what_differs(tmp_path: Path) -> None:
     assert file.read_text() == "one\n"
 
 
-def test_the_initiators_settings_are_replaced_and_not_repeated(tmp_path: Path) -> None:
-    """iscsid.conf as Debian has it, with names that hold points and brackets."""
-    conf = tmp_path / "iscsid.conf"
-    conf.write_text(
-        "# node.startup = automatic\nnode.startup = manual\nnode.conn[0].timeo.noop_out_interval = 5\nlast = yes\n"
-    )
-    body = (SCRIPTS / "client_initiator.sh").read_text()
-    part = body[: body.index("before=$changed")].replace("/etc/iscsi/iscsid.conf", str(conf))
-    text = f"{LIBRARY}{part}finish\n{END_OF_SCRIPT}\n"
-    settings = ["node.startup=automatic", "node.conn[0].timeo.noop_out_interval=1"]
-    assert run_here(text, "iqn.x", *settings).stdout == '{"changed": 1}\n'
-    assert run_here(text, "iqn.x", *settings).stdout == '{"changed": 0}\n'
-    assert conf.read_text().splitlines() == [
-        "# node.startup = automatic",
-        "last = yes",
-        "node.startup = automatic",
-        "node.conn[0].timeo.noop_out_interval = 1",
-    ]
+STRANGE = [
+    'a "b" c',
+    "back\\slash \\040 \\n",
+    "two\nlines\tand a tab\r",
+    "% %s %d",
+    "&",
+    "\x01\x1b[0m\x1f\x7f",
+    "ü€",
+    "",
+    "$(id)`id`",
+]
+
+
+def test_any_text_goes_into_json_as_it_is() -> None:
+    body = 'json \'{"text": "%s", "number": %s, "100%%": "%s"}\' "$1" 12 "$2"; finish'
+    for text in STRANGE:
+        done = run_here(f"{LIBRARY}\n{body}\n{END_OF_SCRIPT}\n", text, text * 2)
+        assert facts_in(done.stdout) == ({"text": text, "number": 12, "100%": text * 2}, {"changed": 0})
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40))
+@settings(max_examples=30, deadline=None)
+def test_whatever_goes_into_json_comes_out_of_it(text: str) -> None:
+    done = run_here(f'{LIBRARY}\njson \'{{"text": "%s"}}\' "$1"\n{END_OF_SCRIPT}\n', text)
+    assert json.loads(done.stdout) == {"text": text}
+
+
+def test_scripts_print_json_through_the_one_function_that_escapes() -> None:
+    """host_clock.sh prints a number and nothing else; how long that takes is part of what it measures."""
+    found = [place for place in PLACES if re.search(r"""printf +['"]\{""", (PACKAGE / place).read_text())]
+    assert [place.stem for place in found] == ["host_clock"]
 
 
 def test_proxy_commands() -> None:

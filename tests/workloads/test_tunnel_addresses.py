@@ -32,11 +32,24 @@ def test_the_default_route_and_the_tunnels_own_are_no_obstacles() -> None:
     assert len(networks_in(ROUTES)) == 5
 
 
-def test_a_default_route_in_two_halves_is_an_obstacle() -> None:
-    """As VPN clients make it: 0.0.0.0/1 and 128.0.0.0/1 take everything, the tunnel's address as well."""
-    taken = networks_in([{"dst": "0.0.0.0/1", "dev": "wg0"}, {"dst": "128.0.0.0/1", "dev": "wg0"}])
-    with pytest.raises(WorkloadError, match="every network for the tunnel is routed elsewhere"):
-        choose_pair(taken, None)
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("0.0.0.0/1", "128.0.0.0/1"),  # OpenVPN's redirect-gateway def1, wg-quick
+        ("0.0.0.0/2", "64.0.0.0/2", "128.0.0.0/2", "192.0.0.0/2"),
+        ("0.0.0.0/5", "8.0.0.0/7", "160.0.0.0/5", "192.0.0.0/6", "196.0.0.0/7"),  # all but a site's own networks
+    ],
+)
+def test_a_default_route_in_parts_is_no_obstacle(parts: tuple[str, ...]) -> None:
+    """As VPN clients make it: the tunnel's own route is narrower, and so is taken before."""
+    taken = networks_in([{"dst": "default", "dev": "eth0"}, *({"dst": part, "dev": "tun0"} for part in parts)])
+    assert taken == []
+    assert choose_pair(taken, None) == ("198.18.83.1", "198.18.83.2")
+    assert choose_pair(taken, ("10.231.83.1", "10.231.83.2")) == ("10.231.83.1", "10.231.83.2")
+
+
+def test_a_network_of_a_site_is_an_obstacle_however_wide() -> None:
+    assert [str(network) for network in networks_in([{"dst": "10.0.0.0/8", "dev": "tun0"}])] == ["10.0.0.0/8"]
 
 
 def test_the_first_candidate_that_is_free() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from workloads.iscsi_tunnel import attachment
 from workloads.iscsi_tunnel.addresses import choose_pair
 from workloads.iscsi_tunnel.attachment import Line, prepare_ssh
 from workloads.iscsi_tunnel.ends import Ends
+from workloads.resource_watch import ResourceGone
 
 
 class Server:
@@ -74,7 +76,13 @@ class Client:
 
     def run(self, script: Script, arguments: list[str] | None = None) -> ScriptResult:
         self.ran.append(script.name)
+        if script.name == "server_volume":
+            assert arguments is not None
+            assert arguments[-3:] == ["vol-1", "/dev/sdf", "1"]
+            return ScriptResult("server", "", "", ({"size_bytes": 1_000_000_512}, {"changed": 1}))
         if script.name == "client_disk":
+            assert arguments is not None
+            assert arguments[4] == "1000000512", "what the disk has at the server, not what the inventory rounds it to"
             raise self.fault
         facts = {"tun": self.tun, "local": "", "remote": "", "devices": "", "routes": [], "name": "here"}
         return ScriptResult("client", "", "", (facts | {"public_key": "ssh-ed25519 AAAA", "changed": 1},))
@@ -86,9 +94,25 @@ def test_a_tunnel_whose_disk_does_not_come_goes_again_unless_it_was_there(
     tun: str, left: list[str], fault: BaseException
 ) -> None:
     client = Client(tun, fault)
-    server = Client("", fault)
+    with pytest.raises(type(fault)):
+        attachment.attach(both_ends(client, lambda _: None))
+    assert client.ran == ["client_look", "client_tunnel", "client_disk", *left]
+
+
+def test_a_disk_that_does_not_come_from_a_server_that_has_ended_is_said_to_be_that() -> None:
+    def gone(name: str) -> None:
+        raise ResourceGone("its instance i-1 is terminated", "rehearse again", name)
+
+    client = Client("", WorkloadError("discovery failed", "see the server"))
+    with pytest.raises(ResourceGone, match="server: its instance i-1 is terminated"):
+        attachment.attach(both_ends(client, gone))
+    assert client.ran[-1] == "client_detach"
+
+
+def both_ends(client: Client, check: Callable[[str], None]) -> Any:
+    server = Client("", AssertionError("the server has no disk to wait for"))
     volume = SimpleNamespace(id="vol-1", device="/dev/sdf", size_gib=1)
-    both: Any = SimpleNamespace(
+    return SimpleNamespace(
         client=client,
         server=server,
         volume=volume,
@@ -96,8 +120,5 @@ def test_a_tunnel_whose_disk_does_not_come_goes_again_unless_it_was_there(
         initiator=lambda name: f"iqn.2026-11.io.tidemark:initiator.{name}",
         way=dict,
         server_host=SimpleNamespace(name="server", id="i-1"),
-        deployment=SimpleNamespace(hosts=SimpleNamespace(keys_of=lambda _: ["ssh-ed25519 AAAA"])),
+        deployment=SimpleNamespace(hosts=SimpleNamespace(keys_of=lambda _: ["ssh-ed25519 AAAA"], check=check)),
     )
-    with pytest.raises(type(fault)):
-        attachment.attach(both)
-    assert client.ran == ["client_look", "client_tunnel", "client_disk", *left]

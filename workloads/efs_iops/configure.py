@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from functools import partial
 
+from inventory import Host
 from workloads.deployment import versions_on
 from workloads.efs_iops import mount_options
 from workloads.efs_iops.context import Context, folder_of
+from workloads.efs_iops.mounted import Mounted
 from workloads.efs_iops.plan import Cell, Plan, cells
 from workloads.efs_iops.settings import MODULES, MOUNT_POINT, MOUNT_SECONDS, PACKAGES, PORT_SECONDS
 from workloads.errors import WorkloadError
@@ -38,8 +40,7 @@ def check_packages(context: Context) -> int:
 
 
 def mount(context: Context, *, tls: bool) -> int:
-    """Mounts the file system on every client and reads the mount back, option by option."""
-    expected = mount_options.TLS if tls else mount_options.PLAIN
+    """Mounts the file system on every client and reads the mount back: which it is, and option by option."""
     arguments = {
         host.name: [
             context.mount_target_of(host),
@@ -53,38 +54,56 @@ def mount(context: Context, *, tls: bool) -> int:
         for host in context.clients
     }
     results = context.on_clients("client_mount", arguments, timeout_s=MOUNT_SECONDS + PORT_SECONDS + 30)
-    faults: dict[str, list[str]] = {}
-    for name, result in results.items():
-        seen = result.facts[0]
-        faults[name] = mount_options.differences(str(seen["options"]), expected)
-        record_mount(context, name, str(seen["type"]), str(seen["options"]), faults[name])
-    for name, differences in faults.items():
-        if differences:
-            raise WorkloadError(
-                f"{MOUNT_POINT} is mounted otherwise than it should be: {'; '.join(differences)}",
-                f"see whether the host's kernel or /etc/nfsmount.conf changes options, then umount {MOUNT_POINT} there "
-                "and configure again",
-                name,
-            )
+    faults: list[WorkloadError] = []
+    for host in context.clients:
+        seen = Mounted.of(results[host.name].facts[0])
+        fault = mount_fault(context, host, seen, tls=tls)
+        record_mount(context, host, seen, fault, tls=tls)
+        if fault is not None:
+            faults.append(fault)
+    if faults:
+        raise faults[0]
     return sum(result.changed for result in results.values())
 
 
-def record_mount(context: Context, host: str, kind: str, options: str, differences: list[str]) -> None:
-    """Notes how the file system is mounted, as a proof."""
+def mount_fault(context: Context, host: Host, seen: Mounted, *, tls: bool) -> WorkloadError | None:
+    """Why what is mounted on a host can't be measured: it is something else, or mounted otherwise."""
+    address = context.mount_target_of(host)
+    if not seen.is_root_of(address, tls=tls):
+        through = " through a tunnel (--tls)" if tls else ""
+        return WorkloadError(
+            f"{MOUNT_POINT} has {seen.words} mounted, and not {address}:/ of {context.file_system.id}{through}",
+            f"umount {MOUNT_POINT} there and configure again, or correct the inventory's file_system",
+            host.name,
+        )
+    if differences := seen.differences(tls=tls):
+        return WorkloadError(
+            f"{MOUNT_POINT} is mounted otherwise than it should be: {'; '.join(differences)}",
+            f"see whether the host's kernel or /etc/nfsmount.conf changes options, then umount {MOUNT_POINT} there "
+            "and configure again",
+            host.name,
+        )
+    return None
+
+
+def record_mount(context: Context, host: Host, seen: Mounted, fault: WorkloadError | None, *, tls: bool) -> None:
+    """Notes what is mounted and how, as a proof; and which other options the kernel shows."""
     if context.results is None:
         return
-    if kind != "nfs4":
-        differences.append(f"its type is {kind}, expected nfs4")
-    detail = f"{kind} ({options})" if not differences else f"{kind} ({options}): {'; '.join(differences)}"
+    parts = [f"{seen.words} {seen.kind} ({seen.options})"]
+    if fault is not None:
+        parts.append(fault.what)
+    if noted := seen.noted(tls=tls):
+        parts.append(f"noted, since they change no operation: {', '.join(noted)}")
     context.results.append(
         "proofs",
         {
             "t_unix_s": time.time(),
             "proof": "mount-options",
-            "from": host,
+            "from": host.name,
             "to": context.file_system.id,
-            "detail": detail,
-            "passed": not differences,
+            "detail": "; ".join(parts),
+            "passed": fault is None,
         },
     )
 
@@ -100,7 +119,7 @@ def bring_worker(context: Context) -> int:
 def make_files(context: Context, plan: Plan) -> int:
     """The files of every client, as many and as long as the plan needs."""
     sizes = file_sizes(cells(plan))
-    arguments = {host.name: [folder_of(host.name), *map(str, sizes)] for host in context.clients}
+    arguments = {host.name: [MOUNT_POINT, folder_of(host.name), *map(str, sizes)] for host in context.clients}
     results = context.on_clients("client_files", arguments, timeout_s=FILES_TIMEOUT_S)
     return sum(result.changed for result in results.values())
 

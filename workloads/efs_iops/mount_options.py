@@ -2,10 +2,14 @@
 
 The kernel's word is the fourth column of /proc/self/mounts (`findmnt --output OPTIONS` shows the same). The published
 one has no clientaddr and addr, which are of one network.
+
+What stops a run is an option that was asked for and is not there as asked, and one that changes what an operation is
+or how it is answered (CHANGES). Kernels show other options of their own accord, each version more: those are noted.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 # What the mount helper passes on: Amazon EFS user guide, "Recommended NFS mount settings"; efs-utils,
@@ -16,7 +20,42 @@ READ_BACK = (
     "rw,relatime,vers=4.1,rsize=1048576,wsize=1048576,namlen=255,hard,proto=tcp,timeo=600,retrans=2,sec=sys,"
     "local_lock=none"
 )
-LOOPBACK = "127.0.0.1"
+NFS_PORT = "2049"
+
+# Options that change what the client asks the server, when, over what, or what it does when no answer comes: nfs(5);
+# for sync mount(8); for fatal_neterrors (Linux 6.15), noalignwrite and write fs/nfs/fs_context.c. With the default
+# value, as nfs_show_mount_options (fs/nfs/super.c) shows it; None: it is shown only where it is not the default.
+# Not among them, by nfs(5): atime, diratime, relatime and their opposites ("no effect on NFS mounts"), clientaddr and
+# migration (NFS 4.0 alone), namlen, rdirplus (reading of directories), acl (NFS 2 and 3), bg and retry (mount.nfs).
+CHANGES: dict[str, str | None] = {
+    "ro": None,
+    "sync": None,
+    "soft": None,
+    "softerr": None,
+    "softreval": None,
+    "fatal_neterrors": "none",
+    "noac": None,
+    "acregmin": "3",
+    "acregmax": "60",
+    "acdirmin": "30",
+    "acdirmax": "60",
+    "nocto": None,
+    "lookupcache": "all",
+    "nosharecache": None,
+    "fsc": None,
+    "write": "lazy",
+    "noalignwrite": None,
+    "nolock": None,
+    "local_lock": "none",
+    "proto": "tcp",
+    "port": NFS_PORT,
+    "nconnect": "1",
+    "max_connect": "1",
+    "trunkdiscovery": None,
+    "noresvport": None,
+    "sec": "sys",
+    "xprtsec": "none",
+}
 
 # Options of which a mount has one (nfs(5), mount(8)).
 _ALTERNATIVES = (
@@ -25,47 +64,68 @@ _ALTERNATIVES = (
     frozenset({"hard", "soft", "softerr"}),
     frozenset({"resvport", "noresvport"}),
 )
+# A security context may have commas in it, and quotation marks around it then (selinux(8), mount(8) "context").
+_OPTION = re.compile(r'(?:"[^"]*"|[^",]|")+')
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a mount must show: `options` as they are; `free` with any value or not at all."""
+    """What a mount was asked for: `options` must be shown; those of `free` may be shown with any value."""
 
     options: str
-    free: frozenset[str]
+    free: frozenset[str] = frozenset()
 
 
-PLAIN = Expected(READ_BACK, frozenset({"clientaddr", "addr", "port"}))
+PLAIN = Expected(HELPER_OPTIONS.replace("nfsvers=", "vers="))
 # `mount -t efs -o tls`: efs-utils mounts a tunnel's end on this host, by its port; its noresvport lets a broken
-# connection come back.
-TLS = Expected(f"{READ_BACK},addr={LOOPBACK}", frozenset({"clientaddr", "port", "noresvport"}))
+# connection come back. Which tunnel it is: workloads/efs_iops/mounted.py.
+TLS = Expected(PLAIN.options, frozenset({"port", "noresvport"}))
 
 
 def differences(options_read: str, expected: Expected = PLAIN) -> list[str]:
-    """How `options_read` differs from what is expected, an option a line, sorted; empty when it does not."""
-    wanted, read = _options(expected.options), _options(options_read)
+    """What of `options_read` stops a run, an option a line, sorted; empty when nothing does."""
+    asked, read, published = _options(expected.options), _options(options_read), _options(READ_BACK)
     found: dict[str, str] = {}
-    for name in sorted(wanted.keys() | read.keys()):
-        if name in expected.free or (name in wanted and name in read and wanted[name] == read[name]):
-            continue
-        rival = _rival(name, wanted if name in read else read)
-        if name in wanted and name in read:
-            found[name] = f"{name} is {_value(read[name])}, expected {_value(wanted[name])}"
-        elif name in read:
-            shown = _word(name, read[name])
-            found[name] = f"{shown} is there, expected {rival}" if rival else f"{shown} is there and was not asked for"
-        elif rival is None:
-            found[name] = f"{_word(name, wanted[name])} is missing"
+    for name in asked.keys() | read.keys():
+        if name in asked and name in read:
+            if asked[name] != read[name]:
+                found[name] = f"{name} is {_value(read[name])}, expected {_value(asked[name])}"
+        elif name in asked:
+            if _rival(name, read) is None:
+                found[name] = f"{_word(name, asked[name])} is missing"
+        elif name in CHANGES and name not in expected.free and read[name] != (CHANGES[name] or ""):
+            shown, rival = _word(name, read[name]), _rival(name, asked | published)
+            if name in published:
+                found[name] = f"{name} is {_value(read[name])}, expected {_value(published[name])}"
+            else:
+                found[name] = (
+                    f"{shown} is there, expected {rival}" if rival else f"{shown} is there and was not asked for"
+                )
     return [found[name] for name in sorted(found)]
+
+
+def noted(options_read: str, expected: Expected = PLAIN) -> list[str]:
+    """How else `options_read` differs from the published line, an option each, sorted: what changes no operation."""
+    read, published = _options(options_read), _options(READ_BACK)
+    own = {"addr", "clientaddr", *expected.free, *_options(expected.options)}
+    stopping = {name for name in read if name in CHANGES and read[name] != (CHANGES[name] or "")}
+    missing = published.keys() - read.keys() - own
+    others = read.keys() - own - stopping
+    found = [_word(name, read[name]) for name in others if name not in published or read[name] != published[name]]
+    return sorted([*found, *(f"{name} not shown" for name in missing)])
+
+
+def value_of(options_read: str, name: str) -> str | None:
+    """The value of one option, None where it is not shown or has none."""
+    return _options(options_read).get(name)
 
 
 def _options(text: str) -> dict[str, str | None]:
     """Each option's value, None for a mere word."""
     found: dict[str, str | None] = {}
-    for word in text.strip().split(","):
+    for word in _OPTION.findall(text.strip()):
         name, equals, value = word.partition("=")
-        if name:
-            found[name] = value if equals else None
+        found[name] = value if equals else None
     return found
 
 

@@ -117,11 +117,14 @@ class Rate:
     errors_percent: float | None
 
 
-_DEVICE = re.compile(r"device (?P<device>.+) mounted on (?P<point>\S+) with fstype (?P<type>\S+)(?: statvers=(\S+))?$")
+_DEVICE = re.compile(
+    r"device (?P<device>.+) mounted on (?P<point>\S+) with fstype (?P<type>\S+)( statvers=(?P<version>\S+))?$"
+)
 _RPC = re.compile(r"RPC iostats version:\s+(?P<version>\S+)")
 # A procedure without a name shows its number.
 _OPERATION = re.compile(r"(\w+):((?: +\d+)+)$")
 _RPC_VERSIONS = ("1.0", "1.1")
+_STAT_VERSIONS = ("1.0", "1.1")  # include/linux/nfs_iostat.h, NFS_IOSTAT_VERS
 # Where sends, receives and bad_xids stand behind the protocol's name (net/sunrpc/xprtsock.c, xs_*_print_stats;
 # xprtrdma/transport.c, xprt_rdma_print_stats). udp has neither connections nor idle time.
 _FIRST_COUNTER = {"tcp": 5, "rdma": 5, "udp": 2}
@@ -141,6 +144,8 @@ def parse(text: str, mount_point: str) -> MountStats:
     head, lines = found[-1]
     if not head["type"].startswith("nfs"):
         raise ParseError(f"{wanted} is a mount of {head['type']}, not of NFS")
+    if head["version"] not in ("", *_STAT_VERSIONS):
+        raise ParseError(f"{wanted}: statvers {head['version']} is not known, {' and '.join(_STAT_VERSIONS)} are")
     return _mount(head, lines)
 
 
@@ -198,7 +203,7 @@ def _mounts(text: str) -> list[tuple[dict[str, str], list[str]]]:
     for line in text.splitlines():
         stripped = line.strip()
         if match := _DEVICE.match(stripped):
-            mounts.append(({name: _unescaped(value) for name, value in match.groupdict().items()}, []))
+            mounts.append(({name: _unescaped(value or "") for name, value in match.groupdict().items()}, []))
         elif stripped.startswith("no device mounted on "):
             mounts.append(({"device": "", "point": "", "type": "none"}, []))
         elif stripped and not mounts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from workloads.efs_iops.settings import SCRIPTS
 from workloads.efs_iops.sources import sampling
 from workloads.logs import collect_logs
 from workloads.results import Results
+from workloads.user_path import output_path
 from workloads.worker import Worker
 
 SERVICE_MODEL = "service-model.json"
@@ -105,7 +105,7 @@ def copy_service_model(context: Context, results: Results) -> None:
     """Takes the rehearsal's own description of its file system into the results."""
     path = sources.lab_dir() / SERVICE_MODEL
     if context.inventory.rehearsal and path.is_file():
-        shutil.copyfile(path, results.directory / SERVICE_MODEL)
+        results.write_file(SERVICE_MODEL, path.read_bytes())
 
 
 def collect(stack: str | None, file: str | None) -> None:
@@ -122,6 +122,7 @@ def base(stack: str | None, file: str | None, output: str) -> None:
     A rehearsal asks before its service model is in force: what the model adds is compared with this. The clients are
     sampled as they are in a run, since that takes them some of their time; nothing goes to the results.
     """
+    path = output_path(output)
     inventory, plan = prepared(stack, file, None)
     with connected(inventory, Console()) as context:
         configure_clients(context, plan)
@@ -131,5 +132,4 @@ def base(stack: str | None, file: str | None, output: str) -> None:
             seconds = {each: one_writer(context, BASE_SECONDS, each, clocks) for each in plans.OPERATIONS}
         for operation, each in seconds.items():
             context.console.say("base", f"one {operation} of one byte by one writer takes {each * 1000:.2f} ms")
-    path = Path(output)
     path.write_text(json.dumps(seconds) + "\n", encoding="utf-8")

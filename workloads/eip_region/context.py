@@ -17,6 +17,7 @@ from workloads.eip_region.plan import Pace, Plan
 from workloads.eip_region.probe import Door, Prober, door
 from workloads.errors import WorkloadError
 from workloads.host_keys import host_keys
+from workloads.resource_watch import ResourceWatch
 
 
 @dataclass(kw_only=True)
@@ -67,8 +68,9 @@ class Context(Deployment):
 @contextmanager
 def with_keys(inventory: Inventory, console: Console, plan: Plan) -> Iterator[Context]:
     """Nobody is logged in to: a host that loses its address loses its connections. Their keys are known."""
-    keys = host_keys(inventory, tell=lambda words: console.say("hosts", words))
-    with Hosts(inventory, keys) as hosts:
+    watch = ResourceWatch(inventory)
+    keys = host_keys(inventory, watch=watch, tell=lambda words: console.say("hosts", words))
+    with Hosts(inventory, keys, watch.check) as hosts:
         yield Context.of(Deployment(hosts, console), plan)
 
 

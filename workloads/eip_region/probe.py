@@ -20,6 +20,7 @@ import paramiko
 from inventory import Ssh
 from workloads.connections import ProxySocket
 from workloads.eip_region.settings import SSH_PORT
+from workloads.errors import WorkloadError
 
 PATIENT_SECONDS = 5.0
 """A connection that has waited so long holds no other back."""
@@ -56,12 +57,18 @@ class Door:
 
 
 def door(address: str, ssh: Ssh, host_keys: Mapping[str, Sequence[str]], seconds: float) -> Door:
-    """Keys as the inventory has them, by host."""
-    keys = {}
+    """Keys as the inventory has them, by host. WorkloadError when two hosts have one: who answers could not be told."""
+    keys: dict[tuple[str, str], str] = {}
     for host, lines in host_keys.items():
         for line in lines:
-            kind, text = line.split()[:2]
-            keys[kind, text] = host
+            kind, _, text = line.partition(" ")
+            other = keys.setdefault((kind, text), host)
+            if other != host:
+                raise WorkloadError(
+                    f"it has the host key of {other}, and who answers at the address is known by its key",
+                    "give one of them new keys (ssh-keygen -A, after removing /etc/ssh/ssh_host_*), and its host_keys",
+                    host,
+                )
     return Door(address, ssh, keys, seconds)
 
 

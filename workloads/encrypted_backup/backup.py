@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from workloads.connections import ScriptResult
+from workloads.encrypted_backup import exclusions
 from workloads.encrypted_backup.context import Context, host_program, script
 from workloads.encrypted_backup.snapshots import Keep, Snapshot, chosen, kept, listed, name_now
 from workloads.encrypted_backup.stages import Stage, entered
@@ -18,20 +19,42 @@ from workloads.errors import WorkloadError
 SNAPSHOTS = "/run/tidemark-backup/volume/snapshots"  # as scripts/lib.sh has it
 
 
-def back_up(context: Context, volume: Volume, sources: Sequence[str], *, one_file_system: bool = False) -> Snapshot:
-    """Backs the client's directories up; the new snapshot. Whatever fails, earlier snapshots stay as they are."""
+def back_up(
+    context: Context,
+    volume: Volume,
+    sources: Sequence[str],
+    *,
+    one_file_system: bool = False,
+    exclude: Sequence[str] = (),
+) -> Snapshot:
+    """Backs the client's directories up, without what a pattern of `exclude` matches; the new snapshot. Whatever fails,
+    earlier snapshots stay as they are.
+    """
     began = time.monotonic()
-    context.brief("client_sources", sources)
+    selected = _selected(sources, exclude)
+    context.long(host_program("copy_plan", "client_sources"), selected, "looking at the sources")
     made: list[Snapshot] = []
     with mounted(context, volume):
-        made.append(add_snapshot(context, sources, began, one_file_system=one_file_system))
+        made.append(add_snapshot(context, sources, began, one_file_system=one_file_system, exclude=exclude))
     seconds = time.monotonic() - began
     (snapshot,) = made
     context.record("backed-up", **_figures(snapshot), whole_seconds=round(seconds, 3))
     return snapshot
 
 
-def add_snapshot(context: Context, sources: Sequence[str], began: float, *, one_file_system: bool = False) -> Snapshot:
+def _selected(sources: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    """The arguments of scripts/copy_plan.py."""
+    return [str(len(sources)), *sources, *exclusions.checked(exclude)]
+
+
+def add_snapshot(
+    context: Context,
+    sources: Sequence[str],
+    began: float,
+    *,
+    one_file_system: bool = False,
+    exclude: Sequence[str] = (),
+) -> Snapshot:
     """Copies the client's directories into a new snapshot of the volume, which is mounted, and reads it back.
 
     `began` is when the run was, on the monotonic clock, in seconds.
@@ -40,8 +63,10 @@ def add_snapshot(context: Context, sources: Sequence[str], began: float, *, one_
     facts: dict[str, Any] = {}
 
     def copy() -> None:
-        words = [name, "yes" if one_file_system else "no", *sources]
-        context.long(script("client_copy"), words, f"copying {', '.join(sources)}")
+        words = [name, "yes" if one_file_system else "no", *_selected(sources, exclude)]
+        said = context.long(host_program("copy_plan", "client_copy"), words, f"copying {', '.join(sources)}").facts
+        if left_out := said[0]["left_out"]:
+            context.console.say(context.run, f"left out, as they hold no files of a disk: {', '.join(left_out)}")
 
     def verify() -> None:
         earlier = snapshots_on(context)
@@ -60,21 +85,24 @@ def add_snapshot(context: Context, sources: Sequence[str], began: float, *, one_
             total_bytes=int(facts["total_bytes"]),
             new_bytes=int(facts["new_bytes"]),
             seconds=round(time.monotonic() - began, 1),
+            exclude=tuple(exclude),
+            unread=int(facts["unread"]),
         )
-        context.brief("client_publish", [name, json.dumps(asdict(made))])
+        record = {key: value for key, value in asdict(made).items() if value is not None}
+        context.brief("client_publish", [name, json.dumps(record)])
         published.append(made)
 
     published: list[Snapshot] = []
     with entered([Stage("copy", copy), Stage("verify", verify), Stage("publish", publish)], context.note):
         context.record("verified", **facts)
         if facts["changed_meanwhile"]:
-            context.console.say(context.run, f"{facts['changed_meanwhile']} files changed while they were copied")
+            context.console.say(context.run, f"{facts['changed_meanwhile']} entries changed while they were copied")
     return published[0]
 
 
 def snapshots_on(context: Context) -> list[Snapshot]:
-    """The complete snapshots of the volume, which is mounted; oldest first."""
-    return listed(context.brief("client_list").facts)
+    """The complete snapshots of the volume, which is mounted; oldest first, those with a damaged record among them."""
+    return listed(context.long(host_program("snapshot_records"), [SNAPSHOTS], "listing the snapshots").facts)
 
 
 def list_snapshots(context: Context, volume: Volume) -> list[Snapshot]:
@@ -91,6 +119,7 @@ def restore(context: Context, volume: Volume, name: str, target: str) -> Snapsho
         snapshot = chosen(snapshots_on(context), name)
 
         def copy() -> None:
+            _tell_damaged(context, [snapshot])
             context.long(script("client_restore"), [snapshot.name, target], f"restoring {snapshot.name}")
 
         def verify() -> None:
@@ -109,12 +138,14 @@ def check(context: Context, volume: Volume) -> dict[str, Any]:
     """Reads everything back: the file system's structure, then each file of every snapshot against its checksum."""
     volume.checked_whole = True
     with mounted(context, volume):
-        names = [f"{SNAPSHOTS}/{snapshot.name}" for snapshot in snapshots_on(context)]
+        snapshots = snapshots_on(context)
         seen: dict[str, Any] = {}
 
         def read() -> None:
+            names = [f"{SNAPSHOTS}/{snapshot.name}" for snapshot in snapshots]
             result = context.long(host_program("manifest"), ["check", *names], "reading every file back")
-            seen.update(compared(context, result))
+            damaged = _tell_damaged(context, snapshots)
+            seen.update(compared(context, result, and_damaged=len(damaged)))
 
         with entered([Stage("read back", read)], context.note):
             pass
@@ -123,29 +154,42 @@ def check(context: Context, volume: Volume) -> dict[str, Any]:
 
 
 def prune(context: Context, volume: Volume, keep: Keep) -> tuple[list[str], list[str]]:
-    """Removes the snapshots that `keep` does not keep; the names of those kept and those removed."""
+    """Removes the snapshots that `keep` does not keep; the names of those kept and those removed.
+
+    One with a damaged record is kept, and stands for no other: what is in it is not known.
+    """
     with mounted(context, volume):
-        names = [snapshot.name for snapshot in snapshots_on(context)]
+        snapshots = snapshots_on(context)
+        damaged = _tell_damaged(context, snapshots)
+        names = [snapshot.name for snapshot in snapshots if snapshot.name not in damaged]
         stays = kept(names, keep)
         gone = [name for name in names if name not in stays]
         with entered([Stage("prune", lambda: _prune(context, gone))], context.note):
             pass
-    context.record("pruned", kept=len(stays), removed=len(gone))
-    return sorted(stays), gone
+    context.record("pruned", kept=len(stays) + len(damaged), removed=len(gone))
+    return sorted(stays | damaged), gone
+
+
+def _tell_damaged(context: Context, snapshots: Sequence[Snapshot]) -> set[str]:
+    """The names of the snapshots with a damaged record, each of which is told."""
+    damaged = [snapshot for snapshot in snapshots if snapshot.damaged is not None]
+    for snapshot in damaged:
+        context.console.say(context.run, f"snapshot {snapshot.name}: {snapshot.damaged}")
+    return {snapshot.name for snapshot in damaged}
 
 
 def _prune(context: Context, names: Sequence[str]) -> None:
     context.long(script("client_prune"), names, f"removing {len(names)} snapshots")
 
 
-def compared(context: Context, result: ScriptResult) -> dict[str, Any]:
-    """What a comparison found; WorkloadError when something differs."""
+def compared(context: Context, result: ScriptResult, *, and_damaged: int = 0) -> dict[str, Any]:
+    """What a comparison found, and named; WorkloadError when something differs, or a record is damaged."""
     seen = dict(result.facts[0])
-    if seen["differences"]:
-        for line in result.stderr.splitlines():
-            context.console.say(context.run, line)
+    for line in result.stderr.splitlines():
+        context.console.say(context.run, line)
+    if differences := seen["differences"] + and_damaged:
         raise WorkloadError(
-            f"{seen['differences']} entries differ from the manifest",
+            f"{differences} entries differ from the manifest",
             "the first are named above; restore an earlier snapshot, and see the disk's health",
             context.client_name,
         )

@@ -11,6 +11,7 @@ from inventory import Host
 from workloads.connections import Machine, Script, ScriptResult
 from workloads.console import Progress
 from workloads.deployment import Deployment
+from workloads.encrypted_backup import scripts
 from workloads.encrypted_backup.passphrase import Passphrase
 from workloads.encrypted_backup.progress import copied
 from workloads.encrypted_backup.settings import LONG_SECONDS, SCRIPTS
@@ -26,10 +27,27 @@ def script(name: str) -> Script:
     return find_script(name, SCRIPTS)
 
 
-def host_program(name: str) -> Script:
-    """The program `name`.py, as a script that runs it on a host."""
-    program = (SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
-    return Script(name, script("client_python").text.replace("@PROGRAM@", program))
+# The modules that a program of scripts/ imports, each after those that it imports itself: they are sent with it.
+MODULES = {
+    "manifest": ("entries", "selection", "manifest_format", "manifest_writer"),
+    "copy_plan": ("entries", "selection", "manifest_format"),
+}
+_LOADED = """import sys, types
+for name, text in {modules!r}.items():
+    module = sys.modules[name] = types.ModuleType(name)
+    exec(compile(text, name, "exec"), module.__dict__)
+exec({program!r})"""
+
+
+def host_program(name: str, runner: str = "client_python") -> Script:
+    """The program `name`.py, as a script that runs it on a host; `runner` is the script that it is put into."""
+    modules = {f"{scripts.__name__}.{each}": _program(each) for each in MODULES.get(name, ())}
+    program = _LOADED.format(modules=modules, program=_program(name)) if modules else _program(name)
+    return Script(runner if runner != "client_python" else name, script(runner).text.replace("@PROGRAM@", program))
+
+
+def _program(name: str) -> str:
+    return (SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
 
 
 @dataclass(kw_only=True)

@@ -26,7 +26,7 @@ def facts(context: Context, sources: Sequence[str]) -> sheet.Facts:
     look: dict[str, object] = {}
     for fact in context.hosts.remote(context.server.name).run(tunnel.script("server_look")).facts:
         look |= fact
-    if not look.get("tun"):
+    if not look.get("tun") or look.get("size_bytes") is None:
         raise WorkloadError(
             "no client has ever attached the volume", "run `fab encrypted-backup.run` first", context.server.name
         )
@@ -38,12 +38,13 @@ def facts(context: Context, sources: Sequence[str]) -> sheet.Facts:
         server_name=server.name,
         volume=volume.id,
         size_gib=volume.size_gib,
+        size_bytes=int(str(look["size_bytes"])),
         host_keys=tuple(context.hosts.keys_of(server.name)),
         sources=sources,
         user=TUNNEL_USER,
         server_tun=str(look["tun"]),
-        server_address=str(look["local"]),
-        client_address=str(look["remote"]),
+        server_address=str(look.get("local", "")),
+        client_address=str(look.get("remote", "")),
         iqn=context.ends.iqn,
         initiator=context.ends.initiator(context.client_name),
         port=ISCSI_PORT,

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from workloads.errors import WorkloadError
+from workloads.user_path import user_path
 
 # cryptsetup takes no more at its prompt (cryptsetup(8), "Notes on passphrase processing"); with more, a person could
 # not open the volume by hand.
@@ -62,7 +63,7 @@ def read(*, fd: str | None, key_file: str | None, again: bool = False) -> Passph
     if fd is not None:
         return checked(_from_descriptor(fd), f"descriptor {fd}")
     if key_file is not None:
-        return checked(_from_file(Path(key_file).expanduser()), key_file)
+        return checked(_from_file(user_path(key_file)), key_file)
     if not sys.stdin.isatty():
         raise WorkloadError("no passphrase: this is no terminal to ask at", "give --passphrase-fd N or --key-file FILE")
     first = getpass.getpass("Passphrase of the backup volume: ")

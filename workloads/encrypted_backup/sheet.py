@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from workloads.errors import WorkloadError
 from workloads.results import utc_now
 
 TEMPLATE = Path(__file__).parent / "recovery_sheet.md"
@@ -29,6 +30,7 @@ class Facts:
     server_name: str
     volume: str
     size_gib: int
+    size_bytes: int
     host_keys: Sequence[str]
     sources: Sequence[str]
     user: str
@@ -40,6 +42,36 @@ class Facts:
     port: int
     mtu_bytes: int
     device: str
+
+    def __post_init__(self) -> None:
+        """The page's commands are typed as root: what a server or inventory says is at most a word of them."""
+        for name, pattern in _WORDS.items():
+            found = getattr(self, name)
+            for value in [found] if isinstance(found, str) else found:
+                if not re.fullmatch(pattern, value, re.ASCII):
+                    raise WorkloadError(
+                        f"the sheet can't name {name} {value!r}",
+                        "see that server and inventory are those that were deployed",
+                    )
+
+
+_NAME = r"[A-Za-z0-9][\w.:-]*"
+_ADDRESS = r"[0-9]{1,3}(\.[0-9]{1,3}){3}"
+_WORDS = {
+    "stack": r"[\w./-]+",
+    "region": _NAME,
+    "instance": _NAME,
+    "server_name": _NAME,
+    "volume": _NAME,
+    "host_keys": r"[A-Za-z0-9@.-]+ [A-Za-z0-9+/]+=*( [^\n]*)?",
+    "user": r"[a-z_][a-z0-9_-]*",
+    "server_tun": r"[0-9]{1,5}",
+    "server_address": _ADDRESS,
+    "client_address": _ADDRESS,
+    "iqn": _NAME,
+    "initiator": _NAME,
+    "device": r"/dev/[\w./:+-]+",
+}
 
 
 def fingerprint(host_key: str) -> str:
@@ -59,10 +91,10 @@ def rendered(facts: Facts) -> str:
         "SERVER_NAME": facts.server_name,
         "VOLUME": facts.volume,
         "SIZE_GIB": str(facts.size_gib),
-        "SIZE_BYTES": str(facts.size_gib << 30),
+        "SIZE_BYTES": str(facts.size_bytes),
         "FINGERPRINTS": "<br>".join(f"`{fingerprint(key)}`" for key in facts.host_keys),
-        "KNOWN_HOSTS": "\n".join(f"{facts.instance} {key}" for key in facts.host_keys),
-        "SOURCES": ", ".join(f"`{source}`" for source in facts.sources) or "what step 7 lists",
+        "KNOWN_HOSTS": "\n".join(f"{facts.instance} {' '.join(key.split()[:2])}" for key in facts.host_keys),
+        "SOURCES": ", ".join(f"`{_shown(source)}`" for source in facts.sources) or "what step 7 lists",
         "USER": facts.user,
         "SERVER_TUN": facts.server_tun,
         "SERVER_ADDRESS": facts.server_address,
@@ -74,6 +106,11 @@ def rendered(facts: Facts) -> str:
         "DEVICE": facts.device,
     }
     return _FIELD.sub(lambda found: values[found[1]], TEMPLATE.read_text(encoding="utf-8"))
+
+
+def _shown(name: str) -> str:
+    """A name in a table's cell, where it can neither end that nor begin a block."""
+    return "".join(each if each.isprintable() and each not in "`|@" else "?" for each in name)
 
 
 def commands(page: str, where: str | None = None) -> list[str]:

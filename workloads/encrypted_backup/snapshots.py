@@ -6,31 +6,41 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from workloads.errors import WorkloadError
 
-NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z")
+NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z", re.ASCII)
 _FORMAT = "%Y-%m-%dT%H%M%SZ"
 LATEST = "latest"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One backup that is complete. `new_bytes` is what it holds that the one before it did not; times are UTC."""
+    """One backup that is complete. `new_bytes` is what it holds that the one before it did not; times are UTC.
+
+    `exclude` are the patterns of what was left out; `unread` entries could not be read, or not be compared with what
+    was copied of them: the snapshot's file of that name says which. `damaged` says what is wrong with the record that
+    all but the name comes from; then nothing else is known, and the files may well be whole.
+    """
 
     name: str
-    sources: tuple[str, ...]
-    host: str
-    files: int
-    total_bytes: int
-    new_bytes: int
-    seconds: float
+    sources: tuple[str, ...] = ()
+    host: str | None = None
+    files: int | None = None
+    total_bytes: int | None = None
+    new_bytes: int | None = None
+    seconds: float | None = None
+    exclude: tuple[str, ...] = ()
+    unread: int | None = None
+    damaged: str | None = None
 
     @property
     def time(self) -> datetime:
         """When it was begun."""
-        return datetime.strptime(self.name, _FORMAT).replace(tzinfo=UTC)
+        return _time_of(self.name)
 
 
 @dataclass(frozen=True)
@@ -58,21 +68,73 @@ def name_now(now: datetime | None = None) -> str:
 
 
 def listed(facts: Iterable[Mapping[str, Any]]) -> list[Snapshot]:
-    """The snapshots that client_list.sh named, oldest first."""
-    found = [
-        Snapshot(
-            name=str(fact["name"]),
-            sources=tuple(map(str, fact["sources"])),
-            host=str(fact["host"]),
-            files=int(fact["files"]),
-            total_bytes=int(fact["total_bytes"]),
-            new_bytes=int(fact["new_bytes"]),
-            seconds=float(fact["seconds"]),
-        )
-        for fact in facts
-        if NAME.fullmatch(str(fact.get("name", "")))
-    ]
+    """The snapshots that snapshot_records.py has found, oldest first; one with a damaged record is there, too."""
+    found = []
+    for fact in facts:
+        name = fact.get("folder", fact.get("name"))
+        if isinstance(name, str) and NAME.fullmatch(name):
+            found.append(_snapshot(name, fact))
     return sorted(found, key=lambda snapshot: snapshot.name)
+
+
+def _snapshot(name: str, record: Mapping[str, Any]) -> Snapshot:
+    if "damaged" in record:
+        return Snapshot(name, damaged=str(record["damaged"]))
+    try:
+        _time_of(name)
+        if record["name"] != name:
+            raise ValueError("its record is that of another snapshot")
+        # Earlier versions left nothing out, and gave up where something could not be read: they do not say so.
+        return Snapshot(
+            name=name,
+            sources=_texts(record, "sources"),
+            host=_of_type(record, "host", str),
+            files=_count(record, "files"),
+            total_bytes=_count(record, "total_bytes"),
+            new_bytes=_count(record, "new_bytes"),
+            seconds=_seconds(record),
+            exclude=_texts(record, "exclude") if "exclude" in record else (),
+            unread=_count(record, "unread") if "unread" in record else 0,
+        )
+    except KeyError as error:
+        return Snapshot(name, damaged=f"its record has no {error.args[0]}")
+    except ValueError as error:
+        return Snapshot(name, damaged=str(error))
+
+
+def _of_type(record: Mapping[str, Any], key: str, kind: type[T]) -> T:
+    value = record[key]
+    if type(value) is not kind:
+        raise ValueError(f"its record has a wrong {key}")
+    return value
+
+
+def _count(record: Mapping[str, Any], key: str) -> int:
+    value = _of_type(record, key, int)
+    if not 0 <= value < 1 << 63:
+        raise ValueError(f"its record has a wrong {key}")
+    return value
+
+
+def _seconds(record: Mapping[str, Any]) -> float:
+    value = record["seconds"]
+    if type(value) not in (int, float) or not 0 <= value < float("inf"):
+        raise ValueError("its record has a wrong seconds")
+    return float(value)
+
+
+def _texts(record: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    values = _of_type(record, key, list)
+    if not all(type(each) is str for each in values):
+        raise ValueError(f"its record has a wrong {key}")
+    return tuple(values)
+
+
+def _time_of(name: str) -> datetime:
+    try:
+        return datetime.strptime(name, _FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        raise ValueError("its name is no time") from None
 
 
 def chosen(snapshots: Sequence[Snapshot], name: str) -> Snapshot:
@@ -100,7 +162,7 @@ def kept(names: Iterable[str], keep: Keep) -> set[str]:
     for count, period_of in periods:
         seen: set[object] = set()
         for name in newest_first:
-            period = period_of(datetime.strptime(name, _FORMAT).replace(tzinfo=UTC))
+            period = period_of(_time_of(name))
             if period not in seen and len(seen) < count:
                 seen.add(period)
                 stays.add(name)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from inventory import Host, Inventory
@@ -14,19 +15,23 @@ from workloads import sources
 from workloads.connections import Hosts
 from workloads.console import Console, si_bytes
 from workloads.deployment import local_versions, recorded
-from workloads.encrypted_backup import backup, passphrase, rehearsal, sheet
+from workloads.encrypted_backup import backup, exclusions, passphrase, rehearsal, sheet
 from workloads.encrypted_backup.context import Context
 from workloads.encrypted_backup.drill import facts
 from workloads.encrypted_backup.options import Options
 from workloads.encrypted_backup.settings import BLANK, EXPERIMENT, KINDS, LUKS
-from workloads.encrypted_backup.snapshots import Keep
+from workloads.encrypted_backup.snapshots import Keep, Snapshot
 from workloads.encrypted_backup.stages import entered
 from workloads.encrypted_backup.volume import Volume, claimed, clean, formatted, reach
 from workloads.errors import WorkloadError
 from workloads.host_keys import host_keys
 from workloads.iscsi_tunnel.ends import client_of, server_of
 from workloads.power import with_current_addresses
+from workloads.resource_watch import ResourceWatch
 from workloads.results import Results
+from workloads.user_path import output_path
+
+MISSING = "-"
 
 
 def volume_of(options: Options, *, again: bool = False) -> Volume:
@@ -47,8 +52,9 @@ def connected(inventory: Inventory, client: str | None, run: str, others: Sequen
     others = [*others, *([] if client_host is None else [client_host])]
     around = with_current_addresses(replace(inventory, hosts=tuple(others)), lambda words: console.say("hosts", words))
     both = replace(inventory, hosts=(server, *around.hosts))
-    keys = host_keys(both, tell=lambda words: console.say("hosts", words))
-    with Hosts(around, keys) as hosts:
+    watch = ResourceWatch(both)
+    keys = host_keys(both, watch=watch, tell=lambda words: console.say("hosts", words))
+    with Hosts(around, keys, watch.check) as hosts:
         hosts.await_all(lambda words: console.say("hosts", words))
         hosts.inventory = both
         yield Context(
@@ -76,18 +82,24 @@ def format_volume(options: Options, erase: str | None) -> None:
         context.console.say("format", f"{context.server.volumes[0].id} {words}")
 
 
-def run(options: Options, directories: Sequence[str], *, one_file_system: bool) -> None:
-    """`fab encrypted-backup.run`."""
+def run(options: Options, directories: Sequence[str], exclude: Sequence[str], *, one_file_system: bool) -> Snapshot:
+    """`fab encrypted-backup.run`; the snapshot that was made."""
     if not directories:
         raise WorkloadError("nothing says what to back up", "give --source DIR, as often as needed")
+    exclude = exclusions.checked(exclude)
     volume = volume_of(options)
     with connected(sources.load(options.stack, options.inventory), options.client, "backup") as context, noted(context):
-        made = backup.back_up(context, volume, directories, one_file_system=one_file_system)
+        made = backup.back_up(context, volume, directories, one_file_system=one_file_system, exclude=exclude)
         context.console.say(
             "backup",
-            f"snapshot {made.name}: {made.files} files, {si_bytes(made.total_bytes)}, of which "
-            f"{si_bytes(made.new_bytes)} are new; {si_bytes(volume.free_bytes)} were free",
+            f"snapshot {made.name}: {made.files} files, {_size(made.total_bytes)}, of which "
+            f"{_size(made.new_bytes)} are new; {si_bytes(volume.free_bytes)} were free",
         )
+        return made
+
+
+def _size(number_bytes: int | None) -> str:
+    return MISSING if number_bytes is None else si_bytes(number_bytes)
 
 
 def list_snapshots(options: Options) -> None:
@@ -95,11 +107,20 @@ def list_snapshots(options: Options) -> None:
     volume = volume_of(options)
     with connected(sources.load(options.stack, options.inventory), options.client, "list") as context:
         found = backup.list_snapshots(context, volume)
-    table = Table("snapshot", "of", "files", "size", "new", "took")
+    table = Table("snapshot", "of", "files", "size", "new", "not read", "took")
     for each in found:
-        size, new = si_bytes(each.total_bytes), si_bytes(each.new_bytes)
+        if each.damaged is not None:
+            table.add_row(each.name, escape(f"damaged: {each.damaged}"), *[MISSING] * 5)
+            continue
+        without = f" without {', '.join(each.exclude)}" if each.exclude else ""
         table.add_row(
-            each.name, f"{each.host}: {', '.join(each.sources)}", str(each.files), size, new, f"{each.seconds:.0f} s"
+            each.name,
+            escape(f"{each.host}: {', '.join(each.sources)}{without}"),
+            str(each.files),
+            _size(each.total_bytes),
+            _size(each.new_bytes),
+            str(each.unread),
+            MISSING if each.seconds is None else f"{each.seconds:.0f} s",
         )
     context.console.print(table)
 
@@ -110,6 +131,8 @@ def restore(options: Options, snapshot: str, target: str) -> None:
     with connected(sources.load(options.stack, options.inventory), options.client, "restore") as context:
         restored = backup.restore(context, volume, snapshot, target)
         context.console.say("restore", f"{restored.name} is in {target}, and every checksum agrees")
+        if restored.unread:
+            context.console.say("restore", f"{restored.unread} entries could not be read whole when it was made")
 
 
 def check(options: Options) -> None:
@@ -141,11 +164,7 @@ def release(options: Options) -> None:
 
 def recovery_sheet(options: Options, output: str) -> None:
     """`fab encrypted-backup.recovery-sheet`: needs no passphrase."""
-    path = Path(output).expanduser()
-    if not path.parent.is_dir():
-        raise WorkloadError(
-            f"--output {output}: there is no directory {path.parent}", "give a file in one that is there"
-        )
+    path = output_path(output)
     with connected(sources.load(options.stack, options.inventory), options.client, "sheet") as context:
         # Attached for a moment, so that the page names the disk as it will be seen.
         with entered(reach(context, stop_server=not options.leave_running), context.note):

@@ -19,8 +19,17 @@ CANDIDATES = ("198.18.83.0/30", "198.19.83.0/30", "10.231.83.0/30", "172.30.83.0
 _TUN = re.compile(r"tun(\d+)")
 
 
+NARROWEST_DEFAULT = 7
+"""A route this wide is a default one, in parts: VPN clients make two halves (0.0.0.0/1, 128.0.0.0/1), WireGuard's
+AllowedIPs without a site's own networks makes a dozen. The widest network that a site has is a /8 (RFC 1918), and the
+block for benchmarks is a /15.
+"""
+
+
 def networks_in(routes: Sequence[Mapping[str, Any]], without: str = "") -> list[Network]:
-    """What `ip -json route show table all` leads anywhere, but for the default route and the device `without`."""
+    """What `ip -json route show table all` leads anywhere, but for default routes and the device `without`. The
+    tunnel's own route is narrower than a default one, and so takes precedence.
+    """
     found = []
     for route in routes:
         if route.get("dst") in (None, "default") or (without and route.get("dev") == without):
@@ -29,7 +38,7 @@ def networks_in(routes: Sequence[Mapping[str, Any]], without: str = "") -> list[
             found.append(ipaddress.IPv4Network(str(route["dst"]), strict=False))
         except ValueError:
             continue  # of another family
-    return [network for network in found if network.prefixlen > 0]
+    return [network for network in found if network.prefixlen > NARROWEST_DEFAULT]
 
 
 def choose_pair(taken: Iterable[Network], now: Pair | None) -> Pair:

@@ -25,13 +25,14 @@ from workloads.iscsi_tunnel.settings import (
 
 @dataclass(frozen=True)
 class Attachment:
-    """A volume at the client: `device` is its stable name there, `disk` the kernel's of now. `changed` counts what had
-    to be done for it, 0 when it was attached already.
+    """A volume at the client: `device` is its stable name there, `disk` the kernel's of now. `volume_bytes` is what the
+    disk has at the server. `changed` counts what had to be done for it, 0 when it was attached already.
     """
 
     volume: str
     device: str
     disk: str
+    volume_bytes: int
     size_bytes: int
     block_bytes: int
     tun: str
@@ -80,11 +81,6 @@ class Line:
     initiator: str
     known: bool
     changed: int
-
-
-def size_bytes(ends: Ends) -> int:
-    """What the volume must have, to the block."""
-    return ends.volume.size_gib << 30
 
 
 def join(ends: Ends, tun: int | None = None) -> Line:
@@ -146,13 +142,11 @@ def _log_in_anew(ends: Ends) -> None:
         time.sleep(0.5)
 
 
-def prepare_volume(ends: Ends, line: Line) -> int:
-    """The server's end of the tunnel, and the volume there. Changes."""
+def prepare_volume(ends: Ends, line: Line) -> ScriptResult:
+    """The server's end of the tunnel, and the volume there, whose bytes are the fact `size_bytes`."""
     volume = ends.volume
     arguments = [TUNNEL_USER, str(line.server_tun), line.server_address, line.client_address, str(MTU_MAX)]
-    return ends.server.run(
-        script("server_volume"), [*arguments, volume.id, volume.device, str(volume.size_gib)]
-    ).changed
+    return ends.server.run(script("server_volume"), [*arguments, volume.id, volume.device, str(volume.size_gib)])
 
 
 def export(ends: Ends, line: Line) -> int:
@@ -165,7 +159,10 @@ def export(ends: Ends, line: Line) -> int:
 def attach(ends: Ends, *, limit_seconds: int = LIMIT_SECONDS, tun: int | None = None) -> Attachment:
     """Attaches the volume, whichever machine the client is; attached already is well. On a fault nothing is left."""
     line = join(ends, tun)
-    changed = line.changed + prepare_ssh(ends, line) + prepare_volume(ends, line) + export(ends, line)
+    changed = line.changed + prepare_ssh(ends, line)
+    volume = prepare_volume(ends, line)
+    volume_bytes = int(_merged(volume)["size_bytes"])
+    changed += volume.changed + export(ends, line)
     way = ends.way()
     given = {
         **way,
@@ -189,7 +186,7 @@ def attach(ends: Ends, *, limit_seconds: int = LIMIT_SECONDS, tun: int | None = 
         line.server_address,
         line.initiator,
         ends.volume.id,
-        str(size_bytes(ends)),
+        str(volume_bytes),
         str(limit_seconds),
     ]
     with _nothing_half_made(ends, line):
@@ -200,6 +197,7 @@ def attach(ends: Ends, *, limit_seconds: int = LIMIT_SECONDS, tun: int | None = 
         volume=str(seen["volume"]),
         device=str(seen["device"]),
         disk=str(seen["disk"]),
+        volume_bytes=volume_bytes,
         size_bytes=int(seen["size_bytes"]),
         block_bytes=int(seen["block_bytes"]),
         tun=str(seen["tun"]),
@@ -212,13 +210,15 @@ def attach(ends: Ends, *, limit_seconds: int = LIMIT_SECONDS, tun: int | None = 
 
 @contextmanager
 def _nothing_half_made(ends: Ends, line: Line) -> Iterator[None]:
-    """A tunnel without its disk goes again, unless it was there before."""
+    """A tunnel without its disk goes again, unless it was there before. A server that has ended is the fault."""
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         if not line.known:
             with suppress(WorkloadError):
                 detach(ends)
+        if isinstance(error, WorkloadError):
+            ends.deployment.hosts.check(ends.server_host.name)
         raise
 
 

@@ -23,7 +23,7 @@ def configure(ends: Ends) -> int:
         ("packages", partial(check_packages, ends)),
         ("key and addresses", look),
         ("sshd", lambda: prepare_ssh(ends, lines[0])),
-        ("volume", lambda: prepare_volume(ends, lines[0])),
+        ("volume", lambda: prepare_volume(ends, lines[0]).changed),
         ("target", lambda: export(ends, lines[0])),
     ]
     return run_steps(ends.deployment, steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from workloads.iscsi_tunnel.attachment import Attachment, attach, detach, size_bytes
+from workloads.iscsi_tunnel.attachment import Attachment, attach, detach
 from workloads.iscsi_tunnel.ends import Ends
 from workloads.iscsi_tunnel.settings import LIMIT_SECONDS
 
@@ -21,7 +21,7 @@ def attach_recorded(ends: Ends, *, limit_seconds: int = LIMIT_SECONDS) -> Attach
         changed=found.changed,
         device=found.device,
         size_bytes=found.size_bytes,
-        expected_bytes=size_bytes(ends),
+        expected_bytes=found.volume_bytes,
         block_bytes=found.block_bytes,
         mtu_bytes=found.mtu_bytes,
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workloads.errors import WorkloadError
-from workloads.iscsi_tunnel.attachment import Attachment, join, size_bytes
+from workloads.iscsi_tunnel.attachment import Attachment, join
 from workloads.iscsi_tunnel.direct import open_way
 from workloads.iscsi_tunnel.ends import Ends, script
 from workloads.iscsi_tunnel.plan import Cell, Plan, cells_of
@@ -71,7 +71,8 @@ def run(ends: Ends, plan: Plan) -> Attachment:
             faults += measure(ends, plan, cell, attached.device)
         line = join(ends)
         with open_way(ends) as address:
-            words = [ends.iqn, address, line.initiator, ends.volume.id, str(size_bytes(ends)), str(LIMIT_SECONDS)]
+            sizes = [str(attached.volume_bytes), str(LIMIT_SECONDS)]
+            words = [ends.iqn, address, line.initiator, ends.volume.id, *sizes]
             device = str(ends.client.run(script("client_disk"), words).facts[0]["device"])
             try:
                 for cell in cells_of(plan, "direct", writes=blank):

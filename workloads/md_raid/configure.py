@@ -7,7 +7,7 @@ run again: what is done is found done. A second run changes nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,7 @@ from workloads.deployment import versions_on
 from workloads.errors import WorkloadError
 from workloads.iscsi import device_unit
 from workloads.md_raid.context import Context, script
-from workloads.md_raid.parsers import ArrayDetail, ArrayStatus, ClientState, mdstat
+from workloads.md_raid.parsers import ArrayDetail, ArrayStatus, ClientState, Disk
 from workloads.md_raid.settings import (
     ARRAY_BYTES_AT_LEAST,
     BENCH_STRIPE,
@@ -71,8 +71,9 @@ def check_packages(context: Context) -> int:
 
 
 def name_initiator(context: Context) -> int:
-    """The client's initiator name and timeouts; before the targets, whose ACLs hold the name."""
-    return context.on_client("client_initiator", [context.topology.initiator, *SESSION_SETTINGS]).changed
+    """The client's initiator name, and what happens at its boot; before the targets, whose ACLs hold the name."""
+    names = [*(mirror.name for mirror in context.topology.mirrors), STRIPE]
+    return context.on_client("client_initiator", [context.topology.initiator, *names]).changed
 
 
 def make_volumes(context: Context) -> int:
@@ -114,6 +115,7 @@ def assemble_mirrors(context: Context) -> int:
     changed = 0
     for mirror in context.topology.mirrors:
         mirror_devices(context, state, mirror)
+        refuse_failed(context, state.status.get(mirror.name))
         detail = state.arrays.get(mirror.name)
         if detail is not None and detail.label == f"tidemark:{mirror.name}":
             check_mirror(context, state, mirror, detail)
@@ -125,6 +127,7 @@ def assemble_mirrors(context: Context) -> int:
                 context.topology.client.name,
             )
         disks = [state.disks[leg.iqn] for leg in mirror.legs]
+        refuse_held(context, state, disks)
         labelled = [disk for disk in disks if disk.label is not None]
         foreign = [disk for disk in labelled if disk.label != f"tidemark:{mirror.name}"]
         if foreign:
@@ -135,14 +138,53 @@ def assemble_mirrors(context: Context) -> int:
                 context.topology.client.name,
             )
         if not labelled:
+            refuse_unknown(context, disks)
             context.absent.append(mirror)
         elif len(labelled) < len(disks) and all(disk.events == 0 for disk in labelled):
+            refuse_unknown(context, disks)
             changed += context.on_client("client_unlabel", [disk.device for disk in labelled]).changed
             context.absent.append(mirror)
         else:
             names = [disk.device for disk in disks if disk in labelled]
             changed += context.on_client("client_assemble", [mirror.name, *names]).changed
     return changed
+
+
+def refuse_failed(context: Context, status: ArrayStatus | None) -> None:
+    """Refuses an array that is there and neither runs nor waits for members: broken, or a word not known here."""
+    if status is not None and status.activity not in ("active", "inactive"):
+        raise WorkloadError(
+            status.condition,
+            "see that every storage server is up; then stop what lies on it, and it "
+            f"(mdadm --stop /dev/{status.name}), and run configure again, which assembles it from its legs",
+            context.topology.client.name,
+        )
+
+
+def refuse_held(context: Context, state: ClientState, disks: Sequence[Disk]) -> None:
+    """Refuses legs that something else has taken. One that waits in an inactive array is known by its label."""
+    for disk in disks:
+        holder = state.status.get(disk.holder or "")
+        waiting = holder is not None and holder.activity == "inactive"
+        if disk.holder is not None and not (waiting and disk.label is not None):
+            words = f" ({holder.condition})" if holder is not None and not holder.active else ""
+            raise WorkloadError(
+                f"{disk.device} ({disk.target}) is held by {disk.holder}{words}",
+                f"take it from there (lsblk {disk.device}; an array is stopped by mdadm --stop /dev/{disk.holder}), "
+                "then run configure again",
+                context.topology.client.name,
+            )
+
+
+def refuse_unknown(context: Context, disks: Sequence[Disk]) -> None:
+    """Refuses legs whose label could not be read: one without a label is fresh, this may be an array's."""
+    for disk in disks:
+        if disk.label_fault is not None:
+            raise WorkloadError(
+                f"whether {disk.device} ({disk.target}) has an array's label is not known ({disk.label_fault})",
+                "see that every storage server is up, then run configure again",
+                context.topology.client.name,
+            )
 
 
 def mirror_devices(context: Context, state: ClientState, mirror: Mirror) -> list[str]:
@@ -219,7 +261,8 @@ def lost_legs(context: Context, state: ClientState) -> list[tuple[Mirror, Leg, s
 def return_legs(context: Context, on_rebuilt: Callable[[str], None] | None = None) -> int:
     """Gives mirrors back the legs that they lost, and waits until all hold all data."""
     state = context.client_state()
-    if all(state.status[mirror.name].whole for mirror in context.topology.mirrors):
+    mirrors = [running(context, state.status, mirror.name) for mirror in context.topology.mirrors]
+    if all(mirror.whole for mirror in mirrors):
         return 0
     lost = lost_legs(context, state)
     changed = 0
@@ -233,25 +276,34 @@ def return_legs(context: Context, on_rebuilt: Callable[[str], None] | None = Non
     return changed
 
 
+def running(context: Context, status: Mapping[str, ArrayStatus], name: str) -> ArrayStatus:
+    """The array of that name, which must be there and active."""
+    array = status.get(name)
+    refuse_failed(context, array)
+    if array is None or not array.active:
+        words = f"{name} is not there" if array is None else array.condition
+        raise WorkloadError(words, "run configure again", context.topology.client.name)
+    return array
+
+
 def wait_rebuilt(context: Context, on_rebuilt: Callable[[str], None] | None = None) -> None:
     """Waits until every mirror has all its legs, showing how far each is."""
     waiting = {mirror.name for mirror in context.topology.mirrors}
     last_words, last_move = "", time.monotonic()
     with context.console.under_way("rebuild", "mirrors") as progress:
         while True:
-            status = mdstat(context.on_client("client_mdstat").stdout)
+            status = context.array_status()
+            shown = []
             for name in sorted(waiting):
-                array = status.get(name)
-                if array is not None and array.whole:
+                array = running(context, status, name)
+                if array.whole:
                     waiting.discard(name)
                     if on_rebuilt is not None:
                         on_rebuilt(name)
+                else:
+                    shown.append(rebuild_words(array))
             if not waiting:
                 return
-            shown = []
-            for name in sorted(waiting):
-                array = status.get(name)
-                shown.append(rebuild_words(name, array))
             words = ", ".join(shown)
             progress.update(words)
             if words != last_words:
@@ -265,12 +317,10 @@ def wait_rebuilt(context: Context, on_rebuilt: Callable[[str], None] | None = No
             time.sleep(REBUILD_POLL_S)
 
 
-def rebuild_words(name: str, array: ArrayStatus | None) -> str:
+def rebuild_words(array: ArrayStatus) -> str:
     """How far a mirror's rebuild is: md1 [2/3] 12.5 %."""
-    if array is None:
-        return name
     percent = "" if array.recovery_percent is None else f" {array.recovery_percent} %"
-    return f"{name} [{array.working}/{array.raid_devices}]{percent}"
+    return f"{array.name} [{array.working}/{array.raid_devices}]{percent}"
 
 
 def stop_remains(context: Context) -> int:
@@ -281,6 +331,14 @@ def stop_remains(context: Context) -> int:
     remains = [name for name in (BENCH_STRIPE, STRIPE) if name in status]
     if STRIPE in remains and status[STRIPE].active:
         remains.remove(STRIPE)
+    mirrors = {mirror.name for mirror in context.topology.mirrors}
+    for name in remains:
+        if strange := sorted(set(status[name].members) - mirrors):
+            raise WorkloadError(
+                f"/dev/{name} is another array, over {', '.join(strange)}",
+                f"stop it with mdadm --stop /dev/{name} if it is not wanted, or give it another name",
+                context.topology.client.name,
+            )
     return context.on_client("client_stop", remains).changed if remains else 0
 
 
@@ -288,7 +346,7 @@ def make_stripe(context: Context) -> int:
     """The RAID-0 over the mirrors."""
     changed = stop_remains(context)
     state = context.client_state()
-    mirrors = [mirror.name for mirror in context.topology.mirrors]
+    mirrors = [running(context, state.status, mirror.name).name for mirror in context.topology.mirrors]
     devices = [f"/dev/{name}" for name in mirrors]
     detail = state.arrays.get(STRIPE)
     label = f"tidemark:{STRIPE}"
@@ -302,6 +360,13 @@ def make_stripe(context: Context) -> int:
             )
         return changed
     labelled = [name for name in mirrors if state.array_labels.get(name) == label]
+    unknown = [name for name in mirrors if name in state.label_faults]
+    if unknown and not labelled:
+        raise WorkloadError(
+            f"whether {unknown[0]} has {STRIPE}'s label is not known ({state.label_faults[unknown[0]]})",
+            "see dmesg on that host, then run configure again",
+            context.topology.client.name,
+        )
     # Creating writes labels only, but a stripe that exists is never created anew: its data would be given up.
     how = "assemble" if labelled else "create"
     return changed + context.on_client("client_stripe", [STRIPE, str(CHUNK_KIB), how, *devices]).changed

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from workloads.connections import Hosts, Script, ScriptResult
 from workloads.console import Console
 from workloads.deployment import Deployment
+from workloads.errors import WorkloadError
 from workloads.md_raid import parsers
 from workloads.md_raid.settings import SCRIPTS
 from workloads.md_raid.topology import Leg, Mirror, Topology
 from workloads.results import Results
 from workloads.sampling import Sampling, host_sampler
 from workloads.scripts import find_script
+
+T = TypeVar("T")
 
 
 def script(name: str) -> Script:
@@ -58,8 +62,20 @@ class Context(Deployment):
         for.
         """
         if self._state is None or fresh:
-            self._state = parsers.client_state(self.on_client("client_state").stdout)
+            self._state = self._understood(parsers.client_state, self.on_client("client_state").stdout)
         return self._state
+
+    def array_status(self) -> dict[str, parsers.ArrayStatus]:
+        """The client's arrays by name, as the kernel shows them now."""
+        return self._understood(parsers.mdstat, self.on_client("client_mdstat").stdout)
+
+    def _understood(self, read: Callable[[str], T], text: str) -> T:
+        try:
+            return read(text)
+        except parsers.ParseError as error:
+            raise WorkloadError(
+                str(error), "see /proc/mdstat and mdadm --detail there", self.topology.client.name
+            ) from None
 
     def leg_by_device(self, state: parsers.ClientState) -> dict[str, Leg]:
         """Which leg each of the client's disks is: by the target that its session leads to, never by its

@@ -24,9 +24,9 @@ from workloads.md_raid.configure import (
     make_stripe,
     make_volumes,
     return_legs,
+    running,
 )
 from workloads.md_raid.context import Context, sampling, script
-from workloads.md_raid.parsers import mdstat
 from workloads.md_raid.plan import Drill, Plan
 from workloads.md_raid.run import WORKER_SILENCE_S, bring_worker
 from workloads.md_raid.settings import STRIPE
@@ -104,7 +104,7 @@ class FailureDrill:
         lacking = [
             mirror.name
             for mirror in self.context.topology.mirrors
-            if mirror.name not in state.status or not state.status[mirror.name].whole
+            if not running(self.context, state.status, mirror.name).whole
         ]
         if lacking:
             raise WorkloadError(f"{', '.join(lacking)} not whole", "run configure first", self.client)
@@ -239,9 +239,9 @@ class FailureDrill:
         waiting = {mirror.name for mirror in self.context.topology.mirrors}
         legs = len(self.context.topology.servers)
         while waiting:
-            status = mdstat(self.context.on_client("client_mdstat").stdout)
+            status = self.context.array_status()
             for name in sorted(waiting):
-                working = status[name].working if name in status else None
+                working = running(self.context, status, name).working
                 if working is not None and working <= legs - number:
                     waiting.discard(name)
                     self.event("degraded", array=name, working=working)
@@ -304,7 +304,8 @@ class FailureDrill:
         with self.context.console.under_way("drill", "sessions come back") as progress:
             while True:
                 state = self.context.client_state(fresh=True)
-                logged_in = sum(disk.session == "LOGGED_IN" for disk in state.disks.values())
+                disks = [state.disk_of(leg.iqn) for leg in self.context.topology.legs]
+                logged_in = sum(disk is not None and disk.session == "LOGGED_IN" for disk in disks)
                 progress.update(f"{logged_in} of {len(self.context.topology.legs)} sessions are logged in")
                 if logged_in == len(self.context.topology.legs):
                     break

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from workloads.logs import sections
 
@@ -51,35 +48,43 @@ class ArrayDetail:
 
 @dataclass(frozen=True)
 class ArrayStatus:
-    """One array of /proc/mdstat; `recovery_percent` is None when nothing is being rebuilt or checked."""
+    """One array of /proc/mdstat. `activity` is the kernel's word: "active", "inactive", since Linux 6.12 "broken"
+    (failed, and there), or one that is not known here. `members` are device names. `recovery_percent` is None when
+    nothing is being rebuilt or checked.
+    """
 
     name: str
-    active: bool
+    activity: str
+    members: tuple[str, ...]
     level: str | None
     raid_devices: int | None
     working: int | None
     recovery_percent: float | None
 
     @property
+    def active(self) -> bool:
+        """Whether it can be used: no other word of the kernel says so."""
+        return self.activity == "active"
+
+    @property
     def whole(self) -> bool:
         """Whether every leg holds all data."""
         complete = self.working is not None and self.working == self.raid_devices
-        return complete and self.recovery_percent is None
+        return self.active and complete and self.recovery_percent is None
 
-
-@dataclass(frozen=True)
-class Session:
-    """One session of `iscsiadm -m session -P 3`."""
-
-    target: str
-    portal: str
-    state: str
-    disks: tuple[str, ...]
+    @property
+    def condition(self) -> str:
+        """What is wrong with one that is not active, in words."""
+        legs = "" if self.working is None else f": {self.working} of {self.raid_devices} legs"
+        return f"{self.name} is {self.activity}{legs}"
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk of the client, by the session that it came through, and the md label on it."""
+    """A disk of the client, by the session that it came through, and the md label on it. `holder` is what has taken
+    it (an array, another device), None where nothing has. `label_fault` says why its label is not known, where it was
+    looked for.
+    """
 
     device: str
     target: str
@@ -88,6 +93,8 @@ class Disk:
     size_bytes: int
     label: str | None
     events: int | None
+    holder: str | None = None
+    label_fault: str | None = None
 
 
 def assignments(text: str) -> dict[str, str]:
@@ -149,86 +156,62 @@ def array_detail(text: str) -> ArrayDetail:
         raise ParseError(f"mdadm --detail of {head.group(1)} lacks {error}") from error
 
 
+_MDSTAT_HEAD = re.compile(r"Personalities :")
+_MDSTAT_ARRAY = re.compile(r"(\S+) : (\S+)((?: \([a-z-]+\))*) *(.*)")
+_MDSTAT_MEMBER = re.compile(r"(\S+)\[\d+\]")
+_MDSTAT_LEGS = re.compile(r"\[(\d+)/(\d+)\] \[[U_]*\]")
+_MDSTAT_SYNC = re.compile(r"(?:recovery|resync|check|repair|reshape) = *([\d.]+)%")
+_MDSTAT_SYNC_WAITS = re.compile(r"(?:recovery|resync|check|repair|reshape)=[A-Z]+")
+
+
 def mdstat(text: str) -> dict[str, ArrayStatus]:
-    """Reads /proc/mdstat."""
+    """Reads /proc/mdstat (md_seq_show in the kernel's drivers/md/md.c).
+
+    Raises ParseError for a text that is none, and for a line that could be an array and is not understood: what is
+    left out here would be taken for absent.
+    """
+    lines = text.splitlines()
+    if not lines or not _MDSTAT_HEAD.match(lines[0]):
+        raise ParseError(f"not /proc/mdstat: {text[:60]!r}")
     found: dict[str, ArrayStatus] = {}
     name = ""
-    for line in text.splitlines():
-        if match := re.match(r"(md\S+) : (active|inactive)(?: \([a-z-]+\))?\s*(.*)", line):
-            name, activity, rest = match.groups()
+    for line in lines[1:]:
+        if not line:
+            name = ""  # what may still come in a line of spaces is of the same array
+            continue
+        if not line[0].isspace():
+            if line.startswith("unused devices:"):
+                continue
+            match = _MDSTAT_ARRAY.fullmatch(line.rstrip())
+            if match is None:
+                raise ParseError(f"a line of /proc/mdstat is not understood: {line[:60]!r}")
+            name, activity, _, rest = match.groups()
             words = rest.split()
-            level = words[0] if words and activity == "active" and "[" not in words[0] else None
-            found[name] = ArrayStatus(name, activity == "active", level, None, None, None)
-        elif name and (match := re.search(r"\[(\d+)/(\d+)\] \[[U_]+\]", line)):
-            old = found[name]
-            total, working = (int(number) for number in match.groups())
-            found[name] = ArrayStatus(name, old.active, old.level, total, working, None)
-        elif name and (match := re.search(r"(?:recovery|resync|check|repair|reshape) = *([\d.]+)%", line)):
-            old = found[name]
-            found[name] = ArrayStatus(name, old.active, old.level, old.raid_devices, old.working, float(match.group(1)))
-        elif name and re.search(r"(?:recovery|resync|check)=(?:DELAYED|PENDING)", line):
-            old = found[name]
-            found[name] = ArrayStatus(name, old.active, old.level, old.raid_devices, old.working, 0.0)
-        elif not line.strip():
-            name = ""
-    return found
-
-
-def iscsi_sessions(text: str) -> list[Session]:
-    """Reads `iscsiadm -m session -P 3`."""
-    return list(_sessions(text))
-
-
-def _sessions(text: str) -> Iterator[Session]:
-    target = portal = state = ""
-    disks: list[str] = []
-    for line in text.splitlines():
-        if match := re.match(r"Target: (\S+)", line):
-            if target and portal:
-                yield Session(target, portal, state, tuple(disks))
-            target, portal, state, disks = match.group(1), "", "", []
-        elif match := re.match(r"\s*Current Portal: ([^,\s]+)", line):
-            if portal:
-                yield Session(target, portal, state, tuple(disks))
-                disks = []
-            portal = match.group(1)
-        elif match := re.match(r"\s*iSCSI Session State: (.+?)\s*$", line):
-            state = match.group(1)
-        elif match := re.match(r"\s*Attached scsi disk (\S+)", line):
-            disks.append(f"/dev/{match.group(1)}")
-    if target and portal:
-        yield Session(target, portal, state, tuple(disks))
-
-
-def block_devices(text: str) -> dict[str, dict[str, Any]]:
-    """Reads `lsblk --json`: every device by name, children included, with the names of those below it."""
-    try:
-        document = json.loads(text)
-        top = document["blockdevices"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ParseError(f"not the output of lsblk --json: {text[:60]!r}") from error
-    found: dict[str, dict[str, Any]] = {}
-
-    def visit(device: dict[str, Any], parent: str | None) -> None:
-        entry = found.setdefault(
-            device["name"],
-            {key: value for key, value in device.items() if key != "children"} | {"parents": []},
-        )
-        if parent is not None and parent not in entry["parents"]:
-            entry["parents"].append(parent)
-        for child in device.get("children", ()):
-            visit(child, device["name"])
-
-    for device in top:
-        visit(device, None)
+            level = words[0] if words and activity != "inactive" and "[" not in words[0] else None
+            members = tuple(_MDSTAT_MEMBER.findall(rest))
+            found[name] = ArrayStatus(name, activity, members, level, None, None, None)
+        if not name and line.strip():
+            raise ParseError(f"a line of /proc/mdstat is not understood: {line[:60]!r}")
+        # An array without members has all of it in its first line.
+        if match := _MDSTAT_LEGS.search(line):
+            found[name] = replace(found[name], raid_devices=int(match.group(1)), working=int(match.group(2)))
+        if match := _MDSTAT_SYNC.search(line):
+            found[name] = replace(found[name], recovery_percent=float(match.group(1)))
+        elif _MDSTAT_SYNC_WAITS.search(line):
+            found[name] = replace(found[name], recovery_percent=0.0)
     return found
 
 
 def ping_outcome(text: str) -> str:
-    """What `ping -M do -c 1` met: "passed", "too-long" (refused by the MTU) or "lost"."""
-    if re.search(r"message too long|Frag needed|frag needed", text):
+    """What `ping -M do -c 1` met: "passed", "too-long" (refused by the MTU) or "lost".
+
+    The host itself refuses with EMSGSIZE, whose words ping or the C library writes ("Message too long" before iputils
+    20200821 and by sendmsg), a router on the way with ICMP ("Frag needed", inetutils "Fragmentation needed"; ICMPv6
+    "Packet too big").
+    """
+    if re.search(r"message too long|frag(mentation)? needed|packet too big", text, re.IGNORECASE):
         return "too-long"
-    received = re.search(r"(\d+) packets transmitted, (\d+) (?:packets )?received", text)
+    received = re.search(r"(\d+) packets? transmitted, (\d+) (?:packets? )?received", text)
     if received is None:
         raise ParseError(f"not the output of ping: {text[:60]!r}")
     return "passed" if int(received.group(2)) > 0 else "lost"
@@ -236,11 +219,14 @@ def ping_outcome(text: str) -> str:
 
 @dataclass(frozen=True)
 class ClientState:
-    """What client_state.sh shows."""
+    """What client_state.sh shows. `array_labels` are those on arrays, of an array over them; one that could not be read
+    is in `label_faults`, with the reason.
+    """
 
     status: dict[str, ArrayStatus]
     arrays: dict[str, ArrayDetail]
     array_labels: dict[str, str | None]
+    label_faults: dict[str, str]
     disks: dict[str, Disk]
 
     def disk_of(self, target: str) -> Disk | None:
@@ -256,13 +242,17 @@ def client_state(text: str) -> ClientState:
     status = mdstat(parts.get("mdstat", ""))
     arrays: dict[str, ArrayDetail] = {}
     labels: dict[str, str | None] = {}
+    label_faults: dict[str, str] = {}
     disks: dict[str, Disk] = {}
     for name, part in parts.items():
         kind, _, subject = name.partition(" ")
         if kind == "detail" and status.get(subject) and status[subject].active:
             arrays[subject] = array_detail(part)
         elif kind == "label":
-            labels[subject] = assignments(part).get("MD_NAME")
+            values = assignments(part)
+            labels[subject] = values.get("MD_NAME")
+            if "label_fault" in values:
+                label_faults[subject] = values["label_fault"]
         elif kind == "disk":
             values = assignments(part)
             events = values.get("MD_EVENTS")
@@ -274,5 +264,7 @@ def client_state(text: str) -> ClientState:
                 size_bytes=int(values["size_bytes"]),
                 label=values.get("MD_NAME"),
                 events=int(events) if events else None,
+                holder=values.get("holder"),
+                label_fault=values.get("label_fault"),
             )
-    return ClientState(status, arrays, labels, disks)
+    return ClientState(status, arrays, labels, label_faults, disks)

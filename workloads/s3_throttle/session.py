@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from workloads.connections import Execution, Remote, script_error
+from workloads.connections import Execution, Remote, fact_in, script_error
 from workloads.errors import WorkloadError
 from workloads.held import DONE, PATIENCE_SECONDS, run_of, signs_of_life
 from workloads.results import utc_now
@@ -78,8 +77,7 @@ class Session:
     def _answer(self) -> dict[str, Any]:
         for line in self._execution.lines:
             if line.startswith("{"):
-                answer: dict[str, Any] = json.loads(line)
-                return answer
+                return fact_in(line, self._host)
         code, stderr = self._execution.end()
         raise script_error(self._host, SCRIPT, code, stderr)
 

@@ -5,7 +5,7 @@ probe() {
     if timeout 2 bash -c "exec 3<> /dev/tcp/$2/$3" 2> /dev/null; then
         reached=true
     fi
-    printf '{"to": "%s", "port": %s, "reached": %s}\n' "$1" "$3" "$reached"
+    json '{"to": "%s", "port": %s, "reached": %s}' "$1" "$3" "$reached"
 }
 
 # Side by side: a closed port keeps one waiting to the end.

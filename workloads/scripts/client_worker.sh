@@ -6,7 +6,7 @@ shift
 pid=$!
 # Whoever ends this script, a connection that breaks too, ends the worker.
 trap 'kill "$pid" 2> /dev/null || true' EXIT
-printf '{"kind": "started", "pid": %s}\n' "$pid"
+json '{"kind": "started", "pid": %s}' "$pid"
 wait "$pid"
 finish
 # end of script

@@ -49,7 +49,7 @@ field() {
 }
 memory_kib=$(field '^MemTotal: +([0-9]+)' < /proc/meminfo)
 debian=$(cat /etc/debian_version 2> /dev/null || true)
-printf '{"kernel": "%s", "debian": "%s", "memory_kib": %s, "cpus": %s}\n' "$(uname -r)" "$debian" "$memory_kib" "$(nproc)"
+json '{"kernel": "%s", "debian": "%s", "memory_kib": %s, "cpus": %s}' "$(uname -r)" "$debian" "$memory_kib" "$(nproc)"
 dpkg-query --show --showformat '{"package": "${Package}", "version": "${Version}"}\n' "${packages[@]}"
 finish
 # end of script

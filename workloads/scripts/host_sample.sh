@@ -18,10 +18,9 @@ while true; do
         [ "$name" = MemAvailable: ] && break
     done < /proc/meminfo
     if [ -n "$last_total" ] && [ "$total" -gt "$last_total" ]; then
-        printf '{"t_unix_s": %s, "busy": %s, "total": %s, "nic_rx_bytes": %s, "nic_tx_bytes": %s, ' \
-            "${EPOCHREALTIME/,/.}" "$((busy - last_busy))" "$((total - last_total))" "$received" "$sent"
-        printf '"nic_rx_packets": %s, "nic_tx_packets": %s, "mem_available_bytes": %s}\n' \
-            "$packets_received" "$packets_sent" "$((available * 1024))"
+        json '{"t_unix_s": %s, "busy": %s, "total": %s, "nic_rx_bytes": %s, "nic_tx_bytes": %s, "nic_rx_packets": %s, '\
+'"nic_tx_packets": %s, "mem_available_bytes": %s}' "${EPOCHREALTIME/,/.}" "$((busy - last_busy))" "$((total - last_total))" \
+            "$received" "$sent" "$packets_received" "$packets_sent" "$((available * 1024))"
     fi
     last_busy=$busy
     last_total=$total

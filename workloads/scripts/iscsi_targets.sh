@@ -11,13 +11,17 @@ parameters=$3
 units=$4
 shift 4
 
+# At boot the service restores the targets, as soon as what they export is there.
+boot_is_over rtslib-fb-targetctl.service
+
 config=/sys/kernel/config/target
 saved=$STATE/targets-saved
 unsaved=
 mkdir -p "$STATE" /etc/target/pr /etc/target/alua # the kernel keeps reservations there, and complains without
 [ -d "$config/core" ] || modprobe -a target_core_mod
-[ -d /sys/module/target_core_iblock ] && [ -d /sys/module/iscsi_target_mod ] \
-    || modprobe -a target_core_iblock iscsi_target_mod
+if [ ! -d /sys/module/target_core_iblock ] || [ ! -d /sys/module/iscsi_target_mod ]; then
+    modprobe -a target_core_iblock iscsi_target_mod
+fi
 
 # altering WORDS: called before a change, so that a stop between it and the save is seen by the next run.
 altering() {
@@ -116,7 +120,7 @@ for pair in "$@"; do
     done
     attribute "$tpg/enable" 1
     read -r exported < "$object/udev_path"
-    printf '{"target": "%s", "volume": "%s", "portal": "%s", "initiator": "%s", "path": "%s"}\n' \
+    json '{"target": "%s", "volume": "%s", "portal": "%s", "initiator": "%s", "path": "%s"}' \
         "$iqn" "$id" "$address:$PORT" "$initiator" "$exported"
 done
 
@@ -131,6 +135,7 @@ done
 if [ ! -e "$saved" ]; then
     quiet targetctl save || die "targetctl save failed" "see the message above"
     touch "$saved"
+    # shellcheck disable=SC2034  # lib.sh uses it
     to_last=yes
     did "saved the targets for the next boot"
 fi

@@ -6,6 +6,7 @@
 #
 # Starting a process takes a rehearsal host, whose system calls are emulated, tens of milliseconds. What is only looked at
 # is therefore read with bash's own means, and asked of a tool once for all devices.
+# shellcheck disable=SC2034  # the scripts use what is set here
 set -euo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 STATE=/var/lib/tidemark
@@ -21,6 +22,30 @@ did() {
 die() {
     echo "tidemark-error: $1|$2" >&2
     exit 1
+}
+
+# json FORMAT VALUE...: prints a line of JSON. FORMAT is printf's, with each text in quotation marks ("%s"); every VALUE is
+# escaped (RFC 8259, 7), so that one with quotation marks, backslashes or line feeds in it, which a mount's options, a
+# device's name or a tool's words may have, stays one text. No process is started.
+json() {
+    local format=$1 value code byte escaped
+    local -a values=()
+    shift
+    for value in "$@"; do
+        value=${value//\\/\\\\}
+        value=${value//\"/\\\"}
+        value=${value//$'\n'/\\n}
+        value=${value//$'\t'/\\t}
+        if [[ $value == *[[:cntrl:]]* ]]; then
+            for code in {1..31}; do
+                printf -v escaped '\\u%04x' "$code"
+                printf -v byte '%b' "\\x${escaped: -2}"
+                value=${value//"$byte"/"$escaped"}
+            done
+        fi
+        values+=("$value")
+    done
+    printf "$format\n" "${values[@]}"
 }
 
 # quiet COMMAND...: runs it; its output is shown only when it fails.
@@ -74,6 +99,28 @@ enable_unit() {
     if [ ! -e "/etc/systemd/system/$2.wants/$1" ]; then
         link "/lib/systemd/system/$1" "/etc/systemd/system/$2.wants/$1"
     fi
+}
+
+# boot_is_over UNIT...: waits until what systemd does at boot with these units (or shell patterns of units) is done: then
+# nobody but the script is at work on what they make. A unit whose turn has not come yet is inactive, and has a job.
+BOOT_SECONDS=180
+boot_is_over() {
+    local jobs unit words waiting
+    [ -d /run/systemd/system ] || return 0 # not booted by systemd (sd_booted(3))
+    SECONDS=0
+    while true; do
+        jobs=$(systemctl list-jobs --no-legend --plain) || die "systemctl list-jobs failed" "see the message above"
+        waiting=
+        while read -r _ words _; do
+            for unit in "$@"; do
+                # shellcheck disable=SC2053 # a pattern
+                [[ $words != $unit ]] || waiting=$words
+            done
+        done <<< "$jobs"
+        [ -n "$waiting" ] || return 0
+        [ "$SECONDS" -lt "$BOOT_SECONDS" ] || die "$waiting has not ended in $BOOT_SECONDS s" "see systemctl list-jobs on that host"
+        rest 0.5
+    done
 }
 
 # set_value PATH VALUE: writes a kernel attribute unless it has that value.

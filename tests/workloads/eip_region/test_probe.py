@@ -15,8 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from inventory import Ssh
+from tests.workloads.fakes import host_key
 from workloads.eip_region import probe
 from workloads.eip_region.probe import HURRIED_SECONDS, OTHER_KEY, Door, Probe, Prober, door, knock
+from workloads.errors import WorkloadError
 
 SSH = Ssh("admin", None, None)
 
@@ -64,6 +66,14 @@ def test_the_host_is_known_by_its_key(server: None, key: paramiko.Ed25519Key) ->
     assert (found.host, found.fault) == ("host-1", None)
     assert found.connected_unix_s is not None
     assert found.started_unix_s < found.connected_unix_s < found.ended_unix_s <= time.time()
+
+
+def test_two_hosts_with_one_key_are_refused() -> None:
+    """A machine that was cloned with its keys: the second would have been taken for the first."""
+    ssh = Ssh("root", None, None)
+    with pytest.raises(WorkloadError, match=r"^host-2: it has the host key of host-1, and who answers "):
+        door("192.0.2.1", ssh, {"host-1": [host_key(1)], "host-2": [host_key(2), host_key(1)]}, 1)
+    assert len(door("192.0.2.1", ssh, {"host-1": [host_key(1)] * 2, "host-2": [host_key(2)]}, 1).keys) == 2
 
 
 def test_a_key_that_is_not_pinned_is_nobody(server: None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from inventory import Inventory
 from tests.instances import launch
-from tests.workloads.fakes import inventory_document, inventory_of
+from tests.workloads.fakes import host_key, inventory_document, inventory_of
 from workloads.connections import Hosts
 from workloads.console import Console
 from workloads.deployment import Deployment
@@ -58,7 +58,7 @@ def eip_document(ids: tuple[str, ...], allocation_id: str, address: str, **chang
             "zone": f"{REGION}{'abc'[number - 1]}",
             "address": f"192.0.2.{number}",
             "private_address": f"10.20.{number}.10",
-            "host_keys": [f"ssh-ed25519 AAAAKEYOFHOST{number}"],
+            "host_keys": [host_key(number)],
             "volumes": [],
         }
         for number, instance_id in enumerate(ids, start=1)

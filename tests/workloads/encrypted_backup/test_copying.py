@@ -7,13 +7,17 @@ import os
 import shutil
 import stat
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.backup import LocalVolume
-from workloads.encrypted_backup.context import script
-from workloads.encrypted_backup.scripts import manifest, seed
+from workloads.connections import facts_in
+from workloads.encrypted_backup.context import host_program, script
+from workloads.encrypted_backup.scripts import seed
+from workloads.encrypted_backup.scripts.entries import Entry, describe, is_kept, paths_below
 
 NAMESPACE = ["unshare", "--mount", "--", "true"]
 pytestmark = pytest.mark.skipif(
@@ -32,12 +36,40 @@ class Backups:
         seed.make(self.source, "5eed", 20)
         self.volume = LocalVolume(folder)
 
-    def copy(self, name: str, *sources: Path, one_file_system: str = "no") -> bool:
-        """A complete snapshot; whether it was only linked."""
-        words = map(str, sources or (self.source,))
-        said = json.loads(self.volume.do(script("client_copy"), name, one_file_system, *words).splitlines()[-2])
-        self.volume.do(script("client_publish"), name, json.dumps({"name": name}))
+    def copy_alone(self, name: str, *sources: Path, one_file_system: str = "no", exclude: Sequence[str] = ()) -> Entry:
+        """What a run leaves that is cut short after its copy; what that said."""
+        words = list(map(str, sources or (self.source,)))
+        arguments = [name, one_file_system, str(len(words)), *words, *exclude]
+        facts = facts_in(self.volume.do(host_program("copy_plan", "client_copy"), *arguments))
+        (said,) = (fact for fact in facts if "linked" in fact)
+        return said
+
+    def copy(self, name: str, *sources: Path, one_file_system: str = "no", exclude: Sequence[str] = ()) -> bool:
+        """A complete snapshot without a manifest; whether it was only linked."""
+        said = self.copy_alone(name, *sources, one_file_system=one_file_system, exclude=exclude)
+        self.publish(name)
         return bool(said["linked"])
+
+    def back_up(self, name: str, previous: str = "", sources: Sequence[Path] = (), **options: Any) -> Entry:
+        """A complete snapshot with its manifest; what that says."""
+        self.copy_alone(name, *sources, **options)
+        said = self.written(name, previous)
+        self.publish(name)
+        return said
+
+    def written(self, name: str, previous: str = "") -> Entry:
+        """The manifest of a copy; what that says."""
+        before = f"{self.volume.snapshots}/{previous}" if previous else ""
+        words = ["write", f"{self.volume.snapshots}/.partial-{name}", before]
+        return dict(json.loads(self.volume.do(host_program("manifest"), *words).splitlines()[0]))
+
+    def checked(self, *names: str) -> Entry:
+        """What a check of snapshots says."""
+        words = [f"{self.volume.snapshots}/{name}" for name in names]
+        return dict(json.loads(self.volume.do(host_program("manifest"), "check", *words).splitlines()[0]))
+
+    def publish(self, name: str) -> None:
+        self.volume.do(script("client_publish"), name, json.dumps({"name": name}))
 
     def tree(self, name: str) -> Path:
         return self.volume.snapshots / name / "tree" / str(self.source).lstrip("/")
@@ -48,11 +80,15 @@ def backups(tmp_path: Path) -> Backups:
     return Backups(tmp_path)
 
 
-def described(root: Path) -> dict[bytes, manifest.Entry]:
-    """Everything below a folder, but for the inodes; times of what is no file in seconds (manifest.compare_entries)."""
+def described(root: Path) -> dict[bytes, Entry]:
+    """Everything below a folder, but for the inodes; times of what is no file in seconds (entries.differing)."""
     found = {}
-    for path, each in manifest.paths_below(os.fsencode(root)):
-        entry = manifest.describe(each.path, path, each.stat(follow_symlinks=False), None)
+
+    def failed(path: bytes, error: OSError) -> None:
+        raise error
+
+    for path, each in paths_below(os.fsencode(root), failed):
+        entry = describe(each.path, path, each.stat(follow_symlinks=False))
         if entry["type"] != "file":
             entry["mtime_ns"] //= 10**9
         found[path] = entry
@@ -110,3 +146,117 @@ def test_a_source_that_is_no_longer_named_is_not_taken_over(backups: Backups) ->
     assert not backups.copy(SECOND, folder)
     assert not (backups.tree(SECOND) / "odd").exists()
     assert not backups.copy(THIRD, folder, one_file_system="yes")
+
+
+def written_to_unseen(path: Path) -> bytes:
+    """Gives a file other content of the same size, and the time that it had."""
+    found = path.stat()
+    content = os.urandom(found.st_size)
+    path.write_bytes(content)
+    os.utime(path, ns=(found.st_mtime_ns, found.st_mtime_ns))
+    return content
+
+
+def test_a_file_that_was_written_to_and_has_its_size_and_time_again_is_copied(backups: Backups) -> None:
+    backups.back_up(FIRST)
+    before = (backups.tree(FIRST) / VICTIM).read_bytes()
+    content = written_to_unseen(backups.source / VICTIM)
+    (backups.source / VICTIM.with_name("linked")).hardlink_to(backups.source / VICTIM)
+    assert backups.back_up(SECOND, FIRST)["differences"] == 0
+    assert (backups.tree(SECOND) / VICTIM).read_bytes() == content
+    assert (backups.tree(FIRST) / VICTIM).read_bytes() == before
+    assert described(backups.tree(SECOND)) == described(backups.source)
+    assert backups.back_up(THIRD, SECOND)["new_files"] == 0
+
+
+def test_so_is_one_that_was_copied_by_a_run_that_was_cut_short(backups: Backups) -> None:
+    backups.copy_alone(FIRST)
+    content = written_to_unseen(backups.source / VICTIM)
+    assert backups.back_up(SECOND)["differences"] == 0
+    assert (backups.tree(SECOND) / VICTIM).read_bytes() == content
+
+
+def test_a_file_whose_ctime_alone_has_changed_is_stored_once(backups: Backups) -> None:
+    backups.back_up(FIRST)
+    found = (backups.source / VICTIM).stat()
+    os.utime(backups.source / VICTIM, ns=(0, found.st_mtime_ns))
+    assert backups.back_up(SECOND, FIRST)["differences"] == 0
+    assert (backups.tree(SECOND) / VICTIM).samefile(backups.tree(FIRST) / VICTIM)
+
+
+def test_what_is_excluded_is_in_no_part_of_a_snapshot(backups: Backups) -> None:
+    exclude = ["odd", "/nowhere", f"{backups.source}/*linked-1", "*.txt"]
+    assert backups.back_up(FIRST, exclude=exclude)["differences"] == 0
+    assert {path.name for path in backups.tree(FIRST).iterdir()} == {
+        path.name for path in backups.source.iterdir() if path.name not in ("odd", "linked-1")
+    }
+    for name in ("manifest", "SHA256SUMS"):
+        assert b"linked-3" not in (backups.volume.snapshots / FIRST / name).read_bytes()
+    assert json.loads((backups.volume.snapshots / FIRST / "selection").read_text())["exclude"] == exclude
+    assert backups.checked(FIRST)["differences"] == 0
+
+
+def test_other_exclusions_are_no_reason_to_link_all(backups: Backups) -> None:
+    backups.back_up(FIRST)
+    assert not backups.copy(SECOND, exclude=["odd"])
+    assert not (backups.tree(SECOND) / "odd").exists()
+    assert backups.copy(THIRD, exclude=["odd"])
+
+
+# A root that may not pass over permissions, as one before another user's FUSE mount.
+NOT_ALL_POWERFUL = "setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search "
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_kept(backups: Backups) -> None:
+    file = backups.source / "odd" / "secret"
+    file.write_text("text")
+    os.chown(file, 1234, 1234)
+    file.chmod(0o600)
+    backups.volume.before = NOT_ALL_POWERFUL
+    said = backups.back_up(FIRST)
+    assert (said["unread"], said["differences"]) == (1, 0)
+    (line,) = (backups.volume.snapshots / FIRST / "unread").read_text().splitlines()
+    assert json.loads(line) == {"path": str(file).lstrip("/"), "why": "Permission denied"}
+    assert (backups.tree(FIRST) / VICTIM).exists()
+    assert not (backups.tree(FIRST) / "odd" / "secret").exists()
+    assert backups.checked(FIRST)["differences"] == 0
+    assert backups.back_up(SECOND, FIRST)["unread"] == 1
+    assert backups.back_up(THIRD, SECOND, exclude=["secret"])["unread"] == 0
+
+
+def test_what_can_be_read_and_was_not_copied_is_a_difference(backups: Backups) -> None:
+    backups.copy_alone(FIRST)
+    copy = backups.volume.snapshots / f".partial-{FIRST}" / "tree" / str(backups.source / VICTIM).lstrip("/")
+    copy.unlink()
+    shutil.copystat((backups.source / VICTIM).parent, copy.parent)
+    assert backups.written(FIRST)["differences"] == 1
+
+
+def test_names_are_not_taken_for_reasons(backups: Backups) -> None:
+    """A file that is called like an error, and can't be read, is no full or broken disk."""
+    for name in ("No space left on device", "x: Read-only file system (30)", "Input", "file has vanished: "):
+        (backups.source / name).write_text("text")
+        os.chown(backups.source / name, 1234, 1234)
+        (backups.source / name).chmod(0o600)
+    backups.volume.before = NOT_ALL_POWERFUL
+    assert backups.back_up(FIRST)["unread"] == 4
+
+
+@pytest.mark.parametrize("name", ["a:b", "-x", "line\nfeed", "a  b ", "[a]*"])
+def test_a_source_of_any_name_is_copied(name: str, backups: Backups, tmp_path: Path) -> None:
+    source = tmp_path / "above" / name
+    source.mkdir()
+    (source / "file").write_text("text")
+    assert backups.back_up(FIRST, sources=[source])["differences"] == 0
+    assert (backups.volume.snapshots / FIRST / "tree" / str(source).lstrip("/") / "file").read_text() == "text"
+
+
+def test_attributes_are_those_that_the_manifest_compares(backups: Backups) -> None:
+    """rsync's rules and the manifest's are of each other."""
+    file = backups.source / VICTIM
+    for name in ("user.a", "trusted.b", "security.c", "user.rsync.%stat"):
+        os.setxattr(file, name, b"1")
+    assert backups.back_up(FIRST)["differences"] == 0
+    kept = set(os.listxattr(backups.tree(FIRST) / VICTIM))
+    assert {"user.a", "trusted.b", "security.c"} <= kept
+    assert all(is_kept(name) for name in kept)

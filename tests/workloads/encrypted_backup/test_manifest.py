@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from workloads.encrypted_backup.scripts import manifest, seed
+from workloads.encrypted_backup.scripts import manifest, manifest_writer, seed
+from workloads.encrypted_backup.scripts.entries import Entry
+from workloads.encrypted_backup.scripts.manifest_writer import Writer
+from workloads.encrypted_backup.scripts.selection import Selection
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("rsync") is None, reason="owners take root, and the copy takes rsync"
 )
 RSYNC = ("rsync", "-aHAXS", "--numeric-ids", "--relative", "--delete")
 SEED = "5eed"
+# A kernel gives files the time of its last tick (inode_set_ctime_current): 10 ms at 100 Hz.
+TICK_SECONDS = 0.02
 
 
 class Volume:
@@ -27,13 +35,14 @@ class Volume:
         self.snapshots = folder / "snapshots"
         seed.make(self.source, SEED, 40)
 
-    def snapshot(self, name: str, previous: Path | None = None) -> tuple[Path, manifest.Entry]:
+    def snapshot(self, name: str, previous: Path | None = None) -> tuple[Path, Entry]:
         folder = self.snapshots / name
         (folder / "tree").mkdir(parents=True)
+        time.sleep(TICK_SECONDS)
         (folder / "began").touch()
         links = [] if previous is None else [f"--link-dest={previous}/tree"]
         subprocess.run([*RSYNC, *links, str(self.source), f"{folder}/tree/"], check=True)
-        said = manifest.Writer(os.fsencode(folder), None if previous is None else os.fsencode(previous)).write()
+        said = Writer(os.fsencode(folder), None if previous is None else os.fsencode(previous)).write()
         (folder / "began").unlink()
         return folder, said
 
@@ -47,7 +56,7 @@ def volume(tmp_path: Path) -> Volume:
 
 
 def compared(snapshot: Path, root: Path) -> int:
-    return int(manifest.compare(os.fsencode(snapshot), os.fsencode(root), {})["differences"])
+    return int(manifest.compare(os.fsencode(snapshot), os.fsencode(root))["differences"])
 
 
 def test_a_copy_by_rsync_is_the_same_in_everything(volume: Volume) -> None:
@@ -142,17 +151,202 @@ def test_every_damage_is_found(what: str, name: str, damage: Damage, volume: Vol
     assert compared(snapshot, snapshot / "tree") >= 1, what
 
 
+def written_again(volume: Volume, snapshot: Path, began_ns: int | None = None, previous: Path | None = None) -> Entry:
+    """The manifest made once more, of a copy that was begun now, or at `began_ns`."""
+    time.sleep(TICK_SECONDS)
+    (snapshot / "began").touch()
+    # The folders above the source are everybody's: others write to /tmp meanwhile.
+    for folder in volume.source.parents[:-1]:
+        shutil.copystat(folder, snapshot / "tree" / str(folder).lstrip("/"))
+    if began_ns is not None:
+        os.utime(snapshot / "began", ns=(began_ns, began_ns))
+    return Writer(os.fsencode(snapshot), None if previous is None else os.fsencode(previous)).write()
+
+
+def not_compared(volume: Volume, snapshot: Path) -> set[str]:
+    """Of the source's entries those that the manifest says were not the same, or not compared."""
+    entries = map(json.loads, (snapshot / "manifest").read_text().splitlines())
+    top = str(volume.source).lstrip("/") + "/"
+    names = [entry["path"] for entry in entries if entry["source_ctime_ns"] is None]
+    return {name.removeprefix(top) for name in names if name.startswith(top)}
+
+
 def test_a_source_that_changed_meanwhile_is_counted_and_no_difference(volume: Volume) -> None:
     snapshot, _ = volume.snapshot("1")
-    (snapshot / "began").touch()
-    os.utime(snapshot / "began", ns=(0, 0))
-    said = manifest.Writer(os.fsencode(snapshot), None).write()
-    assert said["changed_meanwhile"] == said["entries"]
+    time.sleep(TICK_SECONDS)
+    began_ns = time.time_ns()
+    time.sleep(TICK_SECONDS)
+    for name in ("large", "sparse"):
+        (volume.source / name).write_bytes(b"written to")
+    said = written_again(volume, snapshot, began_ns)
     assert said["differences"] == 0
+    assert not_compared(volume, snapshot) == {"large", "sparse"}
+    # pytest may write to the folders above meanwhile, which are entries, too.
+    assert 2 <= said["changed_meanwhile"] <= 2 + len(volume.source.parents)
+
+
+def test_what_was_written_to_since_the_backup_began_is_compared_again_by_the_next(volume: Volume) -> None:
+    """It may be written to once more with the same ctime, which has the length of a tick."""
+    snapshot, _ = volume.snapshot("1")
+    said = written_again(volume, snapshot, began_ns=0)
+    assert said["differences"] == said["changed_meanwhile"] == 0
+    again = written_again(volume, snapshot, previous=snapshot)
+    assert again["new_files"] == said["new_files"]
 
 
 def test_a_copy_that_is_not_its_source_is_a_difference(volume: Volume) -> None:
     snapshot, _ = volume.snapshot("1")
     (volume.copy_in(snapshot) / "large").write_bytes(b"not what is in the source")
-    (snapshot / "began").touch()
-    assert manifest.Writer(os.fsencode(snapshot), None).write()["differences"] >= 1
+    assert written_again(volume, snapshot)["differences"] >= 1
+
+
+@pytest.mark.parametrize("seconds", [0, 4_070_908_800], ids=["1970", "2099"])
+def test_a_time_that_anybody_can_set_keeps_no_file_from_being_compared(seconds: int, volume: Volume) -> None:
+    snapshot, _ = volume.snapshot("1")
+    copy = volume.copy_in(snapshot) / "large"
+    copy.write_bytes(b"x" * copy.stat().st_size)
+    for path in (copy, volume.source / "large"):
+        os.utime(path, (seconds, seconds))
+    said = written_again(volume, snapshot)
+    assert said["differences"] == 1
+    assert not_compared(volume, snapshot) == {"large"}
+
+
+def test_a_ctime_that_lies_far_ahead_is_none(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As sshfs has it, which shows the mtime in its place."""
+    snapshot, _ = volume.snapshot("1")
+    (volume.copy_in(snapshot) / "large").write_bytes(b"not what is in the source")
+    monkeypatch.setattr(manifest_writer, "CLOCK_AHEAD_NS", -(10**18))
+    assert written_again(volume, snapshot, began_ns=0)["differences"] == 1
+
+
+def test_a_file_of_the_same_size_and_time_as_before_is_compared_when_it_was_written_to(volume: Volume) -> None:
+    first, _ = volume.snapshot("1")
+    victim = volume.source / "large"
+    found = victim.stat()
+    victim.write_bytes(b"x" * found.st_size)
+    os.utime(victim, ns=(found.st_mtime_ns, found.st_mtime_ns))
+    _, said = volume.snapshot("2", first)
+    assert said["differences"] == 1
+
+
+def test_what_was_not_compared_is_compared_by_the_next_backup(volume: Volume) -> None:
+    first, _ = volume.snapshot("1")
+    (volume.copy_in(first) / "large").write_bytes(b"torn")
+    time.sleep(TICK_SECONDS)
+    began_ns = time.time_ns()
+    time.sleep(TICK_SECONDS)
+    (volume.source / "large").chmod(0o600)
+    written_again(volume, first, began_ns)
+    assert not_compared(volume, first) == {"large"}
+    second = volume.snapshots / "2"
+    subprocess.run(["cp", "--archive", "--link", first, second], check=True)
+    assert written_again(volume, second, previous=first)["differences"] >= 1
+
+
+LISTXATTR, LSTAT = os.listxattr, os.lstat
+
+
+def fails(source: Path, number: int, function: Callable[..., object]) -> Callable[..., object]:
+    """The function, which gives this error for `source` and what is below it."""
+
+    def failing(path: bytes, **options: object) -> object:
+        if Path(os.fsdecode(path)).is_relative_to(source):
+            raise OSError(number, os.strerror(number), path)
+        return function(path, **options)
+
+    return failing
+
+
+def test_a_source_that_has_no_attributes_has_none(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    (volume.source / "attributes").unlink()
+    os.removexattr(volume.source / "empty-folder", "system.posix_acl_default")
+    snapshot, _ = volume.snapshot("1")
+    monkeypatch.setattr(os, "listxattr", fails(volume.source, errno.EOPNOTSUPP, LISTXATTR))
+    said = written_again(volume, snapshot)
+    assert (said["differences"], said["unread"]) == (0, 0)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE, errno.EIO])
+@pytest.mark.parametrize("function", ["lstat", "listxattr"])
+def test_an_entry_that_cannot_be_compared_is_named_and_the_rest_goes_on(
+    function: str, number: int, volume: Volume, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snapshot, _ = volume.snapshot("1")
+    (volume.copy_in(snapshot) / "sparse").write_bytes(b"damaged")
+    monkeypatch.setattr(os, function, fails(volume.source / "large", number, getattr(os, function)))
+    said = written_again(volume, snapshot)
+    assert (said["unread"], said["differences"]) == (1, 1)
+    assert f"source/large': {os.strerror(number)}" in capsys.readouterr().err
+    (line,) = (snapshot / "unread").read_text().splitlines()
+    assert json.loads(line) == {"path": f"{volume.source}/large".lstrip("/"), "why": os.strerror(number)}
+
+
+def test_attributes_that_a_copy_can_not_keep_are_said_once(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snapshot, _ = volume.snapshot("1")
+    others = ["system.nfs4_acl", "btrfs.compression"]
+
+    def listed(path: bytes, **options: bool) -> list[str]:
+        more = others if Path(os.fsdecode(path)).is_relative_to(volume.source) else []
+        return [*LISTXATTR(path, **options), *more]
+
+    monkeypatch.setattr(os, "listxattr", listed)
+    said = written_again(volume, snapshot)
+    assert (said["differences"], said["attributes_not_kept"]) == (0, 2)
+    assert capsys.readouterr().err.count("can't keep: btrfs.compression, system.nfs4_acl") == 1
+
+
+def test_a_folder_that_cannot_be_read_is_one_difference(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot, _ = volume.snapshot("1")
+    copy = volume.copy_in(snapshot)
+    monkeypatch.setattr(os, "scandir", fails(copy / "folder-0000", errno.EIO, os.scandir))
+    assert compared(snapshot, snapshot / "tree") == 1
+    assert written_again(volume, snapshot)["differences"] == 1
+
+
+def selected(volume: Volume, snapshot: Path) -> None:
+    """As client_copy.sh leaves it: what the copy is of."""
+    Selection(b"/nowhere/own", [os.fsencode(volume.source)]).save(os.fsencode(snapshot / "selection"))
+
+
+@pytest.mark.parametrize("function", ["scandir", "lstat"])
+def test_a_folder_of_the_source_that_cannot_be_read_is_unread(
+    function: str, volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as another user's FUSE mount, of which the copy has nothing."""
+    mount = volume.source / "mount"
+    mount.mkdir()
+    snapshot, _ = volume.snapshot("1")
+    selected(volume, snapshot)
+    (mount / "file").touch()
+    if function == "lstat":
+        (volume.copy_in(snapshot) / "mount").rmdir()
+        for path in (volume.source, volume.copy_in(snapshot)):
+            os.utime(path, (1, 1))
+    else:
+        os.utime(mount, ns=((volume.copy_in(snapshot) / "mount").stat().st_mtime_ns,) * 2)
+    for each in {function, "scandir"}:
+        monkeypatch.setattr(os, each, fails(mount, errno.EACCES, getattr(os, each)))
+    said = written_again(volume, snapshot)
+    assert (said["unread"], said["differences"]) == (1, 0)
+
+
+def test_a_source_that_can_not_be_read_at_all_is_a_difference(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot, _ = volume.snapshot("1")
+    selected(volume, snapshot)
+    monkeypatch.setattr(os, "scandir", fails(volume.source, errno.ESTALE, os.scandir))
+    assert written_again(volume, snapshot)["differences"] == 1
+
+
+def test_what_is_new_in_a_source_is_no_fault_and_what_was_there_is(volume: Volume) -> None:
+    snapshot, _ = volume.snapshot("1")
+    selected(volume, snapshot)
+    (volume.copy_in(snapshot) / "large").unlink()
+    for path in (volume.source, volume.copy_in(snapshot)):
+        os.utime(path, (1, 1))
+    assert written_again(volume, snapshot)["differences"] == 1
+    said = written_again(volume, snapshot, began_ns=0)
+    assert said["differences"] == 0
+    assert said["changed_meanwhile"] >= 1

@@ -35,3 +35,16 @@ def test_what_one_file_ends_with_and_the_next_begins_with_is_no_text(tmp_path: P
     two.write_bytes(TEXT[10:] + CONTROL)
     found = search.search("memory", [one, tmp_path / "gone", two], [TEXT], CONTROL)
     assert (found["found"], found["control"], found["read_bytes"]) == (0, True, 100 + len(TEXT) + len(CONTROL))
+
+
+@pytest.mark.parametrize(
+    ("field", "path"),
+    [(b"/run", "/run"), (b"/mnt/a\\040b", "/mnt/a b"), (b"/x\\134040", "/x\\040"), (b"/\xff", "/\udcff")],
+)
+def test_a_mount_with_a_space_in_its_name_is_searched(field: bytes, path: str) -> None:
+    assert search.path_in(field) == path
+
+
+def test_a_place_that_cannot_be_read_proves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        search.search("disk", [tmp_path], [TEXT], CONTROL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from workloads.encrypted_backup import sheet
+from workloads.errors import WorkloadError
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPtZZQZ2Zf0nSdYzOzBR0m7tV2zKQnV3xJ1ebcq1OZ0p"
 FACTS = sheet.Facts(
@@ -18,6 +20,7 @@ FACTS = sheet.Facts(
     server_name="server",
     volume="vol-0123456789abcdef0",
     size_gib=80,
+    size_bytes=80 << 30,
     host_keys=(KEY,),
     sources=("/home",),
     user="tidemark-tunnel",
@@ -73,3 +76,39 @@ def test_fingerprints_are_those_that_ssh_shows(tmp_path: Path) -> None:
     kind, fingerprint = sheet.fingerprint(public.read_text()).split()
     assert kind == "ssh-ed25519"
     assert fingerprint == shown.split()[1]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("server_tun", "0; reboot"),
+        ("server_tun", ""),
+        ("server_address", "198.18.83.1 dev lo"),
+        ("client_address", "$(reboot)"),
+        ("device", "/dev/sda; reboot"),
+        ("iqn", "iqn.2026-11.io:a b"),
+        ("instance", "i-0\nreboot"),
+        ("host_keys", (f"{KEY}\nEND\nreboot",)),
+        ("stack", "a\n```sh\nreboot\n```\n"),
+    ],
+)
+def test_what_a_server_or_an_inventory_says_is_no_command(field: str, value: object) -> None:
+    with pytest.raises(WorkloadError, match=f"the sheet can't name {field} "):
+        dataclasses.replace(FACTS, **{field: value})  # type: ignore[arg-type]
+
+
+def test_a_source_of_any_name_is_no_command() -> None:
+    facts = dataclasses.replace(FACTS, sources=("/home\n```sh\nreboot\n```\n", "/a`|b", "/@USER@"))
+    page = sheet.rendered(facts)
+    assert sheet.commands(page) == sheet.commands(sheet.rendered(FACTS))
+    assert "`/a??b`, `/?USER?`" in page
+
+
+def test_the_newest_snapshot_is_one(page: str, tmp_path: Path) -> None:
+    """Not whatever else a person has put beside them."""
+    for name in ("2026-01-01T000000Z", "2026-01-02T000000Z", "2026-01-02-mine", "zz", ".partial-2026-01-03T000000Z"):
+        (tmp_path / name).mkdir()
+    (line,) = re.findall(r"^snapshot=.*$", page, re.MULTILINE)
+    script = line.replace("/root/recovery/volume/snapshots", str(tmp_path)) + "\necho $snapshot"
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "2026-01-02T000000Z\n"

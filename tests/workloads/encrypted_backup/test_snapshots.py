@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workloads.connections import facts_in
+from workloads.encrypted_backup.scripts import snapshot_records
 from workloads.encrypted_backup.snapshots import Keep, Snapshot, chosen, kept, listed, name_now
 from workloads.errors import WorkloadError
 
@@ -75,3 +79,79 @@ def test_the_newest_is_always_kept_and_pruning_twice_changes_nothing(
 def test_a_rule_that_keeps_nothing_is_refused(numbers: tuple[int, int, int, int]) -> None:
     with pytest.raises(WorkloadError):
         Keep(*numbers)
+
+
+DAMAGES: list[dict[str, object]] = [
+    {"host": None},
+    {"files": -1},
+    {"files": True},
+    {"files": 1 << 70},
+    {"total_bytes": "30"},
+    {"seconds": float("nan")},
+    {"seconds": float("inf")},
+    {"sources": "/home"},
+    {"sources": [1]},
+    {"exclude": [None]},
+    {"unread": 1.5},
+    {"name": DAILY[2]},
+    {"damaged": "its record is damaged"},
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=map(str, DAMAGES))
+def test_one_with_a_damaged_record_is_there_and_is_called_so(damage: dict[str, object]) -> None:
+    whole, other = ({**FACT, "name": name, "folder": name} for name in DAILY[:2])
+    found = listed([{**other, **damage}, whole])
+    assert [each.name for each in found] == DAILY[:2]
+    assert [each.damaged is None for each in found] == [True, False]
+    assert found[1].files is None
+    assert chosen(found, "latest").name == DAILY[1]
+
+
+@pytest.mark.parametrize("field", FACT)
+def test_a_field_less_is_damage_that_is_named(field: str) -> None:
+    (found,) = listed([{key: value for key, value in FACT.items() if key != field} | {"name": DAILY[0]}])
+    assert found.damaged == f"its record has no {field}"
+
+
+def test_a_name_that_is_no_time_is_damage() -> None:
+    name = "2026-13-32T256199Z"
+    (found,) = listed([{**FACT, "name": name}])
+    assert (found.name, found.damaged) == (name, "its name is no time")
+
+
+def test_records_of_earlier_versions_are_whole() -> None:
+    (found,) = listed([{**FACT, "name": DAILY[0]}])
+    assert (found.exclude, found.unread, found.damaged) == ((), 0, None)
+
+
+CONTENTS = {
+    "cut short": b'{"name": "2026-01-01T000000Z", "sou',
+    "empty": b"",
+    "a list": b"[1]",
+    "no UTF-8": b"\xff",
+    "deep": b"[" * 100_000,
+    "without an end of line": None,
+}
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_a_damaged_record_keeps_no_snapshot_from_being_listed(
+    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the client's host says, read by what reads it."""
+    names = [DAILY[0], DAILY[1], DAILY[2]]
+    for name in names:
+        (tmp_path / name).mkdir()
+        record = {**FACT, "name": name}
+        (tmp_path / name / "snapshot.json").write_text(json.dumps(record))
+    (tmp_path / ".partial-x").mkdir()
+    (tmp_path / "2x").mkdir()
+    if content is not None:
+        (tmp_path / DAILY[1] / "snapshot.json").write_bytes(content)
+    (tmp_path / DAILY[2] / "snapshot.json").unlink()
+    snapshot_records.main(str(tmp_path))
+    found = listed(facts_in(capsys.readouterr().out))
+    assert [each.name for each in found] == names
+    assert [each.damaged is None for each in found] == [True, content is None, False]
+    assert found[2].damaged == "its record can't be read (No such file or directory)"

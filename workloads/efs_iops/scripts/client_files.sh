@@ -1,8 +1,14 @@
 # Makes the files that the workers read and write, where they are not there with that size.
-# Arguments: FOLDER COUNT BYTES SPAN_COUNT SPAN_BYTES
+# Arguments: MOUNT_POINT FOLDER COUNT BYTES SPAN_COUNT SPAN_BYTES
 # COUNT files of BYTES for operations at offset 0, and SPAN_COUNT of SPAN_BYTES to go along. They hold random bytes.
+point=$1
+shift
 folder=$1
 mkdir -p "$folder" || die "no folder can be made on the file system" "see whether it is mounted and writable (df, mount)"
+# A link, or something else that is mounted below, leads away from the file system that is to be measured.
+mapfile -t devices < <(stat --format=%d "$point" "$folder/.")
+[ "${devices[0]}" = "${devices[1]:-}" ] \
+    || die "$folder is not on the file system at $point" "see what is linked or mounted there (findmnt --target $folder) and take it away"
 declare -A size=()
 while IFS=$'\t' read -r name seen; do
     size[$name]=$seen

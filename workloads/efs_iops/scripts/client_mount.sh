@@ -1,21 +1,40 @@
 # Mounts the file system. Arguments: ADDRESS MOUNT_POINT MOUNT_SECONDS PORT_SECONDS tls|plain FILE_SYSTEM OPTIONS
-# Prints the mount as the kernel shows it. Mounted already, from that address, is well.
+# Prints the mount as the kernel shows it, whatever it is: the task sees whether it is the right one.
 address=$1
 point=$2
 mount_seconds=$3
 port_seconds=$4
 how=$5
 file_system=$6
-options=$7
+asked=$7
 
-# mounted: the line of /proc/self/mounts for the mount point, if there is one.
+# mounted: sets `device`, `type` and `options` by /proc/self/mounts, whether something is mounted at the mount point. Of
+# several that lie upon each other, the last is what is seen there.
 mounted() {
-    local device where type options _
-    while read -r device where type options _; do
-        if [ "$where" = "$point" ]; then
-            echo "$device $type $options"
+    local -a words
+    device=
+    while read -r -a words; do
+        if [ "${words[1]}" = "$point" ]; then
+            device=${words[0]}
+            type=${words[2]}
+            options=${words[3]}
         fi
     done < /proc/self/mounts
+    [ -n "$device" ]
+}
+
+# tunnel_to PORT: sets `tunnel` to where the tunnel leads that listens at PORT here, to nothing where that is not known.
+# efs-utils keeps the configuration of each in /var/run/efs/stunnel-config.FILE_SYSTEM.PLACE.PORT and starts the tunnel
+# with that name as argument (src/efs_utils_common/proxy.py); one that no process has is of a tunnel that has gone.
+tunnel_to() {
+    local file key value
+    tunnel=
+    for file in /var/run/efs/stunnel-config.*."$1"; do
+        [ -f "$file" ] && pgrep --full -- "$file" > /dev/null || continue
+        while read -r key _ value; do
+            [ "$key" != connect ] || tunnel=$value
+        done < "$file"
+    done
 }
 
 # answers: whether something accepts a connection at the mount target's NFS port, in two seconds.
@@ -23,8 +42,7 @@ answers() {
     timeout 2 bash -c "exec 3<> /dev/tcp/$address/2049" 2> /dev/null
 }
 
-line=$(mounted)
-if [ -z "$line" ]; then
+if ! mounted; then
     mkdir -p "$point"
     until answers; do
         [ "$SECONDS" -lt "$port_seconds" ] \
@@ -35,9 +53,9 @@ if [ -z "$line" ]; then
     if [ "$how" = tls ]; then
         command -v mount.efs > /dev/null \
             || die "TLS is asked for and amazon-efs-utils is not on this host" "install it there, or leave --tls out"
-        attempt=(mount -t efs -o "tls,mounttargetip=$address,$options" "$file_system:/" "$point")
+        attempt=(mount -t efs -o "tls,mounttargetip=$address,$asked" "$file_system:/" "$point")
     else
-        attempt=(mount -t nfs4 -o "$options" "$address:/" "$point")
+        attempt=(mount -t nfs4 -o "$asked" "$address:/" "$point")
     fi
     # A hard mount waits for ever: it is ended from here.
     code=0
@@ -48,9 +66,12 @@ if [ -z "$line" ]; then
     fi
     [ "$code" -eq 0 ] || die "mounting $address failed with exit code $code" "the cause is in the lines above"
     did "mounted $address at $point"
-    line=$(mounted)
+    mounted || die "mounting $address succeeded, and nothing is mounted at $point" "see /proc/self/mounts on that host"
 fi
-read -r device type options <<< "$line"
-printf '{"device": "%s", "type": "%s", "options": "%s"}\n' "$device" "$type" "$options"
+tunnel=
+if [[ $options =~ (^|,)port=([0-9]+)(,|$) ]]; then
+    tunnel_to "${BASH_REMATCH[2]}"
+fi
+json '{"device": "%s", "type": "%s", "options": "%s", "tunnel": "%s"}' "$device" "$type" "$options" "$tunnel"
 finish
 # end of script

@@ -4,6 +4,6 @@ files=0
 while read -r size; do
     files=$((files + size))
 done < <(find "$2" -type f -printf '%s\n')
-printf '{"df_total_bytes": %s, "df_used_bytes": %s, "files_bytes": %s}\n' "$total" "$used" "$files"
+json '{"df_total_bytes": %s, "df_used_bytes": %s, "files_bytes": %s}' "$total" "$used" "$files"
 finish
 # end of script

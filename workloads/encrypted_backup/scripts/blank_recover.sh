@@ -28,7 +28,7 @@ if [ "$code" -ne 0 ]; then
     bash -uo pipefail -c "$1" < /dev/null >&2 || true
     die "a command of the sheet failed with exit code $code ($said)" "correct the sheet, or what it names"
 fi
-read -r files < <(find /restored -type f | wc -l)
-printf '{"seconds": %s, "files": %s}\n' "$(date +%s.%N | awk -v began="$began" '{print $1 - began}')" "$files"
+read -r files < <(find /restored -type f -printf x | wc -c)
+json '{"seconds": %s, "files": %s}' "$(date +%s.%N | awk -v began="$began" '{print $1 - began}')" "$files"
 finish
 # end of script

@@ -5,8 +5,13 @@ case $1 in
     read) arguments=(-f -n) ;;
 esac
 # Each of the places where blkid looks is a round trip through the tunnel: the others only where ext4 is not.
+code=0
 kind=$(blkid --probe --match-types ext2,ext3,ext4 --output value --match-tag TYPE "$MAPPED") \
-    || kind=$(blkid --probe --output value --match-tag TYPE "$MAPPED") || true
+    || kind=$(blkid --probe --output value --match-tag TYPE "$MAPPED") || code=$?
+# 2: nothing is found, or nothing could be read (blkid(8), "EXIT CODE").
+if [ "$code" -ne 0 ] && { [ "$code" -ne 2 ] || ! quiet dd if="$MAPPED" of=/dev/null bs=1M count=1; }; then
+    die "what is on $MAPPED can't be told (blkid: $code)" "see wipefs $MAPPED and dmesg on that host"
+fi
 case $kind in
     ext2 | ext3 | ext4) ;;
     '') die "there is no file system on $MAPPED" "run \`fab encrypted-backup.format\` again: it goes on where it was" ;;

@@ -1,26 +1,29 @@
-# Copies the sources into a new snapshot that is not complete yet. Arguments: NAME yes|no SOURCE...
+# Copies the sources into a new snapshot that is not complete yet. Arguments: NAME yes|no COUNT SOURCE... PATTERN..., so many
+# sources; what a pattern matches is left out. The text of copy_plan.py stands here when this is sent.
 # yes: stays within the file systems of the sources. A file that is as it was in an earlier snapshot is a hard link of it.
 name=$1
 one_file_system=$2
 shift 2
+IFS= read -r -d '' program << 'END_OF_PYTHON' || true
+@PROGRAM@
+END_OF_PYTHON
 still_mounted
 partial=$SNAPSHOTS/.partial-$name
 mkdir -p "$partial/tree"
 touch "$partial/began"
-sources=()
-for source in "$@"; do
-    sources+=("$(readlink -f -- "$source")")
-done
-printf '%s\0' "$one_file_system" "${sources[@]}" > "$partial/sources"
-options=(--relative --delete "--exclude=$RUN/")
-[ "$one_file_system" = no ] || options+=(--one-file-system)
 newest_snapshot
+under_way python3 -c "$program" plan "$RUN" "$@" "$one_file_system" "$partial" "$newest"
+mapfile -d '' -t sources < "$RUN/sources"
+mapfile -d '' -t rules < "$RUN/rules"
+options=(--relative --delete "${rules[@]/#/--filter=}")
+[ "$one_file_system" = no ] || options+=(--one-file-system)
 
 # unchanged: whether the newest snapshot has the same sources just as they are now; the look ends at the first change.
 # The folders above them are left out: the time of /home or /tmp says nothing about what is copied.
 unchanged() {
     local said
-    cmp --silent "$partial/sources" "$newest/sources" || return 1
+    [ ! -s "$RUN/anew" ] || return 1
+    cmp --silent "$partial/selection" "$newest/selection" || return 1
     said=$(under_way rsync --dry-run --out-format=%i --no-implied-dirs "${FAITHFULLY[@]}" "${options[@]}" -- \
         "${sources[@]}" "$newest/tree/" 2>&1 | head --bytes=1) && [ -z "$said" ]
 }
@@ -54,12 +57,16 @@ else
             count=$((count + 1))
         fi
     done
+    # What can't be read is named when the copy is read back, and the rest is kept.
     copy_with_progress "the backup volume" "${options[@]}" -- "${sources[@]}" "$partial/tree/"
-    vanished=$(grep -c 'file has vanished' "$RUN/errors") || true
+    vanished=$(grep -c '^file has vanished: ' "$RUN/errors") || true
+    # Then what must not be a link of an earlier snapshot. rsync writes a file beside it, which takes its place.
+    [ ! -s "$RUN/anew" ] || copy_with_progress "the backup volume" \
+        --relative --ignore-times "--files-from=$RUN/anew" --from0 -- / "$partial/tree/"
 fi
 flush "$partial"
 still_mounted
-printf '{"gone_on_from": %s, "vanished": %s, "linked": %s}\n' "$count" "$vanished" "$linked"
+json '{"gone_on_from": %s, "vanished": %s, "linked": %s}' "$count" "$vanished" "$linked"
 did "copied"
 finish
 # end of script

@@ -34,6 +34,6 @@ if [ "$signatures" = "crypto_LUKS " ] && cryptsetup isLuks --type luks2 "$device
 elif [ -n "$signatures" ]; then
     contents=${signatures% }
 fi
-printf '{"device": "%s", "size_bytes": %s, "contents": "%s"}\n' "$device" "$size" "${contents:-empty}"
+json '{"device": "%s", "size_bytes": %s, "contents": "%s"}' "$device" "$size" "${contents:-empty}"
 finish
 # end of script

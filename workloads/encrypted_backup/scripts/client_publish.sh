@@ -10,7 +10,7 @@ flush "$SNAPSHOTS"
 still_mounted
 did "snapshot $name is complete"
 for earlier in "$SNAPSHOTS"/.partial-*; do
-    [ ! -e "$earlier" ] || rm -rf "$earlier"
+    [ ! -e "$earlier" ] || rm -rf "$earlier" || echo "$earlier can't be removed: see the disk's health" >&2
 done
 finish
 # end of script

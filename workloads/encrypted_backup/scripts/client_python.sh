@@ -3,10 +3,11 @@
 IFS= read -r -d '' program << 'END_OF_PYTHON' || true
 @PROGRAM@
 END_OF_PYTHON
+# shellcheck disable=SC2174  # /run is there
 mkdir -p -m 0700 "$RUN"
 python3 -c "$program" "$@" &
 pid=$!
-echo "$pid" > "$UNDER_WAY"
+note_under_way "$pid"
 code=0
 wait "$pid" || code=$?
 rm -f "$UNDER_WAY"

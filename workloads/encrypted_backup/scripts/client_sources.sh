@@ -1,11 +1,15 @@
-# Whether each source can be backed up, before anything is started. Arguments: SOURCE...
-for source in "$@"; do
+# Whether each source can be backed up, before anything is started. Arguments: COUNT SOURCE... PATTERN..., so many sources.
+for source in "${@:2:$1}"; do
     [ -d "$source" ] || die "there is no directory $source" "give --source a directory of this host"
     found=$(readlink -f -- "$source")
     case $found/ in
         "$RUN"/*) die "$source is in the backup volume itself" "give another directory" ;;
     esac
 done
-command -v rsync cryptsetup > /dev/null || die "rsync or cryptsetup is not on this host" "install both there"
+command -v rsync cryptsetup python3 > /dev/null || die "rsync, cryptsetup or python3 is not on this host" "install them there"
+IFS= read -r -d '' program << 'END_OF_PYTHON' || true
+@PROGRAM@
+END_OF_PYTHON
+python3 -c "$program" look "$RUN" "$@"
 finish
 # end of script

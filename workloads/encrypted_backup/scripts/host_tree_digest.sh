@@ -9,7 +9,7 @@ digest=$({
     getfattr --recursive --no-dereference --physical --dump --match=- --encoding=hex . \
         | awk '/^# file: /{file = $0; next} NF {print file " " $0}' | sort
 } | sha256sum)
-read -r entries < <(find . | wc -l)
-printf '{"digest": "%s", "entries": %s}\n' "${digest%% *}" "$entries"
+read -r entries < <(find . -printf x | wc -c)
+json '{"digest": "%s", "entries": %s}' "${digest%% *}" "$entries"
 finish
 # end of script

@@ -1,11 +1,12 @@
 # The open volume on its client. The folder is root's alone: snapshots keep what people have deleted since.
+# shellcheck disable=SC2034  # the scripts use what is set here
 NAME=tidemark-backup
 MAPPED=/dev/mapper/$NAME
 RUN=/run/tidemark-backup
 MOUNT=$RUN/volume
 SNAPSHOTS=$MOUNT/snapshots
 LABEL=tidemark-backup
-# What a run has under way writes its process id here, so that it can be ended by whoever cleans up.
+# What a run has under way is noted here, so that it can be ended by whoever cleans up: its process id and its start.
 UNDER_WAY=$RUN/under-way
 # The process id of the keeper of the newest run, and what one has done whose run was no more; outside of RUN, which is
 # made when the volume is mounted.
@@ -31,11 +32,29 @@ still_mounted() {
     mounted || die "the disk under the backup volume has gone" "see whether the server and the tunnel are up, and run the task again"
 }
 
+# start_of PID: sets `start` to when a process began, in ticks since boot (proc_pid_stat(5), starttime), or to nothing. A
+# process id is given again, to somebody else's process; the two together are not.
+start_of() {
+    local fields
+    start=
+    { read -r fields < "/proc/$1/stat"; } 2> /dev/null || return 0
+    read -ra fields <<< "${fields##*) }"
+    start=${fields[19]:-}
+}
+
+# note_under_way PID
+note_under_way() {
+    start_of "$1"
+    echo "$1 $start" > "$UNDER_WAY"
+}
+
 # end_what_is_under_way: a copy that nobody waits for any more.
 end_what_is_under_way() {
-    local pid second
-    { read -r pid < "$UNDER_WAY"; } 2> /dev/null || return 0
+    local pid began second start
+    { read -r pid began < "$UNDER_WAY"; } 2> /dev/null || return 0
     rm -f "$UNDER_WAY"
+    start_of "$pid"
+    [ -n "$began" ] && [ "$began" = "$start" ] || return 0
     kill -TERM "$pid" 2> /dev/null || return 0
     for second in 1 2 3 4 5 6 7 8 9 10; do
         kill -0 "$pid" 2> /dev/null || break
@@ -74,11 +93,14 @@ release() {
     close_volume
 }
 
+# A snapshot's name (snapshots.py has the same): nothing else in that folder is one.
+A_SNAPSHOT='[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z'
+
 # newest_snapshot: sets `newest` to the folder of the last complete snapshot, or to nothing.
 newest_snapshot() {
     local folder
     newest=
-    for folder in "$SNAPSHOTS"/2*; do
+    for folder in "$SNAPSHOTS"/$A_SNAPSHOT; do
         [ ! -d "$folder" ] || newest=$folder
     done
 }
@@ -93,14 +115,20 @@ flush() {
     quiet sync -f "$1" || failed_disk "the backup volume"
 }
 
+# says ERRORS_FILE WORDS: whether rsync, or cp, gave that reason. It is the end of a line; before it there are names, which
+# may be any words.
+says() {
+    grep -q -E ": $2( \([0-9]+\))?\$" "$1"
+}
+
 # failed_copy EXIT_CODE ERRORS_FILE WHERE: what the failure of rsync, or of cp, means.
 failed_copy() {
     local last
     still_mounted
-    if grep -q 'No space left on device' "$2"; then
+    if says "$2" 'No space left on device'; then
         die "$3 is full" "nothing of earlier snapshots is lost: free room there (prune), or give more, and run again"
     fi
-    if grep -q -e 'Read-only file system' -e 'Input/output error' "$2"; then
+    if says "$2" 'Read-only file system' || says "$2" 'Input/output error'; then
         failed_disk "$3"
     fi
     last=$(grep -v '^$' "$2" | tail -n 2 | head -n 1)
@@ -112,21 +140,33 @@ under_way() {
     local code=0 pid
     "$@" &
     pid=$!
-    echo "$pid" > "$UNDER_WAY"
+    note_under_way "$pid"
     wait "$pid" || code=$?
     rm -f "$UNDER_WAY"
     return "$code"
 }
 
-# What a copy keeps, both ways.
-FAITHFULLY=(--archive --hard-links --acls --xattrs --sparse --numeric-ids)
+# What a copy keeps, both ways; of attributes those that ext4 has (entries.py knows the same).
+FAITHFULLY=(--archive --hard-links --acls --xattrs --sparse --numeric-ids
+    '--filter=+x user.*' '--filter=+x trusted.*' '--filter=+x security.*' '--filter=-x *')
 
-# copy_with_progress WHERE ARGUMENT...: rsync with its running line on standard output.
+# copy_with_progress WHERE ARGUMENT...: rsync with its running line on standard output. That something could not be copied
+# is no failure of the copy: what is there is compared afterwards, entry by entry. A disk that takes nothing is.
 copy_with_progress() {
     local where=$1 code=0
     shift
     under_way rsync "${FAITHFULLY[@]}" --no-inc-recursive --info=progress2,stats0,flist0 "$@" \
         > >(stdbuf -oL tr '\r' '\n') 2> "$RUN/errors" || code=$?
-    # 24: files that were there when the copy began have gone meanwhile (rsync(1), "EXIT VALUES").
-    [ "$code" -eq 0 ] || [ "$code" -eq 24 ] || failed_copy "$code" "$RUN/errors" "$where"
+    # 24: files that were there when the copy began have gone meanwhile; 23: some could not be copied whole (rsync(1), "EXIT
+    # VALUES").
+    case $code in
+        0 | 24) return ;;
+        23)
+            if ! says "$RUN/errors" 'No space left on device' && ! says "$RUN/errors" 'Read-only file system'; then
+                still_mounted
+                return
+            fi
+            ;;
+    esac
+    failed_copy "$code" "$RUN/errors" "$where"
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -63,20 +64,31 @@ def search(name: str, paths: Iterable[Path], patterns: list[bytes], control: byt
                     continue
                 found |= {pattern for pattern in patterns if pattern in pieces}
                 control_found = control_found or control in pieces
-        except OSError:
-            continue  # a file of /run that has gone, or a socket
+        except OSError as error:
+            raised(error)  # a file of /run may have gone
     return {"place": name, "read_bytes": read, "patterns": len(patterns), "found": len(found), "control": control_found}
 
 
 def files_in_memory() -> Iterator[Path]:
     """The regular files of every tmpfs, and of what swaps."""
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, where, kind, *_ = line.split()
-        if kind in ("tmpfs", "ramfs"):
-            for folder, _, names in os.walk(where):
+    for line in Path("/proc/self/mounts").read_bytes().splitlines():
+        _, where, kind, *_ = line.split(b" ")
+        if kind in (b"tmpfs", b"ramfs"):
+            for folder, _, names in os.walk(path_in(where), onerror=raised):
                 yield from (path for name in names if (path := Path(folder, name)).is_file() and not path.is_symlink())
-    for line in Path("/proc/swaps").read_text().splitlines()[1:]:
-        yield Path(line.split()[0])
+    for line in Path("/proc/swaps").read_bytes().splitlines()[1:]:
+        yield Path(path_in(line.split()[0]))
+
+
+def path_in(field: bytes) -> str:
+    """The path in a line of mounts or swaps, where what would part the fields is octal (proc_pid_mounts(5))."""
+    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), field))
+
+
+def raised(error: OSError) -> None:
+    """A place that can't be searched proves nothing; what has gone meanwhile is no place."""
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
 
 
 def main(disk: str, capture: str, *patterns: str) -> None:
@@ -89,6 +101,8 @@ def main(disk: str, capture: str, *patterns: str) -> None:
             search("network", [Path(capture)], wanted, SSH_BANNER),
         ):
             print(json.dumps(place))
+    except OSError as error:
+        sys.exit(f"tidemark-error: {error.filename} can't be searched ({error.strerror})|see to it, and search again")
     finally:
         CONTROL.unlink()
 

@@ -16,7 +16,7 @@ case $1 in
     stop)
         quiet systemctl stop tidemark-capture || true
         read -r bytes < <(stat --format=%s "$CAPTURE")
-        printf '{"bytes": %s}\n' "$bytes"
+        json '{"bytes": %s}' "$bytes"
         ;;
 esac
 finish

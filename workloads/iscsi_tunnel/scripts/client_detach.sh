@@ -5,15 +5,15 @@ names=
 for path in "${session_of[$iqn]:-/none}/device"/target*/*:0/block/*; do
     [ -e "$path" ] || continue
     names=${path##*/}
-    used=$(lsblk --noheadings --list --paths --output NAME,MOUNTPOINTS "/dev/$names" | sed 1d | head --lines=1)
-    used+=$(lsblk --noheadings --nodeps --output MOUNTPOINTS "/dev/$names")
+    what_is_on "/dev/$names"
+    used="${holders[*]} ${mounts[*]} ${swaps[*]}"
     read -r used <<< "$used" || true
     [ -z "$used" ] || die "/dev/$names is in use ($used)" "unmount and close what is on it, then detach again"
     quiet blockdev --flushbufs "/dev/$names" || true
 done
 forget_sessions "$iqn"
 drop_tunnel
-for try in {1..50}; do
+for _ in {1..50}; do
     left=
     look_at_sessions
     [ -z "${session_of[$iqn]:-}" ] || left+=" the session with $iqn;"
@@ -23,6 +23,6 @@ for try in {1..50}; do
     rest 0.2
 done
 [ -z "$left" ] || die "still there:${left%;}" "see what holds it (lsof, dmesg) on that host, then detach again"
-printf '{"gone": true, "disk": "%s"}\n' "${names:+/dev/$names}"
+json '{"gone": true, "disk": "%s"}' "${names:+/dev/$names}"
 finish
 # end of script

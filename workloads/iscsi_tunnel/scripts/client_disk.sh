@@ -9,17 +9,8 @@ size_bytes=$5
 limit_seconds=$6
 WAIT_S=30
 
-quiet systemctl start iscsid.service || die "iscsid does not start" "see journalctl -u iscsid on that host"
-[ -s /etc/iscsi/initiatorname.iscsi ] || die "/etc/iscsi/initiatorname.iscsi is missing" "reinstall open-iscsi on that host"
-if [ ! -e "/etc/iscsi/ifaces/$IFACE" ]; then
-    quiet iscsiadm --mode iface --interface "$IFACE" --op new
-    did "made the interface record $IFACE"
-fi
-if ! grep -qx "iface.initiatorname = $initiator" "/etc/iscsi/ifaces/$IFACE"; then
-    quiet iscsiadm --mode iface --interface "$IFACE" --op update --name iface.transport_name --value tcp
-    quiet iscsiadm --mode iface --interface "$IFACE" --op update --name iface.initiatorname --value "$initiator"
-    did "named the initiator $initiator"
-fi
+boot_is_over open-iscsi.service iscsid.service
+own_interface "$IFACE" "$initiator"
 record=/etc/iscsi/nodes/$iqn/$address,$PORT,1/$IFACE
 for directory in "/etc/iscsi/nodes/$iqn/"*; do
     if [ -e "$directory" ] && [ "$directory" != "${record%/*}" ]; then
@@ -67,7 +58,7 @@ if [ "$((sectors * 512))" -ne "$size_bytes" ]; then
     forget_sessions "$iqn"
     drop_tunnel
     die "the disk has $((sectors * 512)) bytes, and the volume $volume has $size_bytes" \
-        "correct size_gib in the inventory, or see what the server exports (targetcli ls)"
+        "see what the server exports (targetcli ls there), and run attach again"
 fi
 # Looked for, not settled: udev may be busy with others for seconds. `-ef`: the link leads to the disk.
 SECONDS=0
@@ -82,7 +73,7 @@ while [ "$SECONDS" -lt "$WAIT_S" ]; do
     rest 0.1
 done
 [ -n "$stable" ] || die "udev gives /dev/$disk no stable name" "see udevadm info /dev/$disk on that host"
-printf '{"volume": "%s", "device": "%s", "disk": "/dev/%s", "size_bytes": %s, "block_bytes": %s}\n' \
+json '{"volume": "%s", "device": "%s", "disk": "/dev/%s", "size_bytes": %s, "block_bytes": %s}' \
     "$volume" "$stable" "$disk" "$((sectors * 512))" "$(< "/sys/block/$disk/queue/logical_block_size")"
 finish
 # end of script

@@ -8,10 +8,10 @@ if [ ! -s "$FOLDER/id_ed25519.pub" ]; then
     did "made a key for the tunnel"
 fi
 read -r type key _ < "$FOLDER/id_ed25519.pub"
-printf '{"public_key": "%s", "tun": "%s", "local": "%s", "remote": "%s", "name": "%s"}\n' \
+json '{"public_key": "%s", "tun": "%s", "local": "%s", "remote": "%s", "name": "%s"}' \
     "$type $key" "$(own TUN)" "$(own LOCAL)" "$(own REMOTE)" "$(uname -n)"
 devices=(/sys/class/net/tun*)
-printf '{"devices": "%s"}\n' "${devices[*]##*/}"
-printf '{"routes": %s}\n' "$(routes)"
+json '{"devices": "%s"}' "${devices[*]##*/}"
+echo "{\"routes\": $(routes)}"
 finish
 # end of script

@@ -31,10 +31,8 @@ for link in /dev/disk/by-id/wwn-* /dev/disk/by-id/scsi-*; do
         break
     fi
 done
-detail=${detail//\\/}
-printf '{"tunnel": "%s", "since_unix_s": %s, "detail": "%s", "tun": "%s", "mtu": %s, ' \
-    "$word" "${since:-null}" "${detail//\"/}" "${tun:+tun$tun}" "${mtu:-null}"
-printf '"session": "%s", "disk": "%s", "disk_state": "%s", "device": "%s", "size_bytes": %s}\n' \
+json '{"tunnel": "%s", "since_unix_s": %s, "detail": "%s", "tun": "%s", "mtu": %s, "session": "%s", "disk": "%s", '\
+'"disk_state": "%s", "device": "%s", "size_bytes": %s}' "$word" "${since:-null}" "$detail" "${tun:+tun$tun}" "${mtu:-null}" \
     "$session" "$device" "$state" "$stable" "${bytes:-null}"
 finish
 # end of script

@@ -86,23 +86,36 @@ lost() {
     return 1
 }
 
-# release DISK: unmounts what is on it, and on what stands on it; and takes away the latter.
+die() {
+    echo "$1; $2" >&2
+    exit 1
+}
+
+SUPERVISOR
+declare -f what_is_on climb
+cat << 'SUPERVISOR'
+
+# release DISK: unmounts what is on it, and on what stands on it; and takes away the latter. Sets `left` to what is still
+# mounted then.
 release() {
-    local kind name point
-    lsblk --noheadings --list --output MOUNTPOINTS "$1" | while IFS= read -r point; do
-        [ -n "$point" ] || continue
-        point=$(printf '%b' "$point") # lsblk writes \x20 for a space
-        echo "unmounting $point"
-        umount --lazy "$point"
+    local number name
+    what_is_on "$1"
+    for ((number = ${#mounts[@]} - 1; number >= 0; number--)); do
+        name=$(printf '%b' "${mounts[number]}")
+        echo "unmounting $name"
+        umount --lazy "$name"
     done
-    lsblk --noheadings --list --output TYPE,NAME "$1" | while read -r kind name; do
-        case $kind in crypt | lvm | dm) dmsetup remove --force --deferred "$name" ;; esac
+    for ((number = ${#stack[@]} - 1; number >= 0; number--)); do
+        { read -r name < "/sys/block/${stack[number]}/dm/name"; } 2> /dev/null || continue
+        dmsetup remove --force --deferred "$name"
     done
+    what_is_on "$1"
+    left=${mounts[*]}
 }
 
 # give_up: nothing stays mounted on a dead disk, nor open.
 give_up() {
-    local session disk name
+    local session disk name left=
     [ -z "${ssh:-}" ] || kill "$ssh" 2> /dev/null
     for session in /sys/class/iscsi_session/session*; do
         { read -r name < "$session/targetname"; } 2> /dev/null || continue
@@ -112,7 +125,7 @@ give_up() {
             release "/dev/${disk##*/}"
         done
     done
-    state lost "the connection was away longer than $LIMIT_SECONDS s; what was asked of the disk has failed"
+    state lost "the connection was away longer than $LIMIT_SECONDS s; what was asked of the disk has failed${left:+; still mounted: $left}"
     timeout 30 iscsiadm --mode node --targetname "$IQN" --logout
     exit "$GIVEN_UP"
 }
@@ -122,6 +135,8 @@ if [ ! -e "/sys/class/net/tun$TUN" ]; then
 fi
 ip address replace "$LOCAL" peer "$REMOTE" dev "tun$TUN"
 ip link set dev "tun$TUN" mtu "$MTU_MAX" up
+# What comes out of the tunnel goes no further, whether this machine is a router otherwise or not.
+echo 0 > "/proc/sys/net/ipv4/conf/tun$TUN/forwarding"
 # Nothing is lost inside the tunnel, only late, and who waits for a loss fills ssh's buffers with short packets. BBR sends
 # as fast as what arrives, in packets that are full. A kernel that has none keeps its own.
 ip route replace "$REMOTE" dev "tun$TUN" src "$LOCAL" congctl bbr || echo "no BBR: the kernel's own congestion control"
@@ -241,6 +256,10 @@ until [ "$word" = up ]; do
             drop_tunnel
             die "$detail" "find out why before you go on; if the server was replaced, remove its line from .tidemark/host-keys.json"
             ;;
+        lost)
+            drop_tunnel
+            die "the tunnel has ended: $detail" "see that the server is up, and attach again"
+            ;;
         waiting)
             if [[ $detail == *"Permission denied"* ]]; then
                 drop_tunnel
@@ -256,7 +275,7 @@ until [ "$word" = up ]; do
     rest 0.2
     described
 done
-printf '{"tun": "tun%s", "mtu": %s, "local": "%s", "remote": "%s"}\n' \
+json '{"tun": "tun%s", "mtu": %s, "local": "%s", "remote": "%s"}' \
     "$tun" "$(< "/sys/class/net/tun$tun/mtu")" "${given[local]}" "${given[remote]}"
 finish
 # end of script

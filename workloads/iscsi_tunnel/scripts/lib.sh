@@ -1,4 +1,5 @@
 # What the scripts of iscsi-tunnel share besides; sent after the libraries in workloads/scripts.
+# shellcheck disable=SC2034  # the scripts use what is set here
 FOLDER=/etc/tidemark-tunnel
 UNIT=tidemark-tunnel.service
 IFACE=tidemark
@@ -25,18 +26,15 @@ own() {
 
 # forget_sessions IQN: ends the session with that target and forgets the target, as far as there are any.
 forget_sessions() {
-    local directory
     look_at_sessions
     if [ -n "${session_of[$1]:-}" ]; then
         quiet timeout 30 iscsiadm --mode node --targetname "$1" --logout || true
         did "logged out of $1"
     fi
-    for directory in "/etc/iscsi/nodes/$1"; do
-        if [ -d "$directory" ]; then
-            quiet iscsiadm --mode node --targetname "$1" --op delete || true
-            did "forgot $1"
-        fi
-    done
+    if [ -d "/etc/iscsi/nodes/$1" ]; then
+        quiet iscsiadm --mode node --targetname "$1" --op delete || true
+        did "forgot $1"
+    fi
 }
 
 # drop_tunnel: ends the tunnel's unit and takes its device away, as far as they are there.

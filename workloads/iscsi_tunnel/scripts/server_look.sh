@@ -2,22 +2,25 @@
 tun=
 local=
 peer=
+size_bytes=
 if [ -r "$FOLDER/server" ]; then
+    # shellcheck source=/dev/null
     . "$FOLDER/server"
     tun=$TUN
     local=$LOCAL
     peer=$PEER
+    size_bytes=${SIZE_BYTES:-}
 fi
-printf '{"tun": "%s", "local": "%s", "remote": "%s"}\n' "$tun" "$local" "$peer"
+json '{"tun": "%s", "local": "%s", "remote": "%s", "size_bytes": %s}' "$tun" "$local" "$peer" "${size_bytes:-null}"
 devices=(/sys/class/net/tun*)
-printf '{"devices": "%s"}\n' "${devices[*]##*/}"
-printf '{"routes": %s}\n' "$(routes)"
+json '{"devices": "%s"}' "${devices[*]##*/}"
+echo "{\"routes\": $(routes)}"
 # Whoever is logged in now: the kernel says so in the list entry of that initiator.
 for acl in /sys/kernel/config/target/iscsi/"$AUTHORITY":*/tpgt_1/acls/*; do
     [ -e "$acl/info" ] || continue
     read -r first < "$acl/info"
     if [ "${first#No active}" = "$first" ]; then
-        printf '{"attached_by": "%s"}\n' "${acl##*/}"
+        json '{"attached_by": "%s"}' "${acl##*/}"
     fi
 done
 finish

@@ -9,19 +9,43 @@ id=$6
 device=$7
 size_gib=$8
 
+# At boot its own unit makes what is made here.
+boot_is_over tidemark-tunnel-server.service rtslib-fb-targetctl.service
 scan_disks
-disk_of "$id" "$device" || die "no disk has the serial $id" "attach the volume, or correct its id in the inventory"
-read -r sectors < "/sys/block/${disk#/dev/}/size"
-[ "$((sectors * 512))" -eq "$((size_gib << 30))" ] \
-    || die "$disk ($id) has $((sectors * 512)) bytes, and $size_gib GiB are $((size_gib << 30))" \
-        "correct size_gib in the inventory, or attach the right volume"
-holders=("/sys/block/${disk#/dev/}/holders/"*)
-if [ -e "${holders[0]}" ] || grep -q "^$disk[p0-9]* " /proc/mounts; then
-    die "$disk ($id) is in use on the server itself" "unmount it there, and take it from what holds it (lsblk $disk)"
+disk_of "$id" "$device"
+name=${disk#/dev/}
+name=${name//\//!}
+read -r sectors < "/sys/block/$name/size"
+size_bytes=$((sectors * 512))
+# Of a disk that one buys, which hardly ever has whole GiB, either of the two next to it.
+below_gib=$((size_bytes >> 30))
+above_gib=$(((size_bytes + (1 << 30) - 1) >> 30))
+[ "$size_gib" -eq "$below_gib" ] || [ "$size_gib" -eq "$above_gib" ] \
+    || die "$disk ($id) has $size_bytes bytes, and $size_gib GiB are $((size_gib << 30))" \
+        "write $above_gib as its size_gib in the inventory, or attach the right volume"
+ours=
+for object in /sys/kernel/config/target/core/iblock_*/"$id"; do
+    if [ -e "$object/enable" ] && read -r enabled < "$object/enable" && [ "$enabled" = 1 ]; then
+        ours=ours
+        [ "/dev/tidemark/$id" -ef "$disk" ] \
+            || die "the target exports another disk as $id than $disk" "run targetcli /backstores/block delete $id on that host"
+    fi
+done
+if taken "$disk" $ours; then
+    die "$disk ($id) is in use on the server itself ($taker)" "take it from what uses it (lsblk $disk), then run again"
 fi
 
 [ -d /sys/module/tun ] || modprobe --quiet tun \
     || die "kernel $(uname -r) has no module tun" "boot a kernel that has it (Debian's linux-image-cloud-amd64 does)"
+# At the next boot the disk may have another name: it is found in the same way then, and by a name that stays.
+if [ -z "${serial_of[$disk]:-}" ] && [[ $device != /dev/disk/* ]]; then
+    for link in /dev/disk/by-id/*; do
+        if [ "$link" -ef "$disk" ]; then
+            device=$link
+            break
+        fi
+    done
+fi
 before=$changed
 put "$FOLDER/server" "TUN='$tun'
 LOCAL='$local'
@@ -29,37 +53,46 @@ PEER='$peer'
 MTU='$mtu'
 TUNNEL_USER='$user'
 VOLUME='$id'
-DISK_BY_NAME='$disk'"
+DEVICE='$device'
+SIZE_BYTES='$size_bytes'"
 put /usr/local/sbin/tidemark-tunnel-server "$(cat << 'BOOT'
 #!/bin/bash
 # Makes the tunnel's device, which its user may open, and the link by which the target finds its volume.
 # Nothing is changed that is as it should be.
 set -eu
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 . /etc/tidemark-tunnel/server
 # Nothing else asks for it at boot; where the kernel has it built in, there is no module.
 [ -d /sys/module/tun ] || modprobe --quiet tun || true
 if [ ! -e "/sys/class/net/tun$TUN" ]; then
     ip tuntap add dev "tun$TUN" mode tun user "$TUNNEL_USER"
 fi
-# Neither is this host a router, nor does it answer for the tunnel's address to anybody else (strict reverse path).
-echo 0 > /proc/sys/net/ipv4/ip_forward
 ip address replace "$LOCAL" peer "$PEER" dev "tun$TUN"
 ip link set dev "tun$TUN" mtu "$MTU" up
+# What comes out of the tunnel goes no further, whether this host is a router otherwise or not.
+echo 0 > "/proc/sys/net/ipv4/conf/tun$TUN/forwarding"
 # As at the client's end (client_tunnel.sh).
 ip route replace "$PEER" dev "tun$TUN" src "$LOCAL" congctl bbr || echo "no BBR: the kernel's own congestion control"
-disk=
-for try in {1..60}; do
-    for file in /sys/block/*/serial /sys/block/*/device/serial; do
-        serial=
-        { read -r serial < "$file"; } 2> /dev/null || true # it may end without a line feed
-        name=${file#/sys/block/}
-        [ "${serial//-/}" != "${VOLUME//-/}" ] || disk=/dev/${name%%/*}
-    done
-    [ -n "$disk" ] || [ ! -b "$DISK_BY_NAME" ] || [ -e "/sys/block/${DISK_BY_NAME#/dev/}/serial" ] || disk=$DISK_BY_NAME
-    [ -z "$disk" ] || break
+declare -A serial_of=()
+BOOT
+declare -f scan_disks shows whole_disk find_disk
+cat << 'BOOT'
+for ((second = 0; ; second++)); do
+    scan_disks
+    if find_disk "$VOLUME" "$DEVICE"; then
+        break
+    elif [ "$second" -ge 60 ]; then
+        echo "$fault; $remedy" >&2
+        exit 1
+    fi
     sleep 1
 done
-[ -n "$disk" ] || { echo "volume $VOLUME has not appeared" >&2; exit 1; }
+name=${disk#/dev/}
+read -r sectors < "/sys/block/${name//\//!}/size"
+if [ "$((sectors * 512))" -ne "$SIZE_BYTES" ]; then
+    echo "$disk has $((sectors * 512)) bytes, and $VOLUME had $SIZE_BYTES: run iscsi-tunnel.configure" >&2
+    exit 1
+fi
 mkdir -p /dev/tidemark
 [ "$(readlink "/dev/tidemark/$VOLUME")" = "$disk" ] || ln -sfn "$disk" "/dev/tidemark/$VOLUME"
 BOOT
@@ -94,6 +127,8 @@ if [ "$changed" -ne "$before" ] || [ ! -e "/sys/class/net/tun$tun" ] || [ ! -b "
     quiet /usr/local/sbin/tidemark-tunnel-server || die "the tunnel's end could not be made" "see the lines above"
     did "made tun$tun and /dev/tidemark/$id"
 fi
-printf '{"volume": "%s", "disk": "%s", "size_bytes": %s}\n' "$id" "$disk" "$((sectors * 512))"
+# Whoever sets ip_forward for the whole host (Docker does when it starts) sets this, too.
+set_value "/proc/sys/net/ipv4/conf/tun$tun/forwarding" 0
+json '{"volume": "%s", "disk": "%s", "size_bytes": %s}' "$id" "$disk" "$size_bytes"
 finish
 # end of script

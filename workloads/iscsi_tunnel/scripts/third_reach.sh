@@ -4,12 +4,14 @@
 gateway=$1
 address=$2
 port=$3
-ip route add "$address/32" via "$gateway" 2> /dev/null || true
+# Without the route nothing would be tried, and "not reached" would say nothing.
+quiet ip route replace "$address/32" via "$gateway" \
+    || die "no route to $address by $gateway can be made" "leave this host out, or give it an address in the server's network"
 trap 'ip route delete "$address/32" via "$gateway" 2> /dev/null || true' EXIT
 reached=false
 if timeout 3 bash -c "exec 3<> /dev/tcp/$address/$port" 2> /dev/null; then
     reached=true
 fi
-printf '{"reached": %s}\n' "$reached"
+json '{"reached": %s}' "$reached"
 finish
 # end of script

@@ -1,8 +1,8 @@
 # Lists the arrays in mdadm's configuration, so that they are assembled at boot. Arguments: ARRAY=UUID...
-text="AUTO -all"
+text=
 for pair in "$@"; do
-    text+=$'\n'"ARRAY /dev/${pair%%=*} metadata=1.2 UUID=${pair#*=}"
+    text+="ARRAY /dev/${pair%%=*} metadata=1.2 UUID=${pair#*=}"$'\n'
 done
-put /etc/mdadm/mdadm.conf.d/tidemark.conf "$text"
+put /etc/mdadm/mdadm.conf.d/tidemark.conf "${text%$'\n'}"
 finish
 # end of script

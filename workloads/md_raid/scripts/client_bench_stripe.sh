@@ -11,6 +11,13 @@ fi
 if [ -d "/sys/block/$stripe/md" ]; then
     stop_array "$stripe"
 fi
+# It shows the first mirror's start, and there the label of the whole stripe: udev must not assemble from it. The rule is gone
+# with the next boot, as this stripe is.
+rule=/run/udev/rules.d/63-tidemark-bench.rules
+if [ ! -e "$rule" ]; then
+    put "$rule" "KERNEL==\"$bench\", ENV{SYSTEMD_READY}=\"0\", OPTIONS+=\"nowatch\""
+    udevadm control --reload
+fi
 # --force: mdadm finds a stripe over one device unusual.
 quiet mdadm --build "/dev/$bench" --force --level=0 --raid-devices="$#" --chunk="$chunk_kib" "$@" \
     || die "mdadm could not build $bench over $*" "see the message above; run configure again"

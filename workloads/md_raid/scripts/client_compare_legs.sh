@@ -1,10 +1,31 @@
 # Lets md read every leg and compare them, from the start of each mirror as far as is asked. Arguments: BYTES ARRAY...
 bytes=$1
 shift
+REST_SECONDS=60
+
+# at_rest ARRAY: ends a check, and waits until md does nothing more: "idle" is written at once and comes about later, and until
+# then the kernel refuses another stretch (sync_min, sync_max: EBUSY).
+at_rest() {
+    local md=/sys/block/$1/md action asked=
+    SECONDS=0
+    while true; do
+        read -r action < "$md/sync_action"
+        [ "$action" != idle ] || return 0
+        if [ "$action" = check ] && [ -z "$asked" ]; then
+            echo idle > "$md/sync_action"
+            asked=yes
+        fi
+        [ "$SECONDS" -lt "$REST_SECONDS" ] \
+            || die "$1 has not come to rest in $REST_SECONDS s ($action)" "wait for its end (/proc/mdstat), then run again"
+        rest 0.1
+    done
+}
+
 for array in "$@"; do
     md=/sys/block/$array/md
     read -r sectors < "/sys/block/$array/size"
     end=$((bytes / 512))
+    at_rest "$array"
     echo 0 > "$md/sync_min"
     if [ "$end" -lt "$sectors" ]; then
         echo "$end" > "$md/sync_max"
@@ -27,13 +48,13 @@ for array in "$@"; do
             break
         fi
         echo "comparing $array: $done_sectors" # a sign of life for the task
-        sleep 0.5
+        rest 0.5
     done
-    echo idle > "$md/sync_action"
+    at_rest "$array"
     read -r mismatches < "$md/mismatch_cnt"
     echo 0 > "$md/sync_min"
     echo max > "$md/sync_max"
-    printf '{"array": "%s", "mismatched_sectors": %s}\n' "$array" "$mismatches"
+    json '{"array": "%s", "mismatched_sectors": %s}' "$array" "$mismatches"
 done
 finish
 # end of script

@@ -10,6 +10,7 @@ shift
 for pair in "$@"; do
     array=${pair%%=*}
     IFS=, read -r -a legs <<< "${pair#*=}"
+    refuse_held "${legs[@]}"
     quiet mdadm --create "/dev/$array" --run --metadata=1.2 --homehost=tidemark --name="$array" \
         --level=10 --layout=o3 --raid-devices="${#legs[@]}" --chunk="$chunk_kib" --bitmap=internal \
         --assume-clean "${legs[@]}" \

@@ -31,7 +31,7 @@ for pair in "$@"; do
         done
     fi
     did "$array has ${away[*]} back ($how)"
-    printf '{"array": "%s", "legs": %s, "how": "%s"}\n' "$array" "${#away[@]}" "$how"
+    json '{"array": "%s", "legs": %s, "how": "%s"}' "$array" "${#away[@]}" "$how"
 done
 finish
 # end of script

@@ -8,29 +8,33 @@ done
 shift
 WAIT_S=60
 
-# record_of IQN ADDRESS: sets `record` to the file of that target's settings, or to nothing.
+# record_of IQN ADDRESS: sets `record` to the file of that target's settings by our interface, or to nothing.
 record_of() {
-    record=/etc/iscsi/nodes/$1/$2,$PORT,1
-    [ -d "$record" ] && record=$record/default
+    record=/etc/iscsi/nodes/$1/$2,$PORT,1/$IFACE
     [ -f "$record" ] || record=
 }
 
-# Records and sessions of an earlier deployment, whose targets have gone.
-for directory in /etc/iscsi/nodes/"$AUTHORITY":*/*; do
-    [ -e "$directory" ] || continue
-    address=${directory##*/}
+# What the host does about its sessions at boot is over first.
+boot_is_over open-iscsi.service iscsid.service
+
+# Records and sessions of an earlier deployment, whose targets have gone; and those by the host's own interface, which earlier
+# versions of this used. Other experiments have interfaces of their own.
+for file in /etc/iscsi/nodes/"$AUTHORITY":*/*/{"$IFACE",default}; do
+    [ -e "$file" ] || continue
+    interface=${file##*/}
+    address=${file%/*}
+    address=${address##*/}
     address=${address%%,*}
-    target=${directory%/*}
+    target=${file%/*/*}
     target=${target##*/}
-    case " $* " in
-        *" $target=$address "*) ;;
-        *)
-            quiet iscsiadm --mode node --targetname "$target" --portal "$address" --logout || true
-            quiet iscsiadm --mode node --targetname "$target" --portal "$address" --op delete || true
-            to_last=yes
-            did "forgot $target at $address"
-            ;;
-    esac
+    if [ "$interface" = default ] || [[ " $* " != *" $target=$address "* ]]; then
+        words=(--mode node --targetname "$target" --portal "$address" --interface "$interface")
+        quiet iscsiadm "${words[@]}" --logout || true # there may be no session
+        quiet iscsiadm "${words[@]}" --op delete \
+            || die "$target at $address can't be forgotten" "see iscsiadm --mode session on that host, and run configure again"
+        to_last=yes
+        did "forgot $target at $address"
+    fi
 done
 
 declare -A asked=()
@@ -39,7 +43,7 @@ for pair in "$@"; do
     address=${pair#*=}
     record_of "$target" "$address"
     if [ -z "$record" ] && [ -z "${asked[$address]:-}" ]; then
-        quiet iscsiadm --mode discovery --type sendtargets --portal "$address" \
+        quiet iscsiadm --mode discovery --type sendtargets --portal "$address" --interface "$IFACE" \
             || die "discovery at portal $address:$PORT failed" \
                 "see that iSCSI is open between the members (security group) and run configure again"
         asked[$address]=yes
@@ -51,15 +55,17 @@ for pair in "$@"; do
         || die "portal $address does not offer $target" "see targetcli ls on that storage server; run configure again"
 done
 
-for pair in "$@"; do
-    record_of "${pair%%=*}" "${pair#*=}"
-    text=$'\n'$(< "$record")$'\n'
-    for setting in "${settings[@]}"; do
-        if [[ $text != *$'\n'"${setting%%=*} = ${setting#*=}"$'\n'* ]]; then
-            quiet iscsiadm --mode node --targetname "${pair%%=*}" --portal "${pair#*=}" \
-                --op update --name "${setting%%=*}" --value "${setting#*=}"
+# At once for all that our interface has.
+for setting in "${settings[@]}"; do
+    for pair in "$@"; do
+        record_of "${pair%%=*}" "${pair#*=}"
+        if [[ $'\n'$(< "$record")$'\n' != *$'\n'"${setting%%=*} = ${setting#*=}"$'\n'* ]]; then
+            quiet iscsiadm --mode node --interface "$IFACE" --op update --name "${setting%%=*}" --value "${setting#*=}" \
+                || die "iscsiadm can't set $setting" "see the message above"
+            # shellcheck disable=SC2034  # lib.sh uses it
             to_last=yes
-            did "set $setting of ${pair%%=*}"
+            did "set $setting"
+            break
         fi
     done
 done
@@ -72,7 +78,7 @@ done
 if [ "$missing" -gt 0 ]; then
     # Logs in to all at once; 15 says that some sessions are there already.
     code=0
-    output=$(iscsiadm --mode node --loginall=automatic 2>&1) || code=$?
+    output=$(iscsiadm --mode node --interface "$IFACE" --login 2>&1) || code=$?
     if [ "$code" -ne 0 ] && [ "$code" -ne 15 ]; then
         echo "$output" >&2
         die "login failed for some of the targets" "see that every storage server is up, then run configure again"
@@ -106,7 +112,7 @@ for pair in "$@"; do
         did "brought $disk back"
     fi
     read -r sectors < "/sys/block/$disk/size"
-    printf '{"target": "%s", "portal": "%s", "device": "/dev/%s", "size_bytes": %s}\n' \
+    json '{"target": "%s", "portal": "%s", "device": "/dev/%s", "size_bytes": %s}' \
         "$target" "${pair#*=}" "$disk" "$((sectors * 512))"
 done
 udevadm settle

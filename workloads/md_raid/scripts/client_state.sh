@@ -1,21 +1,46 @@
 # Shows what the client has, each part under a line "@@ NAME": the tools' own output, read by the task.
+[ -r /proc/mdstat ] || die "the kernel has no md arrays (/proc/mdstat is missing)" "run configure, which loads them"
 echo "@@ mdstat"
-[ ! -r /proc/mdstat ] || cat /proc/mdstat
+cat /proc/mdstat
 
-# held DEVICE: whether an array has taken it; only what is free is searched for labels.
-held() {
-    compgen -G "/sys/block/$1/holders/md*" > /dev/null
+# holder_of DEVICE: sets `holder` to what has taken it, or to nothing; and `examined` to whether its label is to be looked
+# for. An array that runs says what it has; one that does not (udev had one leg only) says nothing, and must be told from
+# an array that is not there.
+holder_of() {
+    local link state
+    holder=
+    examined=yes
+    for link in "/sys/block/$1/holders/"*; do
+        [ -e "$link" ] || continue
+        holder=${link##*/}
+        state=inactive
+        { read -r state < "/sys/block/$holder/md/array_state"; } 2> /dev/null || true
+        [ "$state" = inactive ] || [ "$state" = clear ] || examined=no
+    done
+}
+
+# show_label DEVICE: the md label on it. That there is none is known by mdadm's word for it (Examine.c) alone: any other
+# failure would be taken for a fresh disk.
+show_label() {
+    local words
+    if words=$(mdadm --examine --export "$1" 2>&1); then
+        echo "$words"
+    elif [[ $words != *"No md superblock detected"* ]]; then
+        words=${words//$'\n'/ }
+        echo "label_fault=${words:-mdadm --examine failed without a word}"
+    fi
 }
 
 for array in /sys/block/md*; do
     [ -d "$array/md" ] || continue
     name=${array##*/}
     echo "@@ detail $name"
-    mdadm --detail "/dev/$name" || true
-    if ! held "$name"; then
+    mdadm --detail "/dev/$name" || true # the part is empty then, which is refused
+    holder_of "$name"
+    if [ "$examined" = yes ]; then
         # A mirror carries the label of the stripe over it.
         echo "@@ label $name"
-        mdadm --examine --export "/dev/$name" 2> /dev/null || true
+        show_label "/dev/$name"
     fi
 done
 for session in /sys/class/iscsi_session/session*; do
@@ -27,10 +52,16 @@ for session in /sys/class/iscsi_session/session*; do
         read -r session_state < "$session/state"
         read -r state < "$disk/device/state"
         read -r sectors < "$disk/size"
+        holder_of "$name"
         printf '@@ disk %s\ntarget=%s\nsession=%s\nstate=%s\nsize_bytes=%s\n' \
             "$name" "$target" "$session_state" "$state" "$((sectors * 512))"
-        if ! held "$name" && [ "$state" = running ]; then
-            mdadm --examine --export "/dev/$name" 2> /dev/null || true
+        [ -z "$holder" ] || echo "holder=$holder"
+        if [ "$examined" = yes ]; then
+            if [ "$state" = running ]; then
+                show_label "/dev/$name"
+            else
+                echo "label_fault=the disk is $state"
+            fi
         fi
     done
 done

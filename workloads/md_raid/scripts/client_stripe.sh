@@ -5,6 +5,7 @@ how=$3
 shift 3
 case $how in
     create)
+        refuse_held "$@"
         quiet mdadm --create "/dev/$array" --run --metadata=1.2 --homehost=tidemark --name="$array" \
             --level=0 --raid-devices="$#" --chunk="$chunk_kib" "$@" \
             || die "mdadm could not create $array" "see the message above; run configure again"

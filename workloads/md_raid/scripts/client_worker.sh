@@ -1,12 +1,13 @@
 # Runs the native worker, with caches dropped, and says whether the arrays were whole before and after.
 # Arguments: WORKER ARGUMENT...
 arrays() {
-    local file name
+    local file name degraded
     for file in /sys/block/md*/md/degraded; do
         [ -e "$file" ] || continue
+        degraded=null # not known, which is not whole
         read -r degraded < "$file" || true
         name=${file#/sys/block/}
-        printf '{"kind": "array", "when": "%s", "array": "%s", "degraded": %s}\n' "$1" "${name%%/*}" "${degraded:-0}"
+        json '{"kind": "array", "when": "%s", "array": "%s", "degraded": %s}' "$1" "${name%%/*}" "${degraded:-null}"
     done
 }
 arrays before
@@ -17,7 +18,7 @@ worker=$1
 shift
 "$worker" "$@" &
 pid=$!
-printf '{"kind": "started", "pid": %s}\n' "$pid"
+json '{"kind": "started", "pid": %s}' "$pid"
 code=0
 wait "$pid" || code=$?
 arrays after

@@ -12,6 +12,6 @@ head -c "$bytes" /dev/urandom | tee "$directory/data" \
     || die "writing to $device failed" "see dmesg on that host"
 wait
 read -r sum _ < "$directory/sum"
-printf '{"bytes": %s, "offset_bytes": %s, "sha256": "%s"}\n' "$bytes" "$offset_bytes" "$sum"
+json '{"bytes": %s, "offset_bytes": %s, "sha256": "%s"}' "$bytes" "$offset_bytes" "$sum"
 finish
 # end of script

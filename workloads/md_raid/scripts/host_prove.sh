@@ -6,10 +6,8 @@ shift
 # try NAME ADDRESS BYTES
 try() {
     local output
-    output=$(ping -n -M do -c 1 -W 3 -s "$3" "$2" 2>&1 < /dev/null) || true
-    output=${output//\\/}
-    output=${output//\"/}
-    printf '{"ping": "%s", "payload_bytes": %s, "output": "%s"}\n' "$1" "$3" "${output//$'\n'/\\n}"
+    output=$(ping -n -M "do" -c 1 -W 3 -s "$3" "$2" 2>&1 < /dev/null) || true
+    json '{"ping": "%s", "payload_bytes": %s, "output": "%s"}' "$1" "$3" "$output"
 }
 
 for pair in "$@"; do
@@ -20,9 +18,9 @@ wait
 while read -r name value _; do
     [ "$name" = MemTotal: ] && memory_kib=$value
 done < /proc/meminfo
-printf '{"memory_kib": %s, "cpus": %s}\n' "$memory_kib" "$(nproc)"
+json '{"memory_kib": %s, "cpus": %s}' "$memory_kib" "$(nproc)"
 for file in "$STATE"/zeroed/*.json; do
-    [ -e "$file" ] && printf '{"zeroed": %s}\n' "$(< "$file")"
+    [ -e "$file" ] && echo "{\"zeroed\": $(< "$file")}" # JSON already
 done
 finish
 # end of script

@@ -1,4 +1,12 @@
 # What the scripts of md-raid share besides; sent after the libraries in workloads/scripts.
+# shellcheck disable=SC2034  # the scripts use it
+IFACE=tidemark-md-raid
+
+# ignored ARRAY...: lines for mdadm's configuration by which arrays of ours are not assembled by themselves. They are known
+# by their names, which the scripts that create them give.
+ignored() {
+    printf 'ARRAY <ignore> metadata=1.2 name=tidemark:%s\n' "$@"
+}
 
 # stop_array NAME: stops an md array. udev looks at a device that was just closed, and holds it for that moment.
 stop_array() {
@@ -21,3 +29,12 @@ stop_array() {
     did "stopped $1"
 }
 
+# refuse_held DEVICE...: what an array, or anything else, has taken is never made part of a new array.
+refuse_held() {
+    local device holder
+    for device in "$@"; do
+        for holder in "/sys/block/${device#/dev/}/holders/"*; do
+            [ ! -e "$holder" ] || die "$device is held by ${holder##*/}" "see lsblk $device on that host, and run configure again"
+        done
+    done
+}

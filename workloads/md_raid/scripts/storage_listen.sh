@@ -21,6 +21,6 @@ for _ in {1..50}; do
     fi
     rest 0.1
 done
-printf '{"port": %s, "answers_locally": %s}\n' "$port" "$answers"
+json '{"port": %s, "answers_locally": %s}' "$port" "$answers"
 finish
 # end of script

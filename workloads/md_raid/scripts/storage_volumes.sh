@@ -6,34 +6,55 @@ size_bytes=$((size_gib << 30))
 
 # A leg holds a member of the client's array. Without this, udev here would find the member inside the logical
 # volume after a restart, assemble the client's array on the storage server, and so hold the volume that the target
-# is to export.
-link /dev/null /etc/udev/rules.d/64-md-raid-assembly.rules
+# is to export. The host's own arrays are assembled as ever: between udev's rules that look at what a volume holds (60) and
+# mdadm's (64), a leg becomes one that holds nothing.
+put /etc/udev/rules.d/63-tidemark-legs.rules \
+    'SUBSYSTEM=="block", ENV{DM_NAME}=="tidemark--*-leg", ENV{ID_FS_TYPE}=="linux_raid_member", ENV{ID_FS_TYPE}=""'
 if [ -d /etc/mdadm ]; then
-    put /etc/mdadm/mdadm.conf.d/tidemark.conf "AUTO -all"
+    names=()
+    for ((number = 1; number <= $#; number++)); do
+        names+=("md$number")
+    done
+    put /etc/mdadm/mdadm.conf.d/tidemark.conf "$(ignored "${names[@]}")"
 fi
 if [ "$changed" -gt 0 ]; then
     udevadm control --reload
 fi
 
+# At boot udev has LVM activate the volumes (lvm-activate-VG.service, lvm2-…) while this looks for them.
+for pair in "$@"; do
+    if [ ! -b "/dev/tidemark-${pair%%=*}/leg" ]; then
+        quiet udevadm settle || die "udev is still busy" "see journalctl -u systemd-udevd on that host, and run again"
+        boot_is_over 'lvm*'
+        break
+    fi
+done
+
 scan_disks
-declare -A group_of_disk=()
+# Kept first, and read then: of a tool that fails nothing would be seen but that there is nothing.
+volumes=$(pvs --noheadings --options pv_name,vg_name) || die "pvs failed" "see the message above"
+legs=$(lvs --noheadings --units b --nosuffix --options vg_name,lv_name,lv_size) || die "lvs failed" "see the message above"
+declare -A group_of_disk=() is_pv=()
 while read -r name group; do
-    group_of_disk[$name]=$group
-done < <(pvs --noheadings --options pv_name,vg_name)
+    group_of_disk[${name:-none}]=$group
+    is_pv[${name:-none}]=yes
+done <<< "$volumes"
 declare -A size_of_leg=()
 while read -r group name bytes; do
-    [ "$name" = leg ] && size_of_leg[$group]=$bytes
-done < <(lvs --noheadings --units b --nosuffix --options vg_name,lv_name,lv_size)
+    [ "$name" != leg ] || size_of_leg[$group]=$bytes
+done <<< "$legs"
 
 # Which volumes lack what; nothing is changed before all were looked at.
-declare -A disk_of_volume=()
+declare -A disk_of_volume=() volume_of_disk=()
 new=()
 for pair in "$@"; do
     id=${pair%%=*}
     vg=tidemark-$id
-    disk_of "$id" "${pair#*=}" \
-        || die "no disk has the serial $id" "attach the volume, or correct its id in the inventory"
+    disk_of "$id" "${pair#*=}"
+    [ -z "${volume_of_disk[$disk]:-}" ] \
+        || die "$disk is both $id and ${volume_of_disk[$disk]}" "give each volume an id that one disk alone shows"
     disk_of_volume[$id]=$disk
+    volume_of_disk[$disk]=$id
     group=${group_of_disk[$disk]:-}
     if [ -z "$group" ]; then
         new+=("$disk")
@@ -47,11 +68,18 @@ for pair in "$@"; do
     fi
 done
 if [ "${#new[@]}" -gt 0 ]; then
+    signatures=$(wipefs --noheadings --output DEVICE,TYPE "${new[@]}") || die "wipefs failed" "see the message above"
     while read -r disk signature; do
-        # A volume that LVM was about to take is still fresh.
-        [ "$signature" = LVM2_member ] \
-            || die "/dev/$disk holds data ($signature)" "give a fresh volume, or run wipefs --all /dev/$disk on that host"
-    done < <(wipefs --noheadings --output DEVICE,TYPE "${new[@]}")
+        # A volume that LVM was about to take is still fresh: LVM has it, and it is in no group.
+        if [ -n "$disk" ] && { [ "$signature" != LVM2_member ] || [ -z "${is_pv[/dev/$disk]:-}" ]; }; then
+            die "/dev/$disk holds data ($signature)" "give a fresh volume, or run wipefs --all /dev/$disk on that host"
+        fi
+    done <<< "$signatures"
+    for disk in "${new[@]}"; do
+        if taken "$disk" ours; then # that nothing else has it for itself alone, vgcreate sees
+            die "$disk is in use on that host ($taker)" "give a fresh volume, or take it from what uses it (lsblk $disk)"
+        fi
+    done
 fi
 
 # make_leg VOLUME_ID: its volume group, logical volume and device, as far as they are missing.
@@ -88,7 +116,7 @@ for pair in "$@"; do
     id=${pair%%=*}
     path=/dev/tidemark-$id/leg
     [ -b "$path" ] || die "$path has not appeared" "see journalctl -u systemd-udevd on that host"
-    printf '{"volume": "%s", "disk": "%s", "path": "%s", "size_bytes": %s}\n' \
+    json '{"volume": "%s", "disk": "%s", "path": "%s", "size_bytes": %s}' \
         "$id" "${disk_of_volume[$id]}" "$path" "$size_bytes"
 done
 

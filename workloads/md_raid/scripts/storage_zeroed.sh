@@ -40,8 +40,10 @@ for volume in volumes:
             sys.exit(1)
     os.close(leg)
     fact = {"volume": volume, "size_bytes": size, "bytes_read": bytes_read, "zero": True, "t_unix_s": time.time()}
-    with open("%s/%s.json" % (directory, volume), "w") as file:
+    path = "%s/%s.json" % (directory, volume)
+    with open(path + ".new", "w") as file:
         json.dump(fact, file)
+    os.replace(path + ".new", path)
     print(json.dumps(fact))
 PYTHON
 finish

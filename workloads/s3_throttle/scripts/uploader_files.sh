@@ -23,7 +23,7 @@ if [ "$missing" -gt 0 ]; then
 fi
 files=("$folder"/object-*)
 sha256sum "${files[@]:0:count}" | while read -r sum path; do
-    printf '{"object": "%s", "sha256": "%s"}\n' "${path##*/}" "$sum"
+    json '{"object": "%s", "sha256": "%s"}' "${path##*/}" "$sum"
 done
 finish
 # end of script

@@ -1,34 +1,197 @@
 # What the scripts of experiments over iSCSI share; sent after workloads/scripts/lib.sh. workloads/iscsi.py has the same names.
+# shellcheck disable=SC2034  # the scripts use what is set here
 AUTHORITY=iqn.2026-11.io.tidemark
 PORT=3260
 
-# scan_disks: notes each disk's serial, without hyphens: EBS drops the hyphen from the id that it shows as NVMe serial.
-declare -A disk_by_serial=()
-declare -A has_serial=()
+# scan_disks: notes the serial of each whole disk that shows one. NVMe's names of further paths (nvme0c0n1) are no disks.
+declare -A serial_of=()
 scan_disks() {
     local file serial name
+    serial_of=()
     for file in /sys/block/*/serial /sys/block/*/device/serial; do
-        [ -r "$file" ] || continue
-        serial=
-        read -r serial < "$file" 2> /dev/null || true
-        [ -n "$serial" ] || continue
         name=${file#/sys/block/}
-        disk_by_serial[${serial//-/}]=/dev/${name%%/*}
-        has_serial[/dev/${name%%/*}]=yes
+        name=${name%%/*}
+        if [ ! -r "$file" ] || [ ! -e "/sys/block/$name/size" ]; then
+            continue
+        fi
+        serial=
+        { read -r serial < "$file"; } 2> /dev/null || true # it may end without a line feed
+        [ -z "$serial" ] || serial_of[/dev/${name//!//}]=$serial
     done
 }
 
-# disk_of VOLUME_ID DEVICE: sets `disk`, after scan_disks. Xen shows no serial: there the attachment's device name counts,
-# sdf being seen as xvdf; a disk that has a serial is not taken by its name.
-disk_of() {
-    local name
-    disk=${disk_by_serial[${1//-/}]:-}
-    for name in "${2/#\/dev\/sd//dev/xvd}" "$2"; do
-        if [ -z "$disk" ] && [ -b "$name" ] && [ -z "${has_serial[$name]:-}" ]; then
-            disk=$name
+# shows DISK VOLUME_ID: whether the disk's serial is the volume's id. EBS drops the hyphen of its ids in NVMe's serial;
+# virtio-blk has room for 20 bytes of what it is given (VIRTIO_BLK_ID_BYTES in linux/virtio_blk.h).
+shows() {
+    local serial=${serial_of[$1]}
+    [ "$serial" = "$2" ] || { [[ $2 == vol-* ]] && [ "$serial" = "${2//-/}" ]; } \
+        || { [[ $1 == /dev/vd* ]] && [ "${#serial}" -eq 20 ] && [[ $2 == "$serial"?* ]]; }
+}
+
+# whole_disk NAME: sets `whole` to the kernel's name of the whole disk that NAME (a link, perhaps) leads to; fails with
+# `fault` set for what is none, and without for what is not there.
+whole_disk() {
+    local path name
+    whole=
+    fault=
+    path=$(readlink --canonicalize-existing -- "$1") && [ -b "$path" ] || return 1
+    name=${path#/dev/}
+    name=${name//\//!}
+    if [ -e "/sys/class/block/$name/partition" ] || [ ! -e "/sys/block/$name/size" ]; then
+        fault="$1 is a partition"
+    elif [ -d "/sys/block/$name/dm" ]; then
+        fault="$1 is a logical volume"
+    elif [ -d "/sys/block/$name/md" ]; then
+        fault="$1 is an array"
+    elif [ -d "/sys/block/$name/loop" ]; then
+        fault="$1 is a loop device"
+    else
+        whole=$path
+        return 0
+    fi
+    return 1
+}
+
+# find_disk VOLUME_ID DEVICE: sets `disk`, after scan_disks; otherwise `fault` and `remedy`, and fails. The volume's id as
+# serial finds it; where several disks show that serial, or none shows any, DEVICE says which. Xen shows no serial, and has
+# sdf as xvdf. A name below /dev/disk/by-id is an identity itself; any other name may lead to another disk tomorrow, so that
+# a disk with another serial is not taken by it.
+find_disk() {
+    local each named='' found=() name=$2
+    disk=
+    remedy="attach the volume, or correct its id in the inventory"
+    if [[ $2 == /dev/sd[a-z]* ]] && [ ! -e "$2" ]; then
+        name=/dev/xvd${2#/dev/sd}
+    fi
+    if whole_disk "$name"; then
+        named=$whole
+    elif [ -n "$fault" ]; then
+        remedy="a whole disk is needed: name one in the inventory (ls -l /dev/disk/by-id on that host)"
+        return 1
+    fi
+    for each in "${!serial_of[@]}"; do
+        if shows "$each" "$1"; then
+            [ "$each" != "$named" ] || disk=$each
+            found+=("$each")
         fi
     done
-    [ -n "$disk" ]
+    if [ -n "$disk" ]; then
+        return 0
+    elif [ "${#found[@]}" -gt 1 ]; then
+        fault="${#found[@]} disks have the serial $1 (${found[*]})"
+        remedy="a serial that several show identifies none: give another id, and as device the disk's name below /dev/disk/by-id"
+        return 1
+    elif [ "${#found[@]}" -eq 1 ] && [ -n "$named" ] && [[ $2 == /dev/disk/by-id/* ]]; then
+        fault="${found[0]} has the serial $1, and $2 leads to $named"
+        remedy="correct id or device in the inventory: both must name one disk"
+        return 1
+    elif [ "${#found[@]}" -eq 1 ]; then
+        disk=${found[0]}
+        return 0
+    elif [ -n "$named" ] && { [ -z "${serial_of[$named]:-}" ] || [[ $2 == /dev/disk/by-id/* ]]; }; then
+        disk=$named
+        return 0
+    fi
+    fault="no disk has the serial $1"
+    [ "${#serial_of[@]}" -eq 0 ] || remedy+=" (serials there: ${serial_of[*]})"
+    return 1
+}
+
+# disk_of VOLUME_ID DEVICE: sets `disk`, after scan_disks, or ends the script.
+disk_of() {
+    find_disk "$1" "$2" || die "$fault" "$remedy"
+}
+
+# what_is_on DISK: what stands on a disk, as the kernel shows it. Sets `stack` to the kernel's names of the disk, its
+# partitions, and all that holds one of these, bottom up; `holders` to the latter as one knows them, `swaps` to those that
+# are swapped to; `mounts` to where they are mounted (spaces as \040), in the order of mounting.
+what_is_on() {
+    local name=${1#/dev/} names=" " numbers=" " lines line fields source
+    stack=()
+    holders=()
+    mounts=()
+    swaps=()
+    climb "/sys/block/${name//\//!}"
+    mapfile -t lines < /proc/self/mountinfo || die "/proc/self/mountinfo can't be read" "see that /proc is mounted on that host"
+    for line in "${lines[@]}"; do
+        read -ra fields <<< "$line"
+        source=${line##* - }
+        source=${source#* }
+        source=${source%% *}
+        # By its number, whatever it was called; btrfs has numbers of its own.
+        if [[ $numbers == *" ${fields[2]} "* ]] || [[ $names == *" $source "* ]]; then
+            mounts+=("${fields[4]}")
+        fi
+    done
+    mapfile -t lines < /proc/swaps || die "/proc/swaps can't be read" "see that /proc is mounted on that host"
+    for line in "${lines[@]}"; do
+        [[ $names != *" ${line%%[[:blank:]]*} "* ]] || swaps+=("${line%%[[:blank:]]*}")
+    done
+}
+
+# climb PATH: notes a device, its partitions, and what holds them, for what_is_on.
+climb() {
+    local path=$1 name=${1##*/} each='' number=''
+    [[ " ${stack[*]} " != *" $name "* ]] || return 0
+    stack+=("$name")
+    { read -r number < "$path/dev"; } 2> /dev/null || true
+    { read -r each < "$path/dm/name"; } 2> /dev/null || true
+    numbers+="$number "
+    names+="/dev/${name//!//} /dev/mapper/$each "
+    if [ -n "${2:-}" ]; then
+        if [ -n "$each" ]; then holders+=("/dev/mapper/$each"); else holders+=("/dev/$name"); fi
+    fi
+    for each in "$path/$name"*; do
+        [ ! -d "$each" ] || climb "$each"
+    done
+    for each in "$path/holders/"*; do
+        [ ! -e "$each" ] || climb "/sys/block/${each##*/}" holder
+    done
+}
+
+# taken DISK [ours]: sets `taker` to what uses the disk, or one of its partitions, on this host; fails when nothing does.
+# What shows no holder (ZFS, a target) has opened it for itself alone, so that it can't be opened so a second time; with
+# `ours` (our own target may have it) that is left out.
+taken() {
+    local code=0
+    what_is_on "$1"
+    taker="${holders[*]} ${mounts[*]} ${swaps[*]}"
+    read -r taker <<< "$taker" || true
+    [ -z "$taker" ] || return 0
+    [ "${2:-}" != ours ] || return 1
+    # 16: EBUSY. A disk that can't be opened at all is found by what is to use it.
+    python3 -c 'import os, sys
+try:
+    os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL)
+except OSError as error:
+    sys.exit(error.errno)
+' "$1" || code=$?
+    taker="something that has it for itself (lsof $1)"
+    case $code in
+        16) return 0 ;;
+        127) die "python3 is not there" "install it on that host" ;;
+    esac
+    return 1
+}
+
+# own_interface NAME INITIATOR: an interface record of our own, whose log-ins have INITIATOR as the initiator's name. The
+# host's own name, its other records and their sessions stay as they are.
+own_interface() {
+    local record=/etc/iscsi/ifaces/$1 setting
+    quiet systemctl start iscsid.service || die "iscsid does not start" "see journalctl -u iscsid on that host"
+    [ -s /etc/iscsi/initiatorname.iscsi ] || die "/etc/iscsi/initiatorname.iscsi is missing" "reinstall open-iscsi on that host"
+    if [ ! -e "$record" ]; then
+        quiet iscsiadm --mode iface --interface "$1" --op new || die "iscsiadm can't make the interface record $1" "see the message above"
+        did "made the interface record $1"
+    fi
+    if ! grep -qx "iface.initiatorname = $2" "$record"; then
+        for setting in iface.transport_name=tcp "iface.initiatorname=$2"; do
+            quiet iscsiadm --mode iface --interface "$1" --op update --name "${setting%%=*}" --value "${setting#*=}" \
+                || die "iscsiadm can't set the interface record $1" "see the message above"
+        done
+        to_last=yes
+        did "named the initiator $2"
+    fi
 }
 
 # look_at_sessions: reads the iSCSI sessions there are; session_of maps a target's name to its session's directory.

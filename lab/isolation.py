@@ -1,0 +1,65 @@
+"""The environment of a rehearsal: what the user's own would decide, it does not.
+
+A profile, an endpoint of one service or a proxy leads boto3 away from the region on loopback. Downloads (the root
+image, the AWS CLI's wheels) keep the user's proxy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+# curl(1) and Python's urllib.request.getproxies_environment: in either case; no_proxy belongs to them.
+PROXY_SUFFIX = "_proxy"
+TEMPORARY = ("TMPDIR", "TEMP", "TMP")  # the order of Python's tempfile; User Mode Linux knows all three
+# pip's option --proxy as a variable (pip documentation, "Environment Variables"); boto3 does not know it.
+PIP_PROXY = "PIP_PROXY"
+
+
+def isolated(environment: Mapping[str, str]) -> dict[str, str]:
+    """A copy without AWS_* and *_proxy, and without a folder for temporary files that is none.
+
+    boto3 finds neither the user's configuration nor credentials; pip keeps the proxy.
+    """
+    kept = {name: value for name, value in environment.items() if not _leads_away(name, value)}
+    proxy = environment.get("https_proxy") or environment.get("HTTPS_PROXY")
+    if proxy:
+        kept.setdefault(PIP_PROXY, proxy)
+    kept["AWS_CONFIG_FILE"] = kept["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    kept["AWS_EC2_METADATA_DISABLED"] = "true"
+    return kept
+
+
+def _leads_away(name: str, value: str) -> bool:
+    if name in TEMPORARY:
+        return not (Path(value).is_dir() and os.access(value, os.W_OK | os.X_OK))
+    return name.startswith("AWS_") or (name.lower().endswith(PROXY_SUFFIX) and name != PIP_PROXY)
+
+
+_downloads: dict[str, str] = {}
+
+
+def isolate() -> None:
+    """Make this process's environment one of a rehearsal; what it starts inherits it."""
+    proxies = {name: value for name, value in os.environ.items() if name.lower().endswith(PROXY_SUFFIX)}
+    _downloads.update(proxies)
+    kept = isolated(os.environ)
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+@contextmanager
+def users_proxies() -> Iterator[None]:
+    """For what is downloaded in the block, the user's proxies are in the environment again."""
+    before = {name: os.environ.get(name) for name in _downloads}
+    os.environ.update(_downloads)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,189 @@
+"""Whether this machine can rehearse, looked at before anything is built or declared."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.kernel.boot_check import check_boot
+from lab.kernel.choice import Kernel, choose_kernel
+from lab.paths import PROJECT, cache_dir, lab_dir
+from lab.process import run
+
+DEFAULT_PORT = 4566  # that of the endpoints in stacks/*.lab.yaml
+TOOLS = (
+    "unshare",
+    "nsenter",
+    "ip",
+    "nft",
+    "sysctl",
+    "mount",
+    "setpriv",
+    "taskset",
+    "ssh-keygen",
+    "mmdebstrap",
+    "mkfs.ext4",
+    "apt-get",
+    "patchelf",
+)
+MEMORY_BYTES = 4 * 1024**3  # md-raid: four hosts of 512 MiB, what is written to their volumes, and the tasks
+DISK_BYTES = {
+    "the cache": 2 * 1024**3,  # an image of 0.6 GB, the same once more while it is built, and a kernel of 0.2
+    "the region's folder": 1024**3,  # what hosts write to their root disks
+    "the results": 200 * 1000**2,  # a run of efs-iops has 20 MB
+}
+NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+"""What the region's process lives in (lab/control.py)."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what it is, what was found, and for a fault what to do."""
+
+    subject: str
+    found: str
+    remedy: str | None = None
+
+    @property
+    def is_fault(self) -> bool:
+        return self.remedy is not None
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.found}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+def check_machine() -> None:
+    """Raise LabError for the first thing that this machine lacks. Looks at all but the kernel."""
+    for finding in _machine():
+        if finding.is_fault:
+            raise LabError(str(finding))
+
+
+def prepare_kernel(say: Callable[[str], None]) -> Kernel:
+    """The kernel of the hosts, which runs on this processor. Raises LabError with its console's reason otherwise."""
+    kernel = choose_kernel(say)
+    check_boot(kernel)
+    return kernel
+
+
+def findings(say: Callable[[str], None]) -> Iterator[Finding]:
+    """Everything that is looked at, good or not, one after the other; for `python -m lab doctor`."""
+    yield from _machine()
+    yield _port()
+    try:
+        kernel = prepare_kernel(say)
+    except LabError as fault:
+        what, _, remedy = str(fault).partition("; ")
+        yield Finding("kernel", what, remedy or "see the line above")
+    else:
+        yield Finding("kernel", f"{kernel} runs on this processor")
+
+
+def endpoint_port() -> int:
+    """The loopback port of the API: TIDEMARK_LAB_PORT, or 4566."""
+    text = os.environ.get("TIDEMARK_LAB_PORT", str(DEFAULT_PORT))
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 65535:
+        raise LabError(f"TIDEMARK_LAB_PORT={text}: a port is a number from 1 to 65535")
+    return int(text)
+
+
+def listen(port: int) -> socket.socket:
+    """A listener of the API at that port of loopback. Raises LabError when somebody listens there."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as fault:
+        if fault.errno != errno.EADDRINUSE:
+            raise LabError(f"127.0.0.1:{port}: {fault.strerror}") from fault
+        raise LabError(
+            f"127.0.0.1:{port}: another process listens there; end it, or choose another port with TIDEMARK_LAB_PORT"
+        ) from None
+
+
+def _machine() -> Iterator[Finding]:
+    yield _tools()
+    yield _namespaces()
+    yield _memory()
+    for what, folder in (
+        ("the cache", cache_dir()),
+        ("the region's folder", lab_dir()),
+        ("the results", PROJECT / "results"),
+    ):
+        yield _disk(what, folder)
+
+
+def _tools() -> Finding:
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    missing = [tool for tool in TOOLS if shutil.which(tool, path=path) is None]
+    if missing:
+        return Finding(
+            "tools", f"{', '.join(missing)} not on this machine", "`make setup` installs the Debian packages"
+        )
+    return Finding("tools", f"all {len(TOOLS)} are here")
+
+
+def _namespaces() -> Finding:
+    """What the region does first: namespaces of its own, a veth pair in them, and a rule of nftables."""
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    script = "ip link add eni-0 type veth peer name uml-0 && nft add table inet vpc && mount -t tmpfs tmpfs /tmp"
+    try:
+        run(["unshare", *NAMESPACES, *user, "sh", "-c", script], timeout_seconds=10)
+    except LabError as fault:
+        remedy = "run as root, outside of containers that forbid it (docker: --privileged)"
+        return Finding("namespaces", str(fault).rpartition(": ")[2], remedy)
+    return Finding("namespaces", "network, mounts, processes, veth and nftables work")
+
+
+def _memory() -> Finding:
+    available = available_memory_bytes()
+    found = f"{available / 1024**3:.1f} GiB available"
+    if available < MEMORY_BYTES:
+        return Finding(
+            "memory", found, f"a rehearsal takes {MEMORY_BYTES / 1024**3:.0f} GiB: end something, or add some"
+        )
+    return Finding("memory", found)
+
+
+def available_memory_bytes() -> int:
+    """What this machine has left, or what the control groups of this process leave it, if that is less."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    group = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2]
+    folder = Path("/sys/fs/cgroup") / group.lstrip("/")
+    for place in (folder, *folder.parents):
+        try:
+            limit, used = (place / "memory.max").read_text().strip(), int((place / "memory.current").read_text())
+            if limit != "max":
+                available = min(available, int(limit) - used)
+        except (OSError, ValueError):  # the root group has no limit, and neither has what is above it
+            continue
+    return available
+
+
+def _disk(what: str, folder: Path) -> Finding:
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    usage = shutil.disk_usage(there)
+    free, needed = usage.free, DISK_BYTES[what]
+    found = f"{free / 1e9:.1f} GB free for {what} ({there})"
+    if not os.access(there, os.W_OK) or usage.total == 0:  # /proc and its like have no room for anything
+        return Finding(
+            str(folder), f"can't be made or written to, and {what} is there", "see to its owner and its mount"
+        )
+    if free < needed:
+        return Finding("disk", found, f"{needed / 1e9:.1f} GB are needed there")
+    return Finding("disk", found)
+
+
+def _port() -> Finding:
+    try:
+        port = endpoint_port()
+        listen(port).close()
+    except LabError as fault:
+        what, _, remedy = str(fault).partition("; ")
+        return Finding("port", what, remedy or "choose another with TIDEMARK_LAB_PORT")
+    return Finding("port", f"127.0.0.1:{port} is free")

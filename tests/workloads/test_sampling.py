@@ -1,0 +1,97 @@
+"""Sampling beside a measurement: what a host shows and nobody understands is told, and a cut line is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inventory import Inventory
+from tests.machine import wait_for
+from tests.workloads.fakes import inventory_document, inventory_of
+from workloads import sampling
+from workloads.connections import Script
+from workloads.efs_iops import sources
+from workloads.results import Results
+from workloads.sampling import Sampler, Sampling, host_record
+
+
+class Said:
+    """A connection on which these lines come, and then its end."""
+
+    user = "root"
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+
+    def stream(self, command: str, on_line: Callable[[str], None], **_: Any) -> tuple[int, str]:
+        for line in self._lines:
+            on_line(line)
+        return 0, ""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class OneHost:
+    """What a sampler asks of connections."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory = inventory
+
+    def keys_of(self, name: str) -> list[str]:
+        return []
+
+
+def sampled(
+    lines: list[str], taking: Callable[[str], sampling.Take], results: Results | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lets a host say the lines at each of four connections."""
+    document = inventory_document()
+    made: list[Said] = []
+
+    def connect(*_: object) -> Said:
+        made.append(Said(lines))
+        return made[-1]
+
+    monkeypatch.setattr(sampling, "RETRY_S", 0.01)
+    monkeypatch.setattr(sampling, "connect", connect)
+    hosts = OneHost(inventory_of({**document, "hosts": document["hosts"][3:]}))
+    sampler = Sampler(Script("host_sample", "# end of script"), lambda _: [], "host", taking)
+    with Sampling(hosts, results, [sampler]):  # type: ignore[arg-type]
+        wait_for("four connections", lambda: len(made) > 3, 10)
+
+
+SAMPLE = (
+    '{"t_unix_s": 1.5, "busy": 1, "total": 2, "nic_rx_bytes": 1, "nic_tx_bytes": 1, "nic_rx_packets": 1, '
+    '"nic_tx_packets": 1, "mem_available_bytes": 1}'
+)
+
+
+def host_lines(name: str) -> sampling.Take:
+    return lambda line: host_record(name, line)
+
+
+def test_what_is_never_understood_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parent / "recorded" / "mountstats-after.txt").read_text()
+    later = text.replace("RPC iostats version: 1.1", "RPC iostats version: 2.0")
+    assert later != text
+    sampled(["@@ 100.5", *later.splitlines(), "@@ end"], sources.mountstats_lines, None, monkeypatch)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "tidemark: client: host_sample is not understood (/mnt/efs: RPC iostats version 2.0 is not known"
+    )
+
+
+@pytest.mark.parametrize("last", ['{"t_unix_s": 1.5, "bu', '{"t_unix_s": 1.5}'])
+def test_a_line_that_was_cut_after_good_ones_is_no_news(
+    last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = Results.start(inventory_of(inventory_document()), root=tmp_path)
+    sampled([SAMPLE, last], host_lines, results, monkeypatch)
+    assert capsys.readouterr().err == ""
+    assert len(results.records("host")) >= 2

@@ -1,0 +1,60 @@
+"""What the serial console of a host says of its kernel's end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+LAST_LINES = 8
+# A kernel's words for a fault that it does not survive: kernel/panic.c, arch/x86/kernel/dumpstack.c ("Oops"),
+# lib/bug.c; and arch/um/os-Linux/skas/process.c ("userspace - ptrace ..."), after which User Mode Linux panics.
+_PANIC = re.compile(r"Kernel panic - not syncing: .*")
+_CAUSE = re.compile(r"userspace - ptrace \S.* failed.*|(?:Oops|BUG|Unable to handle kernel)\b.*:.*")
+# The first line of every boot (init/main.c), and what a rehearsal, whose kernels are quiet, writes instead; what comes
+# before it is another boot's.
+_BOOT = re.compile(r"Linux version \d|^tidemark: power on$")
+_CAUSE_LINES = 60  # a panic's own traces and registers lie between a cause and the panic
+# Colours and cursor movements, and other control characters.
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def lines_of(console: str) -> list[str]:
+    """The lines of a console that say something, without what only a terminal understands."""
+    lines = (_CONTROL.sub("", line).rstrip() for line in console.splitlines())
+    return [line for line in lines if line.strip()]
+
+
+def last_lines(console: str) -> list[str]:
+    """The last lines of a console, fit to be shown; of a kernel that panicked, the last up to its panic: what follows
+    are registers and a trace.
+    """
+    lines = lines_of(console)
+    at = _panic_at(lines)
+    return lines[-LAST_LINES:] if at is None else lines[max(0, at + 1 - LAST_LINES) : at + 1]
+
+
+def kernel_panic(console: str) -> str | None:
+    """Why the newest boot's kernel has ended: its panic, behind the fault that led to it where there is one.
+
+    None: it has not panicked, or has booted again since.
+    """
+    lines = lines_of(console)
+    at = _panic_at(lines)
+    if at is None:
+        return None
+    panic = _PANIC.search(lines[at])
+    assert panic is not None  # found just there
+    before = lines[max(0, at - _CAUSE_LINES) : at]
+    begin = max((n for n, line in enumerate(before) if _BOOT.search(line) or _PANIC.search(line)), default=-1)
+    cause = next((found[0] for line in before[begin + 1 :] if (found := _CAUSE.search(line))), None)
+    return panic[0] if cause is None else f"{cause}; {panic[0]}"
+
+
+def _panic_at(lines: Sequence[str]) -> int | None:
+    """The line of the newest boot's panic."""
+    for at in range(len(lines) - 1, -1, -1):
+        if _BOOT.search(lines[at]):
+            return None
+        if _PANIC.search(lines[at]):
+            return at
+    return None

@@ -1,0 +1,116 @@
+"""What rsync is told, for a copy of what was selected: runs on the client, as root.
+
+    python3 - look OWN COUNT SOURCE... PATTERN...
+    python3 - plan OWN COUNT SOURCE... PATTERN... yes|no SNAPSHOT NEWEST
+
+`look` says whether the sources, so many, can be backed up. `plan` writes the file `selection` into a snapshot that is
+being made, and into OWN (the folder of this project's own files, which is never copied), each word ended by a NUL:
+`sources`, `rules` (what is left out), and `anew`: files that rsync takes for those of an earlier snapshot, because
+they have its size and time, though they were written to. Size and time are what anybody can set: VeraCrypt gives a
+container the time that it had. Says one JSON document: the file systems that are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+
+from workloads.encrypted_backup.scripts.entries import Entry, sha256_of
+from workloads.encrypted_backup.scripts.manifest_format import OF_THE_SOURCE, read_manifest
+from workloads.encrypted_backup.scripts.selection import Refused, Selection, selected
+
+
+def begun_before(snapshot: bytes) -> list[tuple[bytes, int]]:
+    """The trees of copies that were cut short, and when each was begun; rsync is told to go on from them."""
+    folder, name = os.path.split(snapshot)
+    found = []
+    for other in os.listdir(folder):
+        if other.startswith(b".partial-") and other != name:
+            try:
+                began_ns = os.stat(os.path.join(folder, other, b"began")).st_mtime_ns
+            except OSError:
+                began_ns = 0  # nobody knows: all may have changed since
+            found.append((os.path.join(folder, other, b"tree"), began_ns))
+    return found
+
+
+class Suspicion:
+    """Which files rsync would take from earlier snapshots though they are others now, by their ctime, which nobody can
+    set.
+    """
+
+    def __init__(self, snapshot: bytes, newest: bytes | None) -> None:
+        # Of a manifest that is damaged nothing is known: what is linked all the same is compared afterwards.
+        entries, damage = read_manifest(newest) if newest else ([], [])
+        self._known: dict[str, Entry] = {}
+        if not damage:
+            self._known = {entry["path"]: entry for entry, _ in entries if entry["type"] == "file"}
+        self._cut_short = begun_before(snapshot)
+
+    def is_on(self, relative: bytes, found: os.stat_result) -> bool:
+        """Whether a source that is a file is to be copied whatever its size and time say. Raises OSError."""
+        entry = self._known.get(os.fsdecode(relative))
+        # rsync compares whole seconds where a side has no others.
+        if entry and (entry["size"], entry["mtime_ns"] // 10**9) == (found.st_size, found.st_mtime_ns // 10**9):
+            # A snapshot of an earlier version does not say: what is linked is compared afterwards.
+            if entry.get(OF_THE_SOURCE, found.st_ctime_ns) == found.st_ctime_ns:
+                return False
+            return bool(sha256_of(b"/" + relative, found.st_size) != entry["sha256"])
+        return any(
+            began_ns <= found.st_ctime_ns and os.path.lexists(os.path.join(tree, relative))
+            for tree, began_ns in self._cut_short
+        )
+
+    def those_of(self, selection: Selection) -> Iterator[bytes]:
+        """The paths of the selection that it is on, with the other names of the same files."""
+        if not self._known and not self._cut_short:
+            return
+        names: dict[tuple[int, int], list[bytes]] = {}
+        suspected = set()
+        for relative in selection.walk(lambda path, error: None):  # rsync says so, too
+            try:
+                found = os.lstat(b"/" + relative)
+                if not stat.S_ISREG(found.st_mode):
+                    continue
+                key = (found.st_dev, found.st_ino)
+                if self.is_on(relative, found):
+                    suspected.add(key)
+                if found.st_nlink > 1 or key in suspected:
+                    names.setdefault(key, []).append(relative)
+            except OSError:
+                continue
+        for key in suspected:
+            yield from names[key]
+
+
+def put_words(path: bytes, words: Iterable[bytes]) -> None:
+    """Writes words, each ended by a NUL, as bash's mapfile reads them."""
+    with open(path, "wb") as file:
+        file.writelines(word + b"\0" for word in words)
+
+
+def main(command: bytes, own: bytes, count: bytes, *words: bytes) -> None:
+    sources, rest = words[: int(count)], words[int(count) :]
+    if command == b"look":
+        selected(own, sources, rest)
+        return
+    *patterns, one_file_system, snapshot, newest = rest
+    found = selected(own, sources, patterns, one_file_system=one_file_system == b"yes")
+    print(json.dumps({"left_out": [os.fsdecode(each) for each in found.mounts]}))
+    found.save(os.path.join(snapshot, b"selection"))
+    put_words(os.path.join(own, b"sources"), found.sources)
+    put_words(os.path.join(own, b"rules"), found.rules())
+    put_words(os.path.join(own, b"anew"), Suspicion(snapshot, newest or None).those_of(found))
+
+
+if __name__ == "__main__":
+    try:
+        main(*map(os.fsencode, sys.argv[1:]))
+    except Refused as fault:
+        what, remedy = fault.args
+        sys.exit(f"tidemark-error: {what}|{remedy}")
+    except OSError as error:
+        sys.exit(f"tidemark-error: the copy can't be begun ({error})|see the volume's room and its disk, and run again")

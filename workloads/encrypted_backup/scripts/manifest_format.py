@@ -1,0 +1,100 @@
+"""The files of a snapshot that say what it holds: runs on hosts, with the standard library alone.
+
+`manifest` has one JSON document a line, in the order of their paths: an entry (entries.py) with hard_link_of, inode,
+and source_ctime_ns: the ctime that the source had when the two were compared, null where they were not the same or
+could not be compared. SHA256SUMS is what sha256sum reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable
+
+from workloads.encrypted_backup.scripts.entries import TYPES, UNKNOWN, Entry
+
+SHOWN = 5
+COUNTED = ("mode", "uid", "gid", "inode")
+OF_THE_SOURCE = "source_ctime_ns"
+
+
+class Named:
+    """Counted; the first few are told to a person."""
+
+    def __init__(self, what: str, of: bytes = b"") -> None:
+        self.count = 0
+        self._what = f"{what}: snapshot {os.path.basename(of).decode(errors='replace')}" if of else what
+
+    def add(self, path: str, words: str) -> None:
+        """An entry, and what is with it; path may be empty, when it is about all."""
+        self.count += 1
+        if self.count <= SHOWN:
+            print(f"{self._what}: {f'{path!r}: ' if path else ''}{words}", file=sys.stderr)
+
+
+def sums_of(entries: Iterable[Entry]) -> Iterable[bytes]:
+    """The lines of SHA256SUMS."""
+    return (sum_line(entry["sha256"], os.fsencode(entry["path"])) for entry in entries if entry["type"] == "file")
+
+
+def sum_line(sha256: str, relative: bytes) -> bytes:
+    """As sha256sum writes it: a name with a backslash or a line feed is escaped, and its line begins with a
+    backslash.
+    """
+    escaped = relative.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
+    return (b"\\" if escaped != relative else b"") + sha256.encode() + b"  " + escaped + b"\n"
+
+
+def entry_in(line: bytes) -> Entry:
+    """The entry that a line of a manifest holds. Raises ValueError for a damaged one."""
+    try:
+        entry = json.loads(line.decode("ascii"))
+    except RecursionError:
+        raise ValueError("nested") from None
+    if type(entry) is not dict or entry.get("type") not in (*TYPES.values(), UNKNOWN):
+        raise ValueError("no entry")
+    numbers = [entry.get(key) for key in COUNTED]
+    texts = [entry.get("path"), *(entry[key] for key in ("hard_link_of",) if key in entry)]
+    if entry["type"] == "file":
+        numbers.append(entry.get("size"))
+        texts.append(entry.get("sha256"))
+    elif entry["type"] == "link":
+        texts.append(entry.get("target"))
+    elif entry["type"] in ("char", "block"):
+        numbers.append(entry.get("rdev"))
+    if not all(type(number) is int and number >= 0 for number in numbers) or type(entry.get("mtime_ns")) is not int:
+        raise ValueError("numbers")
+    if not all(type(text) is str for text in texts) or type(entry.get("xattrs", {})) is not dict:
+        raise ValueError("texts")
+    if entry["type"] == "file" and not re.fullmatch("[0-9a-f]{64}", entry["sha256"]):
+        raise ValueError("sha256")
+    os.fsencode(entry["path"])
+    return entry
+
+
+def read_manifest(snapshot: bytes) -> tuple[list[tuple[Entry, str]], list[str]]:
+    """The entries of a manifest that can be read, each with its line, and where it is damaged.
+
+    The list of checksums is made of the same entries: each proves the other.
+    """
+    entries: list[tuple[Entry, str]] = []
+    damage = []
+    try:
+        with open(os.path.join(snapshot, b"manifest"), "rb") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    entries.append((entry_in(line), line.decode("ascii")))
+                except ValueError:
+                    damage.append(f"its manifest is damaged (line {number})")
+    except OSError as error:
+        damage.append(f"its manifest can't be read ({error.strerror})")
+    if not damage:
+        try:
+            with open(os.path.join(snapshot, b"SHA256SUMS"), "rb") as file:
+                if file.read() != b"".join(sums_of(entry for entry, _ in entries)):
+                    damage.append("its manifest and its SHA256SUMS are not of each other: one is damaged")
+        except OSError as error:
+            damage.append(f"its SHA256SUMS can't be read ({error.strerror})")
+    return entries, damage

@@ -1,0 +1,202 @@
+"""What a backup takes of a host, its sources without what is left out: runs on the client, as root, with the standard
+library alone.
+
+A pattern is a subset of rsync's (rsync(1), "PATTERN MATCHING RULES"), so that both agree on what it means: with a
+slash in front it is a path from the root, otherwise a name, or the last names of a path, anywhere; `*` and `?` stand
+for any characters but a slash; a slash at its end takes folders alone. What it matches is left out with all below it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+
+from workloads.encrypted_backup.scripts.entries import Failed, children_of
+
+# File systems that show what the kernel knows and hold no file of anybody's: those of util-linux's list
+# (libmount/src/utils.c, mnt_fstype_is_pseudofs) that are mounted at a place, without the ones that do hold files
+# (overlay, virtiofs, FUSE) or lead to some (autofs).
+KERNELS_OWN = frozenset(
+    b"binder binfmt_misc bpf cgroup cgroup2 configfs cpuset debugfs devpts devtmpfs dlmfs efivarfs functionfs fusectl "
+    b"fuse.lxcfs hugetlbfs mqueue nfsd nsfs proc pstore resctrl rpc_pipefs securityfs selinuxfs smackfs spufs sysfs "
+    b"tracefs xenfs".split()
+)
+# Gone at the next boot. One may be a source, if somebody names it.
+IN_MEMORY = frozenset((b"tmpfs", b"ramfs"))
+# A restore keeps it in a target that it has not done with (client_restore.sh).
+RESTORE_MARKER = b".tidemark-restore"
+
+
+class Refused(Exception):
+    """What can't be backed up, and what to do instead."""
+
+
+def compiled(pattern: bytes) -> re.Pattern[bytes]:
+    """What a pattern matches: paths from the root, without their first slash."""
+    body = pattern.removesuffix(b"/").removeprefix(b"/")
+    parts = {b"*": b"[^/]*", b"?": b"[^/]"}
+    text = b"".join(parts.get(each, re.escape(each)) for each in re.split(rb"([*?])", body))
+    return re.compile((b"" if pattern.startswith(b"/") else b"(?:.*/)?") + text, re.DOTALL)
+
+
+def rule(path: bytes, below: bytes = b"") -> bytes:
+    """Leaves a path out, or what is `below` it: rsync takes a backslash for itself in a rule without a wildcard."""
+    if re.search(rb"[*?\[]", path + below):
+        path = re.sub(rb"([\\*?\[])", rb"\\\1", path)
+    return b"- " + path + below
+
+
+class Selection:
+    """The sources (real paths from the root) without `own`, without what matches `patterns`, and without what is in a
+    file system of `mounts`: of a folder that one is mounted at, the folder itself is copied.
+    """
+
+    def __init__(
+        self,
+        own: bytes,
+        sources: Sequence[bytes],
+        patterns: Sequence[bytes] = (),
+        mounts: Sequence[bytes] = (),
+        *,
+        one_file_system: bool = False,
+    ) -> None:
+        self.own = own
+        self.sources = sources
+        self.patterns = patterns
+        self.mounts = mounts
+        self.one_file_system = one_file_system
+        self._left_out = [(compiled(pattern), pattern.endswith(b"/")) for pattern in (*patterns, b"/" + RESTORE_MARKER)]
+        self._mounts = {mount.lstrip(b"/") for mount in mounts}
+
+    def leaves_out(self, relative: bytes, *, is_folder: bool) -> bool:
+        """Whether an entry is left out itself; it may also be in a folder that is."""
+        if relative == self.own.lstrip(b"/") or (not is_folder and relative in self._mounts):
+            return True
+        return any(
+            pattern.fullmatch(relative) is not None
+            for pattern, folders_alone in self._left_out
+            if is_folder or not folders_alone
+        )
+
+    def walk(self, failed: Failed) -> Iterator[bytes]:
+        """Every path that a copy has to have, a folder before what is in it; a source may be in another one."""
+        for source in self.sources:
+            top = source.lstrip(b"/")
+            try:
+                device = os.lstat(source).st_dev
+            except OSError as error:
+                failed(top, error)
+                continue
+            yield top
+            pending = [top]
+            while pending:
+                for relative, _, is_folder in children_of(b"/", pending.pop(), failed):
+                    if self.leaves_out(relative, is_folder=is_folder):
+                        continue
+                    yield relative
+                    if is_folder and relative not in self._mounts and self._is_entered(relative, device, failed):
+                        pending.append(relative)
+
+    def _is_entered(self, folder: bytes, device: int, failed: Failed) -> bool:
+        if not self.one_file_system:
+            return True
+        try:
+            return os.lstat(os.path.join(b"/", folder)).st_dev == device
+        except OSError as error:
+            failed(folder, error)
+            return False
+
+    def rules(self) -> list[bytes]:
+        """What is left out, as rsync is told."""
+        rules = [rule(self.own, b"/"), rule(b"/" + RESTORE_MARKER), *(b"- " + each for each in self.patterns)]
+        return rules + [rule(each, b"/*" if os.path.isdir(each) else b"") for each in self.mounts]
+
+    def save(self, path: bytes) -> None:
+        """Writes it to a file, the same for the same selection."""
+        content = {
+            "sources": [os.fsdecode(each) for each in self.sources],
+            "exclude": [os.fsdecode(each) for each in self.patterns],
+            "one_file_system": self.one_file_system,
+            "file_systems_left_out": [os.fsdecode(each) for each in self.mounts],
+            "own": os.fsdecode(self.own),
+        }
+        with open(path, "w", encoding="ascii") as file:
+            file.write(json.dumps(content) + "\n")
+
+
+def saved(path: bytes) -> Selection:
+    """What `save` wrote. Raises OSError."""
+    with open(path, encoding="ascii") as file:
+        content = json.load(file)
+
+    def paths(name: str) -> list[bytes]:
+        return [os.fsencode(each) for each in content[name]]
+
+    return Selection(
+        os.fsencode(content["own"]),
+        paths("sources"),
+        paths("exclude"),
+        paths("file_systems_left_out"),
+        one_file_system=content["one_file_system"],
+    )
+
+
+def file_systems() -> list[tuple[bytes, bytes, int]]:
+    """What is mounted: where, the type, the device number (proc_pid_mountinfo(5)); without what another one is mounted
+    over.
+    """
+    found = []
+    with open("/proc/self/mountinfo", "rb") as file:
+        for line in file:
+            mount, _, kind = line.partition(b" - ")
+            fields = mount.split()
+            major, minor = map(int, fields[2].split(b":"))
+            where = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), fields[4])
+            try:
+                if os.lstat(where).st_dev == os.makedev(major, minor):
+                    found.append((where, kind.split()[0], os.makedev(major, minor)))
+            except OSError:
+                continue  # not for root's eyes (FUSE): whoever comes by there says so
+    return found
+
+
+def selected(
+    own: bytes, sources: Sequence[bytes], patterns: Sequence[bytes], *, one_file_system: bool = False
+) -> Selection:
+    """The selection on this host as it is now. Raises Refused."""
+    mounted = file_systems()
+    kernels_own = {device: kind for _, kind, device in mounted if kind in KERNELS_OWN}
+    real = []
+    for source in sources:
+        try:
+            path = os.path.realpath(source, strict=True)
+            device = os.lstat(path).st_dev
+        except OSError as error:
+            raise Refused(f"{os.fsdecode(source)} can't be read ({error.strerror})", "give another directory") from None
+        if device in kernels_own:
+            kind = kernels_own[device].decode()
+            raise Refused(f"{os.fsdecode(source)} is in {kind}, which has no files", "give a directory that has files")
+        real.append(path)
+    inside = tuple(path if path.endswith(b"/") else path + b"/" for path in real)
+    no_files = [
+        where
+        for where, kind, _ in mounted
+        if kind in KERNELS_OWN | IN_MEMORY and where not in real and where.startswith(inside)
+    ]
+    outermost = tuple(
+        each + b"/" for each in no_files if not each.startswith(tuple(other + b"/" for other in no_files))
+    )
+    # Whoever has a disk mounted below one of them is told that it is left out with it.
+    disks = [
+        where
+        for where, kind, _ in mounted
+        if kind not in KERNELS_OWN | IN_MEMORY and where.startswith(outermost) and not where.startswith(own + b"/")
+    ]
+    mounts = sorted({*disks, *(each.rstrip(b"/") for each in outermost)})
+    found = Selection(own, real, patterns, mounts, one_file_system=one_file_system)
+    for path in real:
+        if found.leaves_out(path.lstrip(b"/"), is_folder=True):
+            raise Refused(f"{os.fsdecode(path)} is left out itself by an --exclude", "give the one or the other")
+    return found

@@ -1,0 +1,201 @@
+"""Ends a wait when what it waits for is gone: an instance that is stopped or terminated, a kernel that has panicked,
+a file system or a volume that is deleted.
+
+Only what the API says clearly ends a wait. What it does not know, or can't be asked, ends none, and people's own
+machines have no instance to look at.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError
+
+from inventory import Inventory
+from workloads.aws import client_arguments, is_instance_id, one_line
+from workloads.console_output import kernel_panic, last_lines
+from workloads.errors import WorkloadError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+    from mypy_boto3_efs.client import EFSClient
+
+LOOK_SECONDS = 1.0
+# EC2 brings a console up to date some minutes after it was written; a rehearsal's is there at once.
+CONSOLE_SECONDS = 10.0
+# A kind that could not be looked at (no credentials, no permission, no network) is left alone for so long.
+BACK_OFF_SECONDS = 30.0
+# A look that fails is made again soon: it must not keep whoever waits from its own next attempt.
+QUICKLY = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})
+# Instance states of the EC2 User Guide, "Instance lifecycle": SSH answers in none of these.
+GONE = frozenset({"stopping", "stopped", "shutting-down", "terminated"})
+FINAL = frozenset({"shutting-down", "terminated"})
+# LifeCycleState of EFS' DescribeFileSystems and State of EC2's DescribeVolumes: it does not come back from these.
+FILE_SYSTEM_GONE = frozenset({"deleting", "deleted", "error"})
+VOLUME_GONE = frozenset({"deleting", "deleted", "error"})
+
+
+Found = TypeVar("Found")
+
+
+class ResourceGone(WorkloadError):
+    """What is waited for does not come: waiting longer is of no use."""
+
+
+class ResourceWatch:
+    """Looks at what an inventory names, for all that wait for it: one call of a kind, once a second at most.
+
+    `check` may be called from several threads. Calls are made only from `check`: while nothing waits, nothing is asked.
+    """
+
+    def __init__(self, inventory: Inventory, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._inventory = inventory
+        self._ids = {host.name: host.id for host in inventory.hosts if is_instance_id(host.id)}
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._looked = float("-inf")
+        self._instances: dict[str, InstanceTypeDef] = {}
+        self._resource_fault: ResourceGone | None = None
+        self._consoles: dict[str, float] = {}  # instance -> when its console was read
+        self._clients: dict[str, Any] = {}
+        self._not_before: dict[str, float] = {}  # kind -> when it may be asked for again
+
+    def check(self, host: str) -> None:
+        """Raises ResourceGone when the host's instance has ended, its kernel has panicked, or a file system or a volume
+        of the inventory is gone.
+        """
+        instance_id = self._ids.get(host)
+        if instance_id is None:
+            return
+        asked = self._clock()
+        with self._guard:
+            if asked - self._looked >= LOOK_SECONDS:
+                self._look()
+            if self._state(instance_id) in GONE and self._looked < asked:
+                self._look()  # what was seen before may be over: somebody has started it meanwhile
+            if self._state(instance_id) in GONE:
+                console = read_console(self._ec2, instance_id)
+                instance = self._instances[instance_id]
+                raise instance_gone(instance, host, console, rehearsal=self._inventory.rehearsal)
+            self._check_console(host, instance_id)
+            if self._resource_fault is not None:
+                raise self._resource_fault
+
+    def _state(self, instance_id: str) -> str | None:
+        instance = self._instances.get(instance_id)
+        return None if instance is None else instance["State"]["Name"]
+
+    @property
+    def _ec2(self) -> EC2Client:
+        client: EC2Client = self._client("ec2")
+        return client
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            arguments = client_arguments(service.upper(), self._inventory.region)
+            arguments["config"] = arguments["config"].merge(QUICKLY)
+            make: Any = boto3.client
+            self._clients[service] = make(service, **arguments)
+        return self._clients[service]
+
+    def _look(self) -> None:
+        remedy = remedy_for(rehearsal=self._inventory.rehearsal)
+        self._looked = self._clock()
+        self._resource_fault = None
+        self._instances = dict(self._ask("instances", self._instances_now))
+        volumes = self._ask("volumes", self._volumes_now)
+        for host in self._inventory.hosts:
+            for volume in host.volumes:
+                if volumes.get(volume.id) in VOLUME_GONE:
+                    what = f"its volume {volume.id} is {volumes[volume.id]}"
+                    self._resource_fault = ResourceGone(what, remedy, host.name)
+        for system_id, state in self._ask("file systems", self._file_systems_now).items():
+            if state in FILE_SYSTEM_GONE:
+                self._resource_fault = ResourceGone(f"file system {system_id} is {state}", remedy)
+
+    def _ask(self, kind: str, look: Callable[[], Mapping[str, Found]]) -> Mapping[str, Found]:
+        """What a look found; nothing when it could not be made."""
+        if self._clock() < self._not_before.get(kind, float("-inf")):
+            return {}
+        try:
+            with one_line(kind):
+                return look()
+        except WorkloadError as fault:
+            if self._inventory.rehearsal and isinstance(fault.__cause__, EndpointConnectionError):
+                raise ResourceGone(
+                    "the rehearsal region has ended: nothing answers at its API", "rehearse again, or `fab lab.up`"
+                ) from fault
+            self._not_before[kind] = self._clock() + BACK_OFF_SECONDS
+            return {}
+
+    def _instances_now(self) -> dict[str, InstanceTypeDef]:
+        # By a filter: an id that the API does not know yet, or no more, is no error then.
+        ids = sorted(set(self._ids.values()))
+        answer = self._ec2.describe_instances(Filters=[{"Name": "instance-id", "Values": ids}])
+        return {
+            instance["InstanceId"]: instance
+            for reservation in answer["Reservations"]
+            for instance in reservation["Instances"]
+        }
+
+    def _volumes_now(self) -> dict[str, str]:
+        ids = sorted({volume.id for host in self._inventory.hosts for volume in host.volumes})
+        if not ids:
+            return {}
+        found = self._ec2.describe_volumes(Filters=[{"Name": "volume-id", "Values": ids}])["Volumes"]
+        return {volume["VolumeId"]: str(volume["State"]) for volume in found}
+
+    def _file_systems_now(self) -> dict[str, str]:
+        wanted = self._inventory.file_system
+        if wanted is None:
+            return {}
+        client: EFSClient = self._client("efs")
+        found = client.describe_file_systems(FileSystemId=wanted.id)["FileSystems"]
+        return {system["FileSystemId"]: str(system["LifeCycleState"]) for system in found}
+
+    def _check_console(self, host: str, instance_id: str) -> None:
+        """A panicked kernel may stand still in an instance that EC2 calls running."""
+        if self._clock() - self._consoles.get(instance_id, float("-inf")) < CONSOLE_SECONDS:
+            return
+        self._consoles[instance_id] = self._clock()
+        console = read_console(self._ec2, instance_id)
+        panic = kernel_panic(console)
+        if panic is not None:
+            remedy = remedy_for(rehearsal=self._inventory.rehearsal)
+            raise ResourceGone(f"its kernel has ended: {panic}", remedy, host, last_lines(console))
+
+
+def remedy_for(*, rehearsal: bool) -> str:
+    """What to do about a part of a deployment that is gone."""
+    if rehearsal:
+        return "see `fab lab.status` and the region's log, then rehearse again"
+    return "see the EC2 console for the cause, then replace it (pulumi up --refresh)"
+
+
+def instance_gone(instance: InstanceTypeDef, host: str, console: str, *, rehearsal: bool) -> ResourceGone:
+    """The error about an instance that has ended: EC2's reason, the kernel's, and its console's last lines."""
+    reason = instance.get("StateReason", {}).get("Message") or instance.get("StateTransitionReason") or ""
+    panic = kernel_panic(console)
+    if panic is not None and panic not in reason:
+        reason = f"{reason}; {panic}" if reason else panic
+    return ResourceGone(
+        f"its instance {instance['InstanceId']} is {instance['State']['Name']}{f' ({reason})' if reason else ''}",
+        remedy_for(rehearsal=rehearsal),
+        host,
+        last_lines(console),
+    )
+
+
+def read_console(client: EC2Client, instance_id: str) -> str:
+    """The console of an instance as EC2 shows it; empty where it shows none."""
+    try:
+        with one_line(f"console of {instance_id}"):
+            return client.get_console_output(InstanceId=instance_id).get("Output", "")
+    except WorkloadError:
+        return ""
