@@ -100,6 +100,7 @@ class DutyCycle:
     small_buffer_pairs: int
     small_buffer_to_promised_ratio: float | None
     small_buffer_while_stopped_to_promised_ratio: float | None
+    small_buffer_while_running_to_promised_ratio: float | None
     small_buffer_largest_uncertainty_ratio: float | None
 
 

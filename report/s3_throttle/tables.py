@@ -11,7 +11,7 @@ from report.proofs import Proofs
 from report.s3_throttle.cells import FREE
 from report.s3_throttle.schema import Cell as SyncCell
 from report.s3_throttle.schema import Free
-from report.s3_throttle.totals import promised, to_promised, while_stopped
+from report.s3_throttle.totals import promised, to_promised, while_running, while_stopped
 from report.table import Cell, Column, Table
 
 WITHIN = 0.03
@@ -120,6 +120,7 @@ def duty_cycle_table(cells: Sequence[SyncCell]) -> Table:
             percent(cell.mean_to_free_ratio),
             _fine(to_promised(cell)),
             percent(cell.mean_uncertainty_ratio),
+            _fine(while_running(cell, cells)),
             _fine(while_stopped(cell, cells)),
             _kb(cell.unacked_at_stop_bytes),
             _kb(cell.notsent_at_stop_bytes),
@@ -127,10 +128,10 @@ def duty_cycle_table(cells: Sequence[SyncCell]) -> Table:
         for cell in sorted(found, key=lambda cell: (promised(cell) or 0, cell.send_buffer_bytes or 0))
     ]
     names = ["stop s", "run s", "send buffer", "run / (run + stop)", "rate / free rate", "measured / promised", "±"]
-    names += ["while stopped / promised", "in buffers kB", "not sent kB"]
+    names += ["while running", "while stopped", "in buffers kB", "not sent kB"]
     note = (
-        "What is in the send buffers when a stop begins goes on while the process stands: what peers acknowledged then "
-        "over what is promised is a part of measured / promised; the rest was moved while it ran. In buffers: "
+        "What is in the send buffers when a stop begins goes on while the process stands: what peers acknowledged "
+        "while it ran, and while it stood, are the two parts of measured / promised. In buffers: "
         "unacknowledged when a stop began, of all connections, the mean; not sent: of that, what had not been sent yet "
         "(tcp_info). Send buffer: net.ipv4.tcp_wmem."
     )

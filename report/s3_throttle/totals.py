@@ -45,6 +45,7 @@ def duty_cycle(cells: Sequence[Cell]) -> DutyCycle:
         small_buffer_pairs=len(small),
         small_buffer_to_promised_ratio=_mean(_known(map(to_promised, small))),
         small_buffer_while_stopped_to_promised_ratio=_mean(_known(while_stopped(cell, cells) for cell in small)),
+        small_buffer_while_running_to_promised_ratio=_mean(_known(while_running(cell, cells) for cell in small)),
         small_buffer_largest_uncertainty_ratio=max(_known(cell.mean_uncertainty_ratio for cell in small), default=None),
     )
 
@@ -77,6 +78,12 @@ def while_stopped(cell: Cell, cells: Sequence[Cell]) -> float | None:
     if not promise or not free or cell.while_stopped_mb_per_s is None:
         return None
     return cell.while_stopped_mb_per_s / (promise * free)
+
+
+def while_running(cell: Cell, cells: Sequence[Cell]) -> float | None:
+    """The other part of `to_promised`."""
+    whole, stopped = to_promised(cell), while_stopped(cell, cells)
+    return None if whole is None or stopped is None else whole - stopped
 
 
 def closed_loop(cells: Sequence[Cell]) -> ClosedLoop:

@@ -54,10 +54,18 @@ def _key_figures(summary: Summary) -> list[KeyFigure]:
 def _small_buffer(duty: DutyCycle) -> list[KeyFigure]:
     if not duty.small_buffer_pairs:
         return []
-    with_small, plain = duty.small_buffer_to_promised_ratio, duty.while_stopped_to_promised_ratio
+    while_running = duty.small_buffer_while_running_to_promised_ratio
     return [
-        KeyFigure("duty cycle with a small send buffer", figure(with_small), "of run / (run + stop)"),
-        KeyFigure("of the others, sent from buffers while stopped", figure(plain), "of run / (run + stop)"),
+        KeyFigure(
+            "duty cycle with a small send buffer",
+            figure(duty.small_buffer_to_promised_ratio),
+            f"of run / (run + stop); {figure(while_running)} of it while running",
+        ),
+        KeyFigure(
+            "of the others, sent from buffers while stopped",
+            figure(duty.while_stopped_to_promised_ratio),
+            "of run / (run + stop)",
+        ),
     ]
 
 

@@ -58,6 +58,8 @@ def test_a_rate_above_the_target_begins_at_half_of_the_time_at_the_latest() -> N
     part = found(steady_part(*samples(lambda _: 2.2e6, 20), target_bytes_per_s=2e6))
     assert part.from_s == pytest.approx(1e9 + 10, abs=0.1)
     assert part.bytes_per_s == pytest.approx(2.2e6, rel=0.001)
+    hardly = found(steady_part(*samples(lambda _: 2.05e6, 20), target_bytes_per_s=2e6))
+    assert hardly.from_s == pytest.approx(1e9 + 1, abs=0.1), "headers may differ by as much"
 
 
 @pytest.mark.parametrize(("stop_s", "run_s"), [(0.4, 0.6), (0.6, 0.4), (0.9, 0.1), (0.1, 0.2)])

@@ -41,14 +41,6 @@ class Child:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
-    def interrupt(self, patience_s: float) -> None:
-        """Asks it alone to end as by Ctrl-C, and gives it so many seconds: the CLI then tells what it has counted."""
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGINT)
-            deadline_s = time.monotonic() + patience_s
-            while self.poll() is None and time.monotonic() < deadline_s:
-                time.sleep(POLL_S)
-
     def end(self, patience_s: float) -> int:
         """Asks the group to end, and no longer asks after so many seconds; the exit code."""
         if self.poll() is None:
@@ -77,8 +69,7 @@ def _become(work: Callable[[], int], environment: Mapping[str, str], output: Pat
     try:
         os.setsid()
         signal_at_parents_end(signal.SIGTERM)
-        for number in (signal.SIGTERM, signal.SIGINT):  # a shell may have had us ignore the second
-            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for descriptor in not_its:
             os.close(descriptor)
         nowhere, words = os.open(os.devnull, os.O_RDONLY), os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

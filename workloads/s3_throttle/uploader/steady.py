@@ -19,6 +19,7 @@ MARGIN_BYTES = 8192
 START_S = 1.0
 START_CYCLES = 2
 LEAST_CYCLES = 20
+HARDLY_MORE = 0.03  # of a target: headers are not the same for all caps, and a cap may hold a little above it
 WINDOWS = 100
 COSINES = 8  # the paper's 0.4 n^(2/3), of 100
 STUDENT_T = 2.306  # of 8 degrees of freedom, at 97.5 %: half of the interval that has the mean in 95 of 100 cases
@@ -64,13 +65,16 @@ class Curve:
         return self._t[bisect.bisect_left(self._sent, self._sent[-1] - MARGIN_BYTES)]
 
     def paid_off(self, first_s: float, from_s: float, until_s: float, bytes_per_s: float) -> float:
-        """When no more had been sent than the rate allows from `first_s` on, looked for from `from_s` on."""
+        """When no more had been sent than the rate allows from `first_s` on, or else hardly more.
+
+        It is looked for from `from_s` to `until_s`, which it is where there was no such time.
+        """
         begun = self.at(first_s)
-        for at in range(bisect.bisect_left(self._t, from_s), len(self._t)):
-            if self._t[at] >= until_s:
-                break
-            if self._sent[at] - begun <= bytes_per_s * (self._t[at] - first_s):
-                return self._t[at]
+        looks = range(bisect.bisect_left(self._t, from_s), bisect.bisect_left(self._t, until_s))
+        for rate in (bytes_per_s, (1 + HARDLY_MORE) * bytes_per_s):
+            for at in looks:
+                if self._sent[at] - begun <= rate * (self._t[at] - first_s):
+                    return self._t[at]
         return until_s
 
 

@@ -66,8 +66,6 @@ def measure(
         child = Child(work, variables, said, not_the_childs)
         try:
             seen = _watch(child, interface, spec, still_wanted)
-            if seen.ended_by in (KNOWN, BOUND):
-                child.interrupt(END_S)
         finally:
             code = child.end(END_S)
         if seen.ended_by == ITSELF:
