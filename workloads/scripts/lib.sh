@@ -45,6 +45,7 @@ json() {
         fi
         values+=("$value")
     done
+    # shellcheck disable=SC2059  # the format is the script's own
     printf "$format\n" "${values[@]}"
 }
 

@@ -30,7 +30,7 @@ tunnel_to() {
     local file key value
     tunnel=
     for file in /var/run/efs/stunnel-config.*."$1"; do
-        [ -f "$file" ] && pgrep --full -- "$file" > /dev/null || continue
+        { [ -f "$file" ] && pgrep --full -- "$file" > /dev/null; } || continue
         while read -r key _ value; do
             [ "$key" != connect ] || tunnel=$value
         done < "$file"
