@@ -15,6 +15,7 @@ import botocore.client
 import botocore.loaders
 import pulumi.runtime.resource
 import pytest
+from hypothesis import HealthCheck, settings
 from pulumi.runtime.proto.source_pb2 import StackTrace
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
@@ -26,6 +27,10 @@ from lab.ownership import give_back_all
 from lab.preflight import check_machine
 from lab.rehearse import tear_down
 from tests.machine import wait_for
+
+# How long an example takes, or takes to make, says how busy the machine is.
+settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 AWS_VARIABLES = (
     "AWS_PROFILE",

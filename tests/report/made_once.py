@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import pickle
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
@@ -15,7 +14,6 @@ def made_once(init: Callable[Concatenate[Made, P], None]) -> Callable[Concatenat
     """For an __init__ that the same arguments always make the same object of."""
     made: dict[str, bytes] = {}
 
-    @functools.wraps(init)
     def copy(self: Made, /, *arguments: P.args, **named: P.kwargs) -> None:
         key = repr((arguments, sorted(named.items())))
         if key not in made:
