@@ -15,7 +15,7 @@ import botocore.exceptions
 
 from components.aws_settings import REGION
 from components.config import CommonConfig
-from components.facts import client_of, ec2_client, error_code, session_of
+from components.facts import NO_ANSWER, client_of, ec2_client, error_code, session_of
 from components.image import DEBIAN_OWNER
 from components.instance_types import InstanceType
 from components.settings import Settings
@@ -55,7 +55,7 @@ def _noted(what: str, check: Callable[[], str | None]) -> list[str]:
         note = check()
     except botocore.exceptions.ClientError as error:
         note = f"{what} could not be looked up ({error_code(error)})"
-    except botocore.exceptions.BotoCoreError as error:
+    except NO_ANSWER as error:
         note = f"{what} could not be looked up ({type(error).__name__})"
     return [] if note is None else [note]
 

@@ -15,7 +15,7 @@ from components.aws_settings import REGION
 from components.config import EXPERIMENT, CommonConfig, read_common
 from components.elastic_ip_look_up import ElasticIpPlan, check_elastic_ip
 from components.elastic_ip_settings import ElasticIpDemand
-from components.facts import ACCOUNT_SOURCE, RegionFacts, error_code, zones_named
+from components.facts import ACCOUNT_SOURCE, NO_ANSWER, RegionFacts, error_code, zones_named
 from components.image import debian_12_image
 from components.instance_types import InstanceType
 from components.settings import Settings
@@ -160,7 +160,7 @@ def _without_zones(common: CommonConfig, facts: RegionFacts, zones: Zones, notes
     except botocore.exceptions.ClientError as error:
         notes.append(f"which zones have {zones.besides} could not be looked up ({error_code(error)})")
         return facts
-    except botocore.exceptions.BotoCoreError as error:
+    except NO_ANSWER as error:
         notes.append(f"which zones have {zones.besides} could not be looked up ({type(error).__name__})")
         return facts
     kept = {name: tuple(zone for zone in offered if zone not in lacking) for name, offered in facts.zones.items()}

@@ -18,7 +18,16 @@ import pulumi
 from components.aws_settings import AwsSettings
 from components.config import CommonConfig
 from components.elastic_ip_settings import ELASTIC_IP, REASSOCIATE, ElasticIpDemand
-from components.facts import HOME_REGION, FactsError, ec2_client, error_code, refusal, session_of
+from components.facts import (
+    HOME_REGION,
+    NO_ANSWER,
+    FactsError,
+    ec2_client,
+    error_code,
+    no_answer_words,
+    refusal,
+    session_of,
+)
 from components.regions import ENABLED_BY_DEFAULT
 from components.settings import Settings
 
@@ -80,8 +89,8 @@ def check_elastic_ip(settings: Settings, common: CommonConfig, demand: ElasticIp
     except botocore.exceptions.ClientError as error:
         wrong = refusal(error, _COMMAND)
         settings.refuse(ELASTIC_IP, wrong.fault, wrong.remedy)
-    except botocore.exceptions.BotoCoreError as error:
-        reason = " ".join(str(error).split())
+    except NO_ANSWER as error:
+        reason = no_answer_words(error)
         settings.refuse(ELASTIC_IP, f"cannot be looked up ({reason})", f"see whether `{_COMMAND}` answers")
     return None
 
@@ -93,7 +102,7 @@ def _new(settings: Settings, common: CommonConfig, demand: ElasticIpDemand) -> E
         ec2 = ec2_client(common.aws, session_of(common.aws), common.aws.region)
         quota = _quota(ec2)
         addresses = [each for each in ec2.describe_addresses()["Addresses"] if _counts(common.aws.region, each)]
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+    except (botocore.exceptions.ClientError, *NO_ANSWER):
         return plan
     has_one = any(_belongs_to(common, address.get("Tags", [])) for address in addresses)
     if quota is not None and len(addresses) >= quota and not has_one:
@@ -243,7 +252,7 @@ def _search(aws: AwsSettings, session: boto3.Session, allocation_id: str) -> _El
             return _address_in(clients[region], allocation_id) is not None
         except botocore.exceptions.ClientError as error:
             return f"{region} ({error_code(error)})"
-        except botocore.exceptions.BotoCoreError as error:
+        except NO_ANSWER as error:
             return f"{region} ({type(error).__name__})"
 
     with ThreadPoolExecutor(max_workers=_REGIONS_AT_ONCE) as pool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import boto3
 import botocore.config
 import botocore.exceptions
+import botocore.parsers
 
 from components import instance_types, regions
 from components.aws_settings import AwsSettings
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 HOME_REGION = "us-east-1"
 
 NOT_ALLOWED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
+
+NO_ANSWER = (botocore.exceptions.BotoCoreError, botocore.parsers.ResponseParserError)
+"""What boto3 raises where no answer of AWS's came: the second, which is no BotoCoreError, where another server answers,
+such as a proxy with a page of its own.
+"""
 
 TABLE_SOURCE = f"table of {regions.COMPILED}"
 ACCOUNT_SOURCE = "the account's own answer"
@@ -87,10 +93,10 @@ def look_up(aws: AwsSettings, types: Iterable[str]) -> RegionFacts:
         return from_tables(aws.region, wanted, note)
     except botocore.exceptions.ClientError as error:
         return _after_refusal(aws, wanted, error)
-    except botocore.exceptions.BotoCoreError as error:
+    except NO_ANSWER as error:
         if aws.rehearsal:
             raise FactsError(f"no rehearsal region answers at {aws.endpoints['ec2']}", "start it: fab lab.up") from None
-        reason = " ".join(str(error).split())
+        reason = no_answer_words(error)
         note = f"AWS cannot be asked ({reason}): region and types are checked by the {TABLE_SOURCE}"
         return from_tables(aws.region, wanted, note)
 
@@ -101,6 +107,13 @@ def _after_refusal(aws: AwsSettings, types: tuple[str, ...], error: botocore.exc
         note = f"the credentials may not ask for this ({code}): the {TABLE_SOURCE} is used"
         return from_tables(aws.region, types, note)
     raise refusal(error, "aws ec2 describe-regions") from None
+
+
+def no_answer_words(error: Exception) -> str:
+    """What one of NO_ANSWER means, in one line."""
+    if isinstance(error, botocore.parsers.ResponseParserError):  # its text is the whole page
+        return "what answers is no endpoint of AWS"
+    return " ".join(str(error).split())
 
 
 def error_code(error: botocore.exceptions.ClientError) -> str:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import grpc
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from pulumi.provider.experimental import server
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import (
@@ -213,7 +214,7 @@ def _api_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitabl
     async def call(self: RehearsalAws, request: Any) -> Any:
         try:
             return await method(self, request)
-        except (ClientError, BotoCoreError, LabError) as fault:
+        except (ClientError, BotoCoreError, ResponseParserError, LabError) as fault:
             raise ProviderError(" ".join(str(fault).split())) from fault
 
     return call

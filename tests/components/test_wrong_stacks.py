@@ -188,8 +188,8 @@ WRONG = [
     ),
     Wrong(
         {"tidemark:sshPublicKeyFile": "~nobody-of-that-name/id.pub"},
-        "tidemark:sshPublicKeyFile: ~nobody-of-that-name/id.pub names a person who is not on this machine; give the "
-        "path of the file",
+        "tidemark:sshPublicKeyFile: ~nobody-of-that-name/id.pub names a user who is not known here; give the path of "
+        "the file",
     ),
     Wrong(
         {"tidemark:sshPublicKeyFile": "a\0b.pub"},

@@ -8,11 +8,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.parsers import ResponseParserError
 from moto import mock_aws
 
 from inventory import Inventory
 from tests.instances import launch
 from tests.workloads.fakes import inventory_document, inventory_of
+from workloads.aws import one_line
 from workloads.connections import Hosts
 from workloads.errors import WorkloadError
 from workloads.power import Power, with_current_addresses
@@ -110,3 +112,10 @@ def test_kill_and_start(account: Any, deployed: Inventory) -> None:
     assert state(account, host.id) == "stopped"
     power.start(host)
     assert state(account, host.id) == "running"
+
+
+def test_a_page_of_another_server_is_one_line() -> None:
+    """A proxy's; boto3's error is none of botocore.exceptions, and its text is the page."""
+    told = "^state: what answers in the place of EC2 is no endpoint of AWS; see your network and its proxies$"
+    with pytest.raises(WorkloadError, match=told), one_line("state"):
+        raise ResponseParserError("Unable to parse response:\n<!doctype html>")
