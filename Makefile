@@ -16,27 +16,31 @@ unexport PYTHONDONTWRITEBYTECODE
 # Exit code 5: none of the tests that were asked for is of this kind.
 pytest = $(SUDO) $(PYTHON) -m pytest $(1) $(TESTS) || [ $$? = 5 ]
 
-.PHONY: help rehearse test lint image root setup packages worker lock clean
+.PHONY: help rehearse doctor test lint image root setup setup-tests packages python worker lock clean
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 rehearse: root setup ## run every experiment (or EXPERIMENT=md-raid) on real kernels, no account needed; with it KEEP=1 leaves it up
 	@$(if $(SUDO),echo "The rehearsal region needs root for its network: $(firstword $(SUDO)) asks for it now.";)\
 	$(SUDO) $(PYTHON) -m lab rehearse $(EXPERIMENT) $(if $(KEEP),--keep) $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL))
 
+doctor: root setup ## look whether this machine can rehearse
+	@$(SUDO) $(PYTHON) -m lab doctor
+
 # Some of the quick tests wait for clocks and processes: one worker more than there are processors.
 # Tests on kernels: two regions, each with one stack and one processor (tests/conftest.py).
 # What a measuring test finds would have the others' work in it.
-test: setup ## the linters and every test that this machine allows
+test: setup-tests ## the linters and every test that this machine allows
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint image
 	@$(call pytest,--numprocesses $$(($$(nproc) + 1)) --dist worksteal -m "not kernel")
 	@$(call pytest,--numprocesses 2 --dist loadfile --no-loadscope-reorder -m "kernel and not measured")
 	@$(call pytest,-m "kernel and measured")
 
-lint: setup ## style and types
+lint: setup ## style, types and shell scripts
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
+	@scripts/lint-shell
 	@$(PYTHON) -m mypy
 
 # mypy leaves a core to it. Where it can't be built, the tests of hosts say why they are skipped.
@@ -47,24 +51,27 @@ root:
 	@[ "$$(id -u)" = 0 ] || command -v sudo >/dev/null || \
 	  { echo "make: the rehearsal region needs root for its network, and there is no sudo here; run make as root" >&2; exit 1; }
 
-setup: packages .venv/installed worker
+setup: packages python worker ## install what a rehearsal needs
+
+setup-tests: ## that, and what only tests need: a browser, for example
+	@scripts/install-packages tests
+	@$(MAKE) --no-print-directory setup
 
 packages:
 	@scripts/install-packages
 
-.venv/installed: requirements.lock scripts/install-python
+python: packages
 	@scripts/install-python
-	@touch $@
 
 worker:
 	@$(MAKE) --silent --no-print-directory -C workloads/native
 	@$(MAKE) --silent --no-print-directory -C lab/mount_target
 	@$(MAKE) --silent --no-print-directory -C lab/kernel
 
-lock: .venv/installed ## renew requirements.lock from pyproject.toml
+lock: python ## renew requirements.lock from pyproject.toml
 	@scripts/renew-lock
 
 clean: ## remove what was built here; results stay
-	@{ rm -rf .venv workloads/native/build lab/mount_target/build .mypy_cache .ruff_cache .pytest_cache .hypothesis && \
+	@{ rm -rf .venv .venv.?????? workloads/native/build lab/mount_target/build lab/kernel/build .mypy_cache .ruff_cache .pytest_cache .hypothesis && \
 	  find . -name __pycache__ -prune -exec rm -rf {} + ; } 2>/dev/null || \
 	  { echo "make clean: some of it is root's, or another user's; run sudo make clean" >&2; exit 1; }

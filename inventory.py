@@ -20,6 +20,10 @@ from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 SCHEMA = 1
+MD_RAID_STORAGE_HOSTS = 3
+"""As many hosts with the role storage has md-raid, neither fewer nor more: a leg of each mirror is on each, and what is
+claimed is that a mirror survives the loss of two. What deploys them and what uses them both read it here.
+"""
 
 _T = TypeVar("_T")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
+
 from components.settings import Settings
 
 ENDPOINTS = "aws:endpoints"
@@ -65,7 +67,7 @@ def _read_endpoints(settings: Settings) -> dict[str, str]:
     allowed = "write a list of service: URL, such as - ec2: http://127.0.0.1:4566"
     try:
         value: Any = json.loads(text)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         settings.refuse(ENDPOINTS, "not structured", allowed)
         return {}
     entries = value if isinstance(value, list) else [value]
@@ -75,17 +77,19 @@ def _read_endpoints(settings: Settings) -> dict[str, str]:
             settings.refuse(ENDPOINTS, f"{entry} is not a service and its URL", allowed)
             continue
         for service, url in entry.items():
-            if not isinstance(url, str) or not _is_url(url):
+            if not isinstance(url, str) or not is_url(url):
                 settings.refuse(ENDPOINTS, f"{service} is {url}, which is not a URL", allowed)
             else:
                 found[service] = url
     return found
 
 
-def _is_url(text: str) -> bool:
+def is_url(text: str) -> bool:
+    """Whether boto3 takes `text` for an endpoint: it raises a ValueError of its own for another."""
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        known = is_valid_endpoint_url(text) or is_valid_ipv6_endpoint_url(text)
+        return parts.scheme in ("http", "https") and parts.port != 0 and bool(known)
     except ValueError:
         return False
 

@@ -12,8 +12,9 @@ import pulumi_aws as aws
 from components.tags import Tags, child_options
 
 # A bucket's name has 63 characters at most, of a-z, 0-9 and - (docs.aws.amazon.com/AmazonS3/latest/userguide/
-# bucketnamingrules.html; dots would break TLS by name); a role's has 64. Pulumi adds a hyphen and seven of its own.
-_LONGEST_NAME = 55
+# bucketnamingrules.html; dots would break TLS by name); a role's has 64 (CreateRole, RoleName), "-role" among them.
+# Pulumi adds a hyphen and seven of its own to each.
+_LONGEST_NAME = 51
 _EC2 = {"Service": "ec2.amazonaws.com"}
 _POLICY_VERSION = "2012-10-17"
 

@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import botocore.exceptions
+
 from components import prices
+from components.account_limits import check_account, check_image_allowed
 from components.aws_settings import REGION
 from components.config import EXPERIMENT, CommonConfig, read_common
 from components.elastic_ip_look_up import ElasticIpPlan, check_elastic_ip
 from components.elastic_ip_settings import ElasticIpDemand
+from components.facts import ACCOUNT_SOURCE, NO_ANSWER, RegionFacts, error_code, zones_named
 from components.image import debian_12_image
 from components.instance_types import InstanceType
 from components.settings import Settings
@@ -33,23 +37,28 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True)
 class Zones:
-    """How many zones are wanted: the setting and its value; `besides` is what they must offer too, for messages."""
+    """How many zones are wanted: the setting and its value; `besides` is what they must offer too, for messages, and
+    `lacking` are the ids of zones that don't.
+    """
 
     key: str
     count: int
     besides: str | None = None
+    lacking: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What an experiment wants of a region.
 
-    `types` has instance types by the setting that names them; all hosts have the same limits, None for no limit.
+    `types` has instance types by the setting that names them, `instances` how many there are of each type; all hosts
+    have the same limits, None for no limit.
     `zones` is None where all hosts are in one. `cost_keys` are the settings, beside those of the types, without which
     `cost` means nothing.
     """
 
     types: Mapping[str, str]
+    instances: Mapping[str, int]
     cost: prices.Cost
     cost_keys: Iterable[str]
     cpu_limit: int | None = None
@@ -114,7 +123,14 @@ def check_stack(
                 limits = ((CPU_LIMIT, wanted.cpu_limit), (MEMORY_LIMIT, wanted.memory_limit_mib))
                 check_limits(settings, instance_type, *limits)
     check_more(types)
+    notes: list[str] = []
+    # A rehearsal's account forbids nothing; without an answer of the account there is nobody to ask.
+    ask_more = facts is not None and facts.source == ACCOUNT_SOURCE and not common.aws.rehearsal
     if facts is not None:
+        if ask_more:
+            notes += check_account(settings, common, types, wanted.instances, wanted.cpu_limit)
+        if wanted.zones is not None and wanted.zones.lacking and facts.source == ACCOUNT_SOURCE:
+            facts = _without_zones(common, facts, wanted.zones, notes)
         if wanted.zones is None:
             zones = (choose_zone(settings, common, facts, demand),)
         else:
@@ -128,6 +144,24 @@ def check_stack(
     settings.finish()
     image_id = debian_12_image(settings, common.aws.region)
     settings.finish()
-    line = wanted.cost.line(common.lifetime_hours, rehearsal=common.aws.rehearsal)
-    lines = (line,) if facts is None or not facts.note else (facts.note, line)
+    if ask_more:
+        notes += check_image_allowed(settings, common, image_id)
+        settings.finish()
+    if facts is not None and facts.note:
+        notes.insert(0, facts.note)
+    lines = (*notes, wanted.cost.line(common.lifetime_hours, rehearsal=common.aws.rehearsal))
     return Checked(common, config, types, zones, elastic_ip, image_id, wanted.cost, lines)
+
+
+def _without_zones(common: CommonConfig, facts: RegionFacts, zones: Zones, notes: list[str]) -> RegionFacts:
+    """The facts without the zones that lack what is wanted besides. Where those cannot be asked for, AWS will tell."""
+    try:
+        lacking = zones_named(common.aws, zones.lacking)
+    except botocore.exceptions.ClientError as error:
+        notes.append(f"which zones have {zones.besides} could not be looked up ({error_code(error)})")
+        return facts
+    except NO_ANSWER as error:
+        notes.append(f"which zones have {zones.besides} could not be looked up ({type(error).__name__})")
+        return facts
+    kept = {name: tuple(zone for zone in offered if zone not in lacking) for name, offered in facts.zones.items()}
+    return replace(facts, zones=kept)

@@ -18,6 +18,28 @@ LIFETIME = "tidemark:lifetimeHours"
 MAX_USD = "tidemark:maxUsdPerHour"
 ZONE = "tidemark:zone"
 
+# Blocks from which no packet comes over the internet (RFC 6890 and its updates, IANA IPv4 Special-Purpose Address
+# Registry), each by what it is. A rule for one lets nobody in.
+_NEVER_FROM_OUTSIDE = {
+    ipaddress.IPv4Network(block): what
+    for block, what in (
+        ("0.0.0.0/8", "of no host (RFC 791)"),
+        ("10.0.0.0/8", "private (RFC 1918)"),
+        ("100.64.0.0/10", "shared by a provider's customers (RFC 6598)"),
+        ("127.0.0.0/8", "this machine's own (RFC 1122)"),
+        ("169.254.0.0/16", "link-local (RFC 3927)"),
+        ("172.16.0.0/12", "private (RFC 1918)"),
+        ("192.0.0.0/24", "reserved for protocols (RFC 6890)"),
+        ("192.0.2.0/24", "of examples (RFC 5737)"),
+        ("192.168.0.0/16", "private (RFC 1918)"),
+        ("198.18.0.0/15", "of benchmarks (RFC 2544)"),
+        ("198.51.100.0/24", "of examples (RFC 5737)"),
+        ("203.0.113.0/24", "of examples (RFC 5737)"),
+        ("224.0.0.0/4", "multicast (RFC 5771)"),
+        ("240.0.0.0/4", "reserved (RFC 1112)"),
+    )
+}
+
 # A prefix shorter than this is a large part of the internet, and as good as anywhere: /8 is the largest block
 # that one organisation was ever given (RFC 7020, section 2).
 _SHORTEST_PREFIX = 8
@@ -43,13 +65,14 @@ class CommonConfig:
 
 def read_common(settings: Settings, *, project: str, experiment: str, directory: Path) -> CommonConfig:
     """Read and check them one by one. Faults are noted in `settings`; `directory` is the project's."""
+    aws = read_aws_settings(settings)
     return CommonConfig(
         project=project,
         stack=settings.stack,
         experiment=experiment,
-        aws=read_aws_settings(settings),
+        aws=aws,
         zone=settings.optional_text(ZONE),
-        ssh_cidr=_read_ssh_cidr(settings),
+        ssh_cidr=_read_ssh_cidr(settings, rehearsal=aws.rehearsal),
         ssh_public_key=read_public_key(settings, directory),
         ssh_proxy_command=_read_proxy_command(settings),
         # A week: longer than any plan, and short enough that a forgotten stack is found on the same bill.
@@ -58,8 +81,9 @@ def read_common(settings: Settings, *, project: str, experiment: str, directory:
     )
 
 
-def _read_ssh_cidr(settings: Settings) -> str:
-    text = settings.text(SSH_CIDR, "203.0.113.7/32")
+def _read_ssh_cidr(settings: Settings, *, rehearsal: bool) -> str:
+    """One IPv4 network, written as EC2 takes it. A rehearsal's internet is made of addresses of examples."""
+    text = settings.text(SSH_CIDR, "$(curl -s https://checkip.amazonaws.com)/32")
     from_anywhere = settings.flag(ANYWHERE)
     if not settings.good(SSH_CIDR):
         return text
@@ -77,8 +101,15 @@ def _read_ssh_cidr(settings: Settings) -> str:
             f"{text} would open SSH to anywhere",
             f"give your own network, such as 203.0.113.7/32, or set {ANYWHERE} true if that is meant",
         )
-    elif network.version != 4:
+    elif not isinstance(network, ipaddress.IPv4Network):
         settings.refuse(SSH_CIDR, f"{text} is IPv6 and the hosts have IPv4 addresses", "give an IPv4 network")
+    elif str(network) != text:  # a netmask, a prefix length with a leading zero
+        settings.refuse(SSH_CIDR, f"{text} is not written as AWS has it", f"did you mean {network}?")
+    elif not rehearsal:
+        for block, what in _NEVER_FROM_OUTSIDE.items():
+            if network.subnet_of(block):
+                remedy = "give the address that the internet sees of you (curl https://checkip.amazonaws.com)"
+                settings.refuse(SSH_CIDR, f"{text} is {what}, and nothing comes from there over the internet", remedy)
     return text
 
 

@@ -3,8 +3,8 @@
 Compiled 2026-11. EFS is in all regions of components/regions.py (botocore's endpoint list), with every mode of
 throughput and of performance. One Zone is in the regions of
 https://docs.aws.amazon.com/efs/latest/ug/OneZoneAZs.html, written down from knowledge of that page, not copied by
-a program. The page names zones by id, and an account's names for them are its own, so a zone of such a region
-that lacks One Zone (us-east-1 has one) is for EFS to refuse.
+a program. The page names zones by id, and an account's names for them are its own: which is meant only the account
+can tell (components/facts.py).
 """
 
 from __future__ import annotations
@@ -52,6 +52,11 @@ ONE_ZONE_REGIONS = frozenset(
         "us-west-2",
     ]
 )
+
+ZONES_WITHOUT_EFS = frozenset({"use1-az3"})
+"""Ids of zones where EFS has neither One Zone file systems nor mount targets (OneZoneAZs.html lists the others of
+us-east-1; CreateMountTarget answers UnsupportedAvailabilityZone).
+"""
 
 
 @dataclass(frozen=True)

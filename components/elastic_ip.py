@@ -55,11 +55,13 @@ class ElasticIp(pulumi.ComponentResource):
             self.allocation_id, self.address = allocated.id, allocated.public_ip
             self.resources = (allocated,)
         if args["instance_id"] is not None:
+            # A host takes minutes. The provider passes allow_reassociation on where it is true alone, and EC2 takes an
+            # address from whoever has it where nothing is said: so what was free at first is looked at once more.
+            known_free = pulumi.Output.from_input(args["instance_id"]).apply(lambda _: plan.look_again())
             aws.ec2.EipAssociation(
                 f"{name}-association",
                 allocation_id=self.allocation_id,
-                instance_id=args["instance_id"],
-                # The look-up has said what it is taken from. Who takes it in between keeps it, unless that was allowed.
+                instance_id=pulumi.Output.all(args["instance_id"], known_free).apply(lambda known: str(known[0])),
                 allow_reassociation=demand.reassociate,
                 opts=pulumi.ResourceOptions(
                     parent=self,

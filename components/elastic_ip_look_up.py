@@ -5,18 +5,29 @@ Only asks (Describe…): read-only credentials suffice. It is asked when the pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import boto3
 import botocore.exceptions
+import pulumi
 
 from components.aws_settings import AwsSettings
 from components.config import CommonConfig
 from components.elastic_ip_settings import ELASTIC_IP, REASSOCIATE, ElasticIpDemand
-from components.facts import HOME_REGION, FactsError, ec2_client, error_code, refusal, session_of
+from components.facts import (
+    HOME_REGION,
+    NO_ANSWER,
+    FactsError,
+    ec2_client,
+    error_code,
+    no_answer_words,
+    refusal,
+    session_of,
+)
 from components.regions import ENABLED_BY_DEFAULT
 from components.settings import Settings
 
@@ -27,17 +38,31 @@ if TYPE_CHECKING:
 _COMMAND = "aws ec2 describe-addresses"
 _QUOTA = "vpc-max-elastic-ips"  # DescribeAccountAttributes
 _REGIONS_AT_ONCE = 16
+_AMAZON_POOL = "amazon"  # DescribeAddresses, PublicIpv4Pool: the quota is of Amazon's addresses, not of brought ones
+_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 @dataclass(frozen=True)
 class ElasticIpPlan:
     """An address that may be had. `existing_address` is that of an existing allocation, None where one is to be
-    allocated; `line` is for the person, before anything is created.
+    allocated; `line` is for the person, before anything is created. `look_again` raises pulumi.RunError, one line, when
+    an existing address may not be had any more.
     """
 
     demand: ElasticIpDemand
     existing_address: str | None
     line: str
+    look_again: Callable[[], None] = field(default=lambda: None, compare=False)
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """What an address is associated with, in words. `service` is the service of AWS that keeps it for itself and lets
+    nobody take it; None where it is the account's own to take.
+    """
+
+    words: str
+    service: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,8 +89,8 @@ def check_elastic_ip(settings: Settings, common: CommonConfig, demand: ElasticIp
     except botocore.exceptions.ClientError as error:
         wrong = refusal(error, _COMMAND)
         settings.refuse(ELASTIC_IP, wrong.fault, wrong.remedy)
-    except botocore.exceptions.BotoCoreError as error:
-        reason = " ".join(str(error).split())
+    except NO_ANSWER as error:
+        reason = no_answer_words(error)
         settings.refuse(ELASTIC_IP, f"cannot be looked up ({reason})", f"see whether `{_COMMAND}` answers")
     return None
 
@@ -76,8 +101,8 @@ def _new(settings: Settings, common: CommonConfig, demand: ElasticIpDemand) -> E
     try:
         ec2 = ec2_client(common.aws, session_of(common.aws), common.aws.region)
         quota = _quota(ec2)
-        addresses = ec2.describe_addresses()["Addresses"]
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+        addresses = [each for each in ec2.describe_addresses()["Addresses"] if _counts(common.aws.region, each)]
+    except (botocore.exceptions.ClientError, *NO_ANSWER):
         return plan
     has_one = any(_belongs_to(common, address.get("Tags", [])) for address in addresses)
     if quota is not None and len(addresses) >= quota and not has_one:
@@ -92,12 +117,18 @@ def _new(settings: Settings, common: CommonConfig, demand: ElasticIpDemand) -> E
 
 
 def _quota(ec2: EC2Client) -> int | None:
-    """How many Elastic IPs the region may have; None when the account does not say."""
+    """How many Elastic IPs the region may have; None when the account does not say, or not by a number."""
     for attribute in ec2.describe_account_attributes()["AccountAttributes"]:
-        values = attribute.get("AttributeValues", [])
-        if attribute.get("AttributeName") == _QUOTA and values and "AttributeValue" in values[0]:
-            return int(values[0]["AttributeValue"])
+        values = [value.get("AttributeValue", "") for value in attribute.get("AttributeValues", [])]
+        if attribute.get("AttributeName") == _QUOTA and values and re.fullmatch(r"[0-9]{1,9}", values[0]):
+            return int(values[0])
     return None
+
+
+def _counts(region: str, address: AddressTypeDef) -> bool:
+    """Whether it takes one of the region's quota. Where that is not known it does not: the allocation itself tells."""
+    pool, group = address.get("PublicIpv4Pool", _AMAZON_POOL), address.get("NetworkBorderGroup", region)
+    return pool == _AMAZON_POOL and group == region and not address.get("ServiceManaged")
 
 
 def _existing(
@@ -123,17 +154,40 @@ def _existing(
             f"allocate one in the group {region}",
         )
         return None
+    public_address = address.get("PublicIp")
+    if public_address is None:
+        settings.refuse(
+            ELASTIC_IP,
+            f"{allocation_id} has no public address, as carrier addresses of Wavelength Zones have none",
+            f"give the id of an Elastic IP, or allocate one in the group {region}",
+        )
+        return None
     holder = _holder(ec2, common, address)
+    if holder is not None and holder.service is not None:
+        settings.refuse(
+            ELASTIC_IP,
+            f"{allocation_id} is associated with {holder.words}, which {holder.service} manages: AWS lets nobody take "
+            "it from there",
+            "give one that is free",
+        )
+        return None
     if holder is not None and not demand.reassociate:
         settings.refuse(
             ELASTIC_IP,
-            f"{allocation_id} is associated with {holder}",
+            f"{allocation_id} is associated with {holder.words}",
             f"give one that is free, or set {REASSOCIATE} true to take it from there",
         )
         return None
-    taken = f", taken from {holder}" if holder is not None else ""
-    line = f"Elastic IP: {allocation_id} ({address['PublicIp']}){taken}; `pulumi destroy` does not release it"
-    return ElasticIpPlan(demand, address["PublicIp"], line)
+    taken = f", taken from {holder.words}" if holder is not None else ""
+    line = f"Elastic IP: {allocation_id} ({public_address}){taken}; `pulumi destroy` does not release it"
+    return ElasticIpPlan(demand, public_address, line, lambda: _look_again(common, demand))
+
+
+def _look_again(common: CommonConfig, demand: ElasticIpDemand) -> None:
+    settings = Settings({}, common.stack)
+    check_elastic_ip(settings, common, demand)
+    if settings.problems:
+        raise pulumi.RunError("\n".join(settings.problems))
 
 
 def _address_in(ec2: EC2Client, allocation_id: str) -> AddressTypeDef | None:
@@ -143,12 +197,11 @@ def _address_in(ec2: EC2Client, allocation_id: str) -> AddressTypeDef | None:
     return found[0] if found else None
 
 
-def _holder(ec2: EC2Client, common: CommonConfig, address: AddressTypeDef) -> str | None:
-    """What the address is associated with, in words; None where that is nothing, or a host of this very stack."""
+def _holder(ec2: EC2Client, common: CommonConfig, address: AddressTypeDef) -> _Holder | None:
+    """What the address is associated with; None where that is nothing, or a host of this very stack."""
     instance_id = address.get("InstanceId")
     if not instance_id:
-        card = address.get("NetworkInterfaceId")
-        return f"the network interface {card}" if card else None
+        return _holder_by_card(ec2, address)
     try:
         reservations = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
         tags = reservations[0]["Instances"][0].get("Tags", [])
@@ -157,7 +210,30 @@ def _holder(ec2: EC2Client, common: CommonConfig, address: AddressTypeDef) -> st
     if _belongs_to(common, tags):
         return None
     name = {tag.get("Key"): tag.get("Value") for tag in tags}.get("Name")
-    return f"the instance {instance_id}" + (f" ({name})" if name else "")
+    return _Holder(f"the instance {instance_id}" + (f" ({name})" if name else ""))
+
+
+def _holder_by_card(ec2: EC2Client, address: AddressTypeDef) -> _Holder | None:
+    """Whose network interface has it, of an address that no instance has.
+
+    Load balancers, NAT gateways and their like have interfaces that AWS manages; an address is associated with such a
+    one, and taken from it, by the service alone (EC2 User Guide, "Requester-managed network interfaces").
+    """
+    card = address.get("NetworkInterfaceId")
+    service: str | None = address.get("ServiceManaged")
+    owner = address.get("NetworkInterfaceOwnerId", "")
+    if service is None and owner and not _ACCOUNT.fullmatch(owner):
+        service = owner  # such as amazon-elb
+    if service is None and card:
+        try:
+            found = ec2.describe_network_interfaces(NetworkInterfaceIds=[card])["NetworkInterfaces"][0]
+        except (botocore.exceptions.ClientError, IndexError):
+            found = {}  # who manages it cannot be known: AWS itself will tell
+        if found.get("RequesterManaged"):
+            service = found.get("InterfaceType") or "AWS"
+    if not card:
+        return None if service is None else _Holder("a resource of AWS", service)
+    return _Holder(f"the network interface {card}", service)
 
 
 def _belongs_to(common: CommonConfig, tags: Sequence[object]) -> bool:
@@ -176,7 +252,7 @@ def _search(aws: AwsSettings, session: boto3.Session, allocation_id: str) -> _El
             return _address_in(clients[region], allocation_id) is not None
         except botocore.exceptions.ClientError as error:
             return f"{region} ({error_code(error)})"
-        except botocore.exceptions.BotoCoreError as error:
+        except NO_ANSWER as error:
             return f"{region} ({type(error).__name__})"
 
     with ThreadPoolExecutor(max_workers=_REGIONS_AT_ONCE) as pool:

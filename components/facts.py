@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import botocore.config
 import botocore.exceptions
+import botocore.parsers
 
 from components import instance_types, regions
 from components.aws_settings import AwsSettings
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 HOME_REGION = "us-east-1"
 
 NOT_ALLOWED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
+
+NO_ANSWER = (botocore.exceptions.BotoCoreError, botocore.parsers.ResponseParserError)
+"""What boto3 raises where no answer of AWS's came: the second, which is no BotoCoreError, where another server answers,
+such as a proxy with a page of its own.
+"""
 
 TABLE_SOURCE = f"table of {regions.COMPILED}"
 ACCOUNT_SOURCE = "the account's own answer"
@@ -87,10 +93,10 @@ def look_up(aws: AwsSettings, types: Iterable[str]) -> RegionFacts:
         return from_tables(aws.region, wanted, note)
     except botocore.exceptions.ClientError as error:
         return _after_refusal(aws, wanted, error)
-    except botocore.exceptions.BotoCoreError as error:
+    except NO_ANSWER as error:
         if aws.rehearsal:
             raise FactsError(f"no rehearsal region answers at {aws.endpoints['ec2']}", "start it: fab lab.up") from None
-        reason = " ".join(str(error).split())
+        reason = no_answer_words(error)
         note = f"AWS cannot be asked ({reason}): region and types are checked by the {TABLE_SOURCE}"
         return from_tables(aws.region, wanted, note)
 
@@ -101,6 +107,13 @@ def _after_refusal(aws: AwsSettings, types: tuple[str, ...], error: botocore.exc
         note = f"the credentials may not ask for this ({code}): the {TABLE_SOURCE} is used"
         return from_tables(aws.region, types, note)
     raise refusal(error, "aws ec2 describe-regions") from None
+
+
+def no_answer_words(error: Exception) -> str:
+    """What one of NO_ANSWER means, in one line."""
+    if isinstance(error, botocore.parsers.ResponseParserError):  # its text is the whole page
+        return "what answers is no endpoint of AWS"
+    return " ".join(str(error).split())
 
 
 def error_code(error: botocore.exceptions.ClientError) -> str:
@@ -160,10 +173,26 @@ def _from_account(aws: AwsSettings, types: tuple[str, ...]) -> RegionFacts:
     return RegionFacts(ACCOUNT_SOURCE, aws.region, True, True, zones, described)
 
 
+def client_of(aws: AwsSettings, session: boto3.Session, service: str, region: str) -> Any:
+    """A client of a service in a region, at the stack's own endpoint where it names one."""
+    config = botocore.config.Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3})
+    named: Any = service  # the stubs know the services that they were made for
+    return session.client(named, region_name=region, endpoint_url=aws.endpoints.get(service), config=config)
+
+
 def ec2_client(aws: AwsSettings, session: boto3.Session, region: str) -> EC2Client:
     """A client of EC2 in a region, at the stack's own endpoint where it names one."""
-    config = botocore.config.Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3})
-    return session.client("ec2", region_name=region, endpoint_url=aws.endpoints.get("ec2"), config=config)
+    client: EC2Client = client_of(aws, session, "ec2", region)
+    return client
+
+
+def zones_named(aws: AwsSettings, ids: Collection[str]) -> frozenset[str]:
+    """What the account calls these zones of the stack's region: a zone's letter is an account's own name for it.
+
+    Raises botocore's errors.
+    """
+    zones = ec2_client(aws, session_of(aws), aws.region).describe_availability_zones()["AvailabilityZones"]
+    return frozenset(zone["ZoneName"] for zone in zones if zone.get("ZoneId") in ids and "ZoneName" in zone)
 
 
 def _zones_offering(ec2: EC2Client, name: str) -> tuple[str, ...]:

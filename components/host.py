@@ -44,8 +44,9 @@ class HostArgs(TypedDict):
 
 
 class Host(pulumi.ComponentResource):
-    """An instance with an encrypted root volume, a public address, and metadata by session token only
-    (IMDSv2).
+    """An instance with an encrypted root volume and metadata by session token only (IMDSv2). Its public address is the
+    subnet's gift (components/network.py): asked for here, it would be missed while the instance is stopped, and a
+    refresh then plan another one in its place.
 
     It ends itself: the first-boot script sets a timer that powers it off when its lifetime is over, and an
     instance that powers itself off is terminated.
@@ -72,7 +73,6 @@ class Host(pulumi.ComponentResource):
             placement_group=args["placement_group"],
             key_name=args["key_name"],
             iam_instance_profile=args["instance_profile"],
-            associate_public_ip_address=True,
             cpu_options=None
             if cpu is None
             else aws.ec2.InstanceCpuOptionsArgs(core_count=cpu.cores, threads_per_core=cpu.threads_per_core),
@@ -93,8 +93,15 @@ class Host(pulumi.ComponentResource):
             # The script runs at first boot only; a host is what its first boot made of it.
             user_data_replace_on_change=True,
             tags={**tags, **limit_tags},
-            # A newer image must not replace a running host.
-            opts=child_options(self, ignore=["ami", f"rootBlockDevice.{IGNORE_EXPIRY}"], depends_on=args["after"]),
+            opts=child_options(
+                self,
+                # A newer image must not replace a running host.
+                ignore=["ami", f"rootBlockDevice.{IGNORE_EXPIRY}"],
+                depends_on=args["after"],
+                # Its successor gets its volumes and its Elastic IP, which EC2 gives to nobody else as long as it has
+                # them (AttachVolume: VolumeInUse).
+                delete_before_replace=True,
+            ),
         )
         self.address = self.instance.public_ip
         self.private_address = self.instance.private_ip

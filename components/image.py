@@ -12,6 +12,9 @@ PARAMETER = "/aws/service/debian/release/12/latest/amd64"
 (https://wiki.debian.org/Cloud/AmazonEC2Image/Bookworm).
 """
 
+DEBIAN_OWNER = "136693071363"
+"""The account that publishes them (the same page)."""
+
 LOGIN_USER = "admin"
 """The account that Debian's images make for the key pair."""
 

@@ -74,7 +74,9 @@ def inventory_output(
                     id=host["id"],
                     type=row.type,
                     zone=host["zone"],
-                    address=host["address"],
+                    # A stopped instance has no public address. Its id stands for the one that it will have, and the
+                    # tasks ask for that (workloads/power.py).
+                    address=host["address"] or host["id"],
                     port=SSH_PORT,
                     private_address=host["private_address"],
                     host_keys=(),

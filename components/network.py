@@ -59,7 +59,8 @@ class Network(pulumi.ComponentResource):
     subnet_id: pulumi.Output[str]
     """The first of `subnet_ids`, as `zone` is of `zones`: all there is for hosts that share a zone."""
     zone: pulumi.Output[str]
-    route: aws.ec2.Route
+    ways_out: tuple[pulumi.Resource, ...]
+    """The default route and each subnet's association with it: without both nothing comes in or goes out."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tidemark:network:Network", name, {"zone": args["zones"][0]}, opts)
@@ -80,20 +81,23 @@ class Network(pulumi.ComponentResource):
         routes = aws.ec2.RouteTable(
             f"{name}-routes", vpc_id=vpc.id, tags=tags.named(f"{name}-routes"), opts=child_options(self)
         )
-        self.route = aws.ec2.Route(
+        route = aws.ec2.Route(
             f"{name}-default-route",
             route_table_id=routes.id,
             destination_cidr_block="0.0.0.0/0",
             gateway_id=gateway.id,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        for number, subnet in enumerate(subnets, start=1):
+        associations = [
             aws.ec2.RouteTableAssociation(
                 f"{name}-routes-of-subnet{suffix(number)}",
                 route_table_id=routes.id,
                 subnet_id=subnet.id,
                 opts=pulumi.ResourceOptions(parent=self),
             )
+            for number, subnet in enumerate(subnets, start=1)
+        ]
+        self.ways_out = (route, *associations)
         self.vpc_id = vpc.id
         self.subnet_ids = tuple(subnet.id for subnet in subnets)
         self.zones = tuple(subnet.availability_zone for subnet in subnets)
@@ -107,8 +111,15 @@ class Network(pulumi.ComponentResource):
             vpc_id=vpc.id,
             cidr_block=subnet_cidr(number),
             availability_zone=zone,
+            # A host that starts gets a public address here, another one each time; a stopped host has none.
+            map_public_ip_on_launch=True,
             tags=args["tags"].named(full_name),
             # A zone that was chosen is chosen once: were AWS to offer the type in one zone more tomorrow, the
             # next `pulumi up` would otherwise move, that is replace, every host.
-            opts=child_options(self, ignore=["availabilityZone"] if number > 1 or args["zone_is_chosen"] else []),
+            opts=child_options(
+                self,
+                ignore=["availabilityZone"] if number > 1 or args["zone_is_chosen"] else [],
+                # Its successor in another zone has the same block (CreateSubnet: InvalidSubnet.Conflict).
+                delete_before_replace=True,
+            ),
         )

@@ -50,6 +50,9 @@ def read_public_key(settings: Settings, directory: Path) -> PublicKey:
     except UnicodeDecodeError:
         settings.refuse(KEY, f"{name} is not a public key", "expected one line: ssh-ed25519 AAAA…")
         return stand_in
+    except ValueError:  # a NUL, which no path has
+        settings.refuse(KEY, f"{name!r} cannot be a path", "give the path of the file")
+        return stand_in
     fault = _fault(text)
     if fault is not None:
         settings.refuse(KEY, f"{name} {fault}", "expected one line: ssh-ed25519 AAAA… or ssh-rsa AAAA…")

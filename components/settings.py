@@ -9,6 +9,7 @@ import difflib
 import json
 import math
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +17,12 @@ import pulumi.runtime
 
 NONE = "none"
 """What a setting that can be switched off is set to, for example `tidemark:cpuLimit: none`."""
+
+# Decimal, as everybody reads them alike: a leading zero is octal in YAML 1.1, and Python's own conversion takes 1_0 and
+# the digits of every script. The longest has more digits than any limit here, and fewer than int() refuses.
+_WHOLE_NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,99})")
+_AMOUNT = re.compile(r"(?:0|[1-9][0-9]{0,99})(?:\.[0-9]{1,100})?")
+_LONGEST_QUOTED = 40
 
 
 class ValidationError(ValueError):
@@ -102,14 +109,7 @@ class Settings:
         text = self.optional_text(key) if default is not None else self.text(key, str(example))
         if text is None or not self.good(key):
             return example if default is None else default
-        try:
-            number = int(text)
-        except ValueError:
-            self.refuse(key, f"{text} is not a whole number", f"allowed are {low} to {high}")
-            return example
-        if not low <= number <= high:
-            self.refuse(key, f"{number} is out of range", f"allowed are {low} to {high}")
-        return number
+        return self._whole_number(key, text, low, high, example, _range(low, high))
 
     def integer_or_none(self, key: str, low: int, high: int, *, default: int | None, example: int) -> int | None:
         """A whole number within bounds, or the word none. Absent is the default."""
@@ -118,22 +118,28 @@ class Settings:
             return default
         if text == NONE:
             return None
-        if not text.lstrip("+-").isdigit():
-            self.refuse(key, f"{text} is not a whole number", f"allowed are {low} to {high}, or {NONE}")
-            return default
-        return self.integer(key, low, high, example=example)
+        number = self._whole_number(key, text, low, high, example, f"{_range(low, high)}, or {NONE}")
+        return number if self.good(key) else default
+
+    def _whole_number(self, key: str, text: str, low: int, high: int, example: int, allowed: str) -> int:
+        if not _WHOLE_NUMBER.fullmatch(text):
+            # 010, 1_0, ten in Arabic digits: a number to somebody, so it is said what is missing.
+            form = " in plain digits" if any(character.isdigit() for character in text) else ""
+            self.refuse(key, f"{_cut(text)} is not a whole number{form}", allowed)
+            return example
+        number = int(text)
+        if not low <= number <= high:
+            self.refuse(key, f"{_cut(text)} is out of range", allowed)
+        return number
 
     def amount_or_none(self, key: str) -> float | None:
         """A positive amount of money. Absent, or the word none, is None: no limit."""
         text = self.optional_text(key)
         if text is None or text == NONE:
             return None
-        try:
-            amount = float(text)
-        except ValueError:
-            amount = math.nan
-        if not (math.isfinite(amount) and amount > 0):
-            self.refuse(key, f"{text} is not a positive amount", f"give dollars an hour, such as 10, or {NONE}")
+        amount = float(text) if _AMOUNT.fullmatch(text) else math.nan
+        if not amount > 0:
+            self.refuse(key, f"{_cut(text)} is not a positive amount", f"give dollars an hour, such as 10, or {NONE}")
             return None
         return amount
 
@@ -156,6 +162,14 @@ class Settings:
                 known = ", ".join(sorted(k.partition(":")[2] for k in self._known if k.startswith(f"{namespace}:")))
                 remedy = f"did you mean {near[0]}?" if near else f"remove it; the settings are {known}"
                 self.refuse(key, "not a setting of this experiment", remedy)
+
+
+def _range(low: int, high: int) -> str:
+    return f"allowed is {low}" if low == high else f"allowed are {low} to {high}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}… ({len(text)} characters)"
 
 
 def stack_settings() -> Settings:

@@ -41,7 +41,7 @@ class Site:
         after: Sequence[pulumi.Resource] = (),
     ) -> HostArgs:
         """A host of that type in one of the network's subnets, limited as components/host.py has it. It boots after the
-        default route and the members' rules, and after `after`.
+        ways out of the network and the members' rules, and after `after`.
         """
         return {
             "instance_type": instance_type.name,
@@ -57,7 +57,7 @@ class Site:
             "memory_limit_mib": memory_limit_mib,
             "instance_profile": instance_profile,
             "uplink_mbit_per_s": uplink_mbit_per_s,
-            "after": [self.network.route, *self.members.rules, *after],
+            "after": [*self.network.ways_out, *self.members.rules, *after],
             "tags": self.tags,
         }
 

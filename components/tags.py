@@ -47,6 +47,7 @@ def child_options(
     ignore: Sequence[str] = (),
     depends_on: Sequence[pulumi.Resource] = (),
     protect: bool = False,
+    delete_before_replace: bool | None = None,
 ) -> pulumi.ResourceOptions:
     """Options of a tagged resource below `parent`.
 
@@ -56,5 +57,9 @@ def child_options(
     Pulumi's schema.
     """
     return pulumi.ResourceOptions(
-        parent=parent, ignore_changes=[IGNORE_EXPIRY, *ignore], depends_on=list(depends_on), protect=protect
+        parent=parent,
+        ignore_changes=[IGNORE_EXPIRY, *ignore],
+        depends_on=list(depends_on),
+        protect=protect,
+        delete_before_replace=delete_before_replace,
     )

@@ -107,6 +107,7 @@ def check(settings: Settings, project: str, directory: Path, experiment: str) ->
     # One zone for all: a volume can be attached in its own zone alone.
     wanted = Wanted(
         types={keys[name]: instance_type for name, instance_type in config.hosts.items()},
+        instances=Counter(config.hosts.values()),
         cost=_cost(common, config),
         cost_keys=(_VOLUME.type, _VOLUME.size_gib, _VOLUME.iops),
         memory_limit_mib=config.memory_limit_mib,
@@ -198,7 +199,7 @@ class Tunnel(pulumi.ComponentResource):
             {
                 "plan": self._checked.elastic_ip,
                 "instance_id": self.server.host.instance.id,
-                "after": [self.site.network.route],
+                "after": self.site.network.ways_out,
                 "tags": self.site.tags,
             },
             below,

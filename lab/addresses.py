@@ -2,8 +2,10 @@
 
 Changed: an address is a public one (moto's are of 127.0.0.0/8, which no host routes); it names its network border
 group; a region's quota is kept. An address that is moved leaves the host that had it, which gets a public address of
-its own again if it was launched with one; a host has one address at a time, keeps it over a stop and a start, and frees
-it when it ends (EC2 User Guide, "Elastic IP addresses"). Starting a host that runs changes nothing, its public address
+its own again if it was launched with one; a host has one address at a time, keeps it while it is stopped and after, and
+frees it when it ends (EC2 User Guide, "Elastic IP addresses"). A host's own public address is gone while it is stopped,
+and so is its public name. An address that somebody has is taken from there unless AllowReassociation is false
+(AssociateAddress; moto refuses where nothing is said). Starting a host that runs changes nothing, its public address
 neither.
 """
 
@@ -19,6 +21,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress, ElasticAddressBackend
 from moto.ec2.models.instances import Instance
+from moto.ec2.responses.elastic_ip_addresses import ElasticIPAddresses
 from moto.ec2.utils import random_public_ip
 
 QUOTA = 5  # a region's default (Amazon VPC quotas); what moto's DescribeAccountAttributes says, too
@@ -26,7 +29,9 @@ QUOTA = 5  # a region's default (Amazon VPC quotas); what moto's DescribeAccount
 _moto_init = ElasticAddress.__init__
 _moto_allocate = ElasticAddressBackend.allocate_address
 _moto_associate = ElasticAddressBackend.associate_address
+_moto_associate_call = ElasticIPAddresses.associate_address
 _moto_start = Instance.start
+_moto_stop = Instance.stop
 _moto_terminate = Instance.terminate
 
 
@@ -36,7 +41,9 @@ def addresses_like_ec2() -> None:
         (ElasticAddress, "__init__"): _init,
         (ElasticAddressBackend, "allocate_address"): _allocate,
         (ElasticAddressBackend, "associate_address"): _associate,
+        (ElasticIPAddresses, "associate_address"): _associate_call,
         (Instance, "start"): _start,
+        (Instance, "stop"): _stop,
         (Instance, "terminate"): _terminate,
     }
     for (owner, name), change in changes.items():
@@ -84,13 +91,32 @@ def _associate(
     return made
 
 
+@functools.wraps(_moto_associate_call)
+def _associate_call(self: Any) -> Any:
+    parameter = self._get_param
+
+    def with_ec2s_default(name: str, if_none: Any = None, *arguments: Any, **named: Any) -> Any:
+        return parameter(name, True if name == "AllowReassociation" else if_none, *arguments, **named)
+
+    self._get_param = with_ec2s_default  # of this one request
+    return _moto_associate_call(self)
+
+
+@functools.wraps(_moto_stop)
+def _stop(self: Any) -> Any:
+    before = _moto_stop(self)
+    for card in self.nics.values():
+        card.public_ip = None
+    _show_elastic_ips(self)
+    return before
+
+
 @functools.wraps(_moto_start)
 def _start(self: Any) -> Any:
     if self._state.name == "running":
         return copy.copy(self._state)
     before = _moto_start(self)
-    for address in _addresses_of(self):
-        address.eni.public_ip = address.public_ip
+    _show_elastic_ips(self)
     return before
 
 
@@ -99,6 +125,11 @@ def _terminate(self: Any) -> Any:
     for address in _addresses_of(self):
         address.instance = address.eni = address.association_id = None
     return _moto_terminate(self)
+
+
+def _show_elastic_ips(instance: Any) -> None:
+    for address in _addresses_of(instance):
+        address.eni.public_ip = address.public_ip
 
 
 def _addresses_of(instance: Any) -> list[Any]:

@@ -2,7 +2,8 @@
 
 Added: placement groups; the real console of the host behind an instance; StopInstances with Force told apart
 from a press of the power button; the backup policy of a file system; Debian's image under its public SSM parameter;
-Elastic IPs that move as EC2's do (lab/addresses.py). All else is moto's.
+Elastic IPs that move as EC2's do (lab/addresses.py). Refused as EC2 refuses it: what it does with a volume that is
+attached already (lab/volumes.py). All else is moto's.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from lab.addresses import addresses_like_ec2
 from lab.clients import Clients
 from lab.subnet_addresses import addresses_one_at_a_time
+from lab.volumes import volumes_like_ec2
 
 # Of moto's: it would make 1,300 images of Amazon's for each region that is asked. Hosts here run Debian's alone.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
@@ -74,6 +76,7 @@ class Endpoint:
         self._add_missing_calls()
         addresses_like_ec2()
         addresses_one_at_a_time()
+        volumes_like_ec2()
         self._ask_no_conditions()
 
     def serve(self, listener: socket.socket) -> None:

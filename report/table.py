@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO
@@ -45,7 +47,12 @@ class Table:
 
 
 def console(file: IO[str] | None = None) -> Console:
-    """Coloured and as wide as the window on a terminal; plain and PLAIN_WIDTH wide elsewhere."""
+    """Coloured and as wide as the window on a terminal; plain and PLAIN_WIDTH wide elsewhere.
+
+    A character that standard output's encoding does not have is written as an escape.
+    """
+    if file is None and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     made = Console(file=file, highlight=False)
     return made if made.is_terminal else Console(file=file, highlight=False, width=PLAIN_WIDTH, no_color=True)
 

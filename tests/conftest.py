@@ -13,7 +13,10 @@ from typing import Any
 
 import botocore.client
 import botocore.loaders
+import pulumi.runtime.resource
 import pytest
+from hypothesis import HealthCheck, settings
+from pulumi.runtime.proto.source_pb2 import StackTrace
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
 from lab import control, program
@@ -24,6 +27,10 @@ from lab.ownership import give_back_all
 from lab.preflight import check_machine
 from lab.rehearse import tear_down
 from tests.machine import wait_for
+
+# How long an example takes, or takes to make, says how busy the machine is.
+settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 AWS_VARIABLES = (
     "AWS_PROFILE",
@@ -93,7 +100,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _make_once() -> Iterator[None]:
-    """What botocore and moto make again and again, and is the same each time.
+    """What botocore, moto and pulumi make again and again, and is the same each time.
 
     botocore reads EC2's model, megabytes of JSON, for each session, and makes 800 functions for each client; a test
     that asks every region makes thirty.
@@ -109,9 +116,21 @@ def _make_once() -> Iterator[None]:
             made[key] = create_methods(creator, model)
         return dict(made[key])
 
+    load_service_model = botocore.loaders.Loader.load_service_model
+    models: dict[tuple[Any, ...], Any] = {}
+
+    def model(loader: Any, *which: Any, **named: Any) -> Any:
+        key = (*which, *named.items())
+        if key not in models:
+            models[key] = load_service_model(loader, *which, **named)
+        return models[key]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.loaders.JSONFileLoader, "load_file", lambda _, path: load_file(path))
         patch.setattr(creator_type, "_create_methods", methods)
+        patch.setattr(botocore.loaders.Loader, "load_service_model", model)
+        # Where each resource was declared, and by whom, up to pytest: a sixth of a program's time, and nobody reads it.
+        patch.setattr(pulumi.runtime.resource, "_get_stack_trace", StackTrace)
         patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # 1,300 images for each region of each account
         yield
 

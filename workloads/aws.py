@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from workloads.errors import WorkloadError
 from workloads.sources import LOOPBACK
@@ -63,6 +64,10 @@ def one_line(what: str, service: str = "EC2") -> Iterator[None]:
         raise WorkloadError(
             f"{what}: {service} answers {detail.get('Code', 'an error')} ({detail.get('Message', error)})",
             "see that the stack is up and that your credentials are those of its account",
+        ) from error
+    except ResponseParserError as error:  # no BotoCoreError; its text is the whole page of whoever answers
+        raise WorkloadError(
+            f"{what}: what answers in the place of {service} is no endpoint of AWS", "see your network and its proxies"
         ) from error
     except BotoCoreError as error:
         raise WorkloadError(

@@ -6,6 +6,8 @@ Without a terminal (a log, CI) the moving line is left out, and what takes long 
 
 from __future__ import annotations
 
+import io
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +48,9 @@ class Console:
     """Lines on standard output."""
 
     def __init__(self, console: rich.console.Console | None = None) -> None:
+        if console is None and isinstance(sys.stdout, io.TextIOWrapper):
+            # A character that the terminal does not have is written as an escape, instead of ending the task.
+            sys.stdout.reconfigure(errors="backslashreplace")
         self._console = console or rich.console.Console(highlight=False)
 
     def say(self, name: str, words: str) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from botocore.exceptions import ClientError
+
 from inventory import Host, Inventory, host_key_fault
 from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.console_output import last_lines
@@ -148,7 +150,10 @@ def host_keys(
                     f"its console shows no host key after {limit_s:g} s",
                     "see its first boot on its console, below, and the region's log, then rehearse again"
                     if inventory.rehearsal
-                    else "EC2 may take longer: run the task again, or give host_keys in the inventory",
+                    else "EC2 may take longer: run the task again. It keeps a console for an hour after a boot; if the "
+                    "host is up for longer, restart it (aws ec2 reboot-instances --instance-ids "
+                    f"{unknown[0].id} --region {inventory.region}), since it shows its keys at each boot, or give "
+                    "host_keys in the inventory",
                     unknown[0].name,
                     last_lines(read(unknown[0].id)),
                 )
@@ -160,11 +165,21 @@ def host_keys(
 
 
 def console_of(region: str) -> Console:
-    """The console of instances in `region`, as EC2 shows it."""
+    """The console of instances in `region`, as EC2 shows it.
+
+    What is kept from an instance's last start or restart comes first: that it is there is promised for one hour. The
+    console of this moment (`Latest`) is asked for where that shows no key; only types built on Nitro have it.
+    """
     client = ec2_client(region)
 
     def read(instance_id: str) -> str:
         with one_line(f"console of {instance_id}"):
-            return client.get_console_output(InstanceId=instance_id).get("Output", "")
+            kept = client.get_console_output(InstanceId=instance_id).get("Output", "")
+        if keys_in(kept):
+            return kept
+        try:
+            return client.get_console_output(InstanceId=instance_id, Latest=True).get("Output", "") or kept
+        except ClientError:  # of another type; that it may be asked at all, the first call has shown
+            return kept
 
     return read

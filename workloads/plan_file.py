@@ -20,11 +20,11 @@ def read_file(which: str | None, plans: Path) -> tuple[str, str]:
     """The text of the plan called `which` in the folder `plans` (short when None), or of the file of that path; and its
     path, for messages.
     """
-    name = which or "short"
-    path = plans / f"{name}.toml"
-    if not path.is_file():
-        path = user_path(name)
+    name = "short" if which is None else which
     try:
+        path = plans / f"{name}.toml"
+        if not path.is_file():
+            path = user_path(name)
         return path.read_text(encoding="utf-8"), str(path)
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(sorted(each.stem for each in plans.glob("*.toml")))
@@ -155,6 +155,14 @@ class Fields:
         ):
             self.refuse(name, value, allowed)
         return [float(item) for item in value]
+
+    def number(self, name: str, least: float, most: float) -> float:
+        """A number within bounds, both included."""
+        allowed = f"a number from {least:g} to {most:g}"
+        value = self.get(name, allowed)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+            self.refuse(name, value, allowed)
+        return float(value)
 
     def seconds(self, name: str, least: float = 0.5) -> float:
         """A length of time, up to a day."""

@@ -107,9 +107,9 @@ def where_to_look(inventory: Inventory) -> str:
 def with_current_addresses(inventory: Inventory, tell: Callable[[str], None] | None = None) -> Inventory:
     """The inventory with the public addresses that its instances have now; stopped ones are started.
 
-    EC2 gives an instance another public address at each start, which the stack's output does not know.
-    Addresses that are names or private ones are someone's choice and stay. Raises ResourceGone when an instance has
-    ended, or ends while it starts.
+    EC2 gives an instance another public address at each start, which the stack's output does not know; one that was
+    stopped when the stack was deployed has its id there in the place of an address. Addresses that are other names or
+    private ones are someone's choice and stay. Raises ResourceGone when an instance has ended, or ends while it starts.
     """
     names = {host.id: host.name for host in inventory.hosts if is_instance_id(host.id)}
     if not names:
@@ -144,10 +144,18 @@ def with_current_addresses(inventory: Inventory, tell: Callable[[str], None] | N
         if time.monotonic() > deadline:
             raise WorkloadError(f"{waiting[0]} does not start", where_to_look(inventory), names[waiting[0]])
         time.sleep(POLL_S)
+    if tell is not None:
+        for host in inventory.hosts:
+            if host.address == host.id in public and not public[host.id]:
+                raise WorkloadError(
+                    f"{host.id} runs and has no public address", "see whether its subnet gives it one", host.name
+                )
     return replace(inventory, hosts=tuple(_moved(host, public.get(host.id, "")) for host in inventory.hosts))
 
 
 def _moved(host: Host, public_address: str) -> Host:
+    if host.address == host.id:
+        return replace(host, address=public_address) if public_address else host
     try:
         ipaddress.ip_address(host.address)
     except ValueError:

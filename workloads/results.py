@@ -41,6 +41,7 @@ Raw = Literal[
     "attachments",
     "backup",
     "network",
+    "stops",
 ]
 
 

@@ -22,6 +22,7 @@ from components.efs_offers import (
     PROVISIONED_MIB_PER_S,
     REGIONAL,
     THROUGHPUT_MODES,
+    ZONES_WITHOUT_EFS,
     FileSystemDemand,
     FileSystemKeys,
     check_file_system,
@@ -92,6 +93,7 @@ def check(settings: Settings, project: str, directory: Path) -> Checked[EfsIopsC
     _check_spread(settings, config)
     wanted = Wanted(
         types={_CLIENT_TYPE: config.client_type},
+        instances={config.client_type: config.clients},
         cost=_cost(common, config),
         cost_keys=(
             _CLIENTS,
@@ -101,7 +103,9 @@ def check(settings: Settings, project: str, directory: Path) -> Checked[EfsIopsC
         ),
         cpu_limit=config.cpu_limit,
         memory_limit_mib=config.memory_limit_mib,
-        zones=Zones(_FILE_SYSTEM.client_zones, config.file_system.client_zones, besides="EFS"),
+        zones=Zones(
+            _FILE_SYSTEM.client_zones, config.file_system.client_zones, besides="EFS", lacking=ZONES_WITHOUT_EFS
+        ),
     )
     checked = check_stack(
         settings,

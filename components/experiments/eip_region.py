@@ -56,6 +56,7 @@ def check(settings: Settings, project: str, directory: Path) -> Checked[EipRegio
     common, config = read_stack(settings, project, directory, NAME, read_config)
     wanted = Wanted(
         types={_HOST_TYPE: config.host_type},
+        instances={config.host_type: config.hosts},
         cost=_cost(common, config),
         cost_keys=(_HOSTS,),
         memory_limit_mib=config.memory_limit_mib,

@@ -29,6 +29,7 @@ from components.validation import (
     check_volume,
 )
 from components.volume_types import VOLUME_TYPES, baseline_iops
+from inventory import MD_RAID_STORAGE_HOSTS
 
 NAME = "md-raid"
 
@@ -64,9 +65,13 @@ class MdRaidConfig:
 def read_config(settings: Settings) -> MdRaidConfig:
     """Read the experiment's own settings, each by itself."""
     return MdRaidConfig(
-        # One server more than a mirror may lose is two at least; iSCSI device letters end at eight servers of
-        # ten.
-        storage_servers=settings.integer(_STORAGE_SERVERS, 2, 8, default=3, example=3),
+        storage_servers=settings.integer(
+            _STORAGE_SERVERS,
+            MD_RAID_STORAGE_HOSTS,
+            MD_RAID_STORAGE_HOSTS,
+            default=MD_RAID_STORAGE_HOSTS,
+            example=MD_RAID_STORAGE_HOSTS,
+        ),
         volumes_per_server=settings.integer(_VOLUMES_PER_SERVER, 1, 10, default=5, example=5),
         storage_type=settings.text(_STORAGE_TYPE, "c4.8xlarge"),
         client_type=settings.text(_CLIENT_TYPE, "c4.8xlarge"),
@@ -93,6 +98,7 @@ def check(settings: Settings, project: str, directory: Path) -> Checked[MdRaidCo
     )
     wanted = Wanted(
         types={_STORAGE_TYPE: config.storage_type, _CLIENT_TYPE: config.client_type},
+        instances=_instances(config),
         cost=_cost(common, config),
         cost_keys=(_STORAGE_SERVERS, _VOLUMES_PER_SERVER, _VOLUME.type, _VOLUME.size_gib, _VOLUME.iops),
         cpu_limit=config.cpu_limit,
@@ -107,9 +113,14 @@ def check(settings: Settings, project: str, directory: Path) -> Checked[MdRaidCo
     return check_stack(settings, common, config, wanted, check_iops)
 
 
-def _cost(common: CommonConfig, config: MdRaidConfig) -> prices.Cost:
+def _instances(config: MdRaidConfig) -> Counter[str]:
     instances = Counter({config.storage_type: config.storage_servers})
     instances[config.client_type] += 1
+    return instances
+
+
+def _cost(common: CommonConfig, config: MdRaidConfig) -> prices.Cost:
+    instances = _instances(config)
     volumes = (
         prices.VolumeDemand(instances.total(), ROOT_VOLUME_TYPE, ROOT_VOLUME_GIB),
         prices.VolumeDemand(

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pulumi
 
 from components import prices
-from components.aws_settings import ENDPOINTS
+from components.aws_settings import ENDPOINTS, is_url
 from components.bucket import StackBucket, bucket_name
 from components.checked_stack import CPU_LIMIT, MEMORY_LIMIT, Checked, Wanted, check_stack, read_stack
 from components.config import CommonConfig
@@ -60,6 +60,7 @@ def check(settings: Settings, project: str, directory: Path) -> Checked[S3Thrott
     roots = prices.VolumeDemand(1, ROOT_VOLUME_TYPE, ROOT_VOLUME_GIB)
     wanted = Wanted(
         types={_UPLOADER_TYPE: config.uploader_type},
+        instances={config.uploader_type: 1},
         cost=prices.estimate(common.aws.region, {config.uploader_type: 1}, (roots,)),
         cost_keys=(),
         cpu_limit=config.cpu_limit,
@@ -87,8 +88,8 @@ def _check_way_to_bucket(settings: Settings, common: CommonConfig, config: S3Thr
         fault = "missing, and a rehearsal's host reaches S3 nowhere else"
         settings.refuse(_BUCKET_ENDPOINT, fault, f"set it to {_REHEARSAL_ENDPOINT}")
         return
-    parts = urlsplit(endpoint)
-    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/") or parts.query:
+    parts = urlsplit(endpoint) if is_url(endpoint) else None
+    if parts is None or parts.scheme != "http" or parts.path.strip("/") or parts.query:
         settings.refuse(_BUCKET_ENDPOINT, f"{endpoint} is not a plain URL", f"set it to {_REHEARSAL_ENDPOINT}")
 
 

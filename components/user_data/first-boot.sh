@@ -80,6 +80,17 @@ UNIT
     systemctl --quiet --no-block start tidemark-expiry.timer
 }
 
+# Amazon's own time service is reached without any rule of a security group and without the internet (EC2 User Guide,
+# "Precision clock and time synchronization"); the pools that Debian names are not: no rule lets UDP 123 out.
+# Which of the two programs an image has is its maker's choice, so both are told.
+keep_time() {
+    mkdir -p /etc/systemd/timesyncd.conf.d /etc/chrony/sources.d
+    printf '[Time]\nNTP=169.254.169.123\n' >/etc/systemd/timesyncd.conf.d/90-tidemark.conf
+    echo 'server 169.254.169.123 prefer iburst minpoll 4 maxpoll 4' >/etc/chrony/sources.d/tidemark.sources
+    # Of those that run; the other one is no fault.
+    systemctl --quiet --no-block try-restart systemd-timesyncd.service chrony.service 2>/dev/null || true
+}
+
 # The kernel is told to use no more, so that the page cache counts for little. Needs one reboot.
 limit_memory() {
     [ -n "$memory_limit_mib" ] || return 0
@@ -101,4 +112,5 @@ limit_memory() {
 
 show_host_keys
 set_expiry
+keep_time
 limit_memory

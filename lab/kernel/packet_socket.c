@@ -2,7 +2,7 @@
 // (`transport=raw` in arch/um/drivers/vector_user.c of Linux): sets what the kernel's driver leaves at its default.
 //
 // - The socket that receives (protocol ETH_P_ALL) gets room for a window of each connection. By default it holds 212,992
-//   bytes (net.core.rmem_default), three packets of 64 KiB: a fifth of a bulk transfer was lost. And it leaves out what the
+//   bytes (net.core.rmem_default), three packets of 64 KiB: one packet in 25 of a bulk transfer was lost. And it leaves out what the
 //   host itself sends, which would come back to it as if it had been received.
 // - The socket that sends (protocol 0 when it is made) is bound to ETH_P_IP later and would then receive, too: a copy of
 //   each packet, in a queue that nobody reads. A filter that accepts nothing keeps it empty.

@@ -49,7 +49,11 @@ def _create_subnet(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
             TagSpecifications=_tagged("subnet", inputs),
         )
     )["Subnet"]
-    return subnet["SubnetId"], {"availabilityZone": subnet["AvailabilityZone"]}
+    subnet_id = subnet["SubnetId"]
+    if inputs.get("mapPublicIpOnLaunch"):
+        with all_or_nothing(lambda: ec2.delete_subnet(SubnetId=subnet_id)):
+            ec2.modify_subnet_attribute(SubnetId=subnet_id, MapPublicIpOnLaunch={"Value": True})
+    return subnet_id, {"availabilityZone": subnet["AvailabilityZone"]}
 
 
 def _create_internet_gateway(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
@@ -247,6 +251,14 @@ def _instance_outputs(ec2: EC2Client, instance_id: str) -> Values:
     }
 
 
+def _look_at_instance(ec2: EC2Client, instance_id: str) -> Values:
+    """AWS's provider reads associatePublicIpAddress as "the first interface has an association", and a stopped instance
+    has none.
+    """
+    found = _instance_outputs(ec2, instance_id)
+    return {**found, "associatePublicIpAddress": bool(found["publicIp"])}
+
+
 def _delete_instance(ec2: EC2Client, instance_id: str, _: Values) -> None:
     ec2.terminate_instances(InstanceIds=[instance_id])
     ec2.get_waiter("instance_terminated").wait(InstanceIds=[instance_id])
@@ -292,7 +304,11 @@ def _is_attached(ec2: EC2Client, volume_id: str) -> bool:
 
 
 def _attachment_exists(ec2: EC2Client, attachment_id: str) -> bool:
-    return _is_attached(ec2, "-".join(attachment_id.split("-")[1:3]))
+    """To that instance: the volume of one that is gone may be attached to its successor."""
+    words = attachment_id.removeprefix("vai-").split("-")
+    volume_id, instance_id = "-".join(words[:2]), "-".join(words[2:])
+    attachments = ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0].get("Attachments", [])
+    return any(attachment.get("InstanceId") == instance_id for attachment in attachments)
 
 
 def _rule_exists(ec2: EC2Client, rule_id: str) -> bool:
@@ -308,12 +324,19 @@ def _create_address(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
     return made["AllocationId"], {"allocationId": made["AllocationId"], "publicIp": made["PublicIp"]}
 
 
+def _look_at_address(ec2: EC2Client, allocation_id: str) -> Values:
+    (address,) = ec2.describe_addresses(AllocationIds=[allocation_id])["Addresses"]
+    return {
+        "associationId": address.get("AssociationId") or "",
+        "instance": address.get("InstanceId") or "",
+        "networkInterface": address.get("NetworkInterfaceId") or "",
+    }
+
+
 def _create_address_association(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
-    made = ec2.associate_address(
-        AllocationId=inputs["allocationId"],
-        InstanceId=inputs["instanceId"],
-        AllowReassociation=bool(inputs.get("allowReassociation")),
-    )
+    # As AWS's provider: of allowReassociation it passes on true alone, and EC2 takes what is absent for true.
+    allowed = given(AllowReassociation=True if inputs.get("allowReassociation") else None)
+    made = ec2.associate_address(AllocationId=inputs["allocationId"], InstanceId=inputs["instanceId"], **allowed)
     return made["AssociationId"], {}
 
 
@@ -380,6 +403,7 @@ KINDS: Mapping[str, Kind[EC2Client]] = {
         _delete_instance,
         _instance_exists,
         computed=("publicIp", "privateIp", "availabilityZone"),
+        look=_look_at_instance,
     ),
     "aws:ebs/volume:Volume": Kind(
         _create_volume,
@@ -394,6 +418,7 @@ KINDS: Mapping[str, Kind[EC2Client]] = {
         lambda ec2, id_, _: void(ec2.release_address(AllocationId=id_)),
         lambda ec2, id_: bool(ec2.describe_addresses(AllocationIds=[id_])["Addresses"]),
         computed=("allocationId", "publicIp"),
+        look=_look_at_address,
     ),
     "aws:ec2/eipAssociation:EipAssociation": Kind(
         _create_address_association,

@@ -10,6 +10,8 @@ import functools
 import ipaddress
 import json
 import os
+import random
+import string
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,6 +19,7 @@ from urllib.parse import urlsplit
 
 import grpc
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from pulumi.provider.experimental import server
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import (
@@ -46,6 +49,7 @@ from lab.provider import resources
 VERSION = "7.51.1"  # of pulumi-aws in requirements.lock, whose schema this follows
 UPDATED_IN_PLACE = frozenset({"tags", "tagsAll"})
 """Everything else is replaced when it changes: the region has no use for more."""
+_SUFFIX_LENGTH = 7  # of an automatic name, as Pulumi's
 FAIL_AT = "TIDEMARK_LAB_FAIL_AT"
 """A test's lever: the name of a type whose creation is to fail, as an account's limit or a lost line would make it."""
 
@@ -116,7 +120,10 @@ class RehearsalAws(Provider):
     async def check(self, request: CheckRequest) -> CheckResponse:
         inputs = dict(request.new_inputs)
         token = _token(request.type)
-        for name, value in resources.named(token, {}, request.urn.split("::")[-1]).items():
+        # As AWS's provider: another name for each, so that a successor can be made before it takes another's place. The
+        # engine gives the old inputs unless it is about a successor.
+        suffix = "".join(random.Random(request.random_seed or None).choices(string.hexdigits[:16], k=_SUFFIX_LENGTH))
+        for name, value in resources.named(token, {}, f"{request.urn.split('::')[-1]}-{suffix}").items():
             if name not in inputs:
                 inputs[name] = request.old_inputs.get(name) or PropertyValue(value)
         return CheckResponse(inputs=inputs)
@@ -131,7 +138,8 @@ class RehearsalAws(Provider):
         replaced = [key for key in changed if key not in UPDATED_IN_PLACE]
         if not changed:
             return DiffResponse(changes=False)
-        return DiffResponse(changes=True, diffs=changed, replaces=replaced, delete_before_replace=bool(replaced))
+        # A successor is made first, as by AWS's provider, unless the program says otherwise.
+        return DiffResponse(changes=True, diffs=changed, replaces=replaced, delete_before_replace=False)
 
     async def create(self, request: CreateRequest) -> CreateResponse:
         token = _token(request.type)
@@ -155,7 +163,10 @@ class RehearsalAws(Provider):
     async def read(self, request: ReadRequest) -> ReadResponse:
         if not resources.exists(self._known(), _token(request.type), request.resource_id):
             return ReadResponse(resource_id="", properties={}, inputs={})
-        return ReadResponse(resource_id=request.resource_id, properties=request.properties, inputs=request.inputs)
+        seen = _properties(resources.look(self._known(), _token(request.type), request.resource_id))
+        # What was never asked for is no input, whatever the API says of it.
+        inputs = {**request.inputs, **{key: value for key, value in seen.items() if key in request.inputs}}
+        return ReadResponse(resource_id=request.resource_id, properties={**request.properties, **seen}, inputs=inputs)
 
     async def delete(self, request: DeleteRequest) -> None:
         resources.delete(self._known(), _token(request.type), request.resource_id, _plain(request.properties))
@@ -203,7 +214,7 @@ def _api_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitabl
     async def call(self: RehearsalAws, request: Any) -> Any:
         try:
             return await method(self, request)
-        except (ClientError, BotoCoreError, LabError) as fault:
+        except (ClientError, BotoCoreError, ResponseParserError, LabError) as fault:
             raise ProviderError(" ".join(str(fault).split())) from fault
 
     return call

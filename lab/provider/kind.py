@@ -19,7 +19,8 @@ class Kind(Generic[C]):
 
     `create` gives the id and the computed outputs; `computed` names those that other resources of the program take,
     which are unknown until the resource exists. `name_input` is the physical name's property, made from the logical
-    name when the program gives none.
+    name when the program gives none. `look` gives what changes while the resource lives, as its provider reads it back
+    at a refresh; None where nothing of it does.
     """
 
     create: Callable[[C, Values], tuple[str, Values]]
@@ -27,6 +28,7 @@ class Kind(Generic[C]):
     exists: Callable[[C, str], bool]
     computed: tuple[str, ...] = ()
     name_input: str | None = None
+    look: Callable[[C, str], Values] | None = None
 
 
 def tag_list(inputs: Mapping[str, Any]) -> list[Any]:

@@ -94,6 +94,12 @@ def exists(clients: Clients, token: str, resource_id: str) -> bool:
         raise
 
 
+def look(clients: Clients, token: str, resource_id: str) -> Values:
+    """What an existing one's outputs are now, as far as they change while it lives."""
+    client, kind = _found(clients, token)
+    return {} if kind.look is None else kind.look(client, resource_id)
+
+
 def retag(clients: Clients, token: str, resource_id: str, old: Values, new: Values) -> None:
     """Make its tags those of the new inputs."""
     client, _ = _found(clients, token)

@@ -9,14 +9,17 @@ from typing import Any
 from report.cells import read_cell_records
 from report.proofs import Proofs
 from report.runs import Record, Run, number, quietly, text, whole
-from report.s3_throttle.network import BURST_S, Rates, Trace, rates
+from report.s3_throttle.network import BURST_S, Part, Rates, Trace, rates
 from report.s3_throttle.schema import Cell, Point
+from report.s3_throttle.stops import Buffers, Stop, buffers
 
 FREE = "free"
 IDENTICAL = "byte-identical"
 
 
-def read_cells(run: Run, traces: Mapping[str, Trace], proofs: Proofs | None) -> list[Cell]:
+def read_cells(
+    run: Run, traces: Mapping[str, Trace], stops: Mapping[str, list[Stop]], proofs: Proofs | None
+) -> list[Cell]:
     """In the order in which they ran."""
     identical = {proof.source: proof.passed for proof in (proofs.records if proofs else []) if proof.proof == IDENTICAL}
     cells = []
@@ -26,29 +29,38 @@ def read_cells(run: Run, traces: Mapping[str, Trace], proofs: Proofs | None) -> 
         if method is None:
             run.problem(f"raw/cells.ndjson: {name} left out: it has no method")
             continue
-        cells.append(_cell(name, method, record, traces.get(name), identical.get(name)))
+        cells.append(_cell(name, method, record, traces.get(name), stops.get(name), identical.get(name)))
     # The first is the one by which the targets were set.
     free = next((cell.mean_mb_per_s for cell in cells if cell.method == FREE), None)
     return cells if free is None else [_against_free(cell, free) for cell in cells]
 
 
-def _cell(name: str, method: str, record: Record, trace: Trace | None, identical: bool | None) -> Cell:
+def _cell(
+    name: str, method: str, record: Record, trace: Trace | None, stops: list[Stop] | None, identical: bool | None
+) -> Cell:
     objects, object_bytes = quietly(whole, record, "objects"), quietly(whole, record, "object_bytes")
     payload = None if objects is None or object_bytes is None else objects * object_bytes
     complete = record.get("complete") is True
+    stop_s, run_s = quietly(number, record, "stop_s"), quietly(number, record, "run_s")
+    ratio, part = _payload_ratio(record, trace, payload), _part(record, stop_s, run_s)
     # Of a sync that failed, the amount that was moved is not known: it has no rate.
-    seen = rates(trace, payload) if complete and trace is not None and payload is not None else None
+    seen = rates(trace, ratio, part) if complete and trace is not None and ratio is not None else None
+    waiting = buffers(stops, part) if complete and stops is not None and part is not None else None
+    if quietly(text, record, "ended_by") in ("known", "bound"):  # not all of the objects were sent
+        payload = round(trace.total * ratio) if trace is not None and ratio is not None else None
     target = quietly(number, record, "target_bytes_per_s")
     cli, throttle = _object(record, "cli"), _object(record, "throttle")
     return Cell(
         cell=name,
         method=method,
-        stop_s=quietly(number, record, "stop_s"),
-        run_s=quietly(number, record, "run_s"),
+        stop_s=stop_s,
+        run_s=run_s,
+        send_buffer_bytes=quietly(whole, record, "send_buffer_bytes"),
         objects=objects,
         bytes=payload,
         complete=complete,
         reason=quietly(text, record, "reason") if complete or record.get("reason") else "it has no end",
+        ended_by=quietly(text, record, "ended_by"),
         target_mb_per_s=None if target is None else target / 1e6,
         target_to_free_ratio=None,
         attempts=quietly(whole, cli, "attempts"),
@@ -61,16 +73,47 @@ def _cell(name: str, method: str, record: Record, trace: Trace | None, identical
         host_busy_ratio=quietly(number, record, "host_busy_ratio"),
         identical=identical,
         **_figures(seen, target),
+        **_of_buffers(waiting),
     )
+
+
+def _payload_ratio(record: Record, trace: Trace | None, payload: int | None) -> float | None:
+    """Bytes of objects for one of the interface's. A run before that was recorded sent everything: then it is in the
+    trace.
+    """
+    if "payload_to_wire_ratio" in record:
+        return quietly(number, record, "payload_to_wire_ratio")
+    return payload / trace.total if payload is not None and trace is not None and trace.total else None
+
+
+def _part(record: Record, stop_s: float | None, run_s: float | None) -> Part | None:
+    from_s, until_s = (quietly(number, record, f"steady_{end}_unix_s") for end in ("from", "until"))
+    if from_s is None or until_s is None or until_s <= from_s:
+        return None
+    return Part(from_s, until_s, None if stop_s is None or run_s is None else stop_s + run_s)
+
+
+def _of_buffers(waiting: Buffers | None) -> dict[str, Any]:
+    return {
+        "stops": waiting and waiting.stops,
+        "unacked_at_stop_bytes": waiting and waiting.unacked_bytes,
+        "notsent_at_stop_bytes": waiting and waiting.notsent_bytes,
+        "while_stopped_mb_per_s": waiting and waiting.while_stopped_bytes_per_s / 1e6,
+    }
 
 
 def _figures(seen: Rates | None, target: float | None) -> dict[str, Any]:
     std = None if seen is None else seen.window_std_bytes_per_s
     return {
         "seconds": seen and seen.seconds,
+        "start_s": seen and seen.start and seen.start[0],
+        "start_mb": seen and seen.start and seen.start[1] / 1e6,
+        "steady_s": seen and seen.steady_s,
+        "tail_s": seen and seen.tail and seen.tail[0],
+        "tail_mb": seen and seen.tail and seen.tail[1] / 1e6,
         "mean_mb_per_s": seen and seen.mean_bytes_per_s / 1e6,
         "mean_to_target_ratio": seen and _ratio(seen.mean_bytes_per_s, target),
-        "mean_uncertainty_ratio": None if seen is None or target is None else uncertainty(seen),
+        "mean_uncertainty_ratio": seen and (uncertainty(seen) if seen.steady_s is None else seen.known_to_ratio),
         "mean_to_free_ratio": None,
         "window_std_mb_per_s": None if std is None else std / 1e6,
         "window_std_to_target_ratio": _ratio(std, target),
@@ -84,7 +127,7 @@ def _figures(seen: Rates | None, target: float | None) -> dict[str, Any]:
 
 
 def uncertainty(seen: Rates) -> float:
-    """Whether the last of a few bursts is just in or just out changes the mean by what is too much in it."""
+    """Of a mean without a steady part: what it would be off by, were one burst more or less in it."""
     evenly = seen.mean_bytes_per_s * BURST_S
     return max(0.0, seen.largest_100_ms_bytes - evenly) / (seen.mean_bytes_per_s * seen.seconds)
 

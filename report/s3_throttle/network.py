@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import bisect
+import math
 import statistics
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from scipy.special import stdtrit
+
+from report.mean_rate import mean_rate
 from report.runs import RecordError, Run, number, text, whole
 
 # Before and after the objects the CLI looks at the bucket and hears the last answers: some kilobytes, seconds apart
 # from the rest when it starts slowly. The rate is that of what lies between these margins.
 MARGIN_BYTES = 8192
 WINDOW_S = 1.0
+WINDOWS = 100  # of a steady part
 BURST_S = 0.1
 
 
@@ -68,10 +73,31 @@ def read_network(run: Run) -> dict[str, Trace]:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The steady part of a sync, in the trace's time; `cycle_s` where it was stopped by the clock."""
+
+    from_s: float
+    until_s: float
+    cycle_s: float | None
+
+    @property
+    def seconds(self) -> float:
+        return self.until_s - self.from_s
+
+
+@dataclass(frozen=True)
 class Rates:
-    """Bytes a second are of payload, but for `wire_bytes_per_s`; means leave out the first 100 ms."""
+    """Bytes a second are of payload, but for `wire_bytes_per_s`.
+
+    Means and windows are of the steady part; where none was recorded, of all but the first 100 ms, and `known_to_ratio`
+    is None.
+    """
 
     seconds: float
+    start: tuple[float, float] | None  # seconds and payload bytes, before the steady part
+    tail: tuple[float, float] | None  # after it
+    steady_s: float | None
+    known_to_ratio: float | None  # half of the mean's 95 % interval
     mean_bytes_per_s: float
     wire_bytes_per_s: float
     window_std_bytes_per_s: float | None
@@ -81,32 +107,55 @@ class Rates:
     progress: list[tuple[float, float]]  # seconds since the first byte, payload bytes
 
 
-def rates(trace: Trace, payload_bytes: int) -> Rates | None:
-    """None where nothing can be said."""
+def rates(trace: Trace, payload: float, part: Part | None = None) -> Rates | None:
+    """Of a trace of whose bytes the ratio `payload` are objects'; None where nothing can be said."""
     window = trace.window()
     if window is None:
         return None
     start, end = window
-    # A staircase of n steps rises n - 1 times from the first to the last: what goes at once at the beginning is no part
-    # of the rate. Where bytes flow evenly it makes no difference.
+    # Without a part: a staircase of n steps rises n - 1 times from the first to the last, and what goes at once at the
+    # beginning is no part of the rate. Where bytes flow evenly it makes no difference.
     counted = start + BURST_S if end - start > 2 * BURST_S else start
-    # Headers are spread evenly over the payload: every segment but an object's last is full.
-    payload = payload_bytes / trace.total
-    wire = (trace.at(end) - trace.at(counted)) / (end - counted)
-    whole_windows = int((end - start) / WINDOW_S)
-    steps = [trace.at(start + n * WINDOW_S) * payload for n in range(whole_windows + 1)]
+    from_s, until_s = (counted, end) if part is None else (part.from_s, part.until_s)
+    wire = (trace.at(until_s) - trace.at(from_s)) / (until_s - from_s)
+    windows_from_s = start if part is None else from_s
+    whole_windows = int((until_s - windows_from_s) / WINDOW_S)
+    steps = [trace.at(windows_from_s + n * WINDOW_S) * payload for n in range(whole_windows + 1)]
     per_window = [(after - before) / WINDOW_S for before, after in pairwise(steps)]
     looks = [t for t in trace.t if start <= t <= end]
     return Rates(
         seconds=end - start,
+        start=None if part is None else (from_s - start, (trace.at(from_s) - trace.at(start)) * payload),
+        tail=None if part is None else (max(0.0, end - until_s), (trace.at(end) - trace.at(until_s)) * payload),
+        steady_s=None if part is None else part.seconds,
+        known_to_ratio=None if part is None else known_to(trace, part),
         mean_bytes_per_s=wire * payload,
         wire_bytes_per_s=wire,
         window_std_bytes_per_s=statistics.pstdev(per_window) if len(per_window) > 1 else None,
         windows=whole_windows,
-        largest_100_ms_bytes=max((trace.at(t + BURST_S) - trace.at(t)) * payload for t in looks),
+        largest_100_ms_bytes=max(
+            ((trace.at(t + BURST_S) - trace.at(t)) * payload for t in looks if part is None or from_s <= t <= until_s),
+            default=0.0,
+        ),
         longest_gap_s=max((after - before for before, after in pairwise(looks)), default=0.0),
         progress=_progress(trace, start, end, payload),
     )
+
+
+def known_to(trace: Trace, part: Part) -> float | None:
+    """Half of the mean's 95 % interval over the mean; None where nothing was sent.
+
+    Of rates over a hundredth of the time each, or over a cycle, so that where a cycle was cut makes no difference: as
+    the uploader has it, which ends a sync by this (workloads/s3_throttle/uploader/steady.py).
+    """
+    width_s = max(part.cycle_s or 0.0, part.seconds / WINDOWS)
+    step_s = (part.seconds - width_s) / (WINDOWS - 1)
+    starts = [part.from_s + n * step_s for n in range(WINDOWS)]
+    found = mean_rate([(trace.at(t + width_s) - trace.at(t)) / width_s for t in starts])
+    mean = (trace.at(part.until_s) - trace.at(part.from_s)) / part.seconds
+    if found is None or mean <= 0:
+        return None
+    return float(stdtrit(found.degrees_of_freedom, 0.975)) * math.sqrt(found.variance_of_mean) / mean
 
 
 def _progress(trace: Trace, start: float, end: float, payload: float) -> list[tuple[float, float]]:

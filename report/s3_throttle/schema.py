@@ -28,18 +28,25 @@ class Cell:
     method: str  # free, duty-cycle, closed-loop, max-bandwidth or tc
     stop_s: float | None
     run_s: float | None
-    objects: int | None
-    bytes: int | None
+    send_buffer_bytes: int | None  # what a socket may hold; None: the system's own limits
+    objects: int | None  # offered
+    bytes: int | None  # of objects, sent; of a sync that was ended, by the interface's counter
     complete: bool
     reason: str | None  # why figures are missing
     target_mb_per_s: float | None
     target_to_free_ratio: float | None
-    seconds: float | None  # from the first byte to the last
-    mean_mb_per_s: float | None
+    ended_by: str | None  # itself, known (its mean was) or bound (the time was over); None: of a run before these
+    seconds: float | None  # from the first byte to the last that was seen
+    start_s: float | None  # until the steady part; None: the whole but its first 100 ms is taken for steady
+    start_mb: float | None
+    steady_s: float | None
+    tail_s: float | None  # after it
+    tail_mb: float | None
+    mean_mb_per_s: float | None  # of the steady part
     mean_to_target_ratio: float | None
-    mean_uncertainty_ratio: float | None  # of the mean: what one burst more or less makes of it
+    mean_uncertainty_ratio: float | None  # half of the mean's 95 % interval; None of start_s: one burst more or less
     mean_to_free_ratio: float | None
-    window_std_mb_per_s: float | None  # of whole windows of one second
+    window_std_mb_per_s: float | None  # of whole windows of one second, in the steady part as all that follows
     window_std_to_target_ratio: float | None
     windows: int | None
     largest_100_ms_bytes: float | None
@@ -54,6 +61,10 @@ class Cell:
     throttle_cpu_ratio: float | None  # of one processor, while it ran; None where there was no throttle
     host_busy_ratio: float | None
     longest_gap_s: float | None  # between two looks at the interface: bursts shorter than this can't be told
+    stops: int | None  # in the steady part; None: no throttle, or a run before stops were recorded
+    unacked_at_stop_bytes: float | None  # in the send buffers when a stop began, the mean
+    notsent_at_stop_bytes: float | None  # of these, those that had not been sent yet
+    while_stopped_mb_per_s: float | None  # of the mean, what peers acknowledged during stops
     identical: bool | None  # every byte was read back
     progress: list[Point]
 
@@ -67,6 +78,7 @@ class Free:
     mean_mb_per_s: float | None
     again_mb_per_s: float | None  # of the last
     again_to_first_ratio: float | None
+    largest_uncertainty_ratio: float | None  # of these means
     wire_mbit_per_s: float | None  # the fastest's of all, what TCP sent again included
     link_mbit_per_s: float | None  # the known answer; None where it is not known
     wire_to_link_ratio: float | None
@@ -74,12 +86,22 @@ class Free:
 
 @dataclass(frozen=True)
 class DutyCycle:
-    """Syncs that were stopped and continued by the clock, against run / (run + stop) of the free rate."""
+    """Syncs that were stopped and continued by the clock, against run / (run + stop) of the free rate. What the send
+    buffers gave while the process stood is a part of that ratio; the rest was moved while it ran.
+    """
 
     pairs: int
     lowest_to_promised_ratio: float | None
     highest_to_promised_ratio: float | None
     mean_to_promised_ratio: float | None
+    while_stopped_to_promised_ratio: float | None  # the mean, of those whose stops were recorded
+    largest_uncertainty_ratio: float | None
+    # The same, with send buffers that are empty long before a stop ends.
+    small_buffer_pairs: int
+    small_buffer_to_promised_ratio: float | None
+    small_buffer_while_stopped_to_promised_ratio: float | None
+    small_buffer_while_running_to_promised_ratio: float | None
+    small_buffer_largest_uncertainty_ratio: float | None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from report.runs import Run
 from report.s3_throttle.cells import read_cells
 from report.s3_throttle.network import read_network
 from report.s3_throttle.schema import SCHEMA, Summary
+from report.s3_throttle.stops import read_stops
 from report.s3_throttle.totals import closed_loop, duty_cycle, free_rate, transfers
 from report.summary import run_fields
 
@@ -14,7 +15,7 @@ from report.summary import run_fields
 def summarize(run: Run) -> Summary:
     """From raw alone; the same run gives the same summary whenever it is asked."""
     proofs = read_proofs(run)
-    cells = read_cells(run, read_network(run), proofs)
+    cells = read_cells(run, read_network(run), read_stops(run), proofs)
     return Summary(
         **run_fields(run, SCHEMA),
         cells=cells,

@@ -11,7 +11,7 @@ from report.proofs import Proofs
 from report.s3_throttle.cells import FREE
 from report.s3_throttle.schema import Cell as SyncCell
 from report.s3_throttle.schema import Free
-from report.s3_throttle.totals import promised, to_promised
+from report.s3_throttle.totals import promised, to_promised, while_running, while_stopped
 from report.table import Cell, Column, Table
 
 WITHIN = 0.03
@@ -30,21 +30,23 @@ def rates_table(cells: Sequence[SyncCell]) -> Table:
     columns = [Column("sync"), Column("capped by")]
     columns += [
         Column(name, True)
-        for name in ("target MB/s", "of free", "mean MB/s", "mean/target", "±", "std of 1 s", "burst", "seconds")
+        for name in ("target MB/s", "of free", "mean MB/s", "mean/target", "±", "std of 1 s", "burst", "steady s")
     ]
+    columns += [Column("start s", True), Column("tail s", True), Column("ended by")]
     note = (
-        "Mean: objects' bytes a second by the network interface, from first to last without the first 100 ms. "
-        "\u00b1: what one burst more or less makes of it; longer syncs know it better. "
-        "Standard deviation: of windows of one second, over the target. Burst: the largest 100 ms, over what 100 ms of "
-        "the target are. A duty cycle's target is run / (run + stop) of the free rate. "
-        f"Good: within {WITHIN:.0%} and that."
+        "Mean: objects' bytes a second by the network interface, in the steady part: without the start (a second, or "
+        "two cycles; with a target until what went at once is paid off) and the tail. \u00b1: half of its 95 % "
+        "interval; a sync ends when that is small enough, or when its time is over. Of a run without steady parts: all "
+        "but the first 100 ms, and what one burst more or less makes of it. Standard deviation: of windows of one "
+        "second, over the target. Burst: the largest 100 ms, over what 100 ms of the target are. A duty cycle's target "
+        f"is run / (run + stop) of the free rate. Good: within {WITHIN:.0%} and \u00b1."
     )
     return Table("How well each way held", columns, [_rate_row(cell) for cell in cells], note, name="rates")
 
 
 def _rate_row(cell: SyncCell) -> list[Cell | str]:
     if not cell.complete:
-        return [cell.cell, Cell(f"not complete: {cell.reason or MISSING}", "bad"), *[MISSING] * 8]
+        return [cell.cell, Cell(f"not complete: {cell.reason or MISSING}", "bad"), *[MISSING] * 11]
     to_target = cell.mean_to_target_ratio
     std = cell.window_std_to_target_ratio
     known = WITHIN + (cell.mean_uncertainty_ratio or 0.0)
@@ -59,8 +61,18 @@ def _rate_row(cell: SyncCell) -> list[Cell | str]:
         percent(cell.mean_uncertainty_ratio),
         MISSING if std is None else percent(std),
         MISSING if cell.burst_ratio is None else f"{cell.burst_ratio:.1f} \u00d7",
-        figure(None if cell.seconds is None else round(cell.seconds, 2)),
+        _seconds(cell.seconds if cell.steady_s is None else cell.steady_s),
+        _seconds(cell.start_s),
+        _seconds(cell.tail_s),
+        MISSING if cell.ended_by is None else _ENDED_BY.get(cell.ended_by, cell.ended_by),
     ]
+
+
+_ENDED_BY = {"itself": "all was sent", "known": "mean known", "bound": "time over"}
+
+
+def _seconds(value: float | None) -> str:
+    return figure(None if value is None else round(value, 2))
 
 
 def costs_table(cells: Sequence[SyncCell]) -> Table:
@@ -103,14 +115,26 @@ def duty_cycle_table(cells: Sequence[SyncCell]) -> Table:
         (
             figure(cell.stop_s),
             figure(cell.run_s),
+            "the system's" if cell.send_buffer_bytes is None else f"{cell.send_buffer_bytes / 1024:g} KiB",
             percent(promised(cell)),
             percent(cell.mean_to_free_ratio),
             _fine(to_promised(cell)),
+            percent(cell.mean_uncertainty_ratio),
+            _fine(while_running(cell, cells)),
+            _fine(while_stopped(cell, cells)),
+            _kb(cell.unacked_at_stop_bytes),
+            _kb(cell.notsent_at_stop_bytes),
         )
-        for cell in sorted(found, key=lambda cell: promised(cell) or 0)
+        for cell in sorted(found, key=lambda cell: (promised(cell) or 0, cell.send_buffer_bytes or 0))
     ]
-    names = ("stop s", "run s", "run / (run + stop)", "rate / free rate", "measured / promised")
-    note = "What is in the socket buffers goes on while the process stands: the shorter the run, the more it adds."
+    names = ["stop s", "run s", "send buffer", "run / (run + stop)", "rate / free rate", "measured / promised", "±"]
+    names += ["while running", "while stopped", "in buffers kB", "not sent kB"]
+    note = (
+        "What is in the send buffers when a stop begins goes on while the process stands: what peers acknowledged "
+        "while it ran, and while it stood, are the two parts of measured / promised. In buffers: "
+        "unacknowledged when a stop began, of all connections, the mean; not sent: of that, what had not been sent yet "
+        "(tcp_info). Send buffer: net.ipv4.tcp_wmem."
+    )
     return Table("The duty cycle against its promise", [Column(n, True) for n in names], rows, note, name="duty-cycle")
 
 
@@ -131,6 +155,10 @@ def link_table(free: Free) -> Table:
 
 def proofs_table(proofs: Proofs) -> Table:
     return replace(report.proofs.proofs_table(proofs, _IDENTICAL), title="Proofs")
+
+
+def _kb(value: float | None) -> str:
+    return figure(None if value is None else round(value / 1e3, 1))
 
 
 def _mb(value: float | None) -> str:

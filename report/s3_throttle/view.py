@@ -7,7 +7,7 @@ from report.inventory_view import hosts_table
 from report.page import Block, KeyFigure, Missing, Page, Section
 from report.runs import Manifest
 from report.s3_throttle.figures import accuracy_plot, progress_plot, rates_plot
-from report.s3_throttle.schema import Summary
+from report.s3_throttle.schema import DutyCycle, Summary
 from report.s3_throttle.tables import costs_table, duty_cycle_table, link_table, proofs_table, rates_table
 from report.s3_throttle.topology import topology
 from report.table import Table
@@ -44,9 +44,28 @@ def _key_figures(summary: Summary) -> list[KeyFigure]:
         KeyFigure(
             f"duty cycle, mean of {duty.pairs} pairs", figure(duty.mean_to_promised_ratio), "of run / (run + stop)"
         ),
+        *_small_buffer(duty),
         KeyFigure("syncs that failed", f"{all_.failed} of {all_.syncs}"),
         KeyFigure("requests tried again", figure(all_.retries)),
         KeyFigure("syncs whose objects are identical", f"{all_.identical} of {all_.syncs}"),
+    ]
+
+
+def _small_buffer(duty: DutyCycle) -> list[KeyFigure]:
+    if not duty.small_buffer_pairs:
+        return []
+    while_running = duty.small_buffer_while_running_to_promised_ratio
+    return [
+        KeyFigure(
+            "duty cycle with a small send buffer",
+            figure(duty.small_buffer_to_promised_ratio),
+            f"of run / (run + stop); {figure(while_running)} of it while running",
+        ),
+        KeyFigure(
+            "of the others, sent from buffers while stopped",
+            figure(duty.while_stopped_to_promised_ratio),
+            "of run / (run + stop)",
+        ),
     ]
 
 

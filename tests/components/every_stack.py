@@ -60,7 +60,8 @@ def check_root_volumes(run: Run, stack: str) -> None:
 def check_boot_order(run: Run) -> None:
     """Hosts boot after their way out and rules."""
     rules = [*run.of(":SecurityGroupIngressRule"), *run.of(":SecurityGroupEgressRule")]
-    needed = {run.one(":Route").urn, *(rule.urn for rule in rules)}
+    ways_out = [run.one(":Route"), *run.of(":RouteTableAssociation")]
+    needed = {each.urn for each in (*ways_out, *rules)}
     for instance in run.of(":Instance"):
         assert needed <= set(instance.dependencies)
 

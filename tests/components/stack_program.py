@@ -18,6 +18,8 @@ from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs
 
 PROJECT = Path(__file__).parents[2]
 IMAGE_ID = "ami-0123456789abcdef0"
+PERSON = "93.184.216.34/32"
+"""Where the person comes from. Addresses of examples are refused: nothing comes from there."""
 
 
 def public_key_text(name: str = "ssh-ed25519", length: int = 32) -> str:
@@ -41,6 +43,7 @@ class Resource:
     ignore_changes: tuple[str, ...] = ()
     deleted_with: str = ""
     protect: bool = False
+    delete_before_replace: bool = False
 
 
 @dataclass
@@ -137,6 +140,7 @@ class _Monitor(MockMonitor):
                 resource.ignore_changes = tuple(request.ignoreChanges)
                 resource.deleted_with = request.deletedWith
                 resource.protect = bool(request.protect)
+                resource.delete_before_replace = bool(request.deleteBeforeReplace)
         return answer
 
 
@@ -158,7 +162,7 @@ def stack_file(stack: str) -> dict[str, str]:
 def config_with(stack: str, changes: Mapping[str, str | None], public_key_file: Path) -> dict[str, str]:
     """The stack file's settings, completed by what a person sets, with the changes (None: removed)."""
     config: dict[str, str] = stack_file(stack) | {
-        "tidemark:sshCidr": "203.0.113.7/32",
+        "tidemark:sshCidr": PERSON,
         "tidemark:sshPublicKeyFile": str(public_key_file),
     }
     for key, value in changes.items():
@@ -225,9 +229,9 @@ def declare(stack: str, public_key_file: Path, **changes: str) -> Run:
     return run_program(Run(), config, stack)
 
 
-def run_component(make: Callable[[], Any]) -> Run:
-    """Make a component, wait for all of it."""
-    run = Run()
+def run_component(make: Callable[[], Any], run: Run | None = None) -> Run:
+    """Make a component, wait for all of it. `run` is for what is to be seen after a failure, too."""
+    run = run or Run()
     start(run)
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]

@@ -91,8 +91,11 @@ class TestNetwork:
         assert association == {"routeTableId": "id-net-routes", "subnetId": "id-net-subnet"}
         assert run.one(":InternetGateway").inputs["vpcId"] == "id-net-vpc"
 
-    def test_subnet_gives_no_address_that_was_not_asked_for(self, run: Run) -> None:
-        assert "mapPublicIpOnLaunch" not in run.one(":Subnet").inputs
+    def test_subnet_gives_each_host_that_starts_a_public_address(self, run: Run) -> None:
+        assert run.one(":Subnet").inputs["mapPublicIpOnLaunch"] is True
+
+    def test_a_subnet_s_successor_finds_its_block_free(self, run: Run) -> None:
+        assert run.one(":Subnet").delete_before_replace
 
     def test_says_what_limits_jumbo_frames(self) -> None:
         assert "9001" in str(Network.__doc__)
@@ -357,17 +360,19 @@ class TestHost:
     def test_powering_off_ends_it(self, run: Run) -> None:
         assert run.one(":Instance").inputs["instanceInitiatedShutdownBehavior"] == "terminate"
 
-    def test_has_a_public_address_and_no_profile(self, run: Run) -> None:
+    def test_leaves_its_public_address_to_the_subnet_and_has_no_profile(self, run: Run) -> None:
+        """Asked for here, it is missed while the instance is stopped, and another instance planned in its place."""
         inputs = run.one(":Instance").inputs
-        assert inputs["associatePublicIpAddress"] is True
+        assert "associatePublicIpAddress" not in inputs
         assert "iamInstanceProfile" not in inputs
         assert inputs["vpcSecurityGroupIds"] == ["sg-1"]
 
     def test_cpu_options_at_launch(self, run: Run) -> None:
         assert run.one(":Instance").inputs["cpuOptions"] == {"coreCount": 4, "threadsPerCore": 1}
 
-    def test_changed_user_data_makes_a_new_host(self, run: Run) -> None:
+    def test_changed_user_data_makes_a_new_host_when_the_old_one_has_gone(self, run: Run) -> None:
         assert run.one(":Instance").inputs["userDataReplaceOnChange"] is True
+        assert run.one(":Instance").delete_before_replace
 
     def test_unlimited(self) -> None:
         run = run_component(lambda: Host("client", host_args(cpu_options=None, memory_limit_mib=None)))

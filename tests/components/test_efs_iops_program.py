@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import botocore.exceptions
+import pulumi
 import pytest
 
+from components import checked_stack
 from inventory import MountTarget
 from tests.components.every_stack import (
     SITE,
@@ -20,7 +23,16 @@ from tests.components.every_stack import (
     check_tags,
     inventory_of,
 )
-from tests.components.stack_program import Resource, Run, config_with, declare, lab_config, run_program, stack_file
+from tests.components.stack_program import (
+    PERSON,
+    Resource,
+    Run,
+    config_with,
+    declare,
+    lab_config,
+    run_program,
+    stack_file,
+)
 
 STACK = "efs-iops.eu-central-1"
 AWS_STACKS = (STACK, "efs-iops.us-east-1")
@@ -125,7 +137,6 @@ class TestLeastOpenPort:
 
     MEMBERS = "id-efs-iops-members-group"
     TARGETS = "id-efs-iops-mount-targets-group"
-    PERSON = "203.0.113.7/32"
 
     @staticmethod
     def ways(rules: list[Resource]) -> set[tuple[str, str, str, int | None]]:
@@ -142,7 +153,7 @@ class TestLeastOpenPort:
     def test_what_comes_in(self, which: str, request: pytest.FixtureRequest) -> None:
         run: Run = request.getfixturevalue(which)
         assert self.ways(run.of(":SecurityGroupIngressRule")) == {
-            (self.MEMBERS, self.PERSON, "tcp", 22),
+            (self.MEMBERS, PERSON, "tcp", 22),
             (self.MEMBERS, self.MEMBERS, "icmp", -1),
             (self.TARGETS, self.MEMBERS, "tcp", 2049),
         }
@@ -242,6 +253,43 @@ def test_what_is_absent_is_as_published(run: Run, public_key_file: Path) -> None
         return {(resource.type, resource.name): without_tags(resource.inputs) for resource in run.resources}
 
     assert declared(short) == declared(run)
+
+
+class TestZonesWithoutEfs:
+    """moto's us-east-1e has the id use1-az3, where EFS has no mount targets; it offers m4.xlarge."""
+
+    STACK = "efs-iops.us-east-1"
+
+    def run(self, url: str, public_key_file: Path, **changes: str) -> Run:
+        endpoints = json.dumps([dict.fromkeys(("ec2", "efs", "ssm"), url)])
+        account = {"aws:endpoints": endpoints, "aws:accessKey": "rehearsal", "aws:secretKey": "rehearsal"}
+        config = config_with(
+            self.STACK, account | {f"tidemark:{key}": value for key, value in changes.items()}, public_key_file
+        )
+        return run_program(Run(), config, self.STACK)
+
+    def test_are_not_chosen(self, moto_endpoint: str, public_key_file: Path) -> None:
+        run = self.run(moto_endpoint, public_key_file, clients="5", clientZones="5", maxUsdPerHour="none")
+        assert [subnet.inputs["availabilityZone"][-1] for subnet in run.of(":Subnet")] == ["a", "b", "c", "d", "f"]
+
+    def test_are_refused_by_name(self, moto_endpoint: str, public_key_file: Path) -> None:
+        with pytest.raises(pulumi.RunError) as refused:
+            self.run(moto_endpoint, public_key_file, zone="us-east-1e")
+        assert str(refused.value).endswith(
+            "tidemark:zone: us-east-1e does not offer EFS and m4.xlarge (the account's own answer); choose one of "
+            "us-east-1a, us-east-1b, us-east-1c, us-east-1d, us-east-1f"
+        )
+
+    def test_that_cannot_be_told_are_a_note(
+        self, moto_endpoint: str, public_key_file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def denied(*_: object) -> frozenset[str]:
+            answer: Any = {"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}
+            raise botocore.exceptions.ClientError(answer, "DescribeAvailabilityZones")
+
+        monkeypatch.setattr(checked_stack, "zones_named", denied)
+        run = self.run(moto_endpoint, public_key_file)
+        assert run.lines[0] == "which zones have EFS could not be looked up (UnauthorizedOperation)"
 
 
 def test_a_burstable_type_may_be_a_client(public_key_file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from components.elastic_ip_settings import ElasticIpDemand, read_elastic_ip
 from components.public_key import PublicKey
 from components.settings import Settings
 from components.tags import Tags
-from tests.components.stack_program import run_component
+from tests.components.stack_program import Run, run_component
 from tests.instances import launch
 
 if TYPE_CHECKING:
@@ -141,6 +142,74 @@ class TestExisting:
         _, (problem,) = check(moto_endpoint, made["AllocationId"])
         assert "is associated with the network interface eni-1; give one that is free" in problem
 
+    def test_it_is_looked_at_once_more_before_a_host_gets_it(self, moto_endpoint: str, here: EC2Client) -> None:
+        """A host takes minutes; AWS's provider would take the address from whoever got it meanwhile."""
+        made = here.allocate_address(Domain="vpc")["AllocationId"]
+        plan, _ = check(moto_endpoint, made)
+        assert plan is not None
+        plan.look_again()
+        (other,) = launch(here, tags={"Name": "shop"})
+        here.associate_address(AllocationId=made, InstanceId=other)
+        with pytest.raises(
+            pulumi.RunError, match=rf"{made} is associated with the instance {other} \(shop\); give one"
+        ):
+            plan.look_again()
+
+    def held_by_a_card(
+        self, url: str, here: EC2Client, monkeypatch: pytest.MonkeyPatch, card: dict[str, Any], **held: Any
+    ) -> list[str]:
+        """The faults of an address that may be taken, and is associated with a network interface like `card`."""
+        made = here.allocate_address(Domain="vpc")
+        address = {**made, "NetworkInterfaceId": "eni-1", "NetworkInterfaceOwnerId": "123456789012", **held}
+        monkeypatch.setattr(elastic_ip_look_up, "_address_in", lambda *_: address)
+        make = facts.ec2_client
+
+        def with_card(*arguments: Any) -> Any:
+            ec2: Any = make(*arguments)
+            ec2.describe_network_interfaces = lambda **_: {"NetworkInterfaces": [card]}
+            return ec2
+
+        monkeypatch.setattr(elastic_ip_look_up, "ec2_client", with_card)
+        return check(url, made["AllocationId"], reassociate=True)[1]
+
+    @pytest.mark.parametrize(
+        ("card", "held", "service"),
+        [
+            ({}, {"NetworkInterfaceOwnerId": "amazon-elb"}, "amazon-elb"),
+            ({}, {"ServiceManaged": "nlb"}, "nlb"),
+            ({"RequesterManaged": True, "InterfaceType": "natGateway"}, {}, "natGateway"),
+            ({"RequesterManaged": True}, {}, "AWS"),
+        ],
+    )
+    def test_what_a_service_manages_is_taken_by_nobody(
+        self,
+        card: dict[str, Any],
+        held: dict[str, str],
+        service: str,
+        moto_endpoint: str,
+        here: EC2Client,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        (problem,) = self.held_by_a_card(moto_endpoint, here, monkeypatch, card, **held)
+        assert problem.endswith(
+            f"is associated with the network interface eni-1, which {service} manages: AWS lets nobody take it from "
+            "there; give one that is free"
+        )
+
+    def test_what_somebody_s_own_interface_has_may_be_taken(
+        self, moto_endpoint: str, here: EC2Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert self.held_by_a_card(moto_endpoint, here, monkeypatch, {"RequesterManaged": False}) == []
+
+    def test_a_carrier_address(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = {"CarrierIp": "155.146.0.1", "NetworkBorderGroup": HERE}
+        monkeypatch.setattr(elastic_ip_look_up, "_address_in", lambda *_: found)
+        _, problems = check(moto_endpoint, NOWHERE)
+        assert problems == [
+            f"{NOWHERE} has no public address, as carrier addresses of Wavelength Zones have none; give the id of an "
+            "Elastic IP, or allocate one in the group eu-west-1"
+        ]
+
     def test_another_border_group(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
         found = {"PublicIp": "192.0.2.1", "NetworkBorderGroup": "us-east-1-wl1-bos-wlz-1"}
         monkeypatch.setattr(elastic_ip_look_up, "_address_in", lambda *_: found)
@@ -190,6 +259,29 @@ class TestNew:
         own: list[Any] = [{"Key": "project", "Value": "tidemark"}, {"Key": "stack", "Value": STACK}]
         here.create_tags(Resources=[made[0]], Tags=own)
         assert check(moto_endpoint, None)[1] == []
+
+    @pytest.mark.parametrize(
+        ("address", "attribute"),
+        [
+            ({"PublicIpv4Pool": "ipv4pool-ec2-012345"}, "5"),
+            ({"NetworkBorderGroup": "eu-west-1-wl1-bos-wlz-1"}, "5"),
+            ({"ServiceManaged": "alb"}, "5"),
+            ({"PublicIpv4Pool": "amazon"}, "unlimited"),
+        ],
+    )
+    def test_what_does_not_count_stops_nobody(
+        self, address: dict[str, str], attribute: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Account:
+            def describe_addresses(self) -> Any:
+                return {"Addresses": [address] * 5}
+
+            def describe_account_attributes(self) -> Any:
+                values = [{"AttributeValue": attribute}]
+                return {"AccountAttributes": [{"AttributeName": "vpc-max-elastic-ips", "AttributeValues": values}]}
+
+        monkeypatch.setattr(elastic_ip_look_up, "ec2_client", lambda *_: Account())
+        assert check("http://127.0.0.1:1", None)[1] == []
 
     def test_a_quota_that_is_not_told_stops_nobody(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
         refuse_in(HERE, "DescribeAccountAttributes", monkeypatch)
@@ -310,6 +402,16 @@ class TestComponent:
         run, row = self.make(self.EXISTING, None)
         assert [resource for resource in run.resources if resource.custom] == []
         assert (row.id, row.address, row.allocated, row.reassociate) == (NOWHERE, "192.0.2.7", False, True)
+
+    def test_it_is_not_associated_when_somebody_has_it_by_then(self) -> None:
+        def taken() -> None:
+            raise pulumi.RunError("taken")
+
+        plan = replace(self.EXISTING, look_again=taken)
+        run = Run()
+        with pytest.raises(pulumi.RunError, match=r"^taken$"):
+            run_component(lambda: ElasticIp("ip", {"plan": plan, "instance_id": "i-1", "after": [], "tags": TAGS}), run)
+        assert run.of(":EipAssociation") == []
 
     @pytest.mark.parametrize(("plan", "allocation"), [(NEW, "id-ip-eip"), (EXISTING, NOWHERE)])
     def test_a_hosts_own(self, plan: ElasticIpPlan, allocation: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
+import botocore.parsers
 import moto
 import pytest
 
@@ -105,6 +106,20 @@ class TestAccount:
         assert found.source == "table of 2026-11"
         assert found.note is not None
         assert found.note.startswith("AWS cannot be asked (Could not connect to the endpoint URL")
+
+    PAGE = botocore.parsers.ResponseParserError("Unable to parse response:\n<!doctype html>")
+
+    def test_a_page_of_another_server_is_no_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A proxy's, or whatever else listens there; boto3's error is none of botocore.exceptions."""
+        found = self.after(self.PAGE, monkeypatch)
+        assert found.note == (
+            "AWS cannot be asked (what answers is no endpoint of AWS): region and types are checked by the table of "
+            "2026-11"
+        )
+        with pytest.raises(
+            FactsError, match=r"^no rehearsal region answers at http://127.0.0.1:4566; start it: fab lab.up$"
+        ):
+            look_up(aws_settings("eu-central-1", "http://127.0.0.1:4566"), ["c4.8xlarge"])
 
     @pytest.mark.parametrize("code", ["AuthFailure", "ExpiredToken"])
     def test_refused_credentials_are_a_fault(self, code: str, monkeypatch: pytest.MonkeyPatch) -> None:

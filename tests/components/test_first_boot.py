@@ -122,6 +122,18 @@ def test_expiry_is_set_and_powers_off(machine: Machine) -> None:
     assert "systemctl --quiet --no-block start tidemark-expiry.timer" in machine.calls()
 
 
+def test_time_comes_from_amazon_s_own_service(machine: Machine) -> None:
+    """The group's rules let no NTP out, and this address needs none."""
+    (machine.root / "bin/systemctl").write_text(
+        f'#!/bin/sh\necho "systemctl $*" >>{machine.root}/calls\ncase "$*" in *try-restart*) exit 5 ;; esac\n'
+    )
+    assert machine.boot(script()).returncode == 0, "an image has one of the two programs"
+    assert machine.text("etc/systemd/timesyncd.conf.d/90-tidemark.conf") == "[Time]\nNTP=169.254.169.123\n"
+    assert machine.text("etc/chrony/sources.d/tidemark.sources").startswith("server 169.254.169.123 prefer iburst")
+    restart = "systemctl --quiet --no-block try-restart systemd-timesyncd.service chrony.service"
+    assert restart in machine.calls()
+
+
 def test_second_run_does_not_prolong(machine: Machine) -> None:
     machine.boot(script(lifetime_hours=1))
     first = machine.text("etc/systemd/system/tidemark-expiry.timer")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from inventory import MD_RAID_STORAGE_HOSTS
 from tests.components.every_stack import (
     SITE,
     check_boot_order,
@@ -18,6 +19,7 @@ from tests.components.every_stack import (
     inventory_of,
 )
 from tests.components.stack_program import PROJECT, Run, declare, lab_config, run_program, stack_file
+from workloads.md_raid.topology import Topology
 
 STACK = "md-raid.eu-central-1"
 AWS_STACKS = (STACK, "md-raid.us-east-1", "md-raid.eu-west-1")
@@ -192,14 +194,12 @@ def test_another_shape(public_key_file: Path) -> None:
     run = declare(
         STACK,
         public_key_file,
-        storageServers="2",
         volumesPerServer="10",
         clientType="m4.xlarge",
         volumeType="gp3",
         volumeIops="4000",
     )
     found = inventory_of(run)
-    assert len(found.hosts_in("storage")) == 2
     assert [volume.device for volume in found.host("storage-2").volumes][-1] == "/dev/sdo"
     assert found.host("client").type == "m4.xlarge"
     assert found.host("storage-1").volumes[0].iops == 4000
@@ -208,10 +208,16 @@ def test_another_shape(public_key_file: Path) -> None:
     assert "cpuOptions" not in run.named("client-instance").inputs
 
 
+def test_what_the_stack_deploys_is_what_the_tasks_take(public_key_file: Path) -> None:
+    found = inventory_of(declare(STACK, public_key_file))
+    assert len(Topology.of(found).servers) == MD_RAID_STORAGE_HOSTS
+
+
 def test_project_file() -> None:
     import yaml
 
     project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
     assert project["name"] == "tidemark"
     assert project["stackConfigDir"] == "stacks"
+    assert project["options"] == {"refresh": "always"}, "a host that ended itself is made anew by `pulumi up`"
     assert project["runtime"]["options"]["virtualenv"] == ".venv"

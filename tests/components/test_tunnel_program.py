@@ -18,7 +18,7 @@ from tests.components.every_stack import (
     check_tags,
     inventory_of,
 )
-from tests.components.stack_program import Run, config_with, declare
+from tests.components.stack_program import PERSON, Run, config_with, declare
 from tests.components.wrong_stack import lines_of_refusal
 
 STACK = "iscsi-tunnel.eu-central-1"
@@ -53,7 +53,7 @@ def test_nothing_comes_in_but_ssh(which: str, request: pytest.FixtureRequest) ->
     rules = request.getfixturevalue(which).of(":SecurityGroupIngressRule")
     assert {(rule.inputs["ipProtocol"], rule.inputs["fromPort"]) for rule in rules} == {("tcp", 22), ("icmp", -1)}
     (from_outside,) = [rule for rule in rules if "cidrIpv4" in rule.inputs]
-    assert from_outside.inputs["cidrIpv4"] == "203.0.113.7/32"
+    assert from_outside.inputs["cidrIpv4"] == PERSON
 
 
 def test_members_may_open_tunnels_where_the_client_is_one(run: Run, within: Run) -> None:

@@ -54,11 +54,11 @@ WRONG = [
     ),
     Wrong(
         {"tidemark:throughputMode": "provisioned", "tidemark:provisionedMibPerS": "3415"},
-        "tidemark:provisionedMibPerS: 3415 is out of range; allowed are 1 to 3414",
+        "tidemark:provisionedMibPerS: 3415 is out of range; allowed are 1 to 3414, or none",
     ),
     Wrong(
         {"tidemark:throughputMode": "provisioned", "tidemark:provisionedMibPerS": "0"},
-        "tidemark:provisionedMibPerS: 0 is out of range; allowed are 1 to 3414",
+        "tidemark:provisionedMibPerS: 0 is out of range; allowed are 1 to 3414, or none",
     ),
     Wrong(
         {"tidemark:throughputMode": "provisioned", "tidemark:provisionedMibPerS": "much"},

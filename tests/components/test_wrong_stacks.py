@@ -26,7 +26,8 @@ TABLE_TYPES = (
 WRONG = [
     Wrong(
         {"tidemark:sshCidr": None},
-        f"tidemark:sshCidr: missing; set it: pulumi config set tidemark:sshCidr 203.0.113.7/32 -s {STACK}",
+        f"tidemark:sshCidr: missing; set it: pulumi config set tidemark:sshCidr "
+        f"$(curl -s https://checkip.amazonaws.com)/32 -s {STACK}",
     ),
     Wrong(
         {"tidemark:sshCidr": "0.0.0.0/0"},
@@ -59,6 +60,36 @@ WRONG = [
     Wrong(
         {"tidemark:sshCidr": "home/32"},
         "tidemark:sshCidr: home/32 is not a network; write it such as 203.0.113.7/32",
+    ),
+    *(
+        Wrong(
+            {"tidemark:sshCidr": text},
+            f"tidemark:sshCidr: {text} is not written as AWS has it; did you mean {meant}?",
+        )
+        for text, meant in (
+            ("93.184.216.34/255.255.255.255", "93.184.216.34/32"),
+            ("93.184.216.0/0.0.0.255", "93.184.216.0/24"),
+            ("93.184.216.34/032", "93.184.216.34/32"),
+        )
+    ),
+    *(
+        Wrong(
+            {"tidemark:sshCidr": text},
+            f"tidemark:sshCidr: {text} is {what}, and nothing comes from there over the internet; give the address "
+            "that the internet sees of you (curl https://checkip.amazonaws.com)",
+        )
+        for text, what in (
+            ("0.0.0.0/32", "of no host (RFC 791)"),
+            ("10.0.0.0/8", "private (RFC 1918)"),
+            ("100.64.3.4/32", "shared by a provider's customers (RFC 6598)"),
+            ("127.0.0.1/32", "this machine's own (RFC 1122)"),
+            ("169.254.7.7/32", "link-local (RFC 3927)"),
+            ("172.31.0.0/16", "private (RFC 1918)"),
+            ("192.168.1.20/32", "private (RFC 1918)"),
+            ("203.0.113.7/32", "of examples (RFC 5737)"),
+            ("224.0.0.5/32", "multicast (RFC 5771)"),
+            ("255.255.255.255/32", "reserved (RFC 1112)"),
+        )
     ),
     Wrong({"tidemark:sshCidr": " "}, "tidemark:sshCidr: empty; give it a value or remove the line"),
     Wrong(
@@ -131,6 +162,47 @@ WRONG = [
         {"tidemark:volumeSizeGib": "fifty"},
         "tidemark:volumeSizeGib: fifty is not a whole number; allowed are 1 to 65536",
     ),
+    *(
+        Wrong(
+            {"tidemark:lifetimeHours": text},
+            f"tidemark:lifetimeHours: {text} is not a whole number in plain digits; allowed are 1 to 168",
+        )
+        for text in ("010", "1_0", "١٢", "4.0", "0x4", "²")
+    ),
+    Wrong(
+        {"tidemark:lifetimeHours": "9" * 5000},
+        f"tidemark:lifetimeHours: {'9' * 40}… (5000 characters) is not a whole number in plain digits; allowed are 1 "
+        "to 168",
+        "more digits than Python converts",
+    ),
+    Wrong(
+        {"tidemark:memoryLimitMib": "0512"},
+        "tidemark:memoryLimitMib: 0512 is not a whole number in plain digits; allowed are 256 to 16777216, or none",
+    ),
+    *(
+        Wrong(
+            {"tidemark:maxUsdPerHour": text},
+            f"tidemark:maxUsdPerHour: {text} is not a positive amount; give dollars an hour, such as 10, or none",
+        )
+        for text in ("1_0", "١٢", "010", "1e1", "0")
+    ),
+    Wrong(
+        {"tidemark:sshPublicKeyFile": "~nobody-of-that-name/id.pub"},
+        "tidemark:sshPublicKeyFile: ~nobody-of-that-name/id.pub names a user who is not known here; give the path of "
+        "the file",
+    ),
+    Wrong(
+        {"tidemark:sshPublicKeyFile": "a\0b.pub"},
+        "tidemark:sshPublicKeyFile: 'a\\x00b.pub' cannot be a path; give the path of the file",
+    ),
+    *(
+        Wrong(
+            {"aws:endpoints": f'[{{"ec2": "{url}"}}]'},
+            f"aws:endpoints: ec2 is {url}, which is not a URL; write a list of service: URL, such as - ec2: "
+            "http://127.0.0.1:4566",
+        )
+        for url in ("http://my_host:4566", "http://[::1", "http://127.0.0.1:99999")
+    ),
     Wrong(
         {"tidemark:volumeIops": "3000"},
         "tidemark:volumeIops: gp2 takes no number of IOPS; remove it, or choose gp3, io1 or io2",
@@ -162,8 +234,12 @@ WRONG = [
         "built on Nitro, such as c5n.9xlarge",
     ),
     Wrong(
-        {"tidemark:storageServers": "1"},
-        "tidemark:storageServers: 1 is out of range; allowed are 2 to 8",
+        {"tidemark:storageServers": "2"},
+        "tidemark:storageServers: 2 is out of range; allowed is 3",
+    ),
+    Wrong(
+        {"tidemark:storageServers": "8"},
+        "tidemark:storageServers: 8 is out of range; allowed is 3",
     ),
     Wrong(
         {"tidemark:volumesPerServer": "11"},

@@ -53,11 +53,6 @@ def test_it_moves_and_the_host_that_had_it_has_its_own_address_again(api: Api, s
     made = api.ec2.allocate_address(Domain="vpc")
     before = api.ec2.associate_address(AllocationId=made["AllocationId"], InstanceId=first)["AssociationId"]
     assert public_address(api, first) == made["PublicIp"]
-    with pytest.raises(ClientError) as refused:
-        api.ec2.associate_address(AllocationId=made["AllocationId"], InstanceId=second)
-    assert code_of(refused) == "Resource.AlreadyAssociated"
-    assert holder(api, made["AllocationId"]) == first
-
     after = api.ec2.associate_address(AllocationId=made["AllocationId"], InstanceId=second, AllowReassociation=True)[
         "AssociationId"
     ]
@@ -124,3 +119,45 @@ def test_the_quota_is_of_a_region(api: Api) -> None:
         api.ec2.allocate_address(Domain="vpc")
     assert code_of(refused) == "AddressLimitExceeded"
     Clients(api.url, "us-east-1").ec2.allocate_address(Domain="vpc")
+
+
+def test_it_is_taken_from_who_has_it_unless_that_is_refused(api: Api, subnet: str) -> None:
+    first, second = launch(api, subnet), launch(api, subnet)
+    made = api.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    api.ec2.associate_address(AllocationId=made, InstanceId=first, AllowReassociation=False)
+    with pytest.raises(ClientError) as refused:
+        api.ec2.associate_address(AllocationId=made, InstanceId=second, AllowReassociation=False)
+    assert code_of(refused) == "Resource.AlreadyAssociated"
+    assert holder(api, made) == first
+    api.ec2.associate_address(AllocationId=made, InstanceId=second)
+    assert holder(api, made) == second, "reassociation is automatic (AssociateAddress, AllowReassociation)"
+
+
+def test_a_stopped_host_has_no_public_address_but_an_elastic_ip(api: Api, subnet: str) -> None:
+    host = launch(api, subnet)
+    own = public_address(api, host)
+    assert own
+    api.ec2.stop_instances(InstanceIds=[host])
+    (stopped,) = api.ec2.describe_instances(InstanceIds=[host])["Reservations"][0]["Instances"]
+    assert stopped.get("PublicIpAddress") is None
+    assert not stopped.get("PublicDnsName")
+    assert not stopped["NetworkInterfaces"][0].get("Association")
+
+    made = api.ec2.allocate_address(Domain="vpc")
+    api.ec2.associate_address(AllocationId=made["AllocationId"], InstanceId=host)
+    assert public_address(api, host) == made["PublicIp"]
+    api.ec2.start_instances(InstanceIds=[host])
+    api.ec2.stop_instances(InstanceIds=[host])
+    assert public_address(api, host) == made["PublicIp"], "it stays while the host is stopped"
+
+
+def test_a_subnet_that_gives_public_addresses_gives_another_at_each_start(api: Api, subnet: str) -> None:
+    api.ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={"Value": True})
+    image = api.ec2.describe_images(Owners=["self"])["Images"][0]["ImageId"]
+    (made,) = api.ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=subnet)["Instances"]
+    first = public_address(api, made["InstanceId"])
+    assert first
+    api.ec2.stop_instances(InstanceIds=[made["InstanceId"]])
+    assert public_address(api, made["InstanceId"]) is None
+    api.ec2.start_instances(InstanceIds=[made["InstanceId"]])
+    assert public_address(api, made["InstanceId"]) not in (first, None)

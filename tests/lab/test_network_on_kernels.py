@@ -47,7 +47,7 @@ def test_a_packet_is_read_when_it_comes(hosts: dict[str, Shell], servers: list[s
 
 
 def test_bulk_loses_nothing(hosts: dict[str, Shell], servers: list[str]) -> None:  # noqa: F811
-    """With a packet socket's default buffer a fifth of them was. What is only late is probed for, and was not lost."""
+    """With a packet socket's default buffer one packet in 25 was. What is only late is probed for, and was not lost."""
     told = run(hosts["client"], "bulk", str(PORT), *servers)
     lost = {name: told[name] for name in ("TCPLostRetransmit", "TCPSackRecovery", "TCPTimeouts")}
     assert lost == dict.fromkeys(lost, 0), told

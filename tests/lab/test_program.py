@@ -24,9 +24,9 @@ from tests.lab.conftest import REGION, Api
 
 STACK = "md-raid.lab"
 RESOURCES = 51  # 12 of the network's and the group's rules, 1 key, 1 placement group, 4 hosts, 15 volumes, attached
-# Two of what there are several of: two servers with two volumes each.
-SMALL = {"tidemark:storageServers": "2", "tidemark:volumesPerServer": "2"}
-SMALL_RESOURCES = 28
+# Two volumes of what each server has several of.
+SMALL = {"tidemark:volumesPerServer": "2"}
+SMALL_RESOURCES = 33
 SHARES = 2
 
 CallPoint = tuple[str, int]

@@ -57,9 +57,9 @@ class NativeWorker:
         """Under strace, which counts, delays and fails system calls without a line of ours."""
         strace = shutil.which("strace")
         if strace is None:
-            pytest.skip("needs strace")
+            pytest.skip("no strace here (make setup-tests installs it)")
         if subprocess.run([strace, "-o", os.devnull, "true"], check=False, capture_output=True).returncode:
-            pytest.skip("strace may not trace here")
+            pytest.skip("this machine lets strace trace nothing (ptrace)")
         calls = "trace=pread64,pwrite64,read,write,lseek"
         prefix: tuple[str, ...] = (strace, "-f", "-qq", "-s", "0", "-e", calls, "-o", str(log))
         if inject is not None:

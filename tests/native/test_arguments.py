@@ -182,15 +182,19 @@ def test_block_device_is_written_only_with_overwrite(worker: NativeWorker, data_
     before = data_file.read_bytes()
     try:
         words = ["--file", device, "--pattern", "sequential", "--size", "4K", "--threads", "2"]
-        words += ["--duration", "0.2", "--direct"]
+        once = [*words, "--direct"]
+        words = [*once, "--duration", "0.2"]
         assert "--overwrite" in refusal(worker, *words, "--op", "write")
         assert "up to 1048576 bytes" in refusal(worker, *words, "--op", "write", "--overwrite", "--span", "2M")
         assert data_file.read_bytes() == before
         reading = worker.run(*words, "--op", "read")
         assert reading.code == 0
         check_outcome(reading)
-        writing = worker.run(*words, "--op", "write", "--overwrite")
-        assert writing.code == 0
+        for seconds in ("0.2", "2", "20"):  # a busy machine writes less
+            writing = worker.run(*once, "--op", "write", "--overwrite", "--duration", seconds)
+            assert writing.code == 0
+            if writing.final["ops"] > 256:
+                break
         assert writing.final["ops"] > 256
     finally:
         subprocess.run(["losetup", "--detach", device], check=True)

@@ -14,7 +14,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-WHY_SKIPPED = "there is no Chromium here: apt-get install chromium chromium-driver"
+WHY_SKIPPED = "there is no Chromium here (make setup-tests installs it)"
 DRAWN_WITHIN_SECONDS = 120
 
 

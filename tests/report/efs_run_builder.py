@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from report.histogram import Histogram, merge
+from tests.report.made_once import made_once
 
 Record = dict[str, Any]
 
@@ -55,6 +56,7 @@ class EfsRunBuilder:
     A rehearsal holds to the service model that it comes with. On AWS it does what the original experiment found.
     """
 
+    @made_once
     def __init__(
         self,
         *,

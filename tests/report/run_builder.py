@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from report.histogram import Histogram, merge
+from tests.report.made_once import made_once
 
 Record = dict[str, Any]
 
@@ -25,6 +26,7 @@ def volume_id(server: int, volume: int) -> str:
 class RunBuilder:
     """Raw records of a whole md-raid run. Change the streams, then write()."""
 
+    @made_once
     def __init__(self, *, rehearsal: bool = True, seed: int = 7, seconds: int = 4) -> None:
         self.random = random.Random(seed)
         self.rehearsal = rehearsal

@@ -62,6 +62,7 @@ def test_the_page_is_whole_and_marks_the_rehearsal(made: Path) -> None:
     assert all("(rehearsal)" in caption for caption in captions)
 
 
+@pytest.mark.usefixtures("draw_anew")
 def test_made_again_it_is_the_same(made: Path) -> None:
     names = ("summary.json", "report.html", "figures/iops.svg")
     before = [(made / name).read_bytes() for name in names]

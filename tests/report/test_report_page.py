@@ -116,6 +116,7 @@ def test_colours_of_figures_follow_the_page(made: Path) -> None:
     assert len(set(PALETTE.values())) == len(PALETTE)
 
 
+@pytest.mark.usefixtures("draw_anew")
 def test_made_again_it_is_the_same(made: Path) -> None:
     before = [
         (made / name).read_bytes() for name in ("summary.json", "verdicts.json", "report.html", "figures/scaling.svg")

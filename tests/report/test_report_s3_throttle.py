@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ from report.build import build_report
 from report.runs import open_run
 from report.s3_throttle.cells import uncertainty
 from report.s3_throttle.figures import accuracy_plot, progress_plot, rates_over_time, rates_plot
-from report.s3_throttle.network import MARGIN_BYTES, Trace, rates
+from report.s3_throttle.network import MARGIN_BYTES, Part, Trace, rates
 from report.s3_throttle.schema import Point
 from report.s3_throttle.summarize import summarize
 from workloads.s3_throttle.rates import payload_rate
@@ -33,7 +37,7 @@ def trace(bytes_per_s: float, payload_bytes: int, step_s: float = 0.02) -> Trace
 
 
 def test_a_steady_rate_is_found_without_its_headers() -> None:
-    found = rates(trace(1_000_000, 4_000_000), 4_000_000)
+    found = rates(trace(1_000_000, 4_000_000), 1 / HEADERS)
     assert found is not None
     assert found.mean_bytes_per_s == pytest.approx(1_000_000, rel=0.01)
     assert found.wire_bytes_per_s == pytest.approx(1_050_000, rel=0.01)
@@ -47,7 +51,7 @@ def test_bursts_are_told_from_a_steady_rate() -> None:
     """A tenth of a second at ten times the mean, in each second."""
     steps = [(n * 0.02, n) for n in range(1, 5 * 50)]
     sent = [round(1_000_000 * (int(t) + min(1.0, (t % 1) / 0.1))) for t, _ in steps]
-    found = rates(Trace([t for t, _ in steps], [s - sent[0] for s in sent]), sent[-1] - sent[0])
+    found = rates(Trace([t for t, _ in steps], [s - sent[0] for s in sent]), 1.0)
     assert found is not None
     assert found.largest_100_ms_bytes == pytest.approx(1_000_000, rel=0.05)
     assert found.window_std_bytes_per_s is not None
@@ -58,10 +62,26 @@ def test_what_goes_at_once_at_the_beginning_is_no_part_of_the_rate() -> None:
     """Eight objects, one each second, are a rate of one a second, though seven seconds hold all of them."""
     times = [n * 0.02 for n in range(10 * 50)]
     sent = [0 if t < 1 else 100_000 * min(8, int(t)) for t in times]
-    found = rates(Trace(times, sent), 800_000)
+    found = rates(Trace(times, sent), 1.0)
     assert found is not None
     assert found.mean_bytes_per_s == pytest.approx(100_000, rel=0.02)
-    assert payload_rate(times, sent, 800_000) == pytest.approx(100_000, rel=0.02), "the tasks see it alike"
+
+
+def test_start_and_tail_are_told_from_the_steady_part() -> None:
+    """Two seconds at three times the rate, ten at it, one at half of it."""
+    times = [n * 0.02 for n in range(14 * 50)]
+    sent = [round(3e6 * min(t, 2) + 1e6 * min(max(0.0, t - 2), 10) + 5e5 * min(max(0.0, t - 12), 1)) for t in times]
+    found = rates(Trace(times, sent), 0.5, Part(2.0, 12.0, None))
+    assert found is not None
+    assert found.mean_bytes_per_s == pytest.approx(500_000, rel=0.001)
+    assert found.steady_s == 10
+    assert found.known_to_ratio is not None
+    assert found.known_to_ratio < 0.001
+    assert found.start == pytest.approx((2.0, 3_000_000), rel=0.02)
+    assert found.tail == pytest.approx((1.0, 250_000), rel=0.05)
+    assert found.largest_100_ms_bytes == pytest.approx(50_000, rel=0.02)
+    assert found.windows == 10
+    assert payload_rate(times, sent, 2.0, 12.0, 0.5) == pytest.approx(500_000, rel=0.001), "the tasks see it alike"
 
 
 def test_a_mean_of_few_bursts_is_known_to_one_of_them() -> None:
@@ -69,14 +89,14 @@ def test_a_mean_of_few_bursts_is_known_to_one_of_them() -> None:
     times = [n * 0.02 for n in range(10 * 50)]
     in_bursts = Trace(times, [0 if t < 1 else 100_000 * min(8, int(t)) for t in times])
     for found, known_to in ((in_bursts, 1 / 8), (trace(100_000, 800_000), 0.0)):
-        seen = rates(found, 800_000)
+        seen = rates(found, 800_000 / found.total)
         assert seen is not None
         assert uncertainty(seen) == pytest.approx(known_to, abs=0.02)
 
 
 @pytest.mark.parametrize("sent", [[], [0], [0, 0, 0], [0, MARGIN_BYTES, 2 * MARGIN_BYTES]])
 def test_next_to_nothing_has_no_rate(sent: list[int]) -> None:
-    assert rates(Trace([float(n) for n in range(len(sent))], sent), 1_000) is None
+    assert rates(Trace([float(n) for n in range(len(sent))], sent), 1.0) is None
 
 
 def cell(name: str, method: str, objects: int, **more: Any) -> dict[str, Any]:
@@ -94,7 +114,9 @@ def cell(name: str, method: str, objects: int, **more: Any) -> dict[str, Any]:
     return {**known, **more}
 
 
-def write_run(root: Path, cells: list[tuple[dict[str, Any], float | None]]) -> Path:
+def write_run(
+    root: Path, cells: list[tuple[dict[str, Any], float | None]], stops: Sequence[dict[str, Any]] = ()
+) -> Path:
     """A run of a rehearsal with these cells, each with the rate at which it moved (None: nothing was seen of it)."""
     run = root / "s3-throttle" / "s3-throttle.lab" / "2026-11-25T120000Z"
     (run / "raw").mkdir(parents=True)
@@ -119,9 +141,42 @@ def write_run(root: Path, cells: list[tuple[dict[str, Any], float | None]]) -> P
                 for t, sent in zip(made.t, made.sent, strict=True)
             ]
             proofs.append({"proof": "byte-identical", "from": record["cell"], "to": "b", "detail": "", "passed": True})
-    for name, lines in (("cells", [record for record, _ in cells]), ("network", network), ("proofs", proofs)):
+    streams = {"cells": [record for record, _ in cells], "network": network, "proofs": proofs, "stops": stops}
+    for name, lines in streams.items():
+        if name == "stops" and not lines:
+            continue  # as in runs before they were recorded
         (run / "raw" / f"{name}.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return run
+
+
+def measured(record: dict[str, Any], seconds: float, payload_ratio: float = 1 / HEADERS) -> dict[str, Any]:
+    """As the tasks write a cell now: `trace` begins to send at second 1, and goes on for `seconds`."""
+    ended_by = "itself" if record["cell"] == "free" else "known"
+    return {
+        **record,
+        "exit_code": 0 if ended_by == "itself" else -15,
+        "ended_by": ended_by,
+        "steady_from_unix_s": 1e9 + 2,
+        "steady_until_unix_s": 1e9 + 1 + seconds - (1 if ended_by == "itself" else 0),
+        "known_to_ratio": 0.01,
+        "payload_to_wire_ratio": payload_ratio,
+        "send_buffer_bytes": record.get("send_buffer_bytes"),
+    }
+
+
+def stopped(cell_name: str, cycles: int, stop_s: float, run_s: float, acked: int) -> list[dict[str, Any]]:
+    """Stops of which `acked` bytes were acknowledged each, twice as many in the buffers."""
+    return [
+        {
+            "cell": cell_name,
+            "t_unix_s": 1e9 + 2 + n * (stop_s + run_s),
+            "stopped_s": stop_s,
+            "unacked_bytes": 2 * acked,
+            "notsent_bytes": acked,
+            "acked_bytes": acked,
+        }
+        for n in range(cycles)
+    ]
 
 
 def duty(stop_s: float, run_s: float, target: float) -> dict[str, Any]:
@@ -164,6 +219,71 @@ def test_the_verdict_on_the_duty_cycle(tmp_path: Path, factor: float, again: flo
     assert {table.name for table in report.tables} >= {"rates", "costs", "duty-cycle", "link"}
 
 
+def steady_run(root: Path, *, small: float = 1.0, known: bool = True) -> Path:
+    """As the tasks write one now: duty cycles move 1.5 of what they promise, but with small send buffers `small` of it.
+
+    0.6 of what is promised is sent from the buffers while they stand, half of that with small ones.
+    """
+    cells: list[tuple[dict[str, Any], float | None]] = [(measured(cell("free", "free", 100), 10), 1e6)]
+    stops: list[dict[str, Any]] = []
+    for stop, run in PAIRS:
+        rate = 1.5e6 * run
+        record = measured(duty(stop, run, 1e6 * run) | {"objects": round(10 * rate / OBJECT_BYTES)}, 10)
+        cells.append((record, rate))
+        stops += stopped(record["cell"], 9, stop, run, round(0.6 * 1e6 * run))
+    limited = duty(0.4, 0.6, 6e5) | {"cell": "d-small", "send_buffer_bytes": 16384}
+    stops += stopped("d-small", 9, 0.4, 0.6, 180_000)
+    cells.append((measured(limited | {"objects": round(60 * small)}, 10), 6e5 * small))
+    cells.append((measured(cell("free-again", "free", 100), 10), 1e6))
+    run_directory = write_run(root, cells, stops)
+    if not known:
+        path = run_directory / "raw" / "network.ndjson"
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            # One of the cells drifts: it has moved nothing for half of the time.
+            if line["cell"] == f"d-{PAIRS[0][0]}-{PAIRS[0][1]}" and line["t_unix_s"] > 1e9 + 6:
+                line["nic_tx_bytes"] = 7_000 + round(1.5e6 * PAIRS[0][1] * HEADERS * 5)
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return run_directory
+
+
+def test_what_the_send_buffers_give_is_told_from_what_moves_while_it_runs(tmp_path: Path) -> None:
+    summary = summarize(open_run(steady_run(tmp_path)))
+    assert summary.problems == []
+    cells = {each.cell: each for each in summary.cells}
+    plain, small = cells["d-0.4-0.6"], cells["d-small"]
+    assert plain.start_s == pytest.approx(1, abs=0.05)
+    assert (plain.steady_s, plain.ended_by) == (9, "known")
+    assert plain.mean_to_target_ratio == pytest.approx(1.5, rel=0.01)
+    assert plain.unacked_at_stop_bytes == pytest.approx(720_000)
+    assert plain.notsent_at_stop_bytes == pytest.approx(360_000)
+    assert plain.bytes == pytest.approx(9e6, rel=0.02)
+    assert small.send_buffer_bytes == 16384
+    assert small.unacked_at_stop_bytes == pytest.approx(360_000)
+    duty_cycle = summary.duty_cycle
+    assert (duty_cycle.pairs, duty_cycle.small_buffer_pairs) == (5, 1)
+    assert duty_cycle.mean_to_promised_ratio == pytest.approx(1.5, rel=0.01)
+    assert duty_cycle.while_stopped_to_promised_ratio == pytest.approx(0.6, rel=0.01)
+    assert duty_cycle.small_buffer_to_promised_ratio == pytest.approx(1.0, rel=0.01)
+    assert duty_cycle.small_buffer_while_stopped_to_promised_ratio == pytest.approx(0.3, rel=0.01)
+    assert duty_cycle.small_buffer_while_running_to_promised_ratio == pytest.approx(0.7, rel=0.01)
+    assert summary.free.largest_uncertainty_ratio == pytest.approx(0, abs=0.01)
+
+
+def test_small_send_buffers_do_not_make_the_verdict(tmp_path: Path) -> None:
+    """It is of what anybody finds who stops a process: the system's own."""
+    report = build_report(steady_run(tmp_path))
+    assert [verdict.verdict for verdict in report.verdicts] == ["differs"]
+    page = report.page.read_text()
+    assert "16 KiB" in page
+    assert "duty cycle with a small send buffer" in page
+
+
+def test_a_mean_that_is_not_known_makes_no_verdict(tmp_path: Path) -> None:
+    report = build_report(steady_run(tmp_path, known=False))
+    assert [verdict.verdict for verdict in report.verdicts] == ["not measured"]
+
+
 def test_what_failed_has_no_rate_and_is_counted(tmp_path: Path) -> None:
     failed = cell("loop", "closed-loop", 20, complete=False, reason="the sync ended with 1", exit_code=1, cli=None)
     run = write_run(tmp_path, [(cell("free", "free", 40), 1e6), (failed, 5e5)])
@@ -174,6 +294,15 @@ def test_what_failed_has_no_rate_and_is_counted(tmp_path: Path) -> None:
     assert summary.closed_loop.rates == 0
     assert (summary.transfers.failed, summary.transfers.retries) == (1, None)
     assert build_report(run).summary == summary
+
+
+def test_a_report_is_shown_on_a_terminal_without_its_characters(tmp_path: Path) -> None:
+    run = write_run(tmp_path, [(cell("free", "free", 40), 1e6)])
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "report", str(run)]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "\\xb1" in shown.stdout
 
 
 def test_an_empty_run_has_a_page(tmp_path: Path) -> None:

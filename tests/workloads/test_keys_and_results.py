@@ -8,12 +8,13 @@ from pathlib import Path
 
 import paramiko
 import pytest
+from botocore.exceptions import ClientError
 
 from inventory import Host, Inventory
 from tests.workloads.fakes import inventory_document, inventory_of
 from workloads.connections import Hosts, Unreachable, connect_error, in_threads, pin
 from workloads.errors import WorkloadError
-from workloads.host_keys import HostKeyStore, host_keys, keys_in
+from workloads.host_keys import HostKeyStore, console_of, host_keys, keys_in
 from workloads.results import Results
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
@@ -70,8 +71,45 @@ def test_keys_are_waited_for_and_kept(tmp_path: Path) -> None:
     assert (again, asked) == (keys, [])
 
 
+class Ec2Consoles:
+    """GetConsoleOutput: what is kept of a boot for an hour, and the console of this moment, on types that have it."""
+
+    def __init__(self, kept: str, latest: str | None) -> None:
+        self.kept, self.latest = kept, latest
+        self.asked: list[bool] = []
+
+    def get_console_output(self, *, InstanceId: str, Latest: bool = False) -> dict[str, str]:
+        self.asked.append(Latest)
+        if not Latest:
+            return {"Output": self.kept} if self.kept else {}
+        if self.latest is None:
+            raise ClientError({"Error": {"Code": "UnsupportedOperation", "Message": "no"}}, "GetConsoleOutput")
+        return {"Output": self.latest}
+
+
+@pytest.mark.parametrize(
+    ("kept", "latest", "keys", "asked"),
+    [
+        (f"tidemark-host-key: {KEY}\n", None, (KEY,), [False]),
+        ("", f"tidemark-host-key: {KEY}\n", (KEY,), [False, True]),
+        ("booting\n", "booting\n", (), [False, True]),
+        ("", None, (), [False, True]),
+    ],
+)
+def test_the_console_of_now_is_asked_where_the_kept_one_shows_no_key(
+    kept: str, latest: str | None, keys: tuple[str, ...], asked: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ec2 = Ec2Consoles(kept, latest)
+    monkeypatch.setattr("workloads.host_keys.ec2_client", lambda _: ec2)
+    assert keys_in(console_of("eu-central-1")("i-1")) == keys
+    assert ec2.asked == asked
+
+
 def test_a_console_that_shows_no_key_in_time(tmp_path: Path) -> None:
-    with pytest.raises(WorkloadError, match="storage-1: its console shows no host key after 0 s; EC2 may take longer"):
+    """As when the first task comes hours after the stack: then waiting is no remedy."""
+    remedy = "aws ec2 reboot-instances --instance-ids i-[0-9a-f]+ --region eu-central-1"
+    told = f"storage-1: its console shows no host key after 0 s; EC2 may take longer.*hour after a boot.*{remedy}"
+    with pytest.raises(WorkloadError, match=told):
         host_keys(
             keyless(),
             console=lambda _: "booting\n",

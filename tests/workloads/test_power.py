@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.parsers import ResponseParserError
 from moto import mock_aws
 
 from inventory import Inventory
 from tests.instances import launch
 from tests.workloads.fakes import inventory_document, inventory_of
+from workloads.aws import one_line
 from workloads.connections import Hosts
 from workloads.errors import WorkloadError
 from workloads.power import Power, with_current_addresses
@@ -56,6 +59,26 @@ def test_public_addresses_are_those_of_now(account: Any, deployed: Inventory) ->
         assert now.host(name).address == public_address(account, now.host(name).id)
 
 
+def test_one_that_was_stopped_when_the_stack_was_deployed_gets_an_address(account: Any, deployed: Inventory) -> None:
+    """Its id is where its address would be (components/inventory_output.py)."""
+    host = deployed.host("client")
+    unknown = replace(
+        deployed, hosts=tuple(replace(each, address=each.id) if each == host else each for each in deployed.hosts)
+    )
+    account.stop_instances(InstanceIds=[host.id])
+    now = with_current_addresses(unknown, lambda _: None)
+    assert now.host("client").address == public_address(account, host.id)
+
+
+def test_a_running_instance_without_a_public_address_is_named(account: Any, deployed: Inventory) -> None:
+    image = account.describe_images(Owners=["self"])["Images"][0]["ImageId"]
+    card = {"DeviceIndex": 0, "AssociatePublicIpAddress": False}
+    (made,) = account.run_instances(ImageId=image, MinCount=1, MaxCount=1, NetworkInterfaces=[card])["Instances"]
+    bare = replace(deployed.host("client"), id=made["InstanceId"], address=made["InstanceId"])
+    with pytest.raises(WorkloadError, match=rf"client: {bare.id} runs and has no public address"):
+        with_current_addresses(replace(deployed, hosts=(bare,)), lambda _: None)
+
+
 def test_a_stopped_instance_is_started(account: Any, deployed: Inventory) -> None:
     host = deployed.host("storage-3")
     account.stop_instances(InstanceIds=[host.id])
@@ -89,3 +112,10 @@ def test_kill_and_start(account: Any, deployed: Inventory) -> None:
     assert state(account, host.id) == "stopped"
     power.start(host)
     assert state(account, host.id) == "running"
+
+
+def test_a_page_of_another_server_is_one_line() -> None:
+    """A proxy's; boto3's error is none of botocore.exceptions, and its text is the page."""
+    told = "^state: what answers in the place of EC2 is no endpoint of AWS; see your network and its proxies$"
+    with pytest.raises(WorkloadError, match=told), one_line("state"):
+        raise ResponseParserError("Unable to parse response:\n<!doctype html>")

@@ -13,7 +13,7 @@ from moto import mock_aws
 from workloads.errors import WorkloadError
 from workloads.s3_throttle.objects import check_bucket, differences, remove, s3_client
 
-FILES = {f"object-{number:06}": bytes([number]) * 1000 for number in range(10)}
+FILES = {f"object-{number:06}": bytes([number]) * 1000 for number in range(1, 11)}
 SUMS = [hashlib.sha256(content).hexdigest() for content in FILES.values()]
 
 
@@ -37,13 +37,14 @@ def context(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_what_is_the_same_is_found_to_be(context: Any) -> None:
-    assert differences(context, "stack/run/cell/", SUMS) == []
+    assert differences(context, "stack/run/cell/", SUMS, 10, whole=True) == (10, [])
 
 
 def test_one_byte_is_found(context: Any) -> None:
     changed = b"x" + FILES["object-000007"][1:]
     s3_client(context).put_object(Bucket="a-bucket", Key="stack/run/cell/object-000007", Body=changed)
-    (found,) = differences(context, "stack/run/cell/", SUMS)
+    count, (found,) = differences(context, "stack/run/cell/", SUMS, 10, whole=True)
+    assert count == 10
     assert found.startswith(
         f"stack/run/cell/object-000007 has SHA-256 {hashlib.sha256(changed).hexdigest()}, expected "
     )
@@ -51,7 +52,23 @@ def test_one_byte_is_found(context: Any) -> None:
 
 def test_one_too_few_is_found(context: Any) -> None:
     s3_client(context).delete_object(Bucket="a-bucket", Key="stack/run/cell/object-000007")
-    assert differences(context, "stack/run/cell/", SUMS) == ["9 objects, expected 10"]
+    assert differences(context, "stack/run/cell/", SUMS, 10, whole=True) == (9, ["9 objects, expected 10"])
+
+
+def test_of_a_sync_that_was_ended_some_may_be_missing_but_not_all(context: Any) -> None:
+    s3_client(context).delete_object(Bucket="a-bucket", Key="stack/run/cell/object-000007")
+    assert differences(context, "stack/run/cell/", SUMS, 500, whole=False) == (9, [])
+    assert differences(context, "stack/run/nothing/", SUMS, 500, whole=False) == (0, ["0 objects, expected some"])
+
+
+def test_the_files_come_over_and_over_and_others_are_found(context: Any) -> None:
+    """The pool has five files, the first of which is the sixth object, too."""
+    for number in range(6, 11):
+        again = FILES[f"object-{number - 5:06}"]
+        s3_client(context).put_object(Bucket="a-bucket", Key=f"stack/run/cell/object-{number:06}", Body=again)
+    assert differences(context, "stack/run/cell/", SUMS[:5], 10, whole=True) == (10, [])
+    count, (stranger,) = differences(context, "stack/run/cell/", SUMS[:5], 9, whole=False)
+    assert (count, stranger.endswith("expected no such object")) == (10, True)
 
 
 def test_only_what_is_below_the_prefix_is_deleted(context: Any) -> None:
@@ -66,7 +83,11 @@ def test_only_what_is_below_the_prefix_is_deleted(context: Any) -> None:
 
 def test_a_bucket_that_is_gone_is_one_line(context: Any) -> None:
     context.bucket = SimpleNamespace(name="gone")
-    for ask in (check_bucket, lambda given: remove(given, "stack/"), lambda given: differences(given, "stack/", SUMS)):
+    for ask in (
+        check_bucket,
+        lambda given: remove(given, "stack/"),
+        lambda given: differences(given, "stack/", SUMS, 10, whole=True),
+    ):
         with pytest.raises(
             WorkloadError, match=r"^bucket gone: S3 answers NoSuchBucket \(.*\); see that the stack is up"
         ):

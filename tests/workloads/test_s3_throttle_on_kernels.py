@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -27,15 +28,20 @@ pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
 TINY = """
 name = "tiny"
 seconds = 2
+most_seconds = 12
+precision = 0.03
 object_bytes = 131072
-least_objects = 8
-probe_bytes = 2097152
+probe_bytes = 8388608
 closed_loop = [0.25]
 max_bandwidth = []
 tc = []
 [[duty_cycle]]
 stop_s = 0.2
 run_s = 0.2
+[[duty_cycle]]
+stop_s = 0.2
+run_s = 0.2
+send_buffer_bytes = 16384
 """
 TOKEN = "curl -sf -X PUT http://169.254.169.254/latest/api/token -H 'X-aws-ec2-metadata-token-ttl-seconds: 60'"
 CREDENTIALS = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
@@ -89,7 +95,9 @@ def under_way(
     region: Path, folder: Path, results: Path, clients: Clients, bucket: str
 ) -> Iterator[subprocess.Popen[str]]:
     """A run whose second sync, of half a minute, has uploaded something."""
-    plan = plan_file(folder, TINY.partition("[[")[0].replace("seconds = 2", "seconds = 30"))
+    plan = plan_file(
+        folder, TINY.partition("[[")[0].replace("seconds = 2\nmost_seconds = 12", "seconds = 30\nmost_seconds = 60")
+    )
     command = [sys.executable, "-m", "fabric", "s3-throttle.run", "--inventory", str(region), "--plan", plan]
     run = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
@@ -178,20 +186,36 @@ def test_a_run_holds_syncs_and_leaves_nothing(
     s3_throttle_region: Path, tmp_path: Path, results: Path, clients: Clients, context: Context
 ) -> None:
     arguments = ["--inventory", str(s3_throttle_region), "--plan", plan_file(tmp_path)]
+    send_buffers = said(context, "cat /proc/sys/net/ipv4/tcp_wmem")
     done = fab("s3-throttle.run", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert said(context, "cat /proc/sys/net/ipv4/tcp_wmem") == send_buffers
     cells = {record["cell"]: record for record in records(results, "cells")}
-    assert list(cells) == ["free", "duty-cycle-0.2-0.2", "closed-loop-0.25", "free-again"]
-    assert all(cell["complete"] and cell["exit_code"] == 0 for cell in cells.values())
+    small = "duty-cycle-0.2-0.2-wmem-16384"
+    assert list(cells) == ["free", "duty-cycle-0.2-0.2", small, "closed-loop-0.25", "free-again"]
+    assert all(cell["complete"] for cell in cells.values())
+    assert (cells["free"]["exit_code"], cells["free"]["ended_by"]) == (0, "itself")
+    assert all(cells[name]["ended_by"] in ("known", "bound") for name in cells if name != "free")
     assert all(cell["cli"]["retries"] == cell["cli"]["failures"] == 0 for cell in cells.values())
     assert cells["closed-loop-0.25"]["throttle"]["stops"] > 0
     proofs = records(results, "proofs")
-    assert [proof["passed"] for proof in proofs] == [True] * 4
+    assert [proof["passed"] for proof in proofs] == [True] * 5
     # What the interface counted is what was uploaded, with headers and little else.
+    network = records(results, "network")
+    sent = [record["nic_tx_bytes"] for record in network if record["cell"] == "free"]
+    payload = cells["free"]["objects"] * cells["free"]["object_bytes"]
+    assert payload < sent[-1] - sent[0] < 1.5 * payload
     for name, cell in cells.items():
-        sent = [record["nic_tx_bytes"] for record in records(results, "network") if record["cell"] == name]
-        payload = cell["objects"] * cell["object_bytes"]
-        assert payload < sent[-1] - sent[0] < 1.5 * payload
+        seconds = [record["t_unix_s"] for record in network if record["cell"] == name]
+        assert seconds[0] < cell["steady_from_unix_s"] < cell["steady_until_unix_s"] <= seconds[-1]
+        assert cell["known_to_ratio"] > 0
+    # With a small send buffer less waits in it when a stop begins.
+    stops = records(results, "stops")
+    waiting = {
+        name: statistics.fmean(stop["unacked_bytes"] for stop in stops if stop["cell"] == name)
+        for name in ("duty-cycle-0.2-0.2", small)
+    }
+    assert 0 < waiting[small] < waiting["duty-cycle-0.2-0.2"]
     bucket = context.bucket.name
     assert clients.s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from workloads.errors import WorkloadError
 from workloads.s3_throttle import plan as plans
-from workloads.s3_throttle.plan import Cell, Cycle, cells, read
-from workloads.s3_throttle.run import Measured, amount, cap
+from workloads.s3_throttle.plan import Cell, Cycle, cells, least_seconds, read
+from workloads.s3_throttle.run import Measured, amount, cap, payload_ratio
 from workloads.s3_throttle.settings import PLANS
 from workloads.s3_throttle.uploader.command import configuration, environment, sync_command, throttle_arguments
 from workloads.s3_throttle.uploader.spec import Spec
@@ -18,8 +21,9 @@ from workloads.throttle.command_line import parse_command_line
 TEXT = """
 name = "test"
 seconds = 4
+most_seconds = 40
+precision = 0.03
 object_bytes = 131072
-least_objects = 8
 probe_bytes = 1048576
 closed_loop = [0.05, 0.95]
 max_bandwidth = [0.5]
@@ -35,6 +39,7 @@ def spec(**changes: object) -> Spec:
     known: dict[str, object] = {
         "aws": "/env/bin/aws",
         "pool": "/pool",
+        "pool_objects": 8,
         "folder": "/cell",
         "objects": 8,
         "bucket": "b",
@@ -50,10 +55,11 @@ def spec(**changes: object) -> Spec:
 @pytest.mark.parametrize("path", sorted(PLANS.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_plans_can_be_read_and_judge_the_claim(path: Path) -> None:
     plan = plans.load(path.stem)
-    assert len(plan.duty_cycles) >= 5  # what the claim asks for
+    assert sum(each.send_buffer_bytes is None for each in plan.duty_cycles) >= 5  # what the claim asks for
     assert min(plan.closed_loop) <= 0.05
     assert max(plan.closed_loop) >= 0.95
     assert Cycle(0.4, 0.6) in plan.duty_cycles  # the original's
+    assert any((each.stop_s, each.run_s) == (0.4, 0.6) and each.send_buffer_bytes for each in plan.duty_cycles)
 
 
 def test_free_comes_first_and_last() -> None:
@@ -83,6 +89,15 @@ def test_free_comes_first_and_last() -> None:
         (("probe_bytes = 1048576", "probe_bytes = 1048577"), "test: probe_bytes is 1048577; it should be a multiple"),
         (("stop_s = 0.4", "stop_s = 20"), "test: duty_cycle[0].stop_s is 20.0; it should be 10 seconds at most"),
         (("tc = [0.25]", "tcp = [0.25]"), "test: tc is missing"),
+        (("precision = 0.03", "precision = 3"), "test: precision is 3; it should be a number from 0.001 to 0.5"),
+        (
+            ("most_seconds = 40", "most_seconds = 20"),
+            "test: most_seconds is 20.0; it should be 22 at least, as duty-cycle-0.4-0.6 takes them",
+        ),
+        (
+            ("run_s = 0.6", "run_s = 0.6\nsend_buffer_bytes = 1"),
+            "test: duty_cycle[0].send_buffer_bytes is 1; it should",
+        ),
         (("tc = [0.25]", "tc = []\nburst = 1"), "test: burst is not a field of a plan"),
     ],
 )
@@ -94,27 +109,55 @@ def test_a_fault_is_one_line(change: tuple[str, str], expected: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("which", ["", "~no-such-user/plan.toml", "/", "p" * 300])
+def test_a_path_that_is_no_plan_is_refused_in_one_line(which: str) -> None:
+    """An empty one is a variable that is not set: it does not mean the short plan."""
+    with pytest.raises(WorkloadError, match="no such plan") as error:
+        plans.load(which)
+    assert "\n" not in str(error.value)
+
+
+def test_a_plan_is_shown_on_a_terminal_without_its_characters(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(TEXT.replace('"test"', '"f\u00fcr"'), encoding="utf-8")
+    program = f"from workloads.s3_throttle.tasks import show_plan; show_plan({str(tmp_path / 'p.toml')!r})"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    shown = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert "f\\xfcr: 7 syncs" in shown.stdout
+
+
 def test_two_cells_alike_are_refused() -> None:
     cycle = "[[duty_cycle]]\nstop_s = 0.4\nrun_s = 0.6\n"
     with pytest.raises(WorkloadError, match="two cells are duty-cycle-0"):
         read(TEXT + cycle, "test")
 
 
-def test_the_amount_takes_the_planned_seconds_at_the_target() -> None:
+def test_what_is_offered_lasts_for_the_longest_cell() -> None:
     plan = read(TEXT, "test")
     assert amount(plan, Cell("free", "free", 1.0), None) == (8, None)
-    assert amount(plan, Cell("again", "free", 1.0), FREE_BYTES_PER_S) == (62, None)  # 8 MB
-    assert amount(plan, Cell("loop", "closed-loop", 0.5), FREE_BYTES_PER_S) == (31, 1_000_000)
-    assert amount(plan, Cell("slow", "closed-loop", 0.05), FREE_BYTES_PER_S) == (8, 100_000)  # 4 objects were too few
-    assert amount(plan, Cell("cli", "max-bandwidth", 0.5), FREE_BYTES_PER_S) == (31, 977 * 1024)
+    # 2 MB/s for 40 s and a quarter more, and what ten connections have in hand.
+    assert amount(plan, Cell("again", "free", 1.0), FREE_BYTES_PER_S) == (10 + 763, None)
+    assert amount(plan, Cell("loop", "closed-loop", 0.5), FREE_BYTES_PER_S) == (10 + 382, 1_000_000)
+    assert amount(plan, Cell("slow", "closed-loop", 0.05), FREE_BYTES_PER_S) == (10 + 39, 100_000)
+    assert amount(plan, Cell("cli", "max-bandwidth", 0.5), FREE_BYTES_PER_S) == (10 + 382, 977 * 1024)
+    # A duty cycle may move as much as nothing held back.
+    assert amount(plan, Cell("duty", "duty-cycle", 0.5, Cycle(0.5, 0.5)), FREE_BYTES_PER_S) == (10 + 763, 1_000_000)
+
+
+def test_a_cell_takes_twenty_cycles_and_its_start() -> None:
+    plan = read(TEXT, "test")
+    assert least_seconds(plan, Cell("loop", "closed-loop", 0.5)) == 4 + 1
+    assert least_seconds(plan, Cell("duty", "duty-cycle", 0.6, Cycle(0.4, 0.6))) == 20 + 2
+    assert least_seconds(plan, Cell("duty", "duty-cycle", 0.5, Cycle(0.1, 0.1))) == 4 + 1
 
 
 def test_each_way_is_capped_by_its_own_field_alone() -> None:
     free = Measured(Cell("free", "free", 1.0), spec(), 1_000_000, None)
     free.samples = {"t": [0.0, 1.0], "tx": [5_000, 1_055_000], "rx": [0, 0]}
+    assert payload_ratio(free) == pytest.approx(1 / 1.05)
     assert cap(Cell("free", "free", 1.0), None, None) == {}
     assert cap(Cell("c", "closed-loop", 0.5), 1_000, free) == {"rate_bytes_per_s": 1_000}
-    assert cap(Cell("d", "duty-cycle", 0.6, Cycle(0.4, 0.6)), 1_000, free) == {"stop_s": 0.4, "run_s": 0.6}
+    cycle = Cell("d", "duty-cycle", 0.6, Cycle(0.4, 0.6, 16384))
+    assert cap(cycle, 1_000, free) == {"stop_s": 0.4, "run_s": 0.6, "send_buffer_bytes": 16384}
     assert cap(Cell("m", "max-bandwidth", 0.5), 2048, free) == {"max_bandwidth_kib_per_s": 2}
     # tc counts the headers that the free sync had: 5 % of what it moved.
     assert cap(Cell("t", "tc", 0.5), 1_000, free) == {"tc_bytes_per_s": 1_050}

@@ -22,7 +22,7 @@ from workloads.console import Console
 from workloads.errors import WorkloadError
 from workloads.s3_throttle import run as runs
 from workloads.s3_throttle import session as sessions
-from workloads.s3_throttle.configure import pool_of
+from workloads.s3_throttle.configure import make_files
 from workloads.s3_throttle.plan import Plan, cells, read
 from workloads.s3_throttle.run import IncompleteError, remedy_of, run
 from workloads.s3_throttle.session import Seen, uploading
@@ -34,8 +34,9 @@ PYTHON = sys.executable
 PLAN = """
 name = "test"
 seconds = 2
+most_seconds = 10
+precision = 0.03
 object_bytes = 131072
-least_objects = 1
 probe_bytes = 1048576
 closed_loop = [0.25, 0.5]
 max_bandwidth = []
@@ -129,6 +130,8 @@ class Fakes:
         self.deleted: list[str] = []
         self.synced: list[str] = []
         self.ended: list[bool] = []
+        self.whole: list[bool] = []
+        self.asked: list[Spec] = []
         self.left = 0
         self._answers = answers
 
@@ -141,6 +144,7 @@ class Fakes:
             results = None
             uploader = Host()
             remote = None
+            sums = ("sum",)
 
             class bucket:
                 name = "b"
@@ -157,21 +161,22 @@ class Fakes:
         def alone(_: object) -> Iterator[Any]:
             yield self
 
-        def pool(_: object, __: object, count: int) -> tuple[list[str], int]:
-            return ["sum"] * count, 0
-
         monkeypatch.setattr(runs, "uploading", alone)
-        monkeypatch.setattr(runs, "pool_of", pool)
+        monkeypatch.setattr(runs, "make_files", lambda *_: 0)
         monkeypatch.setattr(runs, "remove", self._remove)
-        self.reads_back(monkeypatch, lambda *_: [])
+        self.reads_back(monkeypatch, [])
         self.way(monkeypatch, lambda _: None)
 
     def way(self, monkeypatch: pytest.MonkeyPatch, check: Callable[[Any], Any]) -> None:
         monkeypatch.setattr(runs, "check_bucket", check)
         monkeypatch.setattr(runs, "check_reach", lambda _: 0)
 
-    def reads_back(self, monkeypatch: pytest.MonkeyPatch, compare: Callable[..., list[str]]) -> None:
-        monkeypatch.setattr(runs, "differences", compare)
+    def reads_back(self, monkeypatch: pytest.MonkeyPatch, different: list[str]) -> None:
+        def differences(_: object, __: str, ___: object, count: int, *, whole: bool) -> tuple[int, list[str]]:
+            self.whole.append(whole)
+            return count if whole else count // 2, different
+
+        monkeypatch.setattr(runs, "differences", differences)
 
     def _remove(self, _: object, prefix: str) -> int:
         self.deleted.append(prefix)
@@ -180,6 +185,7 @@ class Fakes:
 
     # As a session:
     def sync(self, asked: Spec) -> Seen:
+        self.asked.append(asked)
         self.synced.append(asked.prefix.rstrip("/").rpartition("/")[2])
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
@@ -187,16 +193,22 @@ class Fakes:
         self.ended.append(in_order)
 
 
-def good() -> Seen:
+STEADY = {"steady_from_unix_s": 0.2, "steady_until_unix_s": 0.8, "known_to_ratio": 0.01}
+NOT_STEADY = dict.fromkeys(STEADY)
+
+
+def good(ended_by: str = "itself") -> Seen:
+    """A megabyte of objects, with a tenth more for headers, in a second."""
     times = [number / 10 for number in range(11)]
+    samples: dict[str, list[Any]] = {"t": times, "tx": [number * 115_343 for number in range(11)], "rx": [0] * 11}
+    code = 0 if ended_by == "itself" else -15
+    return Seen(samples, {}, {"exit_code": code, "said": None, "ended_by": ended_by, **STEADY})
+
+
+def bad(said: str, code: int = 1, ended_by: str | None = "itself") -> Seen:
     return Seen(
-        {"t": times, "tx": [number * 110_000 for number in range(11)], "rx": [0] * 11},
-        {"exit_code": 0, "said": None},
+        {"t": [], "tx": [], "rx": []}, {}, {"exit_code": code, "said": said, "ended_by": ended_by, **NOT_STEADY}
     )
-
-
-def bad(said: str, code: int = 1) -> Seen:
-    return Seen({"t": [], "tx": [], "rx": []}, {"exit_code": code, "said": said})
 
 
 def plan() -> Plan:
@@ -207,7 +219,26 @@ def test_all_cells_are_measured_and_all_is_deleted(monkeypatch: pytest.MonkeyPat
     fakes = Fakes(monkeypatch, [good()])
     run(fakes.context, plan(), "now")
     assert fakes.synced == [cell.name for cell in cells(plan())]
-    assert fakes.deleted == ["s3-throttle.lab/", "s3-throttle.lab/"]
+    of_cells = [f"s3-throttle.lab/now/{cell.name}/" for cell in cells(plan())]
+    assert fakes.deleted == ["s3-throttle.lab/", *of_cells, "s3-throttle.lab/"]
+
+
+def test_the_first_goes_on_to_its_end_and_the_others_until_their_mean_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes = Fakes(monkeypatch, [good(), good("known"), good("bound"), good("known")])
+    run(fakes.context, plan(), "now")
+    assert fakes.whole == [True, False, False, False, False]
+    first, loop, *_ = fakes.asked
+    assert (first.precision_ratio, loop.precision_ratio) == (None, 0.03)
+    assert (loop.least_s, loop.most_s, loop.pool_objects) == (2, 10, 8)
+    # A quarter of what the interface sent: the target is of what it sends, too.
+    assert loop.wire_target_bytes_per_s == pytest.approx(1_153_430 / 4, rel=0.001)
+    assert loop.rate_bytes_per_s == pytest.approx(1_048_576 / 4, rel=0.001)
+
+
+def test_a_sync_that_was_ended_for_a_fault_is_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes = Fakes(monkeypatch, [good(), bad("nothing was sent for 45 s, so it was ended", 0, None), good()])
+    with pytest.raises(IncompleteError, match=r"^1 faults, the first: closed-loop-0.25: .* nothing was sent for 45 s"):
+        run(fakes.context, plan(), "now")
 
 
 def test_what_a_run_that_was_killed_left_is_deleted_first_and_said(
@@ -246,7 +277,7 @@ def test_two_that_fail_alike_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bucket_or_an_endpoint_that_is_gone_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    fakes = Fakes(monkeypatch, [good(), bad("nothing was sent for 45 s, so it was ended", -15), good()])
+    fakes = Fakes(monkeypatch, [good(), bad("nothing was sent for 45 s, so it was ended", -15, None), good()])
 
     def gone(_: object) -> None:
         raise WorkloadError("S3 does not answer at 198.51.100.1 port 80", "see that …", "uploader")
@@ -272,7 +303,7 @@ def test_what_came_first_is_told_even_when_nothing_can_be_deleted(monkeypatch: p
 
 def test_objects_that_differ_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     fakes = Fakes(monkeypatch, [good()])
-    fakes.reads_back(monkeypatch, lambda *_: ["7 objects, expected 8"])
+    fakes.reads_back(monkeypatch, ["7 objects, expected 8"])
     with pytest.raises(IncompleteError, match=r"^5 faults, the first: free: 7 objects, expected 8"):
         run(fakes.context, plan(), "now")
 
@@ -318,5 +349,6 @@ def test_files_are_looked_at_once(tmp_path: Path) -> None:
         return ScriptResult("uploader", "", "", facts)
 
     context: Any = SimpleNamespace(on_uploader=uploader, sums=[])
-    assert [len(pool_of(context, plan(), count)[0]) for count in (4, 3, 4, 6, 5)] == [4, 4, 4, 6, 6]
-    assert asked == [4, 6]
+    for _ in range(2):
+        make_files(context, plan())
+    assert (asked, context.sums) == ([8], [str(number) for number in range(8)])

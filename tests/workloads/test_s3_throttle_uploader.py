@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,16 +10,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from workloads.s3_throttle.uploader import kernel, memory, sync
+from tests.workloads.throttle.real import sink
+from workloads.s3_throttle.uploader import counts, kernel, memory, sync
 from workloads.s3_throttle.uploader.child import Child
 from workloads.s3_throttle.uploader.claim import Taken, claimed
 from workloads.s3_throttle.uploader.kernel import Interface
 from workloads.s3_throttle.uploader.requests import Gone, Requests
 from workloads.s3_throttle.uploader.spec import Spec
-from workloads.s3_throttle.uploader.sync import measure
+from workloads.s3_throttle.uploader.sync import measure, send_buffers_file
 
 HANGS = "echo begun; exec sleep 60"
 
@@ -57,10 +60,11 @@ def spec(folder: Path, does: str, **changes: object) -> Spec:
     aws.chmod(0o755)
     pool.mkdir()
     for number in range(3):
-        (pool / f"object-{number}").write_bytes(b"x")
+        (pool / f"object-{number}").write_bytes(str(number).encode())
     known: dict[str, object] = {
         "aws": str(aws),
         "pool": str(pool),
+        "pool_objects": 2,
         "folder": str(folder / "cell"),
         "objects": 2,
         "bucket": "b",
@@ -86,7 +90,7 @@ class TestSync:
             None,
             None,
         )
-        assert (scratch / "said").read_text().split()[:3] == ["object-0", "object-1", f"{scratch}/config"]
+        assert (scratch / "said").read_text().split()[:3] == ["object-000001", "object-000002", f"{scratch}/config"]
         assert (tmp_path / "input").read_bytes() == b""
         assert len(interface.samples.t) >= 1
         assert not (tmp_path / "cell").exists()
@@ -127,6 +131,90 @@ class TestSync:
             measure(spec(tmp_path, f"echo $$ > {note}; {HANGS}", **held), interface, scratch, still_wanted=gone)
         assert within(5, lambda: no_more(int(note.read_text())))
         assert not (tmp_path / "cell").exists()
+
+    def test_the_pool_s_files_come_over_and_over(self, tmp_path: Path, scratch: Path, interface: Interface) -> None:
+        measure(spec(tmp_path, f"cat {tmp_path}/cell/* > {tmp_path}/read", objects=5), interface, scratch)
+        assert (tmp_path / "read").read_text() == "01010"
+
+    @pytest.mark.parametrize(
+        ("held", "pause_s", "ended_by"),
+        [({}, 0.01, "known"), ({"stop_s": 0.1, "run_s": 0.1}, 0.01, "known"), ({}, 1.5, "bound")],
+        ids=["steady", "throttled", "bursts"],
+    )
+    def test_one_is_ended_when_its_mean_is_known_or_its_time_is_over(
+        self,
+        held: dict[str, object],
+        pause_s: float,
+        ended_by: str,
+        tmp_path: Path,
+        scratch: Path,
+        interface: Interface,
+    ) -> None:
+        """It sends 256 KiB after each pause."""
+        with sink() as target:
+            program = f"""
+import socket, time
+with socket.create_connection(("127.0.0.1", {target.port})) as connection:
+    while True:
+        connection.sendall(bytes(262144))
+        time.sleep({pause_s})
+"""
+            (tmp_path / "program.py").write_text(program)
+            asked = spec(
+                tmp_path,
+                f"exec {sys.executable} -S {tmp_path}/program.py",
+                precision_ratio=0.5 if ended_by == "known" else 0.001,
+                least_s=1.5,
+                most_s=20.0 if ended_by == "known" else 4.0,
+                **held,
+            )
+            final = measure(asked, interface, scratch)
+        assert final["ended_by"] == ended_by
+        assert final["exit_code"] == (128 + signal.SIGTERM if held else -signal.SIGTERM)
+        steady_s = final["steady_until_unix_s"] - final["steady_from_unix_s"]
+        assert steady_s >= (3.99 if held else 1.5)  # twenty cycles
+        assert final["steady_until_unix_s"] <= interface.samples.t[-1]
+        assert (final["known_to_ratio"] <= 0.5) == (ended_by == "known")
+        stops = final["stops"]
+        assert (stops is not None) == bool(held)
+        assert stops is None or len({len(values) for values in stops.values()}) == 1
+        assert stops is None or len(stops["stopped_s"]) >= 15
+
+    @pytest.mark.parametrize("ends", ["in order", "nobody wants it"])
+    def test_send_buffers_are_small_for_that_sync_alone(
+        self, ends: str, tmp_path: Path, scratch: Path, interface: Interface, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sizes, seen = tmp_path / "sizes", tmp_path / "seen"
+        sizes.write_text("4096\t16384\t4194304\n")
+        monkeypatch.setattr(kernel, "SEND_BUFFERS", sizes)
+
+        def gone() -> None:
+            if seen.exists() and seen.read_text().strip():
+                raise Gone
+
+        if ends == "in order":
+            measure(spec(tmp_path, f"cat {sizes} > {seen}", send_buffer_bytes=8192), interface, scratch)
+        else:
+            asked = spec(tmp_path, f"cat {sizes} > {seen}; {HANGS}", send_buffer_bytes=8192)
+            with pytest.raises(Gone):
+                measure(asked, interface, scratch, still_wanted=gone)
+        assert seen.read_text() == "4096 8192 8192\n"
+        assert sizes.read_text() == "4096\t16384\t4194304\n"
+        assert not send_buffers_file(scratch).exists()
+
+    def test_what_a_run_that_was_killed_has_made_small_is_given_back(
+        self, tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sizes = tmp_path / "sizes"
+        sizes.write_text("4096 16384 4194304\n")
+        monkeypatch.setattr(kernel, "SEND_BUFFERS", sizes)
+        kernel.limit_send_buffers(2048, send_buffers_file(scratch))
+        assert sizes.read_text() == "2048 2048 2048\n"
+        kernel.restore_send_buffers(send_buffers_file(scratch))
+        assert sizes.read_text() == "4096 16384 4194304\n"
+        sizes.write_text("a person's own\n")
+        kernel.restore_send_buffers(send_buffers_file(scratch))
+        assert sizes.read_text() == "a person's own\n"
 
     def test_no_cap_stays_on_the_interface(
         self, tmp_path: Path, scratch: Path, interface: Interface, monkeypatch: pytest.MonkeyPatch
@@ -178,6 +266,69 @@ def test_a_child_that_hears_nothing_is_killed(tmp_path: Path) -> None:
     child = Child(deaf, dict(os.environ), tmp_path / "said")
     assert within(10, lambda: (tmp_path / "said").exists() and "deaf" in (tmp_path / "said").read_text())
     assert child.end(0.2) == -signal.SIGKILL
+
+
+def test_a_child_may_say_what_its_encoding_does_not_have(tmp_path: Path) -> None:
+    program = f"""
+import os
+from pathlib import Path
+from workloads.s3_throttle.uploader.child import Child
+child = Child(lambda: print("f\\u00fcr") or 0, os.environ, Path({str(tmp_path / "said")!r}))
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]))
+"""
+    latin = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    assert subprocess.run([sys.executable, "-c", program], env=latin, check=False, timeout=30).returncode == 0
+    assert (tmp_path / "said").read_text() == "f\\xfcr\n"
+
+
+def test_a_child_can_be_ended_before_it_leads_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.setsid", lambda: time.sleep(60))
+    child = Child(lambda: 0, dict(os.environ), tmp_path / "said")
+    assert child.end(10) == -signal.SIGTERM
+
+
+def test_a_counter_that_the_kernel_sets_back_goes_on_from_where_it_was(
+    tmp_path: Path, interface: Interface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = [tmp_path / "tx", tmp_path / "rx"]
+    monkeypatch.setattr(interface, "_files", [os.open(each, os.O_RDWR | os.O_CREAT) for each in shown])
+    for tx, rx in ((1000, 10), (1500, 10), (200, 10), (300, 5)):
+        shown[0].write_text(f"{tx}\n")
+        shown[1].write_text(f"{rx}\n")
+        interface.look()
+    assert [sent - interface.samples.tx[0] for sent in interface.samples.tx] == [0, 500, 700, 800]
+    assert [received - interface.samples.rx[0] for received in interface.samples.rx] == [0, 0, 0, 5]
+
+
+def test_a_clock_that_is_set_back_does_not_take_the_samples_along(
+    interface: Interface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interface.look()
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    interface.look()
+    before, after = interface.samples.t
+    assert 0 <= after - before < 60
+
+
+def test_ticks_that_have_gone_back_tell_nothing() -> None:
+    assert kernel.busy_ratio((100, 1000), (150, 1100)) == 0.5
+    assert kernel.busy_ratio((100, 1000), (150, 990)) is None
+    assert kernel.busy_ratio((100, 1000), (100, 1000)) is None
+
+
+def test_requests_are_counted_as_they_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a CLI that is killed has told them."""
+    monkeypatch.setattr(counts, "_counts", {"attempts": 0, "retries": 0, "failures": 0})
+    monkeypatch.setattr(counts, "_file", None)
+    monkeypatch.setenv(counts.FILE, str(tmp_path / "counts"))
+    counts.awscli_initialize(SimpleNamespace(register=lambda *_: None))
+    shown = []
+    for attempts, response, fault in ((1, 200, None), (1, None, TimeoutError()), (2, 200, None), (1, 503, None)):
+        shown.append(json.loads((tmp_path / "counts").read_text()))
+        answer = None if response is None else (SimpleNamespace(status_code=response), None)
+        counts._count(attempts=attempts, response=answer, caught_exception=fault)
+    assert shown[0] == {"attempts": 0, "retries": 0, "failures": 0}
+    assert json.loads((tmp_path / "counts").read_text()) == {"attempts": 4, "retries": 1, "failures": 2}
 
 
 class TestClaim:

@@ -60,20 +60,12 @@ def check_reach(context: Context) -> int:
 
 
 def make_files(context: Context, plan: Plan) -> int:
-    """The pool for the free sync; later cells take what the free rate asks for (`pool_of`)."""
-    _, changed = pool_of(context, plan, plan.probe_bytes // plan.object_bytes)
-    return changed
-
-
-def pool_of(context: Context, plan: Plan, count: int) -> tuple[list[str], int]:
-    """Sees that the pool has as many files; their SHA-256 in order of their names, and how many things changed.
-
-    What was looked at once is not looked at again for as long as the connection lasts.
-    """
-    if len(context.sums) >= count:
-        return context.sums, 0
+    """Sees that the pool has the files of the first sync, and notes their SHA-256 in order of their names."""
+    count = plan.probe_bytes // plan.object_bytes
+    if len(context.sums) == count:
+        return 0  # looked at over this connection
     arguments = [POOL, str(count), str(plan.object_bytes)]
     result = context.on_uploader("uploader_files", arguments, timeout_s=FILES_TIMEOUT_S)
     found = sorted((str(fact["object"]), str(fact["sha256"])) for fact in result.facts if "object" in fact)
     context.sums = [sha256 for _, sha256 in found]
-    return context.sums, result.changed
+    return result.changed

@@ -14,7 +14,7 @@ from workloads.scripts import find_script
 
 @dataclass(kw_only=True)
 class Context(Deployment):
-    """The deployment with its bucket; `sums` are the SHA-256 of the uploader's files, as far as they were looked at."""
+    """The deployment with its bucket; `sums` are the SHA-256 of the uploader's files, once they were looked at."""
 
     bucket: Bucket
     sums: list[str] = field(default_factory=list)

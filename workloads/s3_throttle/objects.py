@@ -12,6 +12,7 @@ import boto3
 from workloads.aws import client_arguments, one_line
 from workloads.errors import WorkloadError
 from workloads.s3_throttle.context import Context
+from workloads.s3_throttle.uploader.sync import object_name
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -33,11 +34,15 @@ def check_bucket(context: Context) -> None:
         s3_client(context).list_objects_v2(Bucket=name, MaxKeys=1)
 
 
-def differences(context: Context, prefix: str, sha256s: Sequence[str]) -> list[str]:
-    """How the objects below `prefix` differ from files with these sums, in the order of their names; none: identical.
+def differences(
+    context: Context, prefix: str, sha256s: Sequence[str], count: int, *, whole: bool
+) -> tuple[int, list[str]]:
+    """How many objects are below `prefix`, and how they differ from `count` files with these sums over and over; no
+    difference: identical. Unless the sync is `whole` some may be missing, but not all.
 
     Every byte is read back, some objects at once.
     """
+    expected = {f"{prefix}{object_name(number)}": sha256s[number % len(sha256s)] for number in range(count)}
     s3, bucket = s3_client(context), context.bucket.name
     found: list[str] = []
 
@@ -50,14 +55,13 @@ def differences(context: Context, prefix: str, sha256s: Sequence[str]) -> list[s
     with one_line(f"bucket {bucket}", "S3"):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             found += [each["Key"] for each in page.get("Contents", [])]
-        if len(found) != len(sha256s):
-            return [f"{len(found)} objects, expected {len(sha256s)}"]
+        if not found or (whole and len(found) != count):
+            return len(found), [f"{len(found)} objects, expected {count if whole else 'some'}"]
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="objects") as pool:
-            shown = zip(sorted(found), pool.map(sha256_of, sorted(found)), sha256s, strict=True)
-            return [
-                f"{key} has SHA-256 {sha256}, expected {expected}"
-                for key, sha256, expected in shown
-                if sha256 != expected
+            return len(found), [
+                f"{key} has SHA-256 {sha256}, expected {expected.get(key, 'no such object')}"
+                for key, sha256 in zip(found, pool.map(sha256_of, found), strict=True)
+                if sha256 != expected.get(key)
             ]
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from workloads.errors import WorkloadError
-from workloads.s3_throttle.configure import AWS, POOL, check_reach, pool_of
+from workloads.s3_throttle.configure import AWS, POOL, check_reach, make_files
 from workloads.s3_throttle.context import Context
 from workloads.s3_throttle.objects import check_bucket, differences, remove
 from workloads.s3_throttle.plan import CLOSED_LOOP, DUTY_CYCLE, FREE, MAX_BANDWIDTH, TC, Cell, Plan, cells
@@ -18,10 +17,15 @@ from workloads.s3_throttle.rates import payload_rate
 from workloads.s3_throttle.session import Session, uploading
 from workloads.s3_throttle.settings import SOURCE
 from workloads.s3_throttle.uploader.spec import Spec
+from workloads.s3_throttle.uploader.sync import ITSELF
 
-# The CLI takes seconds to start on a slow host, and a cap may hold worse than it says.
-PATIENCE = 4.0
+# The CLI takes seconds to start on a slow host. The first sync has no bound but this: S3 at a tenth of 16 Mbit/s.
 START_SECONDS = 60.0
+SLOWEST_BYTES_PER_S = 200_000
+# A cap may hold worse than it says, and what is offered shall not be all sent before the cell's time is over.
+AMPLE = 1.25
+# Objects that are sent at once (max_concurrent_requests of the AWS CLI).
+AT_ONCE = 10
 KIB = 1024
 # What the AWS CLI takes until its first byte, and some more.
 MEMORY_AHEAD_MIB = 48
@@ -37,7 +41,9 @@ class Measured:
     spec: Spec
     payload_bytes: int
     target_bytes_per_s: int | None
+    payload_to_wire_ratio: float | None = None  # of the first, free sync; None: this is it
     samples: dict[str, list[Any]] = field(default_factory=dict)
+    stops: dict[str, list[Any]] = field(default_factory=dict)
     final: dict[str, Any] | None = None
     fault: str | None = None
 
@@ -46,16 +52,33 @@ class Measured:
         """Why it is no measurement, or None."""
         if self.final is None:
             return self.fault or "it ended without a word"
-        if self.final["exit_code"] != 0:
+        if self.final["ended_by"] is None or (self.whole and self.final["exit_code"] != 0):
             return f"the sync ended with {self.final['exit_code']}: {self.final['said'] or 'no word of why'}"
         if self.rate is None:
-            return "nothing was sent"
+            return "nothing was sent for long enough to have a mean"
         return None
 
     @property
+    def whole(self) -> bool:
+        """Whether it went on until everything was sent, instead of being ended when its mean was known."""
+        return self.final is not None and self.final["ended_by"] == ITSELF
+
+    @property
+    def payload_ratio(self) -> float | None:
+        """Bytes of objects for one that the interface has sent."""
+        if self.payload_to_wire_ratio is not None or not self.samples:
+            return self.payload_to_wire_ratio
+        sent = self.samples["tx"][-1] - self.samples["tx"][0]
+        return self.payload_bytes / sent if sent > 0 else None
+
+    @property
     def rate(self) -> float | None:
-        """Bytes of objects a second."""
-        return payload_rate(self.samples["t"], self.samples["tx"], self.payload_bytes) if self.samples else None
+        """Bytes of objects a second, in the steady part."""
+        ratio, final = self.payload_ratio, self.final
+        if ratio is None or final is None or final["steady_from_unix_s"] is None:
+            return None
+        t, tx = self.samples["t"], self.samples["tx"]
+        return payload_rate(t, tx, final["steady_from_unix_s"], final["steady_until_unix_s"], ratio)
 
 
 class IncompleteError(WorkloadError):
@@ -63,7 +86,7 @@ class IncompleteError(WorkloadError):
 
 
 def run(context: Context, plan: Plan, run_id: str) -> None:
-    """Measures every cell, then reads back what came to the bucket and deletes it. Objects lie below `run_id`.
+    """Measures every cell; reads back what came of it to the bucket and deletes that. Objects lie below `run_id`.
 
     Raises IncompleteError at the end when something is amiss; all that was measured is in the results by then.
     """
@@ -87,19 +110,20 @@ def _measure_all(context: Context, plan: Plan, session: Session, prefix: str) ->
     faults: list[str] = []
     done: list[Measured] = []
     free: Measured | None = None
+    make_files(context, plan)
     for number, cell in enumerate(planned, start=1):
         words = f"{number:>2}/{len(planned)}"
         count, target = amount(plan, cell, None if free is None else free.rate)
-        sums, _ = pool_of(context, plan, count)
         measured = measure(context, plan, session, cell, count, target, f"{prefix}{cell.name}/", words, free)
         if measured.reason is not None:
             faults.append(f"{cell.name}: {measured.reason}")
             _check_way(context)
             if free is None or (done and done[-1].reason == measured.reason):
                 raise IncompleteError(faults[-1], remedy_of(measured.reason))
+        else:
+            faults += read_back(context, measured)
         done.append(measured)
         free = free or measured
-    faults += read_back(context, done, sums)
     if context.results is not None:
         context.results.step("run", time.monotonic() - started, None)
     context.console.say("run", f"{len(planned)} syncs in {time.monotonic() - started:.0f} s, {len(faults)} faults")
@@ -123,15 +147,16 @@ def remedy_of(reason: str) -> str:
 
 
 def amount(plan: Plan, cell: Cell, free_bytes_per_s: float | None) -> tuple[int, int | None]:
-    """How many objects a cell syncs, and its target in bytes a second (None where nothing is to be held back).
+    """How many objects a cell is offered, and its target in bytes a second (None where nothing is to be held back).
 
-    As many as take the plan's seconds at the target, but for the first, of which nothing is known, and for one that
-    would be too few.
+    As many as last for the plan's longest cell, but for the first, of which nothing is known. A duty cycle may move as
+    much as nothing held back does.
     """
     if free_bytes_per_s is None:
         return plan.probe_bytes // plan.object_bytes, None
     rate = cell.ratio * free_bytes_per_s
-    count = max(plan.least_objects, math.ceil(rate * plan.seconds / plan.object_bytes))
+    fastest = free_bytes_per_s if cell.method == DUTY_CYCLE else rate
+    count = AT_ONCE + math.ceil(AMPLE * fastest * plan.most_seconds / plan.object_bytes)
     if cell.method == FREE:
         return count, None
     # The CLI's own limit is in whole KiB/s.
@@ -150,10 +175,12 @@ def measure(
     free: Measured | None,
 ) -> Measured:
     """Runs one sync on the uploader, and records what was seen of it."""
-    seconds = plan.seconds if target is None else count * plan.object_bytes / target
+    longest_s = count * plan.object_bytes / SLOWEST_BYTES_PER_S if free is None else plan.most_seconds
+    wire_target = None if target is None or cell.method == DUTY_CYCLE or free is None else target / payload_ratio(free)
     spec = Spec(
         aws=AWS,
         pool=POOL,
+        pool_objects=plan.probe_bytes // plan.object_bytes,
         folder=f"{SOURCE}/cell",
         objects=count,
         bucket=context.bucket.name,
@@ -162,15 +189,20 @@ def measure(
         endpoint=context.bucket.endpoint,
         address=context.uploader.private_address,
         # What it does between its bytes takes longer, too, when it is held by the clock.
-        limit_s=(START_SECONDS / cell.ratio if cell.cycle else START_SECONDS) + PATIENCE * seconds,
+        limit_s=(START_SECONDS / cell.ratio if cell.cycle else START_SECONDS) + longest_s,
         memory_ahead_mib=MEMORY_AHEAD_MIB if context.inventory.rehearsal else 0,
+        precision_ratio=None if free is None else plan.precision,
+        least_s=plan.seconds,
+        most_s=plan.most_seconds,
+        wire_target_bytes_per_s=wire_target,
         **cap(cell, target, free),
     )
-    measured = Measured(cell, spec, count * plan.object_bytes, target)
+    measured = Measured(cell, spec, count * plan.object_bytes, target, None if free is None else payload_ratio(free))
     try:
         with context.console.under_way("run", f"{progress_words} {cell.name}"):
             seen = session.sync(spec)
-        measured.samples, measured.final, measured.fault = seen.samples, seen.final, seen.fault
+        measured.samples, measured.stops = seen.samples, seen.stops
+        measured.final, measured.fault = seen.final, seen.fault
     except WorkloadError as error:
         measured.fault = error.what
         raise
@@ -183,18 +215,26 @@ def measure(
     return measured
 
 
+def payload_ratio(free: Measured) -> float:
+    """Bytes of objects for one that the interface sends: the headers are those of the first, free sync, which ran to
+    its end.
+    """
+    ratio = free.payload_ratio
+    assert ratio is not None  # a free sync without one has ended the run
+    return ratio
+
+
 def cap(cell: Cell, target: int | None, free: Measured | None) -> dict[str, Any]:
     """The fields of the spec by which the cell is held back."""
     if cell.method == CLOSED_LOOP:
         return {"rate_bytes_per_s": target}
     if cell.method == DUTY_CYCLE and cell.cycle is not None:
-        return {"stop_s": cell.cycle.stop_s, "run_s": cell.cycle.run_s}
+        return asdict(cell.cycle)
     if cell.method == MAX_BANDWIDTH:
         return {"max_bandwidth_kib_per_s": None if target is None else target // KIB}
     if cell.method == TC and target is not None and free is not None:
-        # tc counts headers, which the target does not: as many as the free sync had.
-        wire_bytes = free.samples["tx"][-1] - free.samples["tx"][0]
-        return {"tc_bytes_per_s": round(target * wire_bytes / free.payload_bytes)}
+        # tc counts headers, which the target does not.
+        return {"tc_bytes_per_s": round(target / payload_ratio(free))}
     return {}
 
 
@@ -213,8 +253,10 @@ def record(context: Context, plan: Plan, measured: Measured) -> None:
             "stop_s": None if cell.cycle is None else cell.cycle.stop_s,
             "run_s": None if cell.cycle is None else cell.cycle.run_s,
             "host": context.uploader.name,
+            "send_buffer_bytes": measured.spec.send_buffer_bytes,
             "objects": measured.spec.objects,
             "object_bytes": plan.object_bytes,
+            "payload_to_wire_ratio": measured.payload_ratio,
             "complete": reason is None,
             "reason": reason,
             **{name: final.get(name) for name in FINAL},
@@ -224,10 +266,17 @@ def record(context: Context, plan: Plan, measured: Measured) -> None:
     for t, tx, rx in zip(*(samples.get(name, []) for name in ("t", "tx", "rx")), strict=True):
         line = {"cell": cell.name, "host": context.uploader.name, "t_unix_s": t, "nic_tx_bytes": tx, "nic_rx_bytes": rx}
         context.results.append("network", line)
+    for values in zip(*measured.stops.values(), strict=True):
+        line = {"cell": cell.name, "host": context.uploader.name, **dict(zip(measured.stops, values, strict=True))}
+        context.results.append("stops", line)
 
 
 FINAL = (
     "exit_code",
+    "ended_by",
+    "steady_from_unix_s",
+    "steady_until_unix_s",
+    "known_to_ratio",
     "started_unix_s",
     "ended_unix_s",
     "cpu_s",
@@ -245,32 +294,31 @@ def words_of(measured: Measured) -> str:
         return f"not complete: {measured.reason}"
     rate, target = measured.rate, measured.target_bytes_per_s
     assert rate is not None  # it has no reason not to be
-    words = f"{rate / 1e6:8.3f} MB/s"
+    assert measured.final is not None
+    words = f"{rate / 1e6:8.3f} MB/s, known to {measured.final['known_to_ratio']:.1%}"
     return words if target is None else f"{words}, {rate / target:7.1%} of its target"
 
 
-def read_back(context: Context, done: Sequence[Measured], sums: Sequence[str]) -> list[str]:
-    """Compares what came to the bucket, byte by byte, with what was sent, and notes it as a proof; the faults."""
-    faults: list[str] = []
-    with context.console.under_way("objects", "read back") as progress:
-        for measured in done:
-            if measured.reason is not None:
-                continue
-            progress.update(measured.cell.name)
-            different = differences(context, measured.spec.prefix, sums[: measured.spec.objects])
-            faults += [f"{measured.cell.name}: {each}" for each in different[:1]]
-            detail = f"{measured.spec.objects} objects, {measured.payload_bytes} bytes read back"
-            if context.results is not None:
-                context.results.append(
-                    "proofs",
-                    {
-                        "t_unix_s": time.time(),
-                        "proof": "byte-identical",
-                        "from": measured.cell.name,
-                        "to": context.bucket.name,
-                        "detail": detail if not different else f"{detail}: {'; '.join(different[:3])}",
-                        "passed": not different,
-                    },
-                )
-    context.console.say("objects", "read back, identical" if not faults else f"{len(faults)} syncs differ")
-    return faults
+def read_back(context: Context, measured: Measured) -> list[str]:
+    """Compares what came to the bucket, byte by byte, with what was sent, notes that as a proof, and deletes it.
+
+    Returns the first fault.
+    """
+    name, prefix, objects = measured.cell.name, measured.spec.prefix, measured.spec.objects
+    with context.console.under_way("objects", f"{name} read back"):
+        found, different = differences(context, prefix, context.sums, objects, whole=measured.whole)
+        remove(context, prefix)
+    detail = f"{found} of {objects} objects read back" + ("" if measured.whole else ", the others were not sent")
+    if context.results is not None:
+        context.results.append(
+            "proofs",
+            {
+                "t_unix_s": time.time(),
+                "proof": "byte-identical",
+                "from": name,
+                "to": context.bucket.name,
+                "detail": detail if not different else f"{detail}: {'; '.join(different[:3])}",
+                "passed": not different,
+            },
+        )
+    return [f"{name}: {each}" for each in different[:1]]

@@ -24,9 +24,13 @@ SCRIPT = "uploader_sync"
 
 @dataclass
 class Seen:
-    """What was seen of a sync. `fault` is why it was not begun; else `final` and `samples` are there."""
+    """What was seen of a sync. `fault` is why it was not begun; else `final` and `samples` are there.
+
+    `stops` are the throttle's, where it was held by that.
+    """
 
     samples: dict[str, list[Any]] = field(default_factory=dict)
+    stops: dict[str, list[Any]] = field(default_factory=dict)
     final: dict[str, Any] | None = None
     fault: str | None = None
 
@@ -53,6 +57,8 @@ class Session:
                 answer = self._answer()
                 if answer["kind"] == "samples":
                     seen.samples = {name: answer[name] for name in ("t", "tx", "rx")}
+                elif answer["kind"] == "stops":
+                    seen.stops = {name: values for name, values in answer.items() if name != "kind"}
                 elif answer["kind"] == "final":
                     seen.final = {name: value for name, value in answer.items() if name != "kind"}
                 elif answer["kind"] == "fault":

@@ -42,9 +42,14 @@ def show_plan(name: str | None) -> None:
     """`fab s3-throttle.plan`: reads a plan, and says what it measures and for how long."""
     plan = plans.load(name)
     cells = plans.cells(plan)
-    seconds = len(cells) * (plan.seconds + START_SECONDS)
+    least = sum(plans.least_seconds(plan, cell) for cell in cells)
     console = Console()
-    console.say("plan", f"{plan.name}: {len(cells)} syncs of {plan.seconds:g} s, {duration_words(seconds)} in all")
+    console.say(
+        "plan",
+        f"{plan.name}: {len(cells)} syncs until their means are known to {plan.precision:.0%}, "
+        f"{duration_words(least)} to {duration_words(len(cells) * plan.most_seconds)} in all; "
+        f"each takes {START_SECONDS} s more to begin and end",
+    )
     for method in plans.METHODS:
         names = [f"{cell.ratio:.0%}" for cell in cells if cell.method == method]
         if names:

@@ -135,6 +135,7 @@ done
 if [ ! -e "$saved" ]; then
     quiet targetctl save || die "targetctl save failed" "see the message above"
     touch "$saved"
+    # shellcheck disable=SC2034  # lib.sh uses it
     to_last=yes
     did "saved the targets for the next boot"
 fi

@@ -6,6 +6,7 @@
 #
 # Starting a process takes a rehearsal host, whose system calls are emulated, tens of milliseconds. What is only looked at
 # is therefore read with bash's own means, and asked of a tool once for all devices.
+# shellcheck disable=SC2034  # the scripts use what is set here
 set -euo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 STATE=/var/lib/tidemark
@@ -44,7 +45,7 @@ json() {
         fi
         values+=("$value")
     done
-    # shellcheck disable=SC2059 # the format is the caller's
+    # shellcheck disable=SC2059  # the format is the script's own; what comes from outside is a value
     printf "$format\n" "${values[@]}"
 }
 

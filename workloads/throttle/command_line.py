@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from workloads.errors import WorkloadError
 from workloads.throttle.rates import parse_rate
+from workloads.throttle.report_files import A_FILE
 from workloads.throttle.settings import Cycle, Settings
 
 # S3 closes a connection that was idle for about 20 s (aws-cli issue #1090); others are no more patient.
@@ -20,8 +21,8 @@ LONGEST_RUN_S = 3600.0
 SHORTEST_RUN_S = 0.001
 DEFAULT_MAX_PAUSE_S = 5.0
 USAGE = """\
-%(prog)s --rate RATE [--max-pause S] (--pid PID | -- COMMAND …)
-       %(prog)s --stop S --run S [--from-first-byte] (--pid PID | -- COMMAND …)"""
+%(prog)s --rate RATE [--max-pause S] (--pid PID | -- COMMAND ...)
+       %(prog)s --stop S --run S [--from-first-byte] (--pid PID | -- COMMAND ...)"""
 EPILOG = """\
 Exit code: the command's (128 and the signal's number when one ended it; 126 or 127 when it can't be run); with --pid 0,
 or 128 and the number of the signal that ended the throttle; 2 for a wrong call, 1 when holding back went wrong.
@@ -63,7 +64,7 @@ def parse_command_line(arguments: Sequence[str]) -> Settings:
         else DEFAULT_MAX_PAUSE_S,
         command=command,
         pid=None if options.pid is None else _pid(options.pid),
-        report=options.report,
+        report=None if options.report is None else _file(options.report),
     )
 
 
@@ -77,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--rate", help="what its TCP connections may move, in and out together: 2MiB/s, 16 Mbit/s")
-    parser.add_argument("--stop", metavar="S", help="the original's way: stop for so many seconds (0.4) …")
-    parser.add_argument("--run", metavar="S", help="… then run for so many (0.6), for ever, whatever is moved")
+    parser.add_argument("--stop", metavar="S", help="the original's way: stop for so many seconds (0.4) ...")
+    parser.add_argument("--run", metavar="S", help="... then run for so many (0.6), for ever, whatever is moved")
     parser.add_argument(
         "--from-first-byte",
         action="store_true",
@@ -90,9 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"no pause is longer ({DEFAULT_MAX_PAUSE_S:.0f}); S3 hangs up after 20 s",
     )
     parser.add_argument("--pid", help="a process that runs already, with its children")
-    parser.add_argument(
-        "--report", metavar="FILE", type=Path, help="how well it held, as JSON; samples of 100 ms go beside it"
-    )
+    parser.add_argument("--report", metavar="FILE", help="how well it held, as JSON; samples of 100 ms go beside it")
     return parser
 
 
@@ -112,6 +111,12 @@ def _seconds(option: str, text: str, least: float, most: float) -> float:
     if not least <= value <= most:
         raise WorkloadError(f"{option} {text}", f"seconds, from {least:g} to {most:g}")
     return value
+
+
+def _file(text: str) -> Path:
+    if text.rpartition("/")[2] in ("", ".", ".."):
+        raise WorkloadError(f"--report {text!r} names no file", A_FILE)
+    return Path(text)
 
 
 def _pid(text: str) -> int:

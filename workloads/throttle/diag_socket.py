@@ -96,7 +96,7 @@ class DiagSocket:
         return first
 
     def ended(self) -> list[Connection]:
-        """Connections that were destroyed since the last call, with their last counts."""
+        """Connections that were destroyed since the last call, with their final counters."""
         found: list[Connection] = []
         with contextlib.suppress(BlockingIOError):
             while True:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 
 from workloads.throttle.meter import Meter
 from workloads.throttle.pacing import Pacer
 from workloads.throttle.processes import Identity, send
 from workloads.throttle.progress import Progress
-from workloads.throttle.record import Record
+from workloads.throttle.record import Record, Stop
 from workloads.throttle.settings import Settings
 from workloads.throttle.signals import ENDING, Caught, Signals, suspend_self
-from workloads.throttle.tally import Counts
+from workloads.throttle.tally import Buffered, Counts
 from workloads.throttle.tree import Tree
 from workloads.throttle.watchdog import Watchdog
 
@@ -21,7 +22,7 @@ SEARCH_S = 0.02
 PAUSED_SEARCH_S = 0.05
 # A command that was told to end is not stopped for so long, so that it can.
 GRACE_S = 1.0
-# The kernel tells a connection's last counts a moment after the process that held it has ended.
+# The kernel tells a connection's final counters a moment after the process that held it has ended.
 LAST_LOOK_S = 0.02
 
 
@@ -42,6 +43,7 @@ class Loop:
         progress: Progress,
         record: Record,
         command: Identity | None,
+        keep_stop: Callable[[Stop], None] = lambda stop: None,
     ) -> None:
         self._settings = settings
         self._pacer = pacer
@@ -52,6 +54,8 @@ class Loop:
         self._progress = progress
         self._record = record
         self._command = command
+        self._keep_stop = keep_stop
+        self._at_stop: tuple[Buffered, int] | None = None  # and what had been sent by then
         self._exit_code: int | None = None
         self._stopped_at_s: float | None = None
         self._began_at_s = self._resumed_at_s = time.monotonic()
@@ -96,6 +100,8 @@ class Loop:
                 self._exit_code = 0
         if self._meter is not None:
             self.counts = self._meter.search(self._tree.pids, now_s) if searching else self._meter.read()
+            if self._stopped_at_s is not None and self._at_stop is None:
+                self._at_stop = (self._meter.buffered, self.counts.sent_bytes)
         now_s = time.monotonic()
         running_s = self._running_s(now_s)
         self._record.add(now_s, None if self.counts is None else self.counts.network_bytes, running_s)
@@ -103,6 +109,7 @@ class Loop:
         self._progress.warn_of_short_pauses(self._pacer.cut_short)
         if self._meter is not None:
             self._progress.warn_of_unseen(self._meter.unseen)
+            self._progress.warn_of_nothing_moved(self.counts, running_s, self._meter.unseen)
         return now_s
 
     def _act(self, now_s: float) -> None:
@@ -133,7 +140,15 @@ class Loop:
         if self._stopped_at_s is not None:
             self._resumed_at_s = time.monotonic()
             self.longest_pause_s = max(self.longest_pause_s or 0.0, self._resumed_at_s - self._stopped_at_s)
+            self._note_stop(self._stopped_at_s, self._resumed_at_s - self._stopped_at_s)
             self._stopped_at_s = None
+
+    def _note_stop(self, start_s: float, stopped_s: float) -> None:
+        """A stop that has ended, with the counts of the last look, which was a moment ago."""
+        if self._at_stop is not None and self.counts is not None:
+            (buffered, sent_bytes), self._at_stop = self._at_stop, None
+            acked_bytes = self.counts.sent_bytes - sent_bytes
+            self._keep_stop(Stop(start_s, stopped_s, buffered.unacked_bytes, buffered.notsent_bytes, acked_bytes))
 
     def _running_s(self, now_s: float) -> float:
         return self._ran_s + (now_s - self._resumed_at_s if self._stopped_at_s is None else 0.0)

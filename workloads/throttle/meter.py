@@ -3,7 +3,8 @@
 What is missed: a connection that begins and ends between two searches, because nobody was seen to hold it. A search
 follows every stop, and who is stopped opens and closes nothing: it must begin and end within one stretch of running,
 and within the time between searches. Of a connection that was found nothing is missed: when it is destroyed, the
-kernel tells its last counts.
+kernel tells its final counters. Only where its own process reset it (RST by SO_LINGER 0) they are zero, and what it
+moved since the last look is missed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 
 from workloads.throttle.diag_socket import DiagSocket
 from workloads.throttle.processes import socket_inodes
-from workloads.throttle.tally import Counts, Tally
+from workloads.throttle.tally import Buffered, Counts, Tally
 
 # A socket that is no TCP connection (yet) is looked for again, ever more rarely.
 FIRST_AGAIN_S = 0.05
@@ -29,6 +30,11 @@ class Meter:
         self._unclear: dict[int, tuple[float, float]] = {}  # inode: when to look again, and how long after that
         self.unseen: set[int] = set()
         """Pids of processes whose sockets may not be seen: what they move is not counted."""
+
+    @property
+    def buffered(self) -> Buffered:
+        """What was in the send buffers at the last look."""
+        return self._tally.buffered
 
     def read(self) -> Counts:
         """The counts of those connections that are known."""

@@ -23,7 +23,9 @@ class Pacer(Protocol):
     """Decides from time and bytes alone: it has no clock and sends no signal."""
 
     def turn(self, now_s: float, moved_bytes: int) -> Turn:
-        """What to do at `now_s`, when `moved_bytes` have been moved since the beginning. Neither ever goes back."""
+        """What to do at `now_s`, when `moved_bytes` have been moved since the beginning. The time never goes back; the
+        bytes do when an acknowledgement was counted twice: the kernel reads a socket's buffers before its counters.
+        """
         ...
 
     @property

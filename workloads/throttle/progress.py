@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from workloads.throttle.display import Display
 from workloads.throttle.rates import Rate, in_unit
@@ -13,6 +13,9 @@ from workloads.throttle.tally import Counts
 # One pause cut short is what a full socket buffer costs at the beginning; some are a rate that can't be held.
 CUT_SHORT_SAID = 3
 RATE_OVER_S = 3.0
+# Seconds of running without a byte until that is said. Most programs have sent one by then, and who named the wrong
+# process should not have to wait for the end.
+NOTHING_MOVED_S = 2.0
 
 
 class Progress:
@@ -37,6 +40,15 @@ class Progress:
         for pid in pids:
             if self._first(pid):
                 self._display.say(f"the connections of pid {pid} can't be seen, and are not counted; root sees them")
+
+    def warn_of_nothing_moved(self, counts: Counts | None, running_s: float, unseen: Collection[int]) -> None:
+        """Nothing is held, for nothing is seen to move; `unseen` are processes whose connections can't be looked at."""
+        if counts is None or counts.network_bytes or unseen or running_s < NOTHING_MOVED_S:
+            return
+        if self._first("nothing moved"):
+            self._display.say(
+                "no TCP connection of these processes has moved anything: is it another process that transfers?"
+            )
 
     def tell(self, now_s: float, counts: Counts | None, running_s: float, seconds: float) -> None:
         """How it goes, when it is time to say so; `running_s` of `seconds` were not stopped."""

@@ -26,6 +26,19 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """The processes stood for `stopped_s` from `start_s` on. At its beginning `unacked_bytes` were in the send buffers,
+    `notsent_bytes` of them not sent yet; until its end peers acknowledged `acked_bytes`.
+    """
+
+    start_s: float
+    stopped_s: float
+    unacked_bytes: int
+    notsent_bytes: int
+    acked_bytes: int
+
+
+@dataclass(frozen=True)
 class Figures:
     """What is said at the end. The active time is from the first to the last sample with 100 bytes or more; windows are
     the whole seconds of it, and a figure over windows is None when there is none.

@@ -24,7 +24,8 @@ from workloads.throttle.progress import Progress
 from workloads.throttle.rates import Rate
 from workloads.throttle.record import Record
 from workloads.throttle.refusals import check_process, check_same
-from workloads.throttle.report import Outcome, Writer, document, sentences
+from workloads.throttle.report import Outcome, document, sentences
+from workloads.throttle.report_files import Writer
 from workloads.throttle.settings import Settings
 from workloads.throttle.signals import ENDING, PASSED_ON, Signals
 from workloads.throttle.tree import Member, Tree
@@ -89,6 +90,7 @@ def _hold(
         progress=Progress(settings, display),
         record=record,
         command=process if settings.command is not None else None,
+        keep_stop=writer.keep_stop if writer is not None else lambda stop: None,
     )
     code = loop.run()
     outcome = Outcome(
@@ -106,7 +108,7 @@ def _hold(
         display.say(sentence)
     if writer is not None:
         try:
-            writer.write(document(settings, outcome, writer.samples))
+            writer.write(document(settings, outcome, writer.samples, writer.stops))
         except OSError as fault:
             display.say(f"--report {settings.report}: {fault.strerror}; the report is not whole")
     return code

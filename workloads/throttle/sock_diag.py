@@ -2,7 +2,7 @@
 
 It is what `ss -tin` prints: for each connection struct tcp_info, with the bytes that the peer has acknowledged and
 those that came from it, and how much waits in the two buffers. Anyone may ask. Layouts are those of linux/netlink.h,
-linux/inet_diag.h and linux/tcp.h, which only ever grow at the end; the two byte counts are there since Linux 4.1.
+linux/inet_diag.h and linux/tcp.h, which only ever grow at the end; what is read of it is there since Linux 4.6.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ NLM_F_DUMP = 0x300
 INET_DIAG_INFO = 2
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
-# Multicast groups to which the kernel tells a connection's last counts when it is destroyed (SKNLGRP_INET_TCP_DESTROY,
-# SKNLGRP_INET6_TCP_DESTROY).
+# Multicast groups to which the kernel tells a connection's final counters when it is destroyed
+# (SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY).
 END_GROUPS = (1, 3)
 
 # net/tcp_states.h. Left out: SYN_RECV (3) and TIME_WAIT (6) have no counts, CLOSE (7) and LISTEN (10) move nothing.
@@ -43,8 +43,8 @@ _MESSAGE = struct.Struct("=BBBB48sIIIII")  # struct inet_diag_msg: …, id, expi
 _ATTRIBUTE = struct.Struct("=HH")  # struct nlattr: length, type
 _COOKIE = struct.Struct("=Q")
 _COOKIE_AT = 40  # in struct inet_diag_sockid, after ports, addresses and interface
-_BYTE_COUNTS = struct.Struct("=QQ")
-_BYTE_COUNTS_AT = 120  # in struct tcp_info: tcpi_bytes_acked, tcpi_bytes_received
+_BYTE_COUNTS = struct.Struct("=QQ8xI")
+_BYTE_COUNTS_AT = 120  # in struct tcp_info: bytes_acked, bytes_received; after two counts of segments notsent_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Connection:
     unacked_bytes: int  # written by the process, not yet acknowledged by the peer
     acked_bytes: int
     received_bytes: int
+    notsent_bytes: int = 0  # of the unacknowledged ones, those that were not sent for the first time yet
 
     @property
     def cookie(self) -> int:
@@ -148,8 +149,8 @@ def _parse_connection(body: bytes) -> Connection | None:
             raise ValueError(f"a netlink attribute of {length} bytes where {len(body) - offset} are left")
         if kind == INET_DIAG_INFO:
             info = body[offset + _ATTRIBUTE.size : offset + length]
-            acked, received = _unpack(_BYTE_COUNTS, info, _BYTE_COUNTS_AT)
-            return Connection(family, identity, inode, unread, unacked, acked, received)
+            acked, received, notsent = _unpack(_BYTE_COUNTS, info, _BYTE_COUNTS_AT)
+            return Connection(family, identity, inode, unread, unacked, acked, received, notsent)
         offset += _aligned(length)
     return None
 

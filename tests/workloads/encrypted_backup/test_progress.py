@@ -34,7 +34,7 @@ def test_words_for_a_person() -> None:
 
 def test_a_real_rsync_is_understood(tmp_path: Path) -> None:
     if shutil.which("rsync") is None:
-        pytest.skip("no rsync here")
+        pytest.skip("no rsync here (make setup-tests installs it)")
     (tmp_path / "from").mkdir()
     (tmp_path / "from" / "file").write_bytes(b"x" * 5_000_000)
     command = ["rsync", "-a", "--no-inc-recursive", "--info=progress2", f"{tmp_path}/from/", f"{tmp_path}/to/"]

@@ -21,6 +21,7 @@ class Socket:
     unacked: int = 0
     acked: int = 0
     received: int = 0
+    notsent: int = 0
 
     def identity(self) -> bytes:
         """struct inet_diag_sockid."""
@@ -36,6 +37,7 @@ class Socket:
         if info_bytes:
             info = bytearray(b"\xee" * info_bytes)
             info[120:136] = struct.pack("=QQ", self.acked, self.received)
+            info[144:148] = struct.pack("=I", self.notsent)
             body += attribute(2, bytes(info))
         if other_attributes:
             body += attribute(15, struct.pack("=I", 7))

@@ -127,7 +127,7 @@ class Sink:
             threading.Thread(target=self._read, args=(connection,), daemon=True).start()
 
     def _read(self, connection: socket.socket) -> None:
-        with connection:
+        with connection, contextlib.suppress(ConnectionResetError):
             while piece := connection.recv(65536):
                 self.bytes += len(piece)
 

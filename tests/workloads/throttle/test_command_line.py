@@ -86,6 +86,11 @@ def test_the_command_s_own_double_dash_is_its_own() -> None:
         ("--rate 1MB/s --pid -5", "--pid -5; a process id is a number from 1 on"),
         ("--rate 1MB/s --pid aws", "--pid aws; a process id is a number from 1 on"),
         ("--rate 5 -- true", "has no unit"),
+        ("--rate 1MB/s --report= -- true", "--report '' names no file; give a file"),
+        ("--rate 1MB/s --report / -- true", "--report '/' names no file; give a file"),
+        ("--rate 1MB/s --report . -- true", "--report '.' names no file; give a file"),
+        ("--rate 1MB/s --report a/.. -- true", "--report 'a/..' names no file; give a file"),
+        ("--rate 1MB/s --report a/ -- true", "--report 'a/' names no file; give a file"),
     ],
 )
 def test_anything_else_is_refused_in_one_line(words: str, complaint: str) -> None:
@@ -103,3 +108,4 @@ def test_help_names_every_option_and_the_exit_codes(capsys: pytest.CaptureFixtur
     options = ("--rate", "--stop", "--run", "--max-pause", "--from-first-byte", "--pid", "--report")
     for word in (*options, "-- COMMAND", "Exit code"):
         assert word in shown
+    assert shown.isascii(), "not every terminal has more"

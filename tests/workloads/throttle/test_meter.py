@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -97,6 +99,7 @@ def test_the_kernel_tells_what_was_sent_and_received(connected: Pair, diag: Diag
     assert sender.family == connected.here.family
     assert sender.ports == (connected.here.getsockname()[1], connected.there.getsockname()[1])
     assert 0 <= sender.acked_bytes - 1_000_000 <= SYN_AND_FIN
+    assert sender.notsent_bytes == 0
     assert receiver.received_bytes == 1_000_000
     assert receiver.unread_bytes == 0
     assert sender.received_bytes == sender.unread_bytes == 5000
@@ -112,7 +115,7 @@ def test_what_lies_in_the_buffers_was_moved_by_the_process_not_yet_by_the_networ
                 written += stuck.here.send(bytes(65536))
         sender = by_inode(diag.dump(), stuck.inode)
         assert 0 <= sender.process_bytes - written <= SYN_AND_FIN
-        assert sender.unacked_bytes > 0
+        assert sender.unacked_bytes >= sender.notsent_bytes > 0
         assert sender.acked_bytes < written
 
 
@@ -262,6 +265,37 @@ def counted_after_the_end(diag: DiagSocket, count: int) -> int:
 def test_a_closed_connection_keeps_its_last_bytes(diag: DiagSocket) -> None:
     counted = [counted_after_the_end(diag, 65_000) for _ in range(10)]
     assert sum(65_000 <= each <= 65_000 + 2 * SYN_AND_FIN for each in counted) >= 5
+
+
+@pytest.mark.parametrize("how", ["RST", "disconnected"])
+def test_a_connection_that_its_process_resets_keeps_its_bytes(diag: DiagSocket, how: str) -> None:
+    """By a close with SO_LINGER 0, and by connect(AF_UNSPEC), which leaves the socket to be connected again."""
+    meter = Meter(diag)
+    with pair() as made:
+        made.send(65_000)
+        wait_until(lambda: meter.search([os.getpid()], 0.0).sent_bytes >= 65_000, "not acknowledged")
+        before = meter.read()
+        if how == "RST":
+            made.here.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            made.here.close()
+        else:
+            disconnect(made.here)
+        with contextlib.suppress(ConnectionResetError):
+            assert made.there.recv(1) == b""
+    after = []
+    for look in range(20):
+        time.sleep(0.005)
+        after.append(meter.search([os.getpid()], 1.0 + look))
+    received = after[-1].received_bytes - before.received_bytes  # a FIN, where the other end has sent one
+    assert all(each.sent_bytes >= before.sent_bytes for each in after)
+    assert all(0 <= each.process_bytes - before.process_bytes <= SYN_AND_FIN for each in after)
+    assert received <= SYN_AND_FIN
+
+
+def disconnect(connection: socket.socket) -> None:
+    """connect(2) with AF_UNSPEC, which Python's own does not know."""
+    address = struct.pack("=H14x", socket.AF_UNSPEC)
+    assert ctypes.CDLL(None).connect(connection.fileno(), address, len(address)) == 0
 
 
 def test_processes_whose_sockets_may_not_be_seen_are_named(diag: DiagSocket, monkeypatch: pytest.MonkeyPatch) -> None:

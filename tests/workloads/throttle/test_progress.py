@@ -8,7 +8,7 @@ import pytest
 import rich.console
 
 from workloads.throttle.display import LIVE_S, QUIET_S, Display
-from workloads.throttle.progress import CUT_SHORT_SAID, Progress
+from workloads.throttle.progress import CUT_SHORT_SAID, NOTHING_MOVED_S, Progress
 from workloads.throttle.rates import parse_rate
 from workloads.throttle.settings import Cycle, Settings
 from workloads.throttle.tally import Counts
@@ -71,6 +71,27 @@ def test_connections_that_are_not_seen_are_said_once_each() -> None:
     assert len(lines) == 2
     assert "pid 7 " in lines[0]
     assert "pid 9 " in lines[1]
+
+
+def test_that_nothing_has_moved_is_said_once_and_soon() -> None:
+    """The transfer may be a daemon's, which was asked for it."""
+    progress, shown = words(terminal=False)
+    progress.warn_of_nothing_moved(moved(0), NOTHING_MOVED_S - 0.1, [])
+    assert shown.getvalue() == ""
+    for second in range(4):
+        progress.warn_of_nothing_moved(moved(0), NOTHING_MOVED_S + second, [])
+    assert shown.getvalue() == (
+        "throttle: no TCP connection of these processes has moved anything: is it another process that transfers?\n"
+    )
+
+
+@pytest.mark.parametrize(("counts", "unseen"), [(None, []), (moved(1), []), (moved(0), [7])])
+def test_what_was_not_seen_or_has_moved_is_not_said_to_have_moved_nothing(
+    counts: Counts | None, unseen: list[int]
+) -> None:
+    progress, shown = words(terminal=False)
+    progress.warn_of_nothing_moved(counts, 2 * NOTHING_MOVED_S, unseen)
+    assert shown.getvalue() == ""
 
 
 @pytest.mark.parametrize(("counts", "expected"), [(None, "running"), (moved(5), "0 MB/s, 5 bytes, running")])

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from workloads.errors import WorkloadError
 from workloads.throttle.rates import parse_rate
-from workloads.throttle.record import Figures, Sample
-from workloads.throttle.report import Outcome, Writer, document, sentences
+from workloads.throttle.record import Figures
+from workloads.throttle.report import Outcome, document, sentences
 from workloads.throttle.settings import Cycle, Settings
 
 HELD = Settings(
@@ -47,7 +46,7 @@ UNMEASURED = replace(
 
 
 def test_the_document_has_every_figure_with_its_unit() -> None:
-    assert document(HELD, OUTCOME, Path("r.samples.ndjson")) == {
+    assert document(HELD, OUTCOME, Path("r.samples.ndjson"), Path("r.stops.ndjson")) == {
         "schema": 1,
         "mode": "rate",
         "command": "aws",
@@ -75,15 +74,16 @@ def test_the_document_has_every_figure_with_its_unit() -> None:
         "exit_code": 0,
         "cpu_s": 0.3,
         "samples": "r.samples.ndjson",
+        "stop_records": "r.stops.ndjson",
     }
 
 
 def test_of_a_command_its_arguments_are_nobody_s_business() -> None:
-    assert "secret" not in json.dumps(document(HELD, OUTCOME, Path("s")))
+    assert "secret" not in json.dumps(document(HELD, OUTCOME, Path("s"), Path("s")))
 
 
 def test_what_was_not_measured_is_null() -> None:
-    found = document(CYCLE, UNMEASURED, Path("s"))
+    found = document(CYCLE, UNMEASURED, Path("s"), Path("s"))
     assert found["mode"] == "duty-cycle"
     for name in (
         "bytes",
@@ -94,6 +94,11 @@ def test_what_was_not_measured_is_null() -> None:
         "sent_bytes",
     ):
         assert found[name] is None
+
+
+def test_what_there_is_no_file_of_has_no_name() -> None:
+    found = document(HELD, OUTCOME, None, None)
+    assert (found["samples"], found["stop_records"]) == (None, None)
 
 
 def test_the_words_say_how_well_it_held() -> None:
@@ -114,34 +119,13 @@ def test_the_words_for_what_is_not_known() -> None:
     ]
 
 
-@pytest.mark.parametrize(("name", "samples"), [("r.json", "r.samples.ndjson"), ("report", "report.samples.ndjson")])
-def test_samples_lie_beside_the_report(tmp_path: Path, name: str, samples: str) -> None:
-    with Writer(tmp_path / name, unix_minus_clock_s=1000.0) as writer:
-        writer.keep(Sample(start_s=5.25, bytes=12, running_ratio=0.123456))
-        writer.keep(Sample(start_s=5.35, bytes=None, running_ratio=1.0))
-        writer.write({"schema": 1})
-    assert writer.samples == tmp_path / samples
-    assert [json.loads(line) for line in (tmp_path / samples).read_text().splitlines()] == [
-        {"t_unix_s": 1005.25, "bytes": 12, "running_ratio": 0.1235},
-        {"t_unix_s": 1005.35, "bytes": None, "running_ratio": 1.0},
-    ]
-    assert json.loads((tmp_path / name).read_text()) == {"schema": 1}
-
-
-def test_a_full_disk_is_told_at_the_end_and_not_before(tmp_path: Path) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("no /dev/full here, which is always full")
-    (tmp_path / "r.samples.ndjson").symlink_to("/dev/full")
-    with Writer(tmp_path / "r.json") as writer:
-        for number in range(10_000):  # far more than a buffer holds
-            writer.keep(Sample(start_s=float(number), bytes=12, running_ratio=0.5))
-        with pytest.raises(OSError, match="No space left"):
-            writer.write({"schema": 1})
-    assert json.loads((tmp_path / "r.json").read_text()) == {"schema": 1}
-
-
-def test_a_place_that_can_not_be_written_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        WorkloadError, match="No such file or directory; give a file in a directory that can be written"
-    ):
-        Writer(tmp_path / "nothing" / "r.json")
+@pytest.mark.parametrize(
+    ("moved", "said"),
+    [
+        (0, "nothing was seen to move over a TCP connection in 30.0 s"),
+        (90, "90 bytes in 30.0 s: too little to say how well the cap held"),
+    ],
+)
+def test_the_words_for_nothing_and_for_little_do_not_blame_the_time(moved: int, said: str) -> None:
+    figures = Figures(30.0, None, moved, None, None, 0, 40, 1.0)
+    assert sentences(HELD, replace(OUTCOME, figures=figures))[0] == said

@@ -26,6 +26,7 @@ sockets = st.builds(
     unacked=buffered,
     acked=counts,
     received=counts,
+    notsent=buffered,
 )
 
 
@@ -39,10 +40,11 @@ def shown(connection: Connection) -> Socket:
         connection.unacked_bytes,
         connection.acked_bytes,
         connection.received_bytes,
+        connection.notsent_bytes,
     )
 
 
-@given(st.lists(sockets, max_size=5), st.booleans(), st.sampled_from([136, 192, 280, 500]))
+@given(st.lists(sockets, max_size=5), st.booleans(), st.sampled_from([148, 192, 280, 500]))
 def test_every_count_comes_through_whatever_stands_around_it(
     there: list[Socket], other_attributes: bool, info_bytes: int
 ) -> None:
@@ -77,7 +79,7 @@ def test_a_datagram_that_is_cut_off_is_an_error_never_a_count(there: Socket, dat
 def test_rubbish_makes_no_connections(datagram: bytes) -> None:
     """Refused, or read as something else: a connection takes a header, an inet_diag_msg and a tcp_info with counts."""
     with contextlib.suppress(ValueError, OSError):
-        assert len(parse_answer(datagram).connections) * (16 + 72 + 4 + 136) <= len(datagram)
+        assert len(parse_answer(datagram).connections) * (16 + 72 + 4 + 148) <= len(datagram)
 
 
 def test_a_connection_without_counts_is_as_good_as_gone() -> None:

@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -38,6 +39,7 @@ from tests.workloads.throttle.real import (
     wait_until,
 )
 from workloads.throttle.processes import children
+from workloads.throttle.progress import NOTHING_MOVED_S
 
 MIB = 2**20
 CYCLE = ("--stop", 0.05, "--run", 0.05)
@@ -159,6 +161,8 @@ def test_what_the_command_leaves_behind_is_held_back_as_well() -> None:
         (["--rate", "2 MiB/s", "--stop", "1", "--run", "1", "--", "true"], "give one or the other"),
         (["--rate", "2 MiB/s", "--pid", str(os.getpid())], "has started this throttle"),
         (["--rate", "2 MiB/s", "--report", "/nowhere/report.json", "--", "true"], "--report /nowhere/report.json"),
+        (["--rate", "2 MiB/s", "--report", "", "--", "true"], "--report '' names no file"),
+        (["--rate", "2 MiB/s", "--report", "/tmp", "--", "true"], "--report /tmp: Is a directory"),
     ],
 )
 def test_a_wrong_call_is_one_line_and_exit_code_2(arguments: list[str], words: str) -> None:
@@ -220,19 +224,30 @@ def test_killed_at_any_moment_it_leaves_nothing_stopped(started: bool) -> None:
     with sink() as target:
         one = " ".join(f"'{word}'" for word in sender(target.port))
         script = f"{one} & sleep 0.05; {one} & wait"  # the second one is started while the first is held back
-        stopped = [_kill_throttle_after(moments.uniform(0, 0.6), script, started=started) for _ in range(6)]
+        stopped = [
+            _kill_throttle_after(moments.uniform(0, 0.6), script, started=started, held_first=held_first)
+            for held_first in [False, True] * 3
+        ]
     assert any(stopped), "it was never killed while something was stopped: this has shown nothing"
 
 
-def _kill_throttle_after(seconds: float, script: str, *, started: bool) -> bool:
-    """Whether something was stopped at that moment."""
+def _kill_throttle_after(seconds: float, script: str, *, started: bool, held_first: bool) -> bool:
+    """Whether something was stopped at that moment, which is after the throttle's start or after its first stop: how
+    long that takes is the machine's affair.
+    """
     with shell("sleep 60; true" if started else script) as outside:
         arguments = ["--", "sh", "-c", script] if started else ["--pid", outside.pid]
         process = start_throttle("--rate", "64 KiB/s", *arguments)
         with end_of_group(process):
             wait_until(lambda: bool(children(process.pid)), "it does not start")
+
+            def held_back() -> list[int]:
+                return descendants(process.pid)[1:] if started else [outside.pid, *descendants(outside.pid)]
+
+            if held_first:
+                wait_until(lambda: any(map(is_stopped, held_back())), "nothing is held back")
             time.sleep(seconds)
-            family = descendants(process.pid)[1:] if started else [outside.pid, *descendants(outside.pid)]
+            family = held_back()
             staying = [pid for pid in family if name_of(pid) != "sleep"]
             some_stopped = any(map(is_stopped, family))
             process.kill()
@@ -409,7 +424,7 @@ def test_the_rate_is_held_and_the_report_says_so(tmp_path: Path) -> None:
     assert report["mode"] == "rate"
     assert report["target_bytes_per_s"] == MIB
     assert report["command"] == sys.executable
-    # The last bytes may go unseen when the kernel's last word is lost among others'.
+    # The last bytes may go unseen when the kernel's final counters are lost among others'.
     assert 0.9 * 4 * MIB <= report["sent_bytes"] <= 4 * MIB + 2
     assert report["bytes"] == report["sent_bytes"] + report["received_bytes"]
     assert report["mean_to_target_ratio"] == pytest.approx(1, abs=0.25)
@@ -423,6 +438,61 @@ def test_the_rate_is_held_and_the_report_says_so(tmp_path: Path) -> None:
     assert all(0 <= sample["running_ratio"] <= 1 for sample in samples)
     assert len(samples) == pytest.approx(report["seconds"] * 10, abs=1)
     assert f"{report['bytes']:,} bytes" in done.stderr
+    stops = [json.loads(line) for line in (tmp_path / report["stop_records"]).read_text().splitlines()]
+    assert len(stops) == report["stops"]
+    assert max(stop["stopped_s"] for stop in stops) == pytest.approx(report["longest_pause_s"], abs=0.001)
+    assert all(0 <= stop["notsent_bytes"] <= stop["unacked_bytes"] for stop in stops)
+    assert all(0 <= stop["acked_bytes"] <= stop["unacked_bytes"] + 1 for stop in stops)  # one more for FIN
+
+
+def test_what_a_stopped_process_has_in_its_send_buffer_goes_on(tmp_path: Path) -> None:
+    """A sink that reads slowly: what was written before a stop is acknowledged while it lasts."""
+    report_path = tmp_path / "report.json"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        command = sender(listener.getsockname()[1])
+        process = start_throttle("--stop", 0.3, "--run", 0.1, "--report", report_path, "--", *command)
+        with end_of_group(process):
+            connection, _ = listener.accept()
+            with connection:
+                end_s = time.monotonic() + 3
+                while time.monotonic() < end_s:
+                    connection.recv(8192)
+                    time.sleep(0.01)
+            process.terminate()
+            process.wait(PATIENCE_S)
+    stops = [json.loads(line) for line in (tmp_path / "report.stops.ndjson").read_text().splitlines()]
+    settled = stops[2:-1]
+    assert settled
+    assert all(stop["unacked_bytes"] > 16384 for stop in settled)
+    assert all(stop["notsent_bytes"] > 0 for stop in settled)
+    assert sum(stop["acked_bytes"] for stop in settled) > 0
+
+
+def test_connections_that_end_by_a_reset_are_counted_and_held(tmp_path: Path) -> None:
+    report_path = tmp_path / "report.json"
+    with sink() as target:
+        program = f"""
+import socket, struct, time
+end_s = time.monotonic() + 4
+while time.monotonic() < end_s:
+    with socket.create_connection(("127.0.0.1", {target.port})) as connection:
+        connection.sendall(bytes(65536))
+        time.sleep(0.03)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+"""
+        command = [sys.executable, "-S", "-c", program]
+        done = run_throttle("--rate", "512 KiB/s", "--report", report_path, "--", *command)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(report_path.read_text())
+    assert report["mean_to_target_ratio"] == pytest.approx(1, abs=0.25)
+    assert report["sent_bytes"] == pytest.approx(target.bytes, rel=0.1)
+
+
+def test_who_transfers_nothing_is_told_so_while_it_runs_and_at_the_end() -> None:
+    done = run_throttle("--rate", "1 MiB/s", "--", "sleep", NOTHING_MOVED_S + 1)
+    assert "is it another process that transfers?" in done.stderr.splitlines()[1]
+    assert "nothing was seen" in done.stderr.splitlines()[2]
 
 
 def test_a_process_that_runs_already_is_held_to_the_rate(tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ tunnel_to() {
     local file key value
     tunnel=
     for file in /var/run/efs/stunnel-config.*."$1"; do
-        [ -f "$file" ] && pgrep --full -- "$file" > /dev/null || continue
+        if [ ! -f "$file" ] || ! pgrep --full -- "$file" > /dev/null; then
+            continue
+        fi
         while read -r key _ value; do
             [ "$key" != connect ] || tunnel=$value
         done < "$file"

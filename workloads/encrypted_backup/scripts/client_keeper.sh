@@ -6,7 +6,7 @@ trap '' HUP PIPE
 echo "$$" > "$KEEPER"
 echo '{"keeping": true}'
 while IFS= read -r -t "$patience" line; do
-    [ "$line" != done ] || exit 0
+    [ "$line" != "done" ] || exit 0
 done
 # Nobody reads what is said any more, and a write that fails would end this script before it has undone anything.
 exec > "$KEEPER_LOG" 2>&1

@@ -1,5 +1,6 @@
 # Mounts the volume, and takes away what a prune that was cut short has left.
 mounted && die "$MOUNT is mounted already" "another run is at work, or left it: run \`fab encrypted-backup.release\`"
+# shellcheck disable=SC2174  # /run is there
 mkdir -p -m 0700 "$RUN"
 mkdir -p "$MOUNT"
 quiet mount -t ext4 -o nodev,nosuid,noexec,noatime "$MAPPED" "$MOUNT" || die "$MAPPED can't be mounted" "the cause is in the lines above"

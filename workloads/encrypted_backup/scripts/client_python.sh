@@ -3,6 +3,7 @@
 IFS= read -r -d '' program << 'END_OF_PYTHON' || true
 @PROGRAM@
 END_OF_PYTHON
+# shellcheck disable=SC2174  # /run is there
 mkdir -p -m 0700 "$RUN"
 python3 -c "$program" "$@" &
 pid=$!

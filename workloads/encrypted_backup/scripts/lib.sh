@@ -1,4 +1,5 @@
 # The open volume on its client. The folder is root's alone: snapshots keep what people have deleted since.
+# shellcheck disable=SC2034  # the scripts use what is set here
 NAME=tidemark-backup
 MAPPED=/dev/mapper/$NAME
 RUN=/run/tidemark-backup
@@ -93,7 +94,7 @@ release() {
 }
 
 # A snapshot's name (snapshots.py has the same): nothing else in that folder is one.
-A_SNAPSHOT=[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z
+A_SNAPSHOT='[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z'
 
 # newest_snapshot: sets `newest` to the folder of the last complete snapshot, or to nothing.
 newest_snapshot() {

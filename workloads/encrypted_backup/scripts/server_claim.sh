@@ -12,7 +12,7 @@ fi
 printf '%s\n' "$who" > "$CLAIM"
 echo '{"claimed": true}'
 while IFS= read -r -t "$patience" line; do
-    [ "$line" != done ] || break
+    [ "$line" != "done" ] || break
 done
 : > "$CLAIM"
 # end of script

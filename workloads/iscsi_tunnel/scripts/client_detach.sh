@@ -13,7 +13,7 @@ for path in "${session_of[$iqn]:-/none}/device"/target*/*:0/block/*; do
 done
 forget_sessions "$iqn"
 drop_tunnel
-for try in {1..50}; do
+for _ in {1..50}; do
     left=
     look_at_sessions
     [ -z "${session_of[$iqn]:-}" ] || left+=" the session with $iqn;"

@@ -4,7 +4,7 @@ operation=$1
 options=(-F /dev/null -T -i "$FOLDER/id_ed25519" -p "$4" -o IdentitiesOnly=yes -o BatchMode=yes -o LogLevel=VERBOSE
     -o UserKnownHostsFile="$FOLDER/known_hosts" -o GlobalKnownHostsFile=/dev/null -o HostKeyAlias="$5"
     -o StrictHostKeyChecking=yes -o UpdateHostKeys=no -o ConnectTimeout=10 -o Compression=no
-    -o Ciphers=aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com)
+    -o "Ciphers=aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com")
 if [ "$operation" = read ]; then
     words=$(ssh -n "${options[@]}" -- "$2@$3" read 2>&1 > /dev/null) || true
 else

@@ -67,7 +67,7 @@ with open(result + ".new", "w") as file:
 os.rename(result + ".new", result)
 PYTHON
 )" "$interface" "$peer" "$result" || die "the capture did not start" "see journalctl -u $unit on that host"
-for try in {1..100}; do
+for _ in {1..100}; do
     [ -e "$result.ready" ] && break
     rest 0.1
 done

@@ -1,4 +1,5 @@
 # What the scripts of iscsi-tunnel share besides; sent after the libraries in workloads/scripts.
+# shellcheck disable=SC2034  # the scripts use what is set here
 FOLDER=/etc/tidemark-tunnel
 UNIT=tidemark-tunnel.service
 IFACE=tidemark

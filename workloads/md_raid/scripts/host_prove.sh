@@ -6,7 +6,7 @@ shift
 # try NAME ADDRESS BYTES
 try() {
     local output
-    output=$(ping -n -M do -c 1 -W 3 -s "$3" "$2" 2>&1 < /dev/null) || true
+    output=$(ping -n -M "do" -c 1 -W 3 -s "$3" "$2" 2>&1 < /dev/null) || true
     json '{"ping": "%s", "payload_bytes": %s, "output": "%s"}' "$1" "$3" "$output"
 }
 

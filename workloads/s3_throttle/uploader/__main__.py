@@ -4,8 +4,9 @@ In FOLDER is what there is of them while one runs.
 
 A line of standard input is a sync as JSON (spec.py); an empty one is a sign of life, due every PATIENCE_S while no sync
 is under way; `done` is the end. First we say {"kind":"ready"}. Nothing is printed while a sync runs: the connection
-that this comes by is of the interface that is watched. After it come {"kind":"samples","t":[…],"tx":[…],"rx":[…]} and
-{"kind":"final",…}, a line each; or, where it could not be begun, {"kind":"fault","what":…}.
+that this comes by is of the interface that is watched. After it come {"kind":"samples","t":[…],"tx":[…],"rx":[…]},
+{"kind":"stops",…} (of the throttle, a list a field) and {"kind":"final",…}, a line each; or, where it could not be
+begun, {"kind":"fault","what":…}.
 
 When standard input ends, so does the sync: nothing stays stopped, and no cap stays on the interface.
 """
@@ -23,7 +24,7 @@ from workloads.s3_throttle.uploader import kernel
 from workloads.s3_throttle.uploader.claim import Taken, claimed
 from workloads.s3_throttle.uploader.requests import Gone, Requests
 from workloads.s3_throttle.uploader.spec import Spec
-from workloads.s3_throttle.uploader.sync import measure
+from workloads.s3_throttle.uploader.sync import measure, send_buffers_file
 
 EXIT_FAULT = 1
 
@@ -58,12 +59,14 @@ def serve(requests: Requests, scratch: Path, patience_s: float, claim: int) -> N
             if interface is None:
                 interface = kernel.Interface(spec.address)
                 kernel.uncap(interface.name)
+                kernel.restore_send_buffers(send_buffers_file(scratch))
             final = measure(spec, interface, scratch, still_wanted=requests.look, not_the_childs=[claim])
         except (OSError, LookupError) as fault:
             say({"kind": "fault", "what": str(fault)})
             continue
         samples = interface.samples
         say({"kind": "samples", "t": samples.t, "tx": samples.tx, "rx": samples.rx})
+        say({"kind": "stops", **(final.pop("stops") or {})})
         say({"kind": "final", **final})
 
 

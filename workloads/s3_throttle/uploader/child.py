@@ -45,16 +45,23 @@ class Child:
         """Asks the group to end, and no longer asks after so many seconds; the exit code."""
         if self.poll() is None:
             # The throttle passes it on, and lets go of what it holds.
-            os.killpg(self.pid, signal.SIGTERM)
+            self._signal(signal.SIGTERM)
             deadline_s = time.monotonic() + patience_s
             while self.poll() is None and time.monotonic() < deadline_s:
                 time.sleep(POLL_S)
         if self.poll() is None:
-            os.killpg(self.pid, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             while self.poll() is None:
                 time.sleep(POLL_S)
         assert self.returncode is not None
         return self.returncode
+
+    def _signal(self, signum: int) -> None:
+        """To the group, or to the process that does not lead one yet."""
+        try:
+            os.killpg(self.pid, signum)
+        except ProcessLookupError:
+            os.kill(self.pid, signum)
 
 
 def _become(work: Callable[[], int], environment: Mapping[str, str], output: Path, not_its: Iterable[int]) -> NoReturn:
@@ -68,7 +75,9 @@ def _become(work: Callable[[], int], environment: Mapping[str, str], output: Pat
         nowhere, words = os.open(os.devnull, os.O_RDONLY), os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for descriptor, ours in ((nowhere, 0), (words, 1), (words, 2)):
             os.dup2(descriptor, ours)
-        sys.stdout, sys.stderr = (os.fdopen(descriptor, "w", closefd=False) for descriptor in (1, 2))
+        sys.stdout, sys.stderr = (
+            os.fdopen(descriptor, "w", errors="backslashreplace", closefd=False) for descriptor in (1, 2)
+        )
         os.environ.clear()
         os.environ.update(environment)
         code = work()

@@ -1,28 +1,32 @@
 """A plugin of the AWS CLI that counts requests to S3, those that were tried again, and those that failed.
 
 The CLI says nothing of a request that succeeded at the second attempt, and its --debug costs more than the transfer.
-botocore asks after every attempt whether there shall be another (event needs-retry): there the counting is.
+botocore asks after every attempt whether there shall be another (event needs-retry): there the counting is. The counts
+are written each time, since a sync whose mean is known is ended by SIGTERM.
 """
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import threading
-from pathlib import Path
 from typing import Any
 
 FILE = "TIDEMARK_S3_COUNTS"
 
 _guard = threading.Lock()
 _counts = {"attempts": 0, "retries": 0, "failures": 0}
+_LENGTH = 100  # more than they ever take: one write replaces all of the one before
+_file: int | None = None
 
 
 def awscli_initialize(events: Any) -> None:
     """The CLI calls this when it loads the plugin."""
+    global _file
     events.register("session-initialized", _watch)
-    atexit.register(_write)
+    if path := os.environ.get(FILE):
+        _file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _write(_file)
 
 
 def _watch(session: Any, **_: Any) -> None:
@@ -36,8 +40,9 @@ def _count(attempts: int, response: Any, caught_exception: Any, **_: Any) -> Non
         _counts["attempts"] += 1
         _counts["retries"] += attempts > 1
         _counts["failures"] += failed
+        if _file is not None:
+            _write(_file)
 
 
-def _write() -> None:
-    if path := os.environ.get(FILE):
-        Path(path).write_text(json.dumps(_counts), encoding="ascii")
+def _write(file: int) -> None:
+    os.pwrite(file, json.dumps(_counts).ljust(_LENGTH).encode("ascii"), 0)

@@ -11,6 +11,15 @@ from pathlib import Path
 PERIOD_S = 0.02  # five looks in 100 ms, the shortest window that is told of
 
 
+# Less than this in so many seconds is nobody's transfer.
+SILENCE_S = 0.1
+SILENT_BYTES = 15_000
+SILENCE_AT_MOST_S = 5.0
+
+SEND_BUFFERS = Path("/proc/sys/net/ipv4/tcp_wmem")
+"""The least, the first and the greatest size of a socket's send buffer, in bytes (tcp(7)), of new connections."""
+
+
 @dataclass
 class Samples:
     """Counters of an interface as time goes by, one entry a look; `t` is this host's clock."""
@@ -32,21 +41,35 @@ class Interface:
         self.name = said.split()[0].partition("@")[0]
         statistics = Path("/sys/class/net") / self.name / "statistics"
         self._files = [os.open(statistics / name, os.O_RDONLY) for name in ("tx_bytes", "rx_bytes")]
-        self.samples = Samples()
-        self._next_s = 0.0
+        self._shown = [0, 0]
+        self._counted = [0, 0]
+        self.forget()
 
     def forget(self) -> None:
         """Begins anew; a look that was due is not."""
         self.samples = Samples()
         self._next_s = 0.0
+        # The clock at the beginning, and from then on one that is not set: a time that goes back would be no time.
+        self._unix_minus_clock_s = time.time() - time.monotonic()
 
     def look(self) -> int:
-        """Notes both counters; what was sent."""
-        sent, received = (int(os.pread(file, 32, 0)) for file in self._files)
-        self.samples.t.append(round(time.time(), 4))
+        """Notes both counters; what was sent. One that the kernel has set back goes on from where it was."""
+        for number, file in enumerate(self._files):
+            shown = int(os.pread(file, 32, 0))
+            self._counted[number] += shown - self._shown[number] if shown >= self._shown[number] else shown
+            self._shown[number] = shown
+        sent, received = self._counted
+        self.samples.t.append(round(time.monotonic() + self._unix_minus_clock_s, 4))
         self.samples.tx.append(sent)
         self.samples.rx.append(received)
         return sent
+
+    def wait_for_silence(self) -> None:
+        """Waits until what ended sockets still had in their buffers has gone, for some seconds at most."""
+        deadline_s, sent = time.monotonic() + SILENCE_AT_MOST_S, -SILENT_BYTES
+        while time.monotonic() < deadline_s and (now := self.look()) - sent >= SILENT_BYTES:
+            sent = now
+            time.sleep(SILENCE_S)
 
     def look_in_time(self) -> int:
         """Sleeps until the next look is due, and looks. One that is late is not made up for."""
@@ -54,6 +77,12 @@ class Interface:
         self._next_s = max(self._next_s + PERIOD_S, now_s)
         time.sleep(self._next_s - now_s)
         return self.look()
+
+
+def busy_ratio(before: tuple[int, int], after: tuple[int, int]) -> float | None:
+    """Of `busy_and_total` at two times. None where the ticks have not grown: iowait may go back (proc_stat(5))."""
+    busy, total = (later - earlier for earlier, later in zip(before, after, strict=True))
+    return round(busy / total, 4) if total > 0 and 0 <= busy <= total else None
 
 
 def busy_and_total() -> tuple[int, int]:
@@ -69,6 +98,21 @@ def segments_sent_again() -> int:
     lines = Path("/proc/net/snmp").read_text(encoding="ascii").splitlines()
     names, values = (line.split()[1:] for line in lines if line.startswith("Tcp:"))
     return int(dict(zip(names, values, strict=True))["RetransSegs"])
+
+
+def limit_send_buffers(limit_bytes: int, kept: Path) -> None:
+    """Lets new connections have no more; what it was is kept in a file."""
+    before = SEND_BUFFERS.read_text(encoding="ascii")
+    kept.write_text(before, encoding="ascii")
+    least = min(int(before.split()[0]), limit_bytes)
+    SEND_BUFFERS.write_text(f"{least} {limit_bytes} {limit_bytes}\n", encoding="ascii")
+
+
+def restore_send_buffers(kept: Path) -> None:
+    """Gives back what was kept, also by a run that was killed. Nothing kept is well: then nothing was changed."""
+    if kept.exists():
+        SEND_BUFFERS.write_text(kept.read_text(encoding="ascii"), encoding="ascii")
+        kept.unlink()
 
 
 def cap(interface: str, bytes_per_s: int) -> None:

@@ -8,15 +8,22 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Spec:
-    """One sync of the first `objects` files of the pool. None in a cap: it is not used. Nothing here is secret.
+    """One sync of `objects` files, which are the pool's first `pool_objects` over and over. None in a cap: it is not
+    used. Nothing here is secret.
 
     `endpoint` is the URL of S3, None for AWS's own; `address` is the host's, on the interface that is watched;
     `tc_bytes_per_s` is of the wire, headers included, as tc counts; all other rates are of what TCP carries.
     `memory_ahead_mib` is how much memory the CLI takes before it starts (memory.py).
+
+    With `precision_ratio` the sync is ended when the mean of its steady part (steady.py) is known to that, which takes
+    `least_s` and twenty cycles, or `most_s` after its first byte; else it goes on until all is sent.
+    `wire_target_bytes_per_s` is what the interface should send, headers included; `send_buffer_bytes` is the most that
+    a socket may hold.
     """
 
     aws: str
     pool: str
+    pool_objects: int
     folder: str
     objects: int
     bucket: str
@@ -31,6 +38,16 @@ class Spec:
     max_bandwidth_kib_per_s: int | None = None
     tc_bytes_per_s: int | None = None
     memory_ahead_mib: int = 0
+    precision_ratio: float | None = None
+    least_s: float = 0.0
+    most_s: float = 0.0
+    wire_target_bytes_per_s: float | None = None
+    send_buffer_bytes: int | None = None
+
+    @property
+    def cycle_s(self) -> float | None:
+        """A stop and a run together."""
+        return None if self.stop_s is None or self.run_s is None else self.stop_s + self.run_s
 
     @property
     def throttled(self) -> bool:

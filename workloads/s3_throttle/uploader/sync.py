@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from workloads.s3_throttle.uploader import kernel
 from workloads.s3_throttle.uploader.child import Child
 from workloads.s3_throttle.uploader.command import configuration, environment, sync_command, throttle_arguments
 from workloads.s3_throttle.uploader.spec import Spec
+from workloads.s3_throttle.uploader.steady import LEAST_CYCLES, Curve, Steady, steady_part
 from workloads.throttle.__main__ import main as throttle
 
 # The CLI waits for a lost connection for a minute, five times over (botocore: read_timeout, max_attempts). It starts in
@@ -24,6 +26,10 @@ from workloads.throttle.__main__ import main as throttle
 SILENCE_S = 45.0
 SILENT_BYTES = 4096  # less is SYNs, and what is said of the clock and the like
 END_S = 5.0
+CHECK_PERIODS = 50  # looks at the interface for one at how well the mean is known, which takes some milliseconds
+STOP_FIELDS = ("t_unix_s", "stopped_s", "unacked_bytes", "notsent_bytes", "acked_bytes")
+# What a sync was ended by.
+ITSELF, KNOWN, BOUND = "itself", "known", "bound"
 LOOK_PERIODS = 10  # looks at the interface for one at whoever asked for this
 
 
@@ -38,51 +44,101 @@ def measure(
     """Runs the sync to its end, and looks at the interface meanwhile; `still_wanted` raises when that is in vain."""
     source = Path(spec.folder)
     shutil.rmtree(source, ignore_errors=True)
-    link_files(Path(spec.pool), source, spec.objects)
+    link_files(Path(spec.pool), spec.pool_objects, source, spec.objects)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     report, counts, said = scratch / "report.json", scratch / "counts.json", scratch / "said"
+    send_buffers = send_buffers_file(scratch)
     configuration_file = scratch / "config"
     configuration_file.write_text(configuration(spec), encoding="ascii")
     work = _work(sync_command(spec, source), throttle_arguments(spec, report))
     variables = environment(spec, configuration_file, counts)
     if spec.tc_bytes_per_s is not None:
         kernel.cap(interface.name, spec.tc_bytes_per_s)
+    interface.wait_for_silence()  # of the sync before
     interface.forget()
-    (busy_before, total_before), again_before = kernel.busy_and_total(), kernel.segments_sent_again()
+    busy_before, again_before = kernel.busy_and_total(), kernel.segments_sent_again()
     cpu_before_s = _cpu_s()
     started_unix_s = time.time()
     try:
+        if spec.send_buffer_bytes is not None:
+            kernel.limit_send_buffers(spec.send_buffer_bytes, send_buffers)
         child = Child(work, variables, said, not_the_childs)
         try:
-            words = _watch(child, interface, spec.limit_s, still_wanted)
+            seen = _watch(child, interface, spec, still_wanted)
         finally:
             code = child.end(END_S)
-        interface.look()
+        if seen.ended_by == ITSELF:
+            interface.look()
     finally:
         if spec.tc_bytes_per_s is not None:
             kernel.uncap(interface.name)
+        kernel.restore_send_buffers(send_buffers)
         shutil.rmtree(source, ignore_errors=True)
     cpu_s = _cpu_s() - cpu_before_s
-    (busy, total), sent_again = kernel.busy_and_total(), kernel.segments_sent_again()
+    busy, sent_again = kernel.busy_and_total(), kernel.segments_sent_again()
+    ended_unix_s = time.time()
+    steady = steady_so_far(spec, interface.samples, ended=seen.ended_by == ITSELF)
     return {
         "exit_code": code,
+        "ended_by": seen.ended_by,
+        "steady_from_unix_s": None if steady is None else round(steady.from_s, 4),
+        "steady_until_unix_s": None if steady is None else round(steady.until_s, 4),
+        "known_to_ratio": None if steady is None else round(steady.known_to_ratio, 5),
         "started_unix_s": round(started_unix_s, 4),
-        "ended_unix_s": round(time.time(), 4),
+        "ended_unix_s": round(ended_unix_s, 4),
         "cpu_s": round(cpu_s, 3),
-        "host_busy_ratio": round((busy - busy_before) / max(1, total - total_before), 4),
+        "host_busy_ratio": kernel.busy_ratio(busy_before, busy),
         "segments_sent_again": sent_again - again_before,
         "cli": _document(counts),
         "throttle": _document(report),
-        "said": words or _last_line(said, of_throttle=spec.throttled),
+        "stops": read_stops(scratch / "report.stops.ndjson"),
+        "said": seen.fault or _last_line(said, of_throttle=spec.throttled),
     }
 
 
-def link_files(pool: Path, folder: Path, count: int) -> None:
-    """The first files of the pool under their own names in a folder: links, so that nothing is copied."""
+def send_buffers_file(scratch: Path) -> Path:
+    """Where the sizes of send buffers are kept while they are others. It outlives a run that is killed."""
+    return scratch.with_name("tcp_wmem")
+
+
+def steady_so_far(spec: Spec, samples: kernel.Samples, *, ended: bool) -> Steady | None:
+    """The steady part of what was seen until now."""
+    target = spec.wire_target_bytes_per_s
+    return steady_part(samples.t, samples.tx, cycle_s=spec.cycle_s, target_bytes_per_s=target, ended=ended)
+
+
+def is_known(spec: Spec, steady: Steady | None) -> bool:
+    """Whether its mean is known as well as it was asked for."""
+    if steady is None or spec.precision_ratio is None:
+        return False
+    least_s = max(spec.least_s, LEAST_CYCLES * (spec.cycle_s or 0.0))
+    # A cycle is a length of time with a fraction of a second, and 20 of them may be a little less than 20 of them.
+    return steady.seconds >= least_s * 0.9999 and steady.known_to_ratio <= spec.precision_ratio
+
+
+def read_stops(path: Path) -> dict[str, list[Any]] | None:
+    """The throttle's stops (workloads/throttle/report.py), a list for each field; None where there was no throttle."""
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()]
+    except (OSError, ValueError):
+        return None
+    return {name: [line[name] for line in lines] for name in STOP_FIELDS}
+
+
+def link_files(pool: Path, pool_count: int, folder: Path, count: int) -> None:
+    """`count` files in a folder, the pool's first `pool_count` over and over: links, so that nothing is copied."""
     folder.mkdir(parents=True)
-    for file in sorted(pool.iterdir())[:count]:
-        os.link(file, folder / file.name)
+    files = sorted(pool.iterdir())[:pool_count]
+    if len(files) < pool_count:
+        raise FileNotFoundError(f"{pool} has {len(files)} files, not {pool_count}")
+    for number in range(count):
+        os.link(files[number % pool_count], folder / object_name(number))
+
+
+def object_name(number: int) -> str:
+    """Of the file of this number, from 0 on; it is the number-th of the pool, which begins again after its last."""
+    return f"object-{number + 1:06d}"
 
 
 def _work(command: list[str], arguments: list[str] | None) -> Callable[[], int]:
@@ -99,24 +155,39 @@ def _work(command: list[str], arguments: list[str] | None) -> Callable[[], int]:
     return become if arguments is None else hold
 
 
-def _watch(child: Child, interface: kernel.Interface, limit_s: float, still_wanted: Callable[[], None]) -> str | None:
-    """Looks until it has ended. What has not by then, or sends nothing any more, is left to be ended: words say why."""
+@dataclass(frozen=True)
+class Seen:
+    """Why the watch ended: the sync did by itself, its mean was known, the time was over, or a fault, in words."""
+
+    ended_by: str | None
+    fault: str | None = None
+
+
+def _watch(child: Child, interface: kernel.Interface, spec: Spec, still_wanted: Callable[[], None]) -> Seen:
+    """Looks until it has ended, or is to be."""
     started_s = moved_s = time.monotonic()
     moved_bytes: int | None = None
     looks = 0
+    first_s: float | None = None
     while child.poll() is None:
         sent = interface.look_in_time()
         now_s = time.monotonic()
         if moved_bytes is None or sent - moved_bytes >= SILENT_BYTES:
             moved_bytes, moved_s = sent, now_s
         if now_s - moved_s > SILENCE_S:
-            return f"nothing was sent for {SILENCE_S:.0f} s, so it was ended"
-        if now_s - started_s > limit_s:
-            return f"it had not ended after {limit_s:.0f} s, so it was ended"
+            return Seen(None, f"nothing was sent for {SILENCE_S:.0f} s, so it was ended")
+        if now_s - started_s > spec.limit_s:
+            return Seen(None, f"it had not ended after {spec.limit_s:.0f} s, so it was ended")
         looks += 1
         if looks % LOOK_PERIODS == 0:
             still_wanted()
-    return None
+        if spec.precision_ratio is not None and looks % CHECK_PERIODS == 0:
+            if is_known(spec, steady_so_far(spec, interface.samples, ended=False)):
+                return Seen(KNOWN)
+            first_s = first_s or Curve(interface.samples.t, interface.samples.tx).first()
+            if first_s is not None and interface.samples.t[-1] - first_s >= spec.most_s:
+                return Seen(BOUND)
+    return Seen(ITSELF)
 
 
 def _cpu_s() -> float:

@@ -1,4 +1,5 @@
 # What the scripts of experiments over iSCSI share; sent after workloads/scripts/lib.sh. workloads/iscsi.py has the same names.
+# shellcheck disable=SC2034  # the scripts use what is set here
 AUTHORITY=iqn.2026-11.io.tidemark
 PORT=3260
 

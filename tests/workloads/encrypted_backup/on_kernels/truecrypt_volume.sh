@@ -1,5 +1,6 @@
 # Makes a TrueCrypt volume by tcplay, with nothing inside. Argument: DEVICE; the passphrase follows on standard input.
 # tcplay asks on a terminal, and forgets what was typed before it asked.
+# shellcheck shell=bash
 IFS= read -r passphrase
 export passphrase
 python3 - tcplay -c -z -w -d "$1" >&2 << 'END_OF_PYTHON'

@@ -1,0 +1,128 @@
+"""The steady part of a transfer, and how well its mean is known; a transfer may end when that is well enough.
+
+The mean's standard error comes from the slowest movements of its series, by the equal-weighted cosine estimator with
+Student's t (Lazarus, Lewis, Stock and Watson, Journal of Business & Economic Statistics 36, 2018), as in
+report/mean_rate.py: windows that follow each other are not independent, and a cap that makes up for a burst by a pause
+has a better mean than its windows let one think.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# What the CLI says before and after the objects: a look at the bucket, the last answers.
+MARGIN_BYTES = 8192
+# Connections are opened and send buffers filled. The tail is alike: fewer and fewer connections have something to send.
+START_S = 1.0
+START_CYCLES = 2
+LEAST_CYCLES = 20
+HARDLY_MORE = 0.03  # of a target: headers are not the same for all caps, and a cap may hold a little above it
+WINDOWS = 100
+COSINES = 8  # the paper's 0.4 n^(2/3), of 100
+STUDENT_T = 2.306  # of 8 degrees of freedom, at 97.5 %: half of the interval that has the mean in 95 of 100 cases
+
+
+@dataclass(frozen=True)
+class Steady:
+    """Times are the samples' own; `bytes_per_s` and the 95 % interval's half, over the mean, are of what was sent."""
+
+    from_s: float
+    until_s: float
+    bytes_per_s: float
+    known_to_ratio: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.until_s - self.from_s
+
+
+class Curve:
+    """Bytes sent over time, as straight lines between looks; `t` grows, `sent` does not shrink."""
+
+    def __init__(self, t: Sequence[float], sent: Sequence[int]) -> None:
+        self._t = t
+        self._sent = sent
+
+    def at(self, t: float) -> float:
+        """Bytes sent by then."""
+        after = bisect.bisect_right(self._t, t)
+        if after == 0 or after == len(self._t):
+            return float(self._sent[0 if after == 0 else -1])
+        t0, t1 = self._t[after - 1], self._t[after]
+        return self._sent[after - 1] + (t - t0) / (t1 - t0) * (self._sent[after] - self._sent[after - 1])
+
+    def first(self) -> float | None:
+        """When the objects began to be sent."""
+        at = bisect.bisect_right(self._sent, self._sent[0] + MARGIN_BYTES) if self._sent else 0
+        return self._t[at - 1] if 0 < at < len(self._sent) else None
+
+    def last(self) -> float:
+        """When they had been sent."""
+        return self._t[bisect.bisect_left(self._sent, self._sent[-1] - MARGIN_BYTES)]
+
+    def paid_off(self, first_s: float, from_s: float, until_s: float, bytes_per_s: float) -> float:
+        """When no more had been sent than the rate allows from `first_s` on, or else hardly more.
+
+        It is looked for from `from_s` to `until_s`, which it is where there was no such time.
+        """
+        begun = self.at(first_s)
+        looks = range(bisect.bisect_left(self._t, from_s), bisect.bisect_left(self._t, until_s))
+        for rate in (bytes_per_s, (1 + HARDLY_MORE) * bytes_per_s):
+            for at in looks:
+                if self._sent[at] - begun <= rate * (self._t[at] - first_s):
+                    return self._t[at]
+        return until_s
+
+
+def steady_part(
+    t: Sequence[float],
+    sent: Sequence[int],
+    *,
+    cycle_s: float | None = None,
+    target_bytes_per_s: float | None = None,
+    ended: bool = False,
+) -> Steady | None:
+    """The part between start and tail; None where nothing is. A transfer that goes on (not `ended`) has no tail yet.
+
+    The start is the first second, or the first two cycles; where a target is given, it lasts until what went at once at
+    the beginning is paid off, and half of the time at most. With cycles the steady part has whole ones.
+    """
+    curve = Curve(t, sent)
+    first_s = curve.first()
+    if first_s is None:
+        return None
+    edge_s = max(START_S, START_CYCLES * (cycle_s or 0.0))
+    from_s, until_s = first_s + edge_s, curve.last() - edge_s if ended else t[-1]
+    if target_bytes_per_s is not None:
+        from_s = curve.paid_off(first_s, from_s, first_s + (until_s - first_s) / 2, target_bytes_per_s)
+    if cycle_s is not None:
+        until_s = from_s + math.floor((until_s - from_s) / cycle_s) * cycle_s
+    if until_s - from_s <= edge_s:
+        return None
+    moved = curve.at(until_s) - curve.at(from_s)
+    if moved <= 0:
+        return None
+    mean = moved / (until_s - from_s)
+    return Steady(from_s, until_s, mean, known_to(curve, from_s, until_s, cycle_s or 0.0) / mean)
+
+
+def known_to(curve: Curve, from_s: float, until_s: float, cycle_s: float) -> float:
+    """Half of the mean's 95 % interval, in bytes a second.
+
+    Of rates over a hundredth of the time each, or over a cycle, so that where a cycle was cut makes no difference.
+    """
+    width_s = max(cycle_s, (until_s - from_s) / WINDOWS)
+    step_s = (until_s - from_s - width_s) / (WINDOWS - 1)
+    starts = [from_s + number * step_s for number in range(WINDOWS)]
+    rates = [(curve.at(start + width_s) - curve.at(start)) / width_s for start in starts]
+    mean = sum(rates) / WINDOWS
+    squares = 0.0
+    for cosine in range(1, COSINES + 1):
+        weight = math.pi * cosine / WINDOWS
+        squares += sum((rate - mean) * math.cos(weight * (at + 0.5)) for at, rate in enumerate(rates)) ** 2
+    # The long-run variance is 2 / n of their mean, the mean's variance an n-th of that.
+    return STUDENT_T * math.sqrt(2 / WINDOWS * squares / COSINES / WINDOWS)
