@@ -440,11 +440,13 @@ class Remote(Machine):
     def _executing(self, command: str, silence_s: float) -> Iterator[Execution]:
         """Starts `command`; what goes wrong with the connection while it runs is one line."""
         channel = self._open_channel(command)
+        running: Execution | None = None
         try:
-            yield Execution(channel, command, silence_s, self._check)
+            running = Execution(channel, command, silence_s, self._check)
+            yield running
         except TimeoutError as error:
             raise WorkloadError(
-                f"silent for {silence_s:g} s",
+                f"silent for {silence_s if running is None else running.silence_s:g} s",
                 "see whether it is up (`fab lab.status`, or the EC2 console) and run the task again",
                 self.name,
             ) from error
@@ -470,13 +472,16 @@ class Remote(Machine):
 
 
 class Execution:
-    """A command that runs in `channel`, its standard error gathered beside; faults are paramiko's and OSError's."""
+    """A command that runs in `channel`, its standard error gathered beside; faults are paramiko's and OSError's.
+
+    `silence_s` is how long a line of it is waited for; it may be changed between two.
+    """
 
     def __init__(
         self, channel: paramiko.Channel, command: str, silence_s: float, check: Callable[[], None] = lambda: None
     ) -> None:
         self.channel = channel
-        self._silence_s = silence_s
+        self.silence_s = silence_s
         self._check = check
         self._stderr: list[bytes] = []
         self._reader = threading.Thread(target=_drain, args=(channel.recv_stderr, self._stderr), daemon=True)
@@ -504,7 +509,7 @@ class Execution:
 
     def end(self, limit_s: float | None = None) -> tuple[int, str]:
         """Waits for the end; exit code and standard error. `limit_s` is in the place of the longest silence."""
-        limit_s = self._silence_s if limit_s is None else limit_s
+        limit_s = self.silence_s if limit_s is None else limit_s
         self._reader.join(timeout=min(limit_s, CHECK_SECONDS))
         self._wait(self.channel.status_event.wait, limit_s)
         code = self.channel.recv_exit_status()
@@ -514,7 +519,7 @@ class Execution:
         return code, b"".join(self._stderr).decode(errors="replace")
 
     def _receive(self) -> bytes:
-        self._wait(self._readable.wait, self._silence_s)
+        self._wait(self._readable.wait, self.silence_s)
         return self.channel.recv(65536)
 
     def _wait(self, until: Callable[[float], bool], limit_s: float) -> None:

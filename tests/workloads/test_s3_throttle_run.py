@@ -64,6 +64,16 @@ class TestSession:
                 assert len(seen.samples["t"]) == len(seen.samples["tx"]) >= 1
         assert [path.name for path in (tmp_path / "run").iterdir()] == ["claim"]
 
+    def test_a_sync_may_be_silent_for_as_long_as_it_takes(
+        self, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sessions, "START_SECONDS", 5.0)
+        asked = spec(tmp_path, "sleep 7; exit 3")
+        with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
+            seen = session.sync(asked)
+        assert seen.final is not None
+        assert seen.final["exit_code"] == 3
+
     def test_what_cannot_be_begun_is_a_fault_of_that_sync_alone(self, remote: Remote, tmp_path: Path) -> None:
         asked = spec(tmp_path, "exit 0", pool="/nowhere")
         with uploading(remote, PYTHON, str(tmp_path / "run")) as session:

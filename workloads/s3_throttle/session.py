@@ -51,7 +51,7 @@ class Session:
         """One sync to its end. Raises WorkloadError when the connection, or what measures there, is no more."""
         seen = Seen()
         with self.idle:
-            self._execution.channel.settimeout(spec.limit_s + START_SECONDS)
+            self._execution.silence_s = spec.limit_s + START_SECONDS
             self._execution.send(f"{spec.to_json()}\n".encode())
             while seen.final is None and seen.fault is None:
                 answer = self._answer()
