@@ -92,6 +92,7 @@ def _build(image: Path, modules: Path) -> None:
                 "--variant=minbase",
                 "--format=directory",
                 '--aptopt=Apt::Install-Recommends "false"',
+                '--aptopt=Acquire::Check-Date "false"',  # as for the kernel (lab/kernel/debian.py)
                 *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDED_PATHS),
                 f"--include={','.join(packages())}",
                 f"--customize-hook=copy-in {HERE}/overlay/etc /",

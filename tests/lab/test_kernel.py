@@ -165,21 +165,33 @@ def test_an_archive_that_is_not_signed_is_refused(kernels: Path, archive: tuple[
     refused(kernels, archive[1], r"Debian forky at .*: ")
 
 
+@pytest.mark.parametrize(
+    "dates",
+    [
+        "Date: Mon, 30 Nov 2026 00:00:00 UTC",
+        "Date: Fri, 30 Oct 2020 08:08:01 UTC\nValid-Until: Fri, 06 Nov 2020 08:08:01 UTC",
+        "Date: Mon, 30 Nov 2099 00:00:00 UTC",
+    ],
+    ids=["of today", "of a mirror that is behind", "ahead of this clock"],
+)
 def test_a_damaged_package_is_refused(
-    kernels: Path, archive: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kernels: Path, archive: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dates: str
 ) -> None:
-    """Everything is signed and in order, and then one byte of a package is another one."""
+    """Everything is signed and in order, and then one byte of a package is another one. Its age is no fault."""
     if shutil.which("gpg") is None:
-        pytest.skip("no gpg on this machine to sign a mirror with")
+        pytest.skip("no gpg here to sign a mirror with (make setup-tests installs it)")
     folder, address = archive
-    monkeypatch.setattr(debian, "KEYRING", mirror(folder / "debian", tmp_path))
+    plain = tmp_path / "apt.conf"  # an image of Debian may let any date pass
+    plain.write_text('Dir::Etc::Parts "/nonexistent"; Dir::Etc::Main "/nonexistent";')
+    monkeypatch.setenv("APT_CONFIG", str(plain))
+    monkeypatch.setattr(debian, "KEYRING", mirror(folder / "debian", tmp_path, dates))
     package = folder / "debian/pool/user-mode-linux.deb"
     intact = package.read_bytes()
     package.write_bytes(intact[:-1] + bytes([intact[-1] ^ 1]))
     refused(kernels, address, r"Debian forky at .*: .*(Hash Sum mismatch|unexpected size|Failed to fetch)")
 
 
-def mirror(root: Path, scratch: Path) -> Path:
+def mirror(root: Path, scratch: Path, dates: str) -> Path:
     """A signed mirror with two small packages of the right names; returns its keyring."""
     packages = []
     for name in debian.PACKAGES:
@@ -204,7 +216,7 @@ def mirror(root: Path, scratch: Path) -> Path:
     release = root / "dists/forky/Release"
     release.write_text(
         "Origin: Debian\nLabel: Debian\nSuite: testing\nCodename: forky\nArchitectures: amd64\nComponents: main\n"
-        f"Date: Mon, 30 Nov 2026 00:00:00 UTC\nSHA256:\n{listed}\n"
+        f"{dates}\nSHA256:\n{listed}\n"
     )
     home = scratch / "gpg"
     home.mkdir(mode=0o700)
