@@ -81,5 +81,8 @@ def _reason(console: str) -> str:
 
 def _remedy(reason: str) -> str:
     if "fp regs" in reason:
-        return f"kernels before 6.13 can't run on a processor with AMX: unset {VARIABLE}, or name a newer one with it"
+        return (
+            "kernels before 6.13 can't run on a processor with AMX: let Debian's newer one be fetched, "
+            f"or name one with {VARIABLE}"
+        )
     return f"name another kernel with {VARIABLE}"
