@@ -42,9 +42,11 @@ def _cell(
     payload = None if objects is None or object_bytes is None else objects * object_bytes
     complete = record.get("complete") is True
     stop_s, run_s = quietly(number, record, "stop_s"), quietly(number, record, "run_s")
+    # What tc drops on the host has not been sent before: there, what is sent again is not sent twice.
+    wire, trace = trace, None if trace is None else trace if method == "tc" else trace.without_repetitions()
     ratio, part = _payload_ratio(record, trace, payload), _part(record, stop_s, run_s)
     # Of a sync that failed, the amount that was moved is not known: it has no rate.
-    seen = rates(trace, ratio, part) if complete and trace is not None and ratio is not None else None
+    seen = rates(trace, ratio, part, wire) if complete and trace is not None and ratio is not None else None
     waiting = buffers(stops, part) if complete and stops is not None and part is not None else None
     if quietly(text, record, "ended_by") in ("known", "bound"):  # not all of the objects were sent
         payload = round(trace.total * ratio) if trace is not None and ratio is not None else None
@@ -78,8 +80,9 @@ def _cell(
 
 
 def _payload_ratio(record: Record, trace: Trace | None, payload: int | None) -> float | None:
-    """Bytes of objects for one of the interface's. A run before that was recorded sent everything: then it is in the
-    trace.
+    """Bytes of objects for one that the interface sent for the first time.
+
+    A run before that was recorded sent everything: then it is in the trace.
     """
     if "payload_to_wire_ratio" in record:
         return quietly(number, record, "payload_to_wire_ratio")

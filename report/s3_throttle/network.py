@@ -11,11 +11,14 @@ from itertools import pairwise
 from scipy.special import stdtrit
 
 from report.mean_rate import mean_rate
-from report.runs import RecordError, Run, number, text, whole
+from report.runs import RecordError, Run, number, quietly, text, whole
 
 # Before and after the objects the CLI looks at the bucket and hears the last answers: some kilobytes, seconds apart
 # from the rest when it starts slowly. The rate is that of what lies between these margins.
 MARGIN_BYTES = 8192
+# Beyond a VPC's internet gateway the MTU is 1500 (Amazon VPC, "Network maximum transmission unit"); Ethernet's header
+# has 14 more.
+FRAME_BYTES = 1514
 WINDOW_S = 1.0
 WINDOWS = 100  # of a steady part
 BURST_S = 0.1
@@ -23,10 +26,24 @@ BURST_S = 0.1
 
 @dataclass
 class Trace:
-    """Looks at one sync's interface, in time: when, and the bytes sent since the first look."""
+    """Looks at one sync's interface, in time: when, and the bytes sent since the first look.
+
+    `again` are the segments that TCP had sent again by then; empty in runs before that was looked at.
+    """
 
     t: list[float] = field(default_factory=list)
     sent: list[int] = field(default_factory=list)
+    again: list[int] = field(default_factory=list)
+
+    def without_repetitions(self) -> Trace:
+        """The same without what was sent again: a transfer is no further for that."""
+        if len(self.again) != len(self.t):
+            return self
+        once: list[int] = []
+        for sent, segments in zip(self.sent, self.again, strict=True):
+            # TCP counts a segment a moment before the interface does.
+            once.append(max(once[-1] if once else 0, sent - (segments - self.again[0]) * FRAME_BYTES))
+        return Trace(self.t, once)
 
     def at(self, t: float) -> float:
         """Bytes sent by then, in a straight line between two looks."""
@@ -69,6 +86,8 @@ def read_network(run: Run) -> dict[str, Trace]:
         first.setdefault(name, sent)
         trace.t.append(t)
         trace.sent.append(sent - first[name])
+        if (again := quietly(whole, record, "segments_sent_again")) is not None:
+            trace.again.append(again)
     return traces
 
 
@@ -107,8 +126,11 @@ class Rates:
     progress: list[tuple[float, float]]  # seconds since the first byte, payload bytes
 
 
-def rates(trace: Trace, payload: float, part: Part | None = None) -> Rates | None:
-    """Of a trace of whose bytes the ratio `payload` are objects'; None where nothing can be said."""
+def rates(trace: Trace, payload: float, part: Part | None = None, wire: Trace | None = None) -> Rates | None:
+    """Of a trace of whose bytes the ratio `payload` are objects'; None where nothing can be said.
+
+    `wire` has what was sent again, too.
+    """
     window = trace.window()
     if window is None:
         return None
@@ -117,7 +139,8 @@ def rates(trace: Trace, payload: float, part: Part | None = None) -> Rates | Non
     # beginning is no part of the rate. Where bytes flow evenly it makes no difference.
     counted = start + BURST_S if end - start > 2 * BURST_S else start
     from_s, until_s = (counted, end) if part is None else (part.from_s, part.until_s)
-    wire = (trace.at(until_s) - trace.at(from_s)) / (until_s - from_s)
+    mean = (trace.at(until_s) - trace.at(from_s)) / (until_s - from_s)
+    on_wire = mean if wire is None else (wire.at(until_s) - wire.at(from_s)) / (until_s - from_s)
     windows_from_s = start if part is None else from_s
     whole_windows = int((until_s - windows_from_s) / WINDOW_S)
     steps = [trace.at(windows_from_s + n * WINDOW_S) * payload for n in range(whole_windows + 1)]
@@ -129,8 +152,8 @@ def rates(trace: Trace, payload: float, part: Part | None = None) -> Rates | Non
         tail=None if part is None else (max(0.0, end - until_s), (trace.at(end) - trace.at(until_s)) * payload),
         steady_s=None if part is None else part.seconds,
         known_to_ratio=None if part is None else known_to(trace, part),
-        mean_bytes_per_s=wire * payload,
-        wire_bytes_per_s=wire,
+        mean_bytes_per_s=mean * payload,
+        wire_bytes_per_s=on_wire,
         window_std_bytes_per_s=statistics.pstdev(per_window) if len(per_window) > 1 else None,
         windows=whole_windows,
         largest_100_ms_bytes=max(

@@ -152,7 +152,8 @@ def test_a_cell_takes_twenty_cycles_and_its_start() -> None:
 
 def test_each_way_is_capped_by_its_own_field_alone() -> None:
     free = Measured(Cell("free", "free", 1.0), spec(), 1_000_000, None)
-    free.samples = {"t": [0.0, 1.0], "tx": [5_000, 1_055_000], "rx": [0, 0]}
+    # Ten segments are no part of what headers are: they were sent again.
+    free.samples = {"t": [0.0, 1.0], "tx": [5_000, 1_055_000 + 10 * 1514], "rx": [0, 0], "again": [3, 13]}
     assert payload_ratio(free) == pytest.approx(1 / 1.05)
     assert cap(Cell("free", "free", 1.0), None, None) == {}
     assert cap(Cell("c", "closed-loop", 0.5), 1_000, free) == {"rate_bytes_per_s": 1_000}

@@ -61,7 +61,7 @@ class TestSession:
                 seen = session.sync(asked)
                 assert seen.final is not None
                 assert (seen.final["exit_code"], seen.fault) == (3, None)
-                assert len(seen.samples["t"]) == len(seen.samples["tx"]) >= 1
+                assert len(seen.samples["t"]) == len(seen.samples["tx"]) == len(seen.samples["again"]) >= 1
         assert [path.name for path in (tmp_path / "run").iterdir()] == ["claim"]
 
     def test_a_sync_may_be_silent_for_as_long_as_it_takes(
@@ -211,13 +211,16 @@ def good(ended_by: str = "itself") -> Seen:
     """A megabyte of objects, with a tenth more for headers, in a second."""
     times = [number / 10 for number in range(11)]
     samples: dict[str, list[Any]] = {"t": times, "tx": [number * 115_343 for number in range(11)], "rx": [0] * 11}
+    samples["again"] = [7] * 11
     code = 0 if ended_by == "itself" else -15
     return Seen(samples, {}, {"exit_code": code, "said": None, "ended_by": ended_by, **STEADY})
 
 
 def bad(said: str, code: int = 1, ended_by: str | None = "itself") -> Seen:
     return Seen(
-        {"t": [], "tx": [], "rx": []}, {}, {"exit_code": code, "said": said, "ended_by": ended_by, **NOT_STEADY}
+        {"t": [], "tx": [], "rx": [], "again": []},
+        {},
+        {"exit_code": code, "said": said, "ended_by": ended_by, **NOT_STEADY},
     )
 
 

@@ -310,6 +310,21 @@ def test_a_clock_that_is_set_back_does_not_take_the_samples_along(
     assert 0 <= after - before < 60
 
 
+def test_what_is_sent_again_is_no_progress() -> None:
+    tx = [0, 15_140, 30_280, 45_420]
+    assert kernel.without_repetitions(tx, [5, 5, 5, 5]) == tx
+    assert kernel.without_repetitions(tx, [5, 5, 10, 10]) == [0, 15_140, 22_710, 37_850]
+    # Counted before it is sent.
+    assert kernel.without_repetitions(tx, [5, 20, 20, 20]) == [0, 0, 7_570, 22_710]
+
+
+def test_the_kernel_tells_what_was_sent_again() -> None:
+    shown = Path("/proc/net/snmp").read_bytes()
+    assert kernel.segments_sent_again(shown) >= 0
+    made = b"Ip: A B\nIp: 1 2\nTcp: OutSegs RetransSegs InErrs\nTcp: 10 4 0\nUdp: X\nUdp: 9\n"
+    assert kernel.segments_sent_again(made) == 4
+
+
 def test_ticks_that_have_gone_back_tell_nothing() -> None:
     assert kernel.busy_ratio((100, 1000), (150, 1100)) == 0.5
     assert kernel.busy_ratio((100, 1000), (150, 990)) is None

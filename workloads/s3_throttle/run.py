@@ -16,6 +16,7 @@ from workloads.s3_throttle.plan import CLOSED_LOOP, DUTY_CYCLE, FREE, MAX_BANDWI
 from workloads.s3_throttle.rates import payload_rate
 from workloads.s3_throttle.session import Session, uploading
 from workloads.s3_throttle.settings import SOURCE
+from workloads.s3_throttle.uploader.kernel import without_repetitions
 from workloads.s3_throttle.uploader.spec import Spec
 from workloads.s3_throttle.uploader.sync import ITSELF
 
@@ -65,11 +66,17 @@ class Measured:
 
     @property
     def payload_ratio(self) -> float | None:
-        """Bytes of objects for one that the interface has sent."""
+        """Bytes of objects for one that the interface has sent for the first time."""
         if self.payload_to_wire_ratio is not None or not self.samples:
             return self.payload_to_wire_ratio
-        sent = self.samples["tx"][-1] - self.samples["tx"][0]
+        sent = self.sent_once[-1] - self.sent_once[0]
         return self.payload_bytes / sent if sent > 0 else None
+
+    @property
+    def sent_once(self) -> list[int]:
+        """What the interface had sent at each look, without what TCP sent again."""
+        tx, again = self.samples["tx"], self.samples["again"]
+        return tx if self.spec.tc_bytes_per_s is not None else without_repetitions(tx, again)
 
     @property
     def rate(self) -> float | None:
@@ -77,8 +84,8 @@ class Measured:
         ratio, final = self.payload_ratio, self.final
         if ratio is None or final is None or final["steady_from_unix_s"] is None:
             return None
-        t, tx = self.samples["t"], self.samples["tx"]
-        return payload_rate(t, tx, final["steady_from_unix_s"], final["steady_until_unix_s"], ratio)
+        t, sent = self.samples["t"], self.sent_once
+        return payload_rate(t, sent, final["steady_from_unix_s"], final["steady_until_unix_s"], ratio)
 
 
 class IncompleteError(WorkloadError):
@@ -216,8 +223,9 @@ def measure(
 
 
 def payload_ratio(free: Measured) -> float:
-    """Bytes of objects for one that the interface sends: the headers are those of the first, free sync, which ran to
-    its end.
+    """Bytes of objects for one that the interface sends for the first time.
+
+    The headers are those of the first, free sync, which ran to its end.
     """
     ratio = free.payload_ratio
     assert ratio is not None  # a free sync without one has ended the run
@@ -263,9 +271,9 @@ def record(context: Context, plan: Plan, measured: Measured) -> None:
         },
     )
     samples = measured.samples
-    for t, tx, rx in zip(*(samples.get(name, []) for name in ("t", "tx", "rx")), strict=True):
-        line = {"cell": cell.name, "host": context.uploader.name, "t_unix_s": t, "nic_tx_bytes": tx, "nic_rx_bytes": rx}
-        context.results.append("network", line)
+    for look in zip(*(samples.get(name, []) for name in ("t", "tx", "rx", "again")), strict=True):
+        fields = zip(("t_unix_s", "nic_tx_bytes", "nic_rx_bytes", "segments_sent_again"), look, strict=True)
+        context.results.append("network", {"cell": cell.name, "host": context.uploader.name, **dict(fields)})
     for values in zip(*measured.stops.values(), strict=True):
         line = {"cell": cell.name, "host": context.uploader.name, **dict(zip(measured.stops, values, strict=True))}
         context.results.append("stops", line)

@@ -56,7 +56,7 @@ class Session:
             while seen.final is None and seen.fault is None:
                 answer = self._answer()
                 if answer["kind"] == "samples":
-                    seen.samples = {name: answer[name] for name in ("t", "tx", "rx")}
+                    seen.samples = {name: answer[name] for name in ("t", "tx", "rx", "again")}
                 elif answer["kind"] == "stops":
                     seen.stops = {name: values for name, values in answer.items() if name != "kind"}
                 elif answer["kind"] == "final":

@@ -4,7 +4,7 @@ In FOLDER is what there is of them while one runs.
 
 A line of standard input is a sync as JSON (spec.py); an empty one is a sign of life, due every PATIENCE_S while no sync
 is under way; `done` is the end. First we say {"kind":"ready"}. Nothing is printed while a sync runs: the connection
-that this comes by is of the interface that is watched. After it come {"kind":"samples","t":[…],"tx":[…],"rx":[…]},
+that this comes by is of the interface that is watched. After it come {"kind":"samples","t":[…],…} (kernel.Samples),
 {"kind":"stops",…} (of the throttle, a list a field) and {"kind":"final",…}, a line each; or, where it could not be
 begun, {"kind":"fault","what":…}.
 
@@ -65,7 +65,7 @@ def serve(requests: Requests, scratch: Path, patience_s: float, claim: int) -> N
             say({"kind": "fault", "what": str(fault)})
             continue
         samples = interface.samples
-        say({"kind": "samples", "t": samples.t, "tx": samples.tx, "rx": samples.rx})
+        say({"kind": "samples", "t": samples.t, "tx": samples.tx, "rx": samples.rx, "again": samples.again})
         say({"kind": "stops", **(final.pop("stops") or {})})
         say({"kind": "final", **final})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,11 @@ SEND_BUFFERS = Path("/proc/sys/net/ipv4/tcp_wmem")
 """The least, the first and the greatest size of a socket's send buffer, in bytes (tcp(7)), of new connections."""
 
 
+# Beyond a VPC's internet gateway the MTU is 1500 (Amazon VPC, "Network maximum transmission unit"); Ethernet's header
+# has 14 more.
+FRAME_BYTES = 1514
+
+
 @dataclass
 class Samples:
     """Counters of an interface as time goes by, one entry a look; `t` is this host's clock."""
@@ -27,6 +33,22 @@ class Samples:
     t: list[float] = field(default_factory=list)
     tx: list[int] = field(default_factory=list)
     rx: list[int] = field(default_factory=list)
+    again: list[int] = field(default_factory=list)  # segments, by TCP, of the whole host
+
+    def sent_once(self) -> list[int]:
+        """What was sent without what TCP sent again: a transfer is no further for that."""
+        return without_repetitions(self.tx, self.again)
+
+
+def without_repetitions(tx: Sequence[int], again: Sequence[int]) -> list[int]:
+    """Bytes sent, less a full frame for each segment that was sent again. They do not shrink: TCP counts a segment a
+    moment before the interface does.
+    """
+    found: list[int] = []
+    for sent, segments in zip(tx, again, strict=True):
+        once = sent - (segments - again[0]) * FRAME_BYTES
+        found.append(max(found[-1], once) if found else once)
+    return found
 
 
 class Interface:
@@ -41,6 +63,7 @@ class Interface:
         self.name = said.split()[0].partition("@")[0]
         statistics = Path("/sys/class/net") / self.name / "statistics"
         self._files = [os.open(statistics / name, os.O_RDONLY) for name in ("tx_bytes", "rx_bytes")]
+        self._snmp = os.open("/proc/net/snmp", os.O_RDONLY)
         self._shown = [0, 0]
         self._counted = [0, 0]
         self.forget()
@@ -62,6 +85,7 @@ class Interface:
         self.samples.t.append(round(time.monotonic() + self._unix_minus_clock_s, 4))
         self.samples.tx.append(sent)
         self.samples.rx.append(received)
+        self.samples.again.append(segments_sent_again(os.pread(self._snmp, 65536, 0)))
         return sent
 
     def wait_for_silence(self) -> None:
@@ -93,11 +117,10 @@ def busy_and_total() -> tuple[int, int]:
     return busy, busy + idle + iowait + steal
 
 
-def segments_sent_again() -> int:
-    """TCP's RetransSegs since boot (RFC 4022)."""
-    lines = Path("/proc/net/snmp").read_text(encoding="ascii").splitlines()
-    names, values = (line.split()[1:] for line in lines if line.startswith("Tcp:"))
-    return int(dict(zip(names, values, strict=True))["RetransSegs"])
+def segments_sent_again(snmp: bytes) -> int:
+    """TCP's RetransSegs since boot (RFC 4022), in what /proc/net/snmp shows."""
+    names, values = (line.split() for line in snmp.splitlines() if line.startswith(b"Tcp:"))
+    return int(values[names.index(b"RetransSegs")])
 
 
 def limit_send_buffers(limit_bytes: int, kept: Path) -> None:

@@ -57,7 +57,7 @@ def measure(
         kernel.cap(interface.name, spec.tc_bytes_per_s)
     interface.wait_for_silence()  # of the sync before
     interface.forget()
-    busy_before, again_before = kernel.busy_and_total(), kernel.segments_sent_again()
+    busy_before = kernel.busy_and_total()
     cpu_before_s = _cpu_s()
     started_unix_s = time.time()
     try:
@@ -76,7 +76,7 @@ def measure(
         kernel.restore_send_buffers(send_buffers)
         shutil.rmtree(source, ignore_errors=True)
     cpu_s = _cpu_s() - cpu_before_s
-    busy, sent_again = kernel.busy_and_total(), kernel.segments_sent_again()
+    busy, again = kernel.busy_and_total(), interface.samples.again
     ended_unix_s = time.time()
     steady = steady_so_far(spec, interface.samples, ended=seen.ended_by == ITSELF)
     return {
@@ -89,7 +89,7 @@ def measure(
         "ended_unix_s": round(ended_unix_s, 4),
         "cpu_s": round(cpu_s, 3),
         "host_busy_ratio": kernel.busy_ratio(busy_before, busy),
-        "segments_sent_again": sent_again - again_before,
+        "segments_sent_again": again[-1] - again[0] if again else None,
         "cli": _document(counts),
         "throttle": _document(report),
         "stops": read_stops(scratch / "report.stops.ndjson"),
@@ -105,7 +105,14 @@ def send_buffers_file(scratch: Path) -> Path:
 def steady_so_far(spec: Spec, samples: kernel.Samples, *, ended: bool) -> Steady | None:
     """The steady part of what was seen until now."""
     target = spec.wire_target_bytes_per_s
-    return steady_part(samples.t, samples.tx, cycle_s=spec.cycle_s, target_bytes_per_s=target, ended=ended)
+    return steady_part(
+        samples.t, sent_once(spec, samples), cycle_s=spec.cycle_s, target_bytes_per_s=target, ended=ended
+    )
+
+
+def sent_once(spec: Spec, samples: kernel.Samples) -> list[int]:
+    """What was sent without what was sent again. What `tc` drops here has not been sent before."""
+    return samples.tx if spec.tc_bytes_per_s is not None else samples.sent_once()
 
 
 def is_known(spec: Spec, steady: Steady | None) -> bool:
