@@ -12,10 +12,10 @@ P = ParamSpec("P")
 
 def made_once(init: Callable[Concatenate[Made, P], None]) -> Callable[Concatenate[Made, P], None]:
     """For an __init__ that the same arguments always make the same object of."""
-    made: dict[str, bytes] = {}
+    made: dict[tuple[type, str], bytes] = {}
 
     def copy(self: Made, /, *arguments: P.args, **named: P.kwargs) -> None:
-        key = repr((arguments, sorted(named.items())))
+        key = type(self), repr((arguments, sorted(named.items())))  # a test may have a class of its own
         if key not in made:
             init(self, *arguments, **named)
             made[key] = pickle.dumps(vars(self))

@@ -149,6 +149,7 @@ class FakeMd(threading.Thread):
             elif stops_at and time.monotonic() > stops_at:
                 stops_at = 0.0
                 self.write("asked", "")
+                before = (before[0], "idle")  # the next look may come after the next check's begin
                 self.write("sync_action", "idle")
 
 
