@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,35 +64,45 @@ def test_a_rule_that_is_revoked_closes_the_mount_target_and_one_that_is_given_op
     wait_for("it is open", lambda: reaches(hosts, "client-1", target["address"], 2049), 30)
 
 
-def test_a_second_file_system_comes_and_goes(hosts: Hosts, clients: Clients, efs_iops_region: Path) -> None:
-    (target,) = json.loads(efs_iops_region.read_text())["file_system"]["mount_targets"]
+@contextmanager
+def another(clients: Clients, inventory: Path) -> Iterator[tuple[str, str]]:
+    """A file system beside the stack's, with the same groups: its id, and its mount target's address."""
+    (target,) = json.loads(inventory.read_text())["file_system"]["mount_targets"]
     like = clients.efs.describe_mount_targets(MountTargetId=target["id"])["MountTargets"][0]
     groups = clients.efs.describe_mount_target_security_groups(MountTargetId=target["id"])["SecurityGroups"]
-    system = clients.efs.create_file_system(CreationToken="second")["FileSystemId"]
+    system = clients.efs.create_file_system(CreationToken="another")["FileSystemId"]
     made = clients.efs.create_mount_target(FileSystemId=system, SubnetId=like["SubnetId"], SecurityGroups=groups)
     try:
-        wait_for("it answers", lambda: reaches(hosts, "client-1", made["IpAddress"], 2049), 60)
-        assert reaches(hosts, "client-1", target["address"], 2049), "the first answers, too"
+        yield system, made["IpAddress"]
     finally:
         clients.efs.delete_mount_target(MountTargetId=made["MountTargetId"])
         clients.efs.delete_file_system(FileSystemId=system)
+
+
+def test_a_second_file_system_comes_and_goes(hosts: Hosts, clients: Clients, efs_iops_region: Path) -> None:
+    (target,) = json.loads(efs_iops_region.read_text())["file_system"]["mount_targets"]
+    with another(clients, efs_iops_region) as (system, address):
+        wait_for("it answers", lambda: reaches(hosts, "client-1", address, 2049), 60)
+        assert reaches(hosts, "client-1", target["address"], 2049), "the first answers, too"
     wait_for("its kernel has ended", lambda: not processes_with(f"umid={system}"), 30)
-    assert not reaches(hosts, "client-1", made["IpAddress"], 2049)
+    assert not reaches(hosts, "client-1", address, 2049)
 
 
-def test_a_server_that_dies_is_started_anew(hosts: Hosts, efs_iops_region: Path) -> None:
-    system = json.loads(efs_iops_region.read_text())["file_system"]
-    (target,) = system["mount_targets"]
-    wait_for("the server is up", lambda: reaches(hosts, "client-1", target["address"], 2049), 30)
-    kernels = {int(path.name) for path in processes_with(f"umid={system['id']}")}
-    os.killpg(os.getpgid(min(kernels)), signal.SIGKILL)
-    wait_for("another kernel", lambda: bool(kernels.isdisjoint(_kernels(system["id"])) and _kernels(system["id"])), 30)
-    wait_for("it answers again", lambda: reaches(hosts, "client-1", target["address"], 2049), 30)
-    # It was started a moment ago, and has no grace period (90 s): nobody can have held a file of it.
-    mount = f"mount -t nfs4 -o vers=4.1 {target['address']}:/ /mnt && touch /mnt/at-once; umount /mnt"
-    began = time.monotonic()
-    code, _ = hosts.remote("client-1").stream(f"sudo sh -c '{mount}'", lambda _: None, silence_s=120)
-    assert (code, time.monotonic() - began < 45) == (0, True)
+def test_a_server_that_dies_is_started_anew(hosts: Hosts, clients: Clients, efs_iops_region: Path) -> None:
+    """One beside the stack's: what died stays `error` in the API, since what was in it is lost."""
+    with another(clients, efs_iops_region) as (system, address):
+        wait_for("the server is up", lambda: reaches(hosts, "client-1", address, 2049), 60)
+        kernels = _kernels(system)
+        os.killpg(os.getpgid(min(kernels)), signal.SIGKILL)
+        wait_for("another kernel", lambda: bool(kernels.isdisjoint(_kernels(system)) and _kernels(system)), 30)
+        wait_for("it answers again", lambda: reaches(hosts, "client-1", address, 2049), 30)
+        (described,) = clients.efs.describe_file_systems(FileSystemId=system)["FileSystems"]
+        assert described["LifeCycleState"] == "error"
+        # It was started a moment ago, and has no grace period (90 s): nobody can have held a file of it.
+        mount = f"mount -t nfs4 -o vers=4.1 {address}:/ /mnt && touch /mnt/at-once; code=$?; umount /mnt; exit $code"
+        began = time.monotonic()
+        code, _ = hosts.remote("client-1").stream(f"sudo sh -c '{mount}'", lambda _: None, silence_s=120)
+        assert (code, time.monotonic() - began < 45) == (0, True)
 
 
 def _kernels(system_id: str) -> set[int]:

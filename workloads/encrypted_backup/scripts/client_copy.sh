@@ -12,7 +12,13 @@ partial=$SNAPSHOTS/.partial-$name
 mkdir -p "$partial/tree"
 touch "$partial/began"
 newest_snapshot
-under_way python3 -c "$program" plan "$RUN" "$@" "$one_file_system" "$partial" "$newest"
+# Where the disk has gone, that is the cause, and not what could not be written without it.
+under_way python3 -c "$program" plan "$RUN" "$@" "$one_file_system" "$partial" "$newest" 2> "$RUN/errors" || {
+    code=$?
+    still_mounted
+    cat "$RUN/errors" >&2
+    exit "$code"
+}
 mapfile -d '' -t sources < "$RUN/sources"
 mapfile -d '' -t rules < "$RUN/rules"
 options=(--relative --delete "${rules[@]/#/--filter=}")
