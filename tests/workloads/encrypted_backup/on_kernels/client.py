@@ -70,7 +70,7 @@ def digest(context: Context, directory: str) -> str:
 def names(words: list[str]) -> list[str]:
     """The snapshots there are, oldest first."""
     said = succeeded(fab("encrypted-backup.list", *words, COLUMNS="200"))
-    return re.findall(r"^\| *(\d{4}-\d\d-\d\dT\d{6}Z) ", said, re.MULTILINE)
+    return re.findall(r"^(\d{4}-\d\d-\d\dT\d{6}Z) ", said, re.MULTILINE)
 
 
 def backed_up(said: str) -> str:
