@@ -71,6 +71,9 @@ class Endpoint:
         self._console_of = console_of
         self._placement_groups: dict[tuple[str, str], dict[str, Any]] = {}  # (region, name)
         self._servers: list[BaseWSGIServer] = []
+        # moto fills tables that its threads share while they answer; two at once ended one with an internal error
+        # ("dictionary changed size during iteration"). S3 goes without: a body may take as long as a slow link does.
+        self._one_call = threading.Lock()
         self._plain = cast(Wsgi, DomainDispatcherApplication(create_backend_app))
         self._application = self._watching(self._plain)
         self._add_missing_calls()
@@ -158,7 +161,8 @@ class Endpoint:
                 length = int(environ.get("CONTENT_LENGTH") or 0)
                 body = environ["wsgi.input"].read(length)
                 environ["wsgi.input"] = _Replay(body)
-            answer = application(environ, start_response)
+            with self._one_call:
+                answer = application(environ, start_response)
             asks = environ.get("REQUEST_METHOD") == "GET" or READ_ONLY_TARGET.search(target) or READ_ONLY.search(body)
             if not asks:
                 self.changed.set()

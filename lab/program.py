@@ -18,6 +18,7 @@ from typing import Any
 import pulumi
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
 from lab.clients import Clients
@@ -107,6 +108,8 @@ class RegionMocks(Mocks):
             made_id, outputs = resources.create(self._clients, args.typ, inputs)
         except (ClientError, BotoCoreError) as fault:
             raise LabError(f"{args.name} ({args.typ}): {fault}") from fault
+        except ResponseParserError as fault:  # no BotoCoreError; its text is the whole page
+            raise LabError(f"{args.name} ({args.typ}): the region's API failed; see region.log") from fault
         self._journal.add(args.typ, made_id, outputs, protected=(args.typ, args.name) in self.protected)
         self._say(f"created {args.typ.split(':')[-1]:<26} {args.name} ({made_id})")
         return made_id, outputs
