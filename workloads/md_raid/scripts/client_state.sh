@@ -46,8 +46,8 @@ done
 for session in /sys/class/iscsi_session/session*; do
     [ -e "$session/targetname" ] || continue
     for disk in "$session"/device/target*/*:0/block/*; do
-        [ -e "$disk" ] || continue
         name=${disk##*/}
+        [ -e "/sys/block/$name/size" ] || continue # none, or just appearing
         read -r target < "$session/targetname"
         read -r session_state < "$session/state"
         read -r state < "$disk/device/state"

@@ -206,7 +206,9 @@ look_at_sessions() {
     done
 }
 
-# session_ready IQN: whether the session is logged in and its disk is there, after look_at_sessions; sets `disk`.
+# session_ready IQN: whether the session is logged in and its disk is there, after look_at_sessions; sets `disk`. A disk is
+# listed in /sys/block a moment after its own directory, when all else that one looks for is there (device_add_disk in
+# block/genhd.c).
 session_ready() {
     local session=${session_of[$1]:-} state size
     disk=
@@ -214,8 +216,8 @@ session_ready() {
     { read -r state < "$session/state"; } 2> /dev/null || return 1
     [ "$state" = LOGGED_IN ] || return 1
     for disk in "$session/device"/target*/*:0/block/*; do
-        if { read -r size < "$disk/size"; } 2> /dev/null && [ "$size" -gt 0 ]; then
-            disk=${disk##*/}
+        disk=${disk##*/}
+        if { read -r size < "/sys/block/$disk/size"; } 2> /dev/null && [ "$size" -gt 0 ]; then
             return 0
         fi
     done
