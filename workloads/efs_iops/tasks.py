@@ -27,8 +27,8 @@ from workloads.worker import Worker
 
 SERVICE_MODEL = "service-model.json"
 """What a rehearsal's file system holds to: copied into the results, for the report to compare with; not read here."""
-BASE_SECONDS = 8  # seconds of which some may be spoilt by others on the machine
-OVERHEAD_SECONDS = 2  # of a cell: between the end of one and the start of the next
+BASE_SECONDS = 5  # seconds of which some may be spoilt by others on the machine
+OVERHEAD_SECONDS = 1  # of a cell: between the end of one and the start of the next
 
 
 @contextmanager

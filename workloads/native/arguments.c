@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,8 @@ static const char help_text[] =
     "opened, every operation failed, or operations were given up.\n";
 
 _Noreturn void arguments_refuse(int status, const char *flag, const char *format, ...) {
+    static pthread_mutex_t only_once = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&only_once); /* files are opened by several threads: the first fault is the one that is named */
     char reason[4096];
     va_list values;
     va_start(values, format);

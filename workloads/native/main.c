@@ -1,5 +1,7 @@
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,8 @@
 
 /* A step of the real-time clock during the wait for --start-at is noticed within this time. */
 #define WAIT_STEP_NS (100 * NS_PER_MILLISECOND)
+
+#define OPENING_THREADS 16u
 
 static void *allocate_cleared(size_t count, size_t size) {
     void *memory;
@@ -34,11 +38,36 @@ static void block_signals(void) {
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
+/* Files that are still to be opened, by several threads. */
+struct opening {
+    const struct arguments *arguments;
+    struct target *targets;
+    atomic_size_t next;
+};
+
+static void *open_next(void *argument) {
+    struct opening *const opening = argument;
+    size_t i;
+    while ((i = atomic_fetch_add(&opening->next, 1)) < opening->arguments->file_count)
+        target_open(&opening->targets[i], opening->arguments->files[i], opening->arguments);
+    return NULL;
+}
+
+/* Over NFS each file takes two round trips: 60 of them, one after the other, took 1.5 s at EFS's latency. */
 static struct target *open_targets(const struct arguments *arguments) {
-    struct target *targets = allocate_cleared(arguments->file_count, sizeof *targets);
-    for (size_t i = 0; i < arguments->file_count; i++)
-        target_open(&targets[i], arguments->files[i], arguments);
-    return targets;
+    struct opening opening = {
+        .arguments = arguments,
+        .targets = allocate_cleared(arguments->file_count, sizeof(struct target)),
+    };
+    pthread_t helpers[OPENING_THREADS - 1];
+    size_t count = 0;
+    while (count < OPENING_THREADS - 1 && count + 1 < arguments->file_count &&
+           pthread_create(&helpers[count], NULL, open_next, &opening) == 0)
+        count++;
+    open_next(&opening); /* alone, where no thread could be had */
+    for (size_t i = 0; i < count; i++)
+        pthread_join(helpers[i], NULL);
+    return opening.targets;
 }
 
 static struct worker *start_workers(struct run *run, struct target *targets, size_t count) {
