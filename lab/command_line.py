@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("experiment", nargs="*", help=f"of {', '.join(EXPERIMENTS)}; none: all, one after the other")
     job.add_argument("--keep", action="store_true", help="leave the region up afterwards")
     job.add_argument("--plan", help="the plan of measurements: a name or a file")
+    job.add_argument("--outcomes", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py: in the place of the table
     job.add_argument("--model", help="the service model that file systems hold to: a name or a file")
     return parser
 
@@ -113,7 +115,14 @@ def main() -> int:
         elif arguments.command == "model":
             control.hold_to(service_model.load(arguments.name))
         elif arguments.command == "rehearse":
-            return rehearse(arguments.experiment, say, keep=arguments.keep, plan=arguments.plan, model=arguments.model)
+            return rehearse(
+                arguments.experiment,
+                say,
+                keep=arguments.keep,
+                plan=arguments.plan,
+                model=arguments.model,
+                outcomes_file=arguments.outcomes,
+            )
     except LabError as fault:
         print(f"lab: {fault}", file=sys.stderr)
         return 1

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from lab.errors import LabError
 from lab.paths import PROJECT
 
 SCHEMA = 1
@@ -39,6 +40,19 @@ def run_of(experiment: str, stack: str, started: datetime) -> str | None:
     runs = sorted((root / experiment / stack).glob("????-??-??T??????Z"))
     oldest = f"{started:%Y-%m-%dT%H%M%SZ}"
     return str(runs[-1]) if runs and runs[-1].name >= oldest else None
+
+
+def write_outcomes(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Keep them for the process that asked for these experiments."""
+    path.write_text(json.dumps([asdict(outcome) for outcome in outcomes]))
+
+
+def read_outcomes(path: Path) -> list[Outcome]:
+    """What `write_outcomes` kept. Raises LabError where its process did not come so far."""
+    try:
+        return [Outcome(**each) for each in json.loads(path.read_text())]
+    except (OSError, ValueError) as fault:
+        raise LabError("its process ended before it could say how it went") from fault
 
 
 def show_outcomes(experiments: Sequence[str], outcomes: Sequence[Outcome], why_not: str = "interrupted") -> None:

@@ -18,12 +18,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lab import control, program, service_model
+from lab import beside, control, program, service_model
 from lab.clients import Clients
 from lab.errors import LabError
 from lab.isolation import isolated
 from lab.leftovers import Machine, left_in_account, look_at_machine
-from lab.outcomes import Outcome, run_of, show_outcomes
+from lab.outcomes import Outcome, run_of, show_outcomes, write_outcomes
 from lab.ownership import give_back
 from lab.paths import PROJECT, lab_dir
 from lab.service_model import ServiceModel
@@ -70,17 +70,25 @@ def _interrupts() -> Iterator[None]:
 
 
 def rehearse(
-    experiments: Sequence[str], say: Say, *, keep: bool = False, plan: str | None = None, model: str | None = None
+    experiments: Sequence[str],
+    say: Say,
+    *,
+    keep: bool = False,
+    plan: str | None = None,
+    model: str | None = None,
+    outcomes_file: Path | None = None,
 ) -> int:
     """Run experiments one after the other in one region; none named: all. The exit code: 0 all done, 1 one failed or
     something is left, 130 interrupted.
 
-    One that fails does not stop the rest; several end with one table of all. With `keep` the region stays up for a look
-    around, with the one experiment in it; `python -m lab down` ends it. `model` is the service model that file systems
-    hold to: a name or a file.
+    Those that may run beside others do, in a region of their own, unless their outcomes are to go to `outcomes_file`:
+    then these are the ones that run beside. One that fails does not stop the rest; several end with one table of all.
+    With `keep` the region stays up for a look around, with the one experiment in it; `python -m lab down` ends it.
+    `model` is the service model that file systems hold to: a name or a file.
     """
     names = tuple(experiments) or EXPERIMENTS
     held_to = _check(names, keep, plan, model)
+    here, names_beside = (names, []) if outcomes_file else beside.split(names)
     began = time.monotonic()
     folder = lab_dir()
     machine_before = look_at_machine(folder)
@@ -88,6 +96,7 @@ def rehearse(
     interrupted = region_ended = False
     clean = True
     region = None
+    running_beside: beside.Beside | None = None
     # The region holds the reading end; should this process be killed, the region sees the pipe close and ends itself.
     lifeline, held = os.pipe()
     try:
@@ -95,20 +104,30 @@ def rehearse(
             try:
                 region = control.up(_region_of(names), say, lifeline=None if keep else lifeline)
                 say(f"rehearsal region: up at {region.url}, {time.monotonic() - began:.1f} s after the start")
-                with contextlib.closing(RegionWatch(region)) as watch:
-                    for number, name in enumerate(names):
-                        if number:
-                            clean = not _unmake_stack(region, say) and clean
-                        outcomes.append(_one(name, region, watch, plan, held_to, say))
-                        watch.check()
-            except RegionEnded as fault:
-                region_ended = True
-                if not outcomes or outcomes[-1].reason != str(fault):  # else it was said already
-                    print(f"lab: {fault}", file=sys.stderr, flush=True)
+                if names_beside:
+                    running_beside = beside.Beside(names_beside)
+                    say(f"beside, in a region of their own: {', '.join(names_beside)} (log: {running_beside.log})")
+                try:
+                    with contextlib.closing(RegionWatch(region)) as watch:
+                        for number, name in enumerate(here):
+                            if number:
+                                clean = not _unmake_stack(region, say) and clean
+                            outcomes.append(_one(name, region, watch, plan, held_to, say))
+                            watch.check()
+                except RegionEnded as fault:
+                    region_ended = True
+                    if not outcomes or outcomes[-1].reason != str(fault):  # else it was said already
+                        print(f"lab: {fault}", file=sys.stderr, flush=True)
+                if running_beside is not None:
+                    outcomes_beside, clean_beside = running_beside.follow(say)
+                    outcomes += outcomes_beside
+                    clean = clean_beside and clean
             except Interrupted as signalled:
                 say(f"{signalled}: tearing down")
                 interrupted = True
     finally:
+        if running_beside is not None:
+            running_beside.stop()
         os.close(lifeline)
         if region is None:  # there may be one in this folder all the same: somebody else's
             say("nothing was started")
@@ -124,7 +143,9 @@ def rehearse(
             if len(names) > 1:
                 what = f"{sum(outcome.done for outcome in outcomes)} of {len(names)} experiments done"
             say(f"{what} after {time.monotonic() - began:.0f} s")
-            if len(names) > 1:
+            if outcomes_file is not None:
+                write_outcomes(outcomes_file, outcomes)
+            elif len(names) > 1:
                 show_outcomes(names, outcomes, "the region had ended" if region_ended else "interrupted")
     return 130 if interrupted else 0 if done else 1
 

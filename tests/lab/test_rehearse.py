@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab import control, rehearse
+from lab import beside, control, rehearse
 from lab.errors import LabError
 from lab.outcomes import Outcome, run_of, show_outcomes
 from report.format import MISSING
@@ -27,6 +27,7 @@ def tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[Outcome
     region = control.Running(url="http://127.0.0.1:1", region="eu-central-1", folder=tmp_path, pid=os.getpid())
     monkeypatch.setenv("TIDEMARK_LAB_DIR", str(tmp_path))
     monkeypatch.setattr(control, "up", lambda *_, **__: region)
+    monkeypatch.setattr(beside, "room_for_two_regions", lambda: False)
     monkeypatch.setattr(rehearse, "_unmake_stack", lambda *_: [])
     monkeypatch.setattr(rehearse, "tear_down", lambda *_, **__: True)
     monkeypatch.setattr(rehearse, "show_outcomes", lambda _, outcomes, __: shown.append(list(outcomes)))

@@ -72,13 +72,15 @@ def test_what_cannot_be_looked_at_is_not_unused(world: ScriptWorld) -> None:
 
 
 def test_a_disk_is_ready_when_the_kernel_has_listed_it(world: ScriptWorld) -> None:
-    """The kernel makes a disk's own directory, then its entry in /sys/block: whoever looks in between finds one of them."""
+    """The kernel makes a disk's own directory, then its entry in /sys/block: in between there is only one."""
     world.file("/sys/class/iscsi_session/session1/state", "LOGGED_IN\n")
     new = "/sys/class/iscsi_session/session1/device/target0:0:0/0:0:0:0/block/sda"
     listed = world.path("/sys/block/sda")
     world.path(new).unlink()
     listed.rename(world.path(new))
-    ready = 'look_at_sessions\nif session_ready "$1"; then echo "ready $disk"; else echo "not yet"; fi\n' + END_OF_SCRIPT
+    ready = (
+        'look_at_sessions\nif session_ready "$1"; then echo "ready $disk"; else echo "not yet"; fi\n' + END_OF_SCRIPT
+    )
     text = "".join((SHARED / name).read_text() for name in ("lib.sh", "libraries/iscsi.sh")) + ready
     assert world.run(text, IQN).stdout == "not yet\n"
     world.link("/sys/block/sda", new)

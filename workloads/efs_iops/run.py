@@ -24,9 +24,9 @@ from workloads.worker import REMOTE_PATH, LineReader, Outcome, arguments, rate_w
 # The worker prints each second, whether operations end or not. Before the first it waits for its time to come, after
 # the last for operations in flight.
 WORKER_SILENCE_S = 30.0
-# From the command to the first operation: the worker opens its files before its time comes, two round trips over NFS each,
-# several at a time. With EFS's latency, on two busy CPUs, 0.3 s were enough for 40 writers on each of two clients, and 1.0 s
-# for 60.
+# From the command to the first operation: the worker opens its files before its time comes, two round trips over NFS
+# each, several at a time. With EFS's latency, on two busy CPUs, 0.3 s were enough for 40 writers on each of two
+# clients, and 1.0 s for 60.
 LEAD_SECONDS = 0.4
 LEAD_SECONDS_PER_WRITER = 0.01
 LEAD_GROWTH = 2.0  # when that was not enough: for this cell, and for all that follow

@@ -1,0 +1,116 @@
+"""Experiments in a region of their own, beside the region of this process.
+
+They are those whose figures do not depend on how fast this machine is (`rehearsal:beside` in their stack files): a link
+that is held to a rate, a silence of seconds, a backup that is compared and not timed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from lab import program
+from lab.errors import LabError
+from lab.isolation import users_proxies
+from lab.outcomes import Outcome, read_outcomes
+from lab.ownership import give_back
+from lab.paths import PROJECT, lab_dir
+from lab.preflight import MEMORY_BYTES, available_memory_bytes
+
+SETTING = "rehearsal:beside"
+REHEARSE = ("setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", "lab", "rehearse")
+LOOK_SECONDS = 0.2
+STOP_SECONDS = 60  # an experiment's tasks end in order, and its region after them
+
+
+def may_run_beside(experiment: str) -> bool:
+    """Whether the experiment's stack file allows it."""
+    return program.stack_config(f"{experiment}.lab", "http://127.0.0.1").get(SETTING) == "true"
+
+
+def room_for_two_regions() -> bool:
+    """Whether this machine has a CPU and the memory for another region."""
+    return len(os.sched_getaffinity(0)) > 1 and available_memory_bytes() >= 2 * MEMORY_BYTES
+
+
+def split(experiments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Divides experiments into those that run in this region, one at least, and those that run beside it."""
+    if not room_for_two_regions():
+        return list(experiments), []
+    beside = [each for each in experiments if may_run_beside(each)]
+    here = [each for each in experiments if each not in beside]
+    return (here, beside) if here else (list(experiments), [])
+
+
+class Beside:
+    """A rehearsal of several experiments in a process and a region of its own; it ends in order with this process."""
+
+    def __init__(self, experiments: Sequence[str]) -> None:
+        folder = lab_dir()
+        self._experiments = experiments
+        self._folder = folder.with_name(f"{folder.name}-beside")
+        self.log = folder.with_name(f"{folder.name}-beside.log")
+        self._outcomes = folder.with_name(f"{folder.name}-beside.json")
+        self._outcomes.unlink(missing_ok=True)
+        self._began = time.monotonic()
+        with users_proxies():
+            region = {"TIDEMARK_LAB_DIR": str(self._folder), "TIDEMARK_LAB_PORT": str(_free_port())}
+            environment = {**os.environ, **region}
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*REHEARSE, *experiments, "--outcomes", str(self._outcomes)],
+                cwd=PROJECT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C comes to this process, which hands it on
+            )
+        give_back(self.log)
+
+    def follow(self, say: Callable[[str], None]) -> tuple[list[Outcome], bool]:
+        """Says what it said and says, until it has ended; its outcomes, and whether nothing is left of it."""
+        say(f"beside: what was said of {', '.join(self._experiments)} in a region of their own")
+        with self.log.open(encoding="utf-8", errors="replace") as log:
+            while True:
+                ended = self._process.poll() is not None
+                if text := log.read():
+                    print(text, end="", flush=True)
+                if ended:
+                    break
+                time.sleep(LOOK_SECONDS)
+        try:
+            outcomes = read_outcomes(self._outcomes)
+        except LabError as fault:
+            seconds = time.monotonic() - self._began
+            outcomes = [Outcome(each, seconds, None, str(fault)) for each in self._experiments]
+        clean = self._process.returncode == 0 or not all(each.done for each in outcomes)
+        self._remove_files()
+        return outcomes, clean
+
+    def stop(self) -> None:
+        """Ends it in order; without effect when it has ended."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()  # its region sees the pipe close, and ends
+                self._process.wait()
+        self._remove_files()
+
+    def _remove_files(self) -> None:
+        for path in (self.log, self._outcomes):
+            path.unlink(missing_ok=True)
+
+
+def _free_port() -> int:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as found:
+        port: int = found.getsockname()[1]
+        return port

@@ -1,0 +1,89 @@
+"""A rehearsal beside another: what it said and how it ended, whatever becomes of its process."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from lab import beside
+from lab.outcomes import Outcome
+from lab.rehearse import EXPERIMENTS
+from tests.machine import wait_for
+
+DONE = Outcome("s3-throttle", 3.0, "/results/1", None)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TIDEMARK_LAB_DIR", str(tmp_path / "lab"))
+    return tmp_path
+
+
+def rehearsing(monkeypatch: pytest.MonkeyPatch, script: str) -> beside.Beside:
+    """A process in the place of the rehearsal; `$3` is the file of its outcomes."""
+    monkeypatch.setattr(beside, "REHEARSE", ("setpriv", "--pdeathsig", "TERM", "--", "bash", "-c", script, "rehearse"))
+    return beside.Beside(["s3-throttle"])
+
+
+def until_terminated(folder: Path) -> str:
+    """A script that leaves a file when it has begun, and another when it was asked to end."""
+    return f"trap 'touch {folder}/ended; exit' TERM; touch {folder}/ready; while true; do sleep 0.05; done"
+
+
+def test_what_does_not_measure_this_machine_runs_beside_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "room_for_two_regions", lambda: True)
+    here, others = beside.split(EXPERIMENTS)
+    assert "s3-throttle" in others
+    assert "md-raid" in here
+    assert sorted([*here, *others]) == sorted(EXPERIMENTS)
+    assert beside.split(["s3-throttle", "eip-region"]) == (["s3-throttle", "eip-region"], []), "nothing else to run"
+    monkeypatch.setattr(beside, "room_for_two_regions", lambda: False)
+    assert beside.split(EXPERIMENTS) == (list(EXPERIMENTS), [])
+
+
+def test_its_lines_and_outcomes_are_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    monkeypatch.setenv("OUTCOMES", json.dumps([asdict(DONE)]))
+    running = rehearsing(monkeypatch, 'echo "$1 in $TIDEMARK_LAB_DIR"; echo "$OUTCOMES" > "$3"; echo "a fault" >&2')
+    said: list[str] = []
+    assert running.follow(said.append) == ([DONE], True)
+    assert said == ["beside: what was said of s3-throttle in a region of their own"]
+    assert capsys.readouterr().out == f"s3-throttle in {folder}/lab-beside\na fault\n"
+    assert list(folder.iterdir()) == []
+
+
+def test_one_that_left_something_behind_is_not_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTCOMES", json.dumps([asdict(DONE)]))
+    running = rehearsing(monkeypatch, 'echo "$OUTCOMES" > "$3"; exit 1')
+    assert running.follow(lambda _: None) == ([DONE], False)
+
+
+def test_one_that_is_killed_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    running = rehearsing(monkeypatch, "kill -9 $$")
+    ((outcome,), _) = running.follow(lambda _: None)
+    assert (outcome.experiment, outcome.done) == ("s3-throttle", False)
+    assert outcome.reason == "its process ended before it could say how it went"
+
+
+def test_it_ends_in_order_when_it_is_stopped(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    running = rehearsing(monkeypatch, until_terminated(folder))
+    wait_for("the script has begun", (folder / "ready").exists, 20)
+    running.stop()
+    assert (folder / "ended").exists()
+
+
+def test_it_ends_in_order_when_this_process_is_killed(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        rehearsing(monkeypatch, until_terminated(folder))
+        while not (folder / "ready").exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), 9)
+    os.waitpid(child, 0)
+    wait_for("the script has ended", (folder / "ended").exists, 20)
