@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Exit code 5: none of the tests that were asked for is of this kind.
 pytest = $(SUDO) $(PYTHON) -m pytest $(1) $(TESTS) || [ $$? = 5 ]
 
-.PHONY: help rehearse doctor test lint image root setup setup-tests packages python worker lock clean
+.PHONY: help rehearse doctor test lint image root setup setup-tests packages python worker lock offers clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -70,6 +70,9 @@ worker:
 
 lock: python ## renew requirements.lock from pyproject.toml
 	@scripts/renew-lock
+
+offers: python ## renew the table of instance types, zones and prices from AWS (needs credentials)
+	@$(PYTHON) -m aws_offers.renew
 
 clean: ## remove what was built here; results stay
 	@{ rm -rf .venv .venv.?????? workloads/native/build lab/mount_target/build lab/kernel/build .mypy_cache .ruff_cache .pytest_cache .hypothesis && \

@@ -13,11 +13,11 @@ from typing import Any, cast
 
 import botocore.exceptions
 
+from aws_offers import InstanceType
 from components.aws_settings import REGION
 from components.config import CommonConfig
 from components.facts import NO_ANSWER, client_of, ec2_client, error_code, session_of
 from components.image import DEBIAN_OWNER
-from components.instance_types import InstanceType
 from components.settings import Settings
 
 QUOTA_CODE = "L-1216C47A"

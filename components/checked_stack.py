@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import botocore.exceptions
 
+from aws_offers import InstanceType
 from components import prices
 from components.account_limits import check_account, check_image_allowed
 from components.aws_settings import REGION
@@ -17,7 +18,6 @@ from components.elastic_ip_look_up import ElasticIpPlan, check_elastic_ip
 from components.elastic_ip_settings import ElasticIpDemand
 from components.facts import ACCOUNT_SOURCE, NO_ANSWER, RegionFacts, error_code, zones_named
 from components.image import debian_12_image
-from components.instance_types import InstanceType
 from components.settings import Settings
 from components.validation import (
     Demand,

@@ -1,20 +1,12 @@
-"""What EFS offers, where, and what goes with what. The account cannot be asked: EFS has no call for it.
-
-Compiled 2026-11. EFS is in all regions of components/regions.py (botocore's endpoint list), with every mode of
-throughput and of performance. One Zone is in the regions of
-https://docs.aws.amazon.com/efs/latest/ug/OneZoneAZs.html, written down from knowledge of that page, not copied by
-a program. The page names zones by id, and an account's names for them are its own: which is meant only the account
-can tell (components/facts.py).
-"""
+"""What EFS offers, where, and what goes with what. The account cannot be asked: EFS has no call for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aws_offers import EFS_AS_OF, EFS_ONE_ZONE_REGIONS, EFS_PROVISIONED_MIB_PER_S
 from components.aws_settings import REGION
 from components.settings import Settings
-
-COMPILED = "2026-11"
 
 BURSTING, ELASTIC, PROVISIONED = "bursting", "elastic", "provisioned"
 THROUGHPUT_MODES = (BURSTING, ELASTIC, PROVISIONED)
@@ -22,41 +14,6 @@ GENERAL_PURPOSE, MAX_IO = "generalPurpose", "maxIO"
 PERFORMANCE_MODES = (GENERAL_PURPOSE, MAX_IO)
 REGIONAL, ONE_ZONE = "regional", "one-zone"
 AVAILABILITIES = (REGIONAL, ONE_ZONE)
-
-PROVISIONED_MIB_PER_S = (1, 3414)
-"""What can be provisioned (CreateFileSystem, ProvisionedThroughputInMibps); a region may allow less, and a
-quota more.
-"""
-
-ONE_ZONE_REGIONS = frozenset(
-    [
-        "af-south-1",
-        "ap-east-1",
-        "ap-northeast-1",
-        "ap-northeast-2",
-        "ap-south-1",
-        "ap-southeast-1",
-        "ap-southeast-2",
-        "ca-central-1",
-        "eu-central-1",
-        "eu-north-1",
-        "eu-south-1",
-        "eu-west-1",
-        "eu-west-2",
-        "eu-west-3",
-        "me-south-1",
-        "sa-east-1",
-        "us-east-1",
-        "us-east-2",
-        "us-west-1",
-        "us-west-2",
-    ]
-)
-
-ZONES_WITHOUT_EFS = frozenset({"use1-az3"})
-"""Ids of zones where EFS has neither One Zone file systems nor mount targets (OneZoneAZs.html lists the others of
-us-east-1; CreateMountTarget answers UnsupportedAvailabilityZone).
-"""
 
 
 @dataclass(frozen=True)
@@ -96,7 +53,7 @@ def check_file_system(settings: Settings, keys: FileSystemKeys, demand: FileSyst
 def _check_provisioned(settings: Settings, keys: FileSystemKeys, demand: FileSystemDemand) -> None:
     if not settings.good(keys.throughput_mode, keys.provisioned_mib_per_s):
         return
-    low, high = PROVISIONED_MIB_PER_S
+    low, high = EFS_PROVISIONED_MIB_PER_S
     if demand.throughput_mode == PROVISIONED:
         if demand.provisioned_mib_per_s is None:
             fault = f"missing, and {PROVISIONED} throughput needs it"
@@ -121,11 +78,11 @@ def _check_max_io(settings: Settings, keys: FileSystemKeys, demand: FileSystemDe
 
 
 def _check_one_zone(settings: Settings, keys: FileSystemKeys, demand: FileSystemDemand, region: str) -> None:
-    if settings.good(REGION) and region not in ONE_ZONE_REGIONS:
+    if settings.good(REGION) and region not in EFS_ONE_ZONE_REGIONS:
         settings.refuse(
             keys.availability,
-            f"{ONE_ZONE} is not offered in {region} (table of {COMPILED})",
-            f"choose {REGIONAL}, or one of {', '.join(sorted(ONE_ZONE_REGIONS))}",
+            f"{ONE_ZONE} is not offered in {region} (table of {EFS_AS_OF})",
+            f"choose {REGIONAL}, or one of {', '.join(sorted(EFS_ONE_ZONE_REGIONS))}",
         )
     if settings.good(keys.client_zones) and demand.client_zones != 1:
         settings.refuse(

@@ -15,6 +15,7 @@ import boto3
 import botocore.exceptions
 import pulumi
 
+from aws_offers import ENABLED_BY_DEFAULT
 from components.aws_settings import AwsSettings
 from components.config import CommonConfig
 from components.elastic_ip_settings import ELASTIC_IP, REASSOCIATE, ElasticIpDemand
@@ -28,7 +29,6 @@ from components.facts import (
     refusal,
     session_of,
 )
-from components.regions import ENABLED_BY_DEFAULT
 from components.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ import botocore.config
 import botocore.exceptions
 import botocore.parsers
 
-from components import instance_types, regions
+import aws_offers
+from aws_offers import InstanceType
 from components.aws_settings import AwsSettings
-from components.instance_types import ARCHITECTURE, InstanceType
+from components.image import ARCHITECTURE
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
     from mypy_boto3_ec2.literals import InstanceTypeType
-    from mypy_boto3_ec2.type_defs import InstanceTypeInfoTypeDef
 
 # Regions are described by one that every account has: a region that is misspelt has no endpoint to ask.
 HOME_REGION = "us-east-1"
@@ -30,7 +30,7 @@ NO_ANSWER = (botocore.exceptions.BotoCoreError, botocore.parsers.ResponseParserE
 such as a proxy with a page of its own.
 """
 
-TABLE_SOURCE = f"table of {regions.COMPILED}"
+TABLE_SOURCE = f"table of {aws_offers.TYPES_AS_OF}"
 ACCOUNT_SOURCE = "the account's own answer"
 
 
@@ -62,14 +62,14 @@ class RegionFacts:
 
 def from_tables(region: str, types: Iterable[str], note: str | None = None) -> RegionFacts:
     """The tables' facts. A type that the table lacks has no entry: nothing is known of it."""
-    known = [name for name in dict.fromkeys(types) if name in instance_types.KNOWN]
+    known = [name for name in dict.fromkeys(types) if name in aws_offers.INSTANCE_TYPES]
     return RegionFacts(
         source=TABLE_SOURCE,
         region=region,
-        exists=region in regions.REGIONS,
-        enabled=True if region in regions.ENABLED_BY_DEFAULT else None,
-        zones={name: regions.ZONES_OFFERING[name].get(region, ()) for name in known},
-        types={name: instance_types.KNOWN[name] for name in known},
+        exists=region in aws_offers.REGIONS,
+        enabled=True if region in aws_offers.ENABLED_BY_DEFAULT else None,
+        zones={name: aws_offers.ZONES_OFFERING[name].get(region, ()) for name in known},
+        types={name: aws_offers.INSTANCE_TYPES[name] for name in known},
         note=note,
     )
 
@@ -169,7 +169,7 @@ def _from_account(aws: AwsSettings, types: tuple[str, ...]) -> RegionFacts:
         if zones[name]:  # describing a type that the region lacks is an error
             # The stubs know the types of their day; a newer name is for the account to judge.
             answer = ec2.describe_instance_types(InstanceTypes=[cast("InstanceTypeType", name)])
-            described[name] = _instance_type(answer["InstanceTypes"][0])
+            described[name] = InstanceType.from_api(answer["InstanceTypes"][0], ARCHITECTURE)
     return RegionFacts(ACCOUNT_SOURCE, aws.region, True, True, zones, described)
 
 
@@ -201,22 +201,3 @@ def _zones_offering(ec2: EC2Client, name: str) -> tuple[str, ...]:
     )
     offerings = [offering for page in pages for offering in page["InstanceTypeOfferings"]]
     return tuple(sorted(offering["Location"] for offering in offerings if "Location" in offering))
-
-
-def _instance_type(info: InstanceTypeInfoTypeDef) -> InstanceType:
-    answer: dict[str, Any] = dict(info)
-    cpu = answer["VCpuInfo"]
-    cpus = cpu["DefaultVCpus"]
-    architectures = answer["ProcessorInfo"]["SupportedArchitectures"]
-    return InstanceType(
-        name=answer["InstanceType"],
-        # Types without CPU options may leave these out.
-        cores=cpu.get("DefaultCores", cpus),
-        threads_per_core=cpu.get("DefaultThreadsPerCore", 1),
-        valid_cores=tuple(cpu.get("ValidCores", ())),
-        valid_threads=tuple(cpu.get("ValidThreadsPerCore", ())),
-        memory_mib=answer["MemoryInfo"]["SizeInMiB"],
-        cluster_placement="cluster" in answer.get("PlacementGroupInfo", {}).get("SupportedStrategies", ()),
-        architecture=ARCHITECTURE if ARCHITECTURE in architectures else architectures[0],
-        nitro=answer.get("Hypervisor") != "xen",
-    )

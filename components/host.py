@@ -8,7 +8,7 @@ from typing import TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from components.instance_types import CpuOptions
+from aws_offers import CpuOptions
 from components.tags import EXPIRES_AT, IGNORE_EXPIRY, MEMORY_LIMIT, UPLINK, Tags, child_options
 
 ROOT_VOLUME_GIB = 8

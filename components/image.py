@@ -15,6 +15,9 @@ PARAMETER = "/aws/service/debian/release/12/latest/amd64"
 DEBIAN_OWNER = "136693071363"
 """The account that publishes them (the same page)."""
 
+ARCHITECTURE = "x86_64"
+"""Of the image."""
+
 LOGIN_USER = "admin"
 """The account that Debian's images make for the key pair."""
 

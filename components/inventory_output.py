@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from aws_offers import PRICES_AS_OF
 from components import prices
 from components.config import CommonConfig
 from components.host import Host
@@ -119,4 +120,4 @@ def _cost(known: prices.Cost) -> Cost | None:
     if known.usd_per_hour is None:
         return None
     # A hundredth of a cent: what is beyond is of a binary fraction.
-    return Cost(round(known.usd_per_hour, 4), prices.AS_OF, known.besides)
+    return Cost(round(known.usd_per_hour, 4), PRICES_AS_OF, known.besides)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from aws_offers import InstanceType
 from components.config import CommonConfig
 from components.host import HostArgs
-from components.instance_types import InstanceType, cpu_options
 from components.network import VPC_CIDR, Network
 from components.security_group import Members
 from components.tags import Tags, child_options, expiry
@@ -53,7 +53,7 @@ class Site:
             "user_data": first_boot_script(
                 lifetime_hours=self.common.lifetime_hours, memory_limit_mib=memory_limit_mib
             ),
-            "cpu_options": cpu_options(instance_type, cpu_limit),
+            "cpu_options": instance_type.cpu_options(cpu_limit),
             "memory_limit_mib": memory_limit_mib,
             "instance_profile": instance_profile,
             "uplink_mbit_per_s": uplink_mbit_per_s,

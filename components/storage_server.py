@@ -72,3 +72,15 @@ class StorageServer(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, deleted_with=self.host.instance),
             )
         self.register_outputs({"volume_ids": [volume.id for volume in made]})
+
+
+def baseline_iops(volume_type: str, size_gib: int, provisioned: int | None) -> int | None:
+    """The IOPS that a volume has without bursting; None for types that are not measured in IOPS.
+
+    gp2 has 3 IOPS a GiB, between 100 and 16,000.
+    """
+    if volume_type == "gp2":
+        return max(100, min(16_000, 3 * size_gib))
+    if volume_type == "gp3":
+        return provisioned or 3_000
+    return provisioned

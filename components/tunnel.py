@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pulumi
 
+from aws_offers import VOLUME_TYPES, InstanceType
 from components import prices
 from components.checked_stack import MEMORY_LIMIT, Checked, Wanted, check_stack, read_stack
 from components.client import Client
@@ -19,18 +20,16 @@ from components.config import CommonConfig
 from components.elastic_ip import ElasticIp
 from components.elastic_ip_settings import ElasticIpDemand, read_elastic_ip
 from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, HostArgs
-from components.instance_types import InstanceType
 from components.inventory_output import HostRow, inventory_output, volume_row
 from components.security_group import SSH_PORT
 from components.settings import NONE, Settings
 from components.site import declare_site
-from components.storage_server import StorageServer
+from components.storage_server import StorageServer, baseline_iops
 from components.validation import (
     VolumeKeys,
     check_iops_of_host,
     check_volume,
 )
-from components.volume_types import VOLUME_TYPES, baseline_iops
 
 SERVER = "server"
 VOLUME_NAME = f"{SERVER}-volume-1"

@@ -6,15 +6,22 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from components import instance_types
+from aws_offers import (
+    INSTANCE_TYPES,
+    MAX_IOPS_WITHOUT_NITRO,
+    PRICES_AS_OF,
+    REGIONS,
+    TYPES_AS_OF,
+    VOLUME_TYPES,
+    InstanceType,
+    regions_offering,
+)
 from components.aws_settings import ENDPOINTS, REGION
 from components.config import MAX_USD, ZONE, CommonConfig
 from components.facts import FactsError, RegionFacts, look_up
-from components.instance_types import ARCHITECTURE, InstanceType
-from components.prices import AS_OF, Cost
-from components.regions import COMPILED, REGIONS, regions_offering
+from components.image import ARCHITECTURE
+from components.prices import Cost
 from components.settings import NONE, Settings
-from components.volume_types import PIOPS_WITHOUT_NITRO, VOLUME_TYPES
 
 
 @dataclass(frozen=True)
@@ -53,16 +60,16 @@ def check_region(settings: Settings, common: CommonConfig, demand: Demand) -> Re
 
 def _check_offer(settings: Settings, facts: RegionFacts, key: str, name: str) -> None:
     if name not in facts.zones:
-        known = ", ".join(sorted(instance_types.KNOWN))
+        known = ", ".join(sorted(INSTANCE_TYPES))
         settings.refuse(key, f"{name} is not in the {facts.source}", f"give AWS credentials, or choose one of {known}")
         return
     if facts.zones[name]:
         return
     elsewhere = regions_offering(name)
     if elsewhere:
-        remedy = f"regions that have it (table of {COMPILED}): {', '.join(elsewhere)}"
+        remedy = f"regions that have it (table of {TYPES_AS_OF}): {', '.join(elsewhere)}"
     else:
-        near = difflib.get_close_matches(name, instance_types.KNOWN, n=1, cutoff=0.8)
+        near = difflib.get_close_matches(name, INSTANCE_TYPES, n=1, cutoff=0.8)
         remedy = f"did you mean {near[0]}?" if near else "see `aws ec2 describe-instance-type-offerings`"
     settings.refuse(key, f"{name} is not offered in {facts.region} ({facts.source})", remedy)
 
@@ -232,8 +239,8 @@ def check_volume(
 
 def check_iops_of_host(settings: Settings, keys: VolumeKeys, iops: int | None, instance_type: InstanceType) -> None:
     """Whether the host's kind can reach what the volume is asked to do."""
-    if iops is not None and settings.good(keys.iops) and not instance_type.nitro and iops > PIOPS_WITHOUT_NITRO:
-        fault = f"{instance_type.name} reaches {PIOPS_WITHOUT_NITRO} IOPS a volume at most"
+    if iops is not None and settings.good(keys.iops) and not instance_type.nitro and iops > MAX_IOPS_WITHOUT_NITRO:
+        fault = f"{instance_type.name} reaches {MAX_IOPS_WITHOUT_NITRO} IOPS a volume at most"
         settings.refuse(keys.iops, fault, "choose fewer, or a type that is built on Nitro, such as c5n.9xlarge")
 
 
@@ -249,7 +256,7 @@ def check_cost(settings: Settings, common: CommonConfig, cost: Cost) -> None:
     if cost.usd_per_hour is None:
         settings.refuse(
             MAX_USD,
-            f"the limit of ${limit:.2f} cannot be checked: the price table of {AS_OF} has no "
+            f"the limit of ${limit:.2f} cannot be checked: the price table of {PRICES_AS_OF} has no "
             f"{', '.join(cost.unknown)} in {cost.region}",
             f"look the price up, and set {MAX_USD} to {NONE} if you accept it",
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pulumi
 
+from aws_offers import EFS_PROVISIONED_MIB_PER_S, ZONE_IDS_WITHOUT_EFS
 from components import prices
 from components.aws_settings import ENDPOINTS
 from components.checked_stack import CPU_LIMIT, MEMORY_LIMIT, Checked, Wanted, Zones, check_stack, read_stack
@@ -19,10 +20,8 @@ from components.efs_offers import (
     GENERAL_PURPOSE,
     ONE_ZONE,
     PERFORMANCE_MODES,
-    PROVISIONED_MIB_PER_S,
     REGIONAL,
     THROUGHPUT_MODES,
-    ZONES_WITHOUT_EFS,
     FileSystemDemand,
     FileSystemKeys,
     check_file_system,
@@ -63,7 +62,7 @@ class EfsIopsConfig:
 
 def read_config(settings: Settings) -> EfsIopsConfig:
     """Read the experiment's own settings, each by itself. What is absent is as it was published."""
-    low, high = PROVISIONED_MIB_PER_S
+    low, high = EFS_PROVISIONED_MIB_PER_S
     return EfsIopsConfig(
         # Two were enough to reach every limit of one file system; sixteen show how it is shared.
         clients=settings.integer(_CLIENTS, 1, 16, default=2, example=2),
@@ -104,7 +103,7 @@ def check(settings: Settings, project: str, directory: Path) -> Checked[EfsIopsC
         cpu_limit=config.cpu_limit,
         memory_limit_mib=config.memory_limit_mib,
         zones=Zones(
-            _FILE_SYSTEM.client_zones, config.file_system.client_zones, besides="EFS", lacking=ZONES_WITHOUT_EFS
+            _FILE_SYSTEM.client_zones, config.file_system.client_zones, besides="EFS", lacking=ZONE_IDS_WITHOUT_EFS
         ),
     )
     checked = check_stack(

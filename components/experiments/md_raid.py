@@ -11,24 +11,23 @@ from pathlib import Path
 
 import pulumi
 
+from aws_offers import VOLUME_TYPES, InstanceType
 from components import prices
 from components.checked_stack import CPU_LIMIT, MEMORY_LIMIT, Checked, Wanted, check_stack, read_stack
 from components.client import Client
 from components.config import CommonConfig
 from components.host import ROOT_VOLUME_GIB, ROOT_VOLUME_TYPE, HostArgs
-from components.instance_types import InstanceType
 from components.inventory_output import HostRow, inventory_output, volume_row
 from components.placement import cluster_placement_group
 from components.security_group import ISCSI_PORT
 from components.settings import Settings
 from components.site import declare_site
-from components.storage_server import StorageServer, VolumesArgs
+from components.storage_server import StorageServer, VolumesArgs, baseline_iops
 from components.validation import (
     VolumeKeys,
     check_iops_of_host,
     check_volume,
 )
-from components.volume_types import VOLUME_TYPES, baseline_iops
 from inventory import MD_RAID_STORAGE_HOSTS
 
 NAME = "md-raid"

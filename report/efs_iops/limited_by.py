@@ -6,12 +6,12 @@ import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 
+from aws_offers import LINE_RATES, LineRates
 from report.efs_iops.cells import NIC_COLUMNS, Clients, Sweep
 from report.efs_iops.limits import PLATEAU_RATIO, one_writer, sequential_plateau
 from report.efs_iops.schema import Cell, Evidence, Found, Limits, Service
 from report.efs_iops.window import Window
 from report.hosts import BUSY_RATIO_MIN, LINE_RATE_RATIO_MIN, Role
-from report.instance_types import LINE_RATES, LineRates
 
 OPERATION_LIMIT = "operation limit"
 THROUGHPUT_LIMIT = "throughput limit"

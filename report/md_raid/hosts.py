@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from aws_offers import LINE_RATES, LineRates
 from report.hosts import (
     BUSY_RATIO_MIN,
     LINE_RATE_RATIO_MIN,
@@ -13,7 +14,6 @@ from report.hosts import (
     inventory_roles,
     read_host_samples,
 )
-from report.instance_types import LINE_RATES, LineRates
 from report.md_raid.schema import Ceilings, Evidence
 from report.runs import Run
 

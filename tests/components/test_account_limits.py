@@ -11,12 +11,12 @@ import botocore.exceptions
 import pulumi
 import pytest
 
+from aws_offers import INSTANCE_TYPES as KNOWN
 from components import account_limits, validation
 from components.account_limits import check_account, check_image_allowed
 from components.aws_settings import AwsSettings
 from components.config import CommonConfig
 from components.facts import ACCOUNT_SOURCE, from_tables
-from components.instance_types import KNOWN
 from components.public_key import PublicKey
 from components.settings import Settings
 from tests.components.stack_program import Run, config_with, run_program

@@ -11,10 +11,10 @@ from typing import Any
 import pulumi
 import pytest
 
+from aws_offers import CpuOptions
 from components.client import Client
 from components.file_system import ElasticFileSystem, FileSystemArgs
 from components.host import Host, HostArgs
-from components.instance_types import CpuOptions
 from components.mount_target_group import MountTargetGroup
 from components.network import Network
 from components.placement import cluster_placement_group

@@ -7,9 +7,9 @@ import botocore.loaders
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aws_offers import EFS_ONE_ZONE_REGIONS, REGIONS
 from components.efs_offers import (
     AVAILABILITIES,
-    ONE_ZONE_REGIONS,
     PERFORMANCE_MODES,
     THROUGHPUT_MODES,
     FileSystemDemand,
@@ -17,7 +17,6 @@ from components.efs_offers import (
     check_file_system,
     in_plain_words,
 )
-from components.regions import REGIONS
 from components.settings import Settings
 
 KEYS = FileSystemKeys("mode", "number", "performance", "availability", "zones")
@@ -28,7 +27,7 @@ def test_every_region_of_the_table_has_efs() -> None:
 
 
 def test_one_zone_regions_are_regions() -> None:
-    assert ONE_ZONE_REGIONS <= REGIONS
+    assert EFS_ONE_ZONE_REGIONS <= REGIONS
 
 
 def test_modes_are_the_words_of_the_api() -> None:
@@ -63,7 +62,7 @@ def test_each_rule_alone_decides_of_its_setting(demand: FileSystemDemand, region
         expected.add("number")
     if demand.performance_mode == "maxIO" and (one_zone or demand.throughput_mode == "elastic"):
         expected.add("performance")
-    if one_zone and region not in ONE_ZONE_REGIONS:
+    if one_zone and region not in EFS_ONE_ZONE_REGIONS:
         expected.add("availability")
     if one_zone and demand.client_zones > 1:
         expected.add("zones")

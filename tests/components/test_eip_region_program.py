@@ -21,7 +21,7 @@ from tests.components.every_stack import (
     inventory_of,
 )
 from tests.components.stack_program import PERSON, Run, config_with, declare, run_program
-from tests.components.wrong_stack import Wrong, lines_of_refusal
+from tests.components.wrong_stack import TABLE_TYPES, Wrong, lines_of_refusal
 
 STACK = "eip-region.eu-central-1"
 GIVEN = "eipalloc-0123456789abcdef0"
@@ -131,7 +131,7 @@ WRONG = [
     Wrong(
         {"tidemark:hostType": "t3.mikro"},
         "tidemark:hostType: t3.mikro is not in the table of 2026-11; give AWS credentials, or choose one of "
-        "c4.4xlarge, c4.8xlarge, c5.9xlarge, c5n.9xlarge, m4.10xlarge, m4.16xlarge, m4.xlarge, m5.xlarge, t3.micro",
+        f"{TABLE_TYPES}",
     ),
     Wrong(
         {"tidemark:memoryLimitMib": "2048"},

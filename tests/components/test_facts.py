@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
 import botocore.parsers
-import moto
 import pytest
 
-from components import facts, regions
+from aws_offers import INSTANCE_TYPES as KNOWN
+from aws_offers import CpuOptions, InstanceType
+from components import facts
 from components.aws_settings import AwsSettings
 from components.config import CommonConfig
 from components.efs_offers import FileSystemDemand
 from components.facts import FactsError, RegionFacts, from_tables, look_up
-from components.instance_types import KNOWN, CpuOptions, InstanceType, cpu_options
 from components.prices import VolumeDemand, estimate
 from components.public_key import PublicKey
 from components.settings import Settings
+from components.storage_server import baseline_iops
 from components.validation import Demand, choose_zone, choose_zones
-from components.volume_types import baseline_iops
-
-MOTO = Path(moto.__file__).parent / "ec2" / "resources"
-
-
-def recorded(path: Path) -> Any:
-    packed = path.with_name(path.name + ".gz")
-    return json.loads(gzip.decompress(packed.read_bytes()) if packed.exists() else path.read_bytes())
 
 
 def aws_settings(region: str, endpoint: str | None = None) -> AwsSettings:
@@ -43,27 +33,6 @@ def common(aws: AwsSettings, zone: str | None = None) -> CommonConfig:
 
 
 class TestTables:
-    @pytest.mark.parametrize("region", sorted(regions.REGIONS))
-    def test_offers_are_what_was_recorded(self, region: str) -> None:
-        folder = MOTO / "instance_type_offerings" / "availability-zone"
-        try:
-            offers = recorded(folder / f"{region}.json")
-        except FileNotFoundError:
-            offers = []
-        for name in KNOWN:
-            zones = {offer["Location"] for offer in offers if offer["InstanceType"] == name}
-            # Local zones have longer names and are no place for a placement group.
-            zones = {zone for zone in zones if len(zone) == len(region) + 1}
-            assert set(regions.ZONES_OFFERING[name].get(region, ())) == zones
-
-    def test_types_are_what_was_recorded(self) -> None:
-        described = recorded(MOTO / "instance_types.json")
-        for name, known in KNOWN.items():
-            assert facts._instance_type(described[name]) == known
-
-    def test_every_type_is_in_both_tables(self) -> None:
-        assert set(KNOWN) == set(regions.ZONES_OFFERING)
-
     def test_opt_in_regions_may_be_enabled(self) -> None:
         assert from_tables("me-south-1", ["c5.9xlarge"]).enabled is None
         assert from_tables("eu-west-1", ["c5.9xlarge"]).enabled is True
@@ -231,24 +200,24 @@ class TestZones:
 
 class TestCpuOptions:
     def test_cores_of_their_own_first(self) -> None:
-        assert cpu_options(KNOWN["c4.8xlarge"], 4) == CpuOptions(4, 1)
-        assert cpu_options(KNOWN["c4.8xlarge"], 20) == CpuOptions(10, 2)
-        assert cpu_options(KNOWN["m5.xlarge"], 2) == CpuOptions(2, 1)
+        assert KNOWN["c4.8xlarge"].cpu_options(4) == CpuOptions(4, 1)
+        assert KNOWN["c4.8xlarge"].cpu_options(20) == CpuOptions(10, 2)
+        assert KNOWN["m5.xlarge"].cpu_options(2) == CpuOptions(2, 1)
 
     def test_nothing_to_limit(self) -> None:
-        assert cpu_options(KNOWN["m4.xlarge"], 4) is None
-        assert cpu_options(KNOWN["c4.8xlarge"], None) is None
+        assert KNOWN["m4.xlarge"].cpu_options(4) is None
+        assert KNOWN["c4.8xlarge"].cpu_options(None) is None
 
     @pytest.mark.parametrize("name", sorted(KNOWN))
     def test_each_possible_limit_has_options_that_give_it(self, name: str) -> None:
         kind = KNOWN[name]
         for limit in kind.possible_cpu_limits():
-            options = cpu_options(kind, limit)
+            options = kind.cpu_options(limit)
             assert options is None or options.cores * options.threads_per_core == limit
 
     def test_impossible(self) -> None:
         with pytest.raises(ValueError, match="cannot be launched with 3 CPUs"):
-            cpu_options(KNOWN["c4.8xlarge"], 3)
+            KNOWN["c4.8xlarge"].cpu_options(3)
 
     def test_type_without_options(self) -> None:
         kind = InstanceType("x.large", 2, 1, (), (), 4096, True)

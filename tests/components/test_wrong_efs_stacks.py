@@ -10,7 +10,7 @@ import pytest
 
 from tests.components import stack_program, wrong_stack
 from tests.components.stack_program import Run
-from tests.components.wrong_stack import Wrong
+from tests.components.wrong_stack import TABLE_TYPES, Wrong
 
 STACK = "efs-iops.eu-central-1"
 ONE_ZONE_REGIONS = (
@@ -110,7 +110,7 @@ WRONG = [
     Wrong(
         {"tidemark:clientType": "c7g.4xlarge"},
         "tidemark:clientType: c7g.4xlarge is not in the table of 2026-11; give AWS credentials, or choose one of "
-        "c4.4xlarge, c4.8xlarge, c5.9xlarge, c5n.9xlarge, m4.10xlarge, m4.16xlarge, m4.xlarge, m5.xlarge, t3.micro",
+        f"{TABLE_TYPES}",
     ),
     Wrong(
         {"aws:region": "eu-centrl-1", "tidemark:availability": "one-zone"},

@@ -10,7 +10,7 @@ import pytest
 
 from tests.components import stack_program, wrong_stack
 from tests.components.stack_program import Run, public_key_text, run_program
-from tests.components.wrong_stack import Wrong
+from tests.components.wrong_stack import TABLE_TYPES, Wrong
 
 STACK = "md-raid.eu-central-1"
 C4_REGIONS = (
@@ -18,10 +18,6 @@ C4_REGIONS = (
     "ca-central-1, "
     "eu-central-1, eu-west-1, eu-west-2, sa-east-1, us-east-1, us-east-2, us-west-1, us-west-2"
 )
-TABLE_TYPES = (
-    "c4.4xlarge, c4.8xlarge, c5.9xlarge, c5n.9xlarge, m4.10xlarge, m4.16xlarge, m4.xlarge, m5.xlarge, t3.micro"
-)
-
 
 WRONG = [
     Wrong(

@@ -9,6 +9,12 @@ import pytest
 
 from tests.components.stack_program import Run, run_program
 
+TABLE_TYPES = (
+    "c4.4xlarge, c4.8xlarge, c5.18xlarge, c5.9xlarge, c5n.18xlarge, c5n.9xlarge, m4.10xlarge, m4.16xlarge, m4.xlarge, "
+    "m5.xlarge, t3.micro"
+)
+"""The instance types of aws_offers, as a refusal lists them."""
+
 
 @dataclass(frozen=True)
 class Wrong:

@@ -84,7 +84,8 @@ def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
     (project / "stacks").mkdir(parents=True)
     for name in ("Pulumi.yaml", "__main__.py", "inventory.py"):
         shutil.copy(PROJECT / name, project / name)
-    shutil.copytree(PROJECT / "components", project / "components")
+    for name in ("aws_offers", "components"):
+        shutil.copytree(PROJECT / name, project / name)
     (project / ".venv").symlink_to(PROJECT / ".venv")
     document = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{stack}.yaml").read_text())
     document["config"]["aws:endpoints"] = [dict.fromkeys(entry, url) for entry in document["config"]["aws:endpoints"]]
