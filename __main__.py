@@ -1,26 +1,27 @@
-"""The Pulumi program: validate the stack, say what it costs, declare its experiment, export its inventory.
+"""The Pulumi program: validates the stack, says what it costs, declares its experiment, exports the inventory.
 
-Nothing is created before the whole stack file has been found good; every fault is one line, without a
-traceback.
+Nothing is created before the whole stack file is valid. Each error is one line, without a traceback.
 """
 
 from pathlib import Path
 
 import pulumi
 
-from components.config import EXPERIMENT
-from components.experiments import EXPERIMENTS
+from components.config import EXPERIMENT, read_common
+from components.experiments import experiment_names, load_experiment
 from components.settings import ValidationError, stack_settings
 
 settings = stack_settings()
 try:
-    experiment = settings.choice(EXPERIMENT, EXPERIMENTS, "md-raid")
-    settings.finish()
-    plan = EXPERIMENTS[experiment](settings, pulumi.get_project(), Path(__file__).parent)
+    name = settings.required_choice(EXPERIMENT, experiment_names())
+    settings.raise_errors()
+    experiment = load_experiment(name)
+    common = read_common(settings, project=pulumi.get_project(), experiment=name, directory=Path(__file__).parent)
+    stack = experiment.check(settings, common)
 except ValidationError as error:
     raise pulumi.RunError(str(error)) from None
 
-for line in plan.lines:
-    pulumi.log.info(line)
-for name, value in plan.declare().items():
-    pulumi.export(name, value)
+for message in stack.messages:
+    pulumi.log.info(message)
+for output, value in experiment.component(name, stack).stack_outputs.items():
+    pulumi.export(output, value)

@@ -20,10 +20,6 @@ from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 SCHEMA = 1
-MD_RAID_STORAGE_HOSTS = 3
-"""As many hosts with the role storage has md-raid, neither fewer nor more: a leg of each mirror is on each, and what is
-claimed is that a mirror survives the loss of two. What deploys them and what uses them both read it here.
-"""
 
 _T = TypeVar("_T")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -395,10 +391,10 @@ def _read_inventory(root: _Field) -> Inventory:
     return Inventory(
         project=fields["project"].text("the project's name"),
         stack=fields["stack"].text(
-            "the stack's name, such as md-raid.lab (letters, digits, . - _), without organization and project",
+            "the stack's name, such as eip-region.lab (letters, digits, . - _), without organization and project",
             _STACK_NAME,
         ),
-        experiment=fields["experiment"].text("an experiment's name, such as md-raid", _NAME),
+        experiment=fields["experiment"].text("an experiment's name, such as eip-region", _NAME),
         region=fields["region"].text("a region, such as eu-central-1", _NAME),
         rehearsal=fields["rehearsal"].flag(),
         expires_at=fields["expires_at"].optional(_read_time),

@@ -112,9 +112,8 @@ class LineRates:
 
 
 def _instance_type(name: str, fields: dict[str, Any]) -> InstanceType:
-    return InstanceType(
-        name, **{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-    )
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    return InstanceType(name, **values)
 
 
 def _volume_type(name: str, fields: dict[str, Any]) -> VolumeType:

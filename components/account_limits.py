@@ -1,8 +1,8 @@
-"""What an account's own settings forbid, asked before anything is created: the quota of vCPUs, VPC Block Public Access
-and Allowed AMIs. Each of them otherwise ends `pulumi up` in the middle, or leaves hosts that nobody can reach.
+"""Checks an account's own limits before anything is created: vCPU quota, VPC Block Public Access, Allowed AMIs.
 
-Only asks (Get…, Describe…). What the credentials may not ask, or what does not answer, is a note for the person and no
-fault: AWS itself will tell.
+Each of them would otherwise end `pulumi up` in the middle, or leave hosts that nobody can reach. The calls only read
+(Get…, Describe…). A call that is denied or gets no answer gives a note, not an error: AWS itself will enforce the
+limit.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, cast
 import botocore.exceptions
 
 from aws_offers import InstanceType
+from components.aws_api import CONNECTION_ERRORS, ec2_client, error_code, make_client, make_session, short_reason
 from components.aws_settings import REGION
 from components.config import CommonConfig
-from components.facts import NO_ANSWER, client_of, ec2_client, error_code, session_of
 from components.image import DEBIAN_OWNER
 from components.settings import Settings
 
@@ -36,27 +36,23 @@ def check_account(
     instances: Mapping[str, int],
     cpu_limit: int | None,
 ) -> list[str]:
-    """Whether hosts (type -> how many) may be launched, and reached from the internet. Faults are noted in `settings`;
-    gives notes for the person.
-    """
+    """Checks that hosts (how many of each type) may be launched and reached from the internet. Returns notes."""
     return [
-        *_noted("the quota of vCPUs", lambda: _check_vcpus(settings, common, types, instances, cpu_limit)),
-        *_noted("VPC Block Public Access", lambda: _check_public_access(settings, common)),
+        *_notes_of("the quota of vCPUs", lambda: _check_vcpus(settings, common, types, instances, cpu_limit)),
+        *_notes_of("VPC Block Public Access", lambda: _check_public_access(settings, common)),
     ]
 
 
 def check_image_allowed(settings: Settings, common: CommonConfig, image_id: str) -> list[str]:
-    """Whether Allowed AMIs lets the image be launched. A fault is noted in `settings`; gives notes for the person."""
-    return _noted("Allowed AMIs", lambda: _check_image(settings, common, image_id))
+    """Checks that the account's Allowed AMIs include the image. Returns notes."""
+    return _notes_of("Allowed AMIs", lambda: _check_image(settings, common, image_id))
 
 
-def _noted(what: str, check: Callable[[], str | None]) -> list[str]:
+def _notes_of(what: str, check: Callable[[], str | None]) -> list[str]:
     try:
         note = check()
-    except botocore.exceptions.ClientError as error:
-        note = f"{what} could not be looked up ({error_code(error)})"
-    except NO_ANSWER as error:
-        note = f"{what} could not be looked up ({type(error).__name__})"
+    except (botocore.exceptions.ClientError, *CONNECTION_ERRORS) as error:
+        note = f"{what} could not be looked up ({short_reason(error)})"
     return [] if note is None else [note]
 
 
@@ -67,8 +63,9 @@ def _check_vcpus(
     instances: Mapping[str, int],
     cpu_limit: int | None,
 ) -> str | None:
-    """The quota counts vCPUs, and no page of AWS's says whether an instance with CPU options counts by its type or by
-    its options: md-raid has 144 or 16. So what fits neither way is refused, and what fits one way alone is said.
+    """Checks the quota of vCPUs. AWS does not document whether an instance with CPU options counts with its type's
+    vCPUs or with its options': four c4.8xlarge with four CPUs each are 144 or 16. If neither fits it is an error; if
+    only one fits it is a note.
     """
     standard = {name: count for name, count in instances.items() if name in types and _is_standard(name)}
     by_type = sum(count * types[name].cpus for name, count in standard.items())
@@ -76,8 +73,8 @@ def _check_vcpus(
     if not by_type:
         return None
     region = common.aws.region
-    session = session_of(common.aws)
-    answer = client_of(common.aws, session, "service-quotas", region).get_service_quota(
+    session = make_session(common.aws)
+    answer = make_client(common.aws, session, "service-quotas", region).get_service_quota(
         ServiceCode="ec2", QuotaCode=QUOTA_CODE
     )
     quota = int(answer["Quota"]["Value"])
@@ -86,7 +83,7 @@ def _check_vcpus(
     left = f"{region} has {max(quota - used, 0)} left of its quota of {quota} (Service Quotas, {QUOTA_CODE})"
     if by_options > quota - used:
         needed = used + by_options
-        settings.refuse(
+        settings.add_error(
             REGION,
             f"the hosts take {by_options} vCPUs and {left}",
             "end other instances, choose another region, or ask for more: aws service-quotas "
@@ -101,7 +98,7 @@ def _check_vcpus(
 
 
 def _used_vcpus(common: CommonConfig, ec2: Any) -> int:
-    """vCPUs of instances that count towards the quota and are not this stack's, by their CPU options: the least."""
+    """Counts the vCPUs of other instances that the quota covers, by their CPU options: the lower of the two counts."""
     pages = ec2.get_paginator("describe_instances").paginate(
         Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}]
     )
@@ -122,27 +119,27 @@ def _is_standard(instance_type: str) -> bool:
 
 
 def _check_public_access(settings: Settings, common: CommonConfig) -> str | None:
-    """A VPC that does not exist yet has no exclusion, so what holds in the region holds in it."""
+    """Checks the region's mode: a VPC that does not exist yet has no exclusion from it."""
     region = common.aws.region
-    ec2 = ec2_client(common.aws, session_of(common.aws), region)
+    ec2 = ec2_client(common.aws, make_session(common.aws), region)
     mode = str(
         ec2.describe_vpc_block_public_access_options()["VpcBlockPublicAccessOptions"].get("InternetGatewayBlockMode")
     )
     if mode in _BLOCKS:
-        settings.refuse(
+        settings.add_error(
             REGION,
             f"VPC Block Public Access is on in {region} ({mode}): nobody could reach the hosts",
             "choose another region, or switch it off: aws ec2 modify-vpc-block-public-access-options "
             f"--internet-gateway-block-mode off --region {region}",
         )
     elif mode != _NO_BLOCK:
-        return f"VPC Block Public Access is {mode} in {region}, which is not known here: hosts may be out of reach"
+        return f"VPC Block Public Access is {mode} in {region}, which is not known here: the hosts may be unreachable"
     return None
 
 
 def _check_image(settings: Settings, common: CommonConfig, image_id: str) -> str | None:
     region = common.aws.region
-    ec2 = cast(Any, ec2_client(common.aws, session_of(common.aws), region))
+    ec2 = cast(Any, ec2_client(common.aws, make_session(common.aws), region))
     if ec2.get_allowed_images_settings().get("State") != "enabled":
         return None  # disabled, or audit-mode, which forbids nothing
     try:
@@ -150,9 +147,9 @@ def _check_image(settings: Settings, common: CommonConfig, image_id: str) -> str
     except botocore.exceptions.ClientError as error:
         if error_code(error) not in _HIDDEN:
             raise
-        images = []  # an image that is not allowed is not shown
+        images = []  # EC2 does not show an image that is not allowed
     if not images or images[0].get("ImageAllowed") is False:
-        settings.refuse(
+        settings.add_error(
             REGION,
             f"Allowed AMIs is on in {region} and does not allow Debian's image {image_id}",
             f"allow its owner {DEBIAN_OWNER} beside what `aws ec2 get-allowed-images-settings --region {region}` shows",

@@ -1,4 +1,4 @@
-"""The `aws:` part of a stack's settings, as far as look-ups need it, and whether it means a rehearsal."""
+"""Reads the `aws:` settings of a stack, and finds out whether the stack is a rehearsal."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ REGION = "aws:region"
 
 @dataclass(frozen=True)
 class AwsSettings:
-    """Where and as whom the AWS API is asked: the same as the AWS provider will be. Keys stay out of its
-    repr.
-    """
+    """Region, endpoints and credentials for calls to AWS, the same as the AWS provider's. The repr hides the keys."""
 
     region: str
     endpoints: Mapping[str, str]
@@ -33,21 +31,21 @@ class AwsSettings:
 
 
 def read_aws_settings(settings: Settings) -> AwsSettings:
-    """Read region, endpoints and credentials. A rehearsal is a stack all of whose endpoints are loopback."""
+    """Reads region, endpoints and credentials. A stack whose endpoints are all loopback is a rehearsal."""
     endpoints = _read_endpoints(settings)
     loopback = [_is_loopback(url) for url in endpoints.values()]
     if any(loopback) and not all(loopback):
         real = ", ".join(name for name, url in endpoints.items() if not _is_loopback(url))
-        settings.refuse(ENDPOINTS, f"some endpoints are on this machine and {real} is not", "use one or the other")
+        settings.add_error(ENDPOINTS, f"some endpoints are on this machine and {real} is not", "use one or the other")
     if loopback and all(loopback) and "ec2" not in endpoints:
-        settings.refuse(ENDPOINTS, "no ec2 among them, so instances would be created on AWS", "add ec2")
+        settings.add_error(ENDPOINTS, "without ec2, instances would be created on AWS", "add ec2")
     access_key = settings.optional_text("aws:accessKey")
     secret_key = settings.optional_text("aws:secretKey")
     if bool(access_key) != bool(secret_key):
         missing, present = "aws:secretKey", "aws:accessKey"
         if secret_key:
             missing, present = present, missing
-        settings.refuse(missing, f"missing, though {present} is there", "set both or neither")
+        settings.add_error(missing, f"missing, though {present} is there", "set both or neither")
     return AwsSettings(
         region=settings.text(REGION, "eu-central-1"),
         endpoints=endpoints,
@@ -59,8 +57,14 @@ def read_aws_settings(settings: Settings) -> AwsSettings:
     )
 
 
+def require_endpoint(settings: Settings, aws: AwsSettings, service: str, created: str) -> None:
+    """Checks that a rehearsal has an endpoint for the service, with which `created` would be created on AWS."""
+    if aws.rehearsal and service not in aws.endpoints and settings.is_valid(ENDPOINTS):
+        settings.add_error(ENDPOINTS, f"without {service}, {created} would be created on AWS", f"add {service}")
+
+
 def _read_endpoints(settings: Settings) -> dict[str, str]:
-    """Pulumi hands over structured settings as JSON: a list of objects, each a service's name and its URL."""
+    """Reads a list of objects that map services to URLs. Pulumi passes structured settings as JSON."""
     text = settings.optional_text(ENDPOINTS)
     if text is None:
         return {}
@@ -68,24 +72,24 @@ def _read_endpoints(settings: Settings) -> dict[str, str]:
     try:
         value: Any = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
-        settings.refuse(ENDPOINTS, "not structured", allowed)
+        settings.add_error(ENDPOINTS, "not structured", allowed)
         return {}
     entries = value if isinstance(value, list) else [value]
     found: dict[str, str] = {}
     for entry in entries:
         if not isinstance(entry, dict):
-            settings.refuse(ENDPOINTS, f"{entry} is not a service and its URL", allowed)
+            settings.add_error(ENDPOINTS, f"{entry} is not a service and its URL", allowed)
             continue
         for service, url in entry.items():
             if not isinstance(url, str) or not is_url(url):
-                settings.refuse(ENDPOINTS, f"{service} is {url}, which is not a URL", allowed)
+                settings.add_error(ENDPOINTS, f"{service} is {url}, which is not a URL", allowed)
             else:
                 found[service] = url
     return found
 
 
 def is_url(text: str) -> bool:
-    """Whether boto3 takes `text` for an endpoint: it raises a ValueError of its own for another."""
+    """Returns whether boto3 accepts `text` as an endpoint."""
     try:
         parts = urlsplit(text)
         known = is_valid_endpoint_url(text) or is_valid_ipv6_endpoint_url(text)

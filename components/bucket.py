@@ -1,4 +1,4 @@
-"""A bucket of the stack's own, and the role in which its hosts use it."""
+"""A bucket of the stack's own, and the role with which its hosts use it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _POLICY_VERSION = "2012-10-17"
 
 
 def bucket_name(project: str, stack: str) -> str:
-    """What bucket and role are called before the engine's suffix: `tidemark-s3-throttle-eu-central-1`."""
+    """Returns the name of bucket and role without the engine's suffix: `tidemark-s3-throttle-eu-central-1`."""
     name = re.sub(r"[^a-z0-9]+", "-", f"{project}-{stack}".lower()).strip("-")
     return name[:_LONGEST_NAME].rstrip("-")
 
 
 class BucketArgs(TypedDict):
-    """`name` is what AWS shall call it, but for the engine's suffix (`bucket_name`); the role gets it, too. `tls_only`
-    refuses plain HTTP: on AWS always, in a rehearsal never, since its endpoint speaks nothing else.
+    """`name` is the name in AWS of bucket and role, without the engine's suffix (`bucket_name`). `tls_only` denies
+    plain HTTP: on AWS always, in a rehearsal never, since its endpoint has no TLS.
     """
 
     name: str
@@ -36,17 +36,16 @@ class BucketArgs(TypedDict):
 
 
 class StackBucket(pulumi.ComponentResource):
-    """A private, encrypted bucket without versions, and an instance profile whose role may fill it, and nothing more.
+    """A private, encrypted bucket without versions, and an instance profile whose role may only upload to it.
 
-    Destroying empties it first (`force_destroy`). It may, because nobody else can have filled it: its policy denies
-    PutObject to whoever is not in the stack's role, the account's administrators included. A bucket that a person has
-    is never taken, so never emptied. Versioning is off unless it is ever asked for, and here it is not.
+    `destroy` empties it first (`force_destroy`). That is safe: its policy denies PutObject to everybody but the stack's
+    role, even to the account's administrators, and the stack never uses an existing bucket.
     """
 
     bucket: aws.s3.Bucket
     instance_profile: aws.iam.InstanceProfile
-    needed_by_hosts: tuple[pulumi.Resource, ...]
-    """What must be there before a host acts in the role, though nothing of the host refers to it."""
+    host_dependencies: tuple[pulumi.Resource, ...]
+    """What a host with the role depends on, though it does not refer to it."""
 
     def __init__(self, name: str, args: BucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tidemark:storage:StackBucket", name, {"tls_only": args["tls_only"]}, opts)
@@ -92,7 +91,7 @@ class StackBucket(pulumi.ComponentResource):
             policy=pulumi.Output.all(self.bucket.arn, role.arn).apply(
                 lambda known: _bucket_policy(known[0], known[1], tls_only=args["tls_only"])
             ),
-            # S3 makes one change of a bucket at a time, and answers OperationAborted to a second.
+            # S3 makes one change of a bucket at a time, and answers a second with OperationAborted.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[closed]),
         )
         self.instance_profile = aws.iam.InstanceProfile(
@@ -101,7 +100,7 @@ class StackBucket(pulumi.ComponentResource):
             tags=tags.named(f"{args['name']}-profile"),
             opts=child_options(self),
         )
-        self.needed_by_hosts = (allowed,)
+        self.host_dependencies = (allowed,)
         self.register_outputs({"id": self.bucket.id})
 
 
@@ -110,7 +109,7 @@ def _document(*statements: dict[str, Any]) -> str:
 
 
 def _may_fill(bucket_arn: str) -> str:
-    """What `aws s3 sync` to the bucket needs: a look at what is there, and uploads, in parts too."""
+    """Returns the permissions that `aws s3 sync` needs: to list the bucket, and to upload, also in parts."""
     return _document(
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket_arn},
         {"Effect": "Allow", "Action": ["s3:PutObject", "s3:AbortMultipartUpload"], "Resource": f"{bucket_arn}/*"},
@@ -118,8 +117,8 @@ def _may_fill(bucket_arn: str) -> str:
 
 
 def _bucket_policy(bucket_arn: str, role_arn: str, *, tls_only: bool) -> str:
-    """Denials only: what is allowed is in the role."""
-    # Of a session in a role, aws:PrincipalArn is the role's (IAM User Guide, global condition keys).
+    """Returns the bucket's denials; the role has what is allowed."""
+    # For a role's session, aws:PrincipalArn is the role's ARN (IAM User Guide, global condition keys).
     filled_by_others = {
         "Sid": "FilledByThisStackAlone",
         "Effect": "Deny",

@@ -1,4 +1,4 @@
-"""A network file system of AWS, with a way in for each zone that is used."""
+"""A file system of EFS, with a mount target in each zone that is used, and the mount targets' security group."""
 
 from __future__ import annotations
 
@@ -8,22 +8,75 @@ from typing import TypedDict
 import pulumi
 import pulumi_aws as aws
 
+from components.file_system_validation import ONE_ZONE, FileSystemSpec
 from components.network import suffix
 from components.tags import Tags, child_options
 from inventory import FileSystem, MountTarget
 
+NFS_PORT = 2049  # RFC 8881, section 2.9.3; NFSv4.1 needs no other
 
-class FileSystemArgs(TypedDict):
-    """The modes are words of EFS (components/efs_offers.py). `provisioned_mib_per_s` is None in a mode that
-    takes no number; `one_zone` keeps the file system in the first of `zones` alone.
 
-    `zones` and `subnet_ids` belong together one by one; in each is one mount target.
+class MountTargetGroupArgs(TypedDict):
+    """`host_group_id` is the security group of the hosts that mount the file system."""
+
+    vpc_id: pulumi.Input[str]
+    host_group_id: pulumi.Input[str]
+    tags: Tags
+
+
+class MountTargetGroup(pulumi.ComponentResource):
+    """The security group of mount targets, and the rule that lets the hosts reach them.
+
+    In: NFS from the hosts. Out: nothing, since a mount target only answers, and answers need no rule. The hosts' own
+    rules do not lead here, so this adds one for NFS to this group. Two groups may refer to each other, since each rule
+    is a resource of its own.
     """
 
-    throughput_mode: str
-    provisioned_mib_per_s: int | None
-    performance_mode: str
-    one_zone: bool
+    group_id: pulumi.Output[str]
+    rules: tuple[pulumi.Resource, ...]
+
+    def __init__(self, name: str, args: MountTargetGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tidemark:security:MountTargetGroup", name, None, opts)
+        tags, hosts = args["tags"], args["host_group_id"]
+        group = aws.ec2.SecurityGroup(
+            f"{name}-group",
+            description=f"Mount targets of {tags.project} {tags.stack}",
+            vpc_id=args["vpc_id"],
+            tags=tags.named(f"{name}-group"),
+            opts=child_options(self),
+        )
+        self.group_id = group.id
+        self.rules = (
+            aws.vpc.SecurityGroupIngressRule(
+                f"{name}-in-nfs",
+                security_group_id=group.id,
+                ip_protocol="tcp",
+                from_port=NFS_PORT,
+                to_port=NFS_PORT,
+                referenced_security_group_id=hosts,
+                description="NFS from members",
+                tags=tags.named(f"{name}-in-nfs"),
+                opts=child_options(self),
+            ),
+            aws.vpc.SecurityGroupEgressRule(
+                f"{name}-members-out-nfs",
+                security_group_id=hosts,
+                ip_protocol="tcp",
+                from_port=NFS_PORT,
+                to_port=NFS_PORT,
+                referenced_security_group_id=group.id,
+                description="NFS to mount targets",
+                tags=tags.named(f"{name}-members-out-nfs"),
+                opts=child_options(self),
+            ),
+        )
+        self.register_outputs({"group_id": self.group_id})
+
+
+class FileSystemArgs(TypedDict):
+    """Each of `subnet_ids` is in the zone at the same position of `zones`, and gets a mount target."""
+
+    spec: FileSystemSpec
     zones: Sequence[pulumi.Input[str]]
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
@@ -31,35 +84,39 @@ class FileSystemArgs(TypedDict):
 
 
 class ElasticFileSystem(pulumi.ComponentResource):
-    """An encrypted file system that keeps everything in its standard storage, and its mount targets.
+    """An encrypted file system and its mount targets. A One Zone file system is in the first of the zones.
 
-    There is no lifecycle policy: a file that was moved to infrequent access answers later, and is billed when
-    it is read, so that a measurement would be of another thing. A mount target costs nothing, and traffic
-    inside its zone is free; so each zone that is used has one of its own, and no other zone has any.
+    It has no lifecycle policy: a file in infrequent access answers later, and is billed when it is read, so a
+    measurement would be of something else. A mount target costs nothing, and traffic inside its zone is free, so each
+    zone that is used has one.
     """
 
     file_system: aws.efs.FileSystem
     mount_targets: tuple[aws.efs.MountTarget, ...]
     row: pulumi.Output[FileSystem]
-    """The file system as the inventory has it."""
+    """The file system for the inventory."""
 
     def __init__(self, name: str, args: FileSystemArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("tidemark:storage:ElasticFileSystem", name, {"throughput_mode": args["throughput_mode"]}, opts)
+        super().__init__(
+            "tidemark:storage:ElasticFileSystem", name, {"throughput_mode": args["spec"].throughput_mode}, opts
+        )
         self._args = args
+        spec = args["spec"]
+        one_zone = spec.availability == ONE_ZONE
         self.file_system = aws.efs.FileSystem(
             f"{name}-efs",
-            # The provider makes the creation token: a fixed one would refuse a second stack of the account.
-            performance_mode=args["performance_mode"],
-            throughput_mode=args["throughput_mode"],
-            provisioned_throughput_in_mibps=args["provisioned_mib_per_s"],
-            availability_zone_name=args["zones"][0] if args["one_zone"] else None,
+            # The provider makes the creation token: with a fixed one, the account could have one such stack only.
+            performance_mode=spec.performance_mode,
+            throughput_mode=spec.throughput_mode,
+            provisioned_throughput_in_mibps=spec.provisioned_mib_per_s,
+            availability_zone_name=args["zones"][0] if one_zone else None,
             encrypted=True,
             tags=args["tags"].named(name),
             opts=child_options(self),
         )
-        if args["one_zone"]:
-            # One Zone is backed up daily unless this is said (CreateFileSystem, Backup): the backup would read
-            # while something is measured, and stay in the account when all else is destroyed.
+        if one_zone:
+            # By default One Zone has daily backups (CreateFileSystem, Backup). A backup would read during a
+            # measurement, and stay in the account after `destroy`.
             aws.efs.BackupPolicy(
                 f"{name}-backup-policy",
                 file_system_id=self.file_system.id,
@@ -80,8 +137,8 @@ class ElasticFileSystem(pulumi.ComponentResource):
         self.register_outputs({"id": self.file_system.id})
 
     def _row(self) -> pulumi.Output[FileSystem]:
-        """Ids, zones and addresses as they came out; modes as asked for, since numbers come back as floats."""
-        args = self._args
+        """Modes are those of the arguments, since numbers come back from the engine as floats."""
+        args, spec = self._args, self._args["spec"]
         targets = [
             pulumi.Output.all(target.id, zone, target.ip_address).apply(lambda known: MountTarget(*known))
             for target, zone in zip(self.mount_targets, args["zones"], strict=True)
@@ -89,10 +146,10 @@ class ElasticFileSystem(pulumi.ComponentResource):
         return pulumi.Output.all(self.file_system.id, args["zones"][0], *targets).apply(
             lambda known: FileSystem(
                 id=known[0],
-                throughput_mode=args["throughput_mode"],
-                provisioned_mib_per_s=args["provisioned_mib_per_s"],
-                performance_mode=args["performance_mode"],
-                one_zone=known[1] if args["one_zone"] else None,
+                throughput_mode=spec.throughput_mode,
+                provisioned_mib_per_s=spec.provisioned_mib_per_s,
+                performance_mode=spec.performance_mode,
+                one_zone=known[1] if spec.availability == ONE_ZONE else None,
                 mount_targets=tuple(known[2:]),
             )
         )

@@ -1,4 +1,4 @@
-"""One machine."""
+"""An EC2 instance of a stack."""
 
 from __future__ import annotations
 
@@ -10,22 +10,19 @@ import pulumi_aws as aws
 
 from aws_offers import CpuOptions
 from components.tags import EXPIRES_AT, IGNORE_EXPIRY, MEMORY_LIMIT, UPLINK, Tags, child_options
+from components.volumes import VolumeSpec
 
-ROOT_VOLUME_GIB = 8
-"""What Debian's image needs, as published, with room for packages and logs."""
-ROOT_VOLUME_TYPE = "gp3"
+ROOT_VOLUME = VolumeSpec("gp3", 8)
+"""8 GiB is what Debian's image needs, as published, with room for packages and logs."""
 
 
 class HostArgs(TypedDict):
-    """What a host is made of. `cpu_options` None leaves all CPUs of the type, `memory_limit_mib` None all
-    memory; `placement_group` None leaves it to AWS where in its zone the host stands.
+    """Arguments of a host. None means: for `cpu_options` all CPUs of the type, for `memory_limit_mib` all its memory,
+    for `placement_group` any place in the zone, for `instance_profile` no role.
 
-    `instance_profile` names the one by which the host acts in a role, None for no role. `uplink_mbit_per_s` is how fast
-    a rehearsal makes its way to the internet (a tag; on AWS it changes nothing), None as fast as it goes.
-
-    `after` is what must be there before the host boots, and be taken away after it, though nothing of the
-    host refers to it: the default route, the
-    security group's rules, its volumes.
+    `uplink_mbit_per_s` limits the way to the internet in a rehearsal (a tag; no effect on AWS), None for no limit.
+    `depends_on` must exist before the host boots, and be deleted after it, though the host does not refer to it:
+    default routes, security group rules, volumes.
     """
 
     instance_type: str
@@ -39,16 +36,17 @@ class HostArgs(TypedDict):
     memory_limit_mib: int | None
     instance_profile: pulumi.Input[str] | None
     uplink_mbit_per_s: int | None
-    after: Sequence[pulumi.Resource]
+    depends_on: Sequence[pulumi.Resource]
     tags: Tags
 
 
 class Host(pulumi.ComponentResource):
-    """An instance with an encrypted root volume and metadata by session token only (IMDSv2). Its public address is the
-    subnet's gift (components/network.py): asked for here, it would be missed while the instance is stopped, and a
-    refresh then plan another one in its place.
+    """An instance with an encrypted root volume, whose metadata needs a session token (IMDSv2).
 
-    It ends itself: the first-boot script sets a timer that powers it off when its lifetime is over, and an
+    The subnet gives it a public address (components/network.py). If the instance asked for one itself, a refresh would
+    miss the address while the instance is stopped, and plan a replacement.
+
+    The host ends itself: the first-boot script sets a timer that powers it off when its lifetime is over, and an
     instance that powers itself off is terminated.
     """
 
@@ -59,9 +57,7 @@ class Host(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tidemark:host:Host", name, {"instance_type": args["instance_type"]}, opts)
-        tags = args["tags"].named(name)
-        memory_limit_mib = args["memory_limit_mib"]
-        limits = {MEMORY_LIMIT: memory_limit_mib, UPLINK: args["uplink_mbit_per_s"]}
+        limits = {MEMORY_LIMIT: args["memory_limit_mib"], UPLINK: args["uplink_mbit_per_s"]}
         limit_tags = {tag: str(limit) for tag, limit in limits.items() if limit is not None}
         cpu = args["cpu_options"]
         self.instance = aws.ec2.Instance(
@@ -82,24 +78,24 @@ class Host(pulumi.ComponentResource):
                 http_put_response_hop_limit=1,
             ),
             root_block_device=aws.ec2.InstanceRootBlockDeviceArgs(
-                volume_type=ROOT_VOLUME_TYPE,
-                volume_size=ROOT_VOLUME_GIB,
+                volume_type=ROOT_VOLUME.type,
+                volume_size=ROOT_VOLUME.size_gib,
                 encrypted=True,
                 delete_on_termination=True,
                 tags=args["tags"].named(f"{name}-root"),
             ),
             instance_initiated_shutdown_behavior="terminate",
             user_data=args["user_data"],
-            # The script runs at first boot only; a host is what its first boot made of it.
+            # The script runs at first boot only, so a changed script needs a new host.
             user_data_replace_on_change=True,
-            tags={**tags, **limit_tags},
+            tags={**args["tags"].named(name), **limit_tags},
             opts=child_options(
                 self,
                 # A newer image must not replace a running host.
                 ignore=["ami", f"rootBlockDevice.{IGNORE_EXPIRY}"],
-                depends_on=args["after"],
-                # Its successor gets its volumes and its Elastic IP, which EC2 gives to nobody else as long as it has
-                # them (AttachVolume: VolumeInUse).
+                depends_on=args["depends_on"],
+                # The replacement gets the same volumes and Elastic IP, and EC2 does not attach them to a second
+                # instance (AttachVolume: VolumeInUse).
                 delete_before_replace=True,
             ),
         )
@@ -107,3 +103,14 @@ class Host(pulumi.ComponentResource):
         self.private_address = self.instance.private_ip
         self.expires_at = self.instance.tags.apply(lambda found: str((found or {})[EXPIRES_AT]))
         self.register_outputs({"id": self.instance.id, "address": self.address})
+
+
+class Client(pulumi.ComponentResource):
+    """A host without volumes of its own, which uses those of other hosts, or a file system."""
+
+    host: Host
+
+    def __init__(self, name: str, host: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tidemark:client:Client", name, {"instance_type": host["instance_type"]}, opts)
+        self.host = Host(name, host, pulumi.ResourceOptions(parent=self))
+        self.register_outputs({"id": self.host.instance.id})

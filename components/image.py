@@ -16,23 +16,22 @@ DEBIAN_OWNER = "136693071363"
 """The account that publishes them (the same page)."""
 
 ARCHITECTURE = "x86_64"
-"""Of the image."""
+"""The image's processor architecture."""
 
 LOGIN_USER = "admin"
-"""The account that Debian's images make for the key pair."""
+"""The user that Debian's images create for the key pair."""
 
 
 def debian_12_image(settings: Settings, region: str) -> str:
-    """The id of the newest Debian 12 image in the region; a failure is noted in the settings.
+    """Returns the id of the newest Debian 12 image in the region; adds an error if it cannot be looked up.
 
-    Asked for before anything is declared, and not as an output, so that a failure comes before anything is
-    created.
+    Not an output, so that a failure comes before anything is created.
     """
     try:
         return aws.ssm.get_parameter(name=PARAMETER).value
-    except Exception as error:  # the SDK raises plain Exception for whatever the provider said
+    except Exception as error:  # the SDK raises plain Exception for any error of the provider
         reason = str(error) or type(error).__name__
-        settings.refuse(
+        settings.add_error(
             REGION,
             f"the Debian 12 image could not be looked up in {region} ({reason})",
             f"see whether this answers: aws ssm get-parameter --name {PARAMETER} --region {region}",

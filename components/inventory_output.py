@@ -1,4 +1,4 @@
-"""The stack output `inventory`: what the engine knows of the hosts, as the document that the tasks read."""
+"""The stack output `inventory`: the document about the hosts that the tasks read."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import pulumi
 import pulumi_aws as aws
 
 from aws_offers import PRICES_AS_OF
-from components import prices
+from components import cost as costs
 from components.config import CommonConfig
 from components.host import Host
 from components.image import LOGIN_USER
+from components.limits import HostLimits
 from components.network import MTU, VPC_CIDR
 from components.security_group import SSH_PORT
+from components.volumes import VolumeSpec
 from inventory import Bucket, Cost, ElasticIp, FileSystem, Inventory, Network, Ssh, Volume
 from inventory import Host as InventoryHost
 
 
 @dataclass(frozen=True)
-class HostRow:
-    """A host, with what is known of it before it exists."""
+class HostEntry:
+    """A host in the inventory, with what is known before it exists."""
 
     name: str
     role: str
@@ -32,29 +34,25 @@ class HostRow:
     volumes: Sequence[pulumi.Output[Volume]] = ()
 
 
-def volume_row(
-    volume: aws.ebs.Volume, device: str, size_gib: int, volume_type: str, iops: int | None
-) -> pulumi.Output[Volume]:
-    """A volume whose id is to come. The rest is as asked for: numbers that come back from the engine are
-    floats.
-    """
-    return volume.id.apply(lambda found: Volume(found, device, size_gib, volume_type, iops))
+def volume_entry(volume: aws.ebs.Volume, device: str, spec: VolumeSpec) -> pulumi.Output[Volume]:
+    """Returns a volume for the inventory. Only the id is an output: numbers come back from the engine as floats."""
+    return volume.id.apply(lambda found: Volume(found, device, spec.size_gib, spec.type, spec.baseline_iops))
 
 
 def inventory_output(
     common: CommonConfig,
-    rows: Sequence[HostRow],
+    entries: Sequence[HostEntry],
     *,
-    cost: prices.Cost,
+    cost: costs.Cost,
+    limits: HostLimits,
     vpc_id: pulumi.Input[str],
-    cpu_limit: int | None,
-    memory_limit_mib: int | None,
     file_system: pulumi.Output[FileSystem] | None = None,
     elastic_ips: Sequence[pulumi.Output[ElasticIp]] = (),
     bucket: pulumi.Output[Bucket] | None = None,
 ) -> pulumi.Output[str]:
-    """The document as text (a structured output would turn whole numbers into floats), read back once, so
-    that a deployment never exports an inventory that its own reader refuses.
+    """Returns the document as text: a structured output would turn whole numbers into floats.
+
+    The text is read back once, so that a deployment never exports an inventory that its own reader rejects.
     """
 
     def build(known: dict[str, Any]) -> str:
@@ -64,28 +62,27 @@ def inventory_output(
             experiment=common.experiment,
             region=common.aws.region,
             rehearsal=common.aws.rehearsal,
-            # The tags keep their first value (components/tags.py); the first host to end ends the experiment.
+            # The experiment ends with the first host that ends.
             expires_at=min(host["expires_at"] for host in known["hosts"]),
             ssh=Ssh(LOGIN_USER, common.ssh_public_key.identity_file, common.ssh_proxy_command),
             network=Network(MTU, VPC_CIDR, known["vpc_id"]),
             hosts=tuple(
                 InventoryHost(
-                    name=row.name,
-                    role=row.role,
+                    name=entry.name,
+                    role=entry.role,
                     id=host["id"],
-                    type=row.type,
+                    type=entry.type,
                     zone=host["zone"],
-                    # A stopped instance has no public address. Its id stands for the one that it will have, and the
-                    # tasks ask for that (workloads/power.py).
+                    # A stopped instance has no public address. The tasks look up the new one by its id.
                     address=host["address"] or host["id"],
                     port=SSH_PORT,
                     private_address=host["private_address"],
                     host_keys=(),
-                    cpu_limit=cpu_limit,
-                    memory_limit_mib=memory_limit_mib,
+                    cpu_limit=limits.cpus,
+                    memory_limit_mib=limits.memory_mib,
                     volumes=tuple(host["volumes"]),
                 )
-                for row, host in zip(rows, known["hosts"], strict=True)
+                for entry, host in zip(entries, known["hosts"], strict=True)
             ),
             file_system=known["file_system"],
             elastic_ips=tuple(known["elastic_ips"]),
@@ -98,14 +95,14 @@ def inventory_output(
 
     hosts = [
         pulumi.Output.all(
-            id=row.host.instance.id,
-            address=row.host.address,
-            private_address=row.host.private_address,
-            zone=row.zone,
-            expires_at=row.host.expires_at,
-            volumes=pulumi.Output.all(*row.volumes),
+            id=entry.host.instance.id,
+            address=entry.host.address,
+            private_address=entry.host.private_address,
+            zone=entry.zone,
+            expires_at=entry.host.expires_at,
+            volumes=pulumi.Output.all(*entry.volumes),
         )
-        for row in rows
+        for entry in entries
     ]
     return pulumi.Output.all(
         vpc_id=vpc_id,
@@ -116,8 +113,8 @@ def inventory_output(
     ).apply(build)
 
 
-def _cost(known: prices.Cost) -> Cost | None:
+def _cost(known: costs.Cost) -> Cost | None:
     if known.usd_per_hour is None:
         return None
-    # A hundredth of a cent: what is beyond is of a binary fraction.
-    return Cost(round(known.usd_per_hour, 4), PRICES_AS_OF, known.besides)
+    # Rounded to a hundredth of a cent, to drop the rest of the binary fraction.
+    return Cost(round(known.usd_per_hour, 4), PRICES_AS_OF, known.usage_prices)

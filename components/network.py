@@ -19,21 +19,17 @@ VPC_CIDR = "10.20.0.0/16"
 
 
 def subnet_cidr(number: int) -> str:
-    """The block of the subnet in the number-th zone, from 1."""
+    """Returns the block of the subnet in the number-th zone, from 1."""
     return f"10.20.{number}.0/24"
 
 
 def suffix(number: int) -> str:
-    """What the names of the number-th zone's resources end in: the first's keep the name that they have where
-    there is but one zone.
-    """
+    """Returns the end of the names of the number-th zone's resources; the first zone's have none."""
     return "" if number == 1 else f"-{number}"
 
 
 class NetworkArgs(TypedDict):
-    """`zones` are different from each other, one at least. `zone_is_chosen` is True when the person did not
-    name the first; nobody names the others.
-    """
+    """`zones` are distinct, one at least. `zone_is_chosen` is False if the stack file names the first."""
 
     zones: Sequence[str]
     zone_is_chosen: bool
@@ -41,15 +37,12 @@ class NetworkArgs(TypedDict):
 
 
 class Network(pulumi.ComponentResource):
-    """VPC, internet gateway, route table with a default route; a subnet in each zone, and its association
-    with them.
+    """VPC, internet gateway, route table with a default route, and a subnet in each zone.
 
-    Jumbo frames need no setting of the VPC: the MTU inside it is 9001 bytes, and Debian's DHCP client takes
-    that value from the VPC's DHCP answer. What limits it is the way out. Through an internet gateway the MTU
-    is 1500: a larger packet is dropped with an ICMP "fragmentation needed" when it may not be fragmented. TCP
-    to the internet is not hurt, since each peer announces a segment size that fits its own 1500. Traffic
-    between members stays at 9001 only while it uses private addresses: to a member's public address it goes
-    through the gateway, and is 1500 again.
+    Jumbo frames need no setting: the MTU inside a VPC is 9001 bytes, and Debian's DHCP client takes it from the VPC's
+    DHCP answer. Through an internet gateway the MTU is 1500: a larger packet that may not be fragmented is dropped with
+    an ICMP "fragmentation needed". TCP to the internet works, since each peer announces a segment size that fits 1500.
+    Traffic between hosts has 9001 only at private addresses; a host's public address leads through the gateway.
     """
 
     vpc_id: pulumi.Output[str]
@@ -57,10 +50,10 @@ class Network(pulumi.ComponentResource):
     """By zone, in the order of `zones`."""
     zones: tuple[pulumi.Output[str], ...]
     subnet_id: pulumi.Output[str]
-    """The first of `subnet_ids`, as `zone` is of `zones`: all there is for hosts that share a zone."""
+    """The first of `subnet_ids`, as `zone` is the first of `zones`: for hosts that share a zone."""
     zone: pulumi.Output[str]
-    ways_out: tuple[pulumi.Resource, ...]
-    """The default route and each subnet's association with it: without both nothing comes in or goes out."""
+    default_routes: tuple[pulumi.Resource, ...]
+    """The default route and each subnet's association with it: without both no host reaches the internet."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tidemark:network:Network", name, {"zone": args["zones"][0]}, opts)
@@ -97,7 +90,7 @@ class Network(pulumi.ComponentResource):
             )
             for number, subnet in enumerate(subnets, start=1)
         ]
-        self.ways_out = (route, *associations)
+        self.default_routes = (route, *associations)
         self.vpc_id = vpc.id
         self.subnet_ids = tuple(subnet.id for subnet in subnets)
         self.zones = tuple(subnet.availability_zone for subnet in subnets)
@@ -111,15 +104,15 @@ class Network(pulumi.ComponentResource):
             vpc_id=vpc.id,
             cidr_block=subnet_cidr(number),
             availability_zone=zone,
-            # A host that starts gets a public address here, another one each time; a stopped host has none.
+            # A host gets another public address each time it starts; a stopped host has none.
             map_public_ip_on_launch=True,
             tags=args["tags"].named(full_name),
-            # A zone that was chosen is chosen once: were AWS to offer the type in one zone more tomorrow, the
-            # next `pulumi up` would otherwise move, that is replace, every host.
+            # A chosen zone stays: if AWS offered the type in another zone tomorrow, the next `pulumi up` would replace
+            # every host.
             opts=child_options(
                 self,
                 ignore=["availabilityZone"] if number > 1 or args["zone_is_chosen"] else [],
-                # Its successor in another zone has the same block (CreateSubnet: InvalidSubnet.Conflict).
+                # The replacement in another zone has the same block (CreateSubnet: InvalidSubnet.Conflict).
                 delete_before_replace=True,
             ),
         )

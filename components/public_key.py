@@ -1,4 +1,4 @@
-"""The public half of the person's SSH key pair. The private half is never opened, here or anywhere."""
+"""Reads the public half of the user's SSH key pair. Nothing here opens the private half."""
 
 from __future__ import annotations
 
@@ -16,52 +16,50 @@ _TYPES = ("ssh-ed25519", "ssh-rsa")  # what EC2 takes for a Linux key pair (API 
 
 @dataclass(frozen=True)
 class PublicKey:
-    """`text` is type and key without the comment, which often is a person's name; `identity_file` is its
-    other half.
-    """
+    """`text` is type and key, without the comment (often a name); `identity_file` is the private half's path."""
 
     text: str
     identity_file: str
 
 
 def read_public_key(settings: Settings, directory: Path) -> PublicKey:
-    """Read the file that sshPublicKeyFile names, relative to `directory` (the project's)."""
+    """Reads the file that sshPublicKeyFile names, relative to `directory` (the project's)."""
     name = settings.optional_text(KEY) or _DEFAULT
-    stand_in = PublicKey("", name.removesuffix(".pub"))
-    if not settings.good(KEY):
-        return stand_in
+    placeholder = PublicKey("", name.removesuffix(".pub"))
+    if not settings.is_valid(KEY):
+        return placeholder
     if not name.endswith(".pub"):
-        # Told by its name, so that a private key is not read even by mistake.
-        settings.refuse(KEY, f"{name} does not end in .pub", "name the public half of the key pair")
-        return stand_in
+        # The name decides, so that a private key is never read, not even by mistake.
+        settings.add_error(KEY, f"{name} does not end in .pub", "name the public half of the key pair")
+        return placeholder
     try:
         text = (directory / Path(name).expanduser()).read_text(encoding="ascii")
     except RuntimeError:
-        settings.refuse(KEY, f"{name} names a user who is not known here", "give the path of the file")
-        return stand_in
+        settings.add_error(KEY, f"{name} names a user who is not known here", "give the path of the file")
+        return placeholder
     except OSError as error:
         private = name.removesuffix(".pub")
-        settings.refuse(
+        settings.add_error(
             KEY,
             f"{name} cannot be read ({(error.strerror or 'unknown').lower()})",
             f"make a key pair: ssh-keygen -t ed25519 -N '' -f {private}",
         )
-        return stand_in
+        return placeholder
     except UnicodeDecodeError:
-        settings.refuse(KEY, f"{name} is not a public key", "expected one line: ssh-ed25519 AAAA…")
-        return stand_in
+        settings.add_error(KEY, f"{name} is not a public key", "expected one line: ssh-ed25519 AAAA…")
+        return placeholder
     except ValueError:  # a NUL, which no path has
-        settings.refuse(KEY, f"{name!r} cannot be a path", "give the path of the file")
-        return stand_in
+        settings.add_error(KEY, f"{name!r} cannot be a path", "give the path of the file")
+        return placeholder
     fault = _fault(text)
     if fault is not None:
-        settings.refuse(KEY, f"{name} {fault}", "expected one line: ssh-ed25519 AAAA… or ssh-rsa AAAA…")
-        return stand_in
+        settings.add_error(KEY, f"{name} {fault}", "expected one line: ssh-ed25519 AAAA… or ssh-rsa AAAA…")
+        return placeholder
     return PublicKey(" ".join(text.split()[:2]), name.removesuffix(".pub"))
 
 
 def _fault(text: str) -> str | None:
-    """What is wrong with the text of a public key file, without quoting any of it; None when nothing is."""
+    """Returns what is wrong with a public key file, without quoting its text; None if it is fine."""
     if "PRIVATE KEY" in text:
         return "holds a private key"
     lines = [line for line in text.splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""What may reach the hosts, and what they may reach."""
+"""The security group of a stack's hosts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ISCSI_PORT = 3260  # RFC 7143, section 15: the port of iSCSI portals
 ANY_IPV4 = "0.0.0.0/0"
 
 
-class MembersArgs(TypedDict):
-    """`ssh_cidr` has been validated (components/config.py): anywhere only when asked for by name. `ports` are
-    the TCP ports that members open to each other, each by the name of its protocol, as descriptions have it.
+class HostSecurityGroupArgs(TypedDict):
+    """`ssh_cidr` has been validated (components/config.py). `ports` are the TCP ports that the hosts open to each
+    other, by the name of the protocol, which rule descriptions use.
     """
 
     vpc_id: pulumi.Input[str]
@@ -27,19 +27,22 @@ class MembersArgs(TypedDict):
     tags: Tags
 
 
-class Members(pulumi.ComponentResource):
-    """The security group of all hosts of a stack, its members.
+class HostSecurityGroup(pulumi.ComponentResource):
+    """The security group of all hosts of a stack.
 
-    In: SSH from one network; ICMP from other members, and the ports that the experiment asks for. Nothing
-    else. Out: to members; HTTP and HTTPS to anywhere, for Debian packages; DNS inside the VPC. A group is
-    stateful, so answers need no rule. Each rule is a resource of its own, as AWS advises: rules written inside
-    the group and beside it overwrite each other.
+    In: SSH from one network, ICMP from other hosts of the group, and from those the experiment's ports. Out: to hosts
+    of the group; HTTP and HTTPS to anywhere, for Debian packages; DNS inside the VPC. A security group is stateful, so
+    answers need no rule. Each rule is a resource of its own, as AWS advises: rules inside the group and beside it
+    overwrite each other.
+
+    Its Pulumi type, its resources' names and its rules' descriptions say "members", as they always did: a new type or
+    name would replace them.
     """
 
     group_id: pulumi.Output[str]
     rules: tuple[pulumi.Resource, ...]
 
-    def __init__(self, name: str, args: MembersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: HostSecurityGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tidemark:security:Members", name, {"ssh_cidr": args["ssh_cidr"]}, opts)
         self._name = name
         self._tags = args["tags"]
@@ -59,8 +62,7 @@ class Members(pulumi.ComponentResource):
                 self._in(protocol.lower(), "tcp", port, f"{protocol} between members")
                 for protocol, port in args["ports"].items()
             ),
-            # For ICMP the "port" is the type; -1 is every type. The proof of the MTU needs echo and its
-            # errors.
+            # For ICMP the "port" is the type; -1 is every type. The proof of the MTU needs echo and its errors.
             self._in("icmp", "icmp", -1, "ICMP between members"),
             self._out("members", "-1", None, "Anything to members, whose own rules decide"),
             self._out("http", "tcp", 80, "Debian packages", cidr=ANY_IPV4),
@@ -73,7 +75,7 @@ class Members(pulumi.ComponentResource):
     def _in(
         self, name: str, protocol: str, port: int | None, description: str, cidr: str | None = None
     ) -> aws.vpc.SecurityGroupIngressRule:
-        """A rule for what comes in: from `cidr`, or from members when there is none."""
+        """Makes an ingress rule from `cidr`, or without it from the group's own hosts."""
         full_name = f"{self._name}-in-{name}"
         return aws.vpc.SecurityGroupIngressRule(
             full_name,
@@ -91,7 +93,7 @@ class Members(pulumi.ComponentResource):
     def _out(
         self, name: str, protocol: str, port: int | None, description: str, cidr: str | None = None
     ) -> aws.vpc.SecurityGroupEgressRule:
-        """A rule for what goes out: to `cidr`, or to members when there is none."""
+        """Makes an egress rule to `cidr`, or without it to the group's own hosts."""
         full_name = f"{self._name}-out-{name}"
         return aws.vpc.SecurityGroupEgressRule(
             full_name,

@@ -1,6 +1,6 @@
-"""Reading a stack's settings: typed, with every fault collected as one line instead of stopping at the first.
+"""Reads a stack's settings as typed values and collects every error, instead of stopping at the first.
 
-A line has the form `FILE: KEY: what is wrong; what is allowed or what to do`.
+An error is one line of the form `FILE: KEY: what is wrong; what is allowed or what to do`.
 """
 
 from __future__ import annotations
@@ -16,152 +16,171 @@ from dataclasses import dataclass, field
 import pulumi.runtime
 
 NONE = "none"
-"""What a setting that can be switched off is set to, for example `tidemark:cpuLimit: none`."""
+"""Switches a setting off, for example `tidemark:cpuLimit: none`."""
 
-# Decimal, as everybody reads them alike: a leading zero is octal in YAML 1.1, and Python's own conversion takes 1_0 and
-# the digits of every script. The longest has more digits than any limit here, and fewer than int() refuses.
+# Plain decimal numbers only: a leading zero means octal in YAML 1.1, and int() accepts 1_0 and the digits of every
+# script. A hundred digits are more than any limit here has, and fewer than int() refuses.
 _WHOLE_NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,99})")
 _AMOUNT = re.compile(r"(?:0|[1-9][0-9]{0,99})(?:\.[0-9]{1,100})?")
 _LONGEST_QUOTED = 40
 
 
 class ValidationError(ValueError):
-    """A stack that cannot be created as it is configured. Its text has one line for each fault."""
+    """The stack cannot be created as it is configured. The text has one line an error."""
 
-    def __init__(self, problems: Collection[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+    def __init__(self, errors: Collection[str]) -> None:
+        super().__init__("\n".join(errors))
+
+
+class SettingError(Exception):
+    """What is wrong with a setting, and the remedy. Raised where the setting's key is not known."""
+
+    def __init__(self, fault: str, remedy: str) -> None:
+        super().__init__(f"{fault}; {remedy}")
+        self.fault = fault
+        self.remedy = remedy
 
 
 @dataclass
 class Settings:
-    """The configuration of one stack, all namespaces: `raw` maps `tidemark:sshCidr` to its text.
+    """The configuration of one stack in all namespaces; `raw` maps keys such as `tidemark:sshCidr` to text.
 
-    Each reading method returns a value of its type always; when the setting is missing or malformed it notes
-    the fault, and returns a stand-in. A later check that depends on settings asks `good(...)` for them first,
-    so that one fault is told once. `finish` raises before any stand-in can be used.
+    Each reading method returns a value of its type. If the setting is missing or malformed, it adds an error and
+    returns a placeholder. A check that depends on settings asks `is_valid` for them first, so that one mistake gives
+    one error. `raise_errors` raises before any placeholder can be used.
     """
 
     raw: Mapping[str, str]
     stack: str
-    problems: list[str] = field(default_factory=list)
-    _bad: set[str] = field(default_factory=set)
+    errors: list[str] = field(default_factory=list)
+    _invalid: set[str] = field(default_factory=set)
     _known: set[str] = field(default_factory=set)
 
     @property
     def file(self) -> str:
-        """The stack file, as it is found from the project's directory (stackConfigDir in Pulumi.yaml)."""
+        """The stack file's path below the project's directory (stackConfigDir in Pulumi.yaml)."""
         return f"stacks/Pulumi.{self.stack}.yaml"
 
-    def refuse(self, key: str, fault: str, remedy: str) -> None:
-        """Note a fault of this setting."""
-        self._bad.add(key)
-        # Whatever was quoted from the file, a fault stays one line.
-        self.problems.append(" ".join(f"{self.file}: {key}: {fault}; {remedy}".split()))
+    def add_error(self, key: str, fault: str, remedy: str) -> None:
+        """Adds an error about this setting, as one line."""
+        self._invalid.add(key)
+        # Text that is quoted from the file may have line breaks.
+        self.errors.append(" ".join(f"{self.file}: {key}: {fault}; {remedy}".split()))
 
-    def good(self, *keys: str) -> bool:
-        """Whether nothing has been found wrong with any of these settings so far."""
-        return self._bad.isdisjoint(keys)
+    def is_valid(self, *keys: str) -> bool:
+        """Returns whether none of these settings has an error so far."""
+        return self._invalid.isdisjoint(keys)
 
-    def finish(self) -> None:
-        """Raise ValidationError if anything was found wrong."""
-        if self.problems:
-            raise ValidationError(self.problems)
+    def raise_errors(self) -> None:
+        """Raises ValidationError if there are errors."""
+        if self.errors:
+            raise ValidationError(self.errors)
 
     def optional_text(self, key: str) -> str | None:
-        """The setting as text without surrounding blanks; None when it is absent. An empty one is a fault."""
+        """Returns the setting without surrounding blanks, or None if it is absent. An empty one is an error."""
         self._known.add(key)
         if key not in self.raw:
             return None
         text = self.raw[key].strip()
         if not text:
-            self.refuse(key, "empty", "give it a value or remove the line")
+            self.add_error(key, "empty", "give it a value or remove the line")
             return None
         return text
 
     def text(self, key: str, example: str) -> str:
-        """A setting that must be there. `example` is what the message proposes."""
+        """Reads a setting that must be there. The error proposes `example`."""
         text = self.optional_text(key)
         if text is not None:
             return text
-        if self.good(key):
-            self.refuse(key, "missing", f"set it: pulumi config set {key} {example} -s {self.stack}")
+        if self.is_valid(key):
+            self.add_error(key, "missing", f"set it: pulumi config set {key} {example} -s {self.stack}")
         return example
 
     def text_or(self, key: str, default: str) -> str:
-        """A setting that may be absent: then it is the default."""
+        """Returns the setting, or the default if it is absent."""
         return self.optional_text(key) or default
 
     def text_or_none(self, key: str) -> str | None:
-        """A setting that may be absent, or the word none: then it is None."""
+        """Returns the setting, or None if it is absent or `none`."""
         text = self.optional_text(key)
         return None if text == NONE else text
 
     def choice(self, key: str, allowed: Collection[str], example: str, *, default: str | None = None) -> str:
-        """A setting that is one of some words. Absent is the default, where there is one."""
+        """Reads one of the allowed words. Without a default the setting must be there."""
         text = self.text(key, example) if default is None else self.text_or(key, default)
-        if self.good(key) and text not in allowed:
-            self.refuse(key, f"there is no {text}", f"choose one of {', '.join(allowed)}")
+        if self.is_valid(key) and text not in allowed:
+            self.add_error(key, f"there is no {text}", f"choose one of {', '.join(allowed)}")
         return text
 
+    def required_choice(self, key: str, allowed: Collection[str]) -> str:
+        """Reads one of the allowed words. If the setting is missing, the error lists them."""
+        text = self.optional_text(key)
+        if text is None and self.is_valid(key):
+            self.add_error(
+                key, "missing", f"choose one of {', '.join(allowed)}: pulumi config set {key} NAME -s {self.stack}"
+            )
+        elif text is not None and text not in allowed:
+            self.add_error(key, f"there is no {text}", f"choose one of {', '.join(allowed)}")
+        return text or ""
+
     def integer(self, key: str, low: int, high: int, *, default: int | None = None, example: int) -> int:
-        """A whole number within bounds, both included."""
+        """Reads a whole number within bounds, both included. Without a default the setting must be there."""
         text = self.optional_text(key) if default is not None else self.text(key, str(example))
-        if text is None or not self.good(key):
+        if text is None or not self.is_valid(key):
             return example if default is None else default
         return self._whole_number(key, text, low, high, example, _range(low, high))
 
     def integer_or_none(self, key: str, low: int, high: int, *, default: int | None, example: int) -> int | None:
-        """A whole number within bounds, or the word none. Absent is the default."""
+        """Reads a whole number within bounds, both included; `none` is None. Absent is the default."""
         text = self.optional_text(key)
         if text is None:
             return default
         if text == NONE:
             return None
         number = self._whole_number(key, text, low, high, example, f"{_range(low, high)}, or {NONE}")
-        return number if self.good(key) else default
+        return number if self.is_valid(key) else default
 
     def _whole_number(self, key: str, text: str, low: int, high: int, example: int, allowed: str) -> int:
         if not _WHOLE_NUMBER.fullmatch(text):
-            # 010, 1_0, ten in Arabic digits: a number to somebody, so it is said what is missing.
+            # 010, 1_0 and Arabic digits are numbers too, so the error says which form is allowed.
             form = " in plain digits" if any(character.isdigit() for character in text) else ""
-            self.refuse(key, f"{_cut(text)} is not a whole number{form}", allowed)
+            self.add_error(key, f"{_cut(text)} is not a whole number{form}", allowed)
             return example
         number = int(text)
         if not low <= number <= high:
-            self.refuse(key, f"{_cut(text)} is out of range", allowed)
+            self.add_error(key, f"{_cut(text)} is out of range", allowed)
         return number
 
     def amount_or_none(self, key: str) -> float | None:
-        """A positive amount of money. Absent, or the word none, is None: no limit."""
+        """Reads a positive amount of money; None (no limit) if it is absent or `none`."""
         text = self.optional_text(key)
         if text is None or text == NONE:
             return None
         amount = float(text) if _AMOUNT.fullmatch(text) else math.nan
         if not amount > 0:
-            self.refuse(key, f"{_cut(text)} is not a positive amount", f"give dollars an hour, such as 10, or {NONE}")
+            self.add_error(
+                key, f"{_cut(text)} is not a positive amount", f"give dollars an hour, such as 10, or {NONE}"
+            )
             return None
         return amount
 
     def flag(self, key: str) -> bool:
-        """true or false; absent is false."""
+        """Reads true or false; absent is false."""
         text = self.optional_text(key)
         if text is None or text == "false":
             return False
         if text != "true":
-            self.refuse(key, f"{text} is neither true nor false", "write true or false")
+            self.add_error(key, f"{text} is neither true nor false", "write true or false")
         return text == "true"
 
-    def refuse_unknown(self, namespace: str) -> None:
-        """Note every setting of the namespace that nothing has asked for: a misspelt one would have no
-        effect.
-        """
+    def reject_unknown(self, namespace: str) -> None:
+        """Adds an error for each setting of the namespace that nothing has read: it may be misspelt."""
         for key in sorted(self.raw):
             if key.startswith(f"{namespace}:") and key not in self._known:
                 near = difflib.get_close_matches(key, self._known, n=1, cutoff=0.75)
                 known = ", ".join(sorted(k.partition(":")[2] for k in self._known if k.startswith(f"{namespace}:")))
                 remedy = f"did you mean {near[0]}?" if near else f"remove it; the settings are {known}"
-                self.refuse(key, "not a setting of this experiment", remedy)
+                self.add_error(key, "not a setting of this experiment", remedy)
 
 
 def _range(low: int, high: int) -> str:
@@ -173,10 +192,8 @@ def _cut(text: str) -> str:
 
 
 def stack_settings() -> Settings:
-    """The settings of the stack that is being run: from the engine, or as a test or the rehearsal gave
-    them.
-    """
+    """Returns the settings of the running stack, from the engine, a test or the rehearsal."""
     engine = json.loads(os.environ.get("PULUMI_CONFIG", "{}"))
-    # pulumi.Config can be asked for one known key only; unknown ones are to be found too.
+    # pulumi.Config reads one known key at a time and cannot list unknown ones.
     given = pulumi.runtime.config.CONFIG.get()
     return Settings({**engine, **given}, pulumi.get_stack())

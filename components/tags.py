@@ -1,4 +1,4 @@
-"""The tags that everything carries, and the options that keep the expiry from moving."""
+"""The tags of every resource, and the options that keep the expiry from changing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IGNORE_EXPIRY = f'tags["{EXPIRES_AT}"]'
 
 @dataclass(frozen=True)
 class Tags:
-    """Whose a resource is and how long it may live. `expires_at` is UTC in RFC 3339 with Z."""
+    """The stack that a resource belongs to, and when it expires: UTC in RFC 3339 with Z."""
 
     project: str
     stack: str
@@ -25,7 +25,7 @@ class Tags:
     expires_at: str
 
     def named(self, name: str) -> dict[str, str]:
-        """All tags of a resource of that name."""
+        """Returns all tags of a resource with that name."""
         return {
             "project": self.project,
             "stack": self.stack,
@@ -36,7 +36,7 @@ class Tags:
 
 
 def expiry(lifetime_hours: int, now: datetime | None = None) -> str:
-    """The time that many hours from now, as the tag has it."""
+    """Returns the time that many hours from now, in the tag's form."""
     end = (now or datetime.now(UTC)) + timedelta(hours=lifetime_hours)
     return end.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -49,12 +49,11 @@ def child_options(
     protect: bool = False,
     delete_before_replace: bool | None = None,
 ) -> pulumi.ResourceOptions:
-    """Options of a tagged resource below `parent`.
+    """Returns the options of a tagged resource below `parent`. `ignore` names further properties whose changes are
+    ignored, spelt as in Pulumi's schema.
 
-    The expiry is computed anew at each run. What was set at creation stays, so that a later preview shows no
-    change and nobody's `pulumi up` prolongs the life of what is there. Stated here and not by a stack
-    transform, because transforms do not run under mocks. `ignore` names further properties, spelt as in
-    Pulumi's schema.
+    Each run computes the expiry anew. Ignoring its change means that a later preview shows no change, and no `pulumi
+    up` prolongs a resource's life. A stack transform would not do, since transforms do not run under mocks.
     """
     return pulumi.ResourceOptions(
         parent=parent,

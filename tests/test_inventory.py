@@ -340,7 +340,7 @@ def test_a_host_key_that_was_cut_or_joined_is_one_line(key: str, says: str) -> N
 def test_a_stack_that_is_no_name_is_refused(stack: str) -> None:
     """It is the name of a folder below results/."""
     with pytest.raises(
-        InventoryError, match=r"^hosts\.json: stack is .*; expected the stack's name, such as md-raid\.lab"
+        InventoryError, match=r"^hosts\.json: stack is .*; expected the stack's name, such as eip-region\.lab"
     ):
         read(changed(("stack",), stack))
 

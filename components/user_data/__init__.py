@@ -1,4 +1,4 @@
-"""The first-boot script, with its few values filled in."""
+"""The first-boot script of a host."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ SCRIPT = Path(__file__).with_name("first-boot.sh")
 
 
 def first_boot_script(*, lifetime_hours: int, memory_limit_mib: int | None) -> str:
-    """The script for a host that lives that long, with its memory limited, or not when None.
+    """Returns the script with its values filled in; None for no limit of memory.
 
-    Only whole numbers go in, so nothing needs quoting; nothing secret goes in, since whoever may describe the
-    instance may read its user data.
+    The values are whole numbers, so nothing needs quoting. No secret belongs there: every user who may describe the
+    instance can read its user data.
     """
     values = {
         "@LIFETIME_HOURS@": str(int(lifetime_hours)),

@@ -12,12 +12,12 @@ import pulumi
 import pytest
 
 from aws_offers import INSTANCE_TYPES as KNOWN
-from components import account_limits, validation
+from components import account_limits, region_validation
 from components.account_limits import check_account, check_image_allowed
 from components.aws_settings import AwsSettings
 from components.config import CommonConfig
-from components.facts import ACCOUNT_SOURCE, from_tables
 from components.public_key import PublicKey
+from components.region_info import ACCOUNT_SOURCE, region_from_table
 from components.settings import Settings
 from tests.components.stack_program import Run, config_with, run_program
 
@@ -95,11 +95,11 @@ def check(
     cpu_limit: int | None = 4,
 ) -> tuple[list[str], list[str]]:
     """The faults, without file and key, and the notes."""
-    monkeypatch.setattr(account_limits, "client_of", lambda *_: account)
+    monkeypatch.setattr(account_limits, "make_client", lambda *_: account)
     monkeypatch.setattr(account_limits, "ec2_client", lambda *_: account)
     settings = Settings({}, STACK)
     notes = check_account(settings, common(), KNOWN, MD_RAID if instances is None else instances, cpu_limit)
-    return [line.partition("aws:region: ")[2] for line in settings.problems], notes
+    return [line.partition("aws:region: ")[2] for line in settings.errors], notes
 
 
 def test_an_account_that_forbids_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_an_unknown_mode_is_neither_on_nor_off(monkeypatch: pytest.MonkeyPatch) 
     faults, notes = check(Account(block="block-egress"), monkeypatch)
     assert faults == []
     assert notes == [
-        "VPC Block Public Access is block-egress in eu-west-1, which is not known here: hosts may be out of reach"
+        "VPC Block Public Access is block-egress in eu-west-1, which is not known here: the hosts may be unreachable"
     ]
 
 
@@ -198,10 +198,10 @@ class TestProgram:
     @pytest.fixture
     def run(self, monkeypatch: pytest.MonkeyPatch, public_key_file: Path) -> Callable[[Account], Run]:
         def of(account: Account) -> Run:
-            monkeypatch.setattr(account_limits, "client_of", lambda *_: account)
+            monkeypatch.setattr(account_limits, "make_client", lambda *_: account)
             monkeypatch.setattr(account_limits, "ec2_client", lambda *_: account)
-            answer = replace(from_tables("eu-west-1", KNOWN), source=ACCOUNT_SOURCE)
-            monkeypatch.setattr(validation, "look_up", lambda *_: answer)
+            answer = replace(region_from_table("eu-west-1", KNOWN), source=ACCOUNT_SOURCE)
+            monkeypatch.setattr(region_validation, "describe_region", lambda *_: answer)
             keys: dict[str, str | None] = {"aws:accessKey": "key", "aws:secretKey": "secret"}
             return run_program(Run(), config_with(STACK, keys, public_key_file), STACK)
 
@@ -228,7 +228,7 @@ class TestImage:
         monkeypatch.setattr(account_limits, "ec2_client", lambda *_: account)
         settings = Settings({}, STACK)
         notes = check_image_allowed(settings, common(), "ami-1")
-        return [line.partition("aws:region: ")[2] for line in settings.problems], notes
+        return [line.partition("aws:region: ")[2] for line in settings.errors], notes
 
     @pytest.mark.parametrize(
         "account",

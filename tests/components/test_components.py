@@ -8,19 +8,17 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-import pulumi
 import pytest
 
 from aws_offers import CpuOptions
-from components.client import Client
-from components.file_system import ElasticFileSystem, FileSystemArgs
-from components.host import Host, HostArgs
-from components.mount_target_group import MountTargetGroup
+from components.file_system import ElasticFileSystem, FileSystemArgs, MountTargetGroup
+from components.file_system_validation import FileSystemSpec
+from components.host import Client, Host, HostArgs
 from components.network import Network
-from components.placement import cluster_placement_group
-from components.security_group import ISCSI_PORT, Members
+from components.security_group import ISCSI_PORT, HostSecurityGroup
 from components.storage_server import DEVICES, StorageServer
 from components.tags import Tags, expiry
+from components.volumes import VolumeSpec
 from inventory import FileSystem, MountTarget
 from tests.components.stack_program import Run, run_component
 
@@ -41,7 +39,7 @@ def host_args(**changes: Any) -> HostArgs:
         "memory_limit_mib": 2048,
         "instance_profile": None,
         "uplink_mbit_per_s": None,
-        "after": [],
+        "depends_on": [],
         "tags": TAGS,
     }
     return {**args, **changes}  # type: ignore[typeddict-item]
@@ -144,12 +142,12 @@ class TestNetworkOfSeveralZones:
         assert {s.name for s in run.of(":Subnet") if "availabilityZone" in s.ignore_changes} == stay
 
 
-class TestMembers:
+class TestHostSecurityGroup:
     @pytest.fixture(scope="class")
     @classmethod
     def run(cls) -> Run:
         return run_component(
-            lambda: Members(
+            lambda: HostSecurityGroup(
                 "members",
                 {
                     "vpc_id": "vpc-1",
@@ -214,7 +212,7 @@ class TestMembers:
 
 def test_members_open_no_port_that_was_not_asked_for() -> None:
     run = run_component(
-        lambda: Members(
+        lambda: HostSecurityGroup(
             "members",
             {
                 "vpc_id": "vpc-1",
@@ -233,7 +231,7 @@ class TestMountTargetGroup:
     @classmethod
     def run(cls) -> Run:
         return run_component(
-            lambda: MountTargetGroup("targets", {"vpc_id": "vpc-1", "members_group_id": "sg-members", "tags": TAGS})
+            lambda: MountTargetGroup("targets", {"vpc_id": "vpc-1", "host_group_id": "sg-members", "tags": TAGS})
         )
 
     def test_children(self, run: Run) -> None:
@@ -258,18 +256,16 @@ class TestMountTargetGroup:
         assert "cidrIpv4" not in rule
 
 
-def file_system_args(**changes: Any) -> FileSystemArgs:
-    args: FileSystemArgs = {
-        "throughput_mode": "bursting",
-        "provisioned_mib_per_s": None,
-        "performance_mode": "generalPurpose",
-        "one_zone": False,
-        "zones": ["eu-central-1a", "eu-central-1b"],
-        "subnet_ids": ["subnet-1", "subnet-2"],
+def file_system_args(
+    mode: str = "bursting", mib_per_s: int | None = None, availability: str = "regional", zones: str = "ab"
+) -> FileSystemArgs:
+    return {
+        "spec": FileSystemSpec(mode, mib_per_s, "generalPurpose", availability, len(zones)),
+        "zones": [f"eu-central-1{letter}" for letter in zones],
+        "subnet_ids": [f"subnet-{number}" for number in range(1, len(zones) + 1)],
         "security_group_id": "sg-targets",
         "tags": TAGS,
     }
-    return {**args, **changes}  # type: ignore[typeddict-item]
 
 
 class TestElasticFileSystem:
@@ -305,7 +301,7 @@ class TestElasticFileSystem:
         assert run.of(":BackupPolicy") == []
 
     def test_one_zone_is_in_its_zone_and_not_backed_up(self) -> None:
-        args = file_system_args(one_zone=True, zones=["eu-central-1b"], subnet_ids=["subnet-1"])
+        args = file_system_args(availability="one-zone", zones="b")
         run = run_component(lambda: ElasticFileSystem("files", args))
         assert run.one(":FileSystem").inputs["availabilityZoneName"] == "eu-central-1b"
         assert run.one(":BackupPolicy").inputs == {
@@ -314,14 +310,14 @@ class TestElasticFileSystem:
         }
 
     def test_provisioned(self) -> None:
-        args = file_system_args(throughput_mode="provisioned", provisioned_mib_per_s=128)
+        args = file_system_args("provisioned", 128)
         inputs = run_component(lambda: ElasticFileSystem("files", args)).one(":FileSystem").inputs
         assert (inputs["throughputMode"], inputs["provisionedThroughputInMibps"]) == ("provisioned", 128)
 
     @pytest.mark.parametrize("one_zone", [False, True])
     def test_row_of_the_inventory(self, one_zone: bool) -> None:
         rows: list[FileSystem] = []
-        args = file_system_args(one_zone=one_zone, throughput_mode="provisioned", provisioned_mib_per_s=128)
+        args = file_system_args("provisioned", 128, "one-zone" if one_zone else "regional")
         run_component(lambda: ElasticFileSystem("files", args).row.apply(rows.append))
         assert rows == [
             FileSystem(
@@ -387,7 +383,7 @@ class TestHost:
     def test_boots_after_what_it_needs(self) -> None:
         def make() -> Host:
             first = Host("first", host_args())
-            return Host("second", host_args(after=[first.instance]))
+            return Host("second", host_args(depends_on=[first.instance]))
 
         run = run_component(make)
         assert run.named("first-instance").urn in run.named("second-instance").dependencies
@@ -403,9 +399,7 @@ class TestStorageServer:
                 host_args(),
                 {
                     "count": 3,
-                    "type": "io2",
-                    "size_gib": 50,
-                    "iops": 5000,
+                    "volume": VolumeSpec("io2", 50, 5000),
                     "zone": "eu-central-1a",
                     "protect": False,
                     "tags": TAGS,
@@ -444,17 +438,6 @@ def test_client_is_a_host_without_volumes() -> None:
     run = run_component(lambda: Client("client", host_args()))
     assert [r.type for r in run.resources if r.custom] == ["aws:ec2/instance:Instance"]
     assert run.one(":Host").parent == run.one(":Client").urn
-
-
-def test_placement_group_is_a_cluster() -> None:
-    def make() -> Any:
-        parent = pulumi.ComponentResource("tidemark:test:Parent", "parent")
-        return cluster_placement_group("group", TAGS, parent)
-
-    group = run_component(make).one(":PlacementGroup")
-    assert group.inputs["strategy"] == "cluster"
-    assert group.inputs["tags"] == TAGS.named("group")
-    assert group.ignore_changes == ('tags["expires-at"]',)
 
 
 def test_expiry_is_utc_in_whole_seconds() -> None:

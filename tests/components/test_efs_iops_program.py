@@ -12,7 +12,7 @@ import botocore.exceptions
 import pulumi
 import pytest
 
-from components import checked_stack
+from components import region_validation
 from inventory import MountTarget
 from tests.components.every_stack import (
     SITE,
@@ -288,7 +288,7 @@ class TestZonesWithoutEfs:
             answer: Any = {"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}
             raise botocore.exceptions.ClientError(answer, "DescribeAvailabilityZones")
 
-        monkeypatch.setattr(checked_stack, "zones_named", denied)
+        monkeypatch.setattr(region_validation, "zone_names", denied)
         run = self.run(moto_endpoint, public_key_file)
         assert run.lines[0] == "which zones have EFS could not be looked up (UnauthorizedOperation)"
 

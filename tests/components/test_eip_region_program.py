@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components import checked_stack
-from components.elastic_ip_look_up import ElasticIpPlan
-from components.elastic_ip_settings import ElasticIpDemand
+from components import stack_validation
+from components.elastic_ip_validation import ElasticIpPlan, ElasticIpSpec
 from inventory import ElasticIp
 from tests.components.every_stack import (
     check_boot_order,
@@ -88,12 +87,12 @@ def test_one_that_was_given_is_looked_up_and_is_no_resource(
 ) -> None:
     asked: list[str | None] = []
 
-    def look_up(_: object, __: object, demand: object) -> ElasticIpPlan:
-        assert isinstance(demand, ElasticIpDemand)
-        asked.append(demand.allocation_id)
-        return ElasticIpPlan(demand, "192.0.2.99", "Elastic IP: as given")
+    def look_up(_: object, __: object, spec: object) -> ElasticIpPlan:
+        assert isinstance(spec, ElasticIpSpec)
+        asked.append(spec.allocation_id)
+        return ElasticIpPlan(spec, "192.0.2.99", "Elastic IP: as given")
 
-    monkeypatch.setattr(checked_stack, "check_elastic_ip", look_up)
+    monkeypatch.setattr(stack_validation, "check_elastic_ip", look_up)
     run = declare(STACK, public_key_file, elasticIp=GIVEN)
     assert asked == [GIVEN]
     assert run.of(":Eip") == []

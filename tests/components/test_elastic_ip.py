@@ -12,12 +12,11 @@ import botocore.exceptions
 import pulumi
 import pytest
 
-from components import elastic_ip_look_up, facts
+from components import aws_api, elastic_ip_validation
 from components.aws_settings import AwsSettings
 from components.config import CommonConfig
 from components.elastic_ip import ElasticIp
-from components.elastic_ip_look_up import ElasticIpPlan, check_elastic_ip
-from components.elastic_ip_settings import ElasticIpDemand, read_elastic_ip
+from components.elastic_ip_validation import ElasticIpPlan, ElasticIpSpec, check_elastic_ip, read_elastic_ip
 from components.public_key import PublicKey
 from components.settings import Settings
 from components.tags import Tags
@@ -61,8 +60,8 @@ def check(
 ) -> tuple[ElasticIpPlan | None, list[str]]:
     settings = Settings({}, STACK)
     common = common_of(url, credentials=credentials)
-    plan = check_elastic_ip(settings, common, ElasticIpDemand(allocation_id, reassociate))
-    return plan, [line.removeprefix(f"stacks/Pulumi.{STACK}.yaml: {KEY}: ") for line in settings.problems]
+    plan = check_elastic_ip(settings, common, ElasticIpSpec(allocation_id, reassociate))
+    return plan, [line.removeprefix(f"stacks/Pulumi.{STACK}.yaml: {KEY}: ") for line in settings.errors]
 
 
 class TestExisting:
@@ -72,7 +71,7 @@ class TestExisting:
         assert problems == []
         assert plan is not None
         assert plan.existing_address == made["PublicIp"]
-        assert plan.line.endswith("`pulumi destroy` does not release it")
+        assert plan.message.endswith("`pulumi destroy` does not release it")
 
     def test_in_another_region(self, moto_endpoint: str) -> None:
         ec2 = client(moto_endpoint, ELSEWHERE)
@@ -116,7 +115,7 @@ class TestExisting:
         plan, problems = check(moto_endpoint, made, reassociate=reassociate)
         if reassociate:
             assert plan is not None
-            assert f"taken from the instance {other} (shop)" in plan.line
+            assert f"taken from the instance {other} (shop)" in plan.message
         else:
             assert problems == [
                 f"{made} is associated with the instance {other} (shop); give one that is free, or set "
@@ -138,7 +137,7 @@ class TestExisting:
         """A NAT gateway, for example."""
         made = here.allocate_address(Domain="vpc")
         held = {**made, "NetworkInterfaceId": "eni-1"}
-        monkeypatch.setattr(elastic_ip_look_up, "_address_in", lambda *_: held)
+        monkeypatch.setattr(elastic_ip_validation, "_find_address", lambda *_: held)
         _, (problem,) = check(moto_endpoint, made["AllocationId"])
         assert "is associated with the network interface eni-1; give one that is free" in problem
 
@@ -147,13 +146,13 @@ class TestExisting:
         made = here.allocate_address(Domain="vpc")["AllocationId"]
         plan, _ = check(moto_endpoint, made)
         assert plan is not None
-        plan.look_again()
+        plan.recheck()
         (other,) = launch(here, tags={"Name": "shop"})
         here.associate_address(AllocationId=made, InstanceId=other)
         with pytest.raises(
             pulumi.RunError, match=rf"{made} is associated with the instance {other} \(shop\); give one"
         ):
-            plan.look_again()
+            plan.recheck()
 
     def held_by_a_card(
         self, url: str, here: EC2Client, monkeypatch: pytest.MonkeyPatch, card: dict[str, Any], **held: Any
@@ -161,15 +160,15 @@ class TestExisting:
         """The faults of an address that may be taken, and is associated with a network interface like `card`."""
         made = here.allocate_address(Domain="vpc")
         address = {**made, "NetworkInterfaceId": "eni-1", "NetworkInterfaceOwnerId": "123456789012", **held}
-        monkeypatch.setattr(elastic_ip_look_up, "_address_in", lambda *_: address)
-        make = facts.ec2_client
+        monkeypatch.setattr(elastic_ip_validation, "_find_address", lambda *_: address)
+        make = aws_api.ec2_client
 
         def with_card(*arguments: Any) -> Any:
             ec2: Any = make(*arguments)
             ec2.describe_network_interfaces = lambda **_: {"NetworkInterfaces": [card]}
             return ec2
 
-        monkeypatch.setattr(elastic_ip_look_up, "ec2_client", with_card)
+        monkeypatch.setattr(elastic_ip_validation, "ec2_client", with_card)
         return check(url, made["AllocationId"], reassociate=True)[1]
 
     @pytest.mark.parametrize(
@@ -203,7 +202,7 @@ class TestExisting:
 
     def test_a_carrier_address(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
         found = {"CarrierIp": "155.146.0.1", "NetworkBorderGroup": HERE}
-        monkeypatch.setattr(elastic_ip_look_up, "_address_in", lambda *_: found)
+        monkeypatch.setattr(elastic_ip_validation, "_find_address", lambda *_: found)
         _, problems = check(moto_endpoint, NOWHERE)
         assert problems == [
             f"{NOWHERE} has no public address, as carrier addresses of Wavelength Zones have none; give the id of an "
@@ -212,7 +211,7 @@ class TestExisting:
 
     def test_another_border_group(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
         found = {"PublicIp": "192.0.2.1", "NetworkBorderGroup": "us-east-1-wl1-bos-wlz-1"}
-        monkeypatch.setattr(elastic_ip_look_up, "_address_in", lambda *_: found)
+        monkeypatch.setattr(elastic_ip_validation, "_find_address", lambda *_: found)
         _, problems = check(moto_endpoint, NOWHERE)
         assert problems == [
             f"{NOWHERE} is of the network border group us-east-1-wl1-bos-wlz-1, and the hosts are in eu-west-1's own "
@@ -244,7 +243,7 @@ class TestNew:
         plan, problems = check(moto_endpoint, None)
         assert problems == []
         assert plan == ElasticIpPlan(
-            ElasticIpDemand(None, False), None, "Elastic IP: a new one, released by `pulumi destroy`"
+            ElasticIpSpec(None, False), None, "Elastic IP: a new one, released by `pulumi destroy`"
         )
 
     def test_full(self, moto_endpoint: str, here: EC2Client) -> None:
@@ -280,7 +279,7 @@ class TestNew:
                 values = [{"AttributeValue": attribute}]
                 return {"AccountAttributes": [{"AttributeName": "vpc-max-elastic-ips", "AttributeValues": values}]}
 
-        monkeypatch.setattr(elastic_ip_look_up, "ec2_client", lambda *_: Account())
+        monkeypatch.setattr(elastic_ip_validation, "ec2_client", lambda *_: Account())
         assert check("http://127.0.0.1:1", None)[1] == []
 
     def test_a_quota_that_is_not_told_stops_nobody(self, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +292,7 @@ class TestNew:
 def watch(monkeypatch: pytest.MonkeyPatch, before: Any = None) -> list[tuple[str, str]]:
     """The calls that are made, with their regions; `before` is called with each."""
     asked: list[tuple[str, str]] = []
-    make = facts.ec2_client
+    make = aws_api.ec2_client
 
     def watched(aws: AwsSettings, session: boto3.Session, region: str) -> Any:
         made = make(aws, session, region)
@@ -306,7 +305,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, before: Any = None) -> list[tuple[str
         made.meta.events.register("before-call", note)
         return made
 
-    monkeypatch.setattr(elastic_ip_look_up, "ec2_client", watched)
+    monkeypatch.setattr(elastic_ip_validation, "ec2_client", watched)
     return asked
 
 
@@ -321,24 +320,24 @@ def refuse_in(region: str, operation: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 class TestSettings:
     @pytest.mark.parametrize(
-        ("raw", "demand"),
+        ("raw", "spec"),
         [
             ({}, None),
             ({KEY: "none"}, None),
-            ({KEY: "new"}, ElasticIpDemand(None, False)),
-            ({KEY: NOWHERE}, ElasticIpDemand(NOWHERE, False)),
-            ({KEY: "eipalloc-12345678", "tidemark:reassociate": "true"}, ElasticIpDemand("eipalloc-12345678", True)),
+            ({KEY: "new"}, ElasticIpSpec(None, False)),
+            ({KEY: NOWHERE}, ElasticIpSpec(NOWHERE, False)),
+            ({KEY: "eipalloc-12345678", "tidemark:reassociate": "true"}, ElasticIpSpec("eipalloc-12345678", True)),
         ],
     )
-    def test_read(self, raw: dict[str, str], demand: ElasticIpDemand | None) -> None:
+    def test_read(self, raw: dict[str, str], spec: ElasticIpSpec | None) -> None:
         settings = Settings(raw, "s")
-        assert read_elastic_ip(settings, default="none") == demand
-        assert settings.problems == []
-        settings.refuse_unknown("tidemark")
-        assert settings.problems == []
+        assert read_elastic_ip(settings, default="none") == spec
+        assert settings.errors == []
+        settings.reject_unknown("tidemark")
+        assert settings.errors == []
 
     @pytest.mark.parametrize(
-        ("raw", "needed", "line"),
+        ("raw", "required", "line"),
         [
             (
                 {KEY: "54.1.2.3"},
@@ -370,21 +369,21 @@ class TestSettings:
             ),
         ],
     )
-    def test_refused(self, raw: dict[str, str], needed: bool, line: str) -> None:
+    def test_rejected(self, raw: dict[str, str], required: bool, line: str) -> None:
         settings = Settings(raw, "s")
-        read_elastic_ip(settings, default="new" if needed else "none", needed=needed)
-        assert settings.problems == [f"stacks/Pulumi.s.yaml: {line}"]
+        read_elastic_ip(settings, default="new" if required else "none", required=required)
+        assert settings.errors == [f"stacks/Pulumi.s.yaml: {line}"]
 
 
 class TestComponent:
-    NEW = ElasticIpPlan(ElasticIpDemand(None, False), None, "")
-    EXISTING = ElasticIpPlan(ElasticIpDemand(NOWHERE, True), "192.0.2.7", "")
+    NEW = ElasticIpPlan(ElasticIpSpec(None, False), None, "")
+    EXISTING = ElasticIpPlan(ElasticIpSpec(NOWHERE, True), "192.0.2.7", "")
 
     def make(self, plan: ElasticIpPlan, instance_id: str | None) -> Any:
         rows: list[Any] = []
 
         def declare() -> pulumi.Output[None]:
-            made = ElasticIp("ip", {"plan": plan, "instance_id": instance_id, "after": [], "tags": TAGS})
+            made = ElasticIp("ip", {"plan": plan, "instance_id": instance_id, "depends_on": [], "tags": TAGS})
             return made.row.apply(rows.append)
 
         return run_component(declare), rows[0]
@@ -407,10 +406,12 @@ class TestComponent:
         def taken() -> None:
             raise pulumi.RunError("taken")
 
-        plan = replace(self.EXISTING, look_again=taken)
+        plan = replace(self.EXISTING, recheck=taken)
         run = Run()
         with pytest.raises(pulumi.RunError, match=r"^taken$"):
-            run_component(lambda: ElasticIp("ip", {"plan": plan, "instance_id": "i-1", "after": [], "tags": TAGS}), run)
+            run_component(
+                lambda: ElasticIp("ip", {"plan": plan, "instance_id": "i-1", "depends_on": [], "tags": TAGS}), run
+            )
         assert run.of(":EipAssociation") == []
 
     @pytest.mark.parametrize(("plan", "allocation"), [(NEW, "id-ip-eip"), (EXISTING, NOWHERE)])
@@ -419,7 +420,7 @@ class TestComponent:
         assert run.one(":EipAssociation").inputs == {
             "allocationId": allocation,
             "instanceId": "i-1",
-            "allowReassociation": plan.demand.reassociate,
+            "allowReassociation": plan.spec.reassociate,
         }
 
 

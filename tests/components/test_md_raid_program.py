@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from inventory import MD_RAID_STORAGE_HOSTS
+from components.experiments.md_raid import STORAGE_SERVERS, VOLUMES_FOR_PLANS
 from tests.components.every_stack import (
     SITE,
     check_boot_order,
@@ -83,6 +84,10 @@ def test_all_hosts_share_zone_subnet_and_placement_group(run: Run) -> None:
     assert {volume.inputs["availabilityZone"] for volume in run.of(":Volume")} == {"eu-central-1a"}
     assert {instance.inputs["subnetId"] for instance in run.of(":Instance")} == {"id-md-raid-network-subnet"}
     assert {i.inputs["placementGroup"] for i in run.of(":Instance")} == {"md-raid-placement-group"}
+    group = run.one(":PlacementGroup")
+    assert group.inputs["strategy"] == "cluster"
+    assert group.inputs["tags"]["Name"] == "md-raid-placement-group"
+    assert group.ignore_changes == ('tags["expires-at"]',)
 
 
 def test_a_chosen_zone_stays(run: Run, public_key_file: Path) -> None:
@@ -210,7 +215,24 @@ def test_another_shape(public_key_file: Path) -> None:
 
 def test_what_the_stack_deploys_is_what_the_tasks_take(public_key_file: Path) -> None:
     found = inventory_of(declare(STACK, public_key_file))
-    assert len(Topology.of(found).servers) == MD_RAID_STORAGE_HOSTS
+    assert len(Topology.of(found).servers) == STORAGE_SERVERS
+
+
+@pytest.mark.parametrize("plan", ["short", "full"])
+def test_the_plans_need_what_the_stack_says_they_need(plan: str) -> None:
+    document = tomllib.loads((PROJECT / "workloads" / "md_raid" / "plans" / f"{plan}.toml").read_text())
+    needed = max(*document["stripes"], document["mirrors"], *(raw["disks"] for raw in document["raw"]))
+    assert needed == VOLUMES_FOR_PLANS
+
+
+def test_too_few_volumes_for_the_plans_are_a_note(public_key_file: Path) -> None:
+    run = declare(STACK, public_key_file, volumesPerServer="4")
+    assert len(run.of(":Volume")) == 12
+    assert run.lines[-1] == (
+        "tidemark:volumesPerServer: 4, and the plans short (the default) and full need 5: set it to 5 or more, or run "
+        "a plan of your own for 4 mirrors"
+    )
+    assert not [line for line in declare(STACK, public_key_file).lines if "volumesPerServer" in line]
 
 
 def test_project_file() -> None:

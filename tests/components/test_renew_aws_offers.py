@@ -18,13 +18,14 @@ import botocore.awsrequest
 import botocore.exceptions
 import botocore.validate
 import pytest
+from botocore.compat import HTTPHeaders
 
 from aws_offers import DATA_FILE, renew
 from aws_offers.renew import Clients, RenewalError, product, renewed, to_text
 
 TODAY = date(2026, 12, 1)
 PREFIXES = {"us-east-1": "", "eu-west-1": "EU-", "eu-central-1": "EUC1-"}
-KEYS = {"aws_access_key_id": "rehearsal", "aws_secret_access_key": "rehearsal"}
+KEYS: dict[str, Any] = {"aws_access_key_id": "rehearsal", "aws_secret_access_key": "rehearsal"}
 Price = tuple[str, str, str]
 """Region, kind and item, as data.json has them."""
 
@@ -120,7 +121,7 @@ def describe_regions(model: Any, **_: Any) -> tuple[botocore.awsrequest.AWSRespo
 def answered(model: Any, answer: dict[str, Any]) -> tuple[botocore.awsrequest.AWSResponse, dict[str, Any]]:
     """What makes botocore take the answer for the service's, once it has the documented shape."""
     botocore.validate.validate_parameters(answer, model.output_shape)
-    response = botocore.awsrequest.AWSResponse("https://aws.example.org", 200, {}, None)
+    response = botocore.awsrequest.AWSResponse("https://aws.example.org", 200, HTTPHeaders(), None)
     return response, {**answer, "ResponseMetadata": {"HTTPStatusCode": 200}}
 
 

@@ -122,11 +122,11 @@ def test_an_endpoint_that_nobody_answers_is_one_line(public_key_file: Path) -> N
     [
         Wrong(
             {"tidemark:bucketEndpoint": "http://198.51.100.1"},
-            "tidemark:bucketEndpoint: http://198.51.100.1 is of a rehearsal, and this stack is for AWS",
+            "tidemark:bucketEndpoint: http://198.51.100.1 is for a rehearsal, and this stack is for AWS",
         ),
         Wrong(
             {"tidemark:uplinkMbitPerS": "16"},
-            "tidemark:uplinkMbitPerS: 16 is of a rehearsal, and this stack is for AWS",
+            "tidemark:uplinkMbitPerS: 16 is for a rehearsal, and this stack is for AWS",
         ),
         Wrong(
             {"tidemark:uplinkMbitPerS": "fast"},
@@ -162,11 +162,11 @@ def test_a_wrong_stack_is_one_line(wrong: Wrong, public_key_file: Path) -> None:
         ),
         (
             {"aws:endpoints": '[{"ec2": "http://127.0.0.1:9", "iam": "http://127.0.0.1:9"}]'},
-            "aws:endpoints: no s3 among",
+            "aws:endpoints: without s3,",
         ),
         (
             {"aws:endpoints": '[{"ec2": "http://127.0.0.1:9", "s3": "http://127.0.0.1:9"}]'},
-            "aws:endpoints: no iam among",
+            "aws:endpoints: without iam,",
         ),
     ],
 )

@@ -154,7 +154,7 @@ WRONG = [
             "aws:accessKey": "rehearsal",
             "aws:secretKey": "rehearsal",
         },
-        "aws:endpoints: no efs among them, so a file system would be created on AWS; add efs",
+        "aws:endpoints: without efs, a file system would be created on AWS; add efs",
     ),
 ]
 

@@ -60,7 +60,7 @@ WRONG = [
     *(
         Wrong(
             {"tidemark:sshCidr": text},
-            f"tidemark:sshCidr: {text} is not written as AWS has it; did you mean {meant}?",
+            f"tidemark:sshCidr: {text} is not in the form that AWS takes; did you mean {meant}?",
         )
         for text, meant in (
             ("93.184.216.34/255.255.255.255", "93.184.216.34/32"),
@@ -71,18 +71,18 @@ WRONG = [
     *(
         Wrong(
             {"tidemark:sshCidr": text},
-            f"tidemark:sshCidr: {text} is {what}, and nothing comes from there over the internet; give the address "
-            "that the internet sees of you (curl https://checkip.amazonaws.com)",
+            f"tidemark:sshCidr: {text} is {what}: nothing comes from there over the internet; give your public address "
+            "(curl https://checkip.amazonaws.com)",
         )
         for text, what in (
-            ("0.0.0.0/32", "of no host (RFC 791)"),
+            ("0.0.0.0/32", "not a host's address (RFC 791)"),
             ("10.0.0.0/8", "private (RFC 1918)"),
             ("100.64.3.4/32", "shared by a provider's customers (RFC 6598)"),
-            ("127.0.0.1/32", "this machine's own (RFC 1122)"),
+            ("127.0.0.1/32", "loopback (RFC 1122)"),
             ("169.254.7.7/32", "link-local (RFC 3927)"),
             ("172.31.0.0/16", "private (RFC 1918)"),
             ("192.168.1.20/32", "private (RFC 1918)"),
-            ("203.0.113.7/32", "of examples (RFC 5737)"),
+            ("203.0.113.7/32", "reserved for documentation (RFC 5737)"),
             ("224.0.0.5/32", "multicast (RFC 5771)"),
             ("255.255.255.255/32", "reserved (RFC 1112)"),
         )
@@ -301,12 +301,13 @@ WRONG = [
     ),
     Wrong(
         {"tidemark:experiment": "md-rade"},
-        "tidemark:experiment: there is no md-rade; choose one of md-raid, efs-iops, iscsi-tunnel, eip-region, "
-        "encrypted-backup, s3-throttle",
+        "tidemark:experiment: there is no md-rade; choose one of efs-iops, eip-region, encrypted-backup, "
+        "iscsi-tunnel, md-raid, s3-throttle",
     ),
     Wrong(
         {"tidemark:experiment": None},
-        f"tidemark:experiment: missing; set it: pulumi config set tidemark:experiment md-raid -s {STACK}",
+        "tidemark:experiment: missing; choose one of efs-iops, eip-region, encrypted-backup, iscsi-tunnel, md-raid, "
+        f"s3-throttle: pulumi config set tidemark:experiment NAME -s {STACK}",
     ),
     Wrong(
         {"tidemark:sshProxyCommand": "nc gateway 22"},
@@ -328,7 +329,7 @@ WRONG = [
     ),
     Wrong(
         {"aws:endpoints": json.dumps([{"ssm": "http://127.0.0.1:4566"}])},
-        "aws:endpoints: no ec2 among them, so instances would be created on AWS; add ec2",
+        "aws:endpoints: without ec2, instances would be created on AWS; add ec2",
     ),
     Wrong(
         {

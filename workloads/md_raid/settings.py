@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inventory import MD_RAID_STORAGE_HOSTS
-
 EXPERIMENT = "md-raid"
 SCRIPTS = Path(__file__).parent / "scripts"
 PLANS = Path(__file__).parent / "plans"
@@ -13,7 +11,7 @@ PLANS = Path(__file__).parent / "plans"
 # The original's "15 GB" were made with `lvcreate -L 15G`, which is 15 GiB (16.1 GB); five of them, less
 # md's labels, make the 75 GB array. Volumes are given in GiB by EC2 too, whatever its pages call them.
 LEG_GIB = 15
-MIRROR_LEGS = MD_RAID_STORAGE_HOSTS
+MIRROR_LEGS = 3
 ARRAY_BYTES_AT_LEAST = 75 * 10**9
 
 # mdadm's default, and so the original's: a sequential request of 1 MiB spans two chunks.
