@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypedDict
 
 import pulumi
@@ -56,46 +56,35 @@ class HostSecurityGroup(pulumi.ComponentResource):
         self.group_id = group.id
         vpc = args["vpc_cidr"]
         # EC2 takes no apostrophe in a description (AuthorizeSecurityGroupIngress, IpRange).
+        ingress, egress = aws.vpc.SecurityGroupIngressRule, aws.vpc.SecurityGroupEgressRule
         self.rules = (
-            self._in("ssh", "tcp", SSH_PORT, "SSH from tidemark:sshCidr", cidr=args["ssh_cidr"]),
+            self._rule(ingress, "in-ssh", "tcp", SSH_PORT, "SSH from tidemark:sshCidr", cidr=args["ssh_cidr"]),
             *(
-                self._in(protocol.lower(), "tcp", port, f"{protocol} between members")
+                self._rule(ingress, f"in-{protocol.lower()}", "tcp", port, f"{protocol} between members")
                 for protocol, port in args["ports"].items()
             ),
             # For ICMP the "port" is the type; -1 is every type. The proof of the MTU needs echo and its errors.
-            self._in("icmp", "icmp", -1, "ICMP between members"),
-            self._out("members", "-1", None, "Anything to members, whose own rules decide"),
-            self._out("http", "tcp", 80, "Debian packages", cidr=ANY_IPV4),
-            self._out("https", "tcp", 443, "Debian packages", cidr=ANY_IPV4),
-            self._out("dns-udp", "udp", 53, "The resolver of the VPC", cidr=vpc),
-            self._out("dns-tcp", "tcp", 53, "The resolver of the VPC", cidr=vpc),
+            self._rule(ingress, "in-icmp", "icmp", -1, "ICMP between members"),
+            self._rule(egress, "out-members", "-1", None, "Anything to members, whose own rules decide"),
+            self._rule(egress, "out-http", "tcp", 80, "Debian packages", cidr=ANY_IPV4),
+            self._rule(egress, "out-https", "tcp", 443, "Debian packages", cidr=ANY_IPV4),
+            self._rule(egress, "out-dns-udp", "udp", 53, "The resolver of the VPC", cidr=vpc),
+            self._rule(egress, "out-dns-tcp", "tcp", 53, "The resolver of the VPC", cidr=vpc),
         )
         self.register_outputs({"group_id": self.group_id})
 
-    def _in(
-        self, name: str, protocol: str, port: int | None, description: str, cidr: str | None = None
-    ) -> aws.vpc.SecurityGroupIngressRule:
-        """Makes an ingress rule from `cidr`, or without it from the group's own hosts."""
-        full_name = f"{self._name}-in-{name}"
-        return aws.vpc.SecurityGroupIngressRule(
-            full_name,
-            security_group_id=self.group_id,
-            ip_protocol=protocol,
-            from_port=port,
-            to_port=port,
-            cidr_ipv4=cidr,
-            referenced_security_group_id=None if cidr else self.group_id,
-            description=description,
-            tags=self._tags.named(full_name),
-            opts=child_options(self),
-        )
-
-    def _out(
-        self, name: str, protocol: str, port: int | None, description: str, cidr: str | None = None
-    ) -> aws.vpc.SecurityGroupEgressRule:
-        """Makes an egress rule to `cidr`, or without it to the group's own hosts."""
-        full_name = f"{self._name}-out-{name}"
-        return aws.vpc.SecurityGroupEgressRule(
+    def _rule(
+        self,
+        rule_type: Callable[..., pulumi.Resource],
+        name: str,
+        protocol: str,
+        port: int | None,
+        description: str,
+        cidr: str | None = None,
+    ) -> pulumi.Resource:
+        """Makes a rule for `cidr`, or without it for the group's own hosts."""
+        full_name = f"{self._name}-{name}"
+        return rule_type(
             full_name,
             security_group_id=self.group_id,
             ip_protocol=protocol,
