@@ -19,7 +19,7 @@ from lab import program
 from lab.errors import LabError
 from lab.isolation import users_proxies
 from lab.outcomes import Outcome, read_outcomes
-from lab.ownership import give_back
+from lab.ownership import chown_to_sudo_caller
 from lab.paths import PROJECT, lab_dir
 from lab.preflight import MEMORY_BYTES, available_memory_bytes
 
@@ -72,7 +72,7 @@ class Beside:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C comes to this process, which hands it on
             )
-        give_back(self.log)
+        chown_to_sudo_caller(self.log)
 
     def follow(self, say: Callable[[str], None]) -> tuple[list[Outcome], bool]:
         """Says what it said and says, until it has ended; its outcomes, and whether nothing is left of it."""

@@ -17,7 +17,7 @@ from lab.clients import Clients
 from lab.errors import LabError
 from lab.image.build import ensure_image
 from lab.isolation import isolate
-from lab.ownership import give_back_all
+from lab.ownership import chown_all_to_sudo_caller
 from lab.paths import PROJECT, lab_dir
 from lab.preflight import findings, prepare_kernel
 from lab.rehearse import EXPERIMENTS, rehearse, tear_down
@@ -85,7 +85,7 @@ def _ssh(name: str, words: list[str]) -> int:
     region = control.running()
     ec2 = Clients(region.url, region.region).ec2
     host = running_host(read_account(ec2), name)
-    proxy = f"{shlex.quote(sys.executable)} -m lab.reach %h %p"
+    proxy = f"{shlex.quote(sys.executable)} -m lab.proxy_command %h %p"
     command = ["ssh", "-i", str(lab_dir() / "id_ed25519"), "-o", "IdentitiesOnly=yes", "-o", f"ProxyCommand={proxy}"]
     # Pinned by the console's word, as for the tasks; a host of the region is new each time, so nothing is remembered.
     known = control.known_hosts_file(name, ec2.get_console_output(InstanceId=host.instance_id)["Output"])
@@ -113,7 +113,7 @@ def main() -> int:
         elif arguments.command == "ssh":
             return _ssh(arguments.host, arguments.words)
         elif arguments.command == "model":
-            control.hold_to(service_model.load(arguments.name))
+            control.apply_service_model(service_model.load(arguments.name))
         elif arguments.command == "rehearse":
             return rehearse(
                 arguments.experiment,
@@ -135,5 +135,5 @@ def main() -> int:
         return 130
     finally:
         if arguments.command in MAKING:
-            give_back_all()
+            chown_all_to_sudo_caller()
     return 0

@@ -22,8 +22,8 @@ from lab.errors import LabError
 from lab.image.build import ensure_image
 from lab.isolation import isolated, users_proxies
 from lab.kernel.boot import BootFiles
-from lab.leftovers import REGION_VARIABLE
-from lab.ownership import give_back
+from lab.leak_check import REGION_VARIABLE
+from lab.ownership import chown_to_sudo_caller
 from lab.paths import PROJECT, cache_dir, lab_dir, without_separators
 from lab.preflight import NAMESPACES, check_machine, endpoint_port, listen, prepare_kernel
 from lab.process import run
@@ -54,7 +54,7 @@ def up(region: str, say: Callable[[str], None], *, lifeline: int | None = None) 
     folder, port = without_separators(lab_dir(), "TIDEMARK_LAB_DIR"), endpoint_port()
     without_separators(cache_dir(), "XDG_CACHE_HOME")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    give_back(folder)
+    chown_to_sudo_caller(folder)
     # The lock stays with the region's process: as long as it is held, the region lives. Here both are let go of.
     with _lock(folder, say) as lock, listen(port) as listener:
         _clear(folder)
@@ -67,7 +67,7 @@ def up(region: str, say: Callable[[str], None], *, lifeline: int | None = None) 
             process = _start(folder, files, region, listener.fileno(), lock.fileno(), lifeline)
             running = Running(folder, f"http://127.0.0.1:{port}", process.pid, region)
             (folder / "region.json").write_text(json.dumps({"url": running.url, "pid": running.pid, "region": region}))
-            give_back(folder)  # whoever called sudo asks the region, logs in and ends it without
+            chown_to_sudo_caller(folder)  # whoever called sudo asks the region, logs in and ends it without
         except BaseException:
             _clear(folder, keep=LOGS_KEPT)
             raise
@@ -135,7 +135,7 @@ def status() -> dict[str, Any]:
     return _ask(running().folder, "status")
 
 
-def hold_to(model: ServiceModel | None) -> None:
+def apply_service_model(model: ServiceModel | None) -> None:
     """Let the region's file systems follow this service model from now on; None is as fast as they go."""
     _ask(running().folder, f"model {json.dumps(None if model is None else model.to_dict())}")
 

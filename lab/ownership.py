@@ -23,7 +23,7 @@ def caller() -> tuple[int, int] | None:
     return (user, group) if os.geteuid() == 0 and user != 0 else None
 
 
-def give_back(*paths: Path) -> None:
+def chown_to_sudo_caller(*paths: Path) -> None:
     """Hand what is root's at and below these paths to the caller of sudo. Symbolic links are not followed, and a file
     with a second name, which may be anywhere, stays root's.
     """
@@ -44,7 +44,7 @@ def _give(path: Path, to: tuple[int, int]) -> None:
             os.lchown(path, *to)
 
 
-def give_back_all() -> None:
+def chown_all_to_sudo_caller() -> None:
     """All that a rehearsal or a test run makes: in the checkout where that is the caller's, and in its cache."""
     to = caller()
     if to is None:
@@ -53,7 +53,7 @@ def give_back_all() -> None:
     given = (os.environ.get(variable) for variable in ("TIDEMARK_RESULTS_DIR", "TIDEMARK_STATE_DIR"))
     places += [Path(place) for place in given if place]
     # A folder in which nothing is the caller's own was root's before: it stays.
-    give_back(*(place for place in places if place.exists() and _in_callers_hands(place, to[0])))
+    chown_to_sudo_caller(*(place for place in places if place.exists() and _in_callers_hands(place, to[0])))
 
 
 def _in_callers_hands(place: Path, user: int) -> bool:

@@ -25,7 +25,7 @@ from lab.clients import Clients
 from lab.errors import LabError
 from lab.paths import PROJECT, lab_dir
 from lab.provider import resources
-from lab.provider.kind import Values
+from lab.provider.resource_type import Values
 
 Config = dict[str, str]
 

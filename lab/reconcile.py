@@ -23,7 +23,7 @@ from lab import metrics, vpc
 from lab.account import Account, Instance, authorized_key, read_account, read_file_systems, user_data
 from lab.clients import Clients
 from lab.errors import LabError
-from lab.file_system import FileSystem
+from lab.file_server import FileServer
 from lab.host import Host, HostSpec
 from lab.instance_end import BOOT_LINE, end_reason, tell_file_system_ended, tell_instance_ended
 from lab.kernel.boot import BootFiles
@@ -66,7 +66,7 @@ class Reconciler:
         self._ends = ProcessEnds()
         self._hosts: dict[str, Host] = {}
         self._ports: dict[str, vpc.Port] = {}
-        self._file_systems: dict[str, FileSystem] = {}
+        self._file_systems: dict[str, FileServer] = {}
         self._model: ServiceModel | None = None
         self._cpus: dict[str, int] = {}  # instance or file system -> the CPU that its kernel runs on
         self._rules: str | None = None
@@ -111,11 +111,11 @@ class Reconciler:
         for system in self._file_systems.values():
             self._remove(system)
 
-    def hold_to(self, model: ServiceModel | None) -> None:
+    def apply_service_model(self, model: ServiceModel | None) -> None:
         """Let every file system, those to come too, follow this service model."""
         self._model = model
         for system in self._file_systems.values():
-            system.hold_to(model)
+            system.apply_service_model(model)
 
     def states(self) -> list[dict[str, object]]:
         """What runs here, for `lab status`."""
@@ -200,7 +200,7 @@ class Reconciler:
             self._cpus.setdefault(system_id, least_used(os.sched_getaffinity(0), self._cpus.values()))
             folder = self.console(system_id).parent
             counted = metrics.of_file_system(wanted, self._model)
-            system = FileSystem(system_id, self._files, folder, self._cpus[system_id], counted, self._publish)
+            system = FileServer(system_id, self._files, folder, self._cpus[system_id], counted, self._publish)
             self._file_systems[system_id] = system
             try:
                 system.start()
@@ -223,13 +223,13 @@ class Reconciler:
         except (ClientError, BotoCoreError) as fault:
             log.error("%s: a minute was not published: %s", system_id, fault)
 
-    def _file_system_ended(self, system: FileSystem, _: int) -> None:
+    def _file_system_ended(self, system: FileServer, _: int) -> None:
         """A process of it ended by itself: what was in it is lost, and the API must learn of it at once."""
         self._say(f"{system.file_system_id}: a process of it died, and its files with it (console: {system.console})")
         tell_file_system_ended(self._clients.region, system.file_system_id)
         self._wake()
 
-    def _remove(self, system: FileSystem) -> None:
+    def _remove(self, system: FileServer) -> None:
         for process in system.processes:
             self._ends.expect(process)
         system.remove()

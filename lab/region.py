@@ -1,4 +1,4 @@
-"""The region's process: API, reconciler, gate and control socket, in namespaces of their own.
+"""The region's process: API, reconciler, gateway and control socket, in namespaces of their own.
 
 Started by lab/control.py as process 1 of a new PID namespace: when it ends, however it ends, the kernel ends every
 host and takes every interface, rule and mount away with it. Only files stay, and those lie in one folder.
@@ -27,7 +27,7 @@ from lab.errors import LabError
 from lab.image.build import hold
 from lab.isolation import TEMPORARY
 from lab.kernel.boot import BootFiles
-from lab.ownership import give_back
+from lab.ownership import chown_to_sudo_caller
 from lab.process import run
 from lab.reconcile import VOLUMES, Reconciler
 from lab.service_model import ServiceModel
@@ -88,7 +88,7 @@ class Region:
         self._metadata = metadata.serve(clients)
         wake = self._endpoint.changed.set
         self._reconciler = Reconciler(clients, files, folder, self._endpoint.forced_stops, self._say, wake)
-        self._gate = self._start_gate()
+        self._internet_gateway = self._start_internet_gateway()
 
     def run(self) -> None:
         """Reconcile until told to stop."""
@@ -115,7 +115,7 @@ class Region:
 
     def close(self) -> None:
         self._reconciler.close()
-        self._gate.kill()
+        self._internet_gateway.kill()
         self._endpoint.close()
         self._metadata.shutdown()
 
@@ -128,36 +128,36 @@ class Region:
             "stopping": self._stopping.is_set(),
         }
 
-    def hold_to(self, model: ServiceModel | None) -> None:
+    def apply_service_model(self, model: ServiceModel | None) -> None:
         """Let the file systems follow this service model."""
         self._model = model
-        self._reconciler.hold_to(model)
+        self._reconciler.apply_service_model(model)
         self._say(f"service model: {'none' if model is None else model.name}")
 
-    def _start_gate(self) -> subprocess.Popen[str]:
+    def _start_internet_gateway(self) -> subprocess.Popen[str]:
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            gate = subprocess.Popen(
+            gateway = subprocess.Popen(
                 [
                     "unshare",
                     "--net",
                     sys.executable,
                     "-m",
-                    "lab.gate",
-                    str(self._folder / "gate"),
+                    "lab.internet_gateway",
+                    str(self._folder / "gateway"),
                     str(theirs.fileno()),
                 ],
                 stdout=subprocess.PIPE,
                 text=True,
                 pass_fds=[theirs.fileno()],
             )
-            assert gate.stdout is not None  # asked for above
-            if gate.stdout.readline().strip() != "ready":
-                raise LabError(f"the gate did not start: see {self._folder / 'region.log'}")
+            assert gateway.stdout is not None  # asked for above
+            if gateway.stdout.readline().strip() != "ready":
+                raise LabError(f"the gateway did not start: see {self._folder / 'region.log'}")
             (descriptor,) = socket.recv_fds(ours, 16, 1)[1]
         self._endpoint.serve_s3(socket.socket(fileno=descriptor))
-        vpc.connect_internet(gate.pid)
-        return gate
+        vpc.connect_internet(gateway.pid)
+        return gateway
 
     def _say(self, line: str) -> None:
         log.info("%s", line)
@@ -192,7 +192,7 @@ def _serve_control(folder: Path, region: Region) -> None:
                 asked, _, argument = stream.readline().strip().partition(" ")
                 if asked == "model":
                     document = json.loads(argument)
-                    region.hold_to(None if document is None else service_model.from_dict(document, "model"))
+                    region.apply_service_model(None if document is None else service_model.from_dict(document, "model"))
                 stream.write(json.dumps(region.status()) + "\n")
                 if asked == "stop":
                     region.stop()
@@ -243,7 +243,7 @@ def main() -> int:
         for store in (VOLUMES, MEMORY):
             run(["umount", "--lazy", arguments.folder / store])
             (arguments.folder / store).rmdir()
-        give_back(arguments.folder)
+        chown_to_sudo_caller(arguments.folder)
     return 0
 
 

@@ -22,9 +22,9 @@ from lab import beside, control, program, service_model
 from lab.clients import Clients
 from lab.errors import LabError
 from lab.isolation import isolated
-from lab.leftovers import Machine, left_in_account, look_at_machine
+from lab.leak_check import MachineSnapshot, account_leftovers, snapshot_machine
 from lab.outcomes import Outcome, run_of, show_outcomes, write_outcomes
-from lab.ownership import give_back
+from lab.ownership import chown_to_sudo_caller
 from lab.paths import PROJECT, lab_dir
 from lab.service_model import ServiceModel
 from lab.tasks import FAB, RegionEnded, RegionWatch, run_task
@@ -91,7 +91,7 @@ def rehearse(
     here, names_beside = (names, []) if outcomes_file else beside.split(names)
     began = time.monotonic()
     folder = lab_dir()
-    machine_before = look_at_machine(folder)
+    machine_before = snapshot_machine(folder)
     outcomes: list[Outcome] = []
     interrupted = region_ended = False
     clean = True
@@ -189,7 +189,7 @@ def _one(
         outputs = _run_program(stack, program.stack_config(stack, region.url), region, watch, journal, say)
         inventory = region.folder / INVENTORY
         inventory.write_text(str(outputs["inventory"]))
-        give_back(inventory)
+        chown_to_sudo_caller(inventory)
         say(f"{stack}: {len(journal.entries())} resources in {time.monotonic() - began:.1f} s")
         if _run_experiment(experiment, region, watch, plan, model, say):
             reason = "its tasks failed"
@@ -201,7 +201,7 @@ def _one(
     return Outcome(experiment, time.monotonic() - began, run_of(experiment, stack, started), reason)
 
 
-def tear_down(say: Say, *, machine_before: Machine | None = None) -> bool:
+def tear_down(say: Say, *, machine_before: MachineSnapshot | None = None) -> bool:
     """Unmake what the journal names, ask the API what is left, end the region, ask the machine what is left.
 
     Returns whether both were clean.
@@ -213,8 +213,8 @@ def tear_down(say: Say, *, machine_before: Machine | None = None) -> bool:
         region = None
     left = _unmake_stack(region, say) if region is not None else []
     control.down(say)
-    now = look_at_machine(folder)
-    on_machine = now.more_than(machine_before) if machine_before is not None else sorted(now.processes)
+    now = snapshot_machine(folder)
+    on_machine = now.added_since(machine_before) if machine_before is not None else sorted(now.processes)
     files = [path.name for path in folder.rglob("vol-*")] if folder.exists() else []
     say(
         "left on the machine: "
@@ -236,7 +236,7 @@ def _unmake_stack(region: control.Running, say: Say) -> list[str]:
             left += _refusal(journal, region, say)
             say(f"asked for by name: {', '.join(f'{name} ({made_id})' for name, made_id in protected.items())}")
         program.destroy(journal, region.url, region.region, say, named=protected)
-        left += left_in_account(Clients(region.url, region.region))
+        left += account_leftovers(Clients(region.url, region.region))
         left += _hosts_left()
     except Exception as fault:  # whatever it is, the region's end takes everything with it
         left.append(f"destroy failed: {' '.join(str(fault).split())}")
@@ -311,15 +311,15 @@ def _run_experiment(
 def _hold_to(experiment: str, region: control.Running, watch: RegionWatch, model: ServiceModel, say: Say) -> int:
     """Measure what one operation takes besides the model's delay, write both down, and switch the model on."""
     base = region.folder / "base.json"
-    resting = model.resting()
-    control.hold_to(resting)
+    half_delay = model.with_half_delay()
+    control.apply_service_model(half_delay)
     code = run_task(region, watch, region.folder / INVENTORY, f"{experiment}.base", "--output", str(base))
     if code == 0:
         took: dict[str, float] = json.loads(base.read_text())
-        besides = {operation: max(each - resting.delay_seconds, 0.0) for operation, each in took.items()}
+        besides = {operation: max(each - half_delay.delay_seconds, 0.0) for operation, each in took.items()}
         described = {**model.to_dict(), "base_seconds": besides}
         (region.folder / SERVICE_MODEL).write_text(json.dumps(described, indent=1) + "\n")
-        control.hold_to(model)
+        control.apply_service_model(model)
         say(f"service model: {model.name} ({', '.join(f'{k} {v}' for k, v in model.to_dict().items() if k != 'name')})")
     return code
 

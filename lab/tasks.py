@@ -17,7 +17,7 @@ from lab.clients import environment
 from lab.control import Running
 from lab.errors import LabError
 from lab.isolation import isolated
-from lab.leftovers import REGION_VARIABLE
+from lab.leak_check import REGION_VARIABLE
 from lab.paths import PROJECT
 
 STOP_SECONDS = 20

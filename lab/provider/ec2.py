@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lab.provider.kind import Kind, Values, all_or_nothing, given, tag_list, void
+from lab.provider.resource_type import Kind, Values, all_or_nothing, given, tag_list, void
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client

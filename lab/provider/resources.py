@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from lab.clients import Clients
 from lab.errors import LabError
 from lab.provider import ec2, efs, iam, s3
-from lab.provider.kind import Kind, Values, tag_list
+from lab.provider.resource_type import Kind, Values, tag_list
 
 _SERVICES = {"ec2": ec2, "efs": efs, "iam": iam, "s3": s3}
 _KINDS: dict[str, tuple[str, Kind[Any]]] = {

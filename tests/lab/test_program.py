@@ -18,7 +18,7 @@ from inventory import Inventory
 from lab import program
 from lab.clients import Clients
 from lab.errors import LabError
-from lab.leftovers import left_in_account
+from lab.leak_check import account_leftovers
 from lab.provider import resources
 from tests.lab.conftest import REGION, Api
 
@@ -92,7 +92,7 @@ def test_a_failure_at_any_call_of_any_creation_leaves_nothing_after_destroy(
     points = [(name, number) for name, calls in failing.calls.items() for number in range(calls)]
     assert len(failing.calls) == len(journal.entries()) == SMALL_RESOURCES
     program.destroy(journal, api.url, REGION, quiet)
-    assert left_in_account(api.clients) == []
+    assert account_leftovers(api.clients) == []
 
     left: dict[CallPoint, list[str]] = {}
     for point in points[share::SHARES]:
@@ -103,7 +103,7 @@ def test_a_failure_at_any_call_of_any_creation_leaves_nothing_after_destroy(
         failing.fails_at = None
         try:
             program.destroy(journal, api.url, REGION, quiet)
-            found = left_in_account(api.clients)
+            found = account_leftovers(api.clients)
         except ClientError as refused:
             found = [str(refused)]
         if found:
@@ -120,7 +120,7 @@ def test_a_failed_run_is_followed_by_a_good_one_that_takes_nothing_over(
     with pytest.raises(LabError, match=r"^md-raid-placement-group .*Duplicate.*already exists"):
         deploy()
     program.destroy(program.Journal(lab_folder / "journal.ndjson"), api.url, REGION, quiet)
-    assert left_in_account(api.clients) == [f"placement group {taken['PlacementGroup']['GroupName']}"]
+    assert account_leftovers(api.clients) == [f"placement group {taken['PlacementGroup']['GroupName']}"]
     api.ec2.delete_placement_group(GroupName="md-raid-placement-group")
     assert len(deploy().entries()) == RESOURCES
 
@@ -143,7 +143,7 @@ def test_destroy_goes_on_where_another_was_cut_short(
         with pytest.raises(KeyboardInterrupt):
             program.destroy(journal, api.url, REGION, quiet)
     program.destroy(journal, api.url, REGION, quiet)
-    assert left_in_account(api.clients) == []
+    assert account_leftovers(api.clients) == []
     assert journal.entries() == []
 
 
@@ -230,7 +230,7 @@ def test_a_run_that_is_told_to_stop_creates_nothing_more(api: Api, lab_folder: P
         program.run_program(STACK, program.stack_config(STACK, api.url), api.url, REGION, journal, say, stop)
     assert 0 < len(journal.entries()) < RESOURCES
     program.destroy(journal, api.url, REGION, quiet)
-    assert left_in_account(api.clients) == []
+    assert account_leftovers(api.clients) == []
 
 
 @pytest.mark.parametrize(
@@ -252,4 +252,4 @@ def test_each_kind_of_file_system_comes_and_goes(api: Api, lab_folder: Path, set
     assert {target.zone for target in found.file_system.mount_targets} == zones
     assert len(zones) == int(settings.get("tidemark:clientZones", "1"))
     program.destroy(journal, api.url, REGION, quiet)
-    assert left_in_account(api.clients) == []
+    assert account_leftovers(api.clients) == []

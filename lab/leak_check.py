@@ -10,7 +10,7 @@ from pathlib import Path
 from lab.clients import Clients
 
 
-def left_in_account(clients: Clients) -> list[str]:
+def account_leftovers(clients: Clients) -> list[str]:
     """Whatever of the kinds that this project creates the account still holds, as `kind id`. Defaults do not count."""
     ec2 = clients.ec2
     instances = [
@@ -56,7 +56,7 @@ whatever these start inherits it. A person's shell in the folder has none."""
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineSnapshot:
     """What a region could leave on this machine, at one moment."""
 
     namespaces: frozenset[str]
@@ -65,7 +65,7 @@ class Machine:
     interfaces: frozenset[str]
     processes: frozenset[str]
 
-    def more_than(self, before: Machine) -> list[str]:
+    def added_since(self, before: MachineSnapshot) -> list[str]:
         """What is here now and was not before, as `kind name`."""
         kinds = {
             "namespace": self.namespaces - before.namespaces,
@@ -77,7 +77,7 @@ class Machine:
         return [f"{kind} {name}" for kind, names in kinds.items() for name in sorted(names)]
 
 
-def look_at_machine(folder: Path) -> Machine:
+def snapshot_machine(folder: Path) -> MachineSnapshot:
     """Namespaces of network and process ids, mounts, busy loop devices, network interfaces, and the processes of a
     region's folder: those with REGION_VARIABLE, and whatever lives in a process namespace of one of them.
 
@@ -100,7 +100,7 @@ def look_at_machine(folder: Path) -> Machine:
         for device in Path("/sys/block").glob("loop*")
         if (device / "loop" / "backing_file").exists() and str(folder) in (device / "loop" / "backing_file").read_text()
     }
-    return Machine(
+    return MachineSnapshot(
         namespaces=frozenset(name for name in namespaces if name is not None and name not in own.values()),
         mounts=frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
         loop_devices=frozenset(loops),

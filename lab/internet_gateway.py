@@ -4,7 +4,7 @@ A connection to its Unix socket names a host and a port on the first line and is
 that SSH from outside the region arrives as from the internet: through the gateway's 1500 bytes and the security
 groups. A Unix socket is a file, and so crosses network namespaces.
 
-Services of AWS with public addresses answer out here, too: the gate opens the port and hands the listening socket to
+Services of AWS with public addresses answer out here, too: the gateway opens the port and hands the listening socket to
 the region's process, which serves it. A socket stays in the namespace in which it was made.
 """
 

@@ -41,10 +41,10 @@ CAPACITY_MIB = 512
 
 Publish = Callable[[str, int, Mapping[str, Statistics]], None]
 
-log = logging.getLogger("lab.file_system")
+log = logging.getLogger("lab.file_server")
 
 
-class FileSystem:
+class FileServer:
     """The processes of one file system, from `start` to `remove`, and what they count.
 
     `publish` gets each minute of `metrics` when it has ended: its start in Unix seconds, and its statistics by name.
@@ -129,9 +129,9 @@ class FileSystem:
             text=True,
         )
         threading.Thread(target=self._read, args=(self._front,), name=self.file_system_id, daemon=True).start()
-        self.hold_to(self._metrics.model)
+        self.apply_service_model(self._metrics.model)
 
-    def hold_to(self, model: ServiceModel | None) -> None:
+    def apply_service_model(self, model: ServiceModel | None) -> None:
         """Follow another service model from now on; None is as fast as it goes."""
         self._metrics.model = model
         front = self._front

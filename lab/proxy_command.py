@@ -1,4 +1,4 @@
-"""`python3 -m lab.reach HOST PORT`: a ProxyCommand for SSH into the running region.
+"""`python3 -m lab.proxy_command HOST PORT`: a ProxyCommand for SSH into the running region.
 
 Standard input and output become the connection. Only the standard library is needed, so any Python starts it.
 """
@@ -16,45 +16,45 @@ from pathlib import Path
 CHUNK_BYTES = 65536
 
 
-def gate_socket() -> Path:
-    """The gate's socket in the running region's folder."""
+def gateway_socket() -> Path:
+    """The gateway's socket in the running region's folder."""
     folder = os.environ.get("TIDEMARK_LAB_DIR") or Path(__file__).resolve().parent.parent / ".lab"
-    return Path(folder).absolute() / "gate"
+    return Path(folder).absolute() / "gateway"
 
 
 def connect(host: str, port: int) -> socket.socket:
     """A connection to a host of the region. Raises OSError with the reason."""
-    gate = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    path = gate_socket()
+    gateway = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    path = gateway_socket()
     folder = os.open(path.parent, os.O_PATH)  # a socket's path has 107 bytes at most; a checkout's may have more
     try:
-        gate.connect(f"/proc/self/fd/{folder}/{path.name}")
+        gateway.connect(f"/proc/self/fd/{folder}/{path.name}")
     finally:
         os.close(folder)
-    gate.sendall(f"{host} {port}\n".encode())
+    gateway.sendall(f"{host} {port}\n".encode())
     said = b""
     while not said.endswith(b"\n"):
-        byte = gate.recv(1)
+        byte = gateway.recv(1)
         if not byte:
             break
         said += byte
     if said != b"ok\n":
-        raise OSError(said.decode(errors="replace").strip() or "the gate hung up")
-    return gate
+        raise OSError(said.decode(errors="replace").strip() or "the gateway hung up")
+    return gateway
 
 
 def main() -> int:
     try:
-        gate = connect(sys.argv[1], int(sys.argv[2]))
+        gateway = connect(sys.argv[1], int(sys.argv[2]))
     except OSError as fault:
         print(
-            f"lab.reach: {sys.argv[1]} port {sys.argv[2]}: {fault}; is the region up? (fab lab.status)",
+            f"lab.proxy_command: {sys.argv[1]} port {sys.argv[2]}: {fault}; is the region up? (fab lab.status)",
             file=sys.stderr,
         )
         return 1
     _tell_connected()
     try:
-        _carry(gate)
+        _carry(gateway)
     except ConnectionError:  # SSH, or the region, has gone; SSH has said so, or sees it by our end
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer has nowhere to go
         return 1
@@ -69,15 +69,15 @@ def _tell_connected() -> None:
             os.close(int(descriptor))
 
 
-def _carry(gate: socket.socket) -> None:
-    """Standard input to the gate and the gate to standard output, until the far side ends."""
+def _carry(gateway: socket.socket) -> None:
+    """Standard input to the gateway and the gateway to standard output, until the far side ends."""
     selector = selectors.DefaultSelector()
-    selector.register(gate, selectors.EVENT_READ, 1)
+    selector.register(gateway, selectors.EVENT_READ, 1)
     selector.register(0, selectors.EVENT_READ, 0)
     while True:
         for key, _ in selector.select():
             if key.data == 1:
-                chunk = gate.recv(CHUNK_BYTES)
+                chunk = gateway.recv(CHUNK_BYTES)
                 if not chunk:
                     return
                 sys.stdout.buffer.write(chunk)
@@ -85,10 +85,10 @@ def _carry(gate: socket.socket) -> None:
             else:
                 chunk = os.read(0, CHUNK_BYTES)
                 if chunk:
-                    gate.sendall(chunk)
+                    gateway.sendall(chunk)
                 else:
                     selector.unregister(0)
-                    gate.shutdown(socket.SHUT_WR)
+                    gateway.shutdown(socket.SHUT_WR)
 
 
 if __name__ == "__main__":
