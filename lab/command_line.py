@@ -83,12 +83,12 @@ def _status() -> int:
 
 def _ssh(name: str, words: list[str]) -> int:
     region = control.running()
-    ec2 = Clients(region.url, region.region).ec2
-    host = running_host(read_account(ec2), name)
+    clients = Clients(region.url, region.region)
+    host = running_host(read_account(clients), name)
     proxy = f"{shlex.quote(sys.executable)} -m lab.proxy_command %h %p"
     command = ["ssh", "-i", str(lab_dir() / "id_ed25519"), "-o", "IdentitiesOnly=yes", "-o", f"ProxyCommand={proxy}"]
     # Pinned by the console's word, as for the tasks; a host of the region is new each time, so nothing is remembered.
-    known = control.known_hosts_file(name, ec2.get_console_output(InstanceId=host.instance_id)["Output"])
+    known = control.known_hosts_file(name, clients.ec2.get_console_output(InstanceId=host.instance_id)["Output"])
     command += ["-o", f"UserKnownHostsFile={known}", "-o", f"HostKeyAlias={name}", "-o", "StrictHostKeyChecking=yes"]
     os.chdir(PROJECT)
     os.execvp("ssh", [*command, "-F", "/dev/null", f"admin@{host.public_address}", *words])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -26,7 +25,7 @@ from lab.leak_check import REGION_VARIABLE
 from lab.ownership import chown_to_sudo_caller
 from lab.paths import PROJECT, cache_dir, lab_dir, without_separators
 from lab.preflight import NAMESPACES, check_machine, endpoint_port, listen, prepare_kernel
-from lab.process import run
+from lab.process import REGION_OOM_SCORE, run, set_oom_score
 from lab.service_model import ServiceModel
 
 STOP_SECONDS = 30
@@ -104,7 +103,7 @@ def _start(
             start_new_session=True,  # Ctrl-C goes to whoever typed it; the region ends in order, after its hosts' tasks
         )
     assert process.stdout is not None  # asked for above
-    spare_from_memory_killer(process.pid)
+    set_oom_score(process.pid, REGION_OOM_SCORE)
     try:
         with process.stdout:
             if process.stdout.readline().strip() != "ready":
@@ -237,15 +236,6 @@ def _is_locked(folder: Path) -> bool:
 
 def _not_ours(folder: Path) -> LabError:
     return LabError(f"{folder}: it belongs to another user, as what sudo or root made does; use sudo here, too")
-
-
-def spare_from_memory_killer(pid: int) -> None:
-    """Let the kernel take this process last when memory runs out (proc(5), oom_score_adj): all hangs on it.
-
-    Only root may; elsewhere it stays as likely as any.
-    """
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/oom_score_adj").write_text("-900")
 
 
 def _clear(folder: Path, keep: tuple[str, ...] = ()) -> None:
