@@ -20,7 +20,8 @@ from lab.isolation import isolate
 from lab.ownership import chown_all_to_sudo_caller
 from lab.paths import PROJECT, lab_dir
 from lab.preflight import findings, prepare_kernel
-from lab.rehearse import EXPERIMENTS, rehearse, tear_down
+from lab.rehearse import rehearse, tear_down
+from lab.stacks import rehearsable_experiments
 
 MAKING = frozenset({"up", "image", "down", "rehearse"})
 """The commands that leave files behind, which belong to whoever called sudo."""
@@ -54,11 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     model = commands.add_parser("model", help="let the region's file systems follow a service model")
     model.add_argument("name", help="none, the name of one in lab/service_models, or a TOML file")
     job = commands.add_parser("rehearse", help="run experiments from nothing to their reports")
-    job.add_argument("experiment", nargs="*", help=f"of {', '.join(EXPERIMENTS)}; none: all, one after the other")
+    job.add_argument("experiment", nargs="*", help=f"by default all of {', '.join(rehearsable_experiments())}")
     job.add_argument("--keep", action="store_true", help="leave the region up afterwards")
     job.add_argument("--plan", help="the plan of measurements: a name or a file")
     job.add_argument("--outcomes", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py: in the place of the table
-    job.add_argument("--model", help="the service model that file systems hold to: a name or a file")
+    job.add_argument("--model", help="the service model of its file systems: a name or a file")
     return parser
 
 

@@ -32,11 +32,11 @@ TOOLS = (
     "apt-get",
     "patchelf",
 )
-MEMORY_BYTES = 4 * 1024**3  # md-raid: four hosts of 512 MiB, what is written to their volumes, and the tasks
+MEMORY_BYTES = 4 * 1024**3  # the largest stack: four hosts, what is written to their volumes, and the tasks
 DISK_BYTES = {
     "the cache": 2 * 1024**3,  # an image of 0.6 GB, the same once more while it is built, and a kernel of 0.2
     "the region's folder": 1024**3,  # what hosts write to their root disks
-    "the results": 200 * 1000**2,  # a run of efs-iops has 20 MB
+    "the results": 200 * 1000**2,  # the largest run has 20 MB
 }
 NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 """What the region's process lives in (lab/control.py)."""

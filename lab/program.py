@@ -16,45 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
 from lab.clients import Clients
 from lab.errors import LabError
-from lab.paths import PROJECT, lab_dir
+from lab.paths import PROJECT
 from lab.provider import resources
 from lab.provider.resource_type import Values
-
-Config = dict[str, str]
+from lab.stacks import Config
 
 log = logging.getLogger("lab.program")
-
-
-def stack_config(stack: str, url: str) -> Config:
-    """The stack file's configuration as the engine would hand it over, with this region's endpoints and key.
-
-    Raises LabError when the file is missing or is not a stack file.
-    """
-    path = PROJECT / "stacks" / f"Pulumi.{stack}.yaml"
-    try:
-        document = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        known = ", ".join(sorted(p.name[len("Pulumi.") : -len(".yaml")] for p in path.parent.glob("Pulumi.*.yaml")))
-        raise LabError(f"{stack}: no such stack; there are {known}") from None
-    except yaml.YAMLError as fault:
-        raise LabError(f"{path}: not YAML: {' '.join(str(fault).split())}") from fault
-    config = document.get("config") if isinstance(document, dict) else None
-    if not isinstance(config, dict):
-        raise LabError(f"{path}: no `config:` in it")
-    flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    endpoints = config.get("aws:endpoints")
-    if not endpoints:
-        raise LabError(f"{path}: no aws:endpoints, so this stack is for AWS; a rehearsal needs one that ends in .lab")
-    flat["aws:endpoints"] = json.dumps([dict.fromkeys(entry, url) for entry in endpoints])
-    flat["tidemark:sshPublicKeyFile"] = str(lab_dir() / "id_ed25519.pub")
-    return flat
 
 
 class Journal:

@@ -26,6 +26,7 @@ from lab.leak_check import snapshot_machine
 from lab.ownership import chown_all_to_sudo_caller
 from lab.preflight import check_machine
 from lab.rehearse import tear_down
+from lab.stacks import stack_config
 from tests.machine import wait_for
 
 # How long an example takes, or takes to make, says how busy the machine is.
@@ -233,7 +234,7 @@ def deploy(region: control.Running, stack: str) -> Path:
     journal = program.Journal(region.folder / "journal.ndjson")
     program.destroy(journal, region.url, region.region, lambda _: None, named=journal.protected())
     wait_for("the last stack's hosts are gone", lambda: control.status()["hosts"] == [], 60)
-    config = program.stack_config(stack, region.url)
+    config = stack_config(stack, region.url)
     outputs = program.run_program(stack, config, region.url, region.region, journal, lambda _: None)
     inventory = region.folder / f"{stack}.json"
     inventory.write_text(str(outputs["inventory"]))

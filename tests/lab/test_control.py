@@ -332,8 +332,8 @@ def lab(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["rehearse", "no-such"], "EXPERIMENT=no-such: there is no such experiment; there are md-raid"),
-        (["rehearse", "md-raid", "no-such"], "EXPERIMENT=no-such: there is no such experiment; there are md-raid"),
+        (["rehearse", "no-such"], "EXPERIMENT=no-such: there is no such experiment; there are "),
+        (["rehearse", "md-raid", "no-such"], "EXPERIMENT=no-such: there is no such experiment; there are "),
         (["rehearse", "--keep"], "KEEP=1: a region keeps one experiment; name it"),
         (["rehearse", "md-raid", "efs-iops", "--plan", "full"], "PLAN=full: a plan is of one experiment; name it"),
         (["status"], "no rehearsal region runs in "),

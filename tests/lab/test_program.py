@@ -20,6 +20,7 @@ from lab.clients import Clients
 from lab.errors import LabError
 from lab.leak_check import account_leftovers
 from lab.provider import resources
+from lab.stacks import stack_config
 from tests.lab.conftest import REGION, Api
 
 STACK = "md-raid.lab"
@@ -71,7 +72,7 @@ class FailingApi:
 @pytest.fixture
 def deploy(api: Api, lab_folder: Path) -> Callable[..., program.Journal]:
     """Run the program of md-raid.lab, with the changes, against the API; the journal is what it made."""
-    settings = program.stack_config(STACK, api.url)
+    settings = stack_config(STACK, api.url)
 
     def run(changes: Mapping[str, str] = MappingProxyType({})) -> program.Journal:
         config = {**settings, **changes}
@@ -148,37 +149,13 @@ def test_destroy_goes_on_where_another_was_cut_short(
 
 
 def test_the_stack_file_is_handed_over_with_this_regions_endpoints_and_key(lab_folder: Path) -> None:
-    config = program.stack_config(STACK, "http://127.0.0.1:7")
+    config = stack_config(STACK, "http://127.0.0.1:7")
     (endpoints,) = json.loads(config["aws:endpoints"])
     assert set(endpoints.values()) == {"http://127.0.0.1:7"}
     assert {"ec2", "ssm"} <= set(endpoints)
     assert config["tidemark:sshPublicKeyFile"] == str(lab_folder / "id_ed25519.pub")
     assert config["tidemark:storageServers"] == "3"
     assert config["aws:skipMetadataApiCheck"] == "true"
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (None, "wrong.lab: no such stack; there are .*md-raid.lab"),
-        ("config: [", "Pulumi.wrong.lab.yaml: not YAML: "),
-        ("- config", "Pulumi.wrong.lab.yaml: no `config:` in it"),
-        ("config:\n", "Pulumi.wrong.lab.yaml: no `config:` in it"),
-        ("config:\n  aws:region: eu-central-1\n", "Pulumi.wrong.lab.yaml: no aws:endpoints, so this stack is for AWS"),
-    ],
-)
-def test_a_wrong_stack_file_is_one_line(
-    text: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stacks = tmp_path / "stacks"
-    stacks.mkdir()
-    (stacks / "Pulumi.md-raid.lab.yaml").touch()
-    if text is not None:
-        (stacks / "Pulumi.wrong.lab.yaml").write_text(text)
-    monkeypatch.setattr(program, "PROJECT", tmp_path)
-    with pytest.raises(LabError, match=said) as fault:
-        program.stack_config("wrong.lab", "http://127.0.0.1:7")
-    assert "\n" not in str(fault.value)
 
 
 def test_a_journal_keeps_its_order_for_another_process(tmp_path: Path) -> None:
@@ -227,7 +204,7 @@ def test_a_run_that_is_told_to_stop_creates_nothing_more(api: Api, lab_folder: P
             stop.set()
 
     with pytest.raises(LabError, match="not created, since it was told to stop"):
-        program.run_program(STACK, program.stack_config(STACK, api.url), api.url, REGION, journal, say, stop)
+        program.run_program(STACK, stack_config(STACK, api.url), api.url, REGION, journal, say, stop)
     assert 0 < len(journal.entries()) < RESOURCES
     program.destroy(journal, api.url, REGION, quiet)
     assert account_leftovers(api.clients) == []
@@ -243,7 +220,7 @@ def test_a_run_that_is_told_to_stop_creates_nothing_more(api: Api, lab_folder: P
     ids=["one-zone", "provisioned", "three-zones"],
 )
 def test_each_kind_of_file_system_comes_and_goes(api: Api, lab_folder: Path, settings: dict[str, str]) -> None:
-    config = {**program.stack_config("efs-iops.lab", api.url), **settings}
+    config = {**stack_config("efs-iops.lab", api.url), **settings}
     journal = program.Journal(lab_folder / "journal.ndjson")
     outputs = program.run_program("efs-iops.lab", config, api.url, REGION, journal, quiet)
     found = Inventory.from_json(str(outputs["inventory"]), "test")
