@@ -76,7 +76,7 @@ class RegionMocks(Mocks):
             return "", args.inputs
         if self._stop.is_set():
             raise LabError(f"{args.name} ({args.typ}): not created, since it was told to stop")
-        inputs = resources.named(args.typ, dict(args.inputs), args.name)
+        inputs = resources.with_physical_name(args.typ, dict(args.inputs), args.name)
         try:
             made_id, outputs = resources.create(self._clients, args.typ, inputs)
         except (ClientError, BotoCoreError) as fault:

@@ -1,4 +1,4 @@
-"""What a resource type is to the rehearsal region's provider, and what the services' types have in common."""
+"""A resource type of the rehearsal region's provider, and what those of all services have in common."""
 
 from __future__ import annotations
 
@@ -14,46 +14,42 @@ C = TypeVar("C")
 
 
 @dataclass(frozen=True)
-class Kind(Generic[C]):
-    """How one type is made, unmade and looked for, by a client of its service.
+class ResourceType(Generic[C]):
+    """How resources of one type are created, deleted and looked up, with a client of the service.
 
-    `create` gives the id and the computed outputs; `computed` names those that other resources of the program take,
-    which are unknown until the resource exists. `name_input` is the physical name's property, made from the logical
-    name when the program gives none. `look` gives what changes while the resource lives, as its provider reads it back
-    at a refresh; None where nothing of it does.
+    `create` returns the id and the computed outputs. `computed` names those that other resources of the program use and
+    that are unknown before the creation. `name_input` is the property of the physical name, which is made from the
+    logical name if the program gives none. `read_back` returns outputs that may change during the resource's life, as
+    AWS's provider reads them at a refresh; None if there are none.
     """
 
     create: Callable[[C, Values], tuple[str, Values]]
-    delete: Callable[[C, str, Values], None]
+    delete: Callable[[C, str, Values], object]
     exists: Callable[[C, str], bool]
     computed: tuple[str, ...] = ()
     name_input: str | None = None
-    look: Callable[[C, str], Values] | None = None
+    read_back: Callable[[C, str], Values] | None = None
 
 
 def tag_list(inputs: Mapping[str, Any]) -> list[Any]:
-    """Tags as the API takes them, in a stable order."""
+    """Returns tags as the API takes them, in a stable order."""
     return [{"Key": key, "Value": value} for key, value in sorted((inputs.get("tags") or {}).items())]
 
 
 @contextlib.contextmanager
-def all_or_nothing(unmake: Callable[[], object]) -> Iterator[None]:
-    """Take back what a first call made when a later one of the same creation fails.
+def rollback_on_failure(delete: Callable[[], object]) -> Iterator[None]:
+    """Deletes what a first call made if a later call of the same creation fails.
 
-    Until its creation is over no journal and no engine knows of a resource, so nobody else could.
+    Before its creation is complete neither the journal nor the engine knows of a resource.
     """
     try:
         yield
     except BaseException:
         with contextlib.suppress(ClientError, BotoCoreError):  # the failure that is raised says more than this one
-            unmake()
+            delete()
         raise
 
 
-def given(**arguments: Any) -> Any:
-    """Only the arguments that have a value: the API knows a missing one, not an empty one."""
+def without_none(**arguments: Any) -> Any:
+    """Returns the arguments that are not None: the API takes a missing argument, not an empty one."""
     return {key: value for key, value in arguments.items() if value is not None}
-
-
-def void(_: object) -> None:
-    """Drop the answer of a call that has none worth keeping."""
