@@ -132,7 +132,7 @@ def test_a_command_gives_what_it_prints() -> None:
         (["no-such-command"], r"^no-such-command: no such command on this machine; `make setup` installs it$"),
         (["sh", "-c", "echo a >&2; echo b >&2; exit 3"], r"^sh -c .*: exit code 3: b$"),
         (["sh", "-c", "echo out; exit 3"], r": exit code 3: out$"),
-        (["false"], r"^false: exit code 1: it said nothing$"),
+        (["false"], r"^false: exit code 1: it printed nothing$"),
     ],
 )
 def test_a_command_that_fails_is_one_line(command: list[str], said: str) -> None:

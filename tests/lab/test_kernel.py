@@ -93,7 +93,7 @@ def test_the_named_kernel_is_taken(kernels: Path, tmp_path: Path, monkeypatch: p
         (None, r"^TIDEMARK_KERNEL=.*/linux: no program there that can be run; name a User Mode Linux kernel$"),
         ("echo 7.2.7", r"^TIDEMARK_KERNEL=.*/linux: no modules of 7\.2\.7; looked for .*/modules/7\.2\.7, "),
         ("echo GNU bash, version 5", r"^.*/linux: not a User Mode Linux kernel: `--version` prints 'GNU bash, "),
-        ("exit 1", r"linux --version: exit code 1: it said nothing$"),
+        ("exit 1", r"linux --version: exit code 1: it printed nothing$"),
     ],
 )
 def test_a_named_kernel_that_is_none_is_one_line(

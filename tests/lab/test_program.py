@@ -28,7 +28,6 @@ RESOURCES = 51  # 12 of the network's and the group's rules, 1 key, 1 placement 
 # Two volumes of what each server has several of.
 SMALL = {"tidemark:volumesPerServer": "2"}
 SMALL_RESOURCES = 33
-SHARES = 2
 
 CallPoint = tuple[str, int]
 """The name of a resource, and which of the API calls of its creation: 0 is the first."""
@@ -43,6 +42,7 @@ class FailingApi:
 
     def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: Counter[str] = Counter()
+        self.types: dict[str, str] = {}
         self.fails_at: CallPoint | None = None
         self._creating = threading.local()  # the SDK creates in several threads
         self._clients = Clients(url, REGION)
@@ -52,6 +52,7 @@ class FailingApi:
 
         def named(mocks: program.RegionMocks, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
             self._creating.name = args.name if args.custom else None
+            self.types[args.name] = args.typ
             try:
                 return new_resource(mocks, args)
             finally:
@@ -83,20 +84,19 @@ def deploy(api: Api, lab_folder: Path) -> Callable[..., program.Journal]:
     return run
 
 
-@pytest.mark.parametrize("share", range(SHARES))
-def test_a_failure_at_any_call_of_any_creation_leaves_nothing_after_destroy(
-    share: int, api: Api, lab_folder: Path, deploy: Callable[..., program.Journal], monkeypatch: pytest.MonkeyPatch
+def test_a_failure_at_any_call_of_a_creation_of_any_type_leaves_nothing_after_destroy(
+    api: Api, lab_folder: Path, deploy: Callable[..., program.Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A deployment for each call: in shares, so that workers can take some each."""
+    """A deployment for each call: of several resources of one type, the last fails."""
     failing = FailingApi(api.url, monkeypatch)
     journal = deploy(SMALL)
-    points = [(name, number) for name, calls in failing.calls.items() for number in range(calls)]
+    last = {(failing.types[name], number): (name, number) for name, n in failing.calls.items() for number in range(n)}
     assert len(failing.calls) == len(journal.entries()) == SMALL_RESOURCES
     program.destroy(journal, api.url, REGION, quiet)
     assert account_leftovers(api.clients) == []
 
     left: dict[CallPoint, list[str]] = {}
-    for point in points[share::SHARES]:
+    for point in last.values():
         failing.calls.clear()
         failing.fails_at = point
         with pytest.raises(LabError, match=f"^{point[0]} .*injected"):
