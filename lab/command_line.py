@@ -23,16 +23,14 @@ from lab.preflight import findings, prepare_kernel
 from lab.rehearse import rehearse, tear_down
 from lab.stacks import rehearsable_experiments
 
-MAKING = frozenset({"up", "image", "down", "rehearse"})
-"""The commands that leave files behind, which belong to whoever called sudo."""
+WRITING_COMMANDS = frozenset({"up", "image", "down", "rehearse"})
+"""Commands that make files, which are given to the caller of sudo."""
 
 console = Console(highlight=False, soft_wrap=True)
 
 
 def say(line: str) -> None:
-    """One line of progress; plain where nobody watches. Where the terminal or the pipe is gone, it is not said: what is
-    under way must still be ended in order.
-    """
+    """Prints a line of progress. Ignores a terminal or pipe that is gone: the work must still end in order."""
     try:
         console.print(line, markup=False)
     except OSError:
@@ -45,9 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start the region; it stays until `down`")
     up.add_argument("--region", default="eu-central-1", help="its AWS name (default: eu-central-1)")
-    commands.add_parser("doctor", help="look whether this machine can rehearse, and show all that was looked at")
+    commands.add_parser("doctor", help="check whether this machine can rehearse")
     commands.add_parser("image", help="fetch the hosts' kernel and build their root image, unless they are there")
-    commands.add_parser("down", help="unmake everything and end the region")
+    commands.add_parser("down", help="destroy everything and end the region")
     commands.add_parser("status", help="what runs in the region")
     ssh = commands.add_parser("ssh", help="log in to a host, or run a command there")
     ssh.add_argument("host", help="its name, such as client")
@@ -88,7 +86,7 @@ def _ssh(name: str, words: list[str]) -> int:
     host = running_host(read_account(clients), name)
     proxy = f"{shlex.quote(sys.executable)} -m lab.proxy_command %h %p"
     command = ["ssh", "-i", str(lab_dir() / "id_ed25519"), "-o", "IdentitiesOnly=yes", "-o", f"ProxyCommand={proxy}"]
-    # Pinned by the console's word, as for the tasks; a host of the region is new each time, so nothing is remembered.
+    # The host key is pinned by the console, as in the tasks. Hosts are new each time, so no key is remembered.
     known = control.known_hosts_file(name, clients.ec2.get_console_output(InstanceId=host.instance_id)["Output"])
     command += ["-o", f"UserKnownHostsFile={known}", "-o", f"HostKeyAlias={name}", "-o", "StrictHostKeyChecking=yes"]
     os.chdir(PROJECT)
@@ -96,7 +94,7 @@ def _ssh(name: str, words: list[str]) -> int:
 
 
 def main() -> int:
-    """Run one command and return its exit code; a fault is one line on standard error."""
+    """Runs one command and returns its exit code; prints a fault as one line on standard error."""
     arguments = _parser().parse_args()
     isolate()
     try:
@@ -135,6 +133,6 @@ def main() -> int:
         print("lab: interrupted", file=sys.stderr)
         return 130
     finally:
-        if arguments.command in MAKING:
+        if arguments.command in WRITING_COMMANDS:
             chown_all_to_sudo_caller()
     return 0

@@ -28,11 +28,7 @@ from moto.efs.models import efs_backends
 from moto.efs.responses import EFSResponse
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import iam_backends
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.s3.models import FakeBucket, s3_backends
 from moto.ssm.models import Parameter, ssm_backends
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -88,12 +84,7 @@ class Endpoint:
     def _serve(self, listener: socket.socket, application: Wsgi) -> None:
         host, port = listener.getsockname()[:2]
         server = make_server(
-            host,
-            port,
-            application,
-            threaded=True,
-            request_handler=MotoRequestHandler,
-            fd=listener.fileno(),
+            host, port, application, threaded=True, request_handler=MotoRequestHandler, fd=listener.fileno()
         )
         self._servers.append(server)
         threading.Thread(target=server.serve_forever, name=f"endpoint-{port}", daemon=True).start()
@@ -176,11 +167,7 @@ class Endpoint:
             text = log.read_text(errors="replace")[-65536:] if log.exists() else ""  # EC2 keeps the last 64 KiB
             # XML has no place for control characters; EC2 sends them as they are inside base64, and so does this.
             return ActionResult(
-                {
-                    "InstanceId": instance.id,
-                    "Timestamp": utcnow(),
-                    "Output": Base64EncodedString.from_raw_string(text),
-                }
+                {"InstanceId": instance.id, "Timestamp": utcnow(), "Output": Base64EncodedString.from_raw_string(text)}
             )
 
         def stop_with_force(self: EC2Response) -> ActionResult:

@@ -17,13 +17,13 @@ CHUNK_BYTES = 65536
 
 
 def gateway_socket() -> Path:
-    """The gateway's socket in the running region's folder."""
+    """Returns the path of the internet gateway's socket, in the region's folder."""
     folder = os.environ.get("TIDEMARK_LAB_DIR") or Path(__file__).resolve().parent.parent / ".lab"
     return Path(folder).absolute() / "gateway"
 
 
 def connect(host: str, port: int) -> socket.socket:
-    """A connection to a host of the region. Raises OSError with the reason."""
+    """Connects to a host of the region. Raises OSError with the reason."""
     gateway = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     path = gateway_socket()
     folder = os.open(path.parent, os.O_PATH)  # a socket's path has 107 bytes at most; a checkout's may have more
@@ -32,14 +32,14 @@ def connect(host: str, port: int) -> socket.socket:
     finally:
         os.close(folder)
     gateway.sendall(f"{host} {port}\n".encode())
-    said = b""
-    while not said.endswith(b"\n"):
+    reply = b""
+    while not reply.endswith(b"\n"):
         byte = gateway.recv(1)
         if not byte:
             break
-        said += byte
-    if said != b"ok\n":
-        raise OSError(said.decode(errors="replace").strip() or "the gateway hung up")
+        reply += byte
+    if reply != b"ok\n":
+        raise OSError(reply.decode(errors="replace").strip() or "the internet gateway closed the connection")
     return gateway
 
 
@@ -52,17 +52,17 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    _tell_connected()
+    _report_connected()
     try:
         _carry(gateway)
-    except ConnectionError:  # SSH, or the region, has gone; SSH has said so, or sees it by our end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer has nowhere to go
+    except ConnectionError:  # SSH or the region has gone; SSH prints that itself
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for the rest of the buffer, which Python flushes at its exit
         return 1
     return 0
 
 
-def _tell_connected() -> None:
-    """When the far side was connected, to whoever asked for it: for SSH alone the two are one."""
+def _report_connected() -> None:
+    """Writes the time of the connection to the descriptor TIDEMARK_CONNECTED_FD, if the caller set that."""
     if (descriptor := os.environ.get("TIDEMARK_CONNECTED_FD", "")).isdigit():
         with contextlib.suppress(OSError):
             os.write(int(descriptor), f"{time.time():.6f}\n".encode())
@@ -70,7 +70,7 @@ def _tell_connected() -> None:
 
 
 def _carry(gateway: socket.socket) -> None:
-    """Standard input to the gateway and the gateway to standard output, until the far side ends."""
+    """Copies standard input to the host and the host to standard output, until the host closes the connection."""
     selector = selectors.DefaultSelector()
     selector.register(gateway, selectors.EVENT_READ, 1)
     selector.register(0, selectors.EVENT_READ, 0)

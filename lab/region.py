@@ -20,12 +20,12 @@ from functools import partial
 from pathlib import Path
 
 from lab import metadata, service_model, vpc
+from lab.cache import lock_for_use
 from lab.clients import Clients
 from lab.endpoint import Endpoint
 from lab.errors import LabError
 from lab.file_server import FileServer
 from lab.host import Host
-from lab.image.build import hold
 from lab.isolation import TEMPORARY
 from lab.kernel.boot import BootFiles
 from lab.ownership import chown_to_sudo_caller
@@ -70,7 +70,7 @@ class Region:
 
     def __init__(self, folder: Path, files: BootFiles, region: str, listener: socket.socket) -> None:
         self._folder = folder
-        self._held = [hold(file) for file in (files.kernel, files.image)]
+        self._in_use = [lock_for_use(file) for file in (files.kernel, files.image)]
         self._model: ServiceModel | None = None
         vpc.prepare_namespace()
         make_volume_store(folder / VOLUMES)

@@ -26,13 +26,7 @@ def render_rules(ports: Sequence[Port], groups: Iterable[Group]) -> str:
         for group_id in port.groups:
             members.setdefault(group_id, []).append(port.address)
     public = [port for port in ports if port.public_address]
-    lines = [
-        "table inet vpc",
-        "delete table inet vpc",
-        "table ip eip",
-        "delete table ip eip",
-        "table inet vpc {",
-    ]
+    lines = ["table inet vpc", "delete table inet vpc", "table ip eip", "delete table ip eip", "table inet vpc {"]
     for group_id, addresses in sorted(members.items()):
         lines += [f"  set {_set_name(group_id)} {{", "    type ipv4_addr"]
         if addresses:

@@ -147,10 +147,7 @@ def plug_namespace(port: Port, pid: int, number: int) -> None:
 def _connect(port: Port) -> None:
     """Routes to the far end of the port's interface, and answers ARP there for all other addresses."""
     # The router's address answers on every interface; the delay is what the kernel adds before a proxied answer.
-    ip(
-        f"link set {port.interface} mtu {VPC_MTU_BYTES} up",
-        f"address replace {port.gateway}/32 dev lo",
-    )
+    ip(f"link set {port.interface} mtu {VPC_MTU_BYTES} up", f"address replace {port.gateway}/32 dev lo")
     settings = (
         f"net.ipv4.conf.{port.interface}.proxy_arp=1",
         f"net.ipv4.neigh.{port.interface}.proxy_delay=0",

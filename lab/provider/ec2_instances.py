@@ -20,17 +20,12 @@ def _create_key_pair(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
         PublicKeyMaterial=inputs["publicKey"].encode(),
         TagSpecifications=tagged("key-pair", inputs),
     )
-    return created["KeyName"], {
-        "keyPairId": created.get("KeyPairId", ""),
-        "fingerprint": created["KeyFingerprint"],
-    }
+    return created["KeyName"], {"keyPairId": created.get("KeyPairId", ""), "fingerprint": created["KeyFingerprint"]}
 
 
 def _create_placement_group(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
     group = ec2.create_placement_group(
-        GroupName=inputs["name"],
-        Strategy=inputs["strategy"],
-        TagSpecifications=tagged("placement-group", inputs),
+        GroupName=inputs["name"], Strategy=inputs["strategy"], TagSpecifications=tagged("placement-group", inputs)
     )["PlacementGroup"]
     return inputs["name"], {"placementGroupId": group["GroupId"]}
 
@@ -74,10 +69,7 @@ def _create_instance(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
             else None,
             BlockDeviceMappings=_root_mapping(inputs.get("rootBlockDevice") or {}) or None,
             InstanceInitiatedShutdownBehavior=inputs.get("instanceInitiatedShutdownBehavior"),
-            TagSpecifications=[
-                *tagged("instance", inputs),
-                *tagged("volume", inputs.get("rootBlockDevice") or {}),
-            ],
+            TagSpecifications=[*tagged("instance", inputs), *tagged("volume", inputs.get("rootBlockDevice") or {})],
         )
     )["Instances"][0]
     instance_id = launched["InstanceId"]

@@ -32,10 +32,7 @@ def retag(ec2: EC2Client, resource_id: str, wanted: list[Any], gone: list[str]) 
 def _create_vpc(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
     vpc_id = ec2.create_vpc(CidrBlock=inputs["cidrBlock"], TagSpecifications=tagged("vpc", inputs))["Vpc"]["VpcId"]
     with rollback_on_failure(lambda: ec2.delete_vpc(VpcId=vpc_id)):
-        for attribute, key in (
-            ("EnableDnsSupport", "enableDnsSupport"),
-            ("EnableDnsHostnames", "enableDnsHostnames"),
-        ):
+        for attribute, key in (("EnableDnsSupport", "enableDnsSupport"), ("EnableDnsHostnames", "enableDnsHostnames")):
             if key in inputs:
                 ec2.modify_vpc_attribute(**without_none(VpcId=vpc_id, **{attribute: {"Value": bool(inputs[key])}}))
     return vpc_id, {}

@@ -70,11 +70,7 @@ RESOURCE_TYPES: Mapping[str, ResourceType[IAMClient]] = {
         name_input="name",
     ),
     "aws:iam/rolePolicy:RolePolicy": ResourceType(
-        _create_role_policy,
-        _delete_role_policy,
-        _role_policy_exists,
-        computed=("name",),
-        name_input="name",
+        _create_role_policy, _delete_role_policy, _role_policy_exists, computed=("name",), name_input="name"
     ),
     "aws:iam/instanceProfile:InstanceProfile": ResourceType(
         _create_profile,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.cache import KEPT
 from lab.errors import LabError
 from lab.image import build
 from lab.kernel.choice import Kernel
@@ -102,7 +103,7 @@ def test_old_images_and_half_built_ones_are_forgotten(
         newest = build.ensure_image(KERNEL, lambda _: None)
     left = sorted((tmp_path / "cache" / "tidemark" / "images").iterdir())
     assert newest in left
-    assert len([path for path in left if path.suffix == ".ext4"]) == build.KEPT_IMAGES
+    assert len([path for path in left if path.suffix == ".ext4"]) == KEPT
     assert not [path for path in left if path.is_dir()]
 
 

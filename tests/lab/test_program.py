@@ -203,7 +203,7 @@ def test_a_run_that_is_told_to_stop_creates_nothing_more(api: Api, lab_folder: P
         if "Vpc " in line:
             stop.set()
 
-    with pytest.raises(LabError, match="not created, since it was told to stop"):
+    with pytest.raises(LabError, match="not created, since the rehearsal stops"):
         program.run_program(STACK, stack_config(STACK, api.url), api.url, REGION, journal, say, stop)
     assert 0 < len(journal.entries()) < RESOURCES
     program.destroy(journal, api.url, REGION, quiet)
