@@ -1,17 +1,20 @@
-"""What the API says exists, read once, as plain values: the reconciler's desired state."""
+"""The reconciler's desired state: what the API describes, read once, as plain values."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lab.clients import Clients
 from lab.errors import LabError
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef, IpPermissionOutputTypeDef
     from mypy_boto3_efs.client import EFSClient
+    from mypy_boto3_efs.type_defs import MountTargetDescriptionTypeDef
 
 ALL_PROTOCOLS = "-1"
 ROOT_DEVICES = frozenset({"/dev/xvda", "/dev/sda1"})  # Debian's root, and what moto calls every root
@@ -19,7 +22,7 @@ ROOT_DEVICES = frozenset({"/dev/xvda", "/dev/sda1"})  # Debian's root, and what 
 
 @dataclass(frozen=True)
 class Rule:
-    """One permission of a security group. Ports are inclusive, and None where the protocol has none."""
+    """One permission of a security group. Ports are inclusive; None if the protocol has no ports."""
 
     protocol: str  # tcp, udp, icmp, or -1 for all
     from_port: int | None
@@ -42,7 +45,7 @@ class Instance:
     name: str
     address: str
     subnet_cidr: str
-    public_address: str | None  # None as well where no route leads to an internet gateway
+    public_address: str | None  # None, too, if no route leads to an internet gateway
     groups: tuple[str, ...]
     key_name: str | None
     tags: tuple[tuple[str, str], ...]
@@ -62,7 +65,7 @@ class MountTarget:
 
 @dataclass(frozen=True)
 class FileSystem:
-    """`throughput_mode` is bursting, elastic or provisioned; `provisioned_mib_per_s` is there with the last alone."""
+    """`throughput_mode` is bursting, elastic or provisioned; only the last has `provisioned_mib_per_s`."""
 
     file_system_id: str
     throughput_mode: str
@@ -75,10 +78,12 @@ class Account:
     instances: tuple[Instance, ...]
     volumes: dict[str, int]  # id -> size in GiB, root volumes left out
     groups: tuple[Group, ...]
+    file_systems: tuple[FileSystem, ...] = ()
 
 
-def read_account(ec2: EC2Client) -> Account:
-    """Ask the API for all that the region must realise."""
+def read_account(clients: Clients) -> Account:
+    """Reads all that the region has to make real."""
+    ec2 = clients.ec2
     subnets = {subnet["SubnetId"]: subnet for subnet in ec2.describe_subnets()["Subnets"]}
     routed = _subnets_with_internet(ec2)
     reservations = ec2.describe_instances()["Reservations"]
@@ -108,43 +113,28 @@ def read_account(ec2: EC2Client) -> Account:
         )
         for group in ec2.describe_security_groups()["SecurityGroups"]
     )
-    return Account(instances, volumes, groups)
+    cidrs = {subnet_id: str(subnet["CidrBlock"]) for subnet_id, subnet in subnets.items()}
+    return Account(instances, volumes, groups, tuple(_file_systems(clients.efs, cidrs)))
 
 
-def read_file_systems(efs: EFSClient, ec2: EC2Client) -> tuple[FileSystem, ...]:
-    """The file systems with their mount targets; most accounts have none, and are asked one question."""
-    systems = efs.describe_file_systems()["FileSystems"]
-    if not systems:
-        return ()
-    cidrs = {subnet["SubnetId"]: subnet["CidrBlock"] for subnet in ec2.describe_subnets()["Subnets"]}
-    found = []
-    for system in systems:
+def _file_systems(efs: EFSClient, cidrs: Mapping[str, str]) -> Iterator[FileSystem]:
+    for system in efs.describe_file_systems()["FileSystems"]:
         targets = efs.describe_mount_targets(FileSystemId=system["FileSystemId"])["MountTargets"]
-        found.append(
-            FileSystem(
-                system["FileSystemId"],
-                str(system.get("ThroughputMode", "bursting")),
-                system.get("ProvisionedThroughputInMibps") or None,
-                tuple(
-                    MountTarget(
-                        target["MountTargetId"],
-                        target["IpAddress"],
-                        cidrs[target["SubnetId"]],
-                        tuple(
-                            efs.describe_mount_target_security_groups(MountTargetId=target["MountTargetId"])[
-                                "SecurityGroups"
-                            ]
-                        ),
-                    )
-                    for target in targets
-                ),
-            )
+        yield FileSystem(
+            system["FileSystemId"],
+            str(system.get("ThroughputMode", "bursting")),
+            system.get("ProvisionedThroughputInMibps") or None,
+            tuple(_mount_target(efs, target, cidrs[target["SubnetId"]]) for target in targets),
         )
-    return tuple(found)
+
+
+def _mount_target(efs: EFSClient, target: MountTargetDescriptionTypeDef, subnet_cidr: str) -> MountTarget:
+    groups = efs.describe_mount_target_security_groups(MountTargetId=target["MountTargetId"])["SecurityGroups"]
+    return MountTarget(target["MountTargetId"], target["IpAddress"], subnet_cidr, tuple(groups))
 
 
 def running_host(account: Account, name: str) -> Instance:
-    """The running instance of that name. Raises LabError where there is none, or nothing leads to it."""
+    """Returns the running instance of that name. Raises LabError if there is none, or it has no public address."""
     running = {instance.name: instance for instance in account.instances if instance.state == "running"}
     if not running:
         raise LabError(f"{name}: no such host; none runs in the region")
@@ -156,7 +146,7 @@ def running_host(account: Account, name: str) -> Instance:
 
 
 def authorized_key(ec2: EC2Client, key_name: str | None) -> str:
-    """The public key of a key pair, as cloud-init would install it; empty when the instance has none."""
+    """Returns the public key of a key pair, as cloud-init would install it; empty if the instance has none."""
     if key_name is None:
         return ""
     pairs = ec2.describe_key_pairs(KeyNames=[key_name], IncludePublicKey=True)["KeyPairs"]
@@ -164,7 +154,7 @@ def authorized_key(ec2: EC2Client, key_name: str | None) -> str:
 
 
 def user_data(ec2: EC2Client, instance_id: str) -> bytes:
-    """The user data that an instance was launched with; empty when it has none."""
+    """Returns the user data of an instance; empty if it has none."""
     attribute = ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
     return base64.b64decode(attribute.get("UserData", {}).get("Value", ""))
 
@@ -205,7 +195,7 @@ def _rule(permission: IpPermissionOutputTypeDef) -> Rule:
 
 
 def _subnets_with_internet(ec2: EC2Client) -> set[str]:
-    """The subnets whose route table leads 0.0.0.0/0 to an internet gateway."""
+    """Returns the subnets whose route table sends 0.0.0.0/0 to an internet gateway."""
     explicit: dict[str, bool] = {}
     main: dict[str, bool] = {}
     for table in ec2.describe_route_tables()["RouteTables"]:

@@ -15,23 +15,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from lab import program
 from lab.errors import LabError
 from lab.isolation import users_proxies
 from lab.outcomes import Outcome, read_outcomes
-from lab.ownership import give_back
+from lab.ownership import chown_to_sudo_caller
 from lab.paths import PROJECT, lab_dir
 from lab.preflight import MEMORY_BYTES, available_memory_bytes
+from lab.stacks import rehearsal_settings
 
-SETTING = "rehearsal:beside"
 REHEARSE = ("setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", "lab", "rehearse")
 LOOK_SECONDS = 0.2
 STOP_SECONDS = 60  # an experiment's tasks end in order, and its region after them
-
-
-def may_run_beside(experiment: str) -> bool:
-    """Whether the experiment's stack file allows it."""
-    return program.stack_config(f"{experiment}.lab", "http://127.0.0.1").get(SETTING) == "true"
 
 
 def room_for_two_regions() -> bool:
@@ -43,7 +37,7 @@ def split(experiments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Divides experiments into those that run in this region, one at least, and those that run beside it."""
     if not room_for_two_regions():
         return list(experiments), []
-    beside = [each for each in experiments if may_run_beside(each)]
+    beside = [each for each in experiments if rehearsal_settings(each).beside]
     here = [each for each in experiments if each not in beside]
     return (here, beside) if here else (list(experiments), [])
 
@@ -72,7 +66,7 @@ class Beside:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C comes to this process, which hands it on
             )
-        give_back(self.log)
+        chown_to_sudo_caller(self.log)
 
     def follow(self, say: Callable[[str], None]) -> tuple[list[Outcome], bool]:
         """Says what it said and says, until it has ended; its outcomes, and whether nothing is left of it."""

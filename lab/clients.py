@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -20,65 +20,42 @@ if TYPE_CHECKING:
 KEY = "rehearsal"
 """Both halves of the credentials: the region takes any, and these are no secret."""
 
-
 _MAKING = threading.Lock()  # boto3's default session makes one client at a time
 
 
+class _Services:
+    """One client of each service, made at its first use, in any thread."""
+
+    cloudwatch: CloudWatchClient
+    ec2: EC2Client
+    efs: EFSClient
+    iam: IAMClient
+    s3: S3Client
+    ssm: SSMClient
+    sts: STSClient
+
+
 @dataclass(frozen=True)
-class Clients:
-    """One client of each service at the region's endpoint, made when it is first asked for, by whatever thread."""
+class Clients(_Services):
+    """The clients of a region, at its endpoint."""
 
     url: str
     region: str
-    _made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    @property
-    def ec2(self) -> EC2Client:
-        client: EC2Client = self._client("ec2")
-        return client
-
-    @property
-    def efs(self) -> EFSClient:
-        client: EFSClient = self._client("efs")
-        return client
-
-    @property
-    def cloudwatch(self) -> CloudWatchClient:
-        client: CloudWatchClient = self._client("cloudwatch")
-        return client
-
-    @property
-    def iam(self) -> IAMClient:
-        client: IAMClient = self._client("iam")
-        return client
-
-    @property
-    def s3(self) -> S3Client:
-        client: S3Client = self._client("s3")
-        return client
-
-    @property
-    def ssm(self) -> SSMClient:
-        client: SSMClient = self._client("ssm")
-        return client
-
-    @property
-    def sts(self) -> STSClient:
-        client: STSClient = self._client("sts")
-        return client
-
-    def _client(self, service: str) -> Any:
+    def __getattr__(self, service: str) -> Any:
+        if service not in _Services.__annotations__:
+            raise AttributeError(service)
+        make: Any = boto3.client
         with _MAKING:
-            if service not in self._made:
-                make: Any = boto3.client
-                self._made[service] = make(
+            if service not in self.__dict__:
+                self.__dict__[service] = make(
                     service, self.region, endpoint_url=self.url, aws_access_key_id=KEY, aws_secret_access_key=KEY
                 )
-            return self._made[service]
+        return self.__dict__[service]
 
 
 def environment(url: str, region: str) -> dict[str, str]:
-    """What a process must find in its environment for boto3 to ask this region and nobody else."""
+    """Returns the environment variables with which boto3 asks this region and no other."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": KEY,

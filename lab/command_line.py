@@ -17,21 +17,20 @@ from lab.clients import Clients
 from lab.errors import LabError
 from lab.image.build import ensure_image
 from lab.isolation import isolate
-from lab.ownership import give_back_all
+from lab.ownership import chown_all_to_sudo_caller
 from lab.paths import PROJECT, lab_dir
 from lab.preflight import findings, prepare_kernel
-from lab.rehearse import EXPERIMENTS, rehearse, tear_down
+from lab.rehearse import rehearse, tear_down
+from lab.stacks import rehearsable_experiments
 
-MAKING = frozenset({"up", "image", "down", "rehearse"})
-"""The commands that leave files behind, which belong to whoever called sudo."""
+WRITING_COMMANDS = frozenset({"up", "image", "down", "rehearse"})
+"""Commands that make files, which are given to the caller of sudo."""
 
 console = Console(highlight=False, soft_wrap=True)
 
 
 def say(line: str) -> None:
-    """One line of progress; plain where nobody watches. Where the terminal or the pipe is gone, it is not said: what is
-    under way must still be ended in order.
-    """
+    """Prints a line of progress. Ignores a terminal or pipe that is gone: the work must still end in order."""
     try:
         console.print(line, markup=False)
     except OSError:
@@ -44,9 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start the region; it stays until `down`")
     up.add_argument("--region", default="eu-central-1", help="its AWS name (default: eu-central-1)")
-    commands.add_parser("doctor", help="look whether this machine can rehearse, and show all that was looked at")
+    commands.add_parser("doctor", help="check whether this machine can rehearse")
     commands.add_parser("image", help="fetch the hosts' kernel and build their root image, unless they are there")
-    commands.add_parser("down", help="unmake everything and end the region")
+    commands.add_parser("down", help="destroy everything and end the region")
     commands.add_parser("status", help="what runs in the region")
     ssh = commands.add_parser("ssh", help="log in to a host, or run a command there")
     ssh.add_argument("host", help="its name, such as client")
@@ -54,11 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     model = commands.add_parser("model", help="let the region's file systems follow a service model")
     model.add_argument("name", help="none, the name of one in lab/service_models, or a TOML file")
     job = commands.add_parser("rehearse", help="run experiments from nothing to their reports")
-    job.add_argument("experiment", nargs="*", help=f"of {', '.join(EXPERIMENTS)}; none: all, one after the other")
+    job.add_argument("experiment", nargs="*", help=f"by default all of {', '.join(rehearsable_experiments())}")
     job.add_argument("--keep", action="store_true", help="leave the region up afterwards")
     job.add_argument("--plan", help="the plan of measurements: a name or a file")
     job.add_argument("--outcomes", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py: in the place of the table
-    job.add_argument("--model", help="the service model that file systems hold to: a name or a file")
+    job.add_argument("--model", help="the service model of its file systems: a name or a file")
     return parser
 
 
@@ -83,19 +82,19 @@ def _status() -> int:
 
 def _ssh(name: str, words: list[str]) -> int:
     region = control.running()
-    ec2 = Clients(region.url, region.region).ec2
-    host = running_host(read_account(ec2), name)
-    proxy = f"{shlex.quote(sys.executable)} -m lab.reach %h %p"
+    clients = Clients(region.url, region.region)
+    host = running_host(read_account(clients), name)
+    proxy = f"{shlex.quote(sys.executable)} -m lab.proxy_command %h %p"
     command = ["ssh", "-i", str(lab_dir() / "id_ed25519"), "-o", "IdentitiesOnly=yes", "-o", f"ProxyCommand={proxy}"]
-    # Pinned by the console's word, as for the tasks; a host of the region is new each time, so nothing is remembered.
-    known = control.known_hosts_file(name, ec2.get_console_output(InstanceId=host.instance_id)["Output"])
+    # The host key is pinned by the console, as in the tasks. Hosts are new each time, so no key is remembered.
+    known = control.known_hosts_file(name, clients.ec2.get_console_output(InstanceId=host.instance_id)["Output"])
     command += ["-o", f"UserKnownHostsFile={known}", "-o", f"HostKeyAlias={name}", "-o", "StrictHostKeyChecking=yes"]
     os.chdir(PROJECT)
     os.execvp("ssh", [*command, "-F", "/dev/null", f"admin@{host.public_address}", *words])
 
 
 def main() -> int:
-    """Run one command and return its exit code; a fault is one line on standard error."""
+    """Runs one command and returns its exit code; prints a fault as one line on standard error."""
     arguments = _parser().parse_args()
     isolate()
     try:
@@ -113,7 +112,7 @@ def main() -> int:
         elif arguments.command == "ssh":
             return _ssh(arguments.host, arguments.words)
         elif arguments.command == "model":
-            control.hold_to(service_model.load(arguments.name))
+            control.apply_service_model(service_model.load(arguments.name))
         elif arguments.command == "rehearse":
             return rehearse(
                 arguments.experiment,
@@ -134,6 +133,6 @@ def main() -> int:
         print("lab: interrupted", file=sys.stderr)
         return 130
     finally:
-        if arguments.command in MAKING:
-            give_back_all()
+        if arguments.command in WRITING_COMMANDS:
+            chown_all_to_sudo_caller()
     return 0

@@ -1,8 +1,7 @@
-"""Start the region, ask it, end it."""
+"""Starting, querying and ending a region."""
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -12,22 +11,22 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from lab.errors import LabError
 from lab.image.build import ensure_image
 from lab.isolation import isolated, users_proxies
 from lab.kernel.boot import BootFiles
-from lab.leftovers import REGION_VARIABLE
-from lab.ownership import give_back
+from lab.leak_check import REGION_VARIABLE
+from lab.ownership import chown_to_sudo_caller
 from lab.paths import PROJECT, cache_dir, lab_dir, without_separators
 from lab.preflight import NAMESPACES, check_machine, endpoint_port, listen, prepare_kernel
-from lab.process import run
+from lab.process import REGION_OOM_SCORE, run, set_oom_score
 from lab.service_model import ServiceModel
+from lab.wait import wait_until
 
 STOP_SECONDS = 30
 LOGS_KEPT = ("region.log", "events")
@@ -35,7 +34,7 @@ LOGS_KEPT = ("region.log", "events")
 
 @dataclass(frozen=True)
 class Running:
-    """A region that was started: its folder, where its API answers, and its outermost process."""
+    """A region that was started: its folder, the URL of its API, and its outermost process."""
 
     folder: Path
     url: str
@@ -44,18 +43,17 @@ class Running:
 
 
 def up(region: str, say: Callable[[str], None], *, lifeline: int | None = None) -> Running:
-    """Start the region and return when its API answers.
+    """Starts the region and returns when its API answers. Waits for a region that is ending in this folder.
 
-    `lifeline` is the reading end of a pipe: when its writing end closes, the region ends. Without one it stays
-    until `down`. One that is ending here is waited for. Raises LabError when one is running here already, the port is
-    taken, or a tool is missing.
+    `lifeline` is the reading end of a pipe: when its writing end closes, the region ends. Without one it stays until
+    `down`. Raises LabError if a region runs here already, the port is taken, or a tool is missing.
     """
     check_machine()
     folder, port = without_separators(lab_dir(), "TIDEMARK_LAB_DIR"), endpoint_port()
     without_separators(cache_dir(), "XDG_CACHE_HOME")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    give_back(folder)
-    # The lock stays with the region's process: as long as it is held, the region lives. Here both are let go of.
+    chown_to_sudo_caller(folder)
+    # The region's process inherits both and holds the lock as long as it lives. This process closes its own copies.
     with _lock(folder, say) as lock, listen(port) as listener:
         _clear(folder)
         try:
@@ -67,7 +65,7 @@ def up(region: str, say: Callable[[str], None], *, lifeline: int | None = None) 
             process = _start(folder, files, region, listener.fileno(), lock.fileno(), lifeline)
             running = Running(folder, f"http://127.0.0.1:{port}", process.pid, region)
             (folder / "region.json").write_text(json.dumps({"url": running.url, "pid": running.pid, "region": region}))
-            give_back(folder)  # whoever called sudo asks the region, logs in and ends it without
+            chown_to_sudo_caller(folder)  # so that they can query, use and end the region without sudo
         except BaseException:
             _clear(folder, keep=LOGS_KEPT)
             raise
@@ -77,9 +75,7 @@ def up(region: str, say: Callable[[str], None], *, lifeline: int | None = None) 
 def _start(
     folder: Path, files: BootFiles, region: str, listener: int, lock: int, lifeline: int | None
 ) -> subprocess.Popen[str]:
-    """Start the region's process in namespaces of its own; a process that does not get ready, or an interrupt
-    meanwhile, leaves none.
-    """
+    """Starts the region's process in namespaces of its own; kills it if it does not get ready, or on an interrupt."""
     command = ["unshare", *NAMESPACES]
     if os.geteuid() != 0:
         command += ["--user", "--map-root-user"]
@@ -101,10 +97,10 @@ def _start(
             text=True,
             env={**isolated(os.environ), REGION_VARIABLE: str(folder)},
             pass_fds=inherited,
-            start_new_session=True,  # Ctrl-C goes to whoever typed it; the region ends in order, after its hosts' tasks
+            start_new_session=True,  # Ctrl-C must not reach it: the region ends after the tasks on its hosts
         )
     assert process.stdout is not None  # asked for above
-    spare_from_memory_killer(process.pid)
+    set_oom_score(process.pid, REGION_OOM_SCORE)
     try:
         with process.stdout:
             if process.stdout.readline().strip() != "ready":
@@ -117,7 +113,7 @@ def _start(
 
 
 def running() -> Running:
-    """The region that runs in this folder. Raises LabError when there is none."""
+    """Returns the region that runs in this folder. Raises LabError if there is none."""
     folder = lab_dir()
     try:
         state = json.loads((folder / "region.json").read_text())
@@ -131,17 +127,17 @@ def running() -> Running:
 
 
 def status() -> dict[str, Any]:
-    """What the region's process says of itself and its hosts."""
+    """Returns the status of the region's process and of its hosts."""
     return _ask(running().folder, "status")
 
 
-def hold_to(model: ServiceModel | None) -> None:
-    """Let the region's file systems follow this service model from now on; None is as fast as they go."""
+def apply_service_model(model: ServiceModel | None) -> None:
+    """Applies a service model to the region's file systems; None makes them as fast as they can be."""
     _ask(running().folder, f"model {json.dumps(None if model is None else model.to_dict())}")
 
 
 def known_hosts_file(name: str, console: str) -> Path:
-    """A known_hosts file of one line for a host, from the keys that its own console shows."""
+    """Writes a known_hosts file with the keys that a host's console shows; returns its path."""
     keys = re.findall(r"^tidemark-host-key: (\S+ \S+)\s*$", console, re.MULTILINE)
     if not keys:
         raise LabError(f"{name}: its console shows no host key yet; it is still booting (fab lab.status)")
@@ -151,7 +147,7 @@ def known_hosts_file(name: str, console: str) -> Path:
 
 
 def down(say: Callable[[str], None]) -> None:
-    """End the region and delete its disks and keys; logs stay. None running is well."""
+    """Ends the region and deletes its disks and keys, but not its logs; succeeds if none runs."""
     folder = lab_dir()
     if not folder.exists():
         return
@@ -161,24 +157,20 @@ def down(say: Callable[[str], None]) -> None:
             _ask(folder, "stop")
         except LabError:
             _kill(region.pid)
-        deadline = time.monotonic() + STOP_SECONDS
-        while _is_locked(folder):
-            if time.monotonic() > deadline:
-                say("the region does not answer: killed")
-                _kill(region.pid)
-                deadline += STOP_SECONDS
-            time.sleep(0.05)
+        while not wait_until(lambda: not _is_locked(folder), timeout_seconds=STOP_SECONDS, interval_seconds=0.05):
+            say("the region does not answer: killed")
+            _kill(region.pid)
     _clear(folder, keep=LOGS_KEPT)
 
 
-def _ask(folder: Path, word: str) -> dict[str, Any]:
+def _ask(folder: Path, command: str) -> dict[str, Any]:
     descriptor = os.open(folder, os.O_PATH)  # a socket's path has 107 bytes at most; a checkout's may have more
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
             control.settimeout(10)
             control.connect(f"/proc/self/fd/{descriptor}/control")
             with control.makefile("rw") as stream:
-                stream.write(f"{word}\n")
+                stream.write(f"{command}\n")
                 stream.flush()
                 return cast(dict[str, Any], json.loads(stream.readline()))
     except (OSError, ValueError) as fault:
@@ -187,32 +179,34 @@ def _ask(folder: Path, word: str) -> dict[str, Any]:
         os.close(descriptor)
 
 
-def _lock(folder: Path, say: Callable[[str], None]) -> Any:
+def _lock(folder: Path, say: Callable[[str], None]) -> IO[str]:
     try:
         lock = (folder / "lock").open("a")
     except PermissionError:
         raise _not_ours(folder) from None
-    deadline = time.monotonic() + STOP_SECONDS
-    told = False
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return lock
-        except BlockingIOError:
-            if time.monotonic() > deadline or not _is_ending(folder):
-                lock.close()
-                raise LabError(
-                    f"a rehearsal region runs already in {folder}; `fab lab.down` ends it, "
-                    "or TIDEMARK_LAB_DIR and TIDEMARK_LAB_PORT give a second one a place of its own"
-                ) from None
-            if not told:
-                say(f"waiting for the region that is ending in {folder}")
-                told = True
-            time.sleep(0.1)
+    if not _try_lock(lock):
+        if _is_ending(folder):
+            say(f"waiting for the region that is ending in {folder}")
+            wait_until(lambda: _try_lock(lock) or not _is_ending(folder), timeout_seconds=STOP_SECONDS)
+        if not _try_lock(lock):
+            lock.close()
+            raise LabError(
+                f"a rehearsal region runs already in {folder}; `fab lab.down` ends it, "
+                "or TIDEMARK_LAB_DIR and TIDEMARK_LAB_PORT give a second one a place of its own"
+            )
+    return lock
+
+
+def _try_lock(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_ending(folder: Path) -> bool:
-    """Whether the region that holds the lock is on its way out: it says so, or answers no more."""
+    """Whether the region that holds the lock is about to exit: it says so, or no longer answers."""
     if not (folder / "region.json").exists():
         return False  # it is not up yet
     try:
@@ -222,7 +216,7 @@ def _is_ending(folder: Path) -> bool:
 
 
 def _is_locked(folder: Path) -> bool:
-    """Whether a region lives there. Raises LabError where that is another user's to know."""
+    """Whether a region runs there. Raises LabError if the folder belongs to another user."""
     try:
         with (folder / "lock").open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -237,15 +231,6 @@ def _is_locked(folder: Path) -> bool:
 
 def _not_ours(folder: Path) -> LabError:
     return LabError(f"{folder}: it belongs to another user, as what sudo or root made does; use sudo here, too")
-
-
-def spare_from_memory_killer(pid: int) -> None:
-    """Let the kernel take this process last when memory runs out (proc(5), oom_score_adj): all hangs on it.
-
-    Only root may; elsewhere it stays as likely as any.
-    """
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/oom_score_adj").write_text("-900")
 
 
 def _clear(folder: Path, keep: tuple[str, ...] = ()) -> None:
@@ -283,4 +268,4 @@ def _kill(pid: int) -> None:
 
 def _last_line(path: Path) -> str:
     lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it printed nothing"

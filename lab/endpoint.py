@@ -1,9 +1,8 @@
 """The region's API: moto's server, with the calls that moto lacks and these experiments need.
 
-Added: placement groups; the real console of the host behind an instance; StopInstances with Force told apart
-from a press of the power button; the backup policy of a file system; Debian's image under its public SSM parameter;
-Elastic IPs that move as EC2's do (lab/addresses.py). Refused as EC2 refuses it: what it does with a volume that is
-attached already (lab/volumes.py). All else is moto's.
+Added: placement groups; the real console of an instance's host; StopInstances with Force; the backup policy of a file
+system; Debian's image under its public SSM parameter. lab/ec2_behavior.py changes what moto does otherwise than EC2.
+All else is moto's.
 """
 
 from __future__ import annotations
@@ -29,19 +28,13 @@ from moto.efs.models import efs_backends
 from moto.efs.responses import EFSResponse
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import iam_backends
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.s3.models import FakeBucket, s3_backends
 from moto.ssm.models import Parameter, ssm_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from lab.addresses import addresses_like_ec2
 from lab.clients import Clients
-from lab.subnet_addresses import addresses_one_at_a_time
-from lab.volumes import volumes_like_ec2
+from lab.ec2_behavior import behave_like_ec2
 
 # Of moto's: it would make 1,300 images of Amazon's for each region that is asked. Hosts here run Debian's alone.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
@@ -59,10 +52,10 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Endpoint:
-    """The API on any number of listening sockets, and what the reconciler must know beyond the API's own state.
+    """The API on any number of listening sockets, and what the reconciler needs beyond the API's own state.
 
-    `changed` is set by every request that is not a mere look-up. `forced_stops` holds the instances whose power
-    is to be cut, not their button pressed.
+    `changed` is set by each request that may change something. `forced_stops` holds the instances that StopInstances
+    named with Force. `one_call` is held while a call is answered, and must be held to change moto's models otherwise.
     """
 
     def __init__(self, console_of: Callable[[str], Path]) -> None:
@@ -73,13 +66,11 @@ class Endpoint:
         self._servers: list[BaseWSGIServer] = []
         # moto fills tables that its threads share while they answer; two at once ended one with an internal error
         # ("dictionary changed size during iteration"). S3 goes without: a body may take as long as a slow link does.
-        self._one_call = threading.Lock()
+        self.one_call = threading.Lock()
         self._plain = cast(Wsgi, DomainDispatcherApplication(create_backend_app))
         self._application = self._watching(self._plain)
         self._add_missing_calls()
-        addresses_like_ec2()
-        addresses_one_at_a_time()
-        volumes_like_ec2()
+        behave_like_ec2()
         self._ask_no_conditions()
 
     def serve(self, listener: socket.socket) -> None:
@@ -93,12 +84,7 @@ class Endpoint:
     def _serve(self, listener: socket.socket, application: Wsgi) -> None:
         host, port = listener.getsockname()[:2]
         server = make_server(
-            host,
-            port,
-            application,
-            threaded=True,
-            request_handler=MotoRequestHandler,
-            fd=listener.fileno(),
+            host, port, application, threaded=True, request_handler=MotoRequestHandler, fd=listener.fileno()
         )
         self._servers.append(server)
         threading.Thread(target=server.serve_forever, name=f"endpoint-{port}", daemon=True).start()
@@ -161,7 +147,7 @@ class Endpoint:
                 length = int(environ.get("CONTENT_LENGTH") or 0)
                 body = environ["wsgi.input"].read(length)
                 environ["wsgi.input"] = _Replay(body)
-            with self._one_call:
+            with self.one_call:
                 answer = application(environ, start_response)
             asks = environ.get("REQUEST_METHOD") == "GET" or READ_ONLY_TARGET.search(target) or READ_ONLY.search(body)
             if not asks:
@@ -181,11 +167,7 @@ class Endpoint:
             text = log.read_text(errors="replace")[-65536:] if log.exists() else ""  # EC2 keeps the last 64 KiB
             # XML has no place for control characters; EC2 sends them as they are inside base64, and so does this.
             return ActionResult(
-                {
-                    "InstanceId": instance.id,
-                    "Timestamp": utcnow(),
-                    "Output": Base64EncodedString.from_raw_string(text),
-                }
+                {"InstanceId": instance.id, "Timestamp": utcnow(), "Output": Base64EncodedString.from_raw_string(text)}
             )
 
         def stop_with_force(self: EC2Response) -> ActionResult:

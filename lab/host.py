@@ -1,7 +1,7 @@
-"""One real host behind one instance of the API: a User Mode Linux process with its disks.
+"""The host behind one instance of the API: a User Mode Linux process with its disks.
 
-Root is a copy-on-write file over the shared image, ubda; the seed (launch key, user data) is ubdb; volumes
-are added while the host runs, as on EC2, each with its id as the disk's serial.
+Root is a copy-on-write file over the shared image, ubda; the seed (launch key, user data) is ubdb; volumes are added
+while the host runs, as on EC2, each with its id as the disk's serial.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import tarfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,9 @@ from pathlib import Path
 from lab.errors import LabError
 from lab.kernel.boot import BootFiles, Hardware, boot
 from lab.mconsole import mconsole
+from lab.process import HOST_OOM_SCORE, set_oom_score
+from lab.unexpected_exit import BOOT_LINE, ExitWatch, OnExit
+from lab.wait import wait_until
 
 FIRST_VOLUME_UNIT = 2  # ubda is the root, ubdb the seed
 LAST_VOLUME_UNIT = 15  # the ubd driver has 16 units
@@ -30,7 +32,7 @@ CONSOLE_SOCKET_SECONDS = 10
 
 @dataclass(frozen=True)
 class HostSpec:
-    """What the API says of an instance, as far as a host needs it."""
+    """What a host needs to know of its instance."""
 
     instance_id: str
     hostname: str
@@ -46,14 +48,17 @@ class HostSpec:
 
 
 class Host:
-    """A host's process and files. One at a time for an instance; the files outlast a stop, as an EBS root does."""
+    """A host's process and files. The files outlast a stop, as an EBS root volume does."""
 
-    def __init__(self, spec: HostSpec, files: BootFiles, folder: Path) -> None:
+    def __init__(self, spec: HostSpec, folder: Path, on_exit: OnExit, *, files: BootFiles) -> None:
+        """`on_exit` is called, in another thread, when the process exits without `stop`, `kill` or `remove`."""
         self.spec = spec
         self.folder = folder
         self.console = folder / "console.log"
         self._files = files
+        self._on_exit = on_exit
         self._process: subprocess.Popen[bytes] | None = None
+        self._exit: ExitWatch | None = None
         self._units: dict[str, int] = {}  # volume id -> ubd unit
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -62,26 +67,27 @@ class Host:
         return self._process is not None and self._process.poll() is None
 
     @property
-    def ended(self) -> bool:
-        """It was started, and its process ended without being stopped from here."""
+    def exited(self) -> bool:
+        """Whether it was started and its process has exited by itself."""
         return self._process is not None and self._process.poll() is not None
-
-    @property
-    def process(self) -> subprocess.Popen[bytes] | None:
-        """The kernel's process, ended or not; None before a start and after `stop` or `kill`."""
-        return self._process
 
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None and self.running else None
 
+    @property
+    def attached(self) -> frozenset[str]:
+        return frozenset(self._units)
+
     def start(self, volumes: Mapping[str, Path]) -> None:
-        """Boot with these disks, by volume id. Raises LabError when the kernel ends at once; its console says why."""
+        """Boots with these disks, by volume id. Raises LabError if the kernel exits at once; its console says why."""
         spec = self.spec
         self._units = {volume_id: unit for unit, volume_id in enumerate(sorted(volumes), FIRST_VOLUME_UNIT)}
         shutil.rmtree(self.folder / spec.instance_id, ignore_errors=True)  # the sockets of a host that was killed
         seed = self.folder / "seed.tar"
         seed.write_bytes(_seed_archive(spec))
+        with self.console.open("a") as console:
+            console.write(f"\n{BOOT_LINE}\n")
         self._process = boot(
             Hardware(spec.instance_id, spec.memory_mib, spec.cpu, spec.interface, spec.mac, spec.mtu),
             self._files,
@@ -94,18 +100,26 @@ class Host:
                 f"lab.gateway={spec.gateway}",
             ],
         )
-        self._wait_for_console_socket()
+        set_oom_score(self._process.pid, HOST_OOM_SCORE)
+        self._exit = ExitWatch(self._process, self._on_exit)
+        wait_until(
+            lambda: not self.running or self._console_socket.exists(),
+            timeout_seconds=CONSOLE_SOCKET_SECONDS,
+            interval_seconds=0.02,
+        )
+        if not (self.running and self._console_socket.exists()):
+            raise LabError(f"{spec.instance_id} ({spec.hostname}) did not start: see {self.console}")
 
     @property
     def ready_for_volumes(self) -> bool:
-        """Its user space has given it its name, so the disk driver is up: a disk added earlier makes it panic."""
+        """Whether its user space has set the host name, so the disk driver is up: a disk added earlier is a panic."""
         try:
             return mconsole(self._console_socket, "version", timeout_seconds=1).split()[1] == self.spec.hostname
         except LabError:
             return False
 
     def attach(self, volume_id: str, disk: Path) -> None:
-        """Make a volume appear while the host runs, once it is `ready_for_volumes`. Attached already is well."""
+        """Adds a volume to a running host that is `ready_for_volumes`; succeeds if it is already attached."""
         if volume_id in self._units:
             return
         taken = set(self._units.values())
@@ -118,19 +132,16 @@ class Host:
         self._units[volume_id] = free[0]
 
     def detach(self, volume_id: str) -> None:
-        """Take a volume away. Raises LabError while the host still uses it, as EC2 leaves it `detaching`."""
+        """Removes a volume. Raises LabError while the host still uses it, as EC2 leaves it `detaching`."""
         if volume_id in self._units:
             if self.running:
                 mconsole(self._console_socket, f"remove ubd{self._units[volume_id]}")
             del self._units[volume_id]
 
-    @property
-    def attached(self) -> frozenset[str]:
-        return frozenset(self._units)
-
     def stop(self) -> None:
-        """Press the power button and wait; a host that does not go is killed."""
+        """Presses the power button and waits; kills a host that does not shut down."""
         if self._process is not None and self.running:
+            self._expect_exit()
             try:
                 mconsole(self._console_socket, "cad")
                 self._process.wait(STOP_SECONDS)
@@ -139,45 +150,43 @@ class Host:
         self.kill()
 
     def kill(self) -> None:
-        """Cut the power: nothing is flushed, nobody is told."""
+        """Cuts the power: nothing is flushed."""
         if self._process is None:
             return
+        self._expect_exit()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
         self._units = {}
 
+    def report_exit(self) -> None:
+        """Returns when the exit of a host that `exited` has been reported; the host can be started again then."""
+        if self._exit is not None:
+            self._exit.report()
+        self.kill()
+
     def remove(self) -> None:
-        """Kill the host and delete its disks; the console log stays for who wants to know why."""
+        """Kills the host and deletes its disks; the console log stays."""
         self.kill()
         for name in ("root.cow", "seed.tar"):
             (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder / self.spec.instance_id, ignore_errors=True)
 
+    def _expect_exit(self) -> None:
+        if self._exit is not None:
+            self._exit.expect()
+
     @property
     def _console_socket(self) -> Path:
         return self.folder / self.spec.instance_id / "mconsole"
 
-    def _wait_for_console_socket(self) -> None:
-        deadline = time.monotonic() + CONSOLE_SOCKET_SECONDS
-        while time.monotonic() < deadline:
-            if not self.running:
-                break
-            if self._console_socket.exists():
-                return
-            time.sleep(0.02)
-        raise LabError(f"{self.spec.instance_id} ({self.spec.hostname}) did not start: see {self.console}")
-
 
 def _seed_archive(spec: HostSpec) -> bytes:
-    """The tar archive that the host's first boot reads, as cloud-init reads the metadata service."""
+    """Returns the tar archive that a host reads at its first boot, as cloud-init reads the metadata service."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in (
-            ("authorized_keys", spec.authorized_key.encode()),
-            ("user-data", spec.user_data),
-        ):
+        for name, content in (("authorized_keys", spec.authorized_key.encode()), ("user-data", spec.user_data)):
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))

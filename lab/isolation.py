@@ -1,4 +1,4 @@
-"""The environment of a rehearsal: what the user's own would decide, it does not.
+"""The environment of a rehearsal, without those settings of the user that would change it.
 
 A profile, an endpoint of one service or a proxy leads boto3 away from the region on loopback. Downloads (the root
 image, the AWS CLI's wheels) keep the user's proxy.
@@ -19,7 +19,7 @@ PIP_PROXY = "PIP_PROXY"
 
 
 def isolated(environment: Mapping[str, str]) -> dict[str, str]:
-    """A copy without AWS_* and *_proxy, and without a folder for temporary files that is none.
+    """Returns a copy without AWS_*, *_proxy, and a folder for temporary files that can't be used.
 
     boto3 finds neither the user's configuration nor credentials; pip keeps the proxy.
     """
@@ -42,9 +42,8 @@ _downloads: dict[str, str] = {}
 
 
 def isolate() -> None:
-    """Make this process's environment one of a rehearsal; what it starts inherits it."""
-    proxies = {name: value for name, value in os.environ.items() if name.lower().endswith(PROXY_SUFFIX)}
-    _downloads.update(proxies)
+    """Changes this process's environment to that of a rehearsal; its children inherit it."""
+    _downloads.update((name, value) for name, value in os.environ.items() if name.lower().endswith(PROXY_SUFFIX))
     kept = isolated(os.environ)
     os.environ.clear()
     os.environ.update(kept)
@@ -52,7 +51,7 @@ def isolate() -> None:
 
 @contextmanager
 def users_proxies() -> Iterator[None]:
-    """For what is downloaded in the block, the user's proxies are in the environment again."""
+    """Restores the user's proxies for the downloads in the block."""
     before = {name: os.environ.get(name) for name in _downloads}
     os.environ.update(_downloads)
     try:

@@ -20,9 +20,9 @@ REPLY_HEADER = struct.Struct("=III")  # error, more follows, length; the data fo
 
 
 def mconsole(socket_path: Path, command: str, timeout_seconds: float = 5) -> str:
-    """Send one command and return the reply's text.
+    """Sends a command and returns the text of the reply.
 
-    Raises LabError when the host says no, or does not answer in time (it is dead or not yet up).
+    Raises LabError if the host refuses it, or does not answer in time (it has died or is not up yet).
     """
     data = command.encode()
     if len(data) >= MAX_DATA_BYTES:
@@ -49,7 +49,7 @@ def mconsole(socket_path: Path, command: str, timeout_seconds: float = 5) -> str
                     break
         except (OSError, struct.error) as fault:
             raise LabError(f"mconsole {socket_path.parent.name}: {command.split()[0]}: {fault}") from fault
-    said = text.decode(errors="replace").strip()
+    reply = text.decode(errors="replace").strip()
     if error:
-        raise LabError(f"mconsole {socket_path.parent.name}: {command.split()[0]}: {said or error}")
-    return said
+        raise LabError(f"mconsole {socket_path.parent.name}: {command.split()[0]}: {reply or error}")
+    return reply

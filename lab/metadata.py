@@ -1,8 +1,8 @@
-"""The instance metadata service, IMDSv2: where a host finds the credentials of its role.
+"""The instance metadata service, IMDSv2, from which a host gets the credentials of its role.
 
-On EC2 it answers at 169.254.169.254, to each instance about itself. Here it does so inside the region's namespace, and
-tells instances apart by their addresses, which nobody can speak for (lab/vpc.py). Credentials come from the API's own
-AssumeRole and are nowhere else: not in an argument, a file or a log. What no host asks for is left out.
+As on EC2 it answers at 169.254.169.254, to each instance about itself. It knows an instance by its address, which no
+other host can send from (lab/security_groups.py). Credentials come from the API's AssumeRole and are in no argument,
+file or log. Only what the hosts ask for is implemented.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ log = logging.getLogger("lab.metadata")
 
 
 class Metadata:
-    """What the API knows of the instance at an address, and the tokens that were given out."""
+    """The session tokens that were given out, and the roles of instances by address."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
-        self._tokens: dict[str, tuple[str, float]] = {}  # token -> whose, and until when (monotonic)
+        self._tokens: dict[str, tuple[str, float]] = {}  # token -> address, end of its life (monotonic)
 
     def new_token(self, address: str, seconds: int) -> str:
-        """A token for the host at this address."""
+        """Returns a new token for the host at this address."""
         token = secrets.token_urlsafe(32)
         self._tokens[token] = address, time.monotonic() + seconds
         return token
 
     def is_valid(self, token: str, address: str) -> bool:
-        """Whether this token was given to that host, and lives."""
+        """Whether this token was given to that host and has not expired."""
         whose, until = self._tokens.get(token, ("", 0.0))
         return whose == address and time.monotonic() < until
 
     def role_of(self, address: str) -> str | None:
-        """The name of the role in the instance profile of the host at this address."""
+        """Returns the name of the role in the instance profile of the host at this address."""
         found = self._clients.ec2.describe_instances(Filters=[{"Name": "private-ip-address", "Values": [address]}])
         profiles = [
             instance["IamInstanceProfile"]["Arn"]
@@ -65,7 +65,7 @@ class Metadata:
         return roles[0]["RoleName"] if roles else None
 
     def credentials(self, role: str, address: str) -> dict[str, str]:
-        """Credentials of the role, as the service shows them."""
+        """Returns credentials of the role in the service's format."""
         arn = self._clients.iam.get_role(RoleName=role)["Role"]["Arn"]
         given = self._clients.sts.assume_role(RoleArn=arn, RoleSessionName=address)["Credentials"]
         return {
@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
     metadata: Metadata
 
     def do_PUT(self) -> None:  # the name is http.server's
-        """A session token."""
+        """Answers with a session token."""
         seconds = self.headers.get(_TOKEN_LIFE, "")
         if self.path != _TOKEN or not seconds.isdigit() or not 1 <= int(seconds) <= TOKEN_SECONDS_MOST:
             self._answer(HTTPStatus.BAD_REQUEST)
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, self.metadata.new_token(self.client_address[0], int(seconds)))
 
     def do_GET(self) -> None:  # the name is http.server's
-        """The role's name, or its credentials."""
+        """Answers with the role's name, or its credentials."""
         address = self.client_address[0]
         if not self.metadata.is_valid(self.headers.get(_TOKEN_HEADER, ""), address):
             self._answer(HTTPStatus.UNAUTHORIZED)
@@ -120,17 +120,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: what is asked here is nobody's business."""
+        """Logs nothing."""
 
 
 def server(clients: Clients, address: str, port: int) -> ThreadingHTTPServer:
-    """The service at an address, not yet answering."""
+    """Returns the service at an address; it does not answer yet."""
     handler = type("Handler", (_Handler,), {"metadata": Metadata(clients)})
     return ThreadingHTTPServer((address, port), handler)
 
 
 def serve(clients: Clients) -> ThreadingHTTPServer:
-    """Answer in the region's namespace, in a thread of its own; what is returned can be shut down."""
+    """Answers in the region's namespace, in a thread of its own, until the returned server is shut down."""
     run(["ip", "address", "add", f"{ADDRESS}/32", "dev", "lo"])
     answering = server(clients, ADDRESS, PORT)
     threading.Thread(target=answering.serve_forever, name="metadata", daemon=True).start()

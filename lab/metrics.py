@@ -1,9 +1,9 @@
-"""What EFS puts into CloudWatch, made from the front end's counts of each second, by AWS's rules.
+"""The CloudWatch metrics of EFS, computed from the front end's counts of each second.
 
-The rules, as the EFS user guide has them ("Amazon CloudWatch metrics for Amazon EFS") and as they were in 2018: a
-data operation counts with its bytes, 4096 at least; each minute has its sum, number, least and greatest;
-PercentIOLimit is how near General Purpose mode is to its limit of operations; bursting allows 100 MiB/s while there are
-credits, which grow with what is stored and shrink with what is moved.
+The rules are those of the EFS user guide ("Amazon CloudWatch metrics for Amazon EFS") and of 2018: a data operation
+counts with its bytes, at least 4096; each minute has a sum, a number, a minimum and a maximum; PercentIOLimit is the
+share of General Purpose mode's limit of operations; bursting allows 100 MiB/s while there are credits, which grow with
+what is stored and shrink with what is transferred.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Statistics:
     greatest: float = -math.inf
 
     def add(self, count: float, total: float, least: float | None, greatest: float | None) -> None:
-        """Take in `count` values at once."""
+        """Adds `count` values at once."""
         if count and least is not None and greatest is not None:
             self.count += count
             self.total += total
@@ -52,15 +52,13 @@ class Statistics:
             self.greatest = max(self.greatest, greatest)
 
     def one(self, value: float) -> None:
-        """Take in one value."""
+        """Adds one value."""
         self.add(1, value, value, value)
 
 
 @dataclass
 class FileSystemMetrics:
-    """One file system's counts on their way to CloudWatch. `second` takes a second's, and returns the minute that it
-    ended, if it did.
-    """
+    """Collects one file system's counts of each second into the statistics of each minute."""
 
     model: ServiceModel | None = None
     permitted_bytes_per_s: float = BURST_BYTES_PER_S
@@ -70,7 +68,9 @@ class FileSystemMetrics:
     _metrics: dict[str, Statistics] = field(default_factory=dict)
 
     def second(self, counts: Mapping[str, Any]) -> tuple[int, dict[str, Statistics]] | None:
-        """Take in the counts of the second that ended at `t_unix_s`; a finished minute as (its start, its metrics)."""
+        """Adds the counts of the second that ended at `t_unix_s`. Returns a minute that is over by that as (its start,
+        its statistics), else None.
+        """
         minute = (int(counts["t_unix_s"]) - 1) // MINUTE_SECONDS * MINUTE_SECONDS
         done = None
         if self._minute is not None and minute != self._minute:
@@ -104,7 +104,7 @@ class FileSystemMetrics:
             self._metric("PercentIOLimit").one(min(100.0, 100.0 * used))
 
     def _used_ratio(self, reads: int, writes: int) -> float | None:
-        """How much of the operations that the model allows in a second were made; None where it allows any number."""
+        """Returns the share of the operations that the model allows in a second; None if it has no limit."""
         model = self.model
         if model is None or model.read_ops_per_s is None or model.write_ops_per_s is None:
             return None
@@ -115,7 +115,7 @@ class FileSystemMetrics:
 
 
 def of_file_system(system: FileSystem, model: ServiceModel | None) -> FileSystemMetrics:
-    """The metrics of a new file system, by its throughput mode."""
+    """Returns the metrics of a new file system, by its throughput mode."""
     bursting = system.throughput_mode == "bursting"
     if system.provisioned_mib_per_s is not None:
         return FileSystemMetrics(model, system.provisioned_mib_per_s * MIB, bursting)
@@ -125,7 +125,7 @@ def of_file_system(system: FileSystem, model: ServiceModel | None) -> FileSystem
 def publish(
     cloudwatch: CloudWatchClient, file_system_id: str, minute_unix_s: int, metrics: Mapping[str, Statistics]
 ) -> None:
-    """Put a minute's metrics. Without a value in that minute a metric is left out: CloudWatch has no zeroes either."""
+    """Puts a minute's metrics. Leaves out a metric without a value in that minute, as EFS does."""
     data: list[Any] = [
         {
             "MetricName": name,
@@ -147,7 +147,7 @@ def publish(
 
 
 def unit(name: str) -> StandardUnitType:
-    """The unit that AWS gives a metric of EFS."""
+    """Returns the unit of a metric of EFS."""
     if name == "PermittedThroughput":
         return "Bytes/Second"
     if name == "PercentIOLimit":

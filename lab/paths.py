@@ -1,4 +1,4 @@
-"""Where the region keeps its files. Nothing of it lies anywhere else on the machine."""
+"""Where the region keeps its files; it writes nowhere else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def lab_dir() -> Path:
 
 
 def without_separators(path: Path, variable: str) -> Path:
-    """The path; LabError where a kernel's command line, whose words such paths become, would be cut in it."""
+    """Returns the path. Raises LabError if it has a character that separates words on a kernel's command line."""
     if any(each.isspace() or each in ",:\"'" for each in str(path)):
         raise LabError(f"{path}: a space, comma, colon or quote in the path; name another one with {variable}")
     return path

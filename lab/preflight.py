@@ -1,4 +1,4 @@
-"""Whether this machine can rehearse, looked at before anything is built or declared."""
+"""Checks that this machine can rehearse, before anything is built or declared."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ TOOLS = (
     "apt-get",
     "patchelf",
 )
-MEMORY_BYTES = 4 * 1024**3  # md-raid: four hosts of 512 MiB, what is written to their volumes, and the tasks
+MEMORY_BYTES = 4 * 1024**3  # the largest stack: four hosts, what is written to their volumes, and the tasks
 DISK_BYTES = {
     "the cache": 2 * 1024**3,  # an image of 0.6 GB, the same once more while it is built, and a kernel of 0.2
     "the region's folder": 1024**3,  # what hosts write to their root disks
-    "the results": 200 * 1000**2,  # a run of efs-iops has 20 MB
+    "the results": 200 * 1000**2,  # the largest run has 20 MB
 }
 NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 """What the region's process lives in (lab/control.py)."""
@@ -44,7 +44,7 @@ NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-pr
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what it is, what was found, and for a fault what to do."""
+    """The result of one check; a fault has a remedy."""
 
     subject: str
     found: str
@@ -59,21 +59,21 @@ class Finding:
 
 
 def check_machine() -> None:
-    """Raise LabError for the first thing that this machine lacks. Looks at all but the kernel."""
+    """Raises LabError for the first thing that this machine lacks. Checks all but the kernel and the port."""
     for finding in _machine():
         if finding.is_fault:
             raise LabError(str(finding))
 
 
 def prepare_kernel(say: Callable[[str], None]) -> Kernel:
-    """The kernel of the hosts, which runs on this processor. Raises LabError with its console's reason otherwise."""
+    """Returns a kernel that runs on this processor. Raises LabError with the reason on its console otherwise."""
     kernel = choose_kernel(say)
     check_boot(kernel)
     return kernel
 
 
 def findings(say: Callable[[str], None]) -> Iterator[Finding]:
-    """Everything that is looked at, good or not, one after the other; for `python -m lab doctor`."""
+    """Makes all checks, for `python -m lab doctor`."""
     yield from _machine()
     yield _port()
     try:
@@ -86,7 +86,7 @@ def findings(say: Callable[[str], None]) -> Iterator[Finding]:
 
 
 def endpoint_port() -> int:
-    """The loopback port of the API: TIDEMARK_LAB_PORT, or 4566."""
+    """Returns the loopback port of the API: TIDEMARK_LAB_PORT, or 4566."""
     text = os.environ.get("TIDEMARK_LAB_PORT", str(DEFAULT_PORT))
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 65535:
         raise LabError(f"TIDEMARK_LAB_PORT={text}: a port is a number from 1 to 65535")
@@ -94,7 +94,7 @@ def endpoint_port() -> int:
 
 
 def listen(port: int) -> socket.socket:
-    """A listener of the API at that port of loopback. Raises LabError when somebody listens there."""
+    """Listens for the API at that port of loopback. Raises LabError if another process listens there."""
     try:
         return socket.create_server(("127.0.0.1", port))
     except OSError as fault:
@@ -128,7 +128,7 @@ def _tools() -> Finding:
 
 
 def _namespaces() -> Finding:
-    """What the region does first: namespaces of its own, a veth pair in them, and a rule of nftables."""
+    """Does what the region does first: makes namespaces, and in them a veth pair, a rule of nftables and a mount."""
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     script = "ip link add eni-0 type veth peer name uml-0 && nft add table inet vpc && mount -t tmpfs tmpfs /tmp"
     try:
@@ -150,7 +150,7 @@ def _memory() -> Finding:
 
 
 def available_memory_bytes() -> int:
-    """What this machine has left, or what the control groups of this process leave it, if that is less."""
+    """Returns the available memory of this machine, or of this process's control groups, if that is less."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     group = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2]

@@ -1,24 +1,31 @@
-"""Every command that the region runs on this machine goes through here."""
+"""Running commands on this machine."""
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.errors import LabError
 
-# Mounts and processes of a command that is contained so are nobody else's, and end with it, however that ends:
-# --kill-child when unshare is killed, and the parent-death signal when this process is.
+# A contained command's mounts and processes end with it: by --kill-child when unshare is killed, and by the
+# parent-death signal when this process is killed.
 CONTAINED = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
-class CommandFailedError(LabError):
-    """A command ended with an exit code other than 0; `said` is all that it printed on standard error."""
+REGION_OOM_SCORE = -900
+"""The region's process is killed last when memory runs out: everything else ends with it."""
+HOST_OOM_SCORE = 500
+"""Hosts are killed first."""
 
-    def __init__(self, message: str, said: str) -> None:
+
+class CommandFailedError(LabError):
+    """A command exited with a code other than 0; `stderr` is all that it printed on standard error."""
+
+    def __init__(self, message: str, stderr: str) -> None:
         super().__init__(message)
-        self.said = said
+        self.stderr = stderr
 
 
 def run(
@@ -30,11 +37,11 @@ def run(
     log: Path | None = None,
     contained: bool = False,
 ) -> str:
-    """Run one command to its end and return what it printed; all that it says goes to `log` where one is given.
+    """Runs a command and returns its standard output; both of its outputs go to the file `log`, if one is given.
 
     With `contained` it runs in a mount and process namespace of its own, which takes root. Raises LabError with the
-    last line of its standard error when it fails (CommandFailedError), is missing, or takes too long. Whatever cuts it
-    short, an interrupt too, it has ended when this returns.
+    last line of its standard error when it fails (CommandFailedError), is missing, or takes too long. The command has
+    ended when this returns or raises, also on an interrupt.
     """
     words = [str(word) for word in command]
     try:
@@ -60,12 +67,12 @@ def run(
     if log:
         try:
             log.write_text(stdout + stderr)
-        except OSError:  # the disk is full, perhaps, which is what the command says, too
+        except OSError:  # perhaps the disk is full, which the command reports as well
             log = None
     if process.returncode != 0:
-        said = (stderr.strip() or stdout.strip() or "it said nothing").splitlines()
+        lines = (stderr.strip() or stdout.strip() or "it printed nothing").splitlines()
         where = f" (all of it: {log})" if log else ""
-        line = f"{' '.join(words[:4])}: exit code {process.returncode}: {said[-1]}{where}"
+        line = f"{' '.join(words[:4])}: exit code {process.returncode}: {lines[-1]}{where}"
         raise CommandFailedError(line, stderr)
     return stdout
 
@@ -74,3 +81,9 @@ def _end(process: subprocess.Popen[str], contained: bool) -> None:
     process.kill()
     if contained:  # the pipes are at their end when the last process of the namespace has closed them
         process.communicate()
+
+
+def set_oom_score(pid: int, score: int) -> None:
+    """Sets oom_score_adj (proc(5)) of a process; does nothing if it has exited or this takes root."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text(str(score))

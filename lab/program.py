@@ -1,7 +1,7 @@
-"""Run the project's own program without the Pulumi engine, and take back what it made.
+"""Runs the project's program without the Pulumi engine, and destroys what it created.
 
-The SDK's mocks hand every resource to the same provider that serves the engine. A journal on disk remembers,
-in the order of creation, what was made, so that all of it can be unmade by another process, too.
+The SDK's mocks pass every resource to the provider that also serves the engine. A journal on disk lists the resources
+in the order of their creation, so that another process can destroy them.
 """
 
 from __future__ import annotations
@@ -16,49 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
 from lab.clients import Clients
 from lab.errors import LabError
-from lab.paths import PROJECT, lab_dir
+from lab.paths import PROJECT
 from lab.provider import resources
-from lab.provider.kind import Values
-
-Config = dict[str, str]
+from lab.provider.resource_type import Values
+from lab.stacks import Config
 
 log = logging.getLogger("lab.program")
 
 
-def stack_config(stack: str, url: str) -> Config:
-    """The stack file's configuration as the engine would hand it over, with this region's endpoints and key.
-
-    Raises LabError when the file is missing or is not a stack file.
-    """
-    path = PROJECT / "stacks" / f"Pulumi.{stack}.yaml"
-    try:
-        document = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        known = ", ".join(sorted(p.name[len("Pulumi.") : -len(".yaml")] for p in path.parent.glob("Pulumi.*.yaml")))
-        raise LabError(f"{stack}: no such stack; there are {known}") from None
-    except yaml.YAMLError as fault:
-        raise LabError(f"{path}: not YAML: {' '.join(str(fault).split())}") from fault
-    config = document.get("config") if isinstance(document, dict) else None
-    if not isinstance(config, dict):
-        raise LabError(f"{path}: no `config:` in it")
-    flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    endpoints = config.get("aws:endpoints")
-    if not endpoints:
-        raise LabError(f"{path}: no aws:endpoints, so this stack is for AWS; a rehearsal needs one that ends in .lab")
-    flat["aws:endpoints"] = json.dumps([dict.fromkeys(entry, url) for entry in endpoints])
-    flat["tidemark:sshPublicKeyFile"] = str(lab_dir() / "id_ed25519.pub")
-    return flat
-
-
 class Journal:
-    """What was made: one JSON document a line, appended before anything else can happen to it."""
+    """The resources that exist: one JSON document a line, appended as soon as a resource is created."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,7 +49,7 @@ class Journal:
         return [json.loads(line) for line in lines if line.endswith("\n")]  # a killed writer leaves half a line
 
     def protected(self) -> dict[str, str]:
-        """The names of what may be unmade only when it is named, each with its id."""
+        """Returns the names of protected resources, each with its id."""
         return {_name_of(entry): entry["id"] for entry in self.entries() if entry.get("protected")}
 
     def clear(self) -> None:
@@ -88,7 +61,7 @@ def _name_of(entry: dict[str, Any]) -> str:
 
 
 class RegionMocks(Mocks):
-    """The SDK's door to the provider. Components pass through; everything else is made for real."""
+    """Passes the program's resources to the provider; components need none."""
 
     def __init__(self, clients: Clients, journal: Journal, say: Callable[[str], None], stop: threading.Event) -> None:
         self._clients = clients
@@ -96,14 +69,14 @@ class RegionMocks(Mocks):
         self._say = say
         self._stop = stop
         self.protected: set[tuple[str, str]] = set()
-        """Type and name of what the program protects, as `RegionMonitor` hears it: mocks are not told."""
+        """Type and name of protected resources. RegionMonitor adds them: the SDK does not pass the option to mocks."""
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         if not args.custom:
             return "", args.inputs
         if self._stop.is_set():
-            raise LabError(f"{args.name} ({args.typ}): not created, since it was told to stop")
-        inputs = resources.named(args.typ, dict(args.inputs), args.name)
+            raise LabError(f"{args.name} ({args.typ}): not created, since the rehearsal stops")
+        inputs = resources.with_physical_name(args.typ, dict(args.inputs), args.name)
         try:
             made_id, outputs = resources.create(self._clients, args.typ, inputs)
         except (ClientError, BotoCoreError) as fault:
@@ -125,7 +98,7 @@ class RegionMocks(Mocks):
 
 
 class RegionMonitor(MockMonitor):
-    """Hears of the one option that matters here beside a resource's inputs."""
+    """Notes which resources are protected."""
 
     def __init__(self, mocks: RegionMocks) -> None:
         super().__init__(mocks)
@@ -146,13 +119,13 @@ def run_program(
     say: Callable[[str], None],
     stop: threading.Event | None = None,
 ) -> dict[str, Any]:
-    """Run `__main__.py` for a stack and return its outputs. Raises LabError with the program's own line on failure.
+    """Runs `__main__.py` for a stack and returns its outputs. Raises LabError with the program's error if it fails.
 
-    When `stop` is set nothing more is created, and the run ends in a LabError.
+    Once `stop` is set nothing more is created, and LabError is raised.
     """
     # The SDK waits for its calls on the current thread's event loop.
     loop = asyncio.new_event_loop()
-    # A failure is raised once, here; that its dependants fail for it, too, is worth no traceback to a person.
+    # A failure is raised once, below; the same failure of dependent resources needs no traceback.
     loop.set_exception_handler(lambda _, context: log.debug("event loop: %s", context.get("message")))
     asyncio.set_event_loop(loop)
     mocks = RegionMocks(Clients(url, region), journal, say, stop or threading.Event())
@@ -160,7 +133,7 @@ def run_program(
     pulumi.runtime.set_mocks(mocks, project="tidemark", stack=stack, preview=False, monitor=monitor)
     pulumi.runtime.set_all_config(config)
     outputs: dict[str, Any] = {}
-    # The SDK keeps one root for all programs of a process; what another exported, or failed to, is not this one's.
+    # The SDK keeps one root for all programs of a process, with the exports of the one before.
     getattr(pulumi.runtime.get_root_resource(), "outputs", {}).clear()
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]  # the SDK leaves it without types
@@ -180,10 +153,10 @@ def run_program(
 
 
 def _finish(loop: asyncio.AbstractEventLoop) -> None:
-    """Begin no more calls and wait for those that have begun.
+    """Cancels calls that have not begun and waits for the others.
 
-    A failure ends the program while other threads still create; what they make must be in the journal before
-    anybody takes the journal for complete.
+    A failure ends the program while other threads still create resources; these must be in the journal before anything
+    reads it.
     """
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
@@ -197,10 +170,10 @@ def _finish(loop: asyncio.AbstractEventLoop) -> None:
 def destroy(
     journal: Journal, url: str, region: str, say: Callable[[str], None], *, named: Collection[str] = ()
 ) -> None:
-    """Unmake everything in the journal, newest first.
+    """Deletes everything in the journal, newest first.
 
-    What is protected and not among `named` stays, and stays in the journal; then LabError is raised at the end. So does
-    the engine: it takes everything else away, and fails.
+    Protected resources that are not among `named` stay in the account and in the journal, and LabError is raised at
+    the end. The engine does the same.
     """
     clients = Clients(url, region)
     entries = journal.entries()

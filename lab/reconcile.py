@@ -1,124 +1,126 @@
-"""From what the API says exists to what runs on this machine, and back again.
+"""Makes this machine match the account: hosts, file servers, interfaces, disks and rules.
 
-Level-triggered: each pass compares the whole account with the whole machine and does what is missing. A pass may
-be cut short anywhere; the next one goes on.
+Level-triggered: each pass compares the whole account with the whole machine and does what is missing. A pass may fail
+anywhere; the next one continues.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import time
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from lab import account as accounts
 from lab import metrics, vpc
-from lab.account import Account, Instance, authorized_key, read_account, read_file_systems, user_data
-from lab.clients import Clients
+from lab.account import Account, Instance
 from lab.errors import LabError
-from lab.file_system import FileSystem
+from lab.file_server import FileServer, Publish
 from lab.host import Host, HostSpec
-from lab.instance_end import BOOT_LINE, end_reason, tell_file_system_ended, tell_instance_ended
-from lab.kernel.boot import BootFiles
-from lab.process_end import ProcessEnds
+from lab.metrics import FileSystemMetrics
+from lab.region_api import RegionApi
+from lab.security_groups import render_rules
 from lab.service_model import ServiceModel
+from lab.unexpected_exit import OnExit, exit_reason
 
 DEFAULT_MEMORY_MIB = 512
 MEMORY_TAG = "memory-limit-mib"
-"""The tag by which a host says what its kernel argument limits it to. A rehearsal host boots with just that."""
+"""The instance's tag with the memory that its host boots with: on AWS a kernel argument limits it to that."""
 UPLINK_TAG = "uplink-mbit-per-s"
-"""The tag by which a host says how fast its way to the internet is. Several share one; the least counts."""
+"""The instance's tag with the rate of its way to the internet. Hosts share one; the least rate counts."""
 GIB = 1024**3
 VOLUMES = "volumes"
-"""The folder of the volumes' files, in the region's own."""
+"""The folder of the volumes' files, in the region's folder."""
 ALIVE = frozenset({"pending", "running"})
+STOPPED = frozenset({"stopping", "stopped"})
+
+MakeHost = Callable[[HostSpec, Path, OnExit], Host]
+MakeFileServer = Callable[[str, Path, int, FileSystemMetrics, Publish, OnExit], FileServer]
 
 log = logging.getLogger("lab.reconcile")
 
 
 class Reconciler:
-    """Owns the hosts, file systems, interfaces, disks and rules of one AWS region."""
+    """Owns the hosts, file servers, interfaces, disks and rules of one AWS region."""
 
     def __init__(
         self,
-        clients: Clients,
-        files: BootFiles,
+        api: RegionApi,
+        network: vpc.Network,
+        make_host: MakeHost,
+        make_file_server: MakeFileServer,
         folder: Path,
-        forced_stops: set[str],
         say: Callable[[str], None],
-        wake: Callable[[], None],
+        cpus: Collection[int] | None = None,
     ) -> None:
-        """`wake` is called when another pass is due, since something ended by itself."""
-        self._clients = clients
-        self._ec2 = clients.ec2
-        self._files = files
+        """`say` gets a line for each event; `cpus` are those that hosts may run on, by default this process's."""
+        self._api = api
+        self._network = network
+        self._make_host = make_host
+        self._make_file_server = make_file_server
         self._folder = folder
-        self._forced_stops = forced_stops
         self._say = say
-        self._wake = wake
-        self._ends = ProcessEnds()
+        self._pass = threading.Lock()
         self._hosts: dict[str, Host] = {}
         self._ports: dict[str, vpc.Port] = {}
-        self._file_systems: dict[str, FileSystem] = {}
+        self._file_servers: dict[str, FileServer] = {}
         self._model: ServiceModel | None = None
+        self._all_cpus = cpus or os.sched_getaffinity(0)
         self._cpus: dict[str, int] = {}  # instance or file system -> the CPU that its kernel runs on
         self._rules: str | None = None
         self._uplink_mbit_per_s: float | None = None
 
     def disk(self, volume_id: str) -> Path:
+        """Returns the file of a volume."""
         return self._folder / VOLUMES / volume_id
 
-    def console(self, instance_id: str) -> Path:
-        return self._folder / "hosts" / instance_id / "console.log"
+    def console(self, owner_id: str) -> Path:
+        """Returns the console log of an instance's host or of a file system's server."""
+        return self._folder / "hosts" / owner_id / "console.log"
 
     def reconcile(self) -> bool:
-        """One pass; whether the machine is as the account says. What fails is logged and tried again at the next."""
-        account = read_account(self._ec2)
-        by_id = {instance.instance_id: instance for instance in account.instances}
-        self._make_disks(account)
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            list(
-                pool.map(
-                    self._settle_gone,
-                    [i for i in self._hosts if i not in by_id or by_id[i].state == "terminated"],
-                )
-            )
-            for instance_id in [i for i in self._ports if i not in self._hosts]:
-                vpc.unplug(self._ports.pop(instance_id))
+        """Does one pass; returns whether the machine matches the account.
+
+        The failure of one host or file server is logged and leaves the others alone; all others are raised.
+        """
+        with self._pass, ThreadPoolExecutor(max_workers=8) as pool:
+            account = self._api.read_account()
+            wanted = {instance.instance_id for instance in account.instances if instance.state != "terminated"}
+            self._make_disks(account)
+            list(pool.map(self._remove_host, self._hosts.keys() - wanted))
+            for instance_id in self._ports.keys() - self._hosts.keys():  # plugged in again below, if it is alive
+                self._network.unplug(self._ports[instance_id])
+                del self._ports[instance_id]
                 self._cpus.pop(instance_id, None)
-            file_systems = self._settle_file_systems(read_file_systems(self._clients.efs, self._ec2))
+            file_servers_match = self._reconcile_file_servers(account)
             for instance in account.instances:
                 if instance.state in ALIVE:
                     self._plug(instance)
             self._apply_rules(account)
             self._apply_uplink(account)
-            settled = list(pool.map(self._settle, account.instances))
-        self._delete_disks(account)
-        return all(settled) and file_systems
+            hosts_match = list(pool.map(self._reconcile_host, account.instances))
+            self._delete_disks(account)
+            return all(hosts_match) and file_servers_match
 
     def close(self) -> None:
-        """Kill every host. Interfaces go with the namespace, files with the region's folder."""
+        """Kills every host, then every file server. Interfaces end with the namespace, files with the folder."""
         for host in self._hosts.values():
-            self._ends.expect(host.process)
             host.remove()
-        for system in self._file_systems.values():
-            self._remove(system)
+        for server in self._file_servers.values():
+            server.remove()
 
-    def hold_to(self, model: ServiceModel | None) -> None:
-        """Let every file system, those to come too, follow this service model."""
+    def apply_service_model(self, model: ServiceModel | None) -> None:
+        """Applies a service model to every file server, present and future."""
         self._model = model
-        for system in self._file_systems.values():
-            system.hold_to(model)
+        for server in list(self._file_servers.values()):
+            server.apply_service_model(model)
 
     def states(self) -> list[dict[str, object]]:
-        """What runs here, for `lab status`."""
+        """Returns what runs here, for `lab status`."""
         return [
             {
                 "id": instance_id,
@@ -128,8 +130,10 @@ class Reconciler:
                 "volumes": sorted(host.attached),
                 "console": str(host.console),
             }
-            for instance_id, host in self._hosts.items()
+            for instance_id, host in list(self._hosts.items())
         ]
+
+    # --- disks and network -------------------------------------------------------------------------------
 
     def _make_disks(self, account: Account) -> None:
         for volume_id, size_gib in account.volumes.items():
@@ -147,154 +151,130 @@ class Reconciler:
                 path.unlink()
 
     def _plug(self, instance: Instance) -> None:
-        port = vpc.Port(
-            instance.instance_id,
-            instance.address,
-            vpc.gateway_of(instance.subnet_cidr),
-            instance.public_address,
-            instance.groups,
-        )
-        if instance.instance_id not in self._ports:
-            vpc.plug(port)
-            self._cpus[instance.instance_id] = least_used(os.sched_getaffinity(0), self._cpus.values())
-        self._ports[instance.instance_id] = port
+        gateway = vpc.gateway_of(instance.subnet_cidr)
+        port = vpc.Port(instance.instance_id, instance.address, gateway, instance.public_address, instance.groups)
+        if port.owner_id not in self._ports:
+            self._network.plug(port)
+            self._assign_cpu(port.owner_id)
+        self._ports[port.owner_id] = port
+
+    def _assign_cpu(self, owner_id: str) -> int:
+        return self._cpus.setdefault(owner_id, least_used(self._all_cpus, self._cpus.values()))
 
     def _apply_rules(self, account: Account) -> None:
-        ports = [*self._ports.values(), *(port for system in self._file_systems.values() for port in system.ports)]
-        rules = vpc.render_rules(ports, account.groups)
+        ports = [*self._ports.values(), *(port for server in self._file_servers.values() for port in server.ports)]
+        rules = render_rules(ports, account.groups)
         if rules != self._rules:
-            vpc.apply_rules(ports, account.groups)
+            self._network.apply_rules(rules)
             self._rules = rules
 
     def _apply_uplink(self, account: Account) -> None:
         rates = [float(i.tag(UPLINK_TAG) or 0) for i in account.instances if i.state in ALIVE and i.tag(UPLINK_TAG)]
         rate = min(rates, default=None)
         if rate != self._uplink_mbit_per_s:
-            vpc.limit_uplink(rate)
+            self._network.limit_uplink(rate)
             self._uplink_mbit_per_s = rate
-            self._say(f"the way to the internet: {'as fast as it goes' if rate is None else f'{rate:g} Mbit/s'}")
+            self._say(f"the way to the internet: {'no limit' if rate is None else f'{rate:g} Mbit/s'}")
 
-    def _settle_file_systems(self, wanted: tuple[accounts.FileSystem, ...]) -> bool:
-        """Whether each file system runs and answers at its mount targets."""
-        for system_id in self._file_systems.keys() - {system.file_system_id for system in wanted}:
-            self._remove(self._file_systems.pop(system_id))
+    # --- file servers ------------------------------------------------------------------------------------
+
+    def _reconcile_file_servers(self, account: Account) -> bool:
+        """Returns whether each file system has a server that answers at its mount targets."""
+        for system_id in self._file_servers.keys() - {system.file_system_id for system in account.file_systems}:
+            self._remove_file_server(system_id)
             self._cpus.pop(system_id)
             self._say(f"{system_id}: deleted")
-        settled = True
-        for system in wanted:
+        match = True
+        for system in account.file_systems:
             try:
-                self._settle_file_system(system)
+                self._reconcile_file_server(system)
             except (LabError, OSError) as fault:
                 log.error("%s: %s", system.file_system_id, fault)
-                settled = False
-        return settled
+                match = False
+        return match
 
-    def _settle_file_system(self, wanted: accounts.FileSystem) -> None:
+    def _reconcile_file_server(self, wanted: accounts.FileSystem) -> None:
         system_id = wanted.file_system_id
-        system = self._file_systems.get(system_id)
-        if system is not None and not system.running:
-            self._say(f"{system_id}: it starts anew, empty")
-            self._remove(self._file_systems.pop(system_id))
-            system = None
-        if system is None:
-            self._cpus.setdefault(system_id, least_used(os.sched_getaffinity(0), self._cpus.values()))
-            folder = self.console(system_id).parent
-            counted = metrics.of_file_system(wanted, self._model)
-            system = FileSystem(system_id, self._files, folder, self._cpus[system_id], counted, self._publish)
-            self._file_systems[system_id] = system
-            try:
-                system.start()
-            finally:
-                for process in system.processes:
-                    take_first_when_memory_runs_out(process.pid)
-                    self._ends.watch(process, partial(self._file_system_ended, system))
+        server = self._file_servers.get(system_id)
+        if server is not None and not server.running:
+            self._say(f"{system_id}: it starts again, empty")
+            self._remove_file_server(system_id)
+            server = None
+        if server is None:
+            server = self._make_file_server(
+                system_id,
+                self.console(system_id).parent,
+                self._assign_cpu(system_id),
+                metrics.of_file_system(wanted, self._model),
+                self._api.publish_minute,
+                partial(self._file_server_exited, system_id),
+            )
+            self._file_servers[system_id] = server
+            server.start()
+            server.apply_service_model(self._model)  # which may have changed since it was made
             self._say(f"{system_id}: an NFS server boots behind its mount targets")
         targets = {target.mount_target_id: target for target in wanted.mount_targets}
-        for gone in {port.instance_id for port in system.ports} - targets.keys():
-            system.unplug(gone)
+        for gone in {port.owner_id for port in server.ports} - targets.keys():
+            server.unplug(gone)
         for target in targets.values():
             gateway = vpc.gateway_of(target.subnet_cidr)
-            system.plug(vpc.Port(target.mount_target_id, target.address, gateway, None, target.groups))
+            server.plug(vpc.Port(target.mount_target_id, target.address, gateway, None, target.groups))
 
-    def _publish(self, system_id: str, minute_unix_s: int, statistics: Mapping[str, metrics.Statistics]) -> None:
-        """A minute of a file system goes to CloudWatch."""
-        try:
-            metrics.publish(self._clients.cloudwatch, system_id, minute_unix_s, statistics)
-        except (ClientError, BotoCoreError) as fault:
-            log.error("%s: a minute was not published: %s", system_id, fault)
+    def _remove_file_server(self, system_id: str) -> None:
+        self._file_servers[system_id].remove()
+        del self._file_servers[system_id]
 
-    def _file_system_ended(self, system: FileSystem, _: int) -> None:
-        """A process of it ended by itself: what was in it is lost, and the API must learn of it at once."""
-        self._say(f"{system.file_system_id}: a process of it died, and its files with it (console: {system.console})")
-        tell_file_system_ended(self._clients.region, system.file_system_id)
-        self._wake()
+    def _file_server_exited(self, system_id: str, _: int) -> None:
+        """A process of a file server exited by itself, and its files are lost: reports it at once."""
+        self._say(f"{system_id}: a process of it died, and its files with it (console: {self.console(system_id)})")
+        self._api.report_file_system_failure(system_id)
 
-    def _remove(self, system: FileSystem) -> None:
-        for process in system.processes:
-            self._ends.expect(process)
-        system.remove()
+    # --- hosts -------------------------------------------------------------------------------------------
 
-    def _host_ended(self, host: Host, exit_code: int) -> None:
-        """It shut itself down, or its kernel died. The API learns of it at once, whatever a pass is busy with."""
-        console = host.console.read_text(errors="replace") if host.console.exists() else ""
-        reason = end_reason(exit_code, console)
-        self._say(f"{host.spec.hostname}: {reason.words} (console: {host.console})")
-        tell_instance_ended(self._clients.region, host.spec.instance_id, reason)
-        self._wake()
-
-    def _settle_gone(self, instance_id: str) -> None:
-        host = self._hosts.pop(instance_id)
-        self._say(f"{host.spec.hostname}: terminated")
-        self._ends.expect(host.process)
+    def _remove_host(self, instance_id: str) -> None:
+        host = self._hosts[instance_id]
         host.remove()
+        del self._hosts[instance_id]
+        self._say(f"{host.spec.hostname}: terminated")
 
-    def _settle(self, instance: Instance) -> bool:
+    def _reconcile_host(self, instance: Instance) -> bool:
+        """Returns whether the host of an instance is as the instance says."""
         try:
             if instance.state in ALIVE:
-                return self._settle_alive(instance)
-            if instance.state in ("stopping", "stopped"):
-                self._settle_stopped(instance)
+                return self._run_host(instance)
+            if instance.state in STOPPED:
+                self._stop_host(instance)
         except (LabError, OSError) as fault:
             log.error("%s: %s", instance.name, fault)
             return False
         return True
 
-    def _settle_alive(self, instance: Instance) -> bool:
-        """Whether the host runs with all of its volumes."""
+    def _run_host(self, instance: Instance) -> bool:
+        """Returns whether the host runs with all of its volumes."""
         host = self._hosts.get(instance.instance_id)
         if host is None:
-            host = Host(self._spec(instance), self._files, self.console(instance.instance_id).parent)
+            folder = self.console(instance.instance_id).parent
+            host = self._make_host(self._spec(instance), folder, partial(self._host_exited, instance))
             self._hosts[instance.instance_id] = host
-        if host.process is not None and host.ended:
-            self._ends.settle(host.process)  # the next pass sees what the API says then: it may have been started again
-            host.kill()
+        if host.exited:
+            host.report_exit()  # the next pass sees the state that this leads to: it may have been started again
             return False
         if not host.running:
-            began = time.monotonic()
-            with host.console.open("a") as console:
-                console.write(f"\n{BOOT_LINE}\n")
-            try:
-                host.start({volume_id: self.disk(volume_id) for volume_id in instance.volumes})
-            finally:
-                if host.process is not None:
-                    take_first_when_memory_runs_out(host.process.pid)
-                    self._ends.watch(host.process, partial(self._host_ended, host))
-            log.info("%s: kernel started in %.2f s", instance.name, time.monotonic() - began)
+            host.start({volume_id: self.disk(volume_id) for volume_id in instance.volumes})
             self._say(f"{instance.name}: booting ({host.spec.memory_mib} MiB, {instance.address})")
         missing = sorted(instance.volumes - host.attached)
-        for volume_id in missing if missing and host.ready_for_volumes else []:  # else at a later pass
-            host.attach(volume_id, self.disk(volume_id))
+        if missing and host.ready_for_volumes:  # else in a later pass
+            for volume_id in missing:
+                host.attach(volume_id, self.disk(volume_id))
         for volume_id in sorted(host.attached - instance.volumes):
             host.detach(volume_id)
         return host.attached == instance.volumes
 
-    def _settle_stopped(self, instance: Instance) -> None:
-        forced = instance.instance_id in self._forced_stops
-        self._forced_stops.discard(instance.instance_id)
+    def _stop_host(self, instance: Instance) -> None:
+        forced = self._api.take_forced_stop(instance.instance_id)
         host = self._hosts.get(instance.instance_id)
         if host is None or not host.running:
             return
-        self._ends.expect(host.process)
         if forced:
             host.kill()
             self._say(f"{instance.name}: power cut")
@@ -302,9 +282,17 @@ class Reconciler:
             host.stop()
             self._say(f"{instance.name}: stopped")
 
+    def _host_exited(self, instance: Instance, exit_code: int) -> None:
+        """A host shut itself down, or its kernel died: reports it at once, even during a pass."""
+        console = self.console(instance.instance_id)
+        reason = exit_reason(exit_code, console.read_text(errors="replace") if console.exists() else "")
+        self._say(f"{instance.name}: {reason.text} (console: {console})")
+        self._api.report_host_exit(instance.instance_id, reason)
+
     def _spec(self, instance: Instance) -> HostSpec:
         port = self._ports[instance.instance_id]
         prefix_length = instance.subnet_cidr.split("/")[1]
+        authorized_key, user_data = self._api.launch_data(instance)
         return HostSpec(
             instance_id=instance.instance_id,
             hostname=instance.name,
@@ -315,20 +303,12 @@ class Reconciler:
             mtu=vpc.VPC_MTU_BYTES,
             memory_mib=int(instance.tag(MEMORY_TAG) or DEFAULT_MEMORY_MIB),
             cpu=self._cpus[instance.instance_id],
-            authorized_key=authorized_key(self._ec2, instance.key_name),
-            user_data=user_data(self._ec2, instance.instance_id),
+            authorized_key=authorized_key,
+            user_data=user_data,
         )
 
 
-def least_used(cpus: Iterable[int], taken: Iterable[int]) -> int:
-    """The CPU with the fewest hosts, the lowest of several."""
+def least_used(cpus: Collection[int], taken: Collection[int]) -> int:
+    """Returns the CPU with the fewest hosts; the lowest if there are several."""
     hosts = Counter(taken)
     return min(cpus, key=lambda cpu: (hosts[cpu], cpu))
-
-
-def take_first_when_memory_runs_out(pid: int) -> None:
-    """Let the kernel take this process before the region, which would take all others with it (proc(5),
-    oom_score_adj).
-    """
-    with contextlib.suppress(OSError):  # it has ended
-        Path(f"/proc/{pid}/oom_score_adj").write_text("500")

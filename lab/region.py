@@ -1,7 +1,7 @@
-"""The region's process: API, reconciler, gate and control socket, in namespaces of their own.
+"""The region's process: API, reconciler, internet gateway and control socket, in namespaces of their own.
 
-Started by lab/control.py as process 1 of a new PID namespace: when it ends, however it ends, the kernel ends every
-host and takes every interface, rule and mount away with it. Only files stay, and those lie in one folder.
+lab/control.py starts it as process 1 of a new PID namespace: when it exits, for any reason, the kernel ends every host
+and removes every interface, rule and mount. Only files stay, all in one folder.
 """
 
 from __future__ import annotations
@@ -16,37 +16,36 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
+from functools import partial
 from pathlib import Path
 
 from lab import metadata, service_model, vpc
+from lab.cache import lock_for_use
 from lab.clients import Clients
-from lab.control import spare_from_memory_killer
 from lab.endpoint import Endpoint
 from lab.errors import LabError
-from lab.image.build import hold
+from lab.file_server import FileServer
+from lab.host import Host
 from lab.isolation import TEMPORARY
 from lab.kernel.boot import BootFiles
-from lab.ownership import give_back
-from lab.process import run
+from lab.ownership import chown_to_sudo_caller
+from lab.process import REGION_OOM_SCORE, run, set_oom_score
 from lab.reconcile import VOLUMES, Reconciler
+from lab.reconcile_loop import ReconcileLoop
+from lab.region_api import RegionApi
 from lab.service_model import ServiceModel
 
 MEMORY = "memory"
-"""The folder of the hosts' memory, in the region's own."""
-POLL_SECONDS = 1.0
-# A pass asks the API for the whole account, a tenth of a second of one of the CPUs that the hosts are measured on. So
-# there is one after each call that may change something, while something is under way, and now and then.
-RESYNC_SECONDS = 30.0
+"""The folder of the hosts' memory, in the region's folder."""
 
 log = logging.getLogger("lab.region")
 
 
 def make_memory_store(folder: Path) -> None:
-    """Mount a file system in memory in which User Mode Linux keeps its hosts' memory, and let it know.
+    """Mounts a file system in memory in which User Mode Linux keeps its hosts' memory, and points $TMPDIR to it.
 
-    Of its own accord it takes $TMPDIR, or /dev/shm, which may be small, or a disk. As much as a host has is mapped, and
-    only what it uses is taken; no other limit than the machine's own may end it. Python's files stay out of it.
+    By default User Mode Linux takes $TMPDIR or /dev/shm, which may be small, or on a disk. All of a host's memory is
+    mapped and only what it uses is allocated; the machine's memory is the only limit. Python's files stay elsewhere.
     """
     tempfile.tempdir = tempfile.gettempdir()
     folder.mkdir(mode=0o700)
@@ -57,25 +56,23 @@ def make_memory_store(folder: Path) -> None:
 
 
 def make_volume_store(folder: Path) -> None:
-    """Mount a file system in memory for the volumes' sparse files; nobody outside this namespace sees it.
+    """Mounts a file system in memory for the volumes' sparse files, in this namespace only.
 
-    Where nothing was written they are holes, and a hole costs the same each time that it is read here. On a disk's file
-    system the first read of one fills the page cache: the first cells of a run came out at half the rate of later ones.
+    A hole costs the same each time that it is read here. On a disk's file system the first read of one fills the page
+    cache: the first cells of a run came out at half the rate of later ones.
     """
     folder.mkdir(mode=0o700)
     run(["mount", "-t", "tmpfs", "-o", "mode=0700", "tidemark-volumes", folder])
 
 
 class Region:
-    """All that runs, from `start` to `close`."""
+    """All that runs, from the constructor to `close`."""
 
     def __init__(self, folder: Path, files: BootFiles, region: str, listener: socket.socket) -> None:
         self._folder = folder
-        self._held = [hold(file) for file in (files.kernel, files.image)]
-        self._stopping = threading.Event()
-        self._passes = 0
+        self._in_use = [lock_for_use(file) for file in (files.kernel, files.image)]
         self._model: ServiceModel | None = None
-        vpc.create_namespace_interfaces()
+        vpc.prepare_namespace()
         make_volume_store(folder / VOLUMES)
         make_memory_store(folder / MEMORY)
         inner = socket.create_server(("127.0.0.1", 0))
@@ -86,78 +83,65 @@ class Region:
         self._endpoint.add_debian_image(region, url)
         clients = Clients(url, region)
         self._metadata = metadata.serve(clients)
-        wake = self._endpoint.changed.set
-        self._reconciler = Reconciler(clients, files, folder, self._endpoint.forced_stops, self._say, wake)
-        self._gate = self._start_gate()
+        self._reconciler = Reconciler(
+            RegionApi(clients, self._endpoint),
+            vpc.Network(),
+            partial(Host, files=files),
+            partial(FileServer, files=files),
+            folder,
+            self._say,
+        )
+        self._loop = ReconcileLoop(self._reconciler.reconcile, self._endpoint.changed)
+        self._internet_gateway = self._start_internet_gateway()
 
     def run(self) -> None:
-        """Reconcile until told to stop."""
-        settled, last = False, 0.0
-        while not self._stopping.is_set():
-            called = take(self._endpoint.changed, POLL_SECONDS)
-            if self._stopping.is_set():
-                break
-            rested = time.monotonic() - last > RESYNC_SECONDS
-            if settled and not (called or rested):
-                continue
-            try:
-                settled = self._reconciler.reconcile()
-            except Exception:  # whatever one pass meets, the next pass tries again; the log has it whole
-                log.exception("a pass failed")
-                settled = False
-                time.sleep(POLL_SECONDS)
-            last = time.monotonic()
-            self._passes += 1
+        """Reconciles until `stop`."""
+        self._loop.run()
 
     def stop(self) -> None:
-        self._stopping.set()
-        self._endpoint.changed.set()
+        self._loop.stop()
 
     def close(self) -> None:
         self._reconciler.close()
-        self._gate.kill()
+        self._internet_gateway.kill()
         self._endpoint.close()
         self._metadata.shutdown()
 
     def status(self) -> dict[str, object]:
         model = None if self._model is None else self._model.to_dict()
         return {
-            "passes": self._passes,
+            "passes": self._loop.passes,
             "hosts": self._reconciler.states(),
             "model": model,
-            "stopping": self._stopping.is_set(),
+            "stopping": self._loop.stopping,
         }
 
-    def hold_to(self, model: ServiceModel | None) -> None:
-        """Let the file systems follow this service model."""
+    def apply_service_model(self, model: ServiceModel | None) -> None:
+        """Applies a service model to the file systems."""
         self._model = model
-        self._reconciler.hold_to(model)
+        self._reconciler.apply_service_model(model)
         self._say(f"service model: {'none' if model is None else model.name}")
 
-    def _start_gate(self) -> subprocess.Popen[str]:
+    def _start_internet_gateway(self) -> subprocess.Popen[str]:
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            gate = subprocess.Popen(
-                [
-                    "unshare",
-                    "--net",
-                    sys.executable,
-                    "-m",
-                    "lab.gate",
-                    str(self._folder / "gate"),
-                    str(theirs.fileno()),
-                ],
-                stdout=subprocess.PIPE,
-                text=True,
-                pass_fds=[theirs.fileno()],
+            command = [
+                sys.executable,
+                "-m",
+                "lab.internet_gateway",
+                str(self._folder / "gateway"),
+                str(theirs.fileno()),
+            ]
+            gateway = subprocess.Popen(
+                ["unshare", "--net", *command], stdout=subprocess.PIPE, text=True, pass_fds=[theirs.fileno()]
             )
-            assert gate.stdout is not None  # asked for above
-            if gate.stdout.readline().strip() != "ready":
-                raise LabError(f"the gate did not start: see {self._folder / 'region.log'}")
+            assert gateway.stdout is not None  # asked for above
+            if gateway.stdout.readline().strip() != "ready":
+                raise LabError(f"the internet gateway did not start: see {self._folder / 'region.log'}")
             (descriptor,) = socket.recv_fds(ours, 16, 1)[1]
         self._endpoint.serve_s3(socket.socket(fileno=descriptor))
-        vpc.connect_internet(gate.pid)
-        return gate
+        vpc.connect_internet(gateway.pid)
+        return gateway
 
     def _say(self, line: str) -> None:
         log.info("%s", line)
@@ -165,19 +149,8 @@ class Region:
             events.write(f"{line}\n")
 
 
-def take(event: threading.Event, seconds: float) -> bool:
-    """Whether the event comes within that time; it is lowered only if it was seen.
-
-    One that comes just after the wait has given up stays up for the next wait, and is not lost.
-    """
-    seen = event.wait(seconds)
-    if seen:
-        event.clear()
-    return seen
-
-
 def _serve_control(folder: Path, region: Region) -> None:
-    """Answer `status`, `stop` and `model JSON` on a Unix socket, a line each way."""
+    """Answers `status`, `stop` and `model JSON` on a Unix socket, with one line for each."""
     os.chdir(folder)
     Path("control").unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -189,24 +162,24 @@ def _serve_control(folder: Path, region: Region) -> None:
         while True:
             connection, _ = listener.accept()
             with connection, connection.makefile("rw") as stream:
-                asked, _, argument = stream.readline().strip().partition(" ")
-                if asked == "model":
+                command, _, argument = stream.readline().strip().partition(" ")
+                if command == "model":
                     document = json.loads(argument)
-                    region.hold_to(None if document is None else service_model.from_dict(document, "model"))
+                    region.apply_service_model(None if document is None else service_model.from_dict(document, "model"))
                 stream.write(json.dumps(region.status()) + "\n")
-                if asked == "stop":
+                if command == "stop":
                     region.stop()
 
     threading.Thread(target=loop, name="control", daemon=True).start()
 
 
 def _watch_lifeline(descriptor: int, region: Region) -> None:
-    """Stop when the process at the other end of a pipe is gone, however it went."""
+    """Stops the region when the process at the other end of a pipe has exited."""
 
     def wait() -> None:
         while os.read(descriptor, 1):
             pass
-        log.info("whoever started the region is gone: stopping")
+        log.info("the process that started the region has exited: stopping")
         region.stop()
 
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
@@ -223,7 +196,7 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    spare_from_memory_killer(os.getpid())
+    set_oom_score(os.getpid(), REGION_OOM_SCORE)
     region = Region(
         arguments.folder,
         BootFiles(arguments.kernel, arguments.image),
@@ -243,7 +216,7 @@ def main() -> int:
         for store in (VOLUMES, MEMORY):
             run(["umount", "--lazy", arguments.folder / store])
             (arguments.folder / store).rmdir()
-        give_back(arguments.folder)
+        chown_to_sudo_caller(arguments.folder)
     return 0
 
 

@@ -18,23 +18,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lab import beside, control, program, service_model
+from lab import beside, control, program, service_model, stacks
 from lab.clients import Clients
 from lab.errors import LabError
 from lab.isolation import isolated
-from lab.leftovers import Machine, left_in_account, look_at_machine
+from lab.leak_check import MachineSnapshot, account_leftovers, snapshot_machine
 from lab.outcomes import Outcome, run_of, show_outcomes, write_outcomes
-from lab.ownership import give_back
+from lab.ownership import chown_to_sudo_caller
 from lab.paths import PROJECT, lab_dir
 from lab.service_model import ServiceModel
 from lab.tasks import FAB, RegionEnded, RegionWatch, run_task
+from lab.wait import wait_until
 
 Say = Callable[[str], None]
 
-EXPERIMENTS = ("md-raid", "efs-iops", "iscsi-tunnel", "eip-region", "s3-throttle", "encrypted-backup")
-UNDER_A_MODEL = frozenset({"efs-iops"})
-"""Those that measure a service: rehearsed under a service model, after their task `base` without it."""
-DEFAULT_MODEL = "efs-2018"
 SERVICE_MODEL = "service-model.json"
 JOURNAL = "journal.ndjson"
 INVENTORY = "inventory.json"
@@ -84,14 +81,14 @@ def rehearse(
     Those that may run beside others do, in a region of their own, unless their outcomes are to go to `outcomes_file`:
     then these are the ones that run beside. One that fails does not stop the rest; several end with one table of all.
     With `keep` the region stays up for a look around, with the one experiment in it; `python -m lab down` ends it.
-    `model` is the service model that file systems hold to: a name or a file.
+    `model` names the service model, or its file, in the place of the one in the stack file.
     """
-    names = tuple(experiments) or EXPERIMENTS
-    held_to = _check(names, keep, plan, model)
+    names = tuple(experiments) or stacks.rehearsable_experiments()
+    models = _check(names, keep, plan, model)
     here, names_beside = (names, []) if outcomes_file else beside.split(names)
     began = time.monotonic()
     folder = lab_dir()
-    machine_before = look_at_machine(folder)
+    machine_before = snapshot_machine(folder)
     outcomes: list[Outcome] = []
     interrupted = region_ended = False
     clean = True
@@ -112,7 +109,7 @@ def rehearse(
                         for number, name in enumerate(here):
                             if number:
                                 clean = not _unmake_stack(region, say) and clean
-                            outcomes.append(_one(name, region, watch, plan, held_to, say))
+                            outcomes.append(_one(name, region, watch, plan, models[name], say))
                             watch.check()
                 except RegionEnded as fault:
                     region_ended = True
@@ -150,19 +147,24 @@ def rehearse(
     return 130 if interrupted else 0 if done else 1
 
 
-def _check(names: Sequence[str], keep: bool, plan: str | None, model: str | None) -> ServiceModel | None:
-    """The service model; raises LabError for whatever is wrong, before anything is started."""
+def _check(names: Sequence[str], keep: bool, plan: str | None, model: str | None) -> dict[str, ServiceModel | None]:
+    """Raises LabError for anything that is wrong, before anything is started. Returns each experiment's model."""
+    known = stacks.rehearsable_experiments()
     for name in names:
-        if name not in EXPERIMENTS:
-            raise LabError(f"EXPERIMENT={name}: there is no such experiment; there are {', '.join(EXPERIMENTS)}")
+        if name not in known:
+            raise LabError(f"EXPERIMENT={name}: there is no such experiment; there are {', '.join(known)}")
     if len(names) > 1 and keep:
-        raise LabError("KEEP=1: a region keeps one experiment; name it, as in EXPERIMENT=md-raid")
+        raise LabError(f"KEEP=1: a region keeps one experiment; name it, as in EXPERIMENT={names[0]}")
     if len(names) > 1 and plan:
-        raise LabError(f"PLAN={plan}: a plan is of one experiment; name it, as in EXPERIMENT=md-raid")
-    held_to = service_model.load(model or DEFAULT_MODEL)
+        raise LabError(f"PLAN={plan}: a plan is of one experiment; name it, as in EXPERIMENT={names[0]}")
+    chosen = service_model.load(model) if model else None
+    models = {}
+    for name in names:
+        own = stacks.rehearsal_settings(name).service_model
+        models[name] = chosen if model and own else service_model.load(own) if own else None
     if plan:
         _check_plan(names[0], plan)
-    return held_to
+    return models
 
 
 def _a_host(region: control.Running) -> str | None:
@@ -186,10 +188,10 @@ def _one(
     reason: str | None = None
     try:
         journal = program.Journal(region.folder / JOURNAL)
-        outputs = _run_program(stack, program.stack_config(stack, region.url), region, watch, journal, say)
+        outputs = _run_program(stack, stacks.stack_config(stack, region.url), region, watch, journal, say)
         inventory = region.folder / INVENTORY
         inventory.write_text(str(outputs["inventory"]))
-        give_back(inventory)
+        chown_to_sudo_caller(inventory)
         say(f"{stack}: {len(journal.entries())} resources in {time.monotonic() - began:.1f} s")
         if _run_experiment(experiment, region, watch, plan, model, say):
             reason = "its tasks failed"
@@ -201,7 +203,7 @@ def _one(
     return Outcome(experiment, time.monotonic() - began, run_of(experiment, stack, started), reason)
 
 
-def tear_down(say: Say, *, machine_before: Machine | None = None) -> bool:
+def tear_down(say: Say, *, machine_before: MachineSnapshot | None = None) -> bool:
     """Unmake what the journal names, ask the API what is left, end the region, ask the machine what is left.
 
     Returns whether both were clean.
@@ -213,8 +215,8 @@ def tear_down(say: Say, *, machine_before: Machine | None = None) -> bool:
         region = None
     left = _unmake_stack(region, say) if region is not None else []
     control.down(say)
-    now = look_at_machine(folder)
-    on_machine = now.more_than(machine_before) if machine_before is not None else sorted(now.processes)
+    now = snapshot_machine(folder)
+    on_machine = now.added_since(machine_before) if machine_before is not None else sorted(now.processes)
     files = [path.name for path in folder.rglob("vol-*")] if folder.exists() else []
     say(
         "left on the machine: "
@@ -236,7 +238,7 @@ def _unmake_stack(region: control.Running, say: Say) -> list[str]:
             left += _refusal(journal, region, say)
             say(f"asked for by name: {', '.join(f'{name} ({made_id})' for name, made_id in protected.items())}")
         program.destroy(journal, region.url, region.region, say, named=protected)
-        left += left_in_account(Clients(region.url, region.region))
+        left += account_leftovers(Clients(region.url, region.region))
         left += _hosts_left()
     except Exception as fault:  # whatever it is, the region's end takes everything with it
         left.append(f"destroy failed: {' '.join(str(fault).split())}")
@@ -256,7 +258,7 @@ def _refusal(journal: program.Journal, region: control.Running, say: Say) -> lis
 
 def _region_of(experiments: Sequence[str]) -> str:
     """The AWS region of their stacks: one region holds them all."""
-    regions = {program.stack_config(f"{name}.lab", "http://127.0.0.1")["aws:region"] for name in experiments}
+    regions = {stacks.rehearsal_settings(name).region for name in experiments}
     if len(regions) > 1:
         raise LabError(
             f"the .lab stacks are of several regions ({', '.join(sorted(regions))}); rehearse them one by one"
@@ -266,7 +268,7 @@ def _region_of(experiments: Sequence[str]) -> str:
 
 def _run_program(
     stack: str,
-    config: program.Config,
+    config: stacks.Config,
     region: control.Running,
     watch: RegionWatch,
     journal: program.Journal,
@@ -301,37 +303,32 @@ def _run_experiment(
     model: ServiceModel | None,
     say: Say,
 ) -> int:
-    """The experiment's tasks; where they measure a service, that service is made first what they must find."""
-    if experiment in UNDER_A_MODEL and model is not None and _hold_to(experiment, region, watch, model, say):
+    """Runs the experiment's tasks, under its service model if it has one; returns their exit code."""
+    if model is not None and _apply_model(experiment, region, watch, model, say):
         return 1
     words = ["--plan", plan] if plan else []
     return run_task(region, watch, region.folder / INVENTORY, f"{experiment}.all", *words)
 
 
-def _hold_to(experiment: str, region: control.Running, watch: RegionWatch, model: ServiceModel, say: Say) -> int:
-    """Measure what one operation takes besides the model's delay, write both down, and switch the model on."""
+def _apply_model(experiment: str, region: control.Running, watch: RegionWatch, model: ServiceModel, say: Say) -> int:
+    """Measures what an operation takes besides the model's delay, writes both down, and applies the model."""
     base = region.folder / "base.json"
-    resting = model.resting()
-    control.hold_to(resting)
+    half_delay = model.with_half_delay()
+    control.apply_service_model(half_delay)
     code = run_task(region, watch, region.folder / INVENTORY, f"{experiment}.base", "--output", str(base))
     if code == 0:
         took: dict[str, float] = json.loads(base.read_text())
-        besides = {operation: max(each - resting.delay_seconds, 0.0) for operation, each in took.items()}
+        besides = {operation: max(each - half_delay.delay_seconds, 0.0) for operation, each in took.items()}
         described = {**model.to_dict(), "base_seconds": besides}
         (region.folder / SERVICE_MODEL).write_text(json.dumps(described, indent=1) + "\n")
-        control.hold_to(model)
+        control.apply_service_model(model)
         say(f"service model: {model.name} ({', '.join(f'{k} {v}' for k, v in model.to_dict().items() if k != 'name')})")
     return code
 
 
 def _hosts_left() -> list[str]:
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < deadline:
-        hosts = control.status()["hosts"]
-        if not hosts:
-            return []
-        time.sleep(0.2)
-    return [f"host {host['name']}" for host in hosts]
+    wait_until(lambda: not control.status()["hosts"], timeout_seconds=SETTLE_SECONDS, interval_seconds=0.2)
+    return [f"host {host['name']}" for host in control.status()["hosts"]]
 
 
 def _keep_logs(folder: Path, say: Say) -> None:

@@ -40,7 +40,7 @@ class ServiceModel:
             "metering_minimum_bytes": self.metering_minimum_bytes,
         }
 
-    def resting(self) -> ServiceModel:
+    def with_half_delay(self) -> ServiceModel:
         """Half the delay and nothing else, to measure what an operation takes besides it.
 
         Without a delay nobody ever rests, and hosts that rest take longer to wake than busy ones to go on: a fifth of

@@ -1,4 +1,4 @@
-"""The tasks of an experiment, a process of their own that outlives neither the rehearsal nor the region."""
+"""Runs the tasks of an experiment in a process that ends with the rehearsal and with the region."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from lab.clients import environment
 from lab.control import Running
 from lab.errors import LabError
 from lab.isolation import isolated
-from lab.leftovers import REGION_VARIABLE
+from lab.leak_check import REGION_VARIABLE
 from lab.paths import PROJECT
 
 STOP_SECONDS = 20
-# A task whose region has ended has nothing left to undo: its hosts are gone.
+# A task has nothing to undo when its region has ended.
 STOP_WITHOUT_REGION_SECONDS = 1.0
 LOOK_SECONDS = 0.2
 FAB = (sys.executable, "-m", "fabric")
-# Ends with this process, even if that is killed: nobody would read what the tasks say, nor end them.
+# Ends with this process, even if that is killed.
 WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
 VMSTAT = Path("/proc/vmstat")  # proc(5): oom_kill counts the processes that were killed for want of memory
 
@@ -33,14 +33,14 @@ T = TypeVar("T")
 
 
 class RegionEnded(LabError):
-    """The region's process is gone, and all that was in it."""
+    """The region's process has exited, and all hosts with it."""
 
 
 class RegionWatch:
-    """Sees that a region's process has ended, and why; by the process itself and not by its number."""
+    """Watches a region's process, by a file descriptor (pidfd) and not by its number, which may be used again."""
 
     def __init__(self, region: Running) -> None:
-        """Raises RegionEnded when it has ended already."""
+        """Raises RegionEnded if it has exited already."""
         self._log = region.folder / "region.log"
         self._killed_before = out_of_memory_kills()
         try:
@@ -55,11 +55,11 @@ class RegionWatch:
             self._process = None
 
     def ended(self, seconds: float = 0) -> bool:
-        """Whether it has; waits for that as long."""
+        """Whether the process has exited; waits up to `seconds` for that."""
         return self._process is None or bool(select.select([self._process], [], [], seconds)[0])
 
     def check(self) -> None:
-        """Raises RegionEnded when it has ended."""
+        """Raises RegionEnded if the process has exited."""
         if self.ended():
             raise self.fault()
 
@@ -72,7 +72,7 @@ class RegionWatch:
         return RegionEnded(f"the rehearsal region has ended: {why}; its log is {self._log}")
 
     def result(self, work: Future[T]) -> T:
-        """What the work returns; raises RegionEnded when the region ends before it does."""
+        """Returns the result of the work; raises RegionEnded if the region ends first."""
         while not work.done():
             with contextlib.suppress(TimeoutError):
                 return work.result(LOOK_SECONDS)
@@ -82,7 +82,7 @@ class RegionWatch:
 
 
 def out_of_memory_kills() -> int | None:
-    """How many processes were killed so far since memory ran out; None where the kernel does not say."""
+    """Returns how many processes the kernel has killed for want of memory; None if it does not count them."""
     try:
         lines = VMSTAT.read_text().splitlines()
     except OSError:
@@ -91,25 +91,20 @@ def out_of_memory_kills() -> int | None:
 
 
 def run_task(region: Running, watch: RegionWatch, inventory: Path, task: str, *arguments: str) -> int:
-    """`fab TASK`, as a person would type it: 0, or 1 when it failed.
+    """Runs `fab TASK`; returns 0, or 1 if it failed.
 
-    In a process group of its own, which is ended whole when this is interrupted, or when the region ends; for that
-    RegionEnded is raised.
+    Ends the whole process group of the task on an interrupt, and when the region ends; then it raises RegionEnded.
     """
     command = [*WITH_PARENT, *FAB, task, "--inventory", str(inventory), *arguments]
     return run_beside(command, region, watch)
 
 
 def run_beside(command: Sequence[str], region: Running, watch: RegionWatch) -> int:
-    """Run a command to its end, or to the region's."""
+    """Runs a command until it or the region ends."""
     tasks = subprocess.Popen(
         command,
         cwd=PROJECT,
-        env={
-            **isolated(os.environ),
-            **environment(region.url, region.region),
-            REGION_VARIABLE: str(region.folder),
-        },
+        env={**isolated(os.environ), **environment(region.url, region.region), REGION_VARIABLE: str(region.folder)},
         start_new_session=True,
     )
     try:

@@ -22,10 +22,11 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  
 from lab import control, program
 from lab.clients import environment
 from lab.errors import LabError
-from lab.leftovers import look_at_machine
-from lab.ownership import give_back_all
+from lab.leak_check import snapshot_machine
+from lab.ownership import chown_all_to_sudo_caller
 from lab.preflight import check_machine
 from lab.rehearse import tear_down
+from lab.stacks import stack_config
 from tests.machine import wait_for
 
 # How long an example takes, or takes to make, says how busy the machine is.
@@ -58,7 +59,7 @@ STACKS_OF_FILES = {
     "test_network_on_kernels.py": "md-raid",
     "test_region_on_kernels.py": "md-raid",
     "test_md_raid_on_kernels.py": "md-raid",
-    "test_file_system_on_kernels.py": "efs-iops",
+    "test_file_server_on_kernels.py": "efs-iops",
     "test_efs_iops_on_kernels.py": "efs-iops",
     "test_interruptions_on_kernels.py": "encrypted-backup",
     "test_restoring_on_kernels.py": "encrypted-backup",
@@ -95,7 +96,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """What root wrote for the tests belongs to whoever called sudo."""
     if not hasattr(config, "workerinput"):  # pytest-xdist's workers end before the one that started them
-        give_back_all()
+        chown_all_to_sudo_caller()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -203,7 +204,7 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running
     """
     require_region()
     folder = tmp_path_factory.mktemp("lab")
-    machine_before = look_at_machine(folder)
+    machine_before = snapshot_machine(folder)
     said: list[str] = []
     # The region ends when the writing end closes, and that happens however this process ends.
     lifeline, held = os.pipe()
@@ -233,7 +234,7 @@ def deploy(region: control.Running, stack: str) -> Path:
     journal = program.Journal(region.folder / "journal.ndjson")
     program.destroy(journal, region.url, region.region, lambda _: None, named=journal.protected())
     wait_for("the last stack's hosts are gone", lambda: control.status()["hosts"] == [], 60)
-    config = program.stack_config(stack, region.url)
+    config = stack_config(stack, region.url)
     outputs = program.run_program(stack, config, region.url, region.region, journal, lambda _: None)
     inventory = region.folder / f"{stack}.json"
     inventory.write_text(str(outputs["inventory"]))

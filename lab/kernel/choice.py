@@ -1,15 +1,13 @@
-"""Which kernel the region's hosts run: the one named, the one kept from Debian, or the machine's own."""
+"""Chooses the kernel of the region's hosts: the one named, the one kept from Debian, or the machine's own."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.cache import cache_lock, delete_old
 from lab.errors import LabError
 from lab.kernel import debian
 from lab.paths import cache_dir
@@ -18,7 +16,6 @@ from lab.process import run
 VARIABLE = "TIDEMARK_KERNEL"
 MACHINE_KERNEL = Path("/usr/bin/linux.uml")
 MACHINE_MODULES = Path("/usr/lib/uml/modules")
-KEPT_KERNELS = 2  # today's and the one before, for whoever goes back and forth between two branches
 
 
 @dataclass(frozen=True)
@@ -35,26 +32,22 @@ class Kernel:
 
 
 def choose_kernel(say: Callable[[str], None]) -> Kernel:
-    """The kernel of TIDEMARK_KERNEL; else Debian's, fetched if it is not kept yet; else the machine's own.
+    """Returns the kernel of TIDEMARK_KERNEL; else Debian's, fetched if it is not kept yet; else the machine's own.
 
-    Raises LabError when none of them can be had. Whether the kernel runs on this processor is another question
-    (lab/kernel/boot_check.py).
+    Raises LabError if there is none. lab/kernel/boot_check.py checks that it runs on this processor.
     """
     named = os.environ.get(VARIABLE)
     if named:
         return _named(Path(named).expanduser().absolute())
     kernels = cache_dir() / "kernels"
-    kernels.mkdir(parents=True, exist_ok=True)
-    # Two rehearsals at once fetch one kernel: the second waits for the first's.
-    with (kernels / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with cache_lock(kernels):
         folder = next(kernels.glob(f"*-{debian.recipe_digest()}"), None)
         if folder is None:
             try:
                 folder = debian.fetch(kernels, say)
             except LabError as fault:
                 return _machine_kernel(fault, say)
-            _forget_old(kernels)
+            delete_old(kernels, "user-mode-linux-*", "linux", "tidemark-kernel-*")
     return _kept(folder)
 
 
@@ -86,18 +79,8 @@ def _machine_kernel(fault: LabError, say: Callable[[str], None]) -> Kernel:
 
 
 def release_of(kernel: Path) -> str:
-    """What the kernel calls itself, such as 7.2.7."""
+    """Returns the release that the kernel prints, such as 7.2.7."""
     words = run([kernel, "--version"], timeout_seconds=10).split()
     if len(words) != 1:
         raise LabError(f"{kernel}: not a User Mode Linux kernel: `--version` prints {' '.join(words)[:60]!r}")
     return words[0]
-
-
-def _forget_old(kernels: Path) -> None:
-    newest_first = sorted(kernels.glob("user-mode-linux-*"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for folder in newest_first[KEPT_KERNELS:]:
-        with (folder / "linux").open("rb") as kernel, contextlib.suppress(BlockingIOError):
-            fcntl.flock(kernel, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while a region's hosts run it
-            shutil.rmtree(folder)
-    for scratch in kernels.glob("tidemark-kernel-*"):  # of a fetch that was killed; the lock says that none runs
-        shutil.rmtree(scratch, ignore_errors=True)

@@ -46,7 +46,7 @@ def fetch(kernels: Path, say: Callable[[str], None], archive: str | None = None)
         folder = _fetch(kernels, where)
     except CommandFailedError as fault:
         # apt's first error is the cause; what follows is that it could not go on.
-        errors = [line.removeprefix("E: ") for line in fault.said.splitlines() if line.startswith("E: ")]
+        errors = [line.removeprefix("E: ") for line in fault.stderr.splitlines() if line.startswith("E: ")]
         raise LabError(f"Debian {SUITE} at {where}: {errors[0] if errors else fault}") from fault
     say(f"kernel: fetched ({folder.name})")
     return folder

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lab.provider.kind import Kind, Values, given, tag_list, void
+from lab.provider.resource_type import ResourceType, Values, tag_list, without_none
 
 if TYPE_CHECKING:
     from mypy_boto3_efs.client import EFSClient
 
 
 def retag(efs: EFSClient, resource_id: str, wanted: list[Any], gone: list[str]) -> None:
-    """Take tags away and set others."""
+    """Deletes the tags of the keys `gone` and sets those of `wanted`."""
     if gone:
         efs.untag_resource(ResourceId=resource_id, TagKeys=gone)
     if wanted:
@@ -21,7 +21,7 @@ def retag(efs: EFSClient, resource_id: str, wanted: list[Any], gone: list[str]) 
 
 def _create_file_system(efs: EFSClient, inputs: Values) -> tuple[str, Values]:
     made = efs.create_file_system(
-        **given(
+        **without_none(
             CreationToken=inputs["creationToken"],
             PerformanceMode=inputs.get("performanceMode"),
             ThroughputMode=inputs.get("throughputMode"),
@@ -36,7 +36,7 @@ def _create_file_system(efs: EFSClient, inputs: Values) -> tuple[str, Values]:
 
 def _create_mount_target(efs: EFSClient, inputs: Values) -> tuple[str, Values]:
     made = efs.create_mount_target(
-        **given(
+        **without_none(
             FileSystemId=inputs["fileSystemId"],
             SubnetId=inputs["subnetId"],
             IpAddress=inputs.get("ipAddress"),
@@ -57,24 +57,24 @@ def _create_backup_policy(efs: EFSClient, inputs: Values) -> tuple[str, Values]:
     return inputs["fileSystemId"], {}
 
 
-KINDS: Mapping[str, Kind[EFSClient]] = {
-    "aws:efs/fileSystem:FileSystem": Kind(
+RESOURCE_TYPES: Mapping[str, ResourceType[EFSClient]] = {
+    "aws:efs/fileSystem:FileSystem": ResourceType(
         _create_file_system,
-        lambda efs, id_, _: void(efs.delete_file_system(FileSystemId=id_)),
+        lambda efs, id_, _: efs.delete_file_system(FileSystemId=id_),
         lambda efs, id_: bool(efs.describe_file_systems(FileSystemId=id_)["FileSystems"]),
         computed=("arn",),
         name_input="creationToken",
     ),
-    "aws:efs/mountTarget:MountTarget": Kind(
+    "aws:efs/mountTarget:MountTarget": ResourceType(
         _create_mount_target,
-        lambda efs, id_, _: void(efs.delete_mount_target(MountTargetId=id_)),
+        lambda efs, id_, _: efs.delete_mount_target(MountTargetId=id_),
         lambda efs, id_: bool(efs.describe_mount_targets(MountTargetId=id_)["MountTargets"]),
         computed=("ipAddress", "availabilityZoneName", "networkInterfaceId"),
     ),
     # It is a property of its file system: gone with it, and switched off when it is deleted by itself.
-    "aws:efs/backupPolicy:BackupPolicy": Kind(
+    "aws:efs/backupPolicy:BackupPolicy": ResourceType(
         _create_backup_policy,
-        lambda efs, id_, _: void(efs.put_backup_policy(FileSystemId=id_, BackupPolicy={"Status": "DISABLED"})),
+        lambda efs, id_, _: efs.put_backup_policy(FileSystemId=id_, BackupPolicy={"Status": "DISABLED"}),
         lambda efs, id_: efs.describe_backup_policy(FileSystemId=id_)["BackupPolicy"]["Status"] == "ENABLED",
     ),
 }

@@ -123,7 +123,7 @@ class RehearsalAws(Provider):
         # As AWS's provider: another name for each, so that a successor can be made before it takes another's place. The
         # engine gives the old inputs unless it is about a successor.
         suffix = "".join(random.Random(request.random_seed or None).choices(string.hexdigits[:16], k=_SUFFIX_LENGTH))
-        for name, value in resources.named(token, {}, f"{request.urn.split('::')[-1]}-{suffix}").items():
+        for name, value in resources.with_physical_name(token, {}, f"{request.urn.split('::')[-1]}-{suffix}").items():
             if name not in inputs:
                 inputs[name] = request.old_inputs.get(name) or PropertyValue(value)
         return CheckResponse(inputs=inputs)
@@ -163,7 +163,7 @@ class RehearsalAws(Provider):
     async def read(self, request: ReadRequest) -> ReadResponse:
         if not resources.exists(self._known(), _token(request.type), request.resource_id):
             return ReadResponse(resource_id="", properties={}, inputs={})
-        seen = _properties(resources.look(self._known(), _token(request.type), request.resource_id))
+        seen = _properties(resources.read_back(self._known(), _token(request.type), request.resource_id))
         # What was never asked for is no input, whatever the API says of it.
         inputs = {**request.inputs, **{key: value for key, value in seen.items() if key in request.inputs}}
         return ReadResponse(resource_id=request.resource_id, properties={**request.properties, **seen}, inputs=inputs)

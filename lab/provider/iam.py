@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lab.provider.kind import Kind, Values, all_or_nothing, tag_list, void
+from lab.provider.resource_type import ResourceType, Values, rollback_on_failure, tag_list
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
 
 
 def retag(iam: IAMClient, resource_id: str, wanted: list[Any], gone: list[str]) -> None:
-    """Take tags away and set others. Roles and instance profiles are tagged by calls of their own."""
+    """Deletes and sets tags. Roles and instance profiles are tagged by calls of their own."""
     is_profile = any(each["InstanceProfileName"] == resource_id for each in _profiles(iam))
     if is_profile:
         iam.untag_instance_profile(InstanceProfileName=resource_id, TagKeys=gone)
@@ -51,7 +51,7 @@ def _role_policy_exists(iam: IAMClient, resource_id: str) -> bool:
 def _create_profile(iam: IAMClient, inputs: Values) -> tuple[str, Values]:
     name = inputs["name"]
     made: Any = iam.create_instance_profile(InstanceProfileName=name, Tags=tag_list(inputs))["InstanceProfile"]
-    with all_or_nothing(lambda: iam.delete_instance_profile(InstanceProfileName=name)):
+    with rollback_on_failure(lambda: iam.delete_instance_profile(InstanceProfileName=name)):
         iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=inputs["role"])
     return name, {"arn": made["Arn"], "name": name}
 
@@ -61,22 +61,18 @@ def _delete_profile(iam: IAMClient, name: str, outputs: Values) -> None:
     iam.delete_instance_profile(InstanceProfileName=name)
 
 
-KINDS: Mapping[str, Kind[IAMClient]] = {
-    "aws:iam/role:Role": Kind(
+RESOURCE_TYPES: Mapping[str, ResourceType[IAMClient]] = {
+    "aws:iam/role:Role": ResourceType(
         _create_role,
-        lambda iam, id_, _: void(iam.delete_role(RoleName=id_)),
+        lambda iam, id_, _: iam.delete_role(RoleName=id_),
         lambda iam, id_: bool(iam.get_role(RoleName=id_)),
         computed=("arn", "name"),
         name_input="name",
     ),
-    "aws:iam/rolePolicy:RolePolicy": Kind(
-        _create_role_policy,
-        _delete_role_policy,
-        _role_policy_exists,
-        computed=("name",),
-        name_input="name",
+    "aws:iam/rolePolicy:RolePolicy": ResourceType(
+        _create_role_policy, _delete_role_policy, _role_policy_exists, computed=("name",), name_input="name"
     ),
-    "aws:iam/instanceProfile:InstanceProfile": Kind(
+    "aws:iam/instanceProfile:InstanceProfile": ResourceType(
         _create_profile,
         _delete_profile,
         lambda iam, id_: bool(iam.get_instance_profile(InstanceProfileName=id_)),

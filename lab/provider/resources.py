@@ -12,50 +12,63 @@ from botocore.exceptions import ClientError
 
 from lab.clients import Clients
 from lab.errors import LabError
-from lab.provider import ec2, efs, iam, s3
-from lab.provider.kind import Kind, Values, tag_list
+from lab.provider import ec2_instances, ec2_network, efs, iam, s3
+from lab.provider.resource_type import ResourceType, Values, tag_list
 
-_SERVICES = {"ec2": ec2, "efs": efs, "iam": iam, "s3": s3}
-_KINDS: dict[str, tuple[str, Kind[Any]]] = {
-    token: (service, kind) for service, module in _SERVICES.items() for token, kind in module.KINDS.items()
+_MODULES: tuple[tuple[str, Any], ...] = (
+    ("ec2", ec2_network),
+    ("ec2", ec2_instances),
+    ("efs", efs),
+    ("iam", iam),
+    ("s3", s3),
+)
+_TYPES: dict[str, tuple[str, Any, ResourceType[Any]]] = {
+    token: (service, module.retag, resource_type)
+    for service, module in _MODULES
+    for token, resource_type in module.RESOURCE_TYPES.items()
 }
 
-TOKENS = tuple(_KINDS)
+TOKENS = tuple(_TYPES)
 """The types that the region knows."""
 
-_GONE = ("NotFound", ".Unknown")
-"""How codes end: InvalidVpcID.NotFound, FileSystemNotFound, InvalidPlacementGroup.Unknown."""
-_GONE_BEGINS = ("NoSuchBucket", "NoSuchEntity", "NoSuchPublicAccessBlock", "ServerSideEncryptionConfigurationNotFound")
-"""How S3's and IAM's begin: NoSuchBucket, NoSuchBucketPolicy, NoSuchEntity."""
+_NOT_FOUND_SUFFIXES = ("NotFound", ".Unknown")
+"""Error codes of EC2 and EFS: InvalidVpcID.NotFound, FileSystemNotFound, InvalidPlacementGroup.Unknown."""
+_NOT_FOUND_PREFIXES = (
+    "NoSuchBucket",
+    "NoSuchEntity",
+    "NoSuchPublicAccessBlock",
+    "ServerSideEncryptionConfigurationNotFound",
+)
+"""Error codes of S3 and IAM: NoSuchBucket, NoSuchBucketPolicy, NoSuchEntity."""
 
 
-def is_gone(fault: ClientError) -> bool:
-    """The API says that what was asked for does not exist."""
+def is_not_found(fault: ClientError) -> bool:
+    """Whether the API answers that the resource does not exist."""
     code = str(fault.response.get("Error", {}).get("Code", ""))
-    return code.endswith(_GONE) or code.startswith(_GONE_BEGINS)
+    return code.endswith(_NOT_FOUND_SUFFIXES) or code.startswith(_NOT_FOUND_PREFIXES)
 
 
-def _found(clients: Clients, token: str) -> tuple[Any, Kind[Any]]:
-    """The client and the implementation of a type. Raises LabError for one that the region does not know."""
-    if token not in _KINDS:
+def _look_up(clients: Clients, token: str) -> tuple[Any, ResourceType[Any]]:
+    """Returns the client and the implementation of a type. Raises LabError for one that the region does not know."""
+    if token not in _TYPES:
         raise LabError(f"{token}: not a type that the rehearsal region knows; the modules of lab/provider list those")
-    service, kind = _KINDS[token]
-    return getattr(clients, service), kind
+    service, _, resource_type = _TYPES[token]
+    return getattr(clients, service), resource_type
 
 
-def named(token: str, inputs: Values, name: str) -> Values:
-    """The inputs with the physical name, where the type has one and the program gives none."""
-    key = _KINDS[token][1].name_input if token in _KINDS else None
+def with_physical_name(token: str, inputs: Values, name: str) -> Values:
+    """Returns the inputs with a physical name, if the type has one and the program gives none."""
+    key = _TYPES[token][2].name_input if token in _TYPES else None
     return inputs if key is None else {key: name, **inputs}
 
 
 def unknown_before_creation(token: str) -> tuple[str, ...]:
-    """The outputs that a preview cannot tell."""
-    return _KINDS[token][1].computed if token in _KINDS else ()
+    """Returns the names of the outputs that a preview cannot know."""
+    return _TYPES[token][2].computed if token in _TYPES else ()
 
 
 def whole_numbers(value: Any) -> Any:
-    """Pulumi has one kind of number; the API has integers."""
+    """Returns the value with integers for whole numbers: Pulumi has one kind of number, the API has integers."""
     if isinstance(value, dict):
         return {key: whole_numbers(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -66,43 +79,43 @@ def whole_numbers(value: Any) -> Any:
 
 
 def create(clients: Clients, token: str, inputs: Values) -> tuple[str, Values]:
-    """Make one. Returns its id and all its outputs: the inputs, what the API computed, and `tagsAll`."""
-    client, kind = _found(clients, token)
-    given = whole_numbers(inputs)
-    made_id, computed = kind.create(client, given)
-    return made_id, {**given, **computed, "tagsAll": given.get("tags") or {}}
+    """Creates a resource. Returns its id and all its outputs: the inputs, what the API computed, and `tagsAll`."""
+    client, resource_type = _look_up(clients, token)
+    inputs = whole_numbers(inputs)
+    resource_id, computed = resource_type.create(client, inputs)
+    return resource_id, {**inputs, **computed, "tagsAll": inputs.get("tags") or {}}
 
 
 def delete(clients: Clients, token: str, resource_id: str, outputs: Values) -> None:
-    """Unmake one; gone already is well."""
-    client, kind = _found(clients, token)
+    """Deletes a resource; succeeds if it is already gone."""
+    client, resource_type = _look_up(clients, token)
     try:
-        kind.delete(client, resource_id, whole_numbers(outputs))
+        resource_type.delete(client, resource_id, whole_numbers(outputs))
     except ClientError as fault:
-        if not is_gone(fault):
+        if not is_not_found(fault):
             raise
 
 
 def exists(clients: Clients, token: str, resource_id: str) -> bool:
-    """Whether the API still knows one."""
-    client, kind = _found(clients, token)
+    """Whether the API knows the resource."""
+    client, resource_type = _look_up(clients, token)
     try:
-        return kind.exists(client, resource_id)
+        return resource_type.exists(client, resource_id)
     except ClientError as fault:
-        if is_gone(fault):
+        if is_not_found(fault):
             return False
         raise
 
 
-def look(clients: Clients, token: str, resource_id: str) -> Values:
-    """What an existing one's outputs are now, as far as they change while it lives."""
-    client, kind = _found(clients, token)
-    return {} if kind.look is None else kind.look(client, resource_id)
+def read_back(clients: Clients, token: str, resource_id: str) -> Values:
+    """Returns those outputs of an existing resource that may have changed."""
+    client, resource_type = _look_up(clients, token)
+    return {} if resource_type.read_back is None else resource_type.read_back(client, resource_id)
 
 
 def retag(clients: Clients, token: str, resource_id: str, old: Values, new: Values) -> None:
-    """Make its tags those of the new inputs."""
-    client, _ = _found(clients, token)
+    """Changes the tags of a resource from those of its old inputs to those of the new."""
+    client, _ = _look_up(clients, token)
     wanted, had = new.get("tags") or {}, old.get("tags") or {}
     gone = [key for key in had if key not in wanted]
-    _SERVICES[_KINDS[token][0]].retag(client, resource_id, tag_list(new), gone)
+    _TYPES[token][1](client, resource_id, tag_list(new), gone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lab.provider.kind import Kind, Values, all_or_nothing, tag_list, void
+from lab.provider.resource_type import ResourceType, Values, rollback_on_failure, tag_list
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -15,7 +15,7 @@ _DELETED_AT_ONCE = 1000  # DeleteObjects
 
 
 def retag(s3: S3Client, resource_id: str, wanted: list[Any], gone: list[str]) -> None:
-    """Take tags away and set others: S3 has one call, which sets all."""
+    """Deletes and sets tags: S3 has one call, which sets all."""
     replaced = {*gone, *(tag["Key"] for tag in wanted)}
     kept: list[Any] = [tag for tag in s3.get_bucket_tagging(Bucket=resource_id)["TagSet"] if tag["Key"] not in replaced]
     s3.put_bucket_tagging(Bucket=resource_id, Tagging={"TagSet": [*kept, *wanted]})
@@ -25,7 +25,7 @@ def _create_bucket(s3: S3Client, inputs: Values) -> tuple[str, Values]:
     name, region = inputs["bucket"], s3.meta.region_name
     where: Any = {} if region == UNNAMED_REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     s3.create_bucket(Bucket=name, **where)
-    with all_or_nothing(lambda: s3.delete_bucket(Bucket=name)):
+    with rollback_on_failure(lambda: s3.delete_bucket(Bucket=name)):
         if tags := tag_list(inputs):
             s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags})
     return name, {"arn": f"arn:aws:s3:::{name}"}
@@ -76,27 +76,27 @@ def _create_policy(s3: S3Client, inputs: Values) -> tuple[str, Values]:
     return inputs["bucket"], {}
 
 
-KINDS: Mapping[str, Kind[S3Client]] = {
-    "aws:s3/bucket:Bucket": Kind(
+RESOURCE_TYPES: Mapping[str, ResourceType[S3Client]] = {
+    "aws:s3/bucket:Bucket": ResourceType(
         _create_bucket,
         _delete_bucket,
         lambda s3, id_: any(bucket["Name"] == id_ for bucket in s3.list_buckets()["Buckets"]),
         computed=("arn",),
         name_input="bucket",
     ),
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": Kind(
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": ResourceType(
         _create_public_access_block,
-        lambda s3, id_, _: void(s3.delete_public_access_block(Bucket=id_)),
+        lambda s3, id_, _: s3.delete_public_access_block(Bucket=id_),
         lambda s3, id_: bool(s3.get_public_access_block(Bucket=id_)),
     ),
-    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": Kind(
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": ResourceType(
         _create_encryption,
-        lambda s3, id_, _: void(s3.delete_bucket_encryption(Bucket=id_)),
+        lambda s3, id_, _: s3.delete_bucket_encryption(Bucket=id_),
         lambda s3, id_: bool(s3.get_bucket_encryption(Bucket=id_)),
     ),
-    "aws:s3/bucketPolicy:BucketPolicy": Kind(
+    "aws:s3/bucketPolicy:BucketPolicy": ResourceType(
         _create_policy,
-        lambda s3, id_, _: void(s3.delete_bucket_policy(Bucket=id_)),
+        lambda s3, id_, _: s3.delete_bucket_policy(Bucket=id_),
         lambda s3, id_: bool(s3.get_bucket_policy(Bucket=id_)),
     ),
 }

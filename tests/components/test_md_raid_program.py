@@ -178,7 +178,7 @@ def test_lab_stack_against_an_endpoint(public_key_file: Path, moto_endpoint: str
     run = run_program(Run(), lab_config("md-raid.lab", moto_endpoint, public_key_file), "md-raid.lab")
     found = inventory_of(run)
     assert found.rehearsal
-    assert found.ssh.proxy_command == "python3 -m lab.reach %h %p"
+    assert found.ssh.proxy_command == "python3 -m lab.proxy_command %h %p"
     assert run.lines == [
         "cost: none, this is a rehearsal; on AWS: $7.41 an hour in eu-central-1, $29.66 until its hosts end "
         "themselves after 4 h (prices of 2025-06, without traffic and tax)"

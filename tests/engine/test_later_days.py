@@ -8,7 +8,7 @@ import pytest
 
 from components.tunnel import VOLUME_NAME
 from inventory import Inventory
-from lab.leftovers import left_in_account
+from lab.leak_check import account_leftovers
 from tests.engine.conftest import Engine
 from tests.engine.test_real_engine import DESTROY, UP, WITH_PROTECTED_VOLUME
 
@@ -48,7 +48,7 @@ def destroy_all(engine: Engine) -> None:
         engine.pulumi("config", "set", "tidemark:deleteVolume", VOLUME_NAME)
         engine.pulumi(*UP)
     engine.pulumi(*DESTROY)
-    assert left_in_account(engine.clients) == []
+    assert account_leftovers(engine.clients) == []
 
 
 @pytest.mark.parametrize("engine", WITH_PROTECTED_VOLUME, indirect=True)
@@ -154,7 +154,7 @@ def test_a_stack_whose_hosts_have_ended_is_destroyed(engine: Engine) -> None:
     engine.pulumi(*UP)
     engine.ec2.terminate_instances(InstanceIds=sorted(ids(engine).values()))
     engine.pulumi(*DESTROY, "--exclude-protected")
-    left = left_in_account(engine.clients)
+    left = account_leftovers(engine.clients)
     assert len([each for each in left if each.startswith("volume ")]) == 1
     assert not [each for each in left if each.startswith("instance ")]
     destroy_all(engine)
@@ -165,7 +165,7 @@ def test_all_but_the_protected_volume_is_destroyed(engine: Engine) -> None:
     engine.pulumi(*UP)
     (volume,) = inventory(engine).host("server").volumes
     engine.pulumi(*DESTROY, "--exclude-protected")
-    left = left_in_account(engine.clients)
+    left = account_leftovers(engine.clients)
     assert f"volume {volume.id}" in left
     assert not [each for each in left if each.startswith(("instance ", "address "))], "nothing but it is billed"
     engine.pulumi(*UP)

@@ -9,7 +9,7 @@ import pytest
 from components.tunnel import VOLUME_NAME
 from inventory import Inventory
 from lab.clients import Clients
-from lab.leftovers import left_in_account
+from lab.leak_check import account_leftovers
 from tests.engine.conftest import Engine
 
 pytestmark = pytest.mark.engine
@@ -25,7 +25,7 @@ EVERY_STACK = ["md-raid.lab", "efs-iops.lab", "eip-region.lab", "s3-throttle.lab
 @pytest.mark.parametrize("engine", EVERY_STACK, indirect=True)
 def test_up_then_no_changes_then_destroy_leaves_an_empty_account(engine: Engine) -> None:
     engine.pulumi("preview")
-    assert left_in_account(engine.clients) == [], "a preview creates nothing"
+    assert account_leftovers(engine.clients) == [], "a preview creates nothing"
     engine.pulumi(*UP)
 
     found = Inventory.from_json(engine.inventory(), "the stack's output")
@@ -47,7 +47,7 @@ def test_up_then_no_changes_then_destroy_leaves_an_empty_account(engine: Engine)
         engine.pulumi("config", "set", "tidemark:deleteVolume", VOLUME_NAME)
         engine.pulumi(*UP)
     engine.pulumi(*DESTROY)
-    assert left_in_account(engine.clients) == []
+    assert account_leftovers(engine.clients) == []
 
 
 def test_a_tag_taken_from_the_config_changes_in_place(engine: Engine) -> None:
@@ -95,7 +95,7 @@ def test_a_failure_at_a_creation_then_destroy_leaves_nothing(engine: Engine, res
     assert failed.returncode != 0
     assert "asks for a failure here" in failed.stdout + failed.stderr
     engine.pulumi(*DESTROY)
-    assert left_in_account(engine.clients) == []
+    assert account_leftovers(engine.clients) == []
 
 
 @pytest.mark.parametrize("engine", ["eip-region.lab"], indirect=True)
@@ -112,7 +112,7 @@ def test_an_address_that_a_task_moved_stays_where_it_is(engine: Engine) -> None:
     (shown,) = engine.ec2.describe_addresses()["Addresses"]
     assert shown["InstanceId"] == found.hosts[-1].id
     engine.pulumi(*DESTROY)
-    assert left_in_account(engine.clients) == []
+    assert account_leftovers(engine.clients) == []
 
 
 @pytest.mark.parametrize("engine", ["eip-region.lab"], indirect=True)
@@ -138,7 +138,7 @@ def test_another_regions_address_is_refused_at_a_preview(engine: Engine) -> None
     said = " ".join((refused.stdout + refused.stderr).split())
     assert f"{foreign} is in us-east-1; an Elastic IP cannot leave its region: run the stack there or allocate" in said
     assert "Traceback" not in said
-    assert left_in_account(engine.clients) == []
+    assert account_leftovers(engine.clients) == []
 
 
 def test_a_wrong_stack_creates_nothing(engine: Engine) -> None:
@@ -148,7 +148,7 @@ def test_a_wrong_stack_creates_nothing(engine: Engine) -> None:
     assert refused.returncode != 0
     assert "gp9" in said
     assert "Traceback" not in said
-    assert left_in_account(engine.clients) == []
+    assert account_leftovers(engine.clients) == []
 
 
 def test_the_provider_refuses_an_endpoint_beyond_this_machine(engine: Engine) -> None:
@@ -165,7 +165,7 @@ def test_a_protected_volume_is_destroyed_only_when_it_is_named(engine: Engine) -
     refused = engine.pulumi(*DESTROY, check=False)
     assert refused.returncode != 0
     assert VOLUME_NAME in refused.stdout + refused.stderr
-    assert f"volume {volume_id}" in left_in_account(engine.clients), "who does not name it keeps it"
+    assert f"volume {volume_id}" in account_leftovers(engine.clients), "who does not name it keeps it"
     engine.pulumi(*UP)
     assert f'"{volume_id}"' in engine.inventory(), "a new server gets the volume that was kept"
 
@@ -178,4 +178,4 @@ def test_a_protected_volume_is_destroyed_only_when_it_is_named(engine: Engine) -
     (volume,) = engine.ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"]
     assert volume["State"] == "in-use", "naming it alone deletes nothing"
     engine.pulumi(*DESTROY)
-    assert left_in_account(engine.clients) == []
+    assert account_leftovers(engine.clients) == []

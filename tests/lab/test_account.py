@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.account import Rule, authorized_key, read_account, read_file_systems, running_host, user_data
+from lab.account import Rule, authorized_key, read_account, running_host, user_data
 from lab.endpoint import DEBIAN_IMAGE_PARAMETER
 from lab.errors import LabError
 from tests.lab.conftest import Api
@@ -21,6 +21,7 @@ class Vpc:
     """A VPC with a subnet that has a way to the internet and one that has none, and an empty group."""
 
     def __init__(self, api: Api) -> None:
+        self.clients = api.clients
         ec2 = self.ec2 = api.ec2
         self.image = ec2.describe_images(Owners=["self"])["Images"][0]["ImageId"]
         self.vpc = ec2.create_vpc(CidrBlock=VPC_CIDR)["Vpc"]["VpcId"]
@@ -53,7 +54,7 @@ def vpc(api: Api) -> Vpc:
 
 
 def test_an_empty_account_has_neither_instances_nor_volumes(api: Api) -> None:
-    account = read_account(api.ec2)
+    account = read_account(api.clients)
     assert account.instances == ()
     assert account.volumes == {}
     assert {len(group.group_id) > 3 for group in account.groups} == {True}  # the default VPC's
@@ -62,7 +63,7 @@ def test_an_empty_account_has_neither_instances_nor_volumes(api: Api) -> None:
 def test_an_instance_with_its_name_tags_groups_and_address(vpc: Vpc) -> None:
     tags = [{"Key": "Name", "Value": "client"}, {"Key": "memory-limit-mib", "Value": "2048"}]
     instance_id = vpc.run(vpc.public, TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])
-    (instance,) = read_account(vpc.ec2).instances
+    (instance,) = read_account(vpc.clients).instances
     assert instance.instance_id == instance_id
     assert instance.name == "client"
     assert instance.tag("memory-limit-mib") == "2048"
@@ -77,12 +78,12 @@ def test_an_instance_with_its_name_tags_groups_and_address(vpc: Vpc) -> None:
 
 def test_an_instance_without_a_name_is_called_by_its_id(vpc: Vpc) -> None:
     instance_id = vpc.run(vpc.public)
-    assert read_account(vpc.ec2).instances[0].name == instance_id
+    assert read_account(vpc.clients).instances[0].name == instance_id
 
 
 def test_only_a_route_to_the_gateway_makes_an_address_public(vpc: Vpc) -> None:
     names = {vpc.run(vpc.public): "public", vpc.run(vpc.private): "private"}
-    found = {names[i.instance_id]: i.public_address for i in read_account(vpc.ec2).instances}
+    found = {names[i.instance_id]: i.public_address for i in read_account(vpc.clients).instances}
     assert found["public"] is not None
     assert found["private"] is None
 
@@ -97,7 +98,7 @@ def test_a_subnet_without_a_table_of_its_own_follows_the_main_one(vpc: Vpc) -> N
         DestinationCidrBlock="0.0.0.0/0",
         GatewayId=gateway["InternetGateways"][0]["InternetGatewayId"],
     )
-    assert read_account(vpc.ec2).instances[0].public_address is not None
+    assert read_account(vpc.clients).instances[0].public_address is not None
 
 
 def test_roots_are_left_out_and_attached_volumes_named(vpc: Vpc) -> None:
@@ -106,11 +107,11 @@ def test_roots_are_left_out_and_attached_volumes_named(vpc: Vpc) -> None:
     zone = vpc.ec2.describe_subnets(SubnetIds=[vpc.public])["Subnets"][0]["AvailabilityZone"]
     attached, free = (vpc.ec2.create_volume(AvailabilityZone=zone, Size=size)["VolumeId"] for size in (50, 7))
     vpc.ec2.attach_volume(VolumeId=attached, InstanceId=instance_id, Device="/dev/sdf")
-    account = read_account(vpc.ec2)
+    account = read_account(vpc.clients)
     assert account.volumes == {attached: 50, free: 7}
     assert account.instances[0].volumes == {attached}
     vpc.ec2.detach_volume(VolumeId=attached, InstanceId=instance_id)
-    assert read_account(vpc.ec2).instances[0].volumes == frozenset()
+    assert read_account(vpc.clients).instances[0].volumes == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_roots_are_left_out_and_attached_volumes_named(vpc: Vpc) -> None:
 )
 def test_a_permission_is_a_rule(vpc: Vpc, permission: Any, rule: Rule) -> None:
     vpc.ec2.authorize_security_group_ingress(GroupId=vpc.group, IpPermissions=[permission])
-    (group,) = [g for g in read_account(vpc.ec2).groups if g.group_id == vpc.group]
+    (group,) = [g for g in read_account(vpc.clients).groups if g.group_id == vpc.group]
     assert group.ingress == (rule,)
     assert group.egress == (Rule("-1", None, None, ("0.0.0.0/0",), ()),)  # what AWS opens in a new group
 
@@ -150,7 +151,7 @@ def test_a_permission_is_a_rule(vpc: Vpc, permission: Any, rule: Rule) -> None:
 def test_a_permission_for_members_names_the_group(vpc: Vpc) -> None:
     members: Any = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": vpc.group}]}
     vpc.ec2.authorize_security_group_ingress(GroupId=vpc.group, IpPermissions=[members])
-    (group,) = [g for g in read_account(vpc.ec2).groups if g.group_id == vpc.group]
+    (group,) = [g for g in read_account(vpc.clients).groups if g.group_id == vpc.group]
     assert group.ingress == (Rule("-1", None, None, (), (vpc.group,)),)
 
 
@@ -163,7 +164,7 @@ def test_user_data_and_launch_key_as_they_were_given(vpc: Vpc, lab_folder: Any) 
     assert user_data(vpc.ec2, vpc.run(vpc.public)) == b""
     assert authorized_key(vpc.ec2, "mine") == public_key.strip() + "\n"
     assert authorized_key(vpc.ec2, None) == ""
-    assert {instance.key_name for instance in read_account(vpc.ec2).instances} == {"mine", None}
+    assert {instance.key_name for instance in read_account(vpc.clients).instances} == {"mine", None}
 
 
 # --- the calls that the endpoint adds to moto's -----------------------------------------------------------
@@ -183,12 +184,12 @@ def test_a_forced_stop_is_told_apart(vpc: Vpc, api: Api) -> None:
     api.ec2.stop_instances(InstanceIds=[gently])
     api.ec2.stop_instances(InstanceIds=[forced], Force=True)
     assert api.endpoint.forced_stops == {forced}
-    assert {i.state for i in read_account(api.ec2).instances} == {"stopped"}
+    assert {i.state for i in read_account(api.clients).instances} == {"stopped"}
 
 
 def test_looking_does_not_wake_the_reconciler_and_changing_does(vpc: Vpc, api: Api) -> None:
     api.endpoint.changed.clear()
-    read_account(api.ec2)
+    read_account(api.clients)
     api.clients.ssm.get_parameter(Name=DEBIAN_IMAGE_PARAMETER)
     assert not api.endpoint.changed.is_set()
     vpc.run(vpc.public)
@@ -214,12 +215,12 @@ def named(vpc: Vpc, name: str, subnet: str) -> str:
 
 def test_a_running_host_is_found_by_its_name_however_it_was_deployed(vpc: Vpc) -> None:
     with pytest.raises(LabError, match=r"^client: no such host; none runs in the region$"):
-        running_host(read_account(vpc.ec2), "client")
+        running_host(read_account(vpc.clients), "client")
     former, present = named(vpc, "client", vpc.public), named(vpc, "client", vpc.public)
     named(vpc, "storage-1", vpc.public)
     named(vpc, "hidden", vpc.private)
     vpc.ec2.terminate_instances(InstanceIds=[former])
-    account = read_account(vpc.ec2)
+    account = read_account(vpc.clients)
     assert running_host(account, "client").instance_id == present
     with pytest.raises(LabError, match=r"^storage-9: no such host; there are client, hidden, storage-1$"):
         running_host(account, "storage-9")
@@ -228,12 +229,12 @@ def test_a_running_host_is_found_by_its_name_however_it_was_deployed(vpc: Vpc) -
 
 
 def test_file_systems_with_their_mount_targets(api: Api, vpc: Vpc) -> None:
-    assert read_file_systems(api.clients.efs, api.ec2) == ()
+    assert read_account(api.clients).file_systems == ()
     system = api.clients.efs.create_file_system(
         CreationToken="t", ThroughputMode="provisioned", ProvisionedThroughputInMibps=64
     )["FileSystemId"]
     target = api.clients.efs.create_mount_target(FileSystemId=system, SubnetId=vpc.private, SecurityGroups=[vpc.group])
-    (found,) = read_file_systems(api.clients.efs, api.ec2)
+    (found,) = read_account(api.clients).file_systems
     assert (found.file_system_id, found.throughput_mode, found.provisioned_mib_per_s) == (system, "provisioned", 64)
     (at,) = found.mount_targets
     assert (at.mount_target_id, at.address) == (target["MountTargetId"], target["IpAddress"])
@@ -244,6 +245,6 @@ def test_looking_at_file_systems_and_metrics_wakes_nobody(api: Api) -> None:
     api.clients.efs.create_file_system(CreationToken="t")
     assert api.endpoint.changed.is_set()
     api.endpoint.changed.clear()
-    read_file_systems(api.clients.efs, api.ec2)
+    read_account(api.clients)
     api.clients.cloudwatch.list_metrics(Namespace="AWS/EFS")
     assert not api.endpoint.changed.is_set()

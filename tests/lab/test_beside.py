@@ -12,9 +12,10 @@ import pytest
 
 from lab import beside
 from lab.outcomes import Outcome
-from lab.rehearse import EXPERIMENTS
+from lab.stacks import rehearsable_experiments
 from tests.machine import wait_for
 
+EXPERIMENTS = rehearsable_experiments()
 DONE = Outcome("s3-throttle", 3.0, "/results/1", None)
 
 

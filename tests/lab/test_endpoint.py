@@ -13,6 +13,7 @@ from moto.ec2.responses import EC2Response
 
 from lab import program
 from lab.errors import LabError
+from lab.stacks import stack_config
 from tests.lab.conftest import REGION, Api
 
 
@@ -42,7 +43,7 @@ def test_an_internal_error_of_the_api_is_one_line(api: Api, lab_folder: Path, mo
     monkeypatch.setattr(EC2Response, "describe_vpcs", fails)
     monkeypatch.setattr(EC2Response, "create_vpc", fails)
     journal = program.Journal(lab_folder / "journal.ndjson")
-    config = program.stack_config("md-raid.lab", api.url)
+    config = stack_config("md-raid.lab", api.url)
     with pytest.raises(LabError, match=r"^md-raid-network-vpc .*: the region's API failed; see region\.log$") as fault:
         program.run_program("md-raid.lab", config, api.url, REGION, journal, lambda _: None)
     assert "\n" not in str(fault.value)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.cache import KEPT
 from lab.errors import LabError
 from lab.image import build
 from lab.kernel.choice import Kernel
@@ -102,7 +103,7 @@ def test_old_images_and_half_built_ones_are_forgotten(
         newest = build.ensure_image(KERNEL, lambda _: None)
     left = sorted((tmp_path / "cache" / "tidemark" / "images").iterdir())
     assert newest in left
-    assert len([path for path in left if path.suffix == ".ext4"]) == build.KEPT_IMAGES
+    assert len([path for path in left if path.suffix == ".ext4"]) == KEPT
     assert not [path for path in left if path.is_dir()]
 
 
@@ -132,7 +133,7 @@ def test_a_command_gives_what_it_prints() -> None:
         (["no-such-command"], r"^no-such-command: no such command on this machine; `make setup` installs it$"),
         (["sh", "-c", "echo a >&2; echo b >&2; exit 3"], r"^sh -c .*: exit code 3: b$"),
         (["sh", "-c", "echo out; exit 3"], r": exit code 3: out$"),
-        (["false"], r"^false: exit code 1: it said nothing$"),
+        (["false"], r"^false: exit code 1: it printed nothing$"),
     ],
 )
 def test_a_command_that_fails_is_one_line(command: list[str], said: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.cache import KEPT
 from lab.errors import LabError
 from lab.kernel import boot_check, choice, debian
 from lab.kernel.boot_check import check_boot
@@ -77,7 +78,7 @@ def test_another_recipe_date_is_another_kernel_and_old_ones_are_forgotten(
         newest = choose_kernel(lambda _: None)
     left = [path.name for path in kernels.iterdir() if path.is_dir()]
     assert newest.path.parent.name in left
-    assert len(left) == choice.KEPT_KERNELS
+    assert len(left) == KEPT
 
 
 def test_the_named_kernel_is_taken(kernels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +94,7 @@ def test_the_named_kernel_is_taken(kernels: Path, tmp_path: Path, monkeypatch: p
         (None, r"^TIDEMARK_KERNEL=.*/linux: no program there that can be run; name a User Mode Linux kernel$"),
         ("echo 7.2.7", r"^TIDEMARK_KERNEL=.*/linux: no modules of 7\.2\.7; looked for .*/modules/7\.2\.7, "),
         ("echo GNU bash, version 5", r"^.*/linux: not a User Mode Linux kernel: `--version` prints 'GNU bash, "),
-        ("exit 1", r"linux --version: exit code 1: it said nothing$"),
+        ("exit 1", r"linux --version: exit code 1: it printed nothing$"),
     ],
 )
 def test_a_named_kernel_that_is_none_is_one_line(

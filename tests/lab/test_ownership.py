@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab import ownership
-from lab.ownership import give_back, give_back_all
+from lab.ownership import chown_all_to_sudo_caller, chown_to_sudo_caller
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="not root: nothing can be given to another user")
 USER = GROUP = 65534
@@ -35,7 +35,7 @@ def test_what_is_roots_below_a_folder_is_given_and_what_leads_elsewhere_is_not(s
     (place / "second-name").hardlink_to(elsewhere / "file")
     (place / "others").touch()
     os.chown(place / "others", 1234, 1234)
-    give_back(place)
+    chown_to_sudo_caller(place)
     assert [owner(each) for each in (place, place / "folder", place / "folder" / "file", place / "link")] == [USER] * 4
     assert [owner(each) for each in (elsewhere, elsewhere / "file")] == [0, 0]
     assert owner(place / "others") == 1234
@@ -50,8 +50,8 @@ def test_without_sudo_nothing_changes_hands(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "file").touch()
-    give_back(tmp_path)
-    give_back_all()
+    chown_to_sudo_caller(tmp_path)
+    chown_all_to_sudo_caller()
     assert owner(tmp_path / "file") == 0
 
 
@@ -67,6 +67,6 @@ def test_only_what_lies_in_the_callers_hands_is_given(
     monkeypatch.setenv("TIDEMARK_LAB_DIR", str(checkout / ".lab"))
     for name in ("TIDEMARK_RESULTS_DIR", "TIDEMARK_STATE_DIR"):
         monkeypatch.delenv(name, raising=False)
-    give_back_all()
+    chown_all_to_sudo_caller()
     assert [owner(checkout / name) for name in ("results", "__pycache__")] == [USER, USER]
     assert owner(cache / "images") == 0, "root's own cache stays root's"

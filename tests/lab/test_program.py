@@ -18,8 +18,9 @@ from inventory import Inventory
 from lab import program
 from lab.clients import Clients
 from lab.errors import LabError
-from lab.leftovers import left_in_account
+from lab.leak_check import account_leftovers
 from lab.provider import resources
+from lab.stacks import stack_config
 from tests.lab.conftest import REGION, Api
 
 STACK = "md-raid.lab"
@@ -27,7 +28,6 @@ RESOURCES = 51  # 12 of the network's and the group's rules, 1 key, 1 placement 
 # Two volumes of what each server has several of.
 SMALL = {"tidemark:volumesPerServer": "2"}
 SMALL_RESOURCES = 33
-SHARES = 2
 
 CallPoint = tuple[str, int]
 """The name of a resource, and which of the API calls of its creation: 0 is the first."""
@@ -42,6 +42,7 @@ class FailingApi:
 
     def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: Counter[str] = Counter()
+        self.types: dict[str, str] = {}
         self.fails_at: CallPoint | None = None
         self._creating = threading.local()  # the SDK creates in several threads
         self._clients = Clients(url, REGION)
@@ -51,6 +52,7 @@ class FailingApi:
 
         def named(mocks: program.RegionMocks, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
             self._creating.name = args.name if args.custom else None
+            self.types[args.name] = args.typ
             try:
                 return new_resource(mocks, args)
             finally:
@@ -71,7 +73,7 @@ class FailingApi:
 @pytest.fixture
 def deploy(api: Api, lab_folder: Path) -> Callable[..., program.Journal]:
     """Run the program of md-raid.lab, with the changes, against the API; the journal is what it made."""
-    settings = program.stack_config(STACK, api.url)
+    settings = stack_config(STACK, api.url)
 
     def run(changes: Mapping[str, str] = MappingProxyType({})) -> program.Journal:
         config = {**settings, **changes}
@@ -82,20 +84,19 @@ def deploy(api: Api, lab_folder: Path) -> Callable[..., program.Journal]:
     return run
 
 
-@pytest.mark.parametrize("share", range(SHARES))
-def test_a_failure_at_any_call_of_any_creation_leaves_nothing_after_destroy(
-    share: int, api: Api, lab_folder: Path, deploy: Callable[..., program.Journal], monkeypatch: pytest.MonkeyPatch
+def test_a_failure_at_any_call_of_a_creation_of_any_type_leaves_nothing_after_destroy(
+    api: Api, lab_folder: Path, deploy: Callable[..., program.Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A deployment for each call: in shares, so that workers can take some each."""
+    """A deployment for each call: of several resources of one type, the last fails."""
     failing = FailingApi(api.url, monkeypatch)
     journal = deploy(SMALL)
-    points = [(name, number) for name, calls in failing.calls.items() for number in range(calls)]
+    last = {(failing.types[name], number): (name, number) for name, n in failing.calls.items() for number in range(n)}
     assert len(failing.calls) == len(journal.entries()) == SMALL_RESOURCES
     program.destroy(journal, api.url, REGION, quiet)
-    assert left_in_account(api.clients) == []
+    assert account_leftovers(api.clients) == []
 
     left: dict[CallPoint, list[str]] = {}
-    for point in points[share::SHARES]:
+    for point in last.values():
         failing.calls.clear()
         failing.fails_at = point
         with pytest.raises(LabError, match=f"^{point[0]} .*injected"):
@@ -103,7 +104,7 @@ def test_a_failure_at_any_call_of_any_creation_leaves_nothing_after_destroy(
         failing.fails_at = None
         try:
             program.destroy(journal, api.url, REGION, quiet)
-            found = left_in_account(api.clients)
+            found = account_leftovers(api.clients)
         except ClientError as refused:
             found = [str(refused)]
         if found:
@@ -120,7 +121,7 @@ def test_a_failed_run_is_followed_by_a_good_one_that_takes_nothing_over(
     with pytest.raises(LabError, match=r"^md-raid-placement-group .*Duplicate.*already exists"):
         deploy()
     program.destroy(program.Journal(lab_folder / "journal.ndjson"), api.url, REGION, quiet)
-    assert left_in_account(api.clients) == [f"placement group {taken['PlacementGroup']['GroupName']}"]
+    assert account_leftovers(api.clients) == [f"placement group {taken['PlacementGroup']['GroupName']}"]
     api.ec2.delete_placement_group(GroupName="md-raid-placement-group")
     assert len(deploy().entries()) == RESOURCES
 
@@ -143,42 +144,18 @@ def test_destroy_goes_on_where_another_was_cut_short(
         with pytest.raises(KeyboardInterrupt):
             program.destroy(journal, api.url, REGION, quiet)
     program.destroy(journal, api.url, REGION, quiet)
-    assert left_in_account(api.clients) == []
+    assert account_leftovers(api.clients) == []
     assert journal.entries() == []
 
 
 def test_the_stack_file_is_handed_over_with_this_regions_endpoints_and_key(lab_folder: Path) -> None:
-    config = program.stack_config(STACK, "http://127.0.0.1:7")
+    config = stack_config(STACK, "http://127.0.0.1:7")
     (endpoints,) = json.loads(config["aws:endpoints"])
     assert set(endpoints.values()) == {"http://127.0.0.1:7"}
     assert {"ec2", "ssm"} <= set(endpoints)
     assert config["tidemark:sshPublicKeyFile"] == str(lab_folder / "id_ed25519.pub")
     assert config["tidemark:storageServers"] == "3"
     assert config["aws:skipMetadataApiCheck"] == "true"
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (None, "wrong.lab: no such stack; there are .*md-raid.lab"),
-        ("config: [", "Pulumi.wrong.lab.yaml: not YAML: "),
-        ("- config", "Pulumi.wrong.lab.yaml: no `config:` in it"),
-        ("config:\n", "Pulumi.wrong.lab.yaml: no `config:` in it"),
-        ("config:\n  aws:region: eu-central-1\n", "Pulumi.wrong.lab.yaml: no aws:endpoints, so this stack is for AWS"),
-    ],
-)
-def test_a_wrong_stack_file_is_one_line(
-    text: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stacks = tmp_path / "stacks"
-    stacks.mkdir()
-    (stacks / "Pulumi.md-raid.lab.yaml").touch()
-    if text is not None:
-        (stacks / "Pulumi.wrong.lab.yaml").write_text(text)
-    monkeypatch.setattr(program, "PROJECT", tmp_path)
-    with pytest.raises(LabError, match=said) as fault:
-        program.stack_config("wrong.lab", "http://127.0.0.1:7")
-    assert "\n" not in str(fault.value)
 
 
 def test_a_journal_keeps_its_order_for_another_process(tmp_path: Path) -> None:
@@ -226,11 +203,11 @@ def test_a_run_that_is_told_to_stop_creates_nothing_more(api: Api, lab_folder: P
         if "Vpc " in line:
             stop.set()
 
-    with pytest.raises(LabError, match="not created, since it was told to stop"):
-        program.run_program(STACK, program.stack_config(STACK, api.url), api.url, REGION, journal, say, stop)
+    with pytest.raises(LabError, match="not created, since the rehearsal stops"):
+        program.run_program(STACK, stack_config(STACK, api.url), api.url, REGION, journal, say, stop)
     assert 0 < len(journal.entries()) < RESOURCES
     program.destroy(journal, api.url, REGION, quiet)
-    assert left_in_account(api.clients) == []
+    assert account_leftovers(api.clients) == []
 
 
 @pytest.mark.parametrize(
@@ -243,7 +220,7 @@ def test_a_run_that_is_told_to_stop_creates_nothing_more(api: Api, lab_folder: P
     ids=["one-zone", "provisioned", "three-zones"],
 )
 def test_each_kind_of_file_system_comes_and_goes(api: Api, lab_folder: Path, settings: dict[str, str]) -> None:
-    config = {**program.stack_config("efs-iops.lab", api.url), **settings}
+    config = {**stack_config("efs-iops.lab", api.url), **settings}
     journal = program.Journal(lab_folder / "journal.ndjson")
     outputs = program.run_program("efs-iops.lab", config, api.url, REGION, journal, quiet)
     found = Inventory.from_json(str(outputs["inventory"]), "test")
@@ -252,4 +229,4 @@ def test_each_kind_of_file_system_comes_and_goes(api: Api, lab_folder: Path, set
     assert {target.zone for target in found.file_system.mount_targets} == zones
     assert len(zones) == int(settings.get("tidemark:clientZones", "1"))
     program.destroy(journal, api.url, REGION, quiet)
-    assert left_in_account(api.clients) == []
+    assert account_leftovers(api.clients) == []

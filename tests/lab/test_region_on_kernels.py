@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 import pytest
 
-from lab import control, reach
+from lab import control, proxy_command
 from lab.clients import Clients
 from lab.errors import LabError
-from lab.leftovers import look_at_machine
+from lab.leak_check import snapshot_machine
 from lab.paths import PROJECT, lab_dir
 from lab.reconcile import GIB
 from tests.conftest import free_port, require_region
@@ -52,7 +52,7 @@ class Shell:
 
     def offered_key(self, key_type: str) -> str:
         """The host key of a type that SSH offers to whoever connects."""
-        transport = paramiko.Transport(reach.connect(self.host["address"], 22))
+        transport = paramiko.Transport(proxy_command.connect(self.host["address"], 22))
         try:
             transport.get_security_options().key_types = (key_type,)
             transport.start_client(timeout=30)
@@ -66,7 +66,7 @@ class Shell:
         keys = self.console_keys()
         if not keys:
             raise LabError("no keys on the console yet")
-        transport = paramiko.Transport(reach.connect(self.host["address"], 22))
+        transport = paramiko.Transport(proxy_command.connect(self.host["address"], 22))
         try:
             transport.banner_timeout = 30
             transport.start_client(timeout=30)
@@ -235,12 +235,12 @@ class TestHosts:
 
     def test_from_the_internet_ssh_is_open_and_nothing_else(self, hosts: dict[str, Shell], listener: str) -> None:
         address = hosts["storage-1"].host["address"]
-        with reach.connect(address, 22) as connection:
+        with proxy_command.connect(address, 22) as connection:
             assert connection.recv(8) == b"SSH-2.0-"
         closed = [(address, LISTENER_PORT), (address, 3260)]
         closed += [(hosts["storage-1"].host["private_address"], 22)]  # a VPC's own addresses mean nothing beyond it
         with ThreadPoolExecutor(len(closed)) as pool:
-            for attempt in [pool.submit(reach.connect, *place) for place in closed]:
+            for attempt in [pool.submit(proxy_command.connect, *place) for place in closed]:
                 with pytest.raises(OSError, match="no answer in 5 s"):  # dropped, not refused
                     attempt.result()
 
@@ -407,16 +407,16 @@ def launch_one(region: control.Running) -> None:
 
 def test_a_region_that_is_killed_takes_everything_with_it(own_folder: Path) -> None:
     own_folder.mkdir()
-    before = look_at_machine(own_folder)
+    before = snapshot_machine(own_folder)
     lifeline, held = os.pipe()  # never closed before the end: the kill alone must do it
     try:
         region = control.up("eu-central-1", quiet, lifeline=lifeline)
         launch_one(region)
-        during = look_at_machine(own_folder)
-        assert len(during.processes) > 3  # region, gate and a kernel with its helpers: the look sees what there is
+        during = snapshot_machine(own_folder)
+        assert len(during.processes) > 3  # region, gateway and a kernel with its helpers: the look sees what there is
         assert len(during.namespaces) > 2
         os.kill(region.pid, signal.SIGKILL)
-        wait_for("nothing is left", lambda: look_at_machine(own_folder).more_than(before) == [], 10)
+        wait_for("nothing is left", lambda: snapshot_machine(own_folder).added_since(before) == [], 10)
         with pytest.raises(LabError, match="no rehearsal region runs"):
             control.running()
     finally:
@@ -428,7 +428,7 @@ def test_a_region_that_is_killed_takes_everything_with_it(own_folder: Path) -> N
 
 def test_a_region_whose_lifeline_closes_ends_by_itself(own_folder: Path) -> None:
     own_folder.mkdir()
-    before = look_at_machine(own_folder)
+    before = snapshot_machine(own_folder)
     lifeline, held = os.pipe()
     region = control.up("eu-central-1", quiet, lifeline=lifeline)
     os.close(lifeline)
@@ -436,7 +436,7 @@ def test_a_region_whose_lifeline_closes_ends_by_itself(own_folder: Path) -> None
     time.sleep(1)
     assert control.running() == region  # as long as it is held
     os.close(held)
-    wait_for("nothing is left", lambda: look_at_machine(own_folder).more_than(before) == [], 15)
+    wait_for("nothing is left", lambda: snapshot_machine(own_folder).added_since(before) == [], 15)
     assert not (own_folder / "volumes").exists()
     with pytest.raises(LabError, match="no rehearsal region runs"):
         control.running()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab import control
-from lab.leftovers import Machine, look_at_machine
+from lab.leak_check import MachineSnapshot, snapshot_machine
 from lab.paths import PROJECT
 from tests.conftest import free_port, require_region
 
@@ -55,8 +55,8 @@ def rehearse_until(words: str, experiment: str) -> tuple[subprocess.Popen[str], 
     raise AssertionError("".join(said))
 
 
-def nothing_left(folder: Path, before: Machine) -> bool:
-    return look_at_machine(folder).more_than(before) == []
+def nothing_left(folder: Path, before: MachineSnapshot) -> bool:
+    return snapshot_machine(folder).added_since(before) == []
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def nothing_left(folder: Path, before: Machine) -> bool:
     ],
 )
 def test_an_interrupt_takes_everything_down(folder: Path, words: str, number: signal.Signals, experiment: str) -> None:
-    before = look_at_machine(folder)
+    before = snapshot_machine(folder)
     process, said = rehearse_until(words, experiment)
     os.killpg(process.pid, number)  # Ctrl-C reaches all that a terminal started
     rest, _ = process.communicate(timeout=TEAR_DOWN_SECONDS)
@@ -82,13 +82,13 @@ def test_an_interrupt_takes_everything_down(folder: Path, words: str, number: si
 
 
 def test_a_rehearsal_that_is_killed_leaves_nothing(folder: Path) -> None:
-    before = look_at_machine(folder)
+    before = snapshot_machine(folder)
     process, _ = rehearse_until("configure      packages", "s3-throttle")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     deadline = time.monotonic() + TEAR_DOWN_SECONDS
     while not nothing_left(folder, before):
-        assert time.monotonic() < deadline, look_at_machine(folder).more_than(before)
+        assert time.monotonic() < deadline, snapshot_machine(folder).added_since(before)
         time.sleep(0.5)
     assert process.stdout is not None
     process.stdout.close()

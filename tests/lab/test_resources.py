@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lab.errors import LabError
-from lab.leftovers import left_in_account
+from lab.leak_check import account_leftovers
 from lab.provider import resources
 from tests.lab.conftest import REGION, Api
 
@@ -190,7 +190,7 @@ def test_made_found_unmade_and_unmade_again(stack: Stack, token: str) -> None:
     del stack.made[token]
     for other in reversed(list(stack.made)):
         stack.delete(other)
-    assert left_in_account(stack.clients) == []
+    assert account_leftovers(stack.clients) == []
 
 
 def test_all_of_them_are_gone_when_each_is_unmade_twice_over(stack: Stack) -> None:
@@ -200,7 +200,7 @@ def test_all_of_them_are_gone_when_each_is_unmade_twice_over(stack: Stack) -> No
     for _ in range(2):
         for token in reversed(list(stack.made)):
             stack.delete(token)
-        assert left_in_account(stack.clients) == []
+        assert account_leftovers(stack.clients) == []
 
 
 def test_tags_reach_the_api(stack: Stack) -> None:

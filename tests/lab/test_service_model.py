@@ -84,7 +84,7 @@ def test_an_unknown_name_shows_those_that_are_known() -> None:
 
 
 def test_half_of_a_model_is_its_delay_alone() -> None:
-    resting = service_model.from_dict(WHOLE, "test").resting()
-    assert resting.delay_seconds == WHOLE["delay_seconds"] / 2
-    assert (resting.read_ops_per_s, resting.write_ops_per_s, resting.bytes_per_s) == (None, None, None)
-    assert service_model.from_dict(resting.to_dict(), "test") == resting, "the region takes it"
+    half_delay = service_model.from_dict(WHOLE, "test").with_half_delay()
+    assert half_delay.delay_seconds == WHOLE["delay_seconds"] / 2
+    assert (half_delay.read_ops_per_s, half_delay.write_ops_per_s, half_delay.bytes_per_s) == (None, None, None)
+    assert service_model.from_dict(half_delay.to_dict(), "test") == half_delay, "the region takes it"

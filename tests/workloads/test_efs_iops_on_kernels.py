@@ -16,7 +16,7 @@ import pytest
 
 from lab import control
 from lab.clients import Clients
-from lab.file_system import FRONT_END
+from lab.file_server import FRONT_END
 from lab.paths import PROJECT
 from lab.service_model import ServiceModel
 from tests.machine import processes_with, wait_for
@@ -104,9 +104,9 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def inventory(efs_iops_region: Path) -> Iterator[str]:
     """The path of the inventory; file systems are as fast as they go before and after."""
-    control.hold_to(None)
+    control.apply_service_model(None)
     yield str(efs_iops_region)
-    control.hold_to(None)
+    control.apply_service_model(None)
 
 
 @pytest.fixture
@@ -154,24 +154,24 @@ def test_known_answers_are_found_again_without_being_told(inventory: str, result
             return
         except AssertionError as spoilt:
             print(f"the {name} run: {spoilt}")
-            control.hold_to(None)
+            control.apply_service_model(None)
     look_for_known_answers(OTHER, inventory, results / "third", plan)
 
 
 def base_seconds(model: ServiceModel, inventory: str, file: Path) -> dict[str, float]:
     """What one operation takes now besides the model's delay, by its name, as lab.rehearse measures it."""
     file.parent.mkdir(exist_ok=True)
-    resting = model.resting()
-    control.hold_to(resting)
+    half_delay = model.with_half_delay()
+    control.apply_service_model(half_delay)
     succeeded(fab("efs-iops.base", "--inventory", inventory, "--output", str(file)))
     took: dict[str, float] = json.loads(file.read_text())
-    return {operation: each - resting.delay_seconds for operation, each in took.items()}
+    return {operation: each - half_delay.delay_seconds for operation, each in took.items()}
 
 
 def look_for_known_answers(model: ServiceModel, inventory: str, results: Path, plan: Path) -> None:
     """One run of the plan under the model, and whether its report has the model's numbers."""
     before = base_seconds(model, inventory, results.with_suffix(".json"))
-    control.hold_to(model)
+    control.apply_service_model(model)
     wait_for_late_in_a_minute()
     said = succeeded(
         fab("efs-iops.run", "--inventory", inventory, "--plan", str(plan), TIDEMARK_RESULTS_DIR=str(results))

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from inventory import Inventory
-from lab import control, reach
+from lab import control, proxy_command
 from lab.clients import Clients
 from lab.paths import PROJECT
 from tests.machine import wait_for
@@ -159,7 +159,7 @@ def test_the_address_reaches_the_host_that_has_it(
     succeeded(fab("eip-region.remap", "--to", "host-1", *words))
     (address,) = inventory.elastic_ips
     # Open when the address moves: its packets go to the other host then, which knows nothing of it.
-    old = reach.connect(address.address, 22)
+    old = proxy_command.connect(address.address, 22)
     assert old.recv(4) == b"SSH-"
     old.settimeout(3)
 

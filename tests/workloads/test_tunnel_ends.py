@@ -96,10 +96,10 @@ def test_a_client_in_the_vpc_goes_by_the_private_address(tunnel: Inventory) -> N
 
 
 def test_this_machine_goes_as_the_tasks_do(tunnel: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
-    ssh = replace(tunnel.ssh, proxy_command="python3 -m lab.reach %h %p")
+    ssh = replace(tunnel.ssh, proxy_command="python3 -m lab.proxy_command %h %p")
     deployment = cast(Deployment, _Deployment(replace(tunnel, ssh=ssh, rehearsal=False)))
     way = Ends.of(deployment, "this").way()
-    assert (way["server"], way["proxy"]) == (tunnel.hosts[0].address, "python3 -m lab.reach %h %p")
+    assert (way["server"], way["proxy"]) == (tunnel.hosts[0].address, "python3 -m lab.proxy_command %h %p")
     # A rehearsal's proxy command must find the region from a unit's empty environment.
     monkeypatch.setenv("TIDEMARK_LAB_DIR", "/some where/.lab")
     rehearsal = cast(Deployment, _Deployment(replace(tunnel, ssh=ssh, rehearsal=True)))

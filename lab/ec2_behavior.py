@@ -1,12 +1,15 @@
-"""Elastic IPs of the region's API, where moto's differ from those of EC2.
+"""Elastic IPs and volumes of the region's API, where moto differs from EC2.
 
-Changed: an address is a public one (moto's are of 127.0.0.0/8, which no host routes); it names its network border
-group; a region's quota is kept. An address that is moved leaves the host that had it, which gets a public address of
-its own again if it was launched with one; a host has one address at a time, keeps it while it is stopped and after, and
-frees it when it ends (EC2 User Guide, "Elastic IP addresses"). A host's own public address is gone while it is stopped,
-and so is its public name. An address that somebody has is taken from there unless AllowReassociation is false
-(AssociateAddress; moto refuses where nothing is said). Starting a host that runs changes nothing, its public address
-neither.
+Elastic IPs (EC2 User Guide, "Elastic IP addresses"): an address is public (moto's are of 127.0.0.0/8, which no host
+routes) and names its network border group; a region has a quota. An instance has one address at a time, keeps it while
+it is stopped, and frees it when it is terminated. When an address moves, the instance that had it gets a public address
+of its own again, if it was launched with one. AssociateAddress moves an associated address unless AllowReassociation is
+false (moto refuses by default). A stopped instance has no public address or name of its own. Starting a running
+instance changes nothing, not even its public address.
+
+Volumes (AttachVolume, and "Error codes for the Amazon EC2 API"): EC2 refuses to attach a volume that is attached, at a
+device name that is taken, or to a terminated instance. moto allows all of it, which would hide a deployment that
+attaches a volume to a new server before it has left the old one.
 """
 
 from __future__ import annotations
@@ -19,29 +22,33 @@ from typing import Any
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
+from moto.ec2.models.elastic_block_store import EBSBackend
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress, ElasticAddressBackend
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.elastic_ip_addresses import ElasticIPAddresses
 from moto.ec2.utils import random_public_ip
 
-QUOTA = 5  # a region's default (Amazon VPC quotas); what moto's DescribeAccountAttributes says, too
+QUOTA = 5  # a region's default (Amazon VPC quotas), and what moto's DescribeAccountAttributes answers
+_ATTACHABLE = frozenset({"running", "stopped", "stopping"})
 
 _moto_init = ElasticAddress.__init__
 _moto_allocate = ElasticAddressBackend.allocate_address
 _moto_associate = ElasticAddressBackend.associate_address
 _moto_associate_call = ElasticIPAddresses.associate_address
+_moto_attach_volume = EBSBackend.attach_volume
 _moto_start = Instance.start
 _moto_stop = Instance.stop
 _moto_terminate = Instance.terminate
 
 
-def addresses_like_ec2() -> None:
-    """Change moto's classes; a second time changes nothing."""
+def behave_like_ec2() -> None:
+    """Changes moto's classes; a second call changes nothing."""
     changes: dict[tuple[type, str], Callable[..., Any]] = {
         (ElasticAddress, "__init__"): _init,
         (ElasticAddressBackend, "allocate_address"): _allocate,
         (ElasticAddressBackend, "associate_address"): _associate,
         (ElasticIPAddresses, "associate_address"): _associate_call,
+        (EBSBackend, "attach_volume"): _attach_volume,
         (Instance, "start"): _start,
         (Instance, "stop"): _stop,
         (Instance, "terminate"): _terminate,
@@ -78,13 +85,13 @@ def _associate(
 ) -> ElasticAddress:
     wanted = self.address_by_allocation([allocation_id]) if allocation_id else self.address_by_ip([address])
     card = eni or instance.nics[0]
-    if wanted[0].eni is card:  # it has it already: EC2 answers with the association that there is
+    if wanted[0].eni is card:  # EC2 answers with the existing association
         held: ElasticAddress = wanted[0]
         return held
     before = wanted[0].eni
     made: ElasticAddress = _moto_associate(self, instance, eni, address, allocation_id, reassociate)
     if before is not None:
-        _own_address_again(before)
+        _restore_own_address(before)
     for other in self.addresses:
         if other is not made and other.eni is card:
             other.instance = other.eni = other.association_id = None
@@ -138,7 +145,22 @@ def _addresses_of(instance: Any) -> list[Any]:
     return [address for address in addresses if address.eni is not None and address.eni in cards]
 
 
-def _own_address_again(card: Any) -> None:
+def _restore_own_address(card: Any) -> None:
     card.public_ip = None
     if card.instance is not None and card.instance._state.name == "running":
         card.check_auto_public_ip()
+
+
+@functools.wraps(_moto_attach_volume)
+def _attach_volume(self: Any, volume_id: str, instance_id: str, device_path: str, *arguments: Any, **named: Any) -> Any:
+    volume, instance = self.get_volume(volume_id), self.get_instance(instance_id)
+    if volume.attachment is not None:
+        raise EC2ClientError("VolumeInUse", f"{volume_id} is already attached to an instance")
+    if instance._state.name not in _ATTACHABLE:
+        raise EC2ClientError("IncorrectState", f"Instance '{instance_id}' is not 'running'.")
+    if device_path in instance.block_device_mapping:
+        raise EC2ClientError(
+            "InvalidParameterValue",
+            f"Invalid value '{device_path}' for unixDevice. Attachment point {device_path} is already in use",
+        )
+    return _moto_attach_volume(self, volume_id, instance_id, device_path, *arguments, **named)

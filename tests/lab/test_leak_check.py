@@ -6,36 +6,36 @@ import os
 import subprocess
 from pathlib import Path
 
-from lab.leftovers import REGION_VARIABLE, look_at_machine
+from lab.leak_check import REGION_VARIABLE, snapshot_machine
 
 
 def test_a_process_of_the_region_is_seen_and_a_persons_in_its_folder_is_not(tmp_path: Path) -> None:
     (tmp_path / "events").touch()
-    before = look_at_machine(tmp_path)
+    before = snapshot_machine(tmp_path)
     persons = subprocess.Popen(["tail", "-f", str(tmp_path / "events")], cwd=tmp_path)
     others = subprocess.Popen(["sleep", "60"], env={**os.environ, REGION_VARIABLE: f"{tmp_path}-other"})
     ours = subprocess.Popen(["sleep", "60"], env={**os.environ, REGION_VARIABLE: str(tmp_path)})
     try:
-        assert look_at_machine(tmp_path).more_than(before) == [f"process {ours.pid} (sleep 60)"]
+        assert snapshot_machine(tmp_path).added_since(before) == [f"process {ours.pid} (sleep 60)"]
     finally:
         for process in (persons, others, ours):
             process.kill()
             process.wait()
-    assert look_at_machine(tmp_path).more_than(before) == []
+    assert snapshot_machine(tmp_path).added_since(before) == []
 
 
 def test_what_has_an_environment_of_its_own_is_seen_by_its_process_namespace(tmp_path: Path) -> None:
     """As the helpers of User Mode Linux have."""
     if os.geteuid() != 0:
         return
-    before = look_at_machine(tmp_path)
+    before = snapshot_machine(tmp_path)
     inside = subprocess.Popen(
         ["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", "env -i sleep 61 & exec sleep 62"],
         env={**os.environ, REGION_VARIABLE: str(tmp_path)},
     )
     try:
         for _ in range(100):
-            left = " ".join(look_at_machine(tmp_path).more_than(before))
+            left = " ".join(snapshot_machine(tmp_path).added_since(before))
             if "(sleep 61)" in left and "(sleep 62)" in left:
                 break
         assert "(sleep 61)" in left

@@ -1,8 +1,8 @@
-"""One EFS file system of the API made real: an NFS server that nobody can reach, and the front end that all do.
+"""The file server behind one EFS file system of the API: a front end that clients reach, and an NFS server behind it.
 
-Both live in a network namespace of the file system's own. The mount targets are its interfaces to the VPC, filtered
-as any host's are; behind them the front end (lab/mount_target/) passes calls on to the server, holds to the service
-model and counts what EFS would meter.
+Both live in a network namespace of their own. The mount targets are its interfaces to the VPC, filtered as any host's
+are. The front end (lab/mount_target/) passes calls on to the NFS server, applies the service model and counts what EFS
+would meter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,40 +24,45 @@ from lab.errors import LabError
 from lab.kernel.boot import BootFiles, Hardware, boot
 from lab.metrics import FileSystemMetrics, Statistics
 from lab.paths import PROJECT
-from lab.process import run
+from lab.process import HOST_OOM_SCORE, set_oom_score
 from lab.service_model import ServiceModel
+from lab.unexpected_exit import ExitWatch, OnExit
+from lab.wait import wait_until
 
 FRONT_END = PROJECT / "lab" / "mount_target" / "build" / "mount-target"
 NFS_PORT = 2049  # RFC 8881, section 2.9.3
-# Link-local (RFC 3927): no VPC has it, so it collides with no address of a client.
+# Link-local (RFC 3927): no VPC uses it, so it collides with no client's address.
 FRONT_ADDRESS = "169.254.20.1"
 SERVER_ADDRESS = "169.254.20.2"
 INTERFACE = "nfs"
 MAC = "02:00:a9:fe:14:02"
+NAMESPACE_SECONDS = 2
 MEMORY_MIB = 768
 CAPACITY_MIB = 512
 """What fits into the file system: it lies in the server's memory."""
 
 Publish = Callable[[str, int, Mapping[str, Statistics]], None]
 
-log = logging.getLogger("lab.file_system")
+log = logging.getLogger("lab.file_server")
 
 
-class FileSystem:
-    """The processes of one file system, from `start` to `remove`, and what they count.
-
-    `publish` gets each minute of `metrics` when it has ended: its start in Unix seconds, and its statistics by name.
-    """
+class FileServer:
+    """The processes of one file system, from `start` to `remove`, and what they count."""
 
     def __init__(
         self,
         file_system_id: str,
-        files: BootFiles,
         folder: Path,
         cpu: int,
         metrics: FileSystemMetrics,
         publish: Publish,
+        on_exit: OnExit,
+        *,
+        files: BootFiles,
     ) -> None:
+        """`publish` gets each minute of `metrics` when it is over: the file system's id, the minute's start in Unix
+        seconds, and its statistics by name. `on_exit` is called when one of the processes exits by itself.
+        """
         self.file_system_id = file_system_id
         self.console = folder / "console.log"
         self._files = files
@@ -66,6 +70,8 @@ class FileSystem:
         self._cpu = cpu
         self._metrics = metrics
         self._publish = publish
+        self._on_exit = on_exit
+        self._exits: list[ExitWatch] = []
         self._holder: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._front: subprocess.Popen[str] | None = None
@@ -75,12 +81,12 @@ class FileSystem:
 
     @property
     def running(self) -> bool:
-        """Whether all of its processes are there."""
+        """Whether all of its processes run."""
         return len(self.processes) == 3 and all(process.poll() is None for process in self.processes)
 
     @property
     def processes(self) -> tuple[subprocess.Popen[Any], ...]:
-        """Those of its three that were started: namespace, server, front end."""
+        """The processes that were started, of three: namespace, server, front end."""
         started: tuple[subprocess.Popen[Any] | None, ...] = (self._holder, self._server, self._front)
         return tuple(process for process in started if process is not None)
 
@@ -89,18 +95,27 @@ class FileSystem:
         return tuple(self._ports.values())
 
     def start(self) -> None:
-        """Make the namespace, boot the server, let the front end listen and follow the metrics' service model."""
+        """Makes the namespace, boots the server and starts the front end with the metrics' service model."""
         if not FRONT_END.exists():
             raise LabError(f"{FRONT_END}: not there; `make setup` compiles it")
+        try:
+            self._start_processes()
+        finally:
+            for process in self.processes:
+                set_oom_score(process.pid, HOST_OOM_SCORE)
+                self._exits.append(ExitWatch(process, self._on_exit))
+        self.apply_service_model(self._metrics.model)
+
+    def _start_processes(self) -> None:
         self._holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL)
         self._wait_for_namespace(self._holder.pid)
-        inside = ["nsenter", f"--net=/proc/{self._holder.pid}/ns/net"]
         host_interface = vpc.host_interface(INTERFACE)
-        run(
-            [*inside, "ip", "-batch", "-"],
-            stdin=f"link set lo up\n{vpc.veth_commands(INTERFACE, host_interface)}"
-            f"address add {FRONT_ADDRESS}/30 dev {INTERFACE}\n"
-            f"neighbour add {SERVER_ADDRESS} lladdr {MAC} dev {INTERFACE} nud permanent\n",
+        vpc.ip(
+            "link set lo up",
+            *vpc.veth_commands(INTERFACE, host_interface),
+            f"address add {FRONT_ADDRESS}/30 dev {INTERFACE}",
+            f"neighbour add {SERVER_ADDRESS} lladdr {MAC} dev {INTERFACE} nud permanent",
+            namespace_of=self._holder.pid,
         )
         self._server = boot(
             Hardware(self.file_system_id, MEMORY_MIB, self._cpu, host_interface, MAC, vpc.VPC_MTU_BYTES),
@@ -115,45 +130,37 @@ class FileSystem:
             namespace_pid=self._holder.pid,
         )
         # Any address of the namespace: the mount targets come and go.
-        self._front = subprocess.Popen(
-            [
-                *inside,
-                str(FRONT_END),
-                "--listen",
-                f"0.0.0.0:{NFS_PORT}",
-                "--upstream",
-                f"{SERVER_ADDRESS}:{NFS_PORT}",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = ["nsenter", f"--net=/proc/{self._holder.pid}/ns/net", str(FRONT_END)]
+        command += ["--listen", f"0.0.0.0:{NFS_PORT}", "--upstream", f"{SERVER_ADDRESS}:{NFS_PORT}"]
+        self._front = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         threading.Thread(target=self._read, args=(self._front,), name=self.file_system_id, daemon=True).start()
-        self.hold_to(self._metrics.model)
 
-    def hold_to(self, model: ServiceModel | None) -> None:
-        """Follow another service model from now on; None is as fast as it goes."""
+    def apply_service_model(self, model: ServiceModel | None) -> None:
+        """Applies another service model from now on; None is as fast as the server can."""
         self._metrics.model = model
         front = self._front
         if front is None or front.stdin is None:
             return
-        with contextlib.suppress(OSError):  # a front end that is gone is started again, with the model of that time
+        with contextlib.suppress(OSError):  # a front end that exited is started again, with the model of that time
             front.stdin.write(json.dumps({"model": None if model is None else model.command()}) + "\n")
             front.stdin.flush()
 
     def plug(self, port: vpc.Port) -> None:
-        """Make a mount target answer at its address. Plugged in already is well; its groups may be others."""
-        if port.instance_id not in self._ports and self._holder is not None:
+        """Makes a mount target answer at its address; updates the groups of one that does already."""
+        if port.owner_id not in self._ports and self._holder is not None:
             self._numbers += 1
             vpc.plug_namespace(port, self._holder.pid, self._numbers)
-        self._ports[port.instance_id] = port
+        self._ports[port.owner_id] = port
 
     def unplug(self, mount_target_id: str) -> None:
-        """Take a mount target away."""
-        vpc.unplug(self._ports.pop(mount_target_id))
+        """Removes a mount target."""
+        vpc.Network().unplug(self._ports.pop(mount_target_id))
 
     def remove(self) -> None:
-        """End it all; what was in the file system is gone."""
+        """Ends all processes; the contents of the file system are lost."""
+        for watch in self._exits:
+            watch.expect()
+        self._exits = []
         if self._server is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._server.pid, signal.SIGKILL)
@@ -162,10 +169,8 @@ class FileSystem:
             if process is not None:
                 process.kill()
                 process.wait()
-        for port in self._ports.values():
-            # The interface ends with the namespace, in the kernel's own time; its name must be free at once.
-            with contextlib.suppress(LabError):
-                vpc.unplug(port)
+        for port in self._ports.values():  # the kernel deletes them later; their names must be free at once
+            vpc.Network().unplug(port)
         self._ports = {}
         self._server = self._front = self._holder = None
         (self._folder / "root.cow").unlink(missing_ok=True)
@@ -175,23 +180,25 @@ class FileSystem:
         assert front.stdout is not None  # asked for where it was started
         for line in front.stdout:
             try:
-                said = json.loads(line)
+                message = json.loads(line)
             except ValueError:
-                log.error("%s: the front end said %s", self.file_system_id, line.strip())
+                log.error("%s: the front end printed %s", self.file_system_id, line.strip())
                 continue
-            if said.get("kind") == "second":
-                done = self._metrics.second(said)
-                if done is not None:
-                    self._publish(self.file_system_id, *done)
+            if message.get("kind") == "second":
+                finished = self._metrics.second(message)
+                if finished is not None:
+                    self._publish(self.file_system_id, *finished)
             else:
                 log.info("%s: front end: %s", self.file_system_id, line.strip())
 
     def _wait_for_namespace(self, pid: int) -> None:
-        """unshare has made its namespace when its own differs from ours."""
+        """Returns when unshare has made its namespace: it differs from ours then."""
         ours = Path("/proc/self/ns/net").readlink()
-        for _ in range(200):
+
+        def made() -> bool:
             with contextlib.suppress(OSError):
-                if Path(f"/proc/{pid}/ns/net").readlink() != ours:
-                    return
-            time.sleep(0.01)
-        raise LabError(f"{self.file_system_id}: no network namespace could be made for it")
+                return Path(f"/proc/{pid}/ns/net").readlink() != ours
+            return False
+
+        if not wait_until(made, timeout_seconds=NAMESPACE_SECONDS, interval_seconds=0.01):
+            raise LabError(f"{self.file_system_id}: no network namespace could be made for it")

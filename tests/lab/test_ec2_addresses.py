@@ -7,8 +7,8 @@ import ipaddress
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.addresses import QUOTA
 from lab.clients import Clients
+from lab.ec2_behavior import QUOTA
 from tests.lab.conftest import Api
 
 

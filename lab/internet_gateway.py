@@ -1,11 +1,11 @@
-"""The rest of the world, as a process: it lives in a namespace beyond the internet gateway.
+"""The internet side of the region: a process in a network namespace beyond the internet gateway.
 
-A connection to its Unix socket names a host and a port on the first line and is then relayed byte by byte, so
-that SSH from outside the region arrives as from the internet: through the gateway's 1500 bytes and the security
-groups. A Unix socket is a file, and so crosses network namespaces.
+A client connects to its Unix socket, sends a line with a host and a port, and is relayed there. So SSH from outside the
+region arrives as from the internet: with an MTU of 1500 and through the security groups. A Unix socket is a file, which
+crosses network namespaces.
 
-Services of AWS with public addresses answer out here, too: the gate opens the port and hands the listening socket to
-the region's process, which serves it. A socket stays in the namespace in which it was made.
+AWS services with public addresses answer here, too: this process opens the port and passes the listening socket to the
+region's process, which serves it. A socket stays in the namespace in which it was made.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 
 async def _gone(near: socket.socket) -> None:
-    """Return when the other end is closed. Its end of file alone does not say so: half of a connection may be over."""
+    """Returns when the other end is closed. An end of file is not enough: only one direction may have ended."""
     poll = select.poll()
-    poll.register(near, 0)  # POLLHUP is always told
+    poll.register(near, 0)  # POLLHUP is always reported
     while not poll.poll(0):
         await asyncio.sleep(GONE_POLL_SECONDS)
 
@@ -67,13 +67,13 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 def hand_over_services(descriptor: int) -> None:
-    """Send a listening socket of this namespace through the Unix socket of that descriptor."""
+    """Sends a listening socket of this namespace through the Unix socket with that descriptor."""
     with socket.socket(fileno=descriptor) as channel, socket.create_server(("", SERVICE_PORT), backlog=128) as listener:
         socket.send_fds(channel, [b"s3"], [listener.fileno()])
 
 
 async def main(socket_path: Path) -> None:
-    """Serve until killed; prints `ready` when connections are taken."""
+    """Serves until killed; prints `ready` when it accepts connections."""
     os.chdir(socket_path.parent)  # a socket's path has 107 bytes at most; a checkout's may have more
     socket_path.unlink(missing_ok=True)
     os.umask(0o177)

@@ -1,4 +1,4 @@
-"""The proof that nothing is left: asked of the API, then of the machine."""
+"""Checks that nothing is left: in the account, by the API, and on this machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from lab.clients import Clients
 
 
-def left_in_account(clients: Clients) -> list[str]:
-    """Whatever of the kinds that this project creates the account still holds, as `kind id`. Defaults do not count."""
+def account_leftovers(clients: Clients) -> list[str]:
+    """Returns what the account holds of the types that this project creates, as `type id`, without AWS's defaults."""
     ec2 = clients.ec2
     instances = [
         instance["InstanceId"]
@@ -51,37 +51,29 @@ def left_in_account(clients: Clients) -> list[str]:
 
 
 REGION_VARIABLE = "TIDEMARK_REGION_FOLDER"
-"""By it a process is known to belong to the region of a folder: what starts a region, or tasks beside it, sets it, and
-whatever these start inherits it. A person's shell in the folder has none."""
+"""Marks the processes of a folder's region. What starts a region, or tasks beside it, sets the variable, and their
+children inherit it. A person's shell in the folder does not have it."""
 
 
 @dataclass(frozen=True)
-class Machine:
-    """What a region could leave on this machine, at one moment."""
+class MachineSnapshot:
+    """What a region could leave on this machine, at one moment, as `kind name`."""
 
-    namespaces: frozenset[str]
-    mounts: frozenset[str]
-    loop_devices: frozenset[str]
-    interfaces: frozenset[str]
-    processes: frozenset[str]
+    found: frozenset[str]
 
-    def more_than(self, before: Machine) -> list[str]:
-        """What is here now and was not before, as `kind name`."""
-        kinds = {
-            "namespace": self.namespaces - before.namespaces,
-            "mount": self.mounts - before.mounts,
-            "loop device": self.loop_devices - before.loop_devices,
-            "interface": self.interfaces - before.interfaces,
-            "process": self.processes - before.processes,
-        }
-        return [f"{kind} {name}" for kind, names in kinds.items() for name in sorted(names)]
+    @property
+    def processes(self) -> list[str]:
+        return sorted(each.removeprefix("process ") for each in self.found if each.startswith("process "))
+
+    def added_since(self, before: MachineSnapshot) -> list[str]:
+        """Returns what was not there before."""
+        return sorted(self.found - before.found)
 
 
-def look_at_machine(folder: Path) -> Machine:
-    """Namespaces of network and process ids, mounts, busy loop devices, network interfaces, and the processes of a
-    region's folder: those with REGION_VARIABLE, and whatever lives in a process namespace of one of them.
-
-    Other programs make namespaces, too: only those in which a process of the region lives are counted.
+def snapshot_machine(folder: Path) -> MachineSnapshot:
+    """Finds mounts, busy loop devices, network interfaces, and the processes of a region's folder with their network
+    and PID namespaces. A process belongs to the region if it has REGION_VARIABLE, or shares a PID namespace with one
+    that has. Namespaces of other programs do not count.
     """
     own = {kind: _namespace("self", kind) for kind in ("net", "pid")}
     seen = [(entry.name, _belongs(entry, folder)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
@@ -91,7 +83,7 @@ def look_at_machine(folder: Path) -> Machine:
     processes, namespaces = set(), set()
     for pid, _ in seen:
         if pid in marked or _namespace(pid, "pid") in inside:
-            with contextlib.suppress(OSError):  # it ended while we looked
+            with contextlib.suppress(OSError):  # it has exited
                 arguments = Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 processes.add(f"{pid} ({arguments.strip()[:60]})")
                 namespaces |= {_namespace(pid, kind) for kind in own}
@@ -100,17 +92,18 @@ def look_at_machine(folder: Path) -> Machine:
         for device in Path("/sys/block").glob("loop*")
         if (device / "loop" / "backing_file").exists() and str(folder) in (device / "loop" / "backing_file").read_text()
     }
-    return Machine(
-        namespaces=frozenset(name for name in namespaces if name is not None and name not in own.values()),
-        mounts=frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
-        loop_devices=frozenset(loops),
-        interfaces=frozenset(path.name for path in Path("/sys/class/net").iterdir()),
-        processes=frozenset(processes),
-    )
+    kinds = {
+        "namespace": [name for name in namespaces if name is not None and name not in own.values()],
+        "mount": [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()],
+        "loop device": loops,
+        "interface": [path.name for path in Path("/sys/class/net").iterdir()],
+        "process": processes,
+    }
+    return MachineSnapshot(frozenset(f"{kind} {name}" for kind, names in kinds.items() for name in names))
 
 
 def _belongs(process: Path, folder: Path) -> bool:
-    """Whether its environment names the folder; False where that may not be read, or it has ended."""
+    """Whether its environment names the folder; False if that may not be read, or it has exited."""
     try:
         return f"{REGION_VARIABLE}={folder}".encode() in (process / "environ").read_bytes().split(b"\0")
     except OSError:
