@@ -1,15 +1,13 @@
-"""service-model.json of a rehearsal: the answers that the run had to find by itself, beside what it found.
-
-Nothing else of the summary reads that file.
-"""
+"""Compares what a rehearsal found with its service model (service-model.json), which nothing else here reads."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 
-from report.efs_iops.schema import Found, IoLimit, KnownAnswer, KnownAnswers, Limits, Metering
-from report.runs import Record, RecordError, Run, number, number_or_none, text, whole
+from report.efs_iops.schema import IoLimit, KnownAnswer, KnownAnswers, Limits, Metering, OperationLimits
+from report.records import Record, RecordError, number, number_or_none, text, whole
+from report.runs import Run
 
 FILE = "service-model.json"
 MB = 1_000_000
@@ -37,7 +35,7 @@ class Model:
 
 
 def read_known_answers(run: Run, limits: Limits, metering: Metering, io_limit: IoLimit) -> KnownAnswers | None:
-    """None where no service model is there."""
+    """None where there is no service model."""
     model = _read_model(run)
     if model is None:
         return None
@@ -70,7 +68,7 @@ def read_known_answers(run: Run, limits: Limits, metering: Metering, io_limit: I
     return KnownAnswers(model.name, outcomes.count(True), outcomes.count(False), outcomes.count(None), rows)
 
 
-def _answers(op: str, model: Model, found: Found) -> list[KnownAnswer]:
+def _answers(op: str, model: Model, found: OperationLimits) -> list[KnownAnswer]:
     limit, seconds = model.ops_per_s[op], model.one_writer_seconds(op)
     rows = [
         _limit(op, limit, found.limit_ops_per_s),
