@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import vl_convert
 
 from report.palette import COLOURS, MARK, in_light_colours
-from report.panels import UNSEEN_OPACITY
+from report.panels import HIDDEN_OPACITY
 from report.vega import CONFIG, Spec, to_svg
 
 WIDE_PIXELS = 930
@@ -95,7 +95,7 @@ def _marked(panel: Spec, rehearsal: bool) -> Spec:
 
 def _legends_fitted(panel: Spec, width: int) -> Spec:
     """Gives legends as many columns as fit into the width; templates/page.js does the same in the browser."""
-    seen = [layer for layer in panel["layer"] if layer["mark"].get("opacity") != UNSEEN_OPACITY]
+    seen = [layer for layer in panel["layer"] if layer["mark"].get("opacity") != HIDDEN_OPACITY]
     return {**panel, "layer": [{**layer, "encoding": _fitted(layer["encoding"], width)} for layer in seen]}
 
 

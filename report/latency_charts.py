@@ -10,8 +10,7 @@ from report.chart import Chart
 from report.format import latency_us
 from report.palette import COLOURS
 from report.panels import (
-    POINTED_MAX,
-    UNSEEN_OPACITY,
+    TOOLTIPS_MAX,
     category,
     colour_in,
     layer,
@@ -20,6 +19,7 @@ from report.panels import (
     panel,
     rows_axis,
     tooltip,
+    tooltip_points,
     zoom,
 )
 from report.summary import LatencyPercentiles, LatencyStretch
@@ -104,26 +104,25 @@ def latency_panel(title: str, stretches: list[LatencyStretch], x: Spec) -> Spec 
     for name in _SHADES:
         field = f"{name.replace('.', '_')}_us"
         values = [(each.t_s, getattr(each, field)) for each in stretches]
-        told = len(values) <= POINTED_MAX
+        with_tooltips = len(values) <= TOOLTIPS_MAX
         rows = [
             {
                 "t": t,
                 "ms": None if us is None else float(f"{us / 1000:.4g}"),
-                **({"is": latency_us(us)} if told else {}),
+                **({"is": latency_us(us)} if with_tooltips else {}),
             }
             for t, us in values
         ]
-        along: Spec = {"x": x, "y": y, "color": one_of(name, _SHADES)}
+        channels: Spec = {"x": x, "y": y, "color": one_of(name, _SHADES)}
         if not layers:
-            along["params"] = zoom("x")
-        layers.append(layer(rows, "line", along, strokeWidth=1.3, clip=True))
+            channels["params"] = zoom("x")
+        layers.append(layer(rows, "line", channels, strokeWidth=1.3, clip=True))
         # A second between two gaps has no line, only its dot. Of many seconds, all dots would be most of the file.
         dotted = rows if len(rows) <= DOTTED_MAX else _between_gaps(rows)
         dot: Spec = {"x": x, "y": y, "color": {"value": _SHADES[name]}}
         layers.append(layer(dotted, "point", dot, size=9, strokeWidth=0, filled=True, opacity=1, clip=True))
-        if told:
-            pointed: Spec = {"x": x, "y": y, "tooltip": tooltip(**{"is": name})}
-            layers.append(layer(rows, "point", pointed, size=50, filled=True, opacity=UNSEEN_OPACITY, clip=True))
+        if with_tooltips:
+            layers.append(tooltip_points(rows, x, y, tooltip(**{"is": name})))
     return panel(title, 170, layers)
 
 

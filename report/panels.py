@@ -8,9 +8,9 @@ from typing import Any
 from report.vega import Spec
 
 # The opacity of marks that only have a tooltip; Vega gives no tooltips of marks whose opacity is 0.
-UNSEEN_OPACITY = 0.001
+HIDDEN_OPACITY = 0.001
 # More of these marks make the page slow, and are closer together than a pointer can tell apart.
-POINTED_MAX = 1500
+TOOLTIPS_MAX = 1500
 # A five-pointed star; Vega-Lite has none of its own.
 STAR = "M0,-1L.235,-.324L.951,-.309L.38,.124L.588,.809L0,.4L-.588,.809L-.38,.124L-.951,-.309L-.235,-.324Z"
 
@@ -20,8 +20,8 @@ def panel(title: str, height: int, layers: Sequence[Spec], **more: Any) -> Spec:
     left out.
     """
     shown = [each for each in layers if each["data"]["values"]]
-    looks = dict.fromkeys(("color", "shape", "strokeDash"), "independent")
-    return {"title": title, "height": height, "layer": shown, "resolve": {"scale": looks}, **more}
+    scales = dict.fromkeys(("color", "shape", "strokeDash"), "independent")
+    return {"title": title, "height": height, "layer": shown, "resolve": {"scale": scales}, **more}
 
 
 def layer(values: Iterable[Mapping[str, Any]], mark: str, channels: Spec, **properties: Any) -> Spec:
@@ -30,6 +30,12 @@ def layer(values: Iterable[Mapping[str, Any]], mark: str, channels: Spec, **prop
     params = encoding.pop("params", None)
     made: Spec = {"data": {"values": list(values)}, "mark": {"type": mark, **properties}, "encoding": encoding}
     return made if params is None else {**made, "params": params}
+
+
+def tooltip_points(values: Iterable[Mapping[str, Any]], x: Spec, y: Spec, tooltips: Sequence[Spec]) -> Spec:
+    """Invisible marks that only have a tooltip."""
+    channels = {"x": x, "y": y, "tooltip": tooltips}
+    return layer(values, "point", channels, filled=True, opacity=HIDDEN_OPACITY, size=50, clip=True)
 
 
 def number(field: str, title: str | None = None, *, log: bool = False, **more: Any) -> Spec:

@@ -40,7 +40,7 @@ TABLES: dict[str, tuple[Field, ...]] = {
         *_RUN,
         Field("claim", "VARCHAR", "experiment/claim"),
         Field("verdict", "VARCHAR", "holds, differs, not judged or not run"),
-        Field("detail", "VARCHAR", "by how much, or why"),
+        Field("detail", "VARCHAR", "what was found, or why it is not judged"),
         Field("measured", "DOUBLE", "the figure, in the unit of the published one; null where it is no number"),
     ),
     "cells": (

@@ -12,7 +12,7 @@ from report.efs_iops.schema import Counted, Summary, Timeline
 from report.format import figure
 from report.latency_charts import latency_panel
 from report.palette import COLOURS
-from report.panels import POINTED_MAX, UNSEEN_OPACITY, category, layer, number, one_of, panel, tooltip, zoom
+from report.panels import TOOLTIPS_MAX, category, layer, number, one_of, panel, tooltip, tooltip_points, zoom
 from report.vega import Spec
 
 _MINUTES = "CloudWatch, minutes"
@@ -108,7 +108,7 @@ def _time_panel(
     x = _time(timeline)
     y = number("rate", scale={"zero": True, "nice": True})
     layers: list[Spec] = []
-    along: Spec = {"x": x, "y": y, "y2": {"field": "least"}}
+    channels: Spec = {"x": x, "y": y, "y2": {"field": "least"}}
     for name, of_band in (bands or {}).items():
         reach = [
             {"t": t, "least": _to_draw(least), "rate": _to_draw(greatest)}
@@ -116,27 +116,26 @@ def _time_panel(
         ]
         if any(each["rate"] is not None for each in reach):
             colour = _SOURCES[name][0]
-            layers.append(layer(reach, "area", along, color=colour, opacity=0.25, interpolate="step", clip=True))
+            layers.append(layer(reach, "area", channels, color=colour, opacity=0.25, interpolate="step", clip=True))
     zoomed = False
     for name, rates in known.items():
         values = [{"t": t, "rate": _to_draw(rate)} for t, rate in zip(times, rates, strict=True)]
-        along = {"x": x, "y": y, "color": one_of(name, shades)}
+        channels = {"x": x, "y": y, "color": one_of(name, shades)}
         if not zoomed:
-            along["params"], zoomed = zoom("x"), True
-        layers.append(layer(values, "line", along, interpolate="step", strokeWidth=_SOURCES[name][1], clip=True))
-        if len(values) <= POINTED_MAX:
-            told = [{"field": "t", "title": "second"}, {"field": "rate", "title": f"{name}, {title}"}]
-            pointed: Spec = {"x": x, "y": y, "tooltip": told}
-            layers.append(layer(values, "point", pointed, filled=True, opacity=UNSEEN_OPACITY, size=50, clip=True))
+            channels["params"], zoomed = zoom("x"), True
+        layers.append(layer(values, "line", channels, interpolate="step", strokeWidth=_SOURCES[name][1], clip=True))
+        if len(values) <= TOOLTIPS_MAX:
+            tooltips = [{"field": "t", "title": "second"}, {"field": "rate", "title": f"{name}, {title}"}]
+            layers.append(tooltip_points(values, x, y, tooltips))
     if steps:
-        along = {"x": x, "x2": {"field": "end"}, "y": y, "color": one_of(_MINUTES, shades)}
-        along["tooltip"] = tooltip(**{"is": _MINUTES})
-        layers.append(layer(steps, "rule", along, strokeWidth=_SOURCES[_MINUTES][1], clip=True))
+        channels = {"x": x, "x2": {"field": "end"}, "y": y, "color": one_of(_MINUTES, shades)}
+        channels["tooltip"] = tooltip(**{"is": _MINUTES})
+        layers.append(layer(steps, "rule", channels, strokeWidth=_SOURCES[_MINUTES][1], clip=True))
     return panel(title, 190, layers)
 
 
 def _to_draw(rate: float | None) -> float | None:
-    """As exact as a figure is seen."""
+    """Rounded to what a figure can show."""
     return None if rate is None else float(f"{rate:.5g}")
 
 

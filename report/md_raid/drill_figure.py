@@ -11,7 +11,7 @@ from report.latency_charts import latency_panel
 from report.md_raid.figures import COLOURS
 from report.md_raid.schema import Drill, Summary
 from report.palette import COLOURS as SHADES
-from report.panels import UNSEEN_OPACITY, colour_in, layer, number, panel, rows_axis, tooltip, zoom
+from report.panels import colour_in, layer, number, panel, rows_axis, tooltip, tooltip_points, zoom
 from report.vega import Spec
 
 
@@ -55,7 +55,7 @@ def _reads_panel(drill: Drill) -> Spec:
     ]
     orange = {"color": COLOURS["stripe"]}
     in_time = {"x": x, "y": y, "detail": {"field": "phase"}, "params": zoom("x")}
-    told = tooltip(phase="phase", errors="failed", **{"is": "reads/s"})
+    tooltips = tooltip(phase="phase", errors="failed", **{"is": "reads/s"})
     layers = [
         layer(seconds, "line", in_time, strokeWidth=1.7, clip=True, **orange),
         layer(stalls, "rect", {"x": x, "x2": {"field": "end"}}, color=SHADES["bad"], opacity=0.14),
@@ -85,9 +85,7 @@ def _reads_panel(drill: Drill) -> Spec:
             size=60,
             opacity=1,
         ),
-        layer(
-            seconds, "point", {"x": x, "y": y, "tooltip": told}, size=40, filled=True, opacity=UNSEEN_OPACITY, **orange
-        ),
+        tooltip_points(seconds, x, y, tooltips),
     ]
     if not drill.timeline:
         at = {"x": {"value": 20}, "y": {"value": 100}, "text": {"field": "text"}}

@@ -77,7 +77,7 @@ def _scaling_panel(summary: Summary, pattern: str) -> Spec:
     x = number("disks", "disks read at once", scale={"domain": [0, disks_max * 1.1]}, axis={"tickMinStep": 1})
     y = number("rate", scale={"domain": [0, top]})
     shown = [name for name in _LINES if any(row["line"] == name for row in lines)]
-    along = {
+    channels = {
         "x": x,
         "y": y,
         "color": category("line", {name: _LINES[name][0] for name in shown}),
@@ -103,7 +103,7 @@ def _scaling_panel(summary: Summary, pattern: str) -> Spec:
             align="left",
             dy=-6,
         ),
-        layer(lines, "line", along, strokeWidth=1.8),
+        layer(lines, "line", channels, strokeWidth=1.8),
         layer(points, "point", at, size=60, strokeWidth=1.5, opacity=1),
     ]
     for above in (True, False):

@@ -42,8 +42,8 @@ def _cell(record: Record, trace: Trace | None, stops: list[Stop] | None, identic
     wire, trace = trace, None if trace is None else trace if method == "tc" else trace.without_repetitions()
     ratio, part = _payload_ratio(record, trace, payload), _part(record, stop_s, run_s)
     # A sync that failed has no rate: how much it moved is not known.
-    seen = rates(trace, ratio, part, wire) if complete and trace is not None and ratio is not None else None
-    waiting = buffers(stops, part) if complete and stops is not None and part is not None else None
+    measured = rates(trace, ratio, part, wire) if complete and trace is not None and ratio is not None else None
+    in_buffers = buffers(stops, part) if complete and stops is not None and part is not None else None
     if or_none(text, record, "ended_by") in ("known", "bound"):  # not all of the objects were sent
         payload = round(trace.total * ratio) if trace is not None and ratio is not None else None
     target = or_none(number, record, "target_bytes_per_s")
@@ -70,8 +70,8 @@ def _cell(record: Record, trace: Trace | None, stops: list[Stop] | None, identic
         throttle_cpu_ratio=divided(or_none(number, throttle, "cpu_s"), or_none(number, throttle, "seconds")),
         host_busy_ratio=or_none(number, record, "host_busy_ratio"),
         identical=identical,
-        **_figures(seen, target),
-        **_of_buffers(waiting),
+        **_figures(measured, target),
+        **_of_buffers(in_buffers),
     )
 
 
@@ -92,42 +92,44 @@ def _part(record: Record, stop_s: float | None, run_s: float | None) -> Part | N
     return Part(from_s, until_s, None if stop_s is None or run_s is None else stop_s + run_s)
 
 
-def _of_buffers(waiting: Buffers | None) -> dict[str, Any]:
+def _of_buffers(in_buffers: Buffers | None) -> dict[str, Any]:
     return {
-        "stops": waiting and waiting.stops,
-        "unacked_at_stop_bytes": waiting and waiting.unacked_bytes,
-        "notsent_at_stop_bytes": waiting and waiting.notsent_bytes,
-        "while_stopped_mb_per_s": waiting and waiting.while_stopped_bytes_per_s / 1e6,
+        "stops": in_buffers and in_buffers.stops,
+        "unacked_at_stop_bytes": in_buffers and in_buffers.unacked_bytes,
+        "notsent_at_stop_bytes": in_buffers and in_buffers.notsent_bytes,
+        "while_stopped_mb_per_s": in_buffers and in_buffers.while_stopped_bytes_per_s / 1e6,
     }
 
 
-def _figures(seen: Rates | None, target: float | None) -> dict[str, Any]:
-    std = None if seen is None else seen.window_std_bytes_per_s
+def _figures(measured: Rates | None, target: float | None) -> dict[str, Any]:
+    std = None if measured is None else measured.window_std_bytes_per_s
     return {
-        "seconds": seen and seen.seconds,
-        "start_s": seen and seen.start and seen.start[0],
-        "start_mb": seen and seen.start and seen.start[1] / 1e6,
-        "steady_s": seen and seen.steady_s,
-        "tail_s": seen and seen.tail and seen.tail[0],
-        "tail_mb": seen and seen.tail and seen.tail[1] / 1e6,
-        "mean_mb_per_s": seen and seen.mean_bytes_per_s / 1e6,
-        "mean_to_target_ratio": seen and divided(seen.mean_bytes_per_s, target),
-        "mean_uncertainty_ratio": seen and (uncertainty(seen) if seen.steady_s is None else seen.known_to_ratio),
+        "seconds": measured and measured.seconds,
+        "start_s": measured and measured.start and measured.start[0],
+        "start_mb": measured and measured.start and measured.start[1] / 1e6,
+        "steady_s": measured and measured.steady_s,
+        "tail_s": measured and measured.tail and measured.tail[0],
+        "tail_mb": measured and measured.tail and measured.tail[1] / 1e6,
+        "mean_mb_per_s": measured and measured.mean_bytes_per_s / 1e6,
+        "mean_to_target_ratio": measured and divided(measured.mean_bytes_per_s, target),
+        "mean_uncertainty_ratio": measured and uncertainty(measured),
         "mean_to_free_ratio": None,
         "window_std_to_target_ratio": divided(std, target),
-        "windows": seen and seen.windows,
-        "largest_100_ms_bytes": seen and seen.largest_100_ms_bytes,
-        "burst_ratio": seen and divided(seen.largest_100_ms_bytes, target and target * BURST_S),
-        "wire_mbit_per_s": seen and seen.wire_bytes_per_s * 8 / 1e6,
-        "longest_gap_s": seen and seen.longest_gap_s,
-        "progress": [Point(t_s, moved / 1e6) for t_s, moved in seen.progress] if seen else [],
+        "windows": measured and measured.windows,
+        "largest_100_ms_bytes": measured and measured.largest_100_ms_bytes,
+        "burst_ratio": measured and divided(measured.largest_100_ms_bytes, target and target * BURST_S),
+        "wire_mbit_per_s": measured and measured.wire_bytes_per_s * 8 / 1e6,
+        "longest_gap_s": measured and measured.longest_gap_s,
+        "progress": [Point(t_s, moved / 1e6) for t_s, moved in measured.progress] if measured else [],
     }
 
 
-def uncertainty(seen: Rates) -> float:
-    """Of a mean without a steady part: by how much one burst more or less would change it."""
-    evenly = seen.mean_bytes_per_s * BURST_S
-    return max(0.0, seen.largest_100_ms_bytes - evenly) / (seen.mean_bytes_per_s * seen.seconds)
+def uncertainty(measured: Rates) -> float | None:
+    """Of the mean. Without a steady part: by how much one burst more or less would change it."""
+    if measured.steady_s is not None:
+        return measured.known_to_ratio
+    evenly = measured.mean_bytes_per_s * BURST_S
+    return max(0.0, measured.largest_100_ms_bytes - evenly) / (measured.mean_bytes_per_s * measured.seconds)
 
 
 def _against_free(cell: Cell, free_mb_per_s: float) -> Cell:
