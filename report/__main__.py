@@ -1,7 +1,7 @@
-"""`python -m report [RUN_DIR] [--results results]`: the report of a run, of the newest if none is named.
+"""`python -m report [RUN_DIR] [--results results]`: makes the report of a run, of the newest if none is named.
 
-Beside it: `python -m report.ledger`, the claims with their newest verdicts; `python -m report.outcomes`, the table of a
-rehearsal of several experiments.
+See also: `python -m report.ledger` shows all claims with their newest verdicts, `python -m report.overview` makes one
+page of all experiments.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from report.vega import drawing_beside
+from report.build import build_report, newest_run
+from report.claims import ClaimError
+from report.runs import RunError, list_runs
+from report.table import console, print_table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,28 +22,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--png", action="store_true", help="write the figures beside the page as PNG, too")
     options = parser.parse_args(arguments)
-    with drawing_beside():
-        return report(options.run_dir, options.results, png=options.png)
-
-
-def report(run_dir: Path | None, results: Path, *, png: bool) -> int:
-    # Slow to import: what draws gets ready meanwhile.
-    from report.build import build_report, newest_run
-    from report.claims import ClaimError
-    from report.runs import RunError, list_runs
-    from report.table import console, print_table
-
     out = console()
     try:
-        path = run_dir or newest_run(results)
+        path = options.run_dir or newest_run(options.results)
         if not path.is_dir():
             print(f"report: {path}: no such run directory", file=sys.stderr)
             return 2
-        if run_dir is None:
-            for item in list_runs(results):
+        if options.run_dir is None:
+            for item in list_runs(options.results):
                 if item.run is None:
                     print(f"report: {item.path}: {item.damage}", file=sys.stderr)
-        made = build_report(path, png=png)
+        made = build_report(path, png=options.png)
     except (RunError, ClaimError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""From a run directory to summary.json, verdicts.json, report.html and figures/; always the same from the same."""
+"""Makes summary.json, verdicts.json, report.html and figures/ of a run; always the same from the same records."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from report.claims import CLAIMS, Verdict, judge, load_claims
-from report.experiments import EXPERIMENTS, Experiment
-from report.figure_files import write_figures
-from report.page import Shown, render_page
-from report.runs import Run, RunError, list_runs, open_run
+from report.atomic_write import write_atomically
+from report.chart import plain_svg, to_png
+from report.claims import CLAIMS, load_claims
+from report.experiments import experiment_names, load_experiment, summary_type
+from report.page import RenderedRun, render_page
+from report.runs import Run, RunError, list_runs, newest_readable, open_run
 from report.table import Table, claims_table
-from report.verdicts import VERDICTS, verdicts_json
-from report.whole_files import write_whole
+from report.verdicts import VERDICTS, Verdict, judge, verdicts_json
 
 
 @dataclass(frozen=True)
@@ -23,50 +23,63 @@ class Report:
     run: Run
     summary: Any
     verdicts: list[Verdict]
-    shown: Shown
-    tables: list[Table]
+    rendered: RenderedRun
+    tables: list[Table]  # for a terminal
     page: Path
     figures: list[Path]
 
 
-def build_report(run_path: Path, claims: Path = CLAIMS, *, png: bool = False) -> Report:
-    """Writes into the run directory; RunError or ClaimError says in one line why it can't. Figures are SVG, and with
-    `png` that, too.
+def build_report(run_path: Path, claims: Path | None = None, *, png: bool = False) -> Report:
+    """Writes the report into the run directory. Raises RunError or ClaimError, whose text is one line.
+
+    Figures are written as SVG; as PNG too if `png`, or if an earlier report did.
     """
     run = open_run(run_path)
-    experiment = _experiment(run)
-    ledger = load_claims(run.manifest.experiment, experiment.summary_type, claims)
+    manifest, name = run.manifest, run.manifest.experiment
+    if name not in experiment_names():
+        raise RunError(f"{run.path}: experiment {name!r} is not one of {', '.join(experiment_names())}")
+    experiment = load_experiment(name)
+    ledger = load_claims(name, summary_type(name), claims or CLAIMS)
     summary = experiment.summarize(run)
-    verdicts = [judge(claim, summary, run.manifest.rehearsal) for claim in ledger]
-    shown = Shown.drawn(run.manifest, experiment.page(run.manifest, summary, ledger), verdicts)
-    page = run.path / "report.html"
+    verdicts = [judge(claim, summary, manifest.rehearsal) for claim in ledger]
+    page = experiment.page(manifest, summary, ledger)
+    rendered = RenderedRun.draw(manifest, page, verdicts)
+    html = run.path / "report.html"
     try:
-        write_whole(run.path / "summary.json", summary_json(summary))
-        write_whole(run.path / VERDICTS, verdicts_json(verdicts))
-        write_whole(page, render_page(shown))
-        figures = write_figures(shown, run.path / "figures", png=png)
+        write_atomically(run.path / "summary.json", summary_json(summary))
+        write_atomically(run.path / VERDICTS, verdicts_json(verdicts))
+        write_atomically(html, render_page(rendered))
+        figures = _write_figures(rendered, run.path / "figures", png=png)
     except OSError as error:
         raise RunError(f"{error.filename}: can't be written: {error.strerror}") from None
-    tables = [*experiment.tables(summary), claims_table(verdicts)]
-    return Report(run, summary, verdicts, shown, tables, page, figures)
+    blocks = [block for section in page.sections for block in section.blocks]
+    tables = [block for block in blocks if isinstance(block, Table) and not block.page_only]
+    return Report(run, summary, verdicts, rendered, [*tables, claims_table(verdicts)], html, figures)
 
 
 def newest_run(results: Path) -> Path:
-    listed = list_runs(results)
-    whole = [item.path for item in listed if item.run is not None]
-    if whole:
-        return whole[-1]
-    if listed:
-        raise RunError(f"{results}: all of its {len(listed)} runs are damaged; the newest: {listed[-1].damage}")
-    raise RunError(f"{results}: no run is there; `fab NAME.run` of an experiment makes one")
+    otherwise = "no run is there; `fab NAME.run` of an experiment makes one"
+    return newest_readable(list_runs(results), str(results), otherwise).path
 
 
 def summary_json(summary: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(summary), indent=1).decode() + "\n"
 
 
-def _experiment(run: Run) -> Experiment:
-    name = run.manifest.experiment
-    if name not in EXPERIMENTS:
-        raise RunError(f"{run.path}: experiment {name!r} is not one of {', '.join(EXPERIMENTS)}")
-    return EXPERIMENTS[name]()
+def _write_figures(rendered: RenderedRun, folder: Path, *, png: bool) -> list[Path]:
+    """A PNG that an earlier report left is written anew, so that it shows what the page shows. Removes the files of
+    figures that the run no longer has.
+    """
+    written = []
+    for name, drawn in rendered.charts.items():
+        folder.mkdir(exist_ok=True)
+        svg, picture = plain_svg(drawn), folder / f"{name}.png"
+        write_atomically(folder / f"{name}.svg", svg)
+        written.append(folder / f"{name}.svg")
+        if png or picture.exists():
+            write_atomically(picture, to_png(svg))
+            written.append(picture)
+    for path in folder.glob("*"):
+        if path.suffix in (".svg", ".png") and path not in written:
+            path.unlink()
+    return written

@@ -1,16 +1,28 @@
-"""raw/cells.ndjson: a record for each cell of a sweep, by its name."""
+"""raw/cells.ndjson: a record for each cell, that is each measurement of a sweep, by its name."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from report.runs import Record, RecordError, Run, text
+from report.records import Record, RecordError, number, text
+from report.runs import Run
+from report.worker import Worker
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class CellRecord:
+    name: str
     record: Record
-    again: bool  # there was an earlier attempt at it, whose worker's lines are in the same file
+    repeated: bool  # after an earlier attempt, whose worker's lines are in the same file
+
+    def last_attempt(self, workers: Mapping[str, Worker]) -> Worker:
+        """Compares times of two clocks, the runner's and the client's, only where there was an earlier attempt."""
+        worker = workers.get(self.name, Worker())
+        return worker.since(number(self.record, "started_unix_s")) if self.repeated else worker
 
 
 def read_cell_records(run: Run) -> dict[str, CellRecord]:
@@ -19,7 +31,18 @@ def read_cell_records(run: Run) -> dict[str, CellRecord]:
     for record in run.stream("cells"):
         try:
             name = text(record, "cell")
-            records[name] = CellRecord(record, name in records)
+            records[name] = CellRecord(name, record, name in records)
         except RecordError as error:
-            run.problem(f"raw/cells.ndjson: a record left out: {error}")
+            run.omit("cells", error)
     return records
+
+
+def parse_cells(run: Run, parse: Callable[[CellRecord], T]) -> list[T]:
+    """What `parse` makes of each cell; leaves out those for which it raises RecordError."""
+    cells = []
+    for name, cell in read_cell_records(run).items():
+        try:
+            cells.append(parse(cell))
+        except RecordError as error:
+            run.problem(f"raw/cells.ndjson: {name} left out: {error}")
+    return cells

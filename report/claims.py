@@ -1,20 +1,23 @@
-"""The ledger, claims/<experiment>.yaml: what was published, how a summary tests it, and the verdict.
+"""The ledger, claims/<experiment>.yaml: what was published, and how a summary tests it.
 
 A claim in the file:
 
-    - id: md-raid/volume-rate
+    - id: <experiment>/<name>
       claim: in our own words
       published: {value: 100, unit: MB/s, date: "…", source: …}   # value: null: none was published
                            # optional besides: points: [{of: …, x: 20, y: 1500}], drawn into the figure
       applies: {where: aws | rehearsal | either, reason: why a run elsewhere does not count}
       measured: volume.sequential_mb_per_s      # the figure shown beside the published one
-      when: drill.hosts_killed == 2             # optional: in any other run the claim was not tested
+      when: drill.hosts_killed == 2             # optional: in any other run the claim is not judged
+      needs: "two killed servers; killed: {drill.hosts_killed}"   # optional: why not, in a sentence
       test: published * (1 - tolerance) <= volume.sequential_mb_per_s
+      finding: "{drill.read_errors} reads failed"                 # optional: what the run found, in a sentence
       tolerance: {ratio: 0.2, reason: …}        # or null
       later:                                    # optional: what the provider has documented since
         - {fact: …, date: "…", source: …, test: …}   # test is optional: a run that it holds for differs as documented
 
-`test`, `measured` and `when` are in the language of report/expressions.py, with `published` and `tolerance` as names.
+`test`, `measured` and `when` are in the language of report/expressions.py, with `published` and `tolerance` as names;
+`needs` and `finding` are sentences with figures of the summary in them (`Sentence` there).
 """
 
 from __future__ import annotations
@@ -26,18 +29,13 @@ from typing import Any
 
 import yaml
 
-from report.expressions import Expression, ExpressionError, Part, Value
-from report.format import figure
+from report.expressions import Expression, ExpressionError, Sentence
 
 SCHEMA = 1
 # libyaml's, where PyYAML was built with it: a tenth of the time.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CLAIMS = Path(__file__).resolve().parent.parent / "claims"
 PLACES = ("aws", "rehearsal", "either")
-
-HOLDS = "holds"
-DIFFERS = "differs"
-NOT_MEASURED = "not measured"
 
 
 class ClaimError(Exception):
@@ -85,15 +83,8 @@ class Claim:
     tolerance_ratio: float | None
     tolerance_reason: str | None
     later: tuple[Later, ...] = ()
-
-
-@dataclass(frozen=True)
-class Verdict:
-    claim: Claim
-    verdict: str
-    detail: str  # by how much, or why
-    measured: Value
-    rehearsal: bool
+    finding: Sentence | None = None
+    needs: Sentence | None = None
 
 
 def load_claims(experiment: str, summary_type: type, folder: Path = CLAIMS) -> list[Claim]:
@@ -122,60 +113,6 @@ def load_claims(experiment: str, summary_type: type, folder: Path = CLAIMS) -> l
     except ClaimError as error:
         raise ClaimError(f"{path}: {error}") from None
     return claims
-
-
-def judge(claim: Claim, summary: object, rehearsal: bool) -> Verdict:
-    measured = claim.measured.evaluate(summary) if claim.measured else None
-    place = "rehearsal" if rehearsal else "aws"
-    if claim.where not in ("either", place):
-        return Verdict(claim, NOT_MEASURED, claim.elsewhere_reason, measured, rehearsal)
-    if claim.when is not None and claim.when.evaluate(summary) is not True:
-        unmet = [part for part in claim.when.parts(summary) if part.value is not True]
-        detail = "; ".join(f"needs {part.text}: {_figures(part.figures)}" for part in unmet)
-        return Verdict(claim, NOT_MEASURED, detail, measured, rehearsal)
-    outcome = claim.test.evaluate(summary)
-    parts = claim.test.parts(summary)
-    if outcome is None:
-        detail = "no value for " + ", ".join(claim.test.unknown(summary))
-        return Verdict(claim, NOT_MEASURED, detail, measured, rehearsal)
-    if outcome:
-        return Verdict(claim, HOLDS, _met(claim, measured, parts), measured, rehearsal)
-    documented = [later for later in claim.later if later.test is not None and later.test.evaluate(summary) is True]
-    since = "".join(f"; as documented since ({later.date}): {later.fact}" for later in documented)
-    return Verdict(claim, DIFFERS, _by_how_much(claim, measured, parts) + since, measured, rehearsal)
-
-
-def _met(claim: Claim, measured: Value, parts: list[Part]) -> str:
-    if claim.published.value is not None and _is_number(measured) and claim.published.value:
-        return _against_published(claim, measured)
-    return "; ".join(_figures(part.figures) for part in parts)
-
-
-def _by_how_much(claim: Claim, measured: Value, parts: list[Part]) -> str:
-    if claim.published.value and _is_number(measured):
-        return _against_published(claim, measured)
-    return "; ".join(_figures(part.figures) for part in parts if part.value is False)
-
-
-def _against_published(claim: Claim, measured: Value) -> str:
-    assert claim.published.value
-    assert isinstance(measured, int | float)
-    percent = (measured / claim.published.value - 1) * 100
-    allowed = "" if claim.tolerance_ratio is None else f" (tolerance {claim.tolerance_ratio * 100:.0f} %)"
-    if abs(percent) < 0.5:
-        return f"as published{allowed}"
-    return f"{abs(percent):.0f} % {'above' if percent > 0 else 'below'} the published value{allowed}"
-
-
-def _figures(figures: Mapping[str, Value]) -> str:
-    """By the last two names of their paths: drill.read_errors as "drill read errors 0"."""
-    return ", ".join(
-        f"{' '.join(path.split('.')[-2:]).replace('_', ' ')} {figure(value)}" for path, value in figures.items()
-    )
-
-
-def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class _Fields:
@@ -207,7 +144,19 @@ class _Fields:
 
 
 def _claim(entry: Any, number: int, experiment: str, summary_type: type) -> Claim:
-    known = {"id", "claim", "published", "applies", "measured", "when", "test", "tolerance", "later"}
+    known = {
+        "id",
+        "claim",
+        "published",
+        "applies",
+        "measured",
+        "when",
+        "test",
+        "tolerance",
+        "later",
+        "finding",
+        "needs",
+    }
     fields = _Fields(entry, f"claims[{number}]", known)
     fields.where = identity = fields.text("id")
     if not identity.startswith(f"{experiment}/"):
@@ -247,6 +196,8 @@ def _claim(entry: Any, number: int, experiment: str, summary_type: type) -> Clai
         tolerance_ratio=ratio,
         tolerance_reason=reason,
         later=later,
+        finding=_sentence(fields, "finding", summary_type),
+        needs=_sentence(fields, "needs", summary_type),
     )
 
 
@@ -279,5 +230,12 @@ def _points(published: _Fields) -> tuple[Point, ...]:
 def _expression(fields: _Fields, key: str, summary_type: type, names: Mapping[str, float | None]) -> Expression:
     try:
         return Expression.parse(fields.text(key), summary_type, names)
+    except ExpressionError as error:
+        raise ClaimError(f"{fields.where}: {key}: {error}") from None
+
+
+def _sentence(fields: _Fields, key: str, summary_type: type) -> Sentence | None:
+    try:
+        return Sentence.parse(fields.text(key), summary_type) if fields.get(key) is not None else None
     except ExpressionError as error:
         raise ClaimError(f"{fields.where}: {key}: {error}") from None

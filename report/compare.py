@@ -1,11 +1,11 @@
 """`python -m report.compare BASE NEW [NEW …]`: is a run better or worse than another?
 
-A run is a directory, its name in the list of `fab results`, or a stack: its newest run. Operations a second are
-compared, cell by cell; each NEW with BASE. The exit code is the verdict, of several comparisons the gravest:
+A run is given as its directory, its name in the list of `fab results`, or a stack, which means its newest run. Compares
+operations a second, cell by cell, of each NEW with BASE. The exit code is the verdict, the gravest of several:
 
-    0  same                 2  what was asked for can't be compared, said in one line
-    3  better               5  too noisy to tell: longer cells, or more of them, would
-    4  worse, in a cell or in all; whatever the others are
+    0  same                 2  the runs can't be compared; one line says why
+    3  better               5  too noisy to tell: longer cells, or more of them, would tell
+    4  worse, in a cell or in all of them together
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from report.comparison import BETTER, SAME, TOO_NOISY, WORSE, Comparison, compare, gravest
 from report.format import figure
 from report.mean_rate import Ratio
-from report.runs import Run, RunError, list_runs, open_run
+from report.runs import Run, RunError, list_runs, newest_readable, open_run
 from report.samples import Series, read_series
 from report.table import Cell, Column, Table, console, print_table
 
@@ -27,17 +27,13 @@ _TONES = {BETTER: "good", WORSE: "bad", TOO_NOISY: "muted"}
 
 
 def find_run(name: str, results: Path) -> Run:
-    """RunError: there is none, in one line."""
+    """Raises RunError if there is none."""
     for path in (Path(name), results / name):
         if (path / "manifest.json").is_file():
             return open_run(path)
     stacks = [item for item in list_runs(results) if name and item.path.parent.name == name]
-    whole = [item.run for item in stacks if item.run is not None]
-    if whole:
-        return whole[-1]
-    if stacks:
-        raise RunError(f"{name}: all of its {len(stacks)} runs are damaged; the newest: {stacks[-1].damage}")
-    raise RunError(f"{name}: neither a run's directory nor a stack with a run; `fab results` lists them")
+    otherwise = "neither a run's directory nor a stack with a run; `fab results` lists them"
+    return newest_readable(stacks, name, otherwise)
 
 
 def comparison_table(base: Run, new: Run, found: Comparison, confidence: float, margin: float) -> Table:
@@ -69,13 +65,13 @@ def comparison_table(base: Run, new: Run, found: Comparison, confidence: float, 
         Column("verdict"),
     ]
     note = (
-        f"The intervals hold all together at {confidence * 100:g} %. Same: within {margin * 100:g} %. Independent: so "
-        "many seconds that did not depend on each other would tell as much."
+        f"All intervals hold with a confidence of {confidence * 100:g} %. Same: within {margin * 100:g} %. "
+        "Independent: the number of independent seconds that would tell as much."
     )
-    return Table(f"{_words(new)} against {_words(base)}", columns, rows, note, name="comparison")
+    return Table(f"{_run_text(new)} against {_run_text(base)}", columns, rows, note, name="comparison")
 
 
-def _words(run: Run) -> str:
+def _run_text(run: Run) -> str:
     return f"{run.name} ({'rehearsal' if run.manifest.rehearsal else run.manifest.region})"
 
 

@@ -1,8 +1,8 @@
-"""Two runs side by side: each cell that both have, and the verdict of all.
+"""Compares two runs: each cell that both have, and all cells together.
 
-A *cell* differs where its interval says so. The intervals of a comparison hold all together at the confidence asked
-for (Bonferroni): otherwise one of twenty equal cells would differ by chance. *All cells* together say more than each
-can where cells are short: there each cell is one measurement of the difference.
+A cell differs if its confidence interval excludes "no difference". The confidence is that of all intervals together
+(Bonferroni): otherwise one of twenty equal cells would differ by chance. Where cells are short, all cells together tell
+more than each alone: each is then one measurement of the difference.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SAME = "same"
 BETTER = "better"
 WORSE = "worse"
 TOO_NOISY = "too noisy to tell"
-# Of several verdicts the first of these is the verdict of all: a loss is never hidden by a gain.
+# The first of these that occurs is the verdict of several comparisons: a gain never hides a loss.
 GRAVEST_FIRST = (WORSE, BETTER, TOO_NOISY, SAME)
 
 
@@ -42,7 +42,7 @@ class Comparison:
 def compare(
     base: Mapping[str, Series], new: Mapping[str, Series], *, confidence: float = 0.95, margin: float = 0.05
 ) -> Comparison | None:
-    """`margin`: a relative difference that does not matter to whoever asks. None: no cell in common."""
+    """`margin` is the relative difference that does not matter. Returns None where no cell is in both runs."""
     pairs, left_out = _comparable(base, new)
     if not pairs:
         return None
@@ -60,7 +60,7 @@ def compare(
 
 
 def verdict_of(ratio: Ratio, margin: float) -> str:
-    """Same: no difference that the interval allows matters. Else by the side of 1 on which all of it lies."""
+    """Same if the interval lies within the margin; better or worse if all of it lies on one side of 1."""
     if 1 - margin <= ratio.low and ratio.high <= 1 + margin:
         return SAME
     if ratio.low > 1:

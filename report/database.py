@@ -1,7 +1,7 @@
-"""Runs as tables of an in-memory DuckDB, over the files as they are: nothing is copied or kept.
+"""Runs as tables of an in-memory DuckDB, read from the files at each query.
 
-A line that can't be read is left out, and a field that is missing or malformed is null, so that one damaged run, or one
-that is still being written, hides nothing of the others.
+A damaged line is left out, and a missing or malformed field is null, so that a damaged run, or one that is still being
+written, hides nothing of the others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from report.results_schema import TABLES
-from report.runs import Listed, RunError
+from report.runs import ListedRun, RunError
 from report.verdicts import read_verdicts
 
 _WORKER = """{cell: 'VARCHAR', host: 'VARCHAR', kind: 'VARCHAR', second: 'BIGINT', t_start_unix_s: 'DOUBLE',
@@ -22,10 +22,10 @@ _WORKER = """{cell: 'VARCHAR', host: 'VARCHAR', kind: 'VARCHAR', second: 'BIGINT
     latency_ns: 'STRUCT("count" BIGINT, "min" BIGINT, "max" BIGINT, buckets BIGINT[][])'}"""
 _HOST = """{host: 'VARCHAR', t_unix_s: 'DOUBLE', cpu_busy_ratio: 'DOUBLE', nic_rx_bytes: 'BIGINT',
     nic_tx_bytes: 'BIGINT', mem_available_bytes: 'BIGINT'}"""
-# As report/histogram.py reads a bucket: below 256 ns the value itself, above that the middle of a 128th of an octave.
+# As in report/histogram.py: below 256 ns the value itself, above that the middle of a 128th of an octave.
 _MIDDLE = """CREATE MACRO bucket_middle_ns(i) AS CASE WHEN i < 256 THEN i
     ELSE ((128 + (i - 256) % 128) << ((i - 256) // 128 + 1)::INT) + (1::BIGINT << ((i - 256) // 128)::INT) END"""
-# The nearest rank, in whole numbers: the least bucket up to which at least so many per mille have been seen. The last
+# The nearest rank, in whole numbers: the first bucket up to which at least this many per mille were counted. The last
 # rank is the exact maximum.
 _PERCENTILE = """CASE WHEN (n * {per_mille} + 999) // 1000 >= n THEN hi
     ELSE greatest(lo, least(hi, bucket_middle_ns(min(i) FILTER (seen >= (n * {per_mille} + 999) // 1000))))
@@ -33,8 +33,8 @@ _PERCENTILE = """CASE WHEN (n * {per_mille} + 999) // 1000 >= n THEN hi
 _PERCENTILES = {"p50": 500, "p95": 950, "p99": 990, "p99_9": 999}
 
 
-def connect(runs: Sequence[Listed]) -> duckdb.DuckDBPyConnection:
-    """A connection in which the tables of report/results_schema.py hold these runs."""
+def connect(runs: Sequence[ListedRun]) -> duckdb.DuckDBPyConnection:
+    """A connection with the tables of report/results_schema.py, filled with these runs."""
     database = duckdb.connect()
     whole = [each for each in runs if each.run is not None]
     _fill(database, "runs", [_run_row(each) for each in runs])
@@ -60,7 +60,7 @@ def _fill(database: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequen
         database.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
 
 
-def _run_row(listed: Listed) -> tuple[Any, ...]:
+def _run_row(listed: ListedRun) -> tuple[Any, ...]:
     if listed.run is None:
         return (run_name(listed.path), *[None] * 8, listed.damage)
     manifest = listed.run.manifest
@@ -78,15 +78,16 @@ def _run_row(listed: Listed) -> tuple[Any, ...]:
     )
 
 
-def _claim_rows(listed: Listed) -> list[tuple[Any, ...]]:
+def _claim_rows(listed: ListedRun) -> list[tuple[Any, ...]]:
     assert listed.run is not None  # of whole runs alone
     try:
         verdicts = read_verdicts(listed.path) or {}
     except RunError:
-        return []  # its report can be made again; the run is there all the same
+        return []  # the run is listed all the same; its report can be made again
     run, rehearsal = run_name(listed.path), listed.run.manifest.rehearsal
     return [
-        (run, rehearsal, claim, kept.verdict, kept.detail, _number(kept.measured)) for claim, kept in verdicts.items()
+        (run, rehearsal, claim, stored.verdict, stored.detail, _number(stored.measured))
+        for claim, stored in verdicts.items()
     ]
 
 
@@ -94,7 +95,7 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _cells(runs: Sequence[Listed]) -> str:
+def _cells(runs: Sequence[ListedRun]) -> str:
     read = _lines(runs, "cells")
     if read is None:
         return _nothing("cells")
@@ -102,7 +103,7 @@ def _cells(runs: Sequence[Listed]) -> str:
         record->>'reason' AS reason, record FROM {read} WHERE record->>'cell' IS NOT NULL"""
 
 
-def _hosts(runs: Sequence[Listed]) -> str:
+def _hosts(runs: Sequence[ListedRun]) -> str:
     read = _columns(runs, "host", _HOST)
     if read is None:
         return _nothing("hosts")
@@ -110,7 +111,7 @@ def _hosts(runs: Sequence[Listed]) -> str:
         mem_available_bytes FROM {read} WHERE host IS NOT NULL"""
 
 
-def _intervals(runs: Sequence[Listed]) -> str:
+def _intervals(runs: Sequence[ListedRun]) -> str:
     read = _columns(runs, "worker", _WORKER)
     if read is None:
         return _nothing("intervals")
@@ -132,7 +133,7 @@ def _intervals(runs: Sequence[Listed]) -> str:
     FROM worker LEFT JOIN percentiles USING (r)"""
 
 
-def _records(runs: Sequence[Listed]) -> str:
+def _records(runs: Sequence[ListedRun]) -> str:
     streams = sorted({file.stem for each in runs for file in (each.path / "raw").glob("*.ndjson")})
     parts = [
         f"SELECT f.run, f.rehearsal, {_text(stream)} AS stream, record "
@@ -142,17 +143,17 @@ def _records(runs: Sequence[Listed]) -> str:
     return " UNION ALL ".join(parts) if parts else _nothing("records")
 
 
-def _lines(runs: Sequence[Listed], stream: str) -> str | None:
+def _lines(runs: Sequence[ListedRun], stream: str) -> str | None:
     """Each line of a stream as JSON, as `record`, joined with its run; None where no run has the stream."""
     return _read(runs, stream, "read_ndjson_objects", "", "w(record, filename)")
 
 
-def _columns(runs: Sequence[Listed], stream: str, columns: str) -> str | None:
-    """The named fields of a stream's lines, joined with their runs; None where no run has the stream."""
+def _columns(runs: Sequence[ListedRun], stream: str, columns: str) -> str | None:
+    """These fields of a stream's lines, joined with their runs; None where no run has the stream."""
     return _read(runs, stream, "read_json", f", format = 'newline_delimited', columns = {columns}", "w")
 
 
-def _read(runs: Sequence[Listed], stream: str, reader: str, options: str, alias: str) -> str | None:
+def _read(runs: Sequence[ListedRun], stream: str, reader: str, options: str, alias: str) -> str | None:
     found = []
     for each in runs:
         path = each.path / "raw" / f"{stream}.ndjson"
@@ -172,5 +173,5 @@ def _nothing(table: str) -> str:
 
 
 def _text(value: str) -> str:
-    """As a literal of SQL, which doubles quotes and knows no other escape."""
+    """A literal of SQL, in which a quote is doubled and nothing else is escaped."""
     return "'" + value.replace("'", "''") + "'"

@@ -1,73 +1,52 @@
-"""The experiments that this report knows: how each is summarized and shown."""
+"""Finds the experiments, and what each one's report consists of.
+
+An experiment is a folder of this package with an `experiment.py`; its name is the folder's, with "-" for "_". It holds
+
+- `schema.py` with `Summary`: the dataclass that is written as summary.json and whose fields its claims name;
+- `experiment.py` with `EXPERIMENT`: how a run is summarized, and what its page shows.
+
+Its claims are in claims/<name>.yaml. Only the experiment that is shown is loaded; the ledger, which shows the claims of
+all, loads their schemas alone, which import nothing slow.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
 
-from report.claims import Claim
-from report.page import Page
-from report.runs import Manifest, Run
-from report.table import Table
+import report
+
+if TYPE_CHECKING:
+    from report.claims import Claim
+    from report.page import Page
+    from report.runs import Manifest, Run
 
 
 @dataclass(frozen=True)
 class Experiment:
-    summary_type: type
-    summarize: Callable[[Run], Any]
+    summarize: Callable[[Run], Any]  # the same run gives the same summary, from its raw records alone
     page: Callable[[Manifest, Any, Sequence[Claim]], Page]
-    tables: Callable[[Any], list[Table]]
 
 
-def _without_claims(page: Callable[[Manifest, Any], Page]) -> Callable[[Manifest, Any, Sequence[Claim]], Page]:
-    return lambda manifest, summary, _: page(manifest, summary)
+def experiment_names() -> list[str]:
+    folders = [module.name for module in iter_modules(report.__path__) if module.ispkg]
+    return sorted(name.replace("_", "-") for name in folders if find_spec(f"report.{name}.experiment"))
 
 
-# A report shows one of them: the others' modules are not loaded.
+def load_experiment(name: str) -> Experiment:
+    experiment = import_module(f"report.{_folder(name)}.experiment").EXPERIMENT
+    assert isinstance(experiment, Experiment), f"report/{_folder(name)}/experiment.py: EXPERIMENT is no Experiment"
+    return experiment
 
 
-def _md_raid() -> Experiment:
-    from report.md_raid import schema, summarize, view
-
-    return Experiment(schema.Summary, summarize.summarize, _without_claims(view.page), view.tables)
-
-
-def _efs_iops() -> Experiment:
-    from report.efs_iops import schema, summarize, view
-
-    return Experiment(schema.Summary, summarize.summarize, view.page, view.tables)
+def summary_type(name: str) -> type:
+    summary: type = import_module(f"report.{_folder(name)}.schema").Summary
+    return summary
 
 
-def _eip_region() -> Experiment:
-    from report.eip_region import schema, summarize, view
-
-    return Experiment(schema.Summary, summarize.summarize, _without_claims(view.page), view.tables)
-
-
-def _iscsi_tunnel() -> Experiment:
-    from report.iscsi_tunnel import schema, summarize, tables, view
-
-    return Experiment(schema.Summary, summarize.summarize, _without_claims(view.page), tables.all_tables)
-
-
-def _encrypted_backup() -> Experiment:
-    from report.encrypted_backup import schema, summarize, view
-
-    return Experiment(schema.Summary, summarize.summarize, _without_claims(view.page), view.tables)
-
-
-def _s3_throttle() -> Experiment:
-    from report.s3_throttle import schema, summarize, view
-
-    return Experiment(schema.Summary, summarize.summarize, _without_claims(view.page), view.tables)
-
-
-EXPERIMENTS: dict[str, Callable[[], Experiment]] = {
-    "md-raid": _md_raid,
-    "efs-iops": _efs_iops,
-    "eip-region": _eip_region,
-    "iscsi-tunnel": _iscsi_tunnel,
-    "encrypted-backup": _encrypted_backup,
-    "s3-throttle": _s3_throttle,
-}
+def _folder(name: str) -> str:
+    return name.replace("-", "_")

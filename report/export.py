@@ -1,4 +1,4 @@
-"""The tables as files for other programs: CSV, newline-delimited JSON or Parquet, with their schema beside them."""
+"""Exports the tables for other programs: CSV, newline-delimited JSON or Parquet, with a file that describes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA_FILE = "schema.json"
 
 
 def export(database: duckdb.DuckDBPyConnection, kind: str, to: Path) -> list[Path]:
-    """Write a file a table, whole or not at all. RunError when the directory has something in it already."""
+    """Writes a file for each table, all of them or none. Raises RunError if the directory is not empty."""
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise RunError(f"{to}: not an empty directory; name one that is, or a new one")
     try:
@@ -40,7 +40,7 @@ def export(database: duckdb.DuckDBPyConnection, kind: str, to: Path) -> list[Pat
 
 
 def _finite(table: str) -> str:
-    """The table with null for what is no number: DuckDB would write NaN and Infinity, which are no JSON."""
+    """The table with null for NaN and Infinity, which DuckDB would write although JSON does not have them."""
     doubles = [field.name for field in TABLES[table] if field.type == "DOUBLE"]
     replaced = ", ".join(f"CASE WHEN isfinite({name}) THEN {name} END AS {name}" for name in doubles)
     return f"SELECT * REPLACE ({replaced}) FROM {table}" if replaced else f"FROM {table}"

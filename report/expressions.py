@@ -1,12 +1,12 @@
-"""The small language that claims test a summary with: paths, numbers, arithmetic, comparisons, and/or/not.
+"""The small language in which claims test a summary: paths, numbers, arithmetic, comparisons, and/or/not.
 
     drill.read_errors == 0 and drill.checksum_matched
     published * (1 - tolerance) <= volume.sequential_mb_per_s
 
-Python's parser reads the text, and only the nodes named here are walked: nothing is called or looked up but
-fields of the summary. Each path is checked against the summary's dataclasses when the claim is loaded: a
-field that does not exist is an error then, never a silent "not measured". A field that is None is not known;
-`and`, `or` and `not` carry that on (False and unknown is False), and so does everything else.
+Python's parser reads the text, and only the nodes named here are evaluated: nothing is called, and only fields of the
+summary are looked up. Each path is checked against the summary's dataclasses when the claim is loaded: a field that
+does not exist is an error then. A field that is None is not known, and what depends on it is not known; but
+"False and unknown" is False.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ import ast
 import dataclasses
 import functools
 import operator
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from report.format import figure
 
 Value = bool | float | str | None
 
@@ -41,12 +44,12 @@ _ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 
 class ExpressionError(ValueError):
-    """An expression that can't be tested on any summary, in one line."""
+    """An expression can't be tested on any summary; the text is one line."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One of the conditions that `and` joins at the top, with its outcome."""
+    """One of the conditions that `and` joins at the top level, with its outcome."""
 
     text: str
     value: bool | None
@@ -88,6 +91,38 @@ class Expression:
     def unknown(self, summary: object) -> list[str]:
         """The paths that have no value in this summary."""
         return [p for p in _paths(self._tree, self._constants) if _look_up(p, summary) is None]
+
+
+# {path}, or {path?text if it is true|text if it is false}
+_PLACE = re.compile(r"\{([\w.]+)(?:\?([^{}|]*)\|([^{}|]*))?\}")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence with figures of a summary in it: "{drill.read_errors} reads failed, and the data read back
+    {drill.checksum_matched?are those written|differ}".
+    """
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str, summary_type: type) -> Sentence:
+        for place in _PLACE.finditer(text):
+            kind = _field_kind(place[1], summary_type)
+            if place[2] is not None and kind != "boolean":
+                raise ExpressionError(f"{place[0]}: {place[1]} is a {kind}, neither true nor false")
+        if re.search("[{}]", _PLACE.sub("", text)):
+            raise ExpressionError(f"{text!r}: a brace that does not belong to a {{path}} or {{path?yes|no}}")
+        return cls(text)
+
+    def fill(self, summary: object) -> str:
+        def filled(place: re.Match[str]) -> str:
+            value = _look_up(place[1], summary)
+            if place[2] is None:
+                return figure(value)
+            return f"it is not known whether {place[2]}" if value is None else place[2] if value else place[3]
+
+        return _PLACE.sub(filled, self.text)
 
 
 def _kind(node: ast.expr, summary_type: type, constants: Mapping[str, float | None]) -> str:
@@ -204,7 +239,6 @@ def _look_up(path: str, summary: object) -> Value:
 
 @functools.cache
 def _fields(kind: Any) -> dict[str, Any]:
-    """A summary's types are asked for by every claim of it."""
     return typing.get_type_hints(kind)
 
 

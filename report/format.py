@@ -1,4 +1,4 @@
-"""Figures as a person reads them. What is missing is a dash, never 0."""
+"""Writes figures for people. A missing one is a dash, never 0."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ MISSING = "\u2013"
 
 
 def figure(value: float | str | bool | None, digits: int = 3) -> str:
-    """About three significant digits, thousands kept whole: 0.0123, 1.23, 12.3, 123, 12 345."""
+    """Three significant digits, or all digits before the point: 0.0123, 1.23, 12.3, 123, 12 345."""
     if value is None:
         return MISSING
     if isinstance(value, bool):
@@ -38,7 +38,7 @@ def seconds(value: float | None) -> str:
 
 
 def latency_us(value: float | None) -> str:
-    """With its unit, for latencies that go from microseconds to seconds."""
+    """In microseconds, milliseconds or seconds."""
     if value is None:
         return MISSING
     if value < 1000:
@@ -46,6 +46,11 @@ def latency_us(value: float | None) -> str:
     if value < 1_000_000:
         return f"{figure(value / 1000)} ms"
     return f"{figure(value / 1e6)} s"
+
+
+def milliseconds(value_us: float | None) -> str:
+    """Without its unit."""
+    return figure(None if value_us is None else value_us / 1000)
 
 
 def size_bytes(value: float | None) -> str:
@@ -67,5 +72,5 @@ def moment(iso: str | None) -> str:
 
 
 def unbreakable(text: str) -> str:
-    """A hyphen at which no line is broken."""
+    """With hyphens at which a browser breaks no line."""
     return text.replace("-", "\u2011")

@@ -1,8 +1,8 @@
-"""The native worker's latency histograms: decoded, merged exactly, read as percentiles.
+"""The native worker's latency histograms: decoded, merged without loss, read as percentiles.
 
-Layout (docs/interfaces.md, "The native worker"): a value below 256 ns has a bucket of its own; above that,
-each power of two is cut into 128 equal buckets. A bucket is read as its middle, so a percentile is within
-RELATIVE_ERROR_MAX of the latency that was there. Merging adds counts: it loses nothing, in any order.
+Layout (docs/interfaces.md, "The native worker"): a value below 256 ns has a bucket of its own; above that, each power
+of two is divided into 128 equal buckets. A bucket stands for its middle, so a percentile is within RELATIVE_ERROR_MAX
+of the true latency.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+
+from report.missing import known
 
 EXACT_BELOW_NS = 256
 BUCKETS_PER_OCTAVE = 128
@@ -29,22 +31,7 @@ _PAIRS = list[tuple[_Whole, _Whole]]
 
 
 class HistogramError(ValueError):
-    """A latency_ns document that is not as the contract says."""
-
-
-def bucket_index(value_ns: int) -> int:
-    if value_ns < 0:
-        raise HistogramError(f"latency {value_ns} ns: a latency can't be negative")
-    if value_ns < EXACT_BELOW_NS:
-        return value_ns
-    exponent = value_ns.bit_length() - 1
-    if exponent > _LAST_EXPONENT:
-        raise HistogramError(f"latency {value_ns} ns: more than 64 bits")
-    return (
-        EXACT_BELOW_NS
-        + (exponent - _FIRST_EXPONENT) * BUCKETS_PER_OCTAVE
-        + ((value_ns >> (exponent - 7)) - BUCKETS_PER_OCTAVE)
-    )
+    """A latency_ns document is damaged."""
 
 
 def bucket_bounds_ns(index: int) -> tuple[int, int]:
@@ -72,28 +59,8 @@ class Histogram:
     buckets: Mapping[int, int]
 
     @classmethod
-    def empty(cls) -> Histogram:
-        return cls(0, 0, None, None, {})
-
-    @classmethod
-    def of(cls, values_ns: Iterable[int]) -> Histogram:
-        """The histogram that the worker would have kept of these latencies."""
-        buckets: dict[int, int] = {}
-        count = total = 0
-        low: int | None = None
-        high: int | None = None
-        for value in values_ns:
-            index = bucket_index(value)
-            buckets[index] = buckets.get(index, 0) + 1
-            count += 1
-            total += value
-            low = value if low is None else min(low, value)
-            high = value if high is None else max(high, value)
-        return cls(count, total, low, high, buckets)
-
-    @classmethod
     def from_json(cls, document: Any) -> Histogram:
-        """Read a `latency_ns` document; HistogramError says what is wrong with it."""
+        """From a `latency_ns` document; raises HistogramError if it is damaged."""
         if not isinstance(document, dict):
             raise HistogramError("latency_ns is not an object")
         count, total = _whole(document, "count"), _whole(document, "sum")
@@ -111,15 +78,6 @@ class Histogram:
             raise HistogramError(f"latency_ns: the buckets hold {sum(buckets.values())} operations, count is {count}")
         return cls(count, total, low, high, buckets)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "count": self.count,
-            "sum": self.sum_ns,
-            "min": self.min_ns,
-            "max": self.max_ns,
-            "buckets": [[index, n] for index, n in sorted(self.buckets.items())],
-        }
-
     def merge(self, other: Histogram) -> Histogram:
         buckets = dict(self.buckets)
         for index, n in other.buckets.items():
@@ -127,8 +85,8 @@ class Histogram:
         return Histogram(
             self.count + other.count,
             self.sum_ns + other.sum_ns,
-            _of_known(min, self.min_ns, other.min_ns),
-            _of_known(max, self.max_ns, other.max_ns),
+            min(known([self.min_ns, other.min_ns]), default=None),
+            max(known([self.max_ns, other.max_ns]), default=None),
             buckets,
         )
 
@@ -153,7 +111,7 @@ class Histogram:
 
 
 def merge(histograms: Iterable[Histogram]) -> Histogram:
-    merged = Histogram.empty()
+    merged = Histogram(0, 0, None, None, {})
     for histogram in histograms:
         merged = merged.merge(histogram)
     return merged
@@ -168,18 +126,8 @@ def _pairs(value: Any) -> list[tuple[int, int]]:
         raise HistogramError("latency_ns.buckets: each must be [index, count]") from None
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
 def _whole(document: dict[str, Any], key: str) -> int:
     value = document.get(key)
-    if not _is_whole(value):
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise HistogramError(f"latency_ns.{key} must be a whole number, not {value!r}")
-    assert isinstance(value, int)
     return value
-
-
-def _of_known(choose: Any, a: int | None, b: int | None) -> int | None:
-    known = [value for value in (a, b) if value is not None]
-    return choose(known) if known else None

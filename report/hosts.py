@@ -1,4 +1,4 @@
-"""What each host's own counters showed, second by second (raw/host.ndjson), and what the inventory says of hosts."""
+"""raw/host.ndjson: each host's own counters, second by second; and the hosts' roles from the inventory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from report.intervals import Floats
-from report.runs import Record, RecordError, Run, decode_lines, number, number_or_none, text
+from report.records import Record
+from report.runs import Run, decode_lines
 
 BUSY_RATIO_MIN = 0.95
 # Counters are of Ethernet frames: a full link shows its rate less preamble, gaps and the window's edges.
@@ -38,7 +39,7 @@ _SAMPLES = msgspec.json.Decoder(_Sample)
 
 @dataclass
 class HostSamples:
-    """In order of time, by the host's clock. What a record lacked is NaN."""
+    """In order of time, by the host's clock; NaN where a record lacks a value."""
 
     t_unix_s: Floats
     cpu_busy_ratio: Floats
@@ -61,7 +62,7 @@ class HostSamples:
         return float(known.mean()) if len(known) else None
 
     def rate(self, counter: Floats, start_unix_s: float, end_unix_s: float) -> float | None:
-        """Bytes a second over the window; None when the counter went back (a reboot) or was seen once."""
+        """Bytes a second over the window; None where the counter went back (a reboot) or was read only once."""
         window = self.window(start_unix_s, end_unix_s)
         known = ~np.isnan(counter[window])
         times, values = self.t_unix_s[window][known], counter[window][known]
@@ -79,28 +80,19 @@ class Role:
 
 def read_host_samples(run: Run) -> dict[str, HostSamples]:
     """By host."""
-    if not run.has_stream("host"):
-        run.problem("raw/host.ndjson is missing: what limited each cell is not known")
+    if not run.has_stream("host", "what limited each cell is not known"):
         return {}
-
-    def slowly(record: Record) -> _Sample | None:
-        try:
-            values = [number_or_none(record, name) for name in _COLUMNS]
-            return _Sample(text(record, "host"), number(record, "t_unix_s"), *values)
-        except RecordError as error:
-            run.problem(f"raw/host.ndjson: a record left out: {error}")
-            return None
 
     def table(_: str, samples: Sequence[_Sample]) -> Floats:
         # numpy makes NaN of a None.
         return np.array(list(map(_columns_of, samples)), np.float64).T
 
-    tables = tables_of_hosts(run.batches("host", partial(decode_lines, _SAMPLES), slowly), table)
+    tables = tables_of_hosts(run.batches("host", partial(decode_lines, _SAMPLES)), table)
     return {host: HostSamples(*each) for host, each in tables.items()}
 
 
 class OfHost(Protocol):
-    """A record that says of which host it is."""
+    """A record that names its host."""
 
     host: str
 
@@ -109,8 +101,8 @@ R = TypeVar("R", bound=OfHost)
 
 
 def tables_of_hosts(batches: Iterable[Sequence[R]], table: Callable[[str, Sequence[R]], Floats]) -> dict[str, Floats]:
-    """A table of each host, in order of time. `table` makes one of a host's records: a column in each row, the times
-    first.
+    """A table for each host, in order of time. `table` makes one from a host's records: a row for each of their fields,
+    the times first.
     """
     parts: dict[str, list[Floats]] = {}
     for batch in batches:
@@ -128,7 +120,7 @@ def _in_order_of_time(parts: Sequence[Floats]) -> Floats:
 
 
 def inventory_roles(inventory: Record) -> list[Role]:
-    """The hosts that the manifest's inventory names; nothing is asked of it but names."""
+    """The hosts of the manifest's inventory that have a name and a role."""
     roles = []
     hosts = inventory.get("hosts")
     for host in hosts if isinstance(hosts, list) else []:

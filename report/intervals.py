@@ -1,10 +1,10 @@
-"""A worker's seconds as columns: a run of hours has hundreds of thousands of them, too many to be objects."""
+"""A worker's seconds as columns: a run of hours has hundreds of thousands of them, too many for objects."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +18,7 @@ T = TypeVar("T")
 
 UNKNOWN = -1  # in the column of maxima
 _NO_ERRORS: Mapping[str, int] = {}
-
-
-class Row(Protocol):
-    """What an interval has of each worker's second, however it was read."""
-
-    @property
-    def host(self) -> str: ...
-    @property
-    def t_start_unix_s(self) -> float: ...
-    @property
-    def t_end_unix_s(self) -> float: ...
-    @property
-    def ops(self) -> int: ...
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def errors(self) -> Mapping[str, int]: ...
+_COLUMNS = ("t_start_unix_s", "t_end_unix_s", "ops", "bytes", "latency_max_ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +41,7 @@ class Interval:
 class Intervals(Sequence[Interval]):
     """A sequence of Interval, in the order of the file; each is made when it is asked for.
 
-    `host` has indexes into `names`. `errors` and `histograms` have those rows alone that have some.
+    `host` has indexes into `names`. `errors` and `histograms` hold only the rows that have some.
     """
 
     names: tuple[str, ...]
@@ -80,9 +64,9 @@ class Intervals(Sequence[Interval]):
 
     @classmethod
     def of_rows(
-        cls, rows: Sequence[Row], latency_max_ns: Sequence[int | None], histograms: Mapping[int, Histogram]
+        cls, rows: Sequence[Any], latency_max_ns: Sequence[int | None], histograms: Mapping[int, Histogram]
     ) -> Intervals:
-        """Of whatever has an interval's fields; `histograms` are by the place of their row."""
+        """Of objects with the fields of an Interval; `histograms` are by the index of their row."""
         codes: dict[str, int] = {}
         host = [codes.setdefault(row.host, len(codes)) for row in rows]
         return cls(
@@ -99,10 +83,8 @@ class Intervals(Sequence[Interval]):
 
     @classmethod
     def joined(cls, parts: Sequence[Intervals]) -> Intervals:
-        if len(parts) == 1:
-            return parts[0]
-        if not parts:
-            return NONE
+        if len(parts) < 2:
+            return parts[0] if parts else NONE
         codes: dict[str, int] = {}
         hosts: list[Whole] = []
         errors: dict[int, Mapping[str, int]] = {}
@@ -114,24 +96,15 @@ class Intervals(Sequence[Interval]):
             errors |= {first + row: each for row, each in part.errors.items()}
             histograms |= {first + row: each for row, each in part.histograms.items()}
             first += len(part)
-        return cls(
-            tuple(codes),
-            np.concatenate(hosts),
-            np.concatenate([part.t_start_unix_s for part in parts]),
-            np.concatenate([part.t_end_unix_s for part in parts]),
-            np.concatenate([part.ops for part in parts]),
-            np.concatenate([part.bytes for part in parts]),
-            np.concatenate([part.latency_max_ns for part in parts]),
-            errors,
-            histograms,
-        )
+        columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+        return cls(tuple(codes), np.concatenate(hosts), **columns, errors=errors, histograms=histograms)
 
     @property
     def seconds(self) -> Floats:
         return self.t_end_unix_s - self.t_start_unix_s
 
     def hosts(self) -> list[str]:
-        """Those that have some, in the order of first mention."""
+        """Those that have intervals, in the order of first mention."""
         found, first = np.unique(self.host, return_index=True)
         return [self.names[found[at]] for at in np.argsort(first)]
 
@@ -146,17 +119,9 @@ class Intervals(Sequence[Interval]):
         if bool(those.all()):
             return self
         rows = np.flatnonzero(those)
-        return Intervals(
-            self.names,
-            self.host[rows],
-            self.t_start_unix_s[rows],
-            self.t_end_unix_s[rows],
-            self.ops[rows],
-            self.bytes[rows],
-            self.latency_max_ns[rows],
-            _moved(self.errors, rows),
-            _moved(self.histograms, rows),
-        )
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("host", *_COLUMNS)}
+        errors, histograms = _moved(self.errors, rows), _moved(self.histograms, rows)
+        return Intervals(self.names, **columns, errors=errors, histograms=histograms)
 
     def __len__(self) -> int:
         return len(self.host)

@@ -1,4 +1,4 @@
-"""Latency percentiles of each second or stretch of several, from the histograms of every host's intervals, merged."""
+"""Latency percentiles of each second, or of longer stretches, from the merged histograms of all hosts' intervals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,20 +13,20 @@ from numpy.typing import NDArray
 
 from report.histogram import BUCKET_COUNT, bucket_middle_ns
 from report.intervals import Floats, Interval, Intervals, Whole
-from report.latency_stretch import LatencyStretch
-from report.runs import WHOLE_MAX
+from report.records import WHOLE_MAX
+from report.summary import LatencyStretch
 
-# Of one bucket of one interval: what is beyond is damage.
+# The most that one bucket of one interval can count; a greater number is damage.
 _COUNT_MAX = 1 << 26
 _NOTHING = np.zeros(0, np.int64)
 _PER_MILLE = (500, 990, 999)  # p50, p99, p99.9
-# Numbers in 64 MB. A figure of a longer run shows no single second.
+# So many numbers take 64 MB. The figure of a longer run can't show single seconds.
 _KEPT_MAX = 1 << 24
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Some seconds: a row for each grain, a column for each bucket from `low` on."""
+    """A row for each grain of time, a column for each bucket from `low` on."""
 
     grains: Whole
     low: int
@@ -35,7 +34,7 @@ class _Part:
 
 
 class LatencySeconds:
-    """Histograms by whole second, of a long run by `grain_s` of them. Merging adds counts, so nothing else is lost."""
+    """Histograms of each second; of a long run, of each `grain_s` seconds."""
 
     def __init__(self, on_one_clock: Callable[[str, Floats], Floats] = lambda _, t: t) -> None:
         self.grain_s = 1
@@ -44,14 +43,13 @@ class LatencySeconds:
         self._kept = 0
         self._room = _KEPT_MAX
 
-    def add(self, host: str, t_start_unix_s: float, t_end_unix_s: float, latency: Any) -> None:
-        """A latency_ns document; one that is damaged is left out, as its record is by whoever reads that."""
-        buckets = latency.get("buckets") if isinstance(latency, dict) else None
+    def add(self, host: str, t_start_unix_s: float, t_end_unix_s: float, buckets: object) -> None:
+        """`buckets` are pairs of index and count; damaged ones are left out."""
         one = Intervals.of([Interval(host, t_start_unix_s, t_end_unix_s, 0, 0, {}, None, None)])
         self.add_all(one, [msgspec.json.encode(buckets)])
 
     def add_all(self, intervals: Intervals, buckets: Sequence[bytes | msgspec.Raw]) -> None:
-        """`buckets` are each interval's pairs of index and count, as JSON; pairs that are damaged are left out."""
+        """`buckets` are each interval's pairs of index and count, as JSON; damaged pairs are left out."""
         lengths, indexes, counts = _read_pairs(buckets)
         middles = (intervals.t_start_unix_s + intervals.t_end_unix_s) / 2
         for code, host in enumerate(intervals.names):
@@ -80,11 +78,11 @@ class LatencySeconds:
         self._room = max(_KEPT_MAX, self._kept + self._kept // 4)
 
     def stretches(self, start_unix_s: int, end_unix_s: int, step_s: int) -> list[LatencyStretch]:
-        """From start to end, `step_s` whole seconds each; times are since the start, of a stretch's middle. Start and
-        step are multiples of `grain_s`.
+        """Stretches of `step_s` seconds from start to end, all multiples of `grain_s`. Each has the time of its
+        middle, after the start.
 
-        Those without operations are there beside those with, where a line has to break, and left out beyond: a clock
-        that jumped by years makes no list of all the seconds between.
+        Stretches without operations are left out, except next to one with operations, where a line has to break: a
+        clock that jumped by years must not make a list of all the seconds between.
         """
         if not self._parts:
             return []
@@ -109,11 +107,11 @@ class LatencySeconds:
 
 
 def _read_pairs(buckets: Sequence[bytes | msgspec.Raw]) -> tuple[Whole, Whole, Whole]:
-    """How many pairs each document has, and the indexes and the counts of all of them."""
+    """The number of pairs in each document, and the indexes and counts of all pairs."""
     together = b",".join(buckets)
     characters = np.frombuffer(together, np.uint8)
     brackets = np.flatnonzero(characters == ord("["))
-    # Before a document's own bracket stands the end of the one before, "]]," or "[],"; before a pair's "[", or "2],".
+    # A document's own bracket follows the end of the document before, "]]," or "[],"; that of a pair "[", or "2],".
     before, before_that = (characters[np.maximum(brackets - back, 0)] for back in (1, 3))
     is_document = (brackets == 0) | ((before == ord(",")) & (before_that > ord("9")))
     documents, pairs = np.flatnonzero(is_document), brackets[~is_document]
@@ -158,9 +156,7 @@ def _is_pair(pair: object) -> bool:
 
 
 def _percentiles_us(counts: Floats, low: int) -> tuple[float, ...]:
-    """Of the count in each bucket from `low` on: by nearest rank, as report/histogram.py; of each bucket its middle,
-    within 1/256.
-    """
+    """By nearest rank as in report/histogram.py, from the counts of the buckets from `low` on; within 1/256."""
     seen = np.cumsum(counts)
     total = int(seen[-1])
     ranks = [(total * per_mille + 999) // 1000 for per_mille in _PER_MILLE]

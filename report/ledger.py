@@ -1,7 +1,7 @@
 """`python -m report.ledger [--results results]`: every claim, with its newest verdict.
 
-A verdict that was measured counts before one that says why not, however old; among equals the newest. Verdicts are
-those that a run's report wrote down (report/verdicts.py): a run without a report has none.
+A verdict of *holds* or *differs* counts before a newer one that does not judge the claim. Verdicts are read from the
+verdicts.json of each run (report/verdicts.py): a run without a report has none.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from report.claims import CLAIMS, NOT_MEASURED, Claim, ClaimError, Verdict, load_claims
+from report.claims import CLAIMS, Claim, ClaimError, load_claims
+from report.experiments import experiment_names, summary_type
 from report.format import MISSING
 from report.runs import Manifest, RunError, list_runs
-from report.summary_types import SUMMARY_TYPES
 from report.table import Cell, Column, Table, console, measured_text, print_table, published_text, tone
-from report.verdicts import Kept, read_verdicts
+from report.verdicts import DIFFERS, HOLDS, NOT_RUN, StoredVerdict, Verdict, read_verdicts
 
 NO_RUN = "no run with a report yet"
 COLUMNS = (
@@ -25,37 +25,37 @@ COLUMNS = (
     Column("published"),
     Column("measured"),
     Column("verdict"),
-    Column("by how much, or why"),
+    Column("what was found, or why not"),
     Column("run"),
 )
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A claim, its newest verdict, and the run that gave it; None: no run has told."""
+    """A claim, its newest verdict and that verdict's run; None where no run has a verdict of it."""
 
     claim: Claim
     verdict: Verdict | None
     run: Manifest | None
 
 
-def ledger(claims: Sequence[Claim], kept: Sequence[tuple[Manifest, Mapping[str, Kept]]]) -> Iterator[Entry]:
-    """The claims of one experiment; `kept` are the verdicts of its runs, oldest first."""
+def ledger(claims: Sequence[Claim], stored: Sequence[tuple[Manifest, Mapping[str, StoredVerdict]]]) -> Iterator[Entry]:
+    """The claims of one experiment; `stored` are the verdicts of its runs, oldest first."""
     for claim in claims:
-        told = [(run, verdicts[claim.id]) for run, verdicts in kept if claim.id in verdicts]
-        measured = [each for each in told if each[1].verdict != NOT_MEASURED]
-        if not told:
+        found = [(run, verdicts[claim.id]) for run, verdicts in stored if claim.id in verdicts]
+        judged = [each for each in found if each[1].verdict in (HOLDS, DIFFERS)]
+        if not found:
             yield Entry(claim, None, None)
             continue
-        run, newest = (measured or told)[-1]
+        run, newest = (judged or found)[-1]
         yield Entry(claim, Verdict(claim, newest.verdict, newest.detail, newest.measured, run.rehearsal), run)
 
 
 def ledger_table(experiment: str, entries: Sequence[Entry]) -> Table:
-    """One experiment's claims. Later facts stand below the table, since they are of no run."""
+    """The claims of one experiment; facts that were documented later stand below the table, since no run found them."""
     rows: list[Sequence[Cell | str]] = []
     for entry in entries:
-        verdict = entry.verdict or Verdict(entry.claim, NOT_MEASURED, NO_RUN, None, rehearsal=False)
+        verdict = entry.verdict or Verdict(entry.claim, NOT_RUN, NO_RUN, None, rehearsal=False)
         rows.append(
             (
                 entry.claim.id.partition("/")[2],
@@ -81,11 +81,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"))
     options = parser.parse_args(arguments)
     try:
-        ledgers = {name: load_claims(name, summary_type, CLAIMS) for name, summary_type in SUMMARY_TYPES.items()}
+        ledgers = {name: load_claims(name, summary_type(name), CLAIMS) for name in experiment_names()}
     except ClaimError as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
-    kept: dict[str, list[tuple[Manifest, Mapping[str, Kept]]]] = {name: [] for name in SUMMARY_TYPES}
+    stored: dict[str, list[tuple[Manifest, Mapping[str, StoredVerdict]]]] = {name: [] for name in ledgers}
     out = console()
     problems = []
     for item in list_runs(options.results):
@@ -97,10 +97,10 @@ def main(arguments: list[str] | None = None) -> int:
         except RunError as error:
             problems.append(str(error))
             continue
-        if item.run.manifest.experiment in kept and verdicts:
-            kept[item.run.manifest.experiment].append((item.run.manifest, verdicts))
+        if item.run.manifest.experiment in stored and verdicts:
+            stored[item.run.manifest.experiment].append((item.run.manifest, verdicts))
     for name, claims in ledgers.items():
-        print_table(out, ledger_table(name, list(ledger(claims, kept[name]))), rehearsal=False)
+        print_table(out, ledger_table(name, list(ledger(claims, stored[name]))), rehearsal=False)
     for problem in problems:
         print(f"report: {problem}", file=sys.stderr)
     return 0

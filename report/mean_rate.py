@@ -1,11 +1,11 @@
-"""A mean rate of per-second samples, how sure it is, and what two of them differ by.
+"""The mean of per-second rates, its uncertainty, and the difference of two means.
 
-Seconds that follow each other are alike: a busy neighbour or a full cache lasts longer than one. An interval that took
-them as independent would be too narrow, and call noise a difference. Here the variance of a mean comes from the slowest
-movements of its series: the equal-weighted cosine estimator, with Student's t of as many degrees of freedom as it has
-cosines (Lazarus, Lewis, Stock and Watson, "HAR Inference: Recommendations for Practice", Journal of Business & Economic
-Statistics 36, 2018). It assumes no model of how the seconds depend on each other, and stays near the confidence asked
-for in short series, where effective sample sizes from estimated autocorrelations do not.
+Successive seconds are correlated: a busy neighbour or a full cache lasts longer than one. A confidence interval that
+took them as independent would be too narrow, and would call noise a difference. Here the variance of a mean comes from
+the slowest movements of its series: the equal-weighted cosine estimator, with Student's t of as many degrees of freedom
+as it has cosines (Lazarus, Lewis, Stock and Watson, "HAR Inference: Recommendations for Practice", Journal of Business
+& Economic Statistics 36, 2018). It assumes no model of the correlation, and keeps the confidence in short series, where
+effective sample sizes from estimated autocorrelations do not.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class MeanRate:
     mean: float
     variance_of_mean: float
     degrees_of_freedom: float
-    independent_samples: float  # so many independent ones would tell as much: samples, or less where they are alike
+    independent_samples: float  # the number of independent samples that would tell as much; at most `samples`
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """New over base, with the interval that has it at the confidence asked for. 1: no difference."""
+    """New over base, with its confidence interval. 1: no difference."""
 
     value: float
     low: float
@@ -44,7 +44,7 @@ class Ratio:
 
 
 def mean_rate(series: Sequence[float]) -> MeanRate | None:
-    """None of fewer than SAMPLES_MIN, or where nothing was done: there is nothing to compare then."""
+    """None for fewer samples than SAMPLES_MIN, or if all are 0: then there is nothing to compare."""
     samples = len(series)
     values = np.asarray(series, dtype=float)
     if samples < SAMPLES_MIN or not (mean := float(values.mean())) > 0:
@@ -70,7 +70,7 @@ def ratio_of_means(base: MeanRate, new: MeanRate, confidence: float) -> Ratio:
 
 
 def mean_ratio(ratios: Sequence[float], confidence: float) -> Ratio | None:
-    """The geometric mean over cells, each taken as one measurement of the difference; None of fewer than two."""
+    """The geometric mean over cells, each taken as one measurement of the difference; None for fewer than two."""
     if len(ratios) < 2:
         return None
     logarithms = [math.log(ratio) for ratio in ratios]

@@ -1,9 +1,9 @@
 """`python -m report.outcomes`: the one table of a rehearsal of several experiments.
 
-It says how each ended, how many of its claims hold and where its page is; one page over all of them is made. The
-document comes by standard input from what ran them:
+Shows how each ended, how many of its claims hold and where its page is, and makes one page of all of them. Reads from
+standard input:
 
-    {"schema":1,"experiments":[{"experiment":"md-raid","seconds":190.2|null,"run":"…/results/…"|null,"reason":null|"…"}]}
+    {"schema":1,"experiments":[{"experiment":"…","seconds":190.2|null,"run":"…/results/…"|null,"reason":null|"…"}]}
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from report.claims import DIFFERS, HOLDS, NOT_MEASURED, ClaimError
+from report.claims import ClaimError
 from report.format import MISSING
 from report.overview import build_overview
 from report.runs import RunError
 from report.table import Cell, Column, Table, console, print_table
-from report.verdicts import read_verdicts
+from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN, read_verdicts
 
 SCHEMA = 1
 COLUMNS = (
@@ -29,13 +29,14 @@ COLUMNS = (
     Column("seconds", numeric=True),
     Column("claims hold", numeric=True),
     Column("differ", numeric=True),
-    Column("not measured", numeric=True),
+    Column("not judged", numeric=True),
+    Column("not run", numeric=True),
     Column("page, or why not"),
 )
 
 
 def outcomes_table(text: str) -> Table:
-    """The table of a document; RunError says what is wrong with it."""
+    """Raises RunError if the document is not as described above."""
     try:
         document = json.loads(text)
         if document["schema"] != SCHEMA:
@@ -43,7 +44,7 @@ def outcomes_table(text: str) -> Table:
         rows = [_row(entry) for entry in document["experiments"]]
     except (ValueError, KeyError, TypeError):
         raise RunError("outcomes: not those of a rehearsal") from None
-    note = "A claim is not measured where a rehearsal can't tell, or the run was not complete. Each page says why."
+    note = "Not judged: measured, but a rehearsal can't tell. Not run: there is no figure. Each page says why."
     return Table("All experiments", COLUMNS, rows, note, name="outcomes")
 
 
@@ -55,13 +56,13 @@ def _row(entry: Mapping[str, Any]) -> tuple[Cell | str, ...]:
         entry["experiment"],
         Cell("done", "good") if reason is None else Cell("not done", "bad"),
         MISSING if seconds is None else f"{seconds:.0f}",
-        *(MISSING if counted is None else str(counted[verdict]) for verdict in (HOLDS, DIFFERS, NOT_MEASURED)),
+        *(MISSING if counted is None else str(counted[verdict]) for verdict in (HOLDS, DIFFERS, NOT_JUDGED, NOT_RUN)),
         last,
     )
 
 
 def _counted(run: str | None) -> tuple[Counter[str] | None, str | None]:
-    """The verdicts of a run, or why there are none."""
+    """The number of claims with each verdict, or why that is not known."""
     if run is None:
         return None, "no results"
     try:
@@ -78,7 +79,7 @@ def _page(run: str) -> str:
 
 
 def _from_here(page: Path) -> str:
-    """Its path, from here where that is shorter."""
+    """Relative to the working directory, where the page lies below it."""
     return str(page.relative_to(Path.cwd())) if page.is_relative_to(Path.cwd()) else str(page)
 
 
@@ -97,7 +98,7 @@ def main() -> int:
 
 
 def _results_of(text: str) -> Path | None:
-    """Where the runs of the document are; None without any."""
+    """The results directory of the document's runs; None where it has no run."""
     runs = [Path(entry["run"]) for entry in json.loads(text)["experiments"] if entry["run"]]
     return next((run.parents[2] for run in runs if run.is_dir()), None)
 

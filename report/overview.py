@@ -9,51 +9,50 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from report.build import Report, build_report
+from report.atomic_write import write_atomically
+from report.build import build_report
 from report.claims import ClaimError
-from report.experiments import EXPERIMENTS
-from report.page import Shown, render_overview
+from report.experiments import experiment_names
+from report.page import render_overview
 from report.runs import RunError, list_runs
-from report.vega import drawing_beside
-from report.whole_files import write_whole
 
 
 @dataclass(frozen=True)
 class Overview:
     page: Path
-    problems: list[str]  # runs that are not in it, and why
+    problems: list[str]  # why runs are not in it
 
 
 def build_overview(results: Path) -> Overview:
-    """Writes results/report.html, and the report of each run that is in it; RunError: there is none."""
+    """Writes results/report.html and the reports of the runs in it. Raises RunError where there is no run."""
+    names = experiment_names()
     newest: dict[str, Path] = {}
     problems = []
     for item in list_runs(results):
         if item.run is None:
             problems.append(f"{item.path}: {item.damage}")
-        elif item.run.manifest.experiment in EXPERIMENTS:
+        elif item.run.manifest.experiment in names:
             newest[item.run.manifest.experiment] = item.path
     reports = []
-    with drawing_beside():
-        for name in EXPERIMENTS:
-            if name not in newest:
-                continue
-            try:
-                reports.append(build_report(newest[name]))
-            except (RunError, ClaimError) as error:
-                problems.append(str(error))
+    for _, run in sorted(newest.items()):
+        try:
+            reports.append(build_report(run))
+        except (RunError, ClaimError) as error:
+            problems.append(str(error))
     if not reports:
         raise RunError(f"{results}: no run is there that a page could show; `fab results` lists them")
     page = results / "report.html"
-    missing = [name for name in EXPERIMENTS if name not in {each.run.manifest.experiment for each in reports}]
-    write_whole(page, render_overview([_shown(each, results) for each in reports], missing))
+    missing = [name for name in names if name not in {each.run.manifest.experiment for each in reports}]
+    shown = [
+        (
+            each.rendered,
+            Counter(verdict.verdict for verdict in each.verdicts),
+            each.page.relative_to(results).as_posix(),
+        )
+        for each in reports
+    ]
+    write_atomically(page, render_overview(shown, missing))
     return Overview(page, problems)
-
-
-def _shown(report: Report, results: Path) -> tuple[Shown, Counter[str], str]:
-    """The run, its verdicts counted, and the way to its own page."""
-    counted = Counter(verdict.verdict for verdict in report.verdicts)
-    return report.shown, counted, report.page.relative_to(results).as_posix()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

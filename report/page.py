@@ -1,4 +1,4 @@
-"""One self-contained HTML page of a run: style, figures and tables are in it, and nothing is fetched."""
+"""What a page consists of, and how it becomes one HTML file that fetches nothing: style and figures are in it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ import jinja2
 from markupsafe import Markup
 
 from report.chart import Chart, DrawnChart, draw_chart
-from report.claims import Verdict
-from report.cost import cost_words
 from report.format import MISSING, figure, moment, percent, seconds
-from report.runs import Manifest, Record
-from report.table import REHEARSAL, Cell, Column, Table, measured_text, published_text, tone
+from report.inventory_view import cost_text
+from report.records import Record
+from report.runs import Manifest
+from report.table import REHEARSAL, Cell, Column, Missing, Table, measured_text, published_text, tone
 from report.vega import CONFIG, NUMBERS, library
+from report.verdicts import Verdict
 
-TEMPLATES = Path(__file__).resolve().parent / "templates"
+# An experiment's own templates are in its folder.
+ROOM = Path(__file__).resolve().parent
+TEMPLATES = ROOM / "templates"
 
 
 @dataclass(frozen=True)
@@ -35,17 +38,10 @@ class KeyFigure:
 
 @dataclass(frozen=True)
 class Html:
-    """A block from a template of its own."""
+    """A block with a template of its own."""
 
     template: str
     context: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Says in a figure's or table's place what is not there."""
-
-    text: str
 
 
 Block = Chart | Table | Html | Missing
@@ -55,7 +51,7 @@ Block = Chart | Table | Html | Missing
 class Section:
     name: str
     title: str
-    blocks: Sequence[Block]
+    blocks: Sequence[Block | None]  # None: nothing to show, and nothing to say about it
 
 
 @dataclass(frozen=True)
@@ -64,12 +60,12 @@ class Page:
     key_figures: Sequence[KeyFigure]
     sections: Sequence[Section]
     problems: Sequence[str]
-    has_stages: bool = False  # its sections show what the manifest's steps would
+    has_steps: bool = False  # a section shows the steps, so that the manifest's need not
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A run as it is shown; its charts by name, each drawn once."""
+class RenderedRun:
+    """A run with its charts drawn, by name: the page and the files beside it show the same drawings."""
 
     manifest: Manifest
     page: Page
@@ -77,29 +73,30 @@ class Shown:
     charts: Mapping[str, DrawnChart]
 
     @classmethod
-    def drawn(cls, manifest: Manifest, page: Page, verdicts: Sequence[Verdict]) -> Shown:
+    def draw(cls, manifest: Manifest, page: Page, verdicts: Sequence[Verdict]) -> RenderedRun:
         charts = [block for section in page.sections for block in section.blocks if isinstance(block, Chart)]
         return cls(manifest, page, verdicts, {chart.name: draw_chart(chart, manifest.rehearsal) for chart in charts})
 
 
-def render_page(shown: Shown) -> str:
-    """The page of one run."""
-    manifest = shown.manifest
+def render_page(run: RenderedRun) -> str:
+    manifest = run.manifest
     title = f"{manifest.experiment} \u00b7 {manifest.stack} \u00b7 {moment(manifest.started_at)}"
-    return _document(title, run_html(shown))
+    return _document(title, run_html(run))
 
 
-def render_overview(runs: Sequence[tuple[Shown, Counter[str], str]], missing: Sequence[str]) -> str:
-    """All of several runs in one page: each with how many claims have which verdict, and the way to its own page."""
+def render_overview(runs: Sequence[tuple[RenderedRun, Counter[str], str]], missing: Sequence[str]) -> str:
+    """One page of several runs, each with its verdicts counted and the path to its own page. `missing` names the
+    experiments without a run.
+    """
     described = [
         {
-            "manifest": shown.manifest,
-            "prefix": (prefix := f"{shown.manifest.experiment}-"),
+            "manifest": run.manifest,
+            "prefix": (prefix := f"{run.manifest.experiment}-"),
             "counted": counted,
             "path": path,
-            "html": run_html(shown, prefix),
+            "html": run_html(run, prefix),
         }
-        for shown, counted, path in runs
+        for run, counted, path in runs
     ]
     body = (
         _environment()
@@ -107,23 +104,25 @@ def render_overview(runs: Sequence[tuple[Shown, Counter[str], str]], missing: Se
         .render(
             runs=described,
             missing=missing,
-            rehearsal=any(shown.manifest.rehearsal for shown, *_ in runs),
+            rehearsal=any(run.manifest.rehearsal for run, *_ in runs),
             moment=moment,
         )
     )
     return _document("tidemark: which of the published claims hold?", Markup(body))
 
 
-def run_html(shown: Shown, prefix: str = "") -> Markup:
-    """All of a run; `prefix` parts its ids from those of other runs in the same page."""
+def run_html(run: RenderedRun, prefix: str = "") -> Markup:
+    """Everything about a run. `prefix` begins its ids where other runs are in the same page."""
     environment = _environment()
     blocks: Any = environment.get_template("blocks.html.j2").module
-    manifest = shown.manifest
+    manifest = run.manifest
     rehearsal = manifest.rehearsal
 
-    def draw(block: Block) -> Markup:
+    def draw(block: Block | None) -> Markup:
+        if block is None:
+            return Markup()
         if isinstance(block, Chart):
-            return Markup(blocks.chart(shown.charts[block.name], rehearsal))
+            return Markup(blocks.chart(run.charts[block.name], rehearsal))
         if isinstance(block, Table):
             return Markup(blocks.table(block, block.titled(rehearsal)))
         if isinstance(block, Html):
@@ -133,8 +132,8 @@ def run_html(shown: Shown, prefix: str = "") -> Markup:
 
     html = environment.get_template("run.html.j2").render(
         manifest=manifest,
-        page=shown.page,
-        verdicts=shown.verdicts,
+        page=run.page,
+        verdicts=run.verdicts,
         facts=_facts(manifest),
         versions=[
             *_flat(manifest.versions),
@@ -171,7 +170,7 @@ def _document(title: str, body: Markup) -> str:
 
 
 def _with_prefix(html: str, prefix: str) -> str:
-    """Each id and each reference to one. What scripts hold has its quotation marks escaped, and stays as it is."""
+    """Begins each id, and each reference to one, with the prefix. Quotation marks in scripts are escaped: they stay."""
     html = re.sub(r'\bid="', f'id="{prefix}', html)
     return re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", html)
 
@@ -179,7 +178,7 @@ def _with_prefix(html: str, prefix: str) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader([TEMPLATES, ROOM]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -211,7 +210,7 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
         ("started", moment(manifest.started_at)),
         ("took", seconds(seconds_taken)),
         ("status", manifest.status),
-        ("cost", cost_words(manifest, seconds_taken)),
+        ("cost", cost_text(manifest, seconds_taken)),
     ]
 
 
@@ -229,13 +228,13 @@ def _flat(record: Record, prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(value, dict):
             flat += _flat(value, f"{label} ")
         elif isinstance(value, list):
-            flat.append((label, ", ".join(_words(item) for item in value) or MISSING))
+            flat.append((label, ", ".join(_item_text(item) for item in value) or MISSING))
         else:
             flat.append((label, MISSING if value is None else str(value)))
     return flat
 
 
-def _words(item: object) -> str:
+def _item_text(item: object) -> str:
     if isinstance(item, dict):
         return " ".join(f"{name} {value}" for name, value in item.items()).replace("_", " ")
     return str(item)

@@ -1,4 +1,4 @@
-"""The figures' colours, and the mark of a rehearsal."""
+"""The colours of figures, and the mark of a rehearsal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PALETTE = {
     "bad": "#b3261e",
     "good": "#1f7a3d",
 }
-# As the page knows them.
+# The page's names of them.
 COLOURS = {name: f"var(--{name})" for name in PALETTE}
 MARK = "REHEARSAL: shows the method, not AWS"
 

@@ -1,4 +1,4 @@
-"""The words that panels are written in: short names for what of Vega-Lite the figures use."""
+"""Short functions for the parts of Vega-Lite that the figures use: panels, layers, and the channels of their marks."""
 
 from __future__ import annotations
 
@@ -7,31 +7,39 @@ from typing import Any
 
 from report.vega import Spec
 
-# Of marks that are there for the pointer alone; Vega leaves those of no opacity out of what it can meet.
-UNSEEN_OPACITY = 0.001
-# More such marks are a burden on the page, and closer than a pointer can tell apart.
-POINTED_MAX = 1500
+# The opacity of marks that only have a tooltip; Vega gives no tooltips of marks whose opacity is 0.
+HIDDEN_OPACITY = 0.001
+# More of these marks make the page slow, and are closer together than a pointer can tell apart.
+TOOLTIPS_MAX = 1500
 # A five-pointed star; Vega-Lite has none of its own.
 STAR = "M0,-1L.235,-.324L.951,-.309L.38,.124L.588,.809L0,.4L-.588,.809L-.38,.124L-.951,-.309L-.235,-.324Z"
 
 
 def panel(title: str, height: int, layers: Sequence[Spec], **more: Any) -> Spec:
-    """Layers over each other in one pair of axes, each with looks of its own; one without values is left out."""
+    """Layers in one pair of axes, each with scales of its own for colours, shapes and dashes. A layer without values is
+    left out.
+    """
     shown = [each for each in layers if each["data"]["values"]]
-    looks = dict.fromkeys(("color", "shape", "strokeDash"), "independent")
-    return {"title": title, "height": height, "layer": shown, "resolve": {"scale": looks}, **more}
+    scales = dict.fromkeys(("color", "shape", "strokeDash"), "independent")
+    return {"title": title, "height": height, "layer": shown, "resolve": {"scale": scales}, **more}
 
 
 def layer(values: Iterable[Mapping[str, Any]], mark: str, channels: Spec, **properties: Any) -> Spec:
-    """`mark` with its properties, for each of `values`; a None in them is missing: a line has a gap there."""
+    """A mark for each of `values`; where a value is None, a line has a gap."""
     encoding = dict(channels)
     params = encoding.pop("params", None)
     made: Spec = {"data": {"values": list(values)}, "mark": {"type": mark, **properties}, "encoding": encoding}
     return made if params is None else {**made, "params": params}
 
 
+def tooltip_points(values: Iterable[Mapping[str, Any]], x: Spec, y: Spec, tooltips: Sequence[Spec]) -> Spec:
+    """Invisible marks that only have a tooltip."""
+    channels = {"x": x, "y": y, "tooltip": tooltips}
+    return layer(values, "point", channels, filled=True, opacity=HIDDEN_OPACITY, size=50, clip=True)
+
+
 def number(field: str, title: str | None = None, *, log: bool = False, **more: Any) -> Spec:
-    """A channel for a quantity; `domain` and other properties of its scale go into `scale`."""
+    """A channel for a quantity."""
     scale: Spec = {"type": "log", "nice": False, "padding": 7} if log else {"nice": False, "zero": False}
     axis: Spec = {"format": ",.12~g", "labelOverlap": True, **more.pop("axis", {})}
     scale |= more.pop("scale", {})
@@ -39,28 +47,34 @@ def number(field: str, title: str | None = None, *, log: bool = False, **more: A
 
 
 def category(field: str, looks: Mapping[str, Any], *, legend: bool = True) -> Spec:
-    """A channel for a kind of thing: each value of `looks` has its colour, shape or dash, in this order."""
+    """A channel for a category; `looks` has the colour, shape or dash of each, in the legend's order."""
     scale = {"domain": list(looks), "range": list(looks.values())}
     return {"field": field, "type": "nominal", "scale": scale, "legend": {} if legend else None}
 
 
 def one_of(name: str, looks: Mapping[str, Any]) -> Spec:
-    """A channel of a layer that is all of one kind; with a legend of all kinds at the first of them."""
+    """A channel of a layer that belongs to one category; the first category's layer has the legend of all."""
     scale = {"domain": list(looks), "range": list(looks.values())}
     return {"datum": name, "type": "nominal", "scale": scale, "legend": {} if name == next(iter(looks)) else None}
 
 
-def as_it_is(field: str) -> Spec:
-    """A channel whose field has the colour itself."""
+def colour_in(field: str) -> Spec:
+    """A channel whose field holds the colour."""
     return {"field": field, "type": "nominal", "scale": None, "legend": None}
 
 
 def tooltip(**titles: str) -> list[Spec]:
-    """What the pointer is told: fields, each with its title; figures are text, in the words of report/format.py."""
+    """The fields of a tooltip, each with its title; figures in them are text, as report/format.py writes it."""
     return [{"field": field, "title": title, "type": "nominal"} for field, title in titles.items()]
 
 
+def rows_axis(field: str, rows: Sequence[Any], title: str | None = None) -> Spec:
+    """A channel for y with a row for each of `rows`, from top to bottom."""
+    axis = {"ticks": False, "domain": False}
+    return {"field": field, "type": "nominal", "title": title, "scale": {"domain": list(rows)}, "axis": axis}
+
+
 def zoom(*channels: str) -> list[Spec]:
-    """The parameter by which a view is moved (drag) and zoomed (shift and wheel) over these channels."""
+    """Lets these channels be moved by dragging, and zoomed by shift and wheel."""
     interval = {"type": "interval", "encodings": list(channels), "zoom": "wheel![event.shiftKey]"}
     return [{"name": "zoom", "select": interval, "bind": "scales"}]

@@ -1,4 +1,4 @@
-"""raw/proofs.ndjson: what was proved before anything was measured, as figures and as a table."""
+"""raw/proofs.ndjson: what was proved about the hosts before anything was measured."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from report.format import MISSING
-from report.runs import RecordError, Run, text
-from report.table import Cell, Column, Table
+from report.records import Record, boolean, text
+from report.runs import Run
+from report.table import Cell, Column, Missing, Table
 
 
 @dataclass(frozen=True)
@@ -27,51 +28,36 @@ class Proofs:
 
 
 def read_proofs(run: Run) -> Proofs | None:
-    if not run.has_stream("proofs"):
-        run.problem("raw/proofs.ndjson is missing: nothing was proved before measuring")
+    if not run.has_stream("proofs", "nothing was proved before measuring"):
         return None
-    records = []
-    for record in run.stream("proofs"):
-        try:
-            name = text(record, "proof")
-        except RecordError as error:
-            run.problem(f"raw/proofs.ndjson: a record left out: {error}")
-            continue
-        passed = record.get("passed")
-        if not isinstance(passed, bool):
-            run.problem(f"raw/proofs.ndjson: a {name} proof left out: passed is {passed!r}")
-            continue
-        source, target, detail = (_words(record.get(key)) for key in ("from", "to", "detail"))
-        records.append(Proof(name, source, target, detail, passed))
-    passed_count = sum(record.passed for record in records)
-    return Proofs(passed_count, len(records) - passed_count, records)
+    records = run.read("proofs", _proof)
+    passed = sum(record.passed for record in records)
+    return Proofs(passed, len(records) - passed, records)
 
 
-def proofs_table(proofs: Proofs, meanings: Mapping[str, str]) -> Table:
+def _proof(record: Record) -> Proof:
+    source, target, detail = (None if record.get(key) is None else str(record[key]) for key in ("from", "to", "detail"))
+    return Proof(text(record, "proof"), source, target, detail, boolean(record, "passed"))
+
+
+def proofs_table(
+    proofs: Proofs | None, meanings: Mapping[str, str], title: str = "Proofs, before anything was measured"
+) -> Table | Missing:
     """A row for each kind of proof; `meanings` says what each kind shows."""
-    names = list(dict.fromkeys(record.proof for record in proofs.records))
+    if proofs is None or not proofs.records:
+        return Missing("No proof was recorded.")
     rows = []
-    for name in names:
+    for name in dict.fromkeys(record.proof for record in proofs.records):
         records = [record for record in proofs.records if record.proof == name]
         failed = [record for record in records if not record.passed]
         shown = failed[0] if failed else records[0]
-        between = " → ".join(end for end in (shown.source, shown.target) if end)
-        rows.append(
-            (
-                name,
-                meanings.get(name, MISSING),
-                Cell(f"{len(records) - len(failed)} of {len(records)}", "bad" if failed else "good"),
-                f"{between}: {shown.detail or MISSING}",
-            )
-        )
+        between = " \u2192 ".join(end for end in (shown.source, shown.target) if end)
+        passed = Cell(f"{len(records) - len(failed)} of {len(records)}", "bad" if failed else "good")
+        rows.append((name, meanings.get(name, MISSING), passed, f"{between}: {shown.detail or MISSING}"))
     columns = [
         Column("proof"),
         Column("what it shows"),
         Column("passed", True),
         Column("first failure, or an example"),
     ]
-    return Table("Proofs, before anything was measured", columns, rows, name="proofs")
-
-
-def _words(value: object) -> str | None:
-    return None if value is None else str(value)
+    return Table(title, columns, rows, name="proofs")

@@ -1,10 +1,10 @@
-"""`python -m report.results`: lists the runs, asks them in SQL, exports them.
+"""`python -m report.results`: lists the runs, queries them in SQL, exports them.
 
-    python -m report.results                                      what there is, the damaged too
-    python -m report.results --sql "FROM intervals LIMIT 5"       tables: docs/results-schema.md
-    python -m report.results --export DIRECTORY --format parquet  a file a table
+    python -m report.results                                      lists all runs, damaged ones too
+    python -m report.results --sql "FROM intervals LIMIT 5"       queries the tables of docs/results-schema.md
+    python -m report.results --export DIRECTORY --format parquet  writes a file for each table
 
-Exit code 1: a query or a file that can't be used, said in one line.
+Exit code 1: the query or the directory can't be used; one line says why.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from report.format import MISSING, moment
-from report.runs import Listed, RunError, list_runs
+from report.runs import ListedRun, RunError, list_runs
 from report.table import REHEARSAL, Cell, Column, Table, console, print_table
 
 SHOWN_AS = ("table", "csv", "json")
 
 
-def listing(runs: Sequence[Listed]) -> Table:
+def listing(runs: Sequence[ListedRun]) -> Table:
     """Every run, oldest first."""
     rows: list[Sequence[Cell | str]] = []
     for each in runs:
@@ -43,15 +43,15 @@ def listing(runs: Sequence[Listed]) -> Table:
     return Table("Runs", columns, rows, name="runs")
 
 
-def ask(runs: Sequence[Listed], query: str, shown_as: str) -> None:
-    """Print a query's answer. RunError says what the database says of a wrong one."""
+def query(runs: Sequence[ListedRun], sql: str, shown_as: str) -> None:
+    """Prints a query's answer. Raises RunError with the database's message if the query is wrong."""
     import duckdb
 
     from report.database import connect
 
     with connect(runs) as database:
         try:
-            answer = database.sql(query)
+            answer = database.sql(sql)
             rows = answer.fetchall() if answer is not None else []
             columns = answer.columns if answer is not None else []
         except (duckdb.Error, OverflowError) as error:  # the latter: an interval longer than Python's
@@ -67,14 +67,14 @@ def ask(runs: Sequence[Listed], query: str, shown_as: str) -> None:
         for row in rows:
             print(json.dumps(dict(zip(columns, map(plain_json, row), strict=True)), allow_nan=False))
     else:
-        words = [[MISSING if value is None else _words(value) for value in row] for row in rows]
+        words = [[MISSING if value is None else _text(value) for value in row] for row in rows]
         numeric = [all(isinstance(row[n], int | float | None) for row in rows) for n in range(len(columns))]
         drawn = [Column(name, is_number) for name, is_number in zip(columns, numeric, strict=True)]
         print_table(console(), Table("", drawn, words), rehearsal=False)
 
 
 def plain_json(value: Any) -> Any:
-    """A value of an answer as JSON has it (RFC 8259). What is no finite number is null, as what is missing is."""
+    """A value of an answer in JSON (RFC 8259), which has no NaN and no Infinity: they are null."""
     if isinstance(value, dict):
         return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -86,12 +86,12 @@ def plain_json(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
-def _words(value: Any) -> str:
+def _text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m report.results", description="Lists runs, asks and exports them.")
+    parser = argparse.ArgumentParser(prog="python -m report.results", description="Lists, queries and exports runs.")
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--sql", metavar="QUERY", help="a query over the tables of docs/results-schema.md")
     parser.add_argument("--export", type=Path, metavar="DIRECTORY", help="write a file a table into a new directory")
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.export is not None:
             _export(runs, options)
         elif options.sql is not None:
-            ask(runs, options.sql, _one_of(options.format or "table", SHOWN_AS))
+            query(runs, options.sql, _one_of(options.format or "table", SHOWN_AS))
         elif not runs:
             print(f"report: {options.results}: no run is there yet")
         else:
@@ -112,12 +112,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"report: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # Whoever reads has enough (head): no fault, and what is left in the buffer goes nowhere.
+        # The reader has closed the pipe (head), which is no error: what is left in the buffer is discarded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
-def _export(runs: Sequence[Listed], options: argparse.Namespace) -> None:
+def _export(runs: Sequence[ListedRun], options: argparse.Namespace) -> None:
     from report.database import connect
     from report.export import FORMATS, export
 

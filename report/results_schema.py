@@ -1,6 +1,6 @@
-"""The tables that results are asked through and exported as: each column, its type and its meaning.
+"""The tables in which results can be queried and exported: each column, its type and its meaning.
 
-docs/results-schema.md is this in words. VERSION changes when a column changes its meaning or goes away, not when one is
+docs/results-schema.md describes them. VERSION changes when a column changes its meaning or is removed, not when one is
 added.
 """
 
@@ -26,8 +26,8 @@ _RUN = (
 TABLES: dict[str, tuple[Field, ...]] = {
     "runs": (
         _RUN[0],
-        Field("experiment", "VARCHAR", "such as md-raid"),
-        Field("stack", "VARCHAR", "such as md-raid.eu-central-1"),
+        Field("experiment", "VARCHAR", "its name"),
+        Field("stack", "VARCHAR", "the stack's name: the experiment and where it ran"),
         Field("region", "VARCHAR", "of AWS, or the one that a rehearsal stands for"),
         _RUN[1],
         Field("started_at", "TIMESTAMP", "UTC"),
@@ -39,8 +39,8 @@ TABLES: dict[str, tuple[Field, ...]] = {
     "claims": (
         *_RUN,
         Field("claim", "VARCHAR", "experiment/claim"),
-        Field("verdict", "VARCHAR", "holds, differs or not measured"),
-        Field("detail", "VARCHAR", "by how much, or why"),
+        Field("verdict", "VARCHAR", "holds, differs, not judged or not run"),
+        Field("detail", "VARCHAR", "what was found, or why it is not judged"),
         Field("measured", "DOUBLE", "the figure, in the unit of the published one; null where it is no number"),
     ),
     "cells": (

@@ -1,41 +1,35 @@
-"""A run directory, `results/<experiment>/<stack>/<UTC time>/`: its manifest and its raw streams.
+"""Reads a run directory, `results/<experiment>/<stack>/<UTC time>/`: its manifest and its raw streams.
 
-What a run left behind may be torn: a half-written last line, a stream that never began, a manifest cut
-short. The streams say what was left out in `Run.problems`; a run whose manifest can't be used is listed as
-damaged.
+A run that was interrupted may be damaged: the last line half-written, a stream missing, the manifest cut short.
+`Run.problems` says what was left out of the streams; a run whose manifest can't be read is listed as damaged.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
+from report.records import Record, RecordError, boolean, number_or_none, text, whole_or_none
+
 SCHEMA = 1
 STATUSES = ("running", "complete", "failed")
 _PROBLEMS_PER_STREAM = 5
-# Fits into a processor's cache: what is read is decoded there, in half the time that megabytes take.
+# Fits into a processor's cache, where decoding takes half the time that it takes of megabytes.
 _BLOCK_BYTES = 128 << 10
 _BATCH_RECORDS = 512
-WHOLE_MAX = (1 << 63) - 1  # nothing that is counted comes near; columns have 64 bits
 
-Record = dict[str, Any]
-# Twice as fast as json, which is most of what a report of a long run waits for.
+# Twice as fast as the json module; decoding is most of a long run's report.
 _decode = msgspec.json.Decoder().decode
 T = TypeVar("T")
 
 
 class RunError(Exception):
     """A run that can't be read, in one line."""
-
-
-class RecordError(ValueError):
-    """A record of a stream without a field it must have."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +65,12 @@ class Run:
     def name(self) -> str:
         return f"{self.manifest.experiment}/{self.manifest.stack}/{self.path.name}"
 
-    def has_stream(self, name: str) -> bool:
-        return self._stream_path(name).is_file()
+    def has_stream(self, name: str, unknown: str | None = None) -> bool:
+        """Where the stream is missing and `unknown` says what is therefore not known, that is a problem of the run."""
+        found = self._stream_path(name).is_file()
+        if not found and unknown is not None:
+            self.problem(f"raw/{name}.ndjson is missing: {unknown}")
+        return found
 
     def stream_bytes(self, name: str) -> int:
         """0 where it is missing."""
@@ -80,19 +78,27 @@ class Run:
         return path.stat().st_size if path.is_file() else 0
 
     def stream(self, name: str) -> Iterator[Record]:
-        """The records of raw/<name>.ndjson in order; the unreadable is left out and said in `problems`."""
+        """The records of raw/<name>.ndjson in order, without lines that are not JSON objects."""
         lines = _Lines(self, name)
         for block in self._blocks(name):
             yield from lines.records(block)
-        lines.say_how_many()
+        lines.count_omissions()
 
-    def batches(
-        self, name: str, decode: Callable[[bytes], list[T]], slowly: Callable[[Record], T | None]
-    ) -> Iterator[list[T]]:
-        """The records of a long stream, some hundreds at once, as `decode` has them: in a quarter of stream's time.
+    def read(self, name: str, parse: Callable[[Record], T]) -> list[T]:
+        """What `parse` makes of each record; leaves out those for which it raises RecordError."""
+        parsed = []
+        for record in self.stream(name):
+            try:
+                parsed.append(parse(record))
+            except RecordError as error:
+                self.omit(name, error)
+        return parsed
 
-        `decode` is given whole lines, and does not take what `slowly` would refuse. Where it refuses one record, those
-        around it are read as stream reads them, and made by `slowly`, which says what it leaves out.
+    def batches(self, name: str, decode: Callable[[bytes], list[T]]) -> Iterator[list[T]]:
+        """A long stream, some hundreds of records at once, in a quarter of the time that `stream` takes.
+
+        `decode` takes whole lines. Where it raises ValueError it is given the lines one by one, and those that it
+        refuses again are left out.
         """
         lines = _Lines(self, name)
         batch: list[T] = []
@@ -102,15 +108,28 @@ class Run:
                 lines.seen += len(decoded)
                 batch += decoded
             except ValueError:
-                batch += [made for record in lines.records(block) if (made := slowly(record)) is not None]
+                batch += [each for record in lines.records(block) for each in self._decode_one(name, record, decode)]
             if len(batch) >= _BATCH_RECORDS:
                 yield batch
                 batch = []
         yield batch
-        lines.say_how_many()
+        lines.count_omissions()
+
+    def _decode_one(self, name: str, record: Record, decode: Callable[[bytes], list[T]]) -> list[T]:
+        try:
+            return decode(msgspec.json.encode(record) + b"\n")
+        except ValueError as error:
+            # msgspec tells where it is in the list of lines, of which there is one.
+            path = str(error).replace(" - at `$[0]`", "").replace("`$[0].", "`")
+            self.omit(name, ValueError(path), record)
+            return []
+
+    def omit(self, stream: str, error: Exception, record: Record | None = None) -> None:
+        cell = record.get("cell") if record else None
+        self.problem(f"raw/{stream}.ndjson: a record{f' of {cell}' if cell else ''} left out: {error}")
 
     def _blocks(self, name: str) -> Iterator[bytes]:
-        """Whole lines, many at once; the end of the last may be missing."""
+        """Whole lines, many at once; the last one may be cut off."""
         path = self._stream_path(name)
         label = f"raw/{path.name}"
         try:
@@ -134,7 +153,7 @@ class Run:
 
 
 class _Lines:
-    """The lines of one stream, numbered; what of them is left out is a problem of the run."""
+    """Numbers the lines of one stream, and reports those that it leaves out."""
 
     def __init__(self, run: Run, name: str) -> None:
         self.seen = 0
@@ -156,18 +175,18 @@ class _Lines:
                 if at == len(lines) - 1:
                     self._run.problem(f"{self._label}: the last line is half-written, left out")
                 else:
-                    self._leave_out("not JSON")
+                    self._omit("not JSON")
                 continue
             if isinstance(record, dict):
                 yield record
             else:
-                self._leave_out("not an object")
+                self._omit("not an object")
 
-    def say_how_many(self) -> None:
+    def count_omissions(self) -> None:
         if self._left_out > _PROBLEMS_PER_STREAM:
             self._run.problem(f"{self._label}: {self._left_out} lines left out in all")
 
-    def _leave_out(self, why: str) -> None:
+    def _omit(self, why: str) -> None:
         self._left_out += 1
         if self._left_out <= _PROBLEMS_PER_STREAM:
             self._run.problem(f"{self._label}, line {self.seen}: {why}, left out")
@@ -185,8 +204,8 @@ def decode_lines(decoder: msgspec.json.Decoder[T], block: bytes) -> list[T]:
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A line of the list of runs: `run` is None when it is damaged, and `damage` says how."""
+class ListedRun:
+    """A run in a list of runs; if it is damaged, `run` is None and `damage` says why."""
 
     path: Path
     run: Run | None
@@ -213,15 +232,25 @@ def open_run(path: Path) -> Run:
         raise RunError(f"{path}: damaged: manifest.json: {error}") from None
 
 
-def list_runs(results: Path) -> list[Listed]:
+def list_runs(results: Path) -> list[ListedRun]:
     """Every run under results/, oldest first; the damaged ones too."""
     listed = []
     for path in sorted(results.glob("*/*/*/"), key=lambda p: (p.name, str(p))):
         try:
-            listed.append(Listed(path, open_run(path), None))
+            listed.append(ListedRun(path, open_run(path), None))
         except RunError as error:
-            listed.append(Listed(path, None, str(error).removeprefix(f"{path}: ")))
+            listed.append(ListedRun(path, None, str(error).removeprefix(f"{path}: ")))
     return listed
+
+
+def newest_readable(listed: Sequence[ListedRun], place: str, otherwise: str) -> Run:
+    """The newest of these runs that is not damaged. Raises RunError with `otherwise` if there is none."""
+    readable = [item.run for item in listed if item.run is not None]
+    if readable:
+        return readable[-1]
+    if listed:
+        raise RunError(f"{place}: all of its {len(listed)} runs are damaged; the newest: {listed[-1].damage}")
+    raise RunError(f"{place}: {otherwise}")
 
 
 def parse_manifest(document: Any) -> Manifest:
@@ -232,9 +261,6 @@ def parse_manifest(document: Any) -> Manifest:
     status = text(document, "status")
     if status not in STATUSES:
         raise RecordError(f"status is {status!r}, allowed: {', '.join(STATUSES)}")
-    rehearsal = document.get("rehearsal")
-    if not isinstance(rehearsal, bool):
-        raise RecordError(f"rehearsal must be true or false, not {rehearsal!r}")
     steps = document.get("steps") or []
     if not isinstance(steps, list):
         raise RecordError("steps is not a list")
@@ -242,7 +268,7 @@ def parse_manifest(document: Any) -> Manifest:
         experiment=text(document, "experiment"),
         stack=text(document, "stack"),
         region=text(document, "region"),
-        rehearsal=rehearsal,
+        rehearsal=boolean(document, "rehearsal"),
         started_at=text(document, "started_at"),
         finished_at=_text_or_none(document, "finished_at"),
         status=status,
@@ -252,45 +278,6 @@ def parse_manifest(document: Any) -> Manifest:
         inventory=_object(document, "inventory"),
         steps=tuple(_step(step) for step in steps),
     )
-
-
-def text(record: Record, key: str) -> str:
-    value = record.get(key)
-    if not isinstance(value, str) or not value:
-        raise RecordError(f"{key} must be text, not {value!r}")
-    return value
-
-
-def number(record: Record, key: str) -> float:
-    value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise RecordError(f"{key} must be a number, not {value!r}")
-    return value
-
-
-def whole(record: Record, key: str) -> int:
-    value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= WHOLE_MAX:
-        raise RecordError(f"{key} must be a whole number, not {value!r}")
-    return value
-
-
-def number_or_none(record: Record, key: str) -> float | None:
-    return None if record.get(key) is None else number(record, key)
-
-
-def whole_or_none(record: Record, key: str) -> int | None:
-    return None if record.get(key) is None else whole(record, key)
-
-
-def quietly(read: Callable[[Record, str], T], record: Record | None, key: str) -> T | None:
-    """What `read` reads, or None where that is not there or not as it must be."""
-    if record is None:
-        return None
-    try:
-        return read(record, key)
-    except RecordError:
-        return None
 
 
 def _text_or_none(record: Record, key: str) -> str | None:

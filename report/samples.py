@@ -1,33 +1,34 @@
-"""The per-second rates of each cell of a run, all hosts added, whatever the experiment."""
+"""The per-second rates of each cell of a run, all hosts added up; the same for all experiments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from report.cells import read_cell_records
-from report.runs import Record, RecordError, Run, number, text, whole
+from report.records import Record, RecordError, number, text, whole
+from report.runs import Run
 
 # Shorter intervals are the ends of a measurement, not seconds.
 INTERVAL_SECONDS_MIN = 0.5
-# What may differ between two measurements of the same cell.
+# Fields that may differ between two measurements of the same cell.
 _OF_THE_DAY = frozenset({"cell", "complete", "reason", "lost_hosts", "devices", "hosts", "seconds"})
 _TIMES = ("unix_s", "_at")
 
 
 @dataclass(frozen=True)
 class Series:
-    """A cell's operations a second, in order; `parameters` are what was measured, from raw/cells.ndjson."""
+    """A cell's operations a second, in order of time; `parameters` say what was measured, from raw/cells.ndjson."""
 
     rates: list[float]
     parameters: Record
-    reason: str | None  # why it is no whole measurement
+    reason: str | None  # why it is incomplete
 
 
 def read_series(run: Run) -> dict[str, Series]:
-    """By cell, those of raw/cells.ndjson; of every cell that a worker names where the run has no such file.
+    """By cell: the cells of raw/cells.ndjson, or those that workers name where the run has no such file.
 
-    Seconds are matched between hosts by their number from the start, so no clock is needed. Where a cell was begun
-    again its last attempt counts.
+    Seconds of several hosts are matched by their number from the start, so that no clock is needed. Of a cell that was
+    repeated the last attempt counts.
     """
     seconds = _read_seconds(run)
     if not run.has_stream("cells"):
@@ -56,11 +57,11 @@ def _read_seconds(run: Run) -> dict[str, dict[str, dict[int, float]]]:
             duration = number(record, "t_end_unix_s") - number(record, "t_start_unix_s")
             ops = whole(record, "ops")
         except RecordError as error:
-            run.problem(f"raw/worker.ndjson: a record of {record.get('cell', 'no cell')} left out: {error}")
+            run.omit("worker", error, record)
             continue
         of_host = cells.setdefault(cell, {}).setdefault(host, {})
         if second <= last.get((cell, host), -1):
-            of_host.clear()  # the worker was started again
+            of_host.clear()  # the worker was restarted
         last[cell, host] = second
         if duration >= INTERVAL_SECONDS_MIN:
             of_host[second] = ops / duration
@@ -68,7 +69,7 @@ def _read_seconds(run: Run) -> dict[str, dict[str, dict[int, float]]]:
 
 
 def _rates(of_hosts: dict[str, dict[int, float]]) -> list[float]:
-    """Of the seconds that every host has."""
+    """Of those seconds that every host has."""
     if not of_hosts:
         return []
     common = set.intersection(*(set(seconds) for seconds in of_hosts.values()))

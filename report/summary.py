@@ -1,4 +1,4 @@
-"""What every summary.json begins with: which run it is of."""
+"""What summaries of several experiments have in common."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from report.runs import Run
 
 @dataclass(frozen=True)
 class RunSummary:
-    """An experiment's summary has these fields first, then its own. `schema` is the version of its own."""
+    """Says which run it is of. An experiment's summary begins with these fields; `schema` is the version of its own."""
 
     schema: int
     experiment: str
@@ -22,8 +22,29 @@ class RunSummary:
     finished_at: str | None
 
 
+@dataclass(frozen=True)
+class LatencyPercentiles:
+    """Of single operations; None where nothing was measured."""
+
+    latency_p50_us: float | None
+    latency_p95_us: float | None
+    latency_p99_us: float | None
+    latency_p99_9_us: float | None
+    latency_max_us: float | None
+
+
+@dataclass(frozen=True)
+class LatencyStretch:
+    """Latency percentiles of the operations that ended in a stretch of time; None where none ended."""
+
+    t_s: float
+    p50_us: float | None
+    p99_us: float | None
+    p99_9_us: float | None
+
+
 def run_fields(run: Run, schema: int) -> dict[str, Any]:
-    """The values of those fields, by name."""
+    """The fields of RunSummary."""
     manifest = run.manifest
     return {
         "schema": schema,

@@ -1,23 +1,25 @@
-"""Tables, described once: printed to a terminal here, and drawn in the page by templates/page.html.j2."""
+"""Tables: printed to a terminal here, and shown in the page by templates/blocks.html.j2."""
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Generic, TypeVar
 
 from rich.console import Console
 from rich.text import Text
 
-from report.claims import DIFFERS, HOLDS, Verdict
 from report.format import MISSING, figure
 from report.table_layout import Layout
+from report.verdicts import DIFFERS, HOLDS, Verdict
 
 REHEARSAL = "rehearsal"
-# Of a table printed into a file or a pipe: wide enough that nothing is cut.
+# The width of a table that is printed into a file or a pipe: wide enough that nothing is cut.
 PLAIN_WIDTH = 170
+
+T = TypeVar("T")
 
 _STYLES = {"good": "green", "bad": "red", "muted": "dim"}
 
@@ -35,21 +37,60 @@ class Column:
 
 
 @dataclass(frozen=True)
+class TextColumn(Generic[T]):
+    """A column, and what it shows of each record."""
+
+    name: str
+    show: Callable[[T], Cell | str]
+    numeric: bool = False
+
+
+@dataclass(frozen=True)
+class NumberColumn(TextColumn[T]):
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
 class Table:
     title: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell | str]]
     note: str = ""
     name: str = field(default="", compare=False)
+    page_only: bool = False  # a terminal is not shown it
+
+    @classmethod
+    def of(
+        cls, title: str, columns: Sequence[TextColumn[T]], records: Iterable[T], note: str = "", *, name: str = ""
+    ) -> Table:
+        """A row for each record."""
+        rows = [[column.show(record) for column in columns] for record in records]
+        return cls(title, [Column(column.name, column.numeric) for column in columns], rows, note, name=name)
 
     def titled(self, rehearsal: bool) -> str:
         return f"{self.title} ({REHEARSAL})" if rehearsal else self.title
 
 
+@dataclass(frozen=True)
+class Missing:
+    """Stands in the place of a table or a figure, and says what was not recorded."""
+
+    text: str
+
+
+def judged(text: str, good: bool | None) -> Cell:
+    """Green or red; plain where it is not known."""
+    return Cell(text, {True: "good", False: "bad", None: ""}[good])
+
+
+def bad_if(text: str, bad: object) -> Cell:
+    return Cell(text, "bad" if bad else "")
+
+
 def console(file: IO[str] | None = None) -> Console:
     """Coloured and as wide as the window on a terminal; plain and PLAIN_WIDTH wide elsewhere.
 
-    A character that standard output's encoding does not have is written as an escape.
+    Writes a character that standard output's encoding lacks as an escape.
     """
     if file is None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -58,7 +99,7 @@ def console(file: IO[str] | None = None) -> Console:
 
 
 def print_table(to: Console, table: Table, rehearsal: bool) -> None:
-    """Print a table, its title above and its note below, as wide as the console at most (report/table_layout.py)."""
+    """Prints the title, the table in the console's width (report/table_layout.py), and the note."""
     rows = [[_text(cell) for cell in row] for row in table.rows]
     layout = Layout([each.name for each in table.columns], [each.numeric for each in table.columns], rows)
     if title := table.titled(rehearsal):
@@ -76,24 +117,14 @@ def _text(cell: Cell | str) -> Text:
 
 
 def claims_table(verdicts: Sequence[Verdict]) -> Table:
-    rows = [
-        (
-            verdict.claim.id,
-            published_text(verdict),
-            measured_text(verdict),
-            Cell(verdict.verdict, tone(verdict)),
-            verdict.detail or MISSING,
-        )
-        for verdict in verdicts
+    columns: list[TextColumn[Verdict]] = [
+        TextColumn("claim", lambda verdict: verdict.claim.id),
+        TextColumn("published", published_text),
+        TextColumn("measured", measured_text),
+        TextColumn("verdict", lambda verdict: Cell(verdict.verdict, tone(verdict))),
+        TextColumn("what was found, or why not", lambda verdict: verdict.detail or MISSING),
     ]
-    columns = [
-        Column("claim"),
-        Column("published"),
-        Column("measured"),
-        Column("verdict"),
-        Column("by how much, or why"),
-    ]
-    return Table("Claims", columns, rows, name="claims")
+    return Table.of("Claims", columns, verdicts, name="claims")
 
 
 def published_text(verdict: Verdict) -> str:

@@ -1,7 +1,7 @@
-"""How a table is laid out in a given width, so that no label shrinks and no figure loses its unit.
+"""Lays a table out in a given width without shortening a label or separating a figure from its unit.
 
-A table that is too wide is split, its first column repeated in each part; one with sentences in it is stacked: a block
-for each row, a line for each of its cells.
+A table that is too wide is split into parts that each repeat the first column. One with sentences in it is stacked
+instead: a block for each row, a line for each cell.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-# A column whose cells are longer is prose: it is read in lines, not beside other columns in one word's width.
+# A column with longer cells is prose, which is not readable in a column that is one word wide.
 PROSE_CHARACTERS = 40
-# A column of words that is no wider is never broken, as a figure and its unit; wider ones are at least so wide, and
-# break between words. A longer word, such as a path, is folded.
+# A text column up to this width is not broken, like numeric ones; a wider one keeps at least this width and is broken
+# between words. A longer word, such as a path, is folded.
 WORD_CHARACTERS = 24
 
 
 class Layout:
-    """A table's cells: `numeric` says of each column whether it holds figures, which are never broken."""
+    """`numeric` says of each column whether it has figures, which are never broken."""
 
     def __init__(self, names: Sequence[str], numeric: Sequence[bool], rows: Sequence[Sequence[Text]]) -> None:
         self._names = names
@@ -36,7 +36,7 @@ class Layout:
         ]
 
     def parts(self, to: Console) -> list[RenderableType]:
-        """What is printed one below the other."""
+        """Parts to be printed one below the other."""
         everything = list(range(len(self._names)))
         if self._fits(everything, to):
             return [self._drawn(everything, to)]
@@ -52,14 +52,14 @@ class Layout:
         return [self._drawn(part, to) for part in parts]
 
     def _between(self, columns: Sequence[int]) -> int:
-        """What padding and lines take: of rich's tables with a box, without padding at the edges."""
+        """The width of padding and lines in rich's tables with a box and without padding at the edges."""
         return 3 * len(columns) - 1
 
     def _fits(self, columns: Sequence[int], to: Console) -> bool:
         return sum(self._least[n] for n in columns) + self._between(columns) <= to.width
 
     def _drawn(self, columns: Sequence[int], to: Console) -> rich.table.Table:
-        """Columns side by side; those of words share what the others leave."""
+        """Columns side by side; text columns share the width that the others leave."""
         drawn = rich.table.Table(box=rich.box.SIMPLE_HEAD if to.is_terminal else rich.box.ASCII2, pad_edge=False)
         widths = self._widths(columns, to.width - self._between(columns))
         for n, width in zip(columns, widths, strict=True):
@@ -73,7 +73,7 @@ class Layout:
         widths = [self._least[n] for n in columns]
         spare = room - sum(widths)
         while spare > 0 and (narrow := [i for i, n in enumerate(columns) if widths[i] < self._widest[n]]):
-            # The narrowest first, so that one sentence does not take it all.
+            # The narrowest first, so that one sentence does not take all of it.
             i = min(narrow, key=lambda each: widths[each])
             widths[i] += 1
             spare -= 1

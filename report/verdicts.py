@@ -1,22 +1,101 @@
-"""verdicts.json: what became of each claim in a run, for whoever shows several runs and need not derive each anew."""
+"""Judges claims by a run's summary, and keeps the verdicts in verdicts.json.
+
+What shows several runs reads verdicts.json instead of their records.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from report.claims import DIFFERS, HOLDS, NOT_MEASURED, Verdict
-from report.expressions import Value
+from report.claims import Claim
+from report.expressions import Part, Value
+from report.format import figure
 from report.runs import RunError
 
 VERDICTS = "verdicts.json"
 SCHEMA = 1
 
+HOLDS = "holds"
+DIFFERS = "differs"
+NOT_JUDGED = "not judged"  # there is a figure, and a reason why it does not count
+NOT_RUN = "not run"  # there is no figure
+# What reports called both of the latter until 2026.
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    claim: Claim
+    verdict: str
+    detail: str  # what was found, by how much it differs, or why it is not judged
+    measured: Value
+    rehearsal: bool
+
+
+@dataclass(frozen=True)
+class StoredVerdict:
+    verdict: str
+    detail: str
+    measured: Value
+
+
+def judge(claim: Claim, summary: object, rehearsal: bool) -> Verdict:
+    measured = claim.measured.evaluate(summary) if claim.measured else None
+
+    def verdict(name: str, detail: str) -> Verdict:
+        return Verdict(claim, name, detail, measured, rehearsal)
+
+    without = NOT_RUN if measured is None else NOT_JUDGED
+    if claim.where not in ("either", "rehearsal" if rehearsal else "aws"):
+        return verdict(without, f"needs {'AWS' if rehearsal else 'a rehearsal'}: {claim.elsewhere_reason}")
+    if claim.when is not None and claim.when.evaluate(summary) is not True:
+        if claim.needs is not None:
+            return verdict(without, f"needs {claim.needs.fill(summary)}")
+        unmet = [part for part in claim.when.parts(summary) if part.value is not True]
+        return verdict(without, "; ".join(f"needs {part.text}: {_figures(part.figures)}" for part in unmet))
+    outcome = claim.test.evaluate(summary)
+    if outcome is None:
+        return verdict(without, "no value for " + ", ".join(claim.test.unknown(summary)))
+    parts = [part for part in claim.test.parts(summary) if outcome or part.value is False]
+    detail = _finding(claim, summary, measured, parts)
+    if outcome:
+        return verdict(HOLDS, detail)
+    documented = [later for later in claim.later if later.test is not None and later.test.evaluate(summary) is True]
+    since = "".join(f"; as documented since ({later.date}): {later.fact}" for later in documented)
+    return verdict(DIFFERS, detail + since)
+
+
+def _finding(claim: Claim, summary: object, measured: Value, parts: Sequence[Part]) -> str:
+    """How the figure compares with the published one, and the claim's own sentence, or the figures of its test."""
+    compared = _against_published(claim, measured)
+    if claim.finding is not None:
+        sentence = claim.finding.fill(summary)
+        return f"{compared}; {sentence}" if compared else sentence
+    return compared or "; ".join(_figures(part.figures) for part in parts)
+
+
+def _against_published(claim: Claim, measured: Value) -> str:
+    if not claim.published.value or isinstance(measured, bool) or not isinstance(measured, int | float):
+        return ""
+    percent = (measured / claim.published.value - 1) * 100
+    allowed = "" if claim.tolerance_ratio is None else f" (tolerance {claim.tolerance_ratio * 100:.0f} %)"
+    if abs(percent) < 0.5:
+        return f"as published{allowed}"
+    return f"{abs(percent):.0f} % {'above' if percent > 0 else 'below'} the published value{allowed}"
+
+
+def _figures(figures: Mapping[str, Value]) -> str:
+    """Each by the last two names of its path: drill.read_errors as "drill read errors 0"."""
+    return ", ".join(
+        f"{' '.join(path.split('.')[-2:]).replace('_', ' ')} {figure(value)}" for path, value in figures.items()
+    )
+
 
 def verdicts_json(verdicts: Sequence[Verdict]) -> str:
-    """The document, by claim: the verdict, why, and the figure that was measured (null: none)."""
+    """By claim: the verdict, why, and the figure that was measured (null: none)."""
     claims = [
         {"claim": each.claim.id, "verdict": each.verdict, "detail": each.detail, "measured": each.measured}
         for each in verdicts
@@ -24,33 +103,28 @@ def verdicts_json(verdicts: Sequence[Verdict]) -> str:
     return json.dumps({"schema": SCHEMA, "verdicts": claims}, indent=1, allow_nan=False) + "\n"
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A verdict as it was written down."""
-
-    verdict: str
-    detail: str
-    measured: Value
-
-
-def read_verdicts(run: Path) -> dict[str, Kept] | None:
-    """A run's verdicts by claim; None when it has no report. RunError where the file can't be used."""
+def read_verdicts(run: Path) -> dict[str, StoredVerdict] | None:
+    """A run's verdicts by claim; None if it has no report. Raises RunError if the file can't be used."""
     path = run / VERDICTS
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["schema"] != SCHEMA:
             raise RunError(f"{path}: schema is {document['schema']!r}, this report reads {SCHEMA}")
-        found = {
-            str(each["claim"]): Kept(str(each["verdict"]), str(each["detail"]), each["measured"])
-            for each in document["verdicts"]
-        }
+        found = {str(each["claim"]): _stored(each) for each in document["verdicts"]}
     except FileNotFoundError:
         return None
     except OSError as error:
         raise RunError(f"{path}: can't be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
         raise RunError(f"{path}: damaged; `python -m report {run}` makes it again") from None
-    unknown = sorted({each.verdict for each in found.values()} - {HOLDS, DIFFERS, NOT_MEASURED})
+    unknown = sorted({each.verdict for each in found.values()} - {HOLDS, DIFFERS, NOT_JUDGED, NOT_RUN})
     if unknown:
         raise RunError(f"{path}: {unknown[0]!r} is no verdict; `python -m report {run}` makes it again")
     return found
+
+
+def _stored(entry: dict[str, Value]) -> StoredVerdict:
+    verdict, measured = str(entry["verdict"]), entry["measured"]
+    if verdict == NOT_MEASURED:
+        verdict = NOT_RUN if measured is None else NOT_JUDGED
+    return StoredVerdict(verdict, str(entry["detail"]), measured)

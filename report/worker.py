@@ -1,4 +1,4 @@
-"""raw/worker.ndjson of one run, gathered by cell: the final documents merged, the seconds kept apart."""
+"""raw/worker.ndjson: what the native workers of each cell reported, their seconds and their final documents."""
 
 from __future__ import annotations
 
@@ -13,19 +13,8 @@ from msgspec import Meta, Struct
 from report.histogram import Histogram, HistogramError, merge
 from report.intervals import NONE, Intervals
 from report.latency_seconds import LatencySeconds
-from report.runs import (
-    WHOLE_MAX,
-    Record,
-    RecordError,
-    Run,
-    decode_lines,
-    number,
-    number_or_none,
-    quietly,
-    text,
-    whole,
-    whole_or_none,
-)
+from report.records import WHOLE_MAX, number, or_none
+from report.runs import Run, decode_lines
 
 CLOCK_SLACK_S = 0.05
 MIB = 1 << 20
@@ -36,42 +25,8 @@ _Text = Annotated[str, Meta(min_length=1)]
 
 
 @dataclass(frozen=True)
-class Final:
-    host: str
-    t_start_unix_s: float
-    t_end_unix_s: float
-    ops: int
-    bytes: int
-    errors: dict[str, int]
-    histogram: Histogram
-    requests_in_flight: int | None
-    t_first_unix_s: float | None  # when its first operation began
-    t_last_unix_s: float | None  # when its last one ended
-
-
-@dataclass
-class Worker:
-    """What the workers of one cell said, on every host that ran one."""
-
-    intervals: Intervals = NONE
-    finals: list[Final] = field(default_factory=list)
-
-    @property
-    def began(self) -> bool:
-        return bool(len(self.intervals) or self.finals)
-
-    def since(self, t_unix_s: float) -> Worker:
-        """Without what an earlier attempt at the same cell left in the file; both times are of one clock, or nearly."""
-        from_then = t_unix_s - CLOCK_SLACK_S
-        return Worker(
-            self.intervals.where(self.intervals.t_end_unix_s >= from_then),
-            [f for f in self.finals if f.t_end_unix_s >= from_then],
-        )
-
-
-@dataclass(frozen=True)
 class Measured:
-    """The measured window of a cell, over all its workers."""
+    """What was done in the measured window of a cell, by all of its workers."""
 
     t_start_unix_s: float
     t_end_unix_s: float
@@ -93,15 +48,73 @@ class Measured:
     def iops(self) -> float | None:
         return self.ops / self.seconds if self.seconds > 0 else None
 
+    @property
+    def error_count(self) -> int:
+        return sum(self.errors.values())
+
     def percentile_us(self, percent: float) -> float | None:
         value = self.histogram.percentile_ns(percent)
         return None if value is None else value / 1000
 
 
+@dataclass(frozen=True)
+class Final(Measured):
+    """One worker's final document."""
+
+    host: str
+    t_first_unix_s: float | None  # when its first operation began
+    t_last_unix_s: float | None  # when its last one ended
+
+
+@dataclass
+class Worker:
+    """What the workers of one cell reported, on every host that ran one."""
+
+    intervals: Intervals = NONE
+    finals: list[Final] = field(default_factory=list)
+
+    @property
+    def began(self) -> bool:
+        return bool(len(self.intervals) or self.finals)
+
+    def since(self, t_unix_s: float) -> Worker:
+        """Without what an earlier attempt at the cell left in the file; `t_unix_s` is of the workers' clock."""
+        from_then = t_unix_s - CLOCK_SLACK_S
+        return Worker(
+            self.intervals.where(self.intervals.t_end_unix_s >= from_then),
+            [f for f in self.finals if f.t_end_unix_s >= from_then],
+        )
+
+
+_PERCENTILES = {
+    "latency_p50_us": 50.0,
+    "latency_p95_us": 95.0,
+    "latency_p99_us": 99.0,
+    "latency_p99_9_us": 99.9,
+    "latency_max_us": 100.0,
+}
+
+LATENCIES = tuple(_PERCENTILES)
+
+
+def figures_of(measured: Measured | None, *names: str) -> dict[str, Any]:
+    """Fields of a summary: attributes of Measured and percentiles such as latency_p99_9_us, by name; all None where
+    nothing was measured.
+    """
+    return {
+        name: None
+        if measured is None
+        else measured.percentile_us(_PERCENTILES[name])
+        if name in _PERCENTILES
+        else getattr(measured, name)
+        for name in names
+    }
+
+
 class _Latency(Struct, gc=False):
     buckets: msgspec.Raw  # pairs of index and count
     max: _Whole | None = None
-    # Only of the intervals whose histograms are kept, and looked at there.
+    # Checked by Histogram.from_json alone: most intervals' histograms are not kept.
     count: Any = None
     sum: Any = None
     min: Any = None
@@ -110,7 +123,7 @@ class _Latency(Struct, gc=False):
         return Histogram.from_json({**msgspec.structs.asdict(self), "buckets": msgspec.json.decode(self.buckets)})
 
 
-class _IntervalLine(Struct, gc=False, tag_field="kind", tag="interval"):
+class _Line(Struct, gc=False):
     cell: _Text
     host: _Text
     t_start_unix_s: float
@@ -120,22 +133,36 @@ class _IntervalLine(Struct, gc=False, tag_field="kind", tag="interval"):
     errors: dict[str, _Whole]
     latency_ns: _Latency
 
+    def __post_init__(self) -> None:
+        if self.t_end_unix_s < self.t_start_unix_s:
+            raise ValueError("t_end_unix_s is before t_start_unix_s")
 
-class _FinalLine(Struct, tag_field="kind", tag="final"):
-    """There are few: each is read as the record that it is."""
 
-    cell: _Text
-    host: Any = None
-    t_start_unix_s: Any = None
-    t_end_unix_s: Any = None
+class _IntervalLine(_Line, gc=False, tag_field="kind", tag="interval"):
+    pass
+
+
+class _FinalLine(_Line, tag_field="kind", tag="final"):
+    threads: _Whole | None = None
+    files: Any = None
     t_first_unix_s: Any = None
     t_last_unix_s: Any = None
-    ops: Any = None
-    bytes: Any = None
-    errors: Any = None
-    latency_ns: Any = None
-    threads: Any = None
-    files: Any = None
+
+    def final(self) -> Final:
+        requests = self.threads * len(self.files) if self.threads is not None and isinstance(self.files, list) else None
+        record = {"first": self.t_first_unix_s, "last": self.t_last_unix_s}
+        return Final(
+            host=self.host,
+            t_start_unix_s=self.t_start_unix_s,
+            t_end_unix_s=self.t_end_unix_s,
+            ops=self.ops,
+            bytes=self.bytes,
+            errors=self.errors,
+            histogram=self.latency_ns.histogram(),
+            requests_in_flight=requests,
+            t_first_unix_s=or_none(number, record, "first"),
+            t_last_unix_s=or_none(number, record, "last"),
+        )
 
 
 _LINES = msgspec.json.Decoder(_IntervalLine | _FinalLine)
@@ -144,42 +171,33 @@ _LINES = msgspec.json.Decoder(_IntervalLine | _FinalLine)
 def read_worker(
     run: Run, keep_histograms: str | None = None, latencies: LatencySeconds | None = None
 ) -> dict[str, Worker]:
-    """By cell. Intervals of cells whose name begins with `keep_histograms` keep their histograms; all of them are added
-    to `latencies`.
+    """By cell. Keeps the histograms of intervals where the cell's name begins with `keep_histograms`, and adds those of
+    all cells to `latencies`.
     """
     parts: dict[str, list[Intervals]] = {}
     finals: dict[str, list[Final]] = {}
 
-    def left_out(cell: object, error: Exception) -> None:
-        run.problem(f"raw/worker.ndjson: a record of {cell or 'no cell'} left out: {error}")
+    def omit(cell: str, error: HistogramError) -> None:
+        run.omit("worker", error, {"cell": cell})
 
-    def slowly(record: Record) -> _IntervalLine | _FinalLine | None:
-        try:
-            return _line(record)
-        except RecordError as error:
-            left_out(record.get("cell", "no cell"), error)
-            return None
-
-    for batch in run.batches("worker", partial(decode_lines, _LINES), slowly):
-        of_cells: dict[str, list[_IntervalLine]] = {}
+    for batch in run.batches("worker", partial(decode_lines, _LINES)):
+        lines_of_cells: dict[str, list[_IntervalLine]] = {}
         for line in batch:
-            of_cell = of_cells.setdefault(line.cell, [])
-            try:
-                if type(line) is _FinalLine:
-                    finals.setdefault(line.cell, []).append(_final(msgspec.structs.asdict(line)))
-                elif line.t_end_unix_s < line.t_start_unix_s:
-                    raise RecordError("t_end_unix_s is before t_start_unix_s")
-                else:
-                    of_cell.append(line)
-            except (RecordError, HistogramError) as error:
-                left_out(line.cell, error)
-        for cell, lines in of_cells.items():
+            lines_of_cell = lines_of_cells.setdefault(line.cell, [])
+            if type(line) is _IntervalLine:
+                lines_of_cell.append(line)
+            elif type(line) is _FinalLine:
+                try:
+                    finals.setdefault(line.cell, []).append(line.final())
+                except HistogramError as error:
+                    omit(line.cell, error)
+        for cell, lines in lines_of_cells.items():
             parts_of_cell = parts.setdefault(cell, [])
             if not lines:
                 continue
             histograms: dict[int, Histogram] = {}
             if keep_histograms is not None and cell.startswith(keep_histograms):
-                lines, histograms = _with_histograms(lines, partial(left_out, cell))
+                lines, histograms = _with_histograms(lines, partial(omit, cell))
             intervals = Intervals.of_rows(lines, [line.latency_ns.max for line in lines], histograms)
             parts_of_cell.append(intervals)
             if latencies is not None:
@@ -188,9 +206,9 @@ def read_worker(
 
 
 def _with_histograms(
-    lines: Sequence[_IntervalLine], left_out: Callable[[HistogramError], None]
+    lines: Sequence[_IntervalLine], omit: Callable[[HistogramError], None]
 ) -> tuple[list[_IntervalLine], dict[int, Histogram]]:
-    """The lines whose histogram is whole, and these by their place among them."""
+    """The lines whose histograms are not damaged, and these histograms by the index of their line."""
     kept: list[_IntervalLine] = []
     histograms: dict[int, Histogram] = {}
     for line in lines:
@@ -198,12 +216,27 @@ def _with_histograms(
             histograms[len(kept)] = line.latency_ns.histogram()
             kept.append(line)
         except HistogramError as error:
-            left_out(error)
+            omit(error)
     return kept, histograms
 
 
+def measure_from_intervals(worker: Worker) -> Measured | None:
+    """The sum of the intervals, for a worker that was killed before it wrote its final document."""
+    if not worker.intervals:
+        return None
+    return Measured(
+        t_start_unix_s=min(i.t_start_unix_s for i in worker.intervals),
+        t_end_unix_s=max(i.t_end_unix_s for i in worker.intervals),
+        ops=sum(i.ops for i in worker.intervals),
+        bytes=sum(i.bytes for i in worker.intervals),
+        errors=sum_errors(i.errors for i in worker.intervals),
+        histogram=merge(i.histogram for i in worker.intervals if i.histogram is not None),
+        requests_in_flight=None,
+    )
+
+
 def measure(worker: Worker) -> Measured | None:
-    """From the final documents; the last of each host, should a worker have been started again."""
+    """From the final documents: the last of each host, in case a worker was started again."""
     finals = list({final.host: final for final in worker.finals}.values())
     if not finals:
         return None
@@ -225,56 +258,3 @@ def sum_errors(errors: Iterable[Mapping[str, int]]) -> dict[str, int]:
         for errno, count in by_errno.items():
             total[errno] = total.get(errno, 0) + count
     return total
-
-
-def _line(record: Record) -> _IntervalLine | _FinalLine:
-    """What _LINES makes of it, or a RecordError that names what is wrong."""
-    cell, kind = text(record, "cell"), text(record, "kind")
-    if kind == "final":
-        return _FinalLine(cell, *(record.get(name) for name in _FinalLine.__struct_fields__[1:]))
-    if kind != "interval":
-        raise RecordError(f"kind {kind!r} is not interval or final")
-    latency = record.get("latency_ns")
-    if not isinstance(latency, dict):
-        raise RecordError("latency_ns is not an object")
-    longest, buckets = whole_or_none(latency, "max"), msgspec.Raw(msgspec.json.encode(latency.get("buckets")))
-    return _IntervalLine(
-        cell=cell,
-        host=text(record, "host"),
-        t_start_unix_s=number(record, "t_start_unix_s"),
-        t_end_unix_s=_end(record),
-        ops=whole(record, "ops"),
-        bytes=whole(record, "bytes"),
-        errors=_errors(record),
-        latency_ns=_Latency(buckets, longest, latency.get("count"), latency.get("sum"), latency.get("min")),
-    )
-
-
-def _final(record: Record) -> Final:
-    threads, files = whole_or_none(record, "threads"), record.get("files")
-    return Final(
-        host=text(record, "host"),
-        t_start_unix_s=number(record, "t_start_unix_s"),
-        t_end_unix_s=_end(record),
-        ops=whole(record, "ops"),
-        bytes=whole(record, "bytes"),
-        errors=_errors(record),
-        histogram=Histogram.from_json(record.get("latency_ns")),
-        requests_in_flight=threads * len(files) if threads is not None and isinstance(files, list) else None,
-        t_first_unix_s=quietly(number_or_none, record, "t_first_unix_s"),
-        t_last_unix_s=quietly(number_or_none, record, "t_last_unix_s"),
-    )
-
-
-def _end(record: Record) -> float:
-    end = number(record, "t_end_unix_s")
-    if end < number(record, "t_start_unix_s"):
-        raise RecordError("t_end_unix_s is before t_start_unix_s")
-    return end
-
-
-def _errors(record: Record) -> dict[str, int]:
-    errors = record.get("errors")
-    if not isinstance(errors, dict):
-        raise RecordError("errors is not an object")
-    return {str(errno): whole(errors, errno) for errno in errors}

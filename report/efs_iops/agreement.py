@@ -1,9 +1,10 @@
-"""Operations and bytes of the same minutes, counted by the workers, by the clients' kernels, by their network
-interfaces and by CloudWatch: do they agree?
+"""Compares operations and bytes of the same minutes, as the workers, the clients' kernels, their network interfaces
+and CloudWatch counted them.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ import numpy as np
 
 from report.efs_iops.cells import NIC_COLUMNS, Clients
 from report.efs_iops.cloudwatch import DATA_METRICS, MINUTE_SECONDS, CloudWatch
-from report.efs_iops.counters import Counters, total
+from report.efs_iops.counters import Counters
 from report.efs_iops.metering import metered_bytes
 from report.efs_iops.minutes import WorkerMinute
 from report.efs_iops.mountstats import WIRE, column
 from report.efs_iops.schema import Agreement, Cell, Counted, Minute, NicCounted
+from report.missing import divided, known, total
 
 # What a frame of NFS has around its TCP payload, as Linux counts an interface's bytes: Ethernet 14 (without checksum),
 # IPv4 20, TCP 20 and its timestamps 12 (RFC 7323).
@@ -29,11 +31,11 @@ class Sources:
     cloudwatch: CloudWatch
     hosts: Sequence[str]  # the clients whose counters are added up
     minimum_bytes: int | None
-    workers_seen: bool  # whether there are any lines of workers: without, none is not known to be 0
+    workers_seen: bool  # whether workers wrote any line: without one, their counts are not known to be 0
 
 
-class _Grown:
-    """By how much the hosts' counters grew in each of the minutes."""
+class _CounterGrowth:
+    """The growth of the hosts' counters in each minute."""
 
     def __init__(self, counters: Mapping[str, Counters], hosts: Sequence[str], starts: Sequence[float]) -> None:
         self._counters, self._hosts, self._starts = counters, hosts, starts
@@ -53,19 +55,19 @@ class _Grown:
         return total([self.of_host(host, name, start) for host in self._hosts])
 
     def unknown(self, names: Sequence[str], start: float) -> list[str]:
-        """The hosts of which one of these is not known."""
+        """The hosts of which one of these counters is not known."""
         return [host for host in self._hosts if any(self.of_host(host, name, start) is None for name in names)]
 
 
 def read_agreement(workers: Mapping[float, WorkerMinute], sources: Sources, cells: Iterable[Cell]) -> Agreement:
     """`workers` by the start of each minute."""
     starts = sorted(workers)
-    mountstats = _Grown(sources.clients.mountstats, sources.hosts, starts)
-    nic = _Grown(sources.clients.nic, sources.hosts, starts)
+    mountstats = _CounterGrowth(sources.clients.mountstats, sources.hosts, starts)
+    nic = _CounterGrowth(sources.clients.nic, sources.hosts, starts)
     every = [_minute(start, workers[start], sources, mountstats, nic) for start in starts]
     minutes = [minute for minute in every if minute.read or minute.write]
     added = _with_all_sources(minutes)
-    ratios = [ratio for cell in cells if (ratio := cell.mountstats.to_worker_ratio) is not None]
+    ratios = known(cell.mountstats.to_worker_ratio for cell in cells)
     return Agreement(
         minutes=minutes,
         minutes_added=len(added),
@@ -77,7 +79,9 @@ def read_agreement(workers: Mapping[float, WorkerMinute], sources: Sources, cell
     )
 
 
-def _minute(start: float, worker: WorkerMinute, sources: Sources, mountstats: _Grown, nic: _Grown) -> Minute:
+def _minute(
+    start: float, worker: WorkerMinute, sources: Sources, mountstats: _CounterGrowth, nic: _CounterGrowth
+) -> Minute:
     counted = {op: _count(op, start, worker, sources, mountstats) for op in DATA_METRICS}
     missing = [
         f"CloudWatch {metric}"
@@ -97,8 +101,8 @@ def _minute(start: float, worker: WorkerMinute, sources: Sources, mountstats: _G
     )
 
 
-def _count(op: str, start: float, worker: WorkerMinute, sources: Sources, mountstats: _Grown) -> Counted | None:
-    """None when nobody counted an operation of this kind."""
+def _count(op: str, start: float, worker: WorkerMinute, sources: Sources, mountstats: _CounterGrowth) -> Counted | None:
+    """None where no source counted an operation of this kind."""
 
     def kernels(field: str) -> float | None:
         return mountstats.of_hosts(column(op, field), start)
@@ -123,24 +127,18 @@ def _count(op: str, start: float, worker: WorkerMinute, sources: Sources, mounts
     return counted if any(seen) else None
 
 
-_COUNTS = (
-    "worker_operations",
-    "worker_bytes",
-    "mountstats_operations",
-    "mountstats_bytes",
-    "wire_sent_bytes",
-    "wire_received_bytes",
-    "cloudwatch_operations",
-    "cloudwatch_bytes",
-    "metered_bytes",
-)
+_COUNTS = [
+    field.name
+    for field in dataclasses.fields(Counted)
+    if field.name.endswith(("_operations", "_bytes")) and "_to_" not in field.name
+]
 
 
 def _counted(counts: Mapping[str, float | None]) -> Counted:
     """`counts` has all of _COUNTS."""
 
     def ratio(above: str, below: str) -> float | None:
-        return _ratio(counts[above], counts[below])
+        return divided(counts[above], counts[below])
 
     wire, payload = total([counts["wire_sent_bytes"], counts["wire_received_bytes"]]), counts["mountstats_bytes"]
     return Counted(
@@ -151,7 +149,7 @@ def _counted(counts: Mapping[str, float | None]) -> Counted:
         cloudwatch_to_worker_bytes=ratio("cloudwatch_bytes", "worker_bytes"),
         cloudwatch_to_mountstats_operations=ratio("cloudwatch_operations", "mountstats_operations"),
         cloudwatch_to_metered_bytes=ratio("cloudwatch_bytes", "metered_bytes"),
-        protocol_share=None if wire is None or payload is None else _ratio(wire - payload, wire),
+        protocol_share=None if wire is None or payload is None else divided(wire - payload, wire),
     )
 
 
@@ -164,11 +162,11 @@ def _nic(
 ) -> NicCounted:
     frames, packets = total([rx_bytes, tx_bytes]), total([rx_packets, tx_packets])
     tcp = None if frames is None or packets is None else frames - packets * HEADER_BYTES
-    return NicCounted(rx_bytes, tx_bytes, rx_packets, tx_packets, wire_bytes, _ratio(tcp, wire_bytes))
+    return NicCounted(rx_bytes, tx_bytes, rx_packets, tx_packets, wire_bytes, divided(tcp, wire_bytes))
 
 
 def _with_all_sources(minutes: Sequence[Minute]) -> list[Minute]:
-    """Those that lack no source, but such as the whole run lacks."""
+    """Those that lack no source, except sources that the whole run lacks."""
     if not minutes:
         return []
     never = set.intersection(*(set(minute.missing) for minute in minutes))
@@ -176,7 +174,9 @@ def _with_all_sources(minutes: Sequence[Minute]) -> list[Minute]:
 
 
 def _sum(minutes: Sequence[Counted | None]) -> Counted | None:
-    """Of the minutes in which a worker did such operations: what others did alone is no disagreement."""
+    """Of the minutes in which a worker did such operations: operations that only other programs did are no
+    disagreement.
+    """
     with_work = [counted for counted in minutes if counted is not None and counted.worker_operations]
     if not with_work:
         return None
@@ -184,14 +184,5 @@ def _sum(minutes: Sequence[Counted | None]) -> Counted | None:
 
 
 def _sum_nic(minutes: Sequence[NicCounted]) -> NicCounted:
-    return _nic(
-        total([each.rx_bytes for each in minutes]),
-        total([each.tx_bytes for each in minutes]),
-        total([each.rx_packets for each in minutes]),
-        total([each.tx_packets for each in minutes]),
-        total([each.wire_bytes for each in minutes]),
-    )
-
-
-def _ratio(a: float | None, b: float | None) -> float | None:
-    return None if a is None or not b else a / b
+    names = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets", "wire_bytes")
+    return _nic(*(total([getattr(each, name) for each in minutes]) for name in names))

@@ -1,19 +1,21 @@
-"""A Cell for each record of raw/cells.ndjson: its rates over the joint window, and what the clients showed in it."""
+"""The cells of raw/cells.ndjson: their rates over the joint window, and what the clients counted in it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from report.cells import read_cell_records
-from report.efs_iops.counters import Counters, total
+from report.cells import CellRecord, parse_cells
+from report.efs_iops.counters import Counters
 from report.efs_iops.mountstats import NOTHING_KNOWN, cell_mountstats, growth_in
 from report.efs_iops.schema import Cell, Evidence, HostRate, Nic
 from report.efs_iops.window import Window, covers, jain_index, joint_window, share, variation_coefficient
 from report.hosts import HostSamples
 from report.intervals import Intervals
-from report.runs import Record, RecordError, Run, number, text, whole, whole_or_none
-from report.worker import Final, Measured, Worker, measure
+from report.missing import divided, known, total
+from report.records import Record, RecordError, number, text, whole
+from report.runs import Run
+from report.worker import LATENCIES, Final, Worker, figures_of, measure
 
 OPS = ("write", "read")
 PATTERNS = ("fixed", "sequential")
@@ -23,7 +25,7 @@ NIC_COLUMNS = ("nic_rx_bytes", "nic_tx_bytes", "nic_rx_packets", "nic_tx_packets
 
 @dataclass(frozen=True)
 class Clients:
-    """What the clients counted beside the workers, by host, on the runner's clock."""
+    """What the clients counted while the workers ran, by host, on the runner's clock."""
 
     mountstats: Mapping[str, Counters]
     samples: Mapping[str, HostSamples]
@@ -49,25 +51,21 @@ class Clients:
 
 @dataclass(frozen=True)
 class Sweep:
-    cells: list[Cell]  # without what limited each: that takes all of them together
-    windows: dict[str, Window]  # by cell, of those that are a measurement
+    cells: list[Cell]  # without what limited each, which follows from all of them together
+    windows: dict[str, Window]  # by cell, of those that were measured
 
 
 def read_cells(run: Run, workers: Mapping[str, Worker], clients: Clients) -> Sweep:
     """`workers` are on the runner's clock."""
-    sweep = Sweep([], {})
-    for name, found in read_cell_records(run).items():
-        try:
-            # Whatever came before its start is of an earlier attempt: workers that were not ready in time begin anew.
-            worker = workers.get(name, Worker()).since(number(found.record, "start_unix_s"))
-            cell, window = _cell(found.record, worker, clients)
-        except RecordError as error:
-            run.problem(f"raw/cells.ndjson: {name} left out: {error}")
-            continue
-        sweep.cells.append(cell)
-        if window is not None and cell.reason is None:
-            sweep.windows[name] = window
-    return sweep
+
+    def parse(cell: CellRecord) -> tuple[Cell, Window | None]:
+        # What is from before its start belongs to an earlier attempt: workers that were not ready in time start again.
+        worker = workers.get(cell.name, Worker()).since(number(cell.record, "start_unix_s"))
+        return _cell(cell.record, worker, clients)
+
+    cells = parse_cells(run, parse)
+    windows = {cell.cell: window for cell, window in cells if window is not None and cell.reason is None}
+    return Sweep([cell for cell, _ in cells], windows)
 
 
 def _cell(record: Record, worker: Worker, clients: Clients) -> tuple[Cell, Window | None]:
@@ -83,7 +81,7 @@ def _cell(record: Record, worker: Worker, clients: Clients) -> tuple[Cell, Windo
     finals = {final.host: final for final in worker.finals}
     intervals = {host: worker.intervals.of_host(host) for host in hosts}
     firsts = {host: final.t_first_unix_s for host, final in finals.items()}
-    # Those that are left of a cell that lost a host are shown side by side, never added up to the cell's rate.
+    # Where a cell lost a host, the others' rates are shown, but not added up to a rate of the cell.
     at_work = {host: of_host for host, of_host in intervals.items() if host not in lost}
     window = joint_window(at_work, firsts)
     reason = _reason(record, complete, lost, at_work, finals, window)
@@ -103,25 +101,23 @@ def _cell(record: Record, worker: Worker, clients: Clients) -> tuple[Cell, Windo
         writers=whole(record, "writers"),
         hosts=hosts,
         total_writers=whole(record, "writers") * len(hosts),
-        span_bytes=whole_or_none(record, "span_bytes"),
         start_unix_s=start,
         complete=complete,
         reason=reason,
         lost_hosts=lost,
-        window_start_unix_s=window.start_unix_s if window else None,
         window_seconds=window.seconds if window else None,
         whole_seconds=len(window.whole_seconds) if window else None,
         ops=measured.ops if measured else None,
         ops_per_s=ops_per_s,
         mb_per_s=mb_per_s,
         per_host=per_host,
-        jain_index=jain_index([rate for rate in rates if rate is not None]) if measured and len(hosts) > 1 else None,
+        jain_index=jain_index(known(rates)) if measured and len(hosts) > 1 else None,
         first_done_s=min(done) - start if measured and done else None,
         last_done_s=max(done) - start if measured and done else None,
         start_skew_s=max(begun) - min(begun) if len(hosts) > 1 and begun else None,
-        **_latencies(measured),
-        # Failed operations count even where they are why the cell is no measurement.
-        errors=sum(ended.errors.values()) if ended else None,
+        **figures_of(measured, *LATENCIES),
+        # Failed operations count even where they are the reason why the cell was not measured.
+        errors=ended.error_count if ended else None,
         errors_by_errno=ended.errors if ended else None,
         variation_coefficient=variation_coefficient(intervals, window) if measured and window else None,
         mountstats=cell_mountstats(clients.mountstats, op, window, intervals) if measured and window else NOTHING_KNOWN,
@@ -141,11 +137,10 @@ def _reason(
     finals: Mapping[str, Final],
     window: Window | None,
 ) -> str | None:
-    """Why the cell is no measurement; None where it is one."""
+    """Why the cell was not measured; None where it was."""
     if not complete:
-        said = record.get("reason")
-        if said:
-            return str(said)
+        if record.get("reason"):
+            return str(record["reason"])
         return f"{', '.join(lost)} went away" if lost else "the cell was not completed"
     without = [host for host in at_work if host not in finals]
     if without:
@@ -167,18 +162,9 @@ def _host_rate(host: str, intervals: Intervals, window: Window | None) -> HostRa
     return HostRate(host, within.ops / window.seconds, within.bytes / MB / window.seconds)
 
 
-def _latencies(measured: Measured | None) -> dict[str, float | None]:
-    percents = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9, "max": 100.0}
-    return {
-        f"latency_{name}_us": measured.percentile_us(percent) if measured else None
-        for name, percent in percents.items()
-    }
-
-
-def _of_all(times: Sequence[float | None]) -> list[float]:
-    """None of them, where one is not known."""
-    known = [t for t in times if t is not None]
-    return known if len(known) == len(times) else []
+def _of_all(moments: Sequence[float | None]) -> list[float]:
+    """Empty where one of them is not known."""
+    return known(moments) if None not in moments else []
 
 
 def _nic(clients: Clients, hosts: Sequence[str], window: Window | None) -> Nic:
@@ -186,12 +172,7 @@ def _nic(clients: Clients, hosts: Sequence[str], window: Window | None) -> Nic:
         return Nic(None, None, None, None)
     rates = [total([clients.nic_rate(host, name, window) for host in hosts]) for name in NIC_COLUMNS]
     rx, tx, rx_packets, tx_packets = rates
-    return Nic(
-        rx_mb_per_s=None if rx is None else rx / MB,
-        tx_mb_per_s=None if tx is None else tx / MB,
-        rx_packets_per_s=rx_packets,
-        tx_packets_per_s=tx_packets,
-    )
+    return Nic(divided(rx, MB), divided(tx, MB), rx_packets, tx_packets)
 
 
 def _names(record: Record, key: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""raw/clocks.ndjson: every time that a host told, on the runner's clock."""
+"""raw/clocks.ndjson: the hosts' clocks against the runner's, and hosts' times converted to the runner's clock."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import numpy as np
 from report.efs_iops.schema import Clocks, HostClock
 from report.hosts import HostSamples
 from report.intervals import Floats, Intervals
-from report.runs import RecordError, Run, number, number_or_none, text
+from report.missing import known
+from report.records import Record, number, number_or_none, text
+from report.runs import Run
 from report.worker import Final, Worker
 
 
 class HostTime:
-    """One host's clock. Between two measurements its offset runs straight from one to the other; outside of all of
-    them it stays as it was. Without any, the host's clock is taken for the runner's.
+    """One host's clock. Between two measurements its offset is interpolated; before the first and after the last it is
+    theirs. Without a measurement the offset is 0.
     """
 
     def __init__(self, measurements: Iterable[tuple[float, float, float | None]] = ()) -> None:
@@ -90,25 +92,21 @@ class RunnerClock:
 
 
 def read_clocks(run: Run) -> RunnerClock:
-    measured: dict[str, list[tuple[float, float, float | None]]] = {}
-    if not run.has_stream("clocks"):
-        run.problem("raw/clocks.ndjson is missing: the hosts' clocks are taken for the runner's")
+    if not run.has_stream("clocks", "the hosts' clocks are taken for the runner's"):
         return RunnerClock({})
-    for record in run.stream("clocks"):
-        try:
-            each = (
-                number(record, "t_unix_s"),
-                number(record, "offset_s"),
-                number_or_none(record, "uncertainty_s"),
-            )
-            measured.setdefault(text(record, "host"), []).append(each)
-        except RecordError as error:
-            run.problem(f"raw/clocks.ndjson: a record left out: {error}")
+    measured: dict[str, list[tuple[float, float, float | None]]] = {}
+    for host, each in run.read("clocks", _measurement):
+        measured.setdefault(host, []).append(each)
     return RunnerClock({host: HostTime(each) for host, each in measured.items()})
 
 
+def _measurement(record: Record) -> tuple[str, tuple[float, float, float | None]]:
+    times = (number(record, "t_unix_s"), number(record, "offset_s"), number_or_none(record, "uncertainty_s"))
+    return text(record, "host"), times
+
+
 def clock_figures(clock: RunnerClock, hosts: Iterable[str], start_skews_s: Iterable[float | None]) -> Clocks:
-    """For `hosts`, and whatever else was measured."""
+    """Of `hosts`, and of others that were measured."""
     figures = []
     for host in dict.fromkeys([*hosts, *clock.hosts]):
         measured = clock.of(host).measurements
@@ -118,11 +116,11 @@ def clock_figures(clock: RunnerClock, hosts: Iterable[str], start_skews_s: Itera
                 measurements=len(measured),
                 offset_first_s=measured[0][1] if measured else None,
                 offset_last_s=measured[-1][1] if measured else None,
-                uncertainty_s=max((u for *_, u in measured if u is not None), default=None),
+                uncertainty_s=max(known(uncertainty for *_, uncertainty in measured), default=None),
             )
         )
     return Clocks(
         hosts=figures,
-        uncertainty_s=max((each.uncertainty_s for each in figures if each.uncertainty_s is not None), default=None),
-        start_skew_max_s=max((skew for skew in start_skews_s if skew is not None), default=None),
+        uncertainty_s=max(known(each.uncertainty_s for each in figures), default=None),
+        start_skew_max_s=max(known(start_skews_s), default=None),
     )

@@ -1,5 +1,5 @@
-"""raw/cloudwatch.ndjson: AWS's own minutes of the file system, as they were published; a minute that is not there is
-not known.
+"""raw/cloudwatch.ndjson: CloudWatch's metrics of the file system, minute by minute; nothing is known of a minute that
+is not there.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from report.efs_iops.schema import Service
-from report.runs import Record, RecordError, Run, number, text
+from report.missing import known
+from report.records import Record, RecordError, number, text
+from report.runs import Run
 
 MINUTE_SECONDS = 60
 MB = 1_000_000
@@ -31,30 +33,27 @@ class CloudWatch:
         return self.metrics.get(metric, {}).get(start_unix_s)
 
     def values(self, metric: str, *names: str) -> list[float]:
-        """In order of time, of each minute the first of these statistics that it has."""
+        """In order of time: of each minute, the first of these statistics that it has."""
         minutes = self.metrics.get(metric, {})
-        found = (next((minutes[t][name] for name in names if name in minutes[t]), None) for t in sorted(minutes))
-        return [value for value in found if value is not None]
+        return known(next((minutes[t][name] for name in names if name in minutes[t]), None) for t in sorted(minutes))
 
 
 def read_cloudwatch(run: Run) -> CloudWatch:
     found = CloudWatch()
-    if not run.has_stream("cloudwatch"):
-        run.problem("raw/cloudwatch.ndjson is missing: what AWS counted is not known")
-        return found
-    for record in run.stream("cloudwatch"):
-        try:
-            kind = text(record, "kind")
-            if kind == "minute":
-                _take_minute(record, found)
-            elif kind == "asked":
-                found.asked.append((number(record, "from_unix_s"), number(record, "until_unix_s")))
-                if record.get("reason"):
-                    run.problem(f"CloudWatch: {record['reason']}")
-            else:
-                raise RecordError(f"kind {kind!r} is not minute or asked")
-        except RecordError as error:
-            run.problem(f"raw/cloudwatch.ndjson: a record left out: {error}")
+
+    def parse(record: Record) -> None:
+        kind = text(record, "kind")
+        if kind == "minute":
+            _add_minute(record, found)
+        elif kind == "asked":
+            found.asked.append((number(record, "from_unix_s"), number(record, "until_unix_s")))
+            if record.get("reason"):
+                run.problem(f"CloudWatch: {record['reason']}")
+        else:
+            raise RecordError(f"kind {kind!r} is not minute or asked")
+
+    if run.has_stream("cloudwatch", "what AWS counted is not known"):
+        run.read("cloudwatch", parse)
     return found
 
 
@@ -74,12 +73,12 @@ def service_figures(cloudwatch: CloudWatch) -> Service:
     )
 
 
-def _take_minute(record: Record, found: CloudWatch) -> None:
+def _add_minute(record: Record, found: CloudWatch) -> None:
     metric, start = text(record, "metric"), number(record, "t_unix_s")
     if number(record, "period_s") != MINUTE_SECONDS:
         raise RecordError(f"period_s of {metric} is {record['period_s']!r}, this report reads minutes")
     each = record.get("statistics")
     if not isinstance(each, dict):
         raise RecordError(f"statistics of {metric} is not an object")
-    # A minute that was asked for again: the later answer counts, it may hold more.
+    # Where a minute was asked for twice the later answer counts: it may have more.
     found.metrics.setdefault(metric, {})[start] = {name: number(each, name) for name in STATISTICS if name in each}

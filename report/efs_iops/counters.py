@@ -1,4 +1,4 @@
-"""Counters that only grow, read now and then: what they were at a moment between two readings."""
+"""Counters that only grow, and how much they grew between two moments at which they were not read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from report.intervals import Floats, Whole
 
-# Readings come each second. Over a longer gap a straight line says nothing of a moment within it.
+# Readings are a second apart. Over a longer gap a straight line does not tell the value at a moment within it.
 GAP_SECONDS_MAX = 5.0
 
 
@@ -29,7 +29,7 @@ class Growth:
 class Counters:
     """Columns of readings at the times `t_unix_s`, ascending. None, or NaN in an array, where a reading lacked one.
 
-    A counter that went back began anew (a reboot, a new mount): nothing is told across that.
+    A counter that went back was reset (a reboot, a new mount): no growth is known across that.
     """
 
     def __init__(
@@ -40,17 +40,17 @@ class Counters:
         self._life = _lives(len(self.t_unix_s), self._columns.values())
 
     def each_between(self, column: str, moments_unix_s: Floats) -> Floats:
-        """The growth from each moment to the next, each on the straight line between the readings around it; NaN where
-        that is not known.
+        """The growth from each moment to the next, interpolated between the readings around each; NaN where that is not
+        known.
         """
         values, lives = self._at(column, moments_unix_s)
         return np.where(lives[1:] == lives[:-1], values[1:] - values[:-1], np.nan)
 
     def inside(self, column: str, start_unix_s: float, end_unix_s: float) -> Growth | None:
-        """From the first reading inside the window to the last: nothing from outside is in it.
+        """From the first reading inside the window to the last, for what a cell did.
 
-        What a cell did is told so. At its end, a line to the first reading after it would run below the truth: up to a
-        quarter of a second's work is missing then, 8 % of a window of three seconds.
+        Interpolating to the first reading after the cell's end would count too little: up to a quarter of a second's
+        work, 8 % of a window of three seconds.
         """
         times = self.t_unix_s
         first, last = np.searchsorted(times, start_unix_s, "left"), np.searchsorted(times, end_unix_s, "right") - 1
@@ -60,7 +60,7 @@ class Counters:
         return None if math.isnan(amount) else Growth(amount, float(times[first]), float(times[last]))
 
     def _at(self, column: str, t_unix_s: Floats) -> tuple[Floats, Whole]:
-        """Each moment's value, NaN where none is known, and the life it belongs to."""
+        """Each moment's value, NaN where it is not known, and the number of times that a counter had gone back."""
         times, values = self.t_unix_s, self._columns[column]
         if not len(times):
             return np.full(len(t_unix_s), np.nan), np.zeros(len(t_unix_s), np.int64)
@@ -75,12 +75,6 @@ class Counters:
         on_line = values[before] + share * (values[after] - values[before])
         found = np.where(exact, values[after], np.where(between, on_line, np.nan))
         return np.where(known, found, np.nan), self._life[after]
-
-
-def total(values: Sequence[float | None]) -> float | None:
-    """The sum; None where one of them is not known, or there is none."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
 
 
 def _lives(count: int, columns: Iterable[Floats]) -> Whole:

@@ -1,4 +1,4 @@
-"""PercentIOLimit against what the limits found by the run make of the same minutes."""
+"""CloudWatch's PercentIOLimit, beside the percentage that follows from the limits which the run found."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from report.efs_iops.cloudwatch import MINUTE_SECONDS, CloudWatch
 from report.efs_iops.schema import Counted, IoLimit, IoLimitMinute, Minute
+from report.missing import known, times
 
 METRIC = "PercentIOLimit"
 FULL_PERCENT = 100.0
@@ -32,18 +33,18 @@ def read_io_limit(
                 difference_points=None if percent is None else average - percent,
             )
         )
-    differences = [abs(row.difference_points) for row in rows if row.difference_points is not None]
+    differences = [abs(difference) for difference in known(row.difference_points for row in rows)]
     per_read, per_write = _fit([(row.read_ops_per_s, row.write_ops_per_s, row.metric_percent) for row in rows])
     return IoLimit(
         minutes=rows,
         largest_difference_points=max(differences, default=None),
-        percent_per_1000_reads_per_s=None if per_read is None else per_read * 1000,
-        percent_per_1000_writes_per_s=None if per_write is None else per_write * 1000,
+        percent_per_1000_reads_per_s=times(per_read, 1000),
+        percent_per_1000_writes_per_s=times(per_write, 1000),
     )
 
 
 def _ops_per_s(counted: Counted | None) -> float:
-    """By the kernels where they tell: they saw what was done beside the workers, too."""
+    """By mountstats where that is known: it also counts what other programs than the workers did."""
     if counted is None:
         return 0.0
     operations = counted.mountstats_operations
@@ -60,7 +61,7 @@ def _percent(reads: float, read_limit: float | None, writes: float, write_limit:
 
 
 def _fit(rows: Sequence[tuple[float, float, float]]) -> tuple[float | None, float | None]:
-    """Least squares of percent = a * reads + b * writes; None of what the minutes don't tell apart."""
+    """Least squares of percent = a * reads + b * writes; None where the minutes don't tell the two apart."""
     rr = sum(r * r for r, _, _ in rows)
     ww = sum(w * w for _, w, _ in rows)
     rw = sum(r * w for r, w, _ in rows)

@@ -1,15 +1,14 @@
-"""service-model.json of a rehearsal: the answers that the run had to find by itself, beside what it found.
-
-Nothing else of the summary reads that file.
-"""
+"""Compares what a rehearsal found with its service model (service-model.json), which nothing else here reads."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 
-from report.efs_iops.schema import Found, IoLimit, KnownAnswer, KnownAnswers, Limits, Metering
-from report.runs import Record, RecordError, Run, number, number_or_none, text, whole
+from report.efs_iops.schema import IoLimit, KnownAnswer, KnownAnswers, Limits, Metering, OperationLimits
+from report.missing import divided
+from report.records import Record, RecordError, number, number_or_none, text, whole
+from report.runs import Run
 
 FILE = "service-model.json"
 MB = 1_000_000
@@ -37,73 +36,42 @@ class Model:
 
 
 def read_known_answers(run: Run, limits: Limits, metering: Metering, io_limit: IoLimit) -> KnownAnswers | None:
-    """None where no service model is there."""
+    """None where there is no service model."""
     model = _read_model(run)
     if model is None:
         return None
+    sequential = divided(model.bytes_per_s, MB)
+    least, minimum = metering.minimum_bytes, model.metering_minimum_bytes
     rows = [
         *_answers("write", model, limits.write),
         *_answers("read", model, limits.read),
-        _sequential(model, limits),
-        KnownAnswer(
-            answer="least metered",
-            unit="bytes",
-            model=model.metering_minimum_bytes,
-            found=metering.minimum_bytes,
-            tolerance="exact",
-            within=None if metering.minimum_bytes is None else metering.minimum_bytes == model.metering_minimum_bytes,
-        ),
+        _near("sequential", "MB/s", sequential, limits.sequential_mb_per_s, SEQUENTIAL_RATIO),
+        KnownAnswer("least metered", "bytes", minimum, least, "exact", None if least is None else least == minimum),
     ]
     if None not in model.ops_per_s.values():
-        difference = io_limit.largest_difference_points
-        rows.append(
-            KnownAnswer(
-                answer="PercentIOLimit, off by",
-                unit="points",
-                model=0.0,
-                found=difference,
-                tolerance=f"{IO_LIMIT_POINTS:.0f} points",
-                within=None if difference is None else difference <= IO_LIMIT_POINTS,
-            )
-        )
+        off = io_limit.largest_difference_points
+        within, tolerance = None if off is None else off <= IO_LIMIT_POINTS, f"{IO_LIMIT_POINTS:.0f} points"
+        rows.append(KnownAnswer("PercentIOLimit, off by", "points", 0.0, off, tolerance, within))
     outcomes = [row.within for row in rows]
     return KnownAnswers(model.name, outcomes.count(True), outcomes.count(False), outcomes.count(None), rows)
 
 
-def _answers(op: str, model: Model, found: Found) -> list[KnownAnswer]:
+def _answers(op: str, model: Model, found: OperationLimits) -> list[KnownAnswer]:
     limit, seconds = model.ops_per_s[op], model.one_writer_seconds(op)
-    rows = [
-        _limit(op, limit, found.limit_ops_per_s),
-        _near(
-            f"one writer, {op}", "op/s", 1 / seconds if seconds else None, found.one_writer_ops_per_s, ONE_WRITER_RATIO
-        ),
-    ]
-    if limit is not None:
-        knee = limit * seconds if seconds else None
-        rows.append(_near(f"knee, {op}", "writers", knee, found.knee_writers, KNEE_RATIO))
-        rows.append(
-            KnownAnswer(
-                answer=f"split of two hosts, {op}",
-                unit="Jain index",
-                model=1.0,
-                found=found.split_jain,
-                tolerance=f"≥ {SPLIT_JAIN_MIN}",
-                within=None if found.split_jain is None else found.split_jain >= SPLIT_JAIN_MIN,
-            )
-        )
-    return rows
-
-
-def _limit(op: str, limit: float | None, found: float | None) -> KnownAnswer:
-    answer, unit = f"{op} limit", "op/s"
+    one_writer = _near(f"one writer, {op}", "op/s", divided(1, seconds), found.one_writer_ops_per_s, ONE_WRITER_RATIO)
     if limit is None:
-        return KnownAnswer(answer, unit, None, found, "none to be found", found is None)
-    return _near(answer, unit, limit, found, LIMIT_RATIO)
-
-
-def _sequential(model: Model, limits: Limits) -> KnownAnswer:
-    truth = None if model.bytes_per_s is None else model.bytes_per_s / MB
-    return _near("sequential", "MB/s", truth, limits.sequential_mb_per_s, SEQUENTIAL_RATIO)
+        without = found.limit_ops_per_s is None
+        no_limit = KnownAnswer(f"{op} limit", "op/s", None, found.limit_ops_per_s, "none to be found", without)
+        return [no_limit, one_writer]
+    knee = limit * seconds if seconds else None
+    split, tolerance = found.split_jain, f"\u2265 {SPLIT_JAIN_MIN}"
+    equal = None if split is None else split >= SPLIT_JAIN_MIN
+    return [
+        _near(f"{op} limit", "op/s", limit, found.limit_ops_per_s, LIMIT_RATIO),
+        one_writer,
+        _near(f"knee, {op}", "writers", knee, found.knee_writers, KNEE_RATIO),
+        KnownAnswer(f"split of two hosts, {op}", "Jain index", 1.0, split, tolerance, equal),
+    ]
 
 
 def _near(answer: str, unit: str, model: float | None, found: float | None, ratio: float) -> KnownAnswer:

@@ -1,17 +1,17 @@
-"""Why not more: what held each cell back, as far as the run's own records show it."""
+"""What limited each cell, as far as the run's own records show it."""
 
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections.abc import Mapping, Sequence
 
 from aws_offers import LINE_RATES, LineRates
 from report.efs_iops.cells import NIC_COLUMNS, Clients, Sweep
 from report.efs_iops.limits import PLATEAU_RATIO, one_writer, sequential_plateau
-from report.efs_iops.schema import Cell, Evidence, Found, Limits, Service
+from report.efs_iops.schema import Cell, Evidence, Limits, OperationLimits, Service
 from report.efs_iops.window import Window
 from report.hosts import BUSY_RATIO_MIN, LINE_RATE_RATIO_MIN, Role
+from report.missing import divided, known, mean
 
 OPERATION_LIMIT = "operation limit"
 THROUGHPUT_LIMIT = "throughput limit"
@@ -19,7 +19,7 @@ CLIENT_NETWORK = "client network"
 ROUND_TRIP = "round trip \u00d7 writers"
 CLIENT_CPU = "client CPU"
 
-# Each writer has one operation under way: so near to writers x one writer's rate, none waited for another.
+# Each writer has one operation in flight: this near to writers x one writer's rate, none waited for another.
 ROUND_TRIP_RATIO_MIN = 0.9
 PERMITTED_RATIO_MIN = 0.95
 
@@ -27,24 +27,21 @@ PERMITTED_RATIO_MIN = 0.95
 def with_limits(
     sweep: Sweep, limits: Limits, service: Service, clients: Clients, roles: Sequence[Role], rehearsal: bool
 ) -> list[Cell]:
-    """The cells with `limited_by`, its hosts and its evidence. A rehearsal's hosts bear AWS's type names, without the
-    links of those types.
+    """The cells with `limited_by`, its hosts and its evidence. A rehearsal's hosts have the names of AWS's types, but
+    not their links.
     """
     cells = sweep.cells
     rates = {} if rehearsal else {role.name: LINE_RATES.get(role.instance_type or "") for role in roles}
     sequential = {
         cell.cell for op in ("write", "read") if (found := sequential_plateau(cells, op)) for cell in found.cells
     }
-    medians = {
-        op: [cell.latency_p50_us for cell in one_writer(cells, op) if cell.latency_p50_us is not None]
-        for op in ("write", "read")
-    }
+    medians = {op: mean(cell.latency_p50_us for cell in one_writer(cells, op)) for op in ("write", "read")}
     return [
         _with_limit(
             cell,
             sweep.windows.get(cell.cell),
             limits.write if cell.op == "write" else limits.read,
-            statistics.fmean(medians[cell.op]) if medians[cell.op] else None,
+            medians[cell.op],
             cell.cell in sequential,
             service,
             clients,
@@ -55,13 +52,13 @@ def with_limits(
 
 
 def with_limits_seen(limits: Limits, cells: Sequence[Cell], service: Service) -> Limits:
-    """What the cells' `limited_by` adds to the limits."""
+    """The limits with what follows from the cells' `limited_by`."""
     measured = [cell for cell in cells if cell.ops_per_s is not None]
     fixed = [cell for cell in measured if cell.pattern == "fixed"]
     sequential = [cell for cell in measured if cell.pattern == "sequential"]
     return dataclasses.replace(
         limits,
-        sequential_to_permitted_ratio=_ratio(limits.sequential_mb_per_s, service.permitted_throughput_mb_per_s),
+        sequential_to_permitted_ratio=divided(limits.sequential_mb_per_s, service.permitted_throughput_mb_per_s),
         operation_limit_seen=any(OPERATION_LIMIT in (cell.limited_by or "") for cell in fixed) if fixed else None,
         throughput_limit_seen=(
             any(THROUGHPUT_LIMIT in (cell.limited_by or "") for cell in sequential) if sequential else None
@@ -72,7 +69,7 @@ def with_limits_seen(limits: Limits, cells: Sequence[Cell], service: Service) ->
 def _with_limit(
     cell: Cell,
     window: Window | None,
-    found: Found,
+    found: OperationLimits,
     one_writer_us: float | None,
     on_sequential_plateau: bool,
     service: Service,
@@ -85,10 +82,10 @@ def _with_limit(
     busy, links = _cpu(cell, window, clients), _links(cell, window, clients, rates)
     offered = found.one_writer_ops_per_s * cell.total_writers if found.one_writer_ops_per_s else None
     evidence = Evidence(
-        plateau_ratio=_ratio(cell.ops_per_s, found.limit_ops_per_s) if fixed else None,
-        latency_ratio=_ratio(cell.latency_p50_us, one_writer_us) if fixed else None,
-        round_trip_ratio=_ratio(cell.ops_per_s, offered) if fixed else None,
-        permitted_ratio=_ratio(cell.mb_per_s, service.permitted_throughput_mb_per_s),
+        plateau_ratio=divided(cell.ops_per_s, found.limit_ops_per_s) if fixed else None,
+        latency_ratio=divided(cell.latency_p50_us, one_writer_us) if fixed else None,
+        round_trip_ratio=divided(cell.ops_per_s, offered) if fixed else None,
+        permitted_ratio=divided(cell.mb_per_s, service.permitted_throughput_mb_per_s),
         client_cpu_busy_ratio=max(busy.values(), default=None),
         client_link_used_ratio=max(links.values(), default=None),
     )
@@ -126,12 +123,7 @@ def _links(cell: Cell, window: Window, clients: Clients, rates: Mapping[str, Lin
     used = {}
     for host in cell.hosts:
         line = rates.get(host)
-        sides = [clients.nic_rate(host, name, window) for name in NIC_COLUMNS[:2]] if line else []
-        known = [side for side in sides if side is not None]
-        if line and known:
-            used[host] = max(known) / line.network_bytes_per_s
+        rates_each_way = known(clients.nic_rate(host, name, window) for name in NIC_COLUMNS[:2]) if line else []
+        if line and rates_each_way:
+            used[host] = max(rates_each_way) / line.network_bytes_per_s
     return used
-
-
-def _ratio(a: float | None, b: float | None) -> float | None:
-    return None if a is None or not b else a / b

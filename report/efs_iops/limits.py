@@ -1,4 +1,4 @@
-"""What the cells say of the service's limits: plateaus, one writer's rate, the knee between the two, the split."""
+"""The service's limits as the cells show them: plateaus, one writer's rate, the knee between them, hosts' shares."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from report.efs_iops.cells import OPS
-from report.efs_iops.schema import Cell, Found, Limits, Reach
+from report.efs_iops.schema import Cell, HighestRates, Limits, OperationLimits
+from report.missing import known, mean
 
-# Rates so near to the highest are on the plateau with it.
+# Rates this near to the highest are on its plateau.
 PLATEAU_RATIO = 0.97
-# A plateau is one only if further writers added nothing.
+# A plateau needs cells with different numbers of writers: more of them added nothing.
 PLATEAU_WRITER_COUNTS = 2
 REACHED_RATIO = 0.95
-# As many writers as the original experiment had for its typical rates.
+# The number of writers of the original experiment's typical rates.
 BUSY_WRITERS = 20
 
 
@@ -36,13 +37,13 @@ def find_plateau(cells: Sequence[Cell], rate: Callable[[Cell], float | None]) ->
 
 
 def find_limits(cells: Sequence[Cell]) -> Limits:
-    """All but what needs each cell's `limited_by`."""
+    """Without what needs each cell's `limited_by`."""
     found = {op: _found([cell for cell in cells if cell.op == op]) for op in OPS}
     sequential = [found[op].sequential_mb_per_s for op in OPS]
     return Limits(
         write=found["write"],
         read=found["read"],
-        sequential_mb_per_s=max((rate for rate in sequential if rate is not None), default=None),
+        sequential_mb_per_s=max(known(sequential), default=None),
         sequential_to_permitted_ratio=None,
         operation_limit_seen=None,
         throughput_limit_seen=None,
@@ -61,22 +62,22 @@ def sequential_plateau(cells: Sequence[Cell], op: str) -> Plateau | None:
     return find_plateau([c for c in cells if c.op == op and c.pattern == "sequential"], lambda cell: cell.mb_per_s)
 
 
-def _found(cells: Sequence[Cell]) -> Found:
+def _found(cells: Sequence[Cell]) -> OperationLimits:
     """Of one operation."""
     fixed = [cell for cell in cells if cell.pattern == "fixed" and cell.ops_per_s is not None]
     plateau = find_plateau(fixed, lambda cell: cell.ops_per_s)
-    alone = _mean([cell.ops_per_s for cell in fixed if cell.total_writers == 1])
+    alone = mean([cell.ops_per_s for cell in fixed if cell.total_writers == 1])
     limit = plateau.rate if plateau else None
     reached = [
         cell.total_writers for cell in fixed if limit and cell.ops_per_s and cell.ops_per_s >= REACHED_RATIO * limit
     ]
-    splits = [cell.jain_index for cell in (plateau.cells if plateau else []) if cell.jain_index is not None]
-    sequential = [cell.mb_per_s for cell in cells if cell.pattern == "sequential" and cell.mb_per_s is not None]
-    return Found(
+    splits = known(cell.jain_index for cell in (plateau.cells if plateau else []))
+    sequential = known(cell.mb_per_s for cell in cells if cell.pattern == "sequential")
+    return OperationLimits(
         limit_ops_per_s=limit,
         limit_cells=[cell.cell for cell in plateau.cells] if plateau else [],
         one_writer_ops_per_s=alone,
-        twenty_writers_ops_per_s=_mean(
+        twenty_writers_ops_per_s=mean(
             [cell.ops_per_s for cell in fixed if cell.total_writers == BUSY_WRITERS and len(cell.hosts) == 1]
         ),
         knee_writers=limit / alone if limit and alone else None,
@@ -88,17 +89,15 @@ def _found(cells: Sequence[Cell]) -> Found:
     )
 
 
-def _reach(cells: Sequence[Cell]) -> Reach:
-    highest = max(cells, key=lambda cell: cell.ops_per_s or 0.0, default=None)
+def _reach(cells: Sequence[Cell]) -> HighestRates:
     busy = [cell for cell in cells if cell.total_writers >= BUSY_WRITERS]
-    rates = [cell.ops_per_s for cell in busy if cell.ops_per_s is not None]
+    rates = known(cell.ops_per_s for cell in busy)
     by_writers: dict[int, list[Cell]] = {}
     for cell in busy:
         by_writers.setdefault(cell.total_writers, []).append(cell)
-    spreads = [spread for alike in by_writers.values() if (spread := _size_spread(alike)) is not None]
-    return Reach(
-        highest_ops_per_s=highest.ops_per_s if highest else None,
-        highest_cell=highest.cell if highest else None,
+    spreads = known(_size_spread(alike) for alike in by_writers.values())
+    return HighestRates(
+        highest_ops_per_s=max(known(cell.ops_per_s for cell in cells), default=None),
         lowest_busy_ops_per_s=min(rates, default=None),
         highest_busy_ops_per_s=max(rates, default=None),
         size_spread_ratio=max(spreads, default=None),
@@ -109,8 +108,3 @@ def _size_spread(cells: Sequence[Cell]) -> float | None:
     """Of cells with the same writers."""
     rates = [cell.ops_per_s for cell in cells if cell.ops_per_s]
     return max(rates) / min(rates) if rates and len({cell.request_bytes for cell in cells}) > 1 else None
-
-
-def _mean(rates: Sequence[float | None]) -> float | None:
-    known = [rate for rate in rates if rate is not None]
-    return statistics.fmean(known) if known else None

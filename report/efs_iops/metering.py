@@ -1,4 +1,4 @@
-"""How EFS meters small requests: the least that an operation counts, inferred from CloudWatch's sums."""
+"""How EFS meters small requests: the minimum that an operation counts as, inferred from CloudWatch's sums."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from report.efs_iops.cloudwatch import DATA_METRICS, CloudWatch
 from report.efs_iops.minutes import Requests, WorkerMinute
 from report.efs_iops.schema import MeteredMinute, Metering
 
-# EFS user guide, "Metering: how Amazon EFS reports file system and object sizes": units of 4 KiB. Requests below it
-# are those whose metering is in question.
+# EFS user guide, "Metering: how Amazon EFS reports file system and object sizes": units of 4 KiB. The question is how
+# smaller requests are metered.
 SMALL_BELOW_BYTES = 4096
 COUNTS_AGREE_RATIO = 0.01
-# Beyond that an operation too many or too few of a large request outweighs what the small ones tell.
+# Beyond that, one large request more or less outweighs what the small ones tell.
 DOUBT_RATIO_MAX = 0.05
 
 
@@ -38,17 +38,17 @@ def read_metering(cloudwatch: CloudWatch, workers: Mapping[float, WorkerMinute])
 
 
 def metered_bytes(requests: Mapping[int, Requests], minimum_bytes: int | None) -> float | None:
-    """What metering makes of them."""
+    """The bytes that these requests are metered as."""
     if minimum_bytes is None:
         return None
     return sum(each.operations * max(size, minimum_bytes) for size, each in requests.items())
 
 
 def solve_minimum(counts: Mapping[int, float], total_bytes: float) -> float | None:
-    """The m with sum(n * max(size, m)) = total_bytes; None where even m = 1 makes more of them.
+    """Solves sum(n * max(size, m)) = total_bytes for m; None where total_bytes is less than what was moved.
 
-    The sum is a broken line of m that rises from the smallest size on: on each stretch between two sizes the equation
-    is linear. With the total that was moved itself, m is the smallest size: no more can be said.
+    The sum is piecewise linear in m and rises from the smallest size on. Where total_bytes is what was moved, m is the
+    smallest size, since every smaller m fits as well.
     """
     sizes = sorted(counts)
     raised, rest_bytes = 0.0, sum(n * size for size, n in counts.items())
@@ -66,7 +66,7 @@ def solve_minimum(counts: Mapping[int, float], total_bytes: float) -> float | No
 def _infer(
     start: float, op: str, requests: Mapping[int, Requests], cloudwatch: CloudWatch
 ) -> tuple[MeteredMinute, float]:
-    """The minute, and how far off its minimum may be, as a share of it."""
+    """The minute, and the relative uncertainty of its minimum."""
     metered = cloudwatch.minute(DATA_METRICS[op], start) or {}
     counts = {size: each.operations for size, each in requests.items() if each.operations > 0}
     sum_bytes, sample_count = metered.get("Sum"), metered.get("SampleCount")
@@ -78,7 +78,7 @@ def _infer(
     elif abs(sample_count / sum(counts.values()) - 1) > COUNTS_AGREE_RATIO:
         reason = f"CloudWatch counted {sample_count:.0f} operations, the workers {sum(counts.values()):.0f}"
     else:
-        # The sizes' shares are the workers', their number CloudWatch's.
+        # The proportions of the sizes are those of the workers, the number of requests is CloudWatch's.
         scale = sample_count / sum(counts.values())
         minimum = solve_minimum({size: n * scale for size, n in counts.items()}, sum_bytes)
         if minimum is None:
@@ -103,10 +103,10 @@ def _infer(
 
 
 def _doubt_bytes(requests: Mapping[int, Requests], sample_count: float) -> float:
-    """What operations that the two counted differently may weigh.
+    """The bytes of operations that CloudWatch and the workers may have counted in different minutes.
 
-    The workers' seconds and CloudWatch's minute are cut by two clocks: of each size that reaches over the minute's
-    ends, whose part here is no whole number, one may be on the other side.
+    Two clocks cut the minute: of each size whose number is not whole here, because a second reaches over the minute's
+    end, one operation may be on the other side.
     """
     differently = abs(sample_count - sum(each.operations for each in requests.values()))
     large = [size for size, each in requests.items() if each.operations > 0 and size >= SMALL_BELOW_BYTES]
@@ -115,8 +115,8 @@ def _doubt_bytes(requests: Mapping[int, Requests], sample_count: float) -> float
 
 
 def _minimum(rows: Iterable[tuple[MeteredMinute, float]]) -> int | None:
-    """Sums tell it to about the share by which the counts agree; where CloudWatch's least value of the same minute is
-    that near, it is exact.
+    """Sums tell the minimum about as exactly as the counts agree. Where CloudWatch's least value of the same minute is
+    that near, it is the exact minimum.
     """
     inferred = [(row, row.minimum_bytes, doubt) for row, doubt in rows if row.minimum_bytes is not None]
     exact = [
@@ -130,9 +130,9 @@ def _minimum(rows: Iterable[tuple[MeteredMinute, float]]) -> int | None:
 
 
 def _expected(row: MeteredMinute, requests: Mapping[int, Requests], minimum: int | None) -> MeteredMinute:
-    """Whether CloudWatch's least and greatest are those of the requests.
+    """Whether CloudWatch's least and greatest values are those of the requests.
 
-    What only reaches into the minute may have been counted in the next: either will do.
+    Requests of a second that only reaches into the minute may have been counted in the next one: both are accepted.
     """
     possible = [size for size, each in requests.items() if each.operations > 0]
     certain = [size for size, each in requests.items() if each.certain] or possible

@@ -1,4 +1,4 @@
-"""The minutes of CloudWatch that lie wholly inside the run, and what the workers and their hosts did in each."""
+"""The minutes of CloudWatch that lie wholly inside the run, and what the workers did in each."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from report.worker import Worker
 
 @dataclass
 class Requests:
-    """Of one size in one minute. Intervals over the minute's boundary count in proportion."""
+    """Requests of one size in one minute; a second that reaches over the minute's boundary counts in proportion."""
 
     operations: float = 0.0
     bytes: float = 0.0
-    certain: bool = False  # some of them lie in the minute whole: no clock's error can move them out of it
+    certain: bool = False  # some seconds lie in the minute wholly, whatever the clocks' errors
 
 
 @dataclass
@@ -42,9 +42,9 @@ class WorkerMinute:
 
 
 def minutes_inside(manifest: Manifest, cloudwatch: CloudWatch, workers: Iterable[Worker]) -> list[float]:
-    """Their starts: the minutes that were asked for, or those that are there where it is not known what was asked.
+    """The starts of the minutes that were asked for; of those that are there, where it is not known what was asked for.
 
-    AWS's clock is taken for the runner's: nothing measures it.
+    AWS's clock is taken for the runner's, since nothing measures it.
     """
     ends = [float(worker.intervals.t_end_unix_s.max()) for worker in workers if worker.intervals]
     began, ended = _moment(manifest.started_at), _moment(manifest.finished_at)
@@ -65,7 +65,7 @@ def minutes_inside(manifest: Manifest, cloudwatch: CloudWatch, workers: Iterable
 def worker_minutes(
     run: Run, workers: Mapping[str, Worker], cells: Sequence[Cell], minutes: Sequence[float]
 ) -> dict[float, WorkerMinute]:
-    """What all workers did in each of the minutes, those of incomplete cells and of earlier attempts too."""
+    """What all workers did in each minute, including those of incomplete cells and of earlier attempts."""
     kinds = {cell.cell: (cell.op, cell.request_bytes) for cell in cells}
     found = {start: WorkerMinute() for start in minutes}
     starts = np.array(minutes, np.float64)

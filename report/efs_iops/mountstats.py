@@ -19,11 +19,13 @@ from report.efs_iops.schema import Mountstats
 from report.efs_iops.window import Window, share
 from report.hosts import tables_of_hosts
 from report.intervals import Floats, Interval
-from report.runs import WHOLE_MAX, Record, RecordError, Run, decode_lines, number, text, whole
+from report.missing import divided
+from report.records import WHOLE_MAX
+from report.runs import Run, decode_lines
 
 KIB = 1024
 NOTHING_KNOWN = Mountstats(None, None, None, None, None, None)
-# The worker's word for an operation, NFS's, and the counter of its payload.
+# The worker's name of an operation, NFS's, and the counter of its payload.
 NFS_OPERATIONS = {"read": ("READ", "server_read"), "write": ("WRITE", "server_write")}
 _Whole = Annotated[int, Meta(ge=0, le=WHOLE_MAX)]
 _FIELDS = ("operations", "transmissions", "bytes_sent", "bytes_received", "rtt_ms", "execute_ms")
@@ -33,8 +35,8 @@ def column(op: str, field: str) -> str:
     return f"{op} {field}"
 
 
-# Of all operations, both directions. Known where it is asked for, around whole minutes: other operations than READ and
-# WRITE are most of a record.
+# Of all operations, both directions. Decoded only around whole minutes, where it is needed: operations other than READ
+# and WRITE are most of a record.
 WIRE = "wire bytes"
 _COLUMNS = (
     "age_s",
@@ -44,7 +46,7 @@ _COLUMNS = (
 
 
 class _Operation(Struct, gc=False, frozen=True):
-    """The fields of _FIELDS, in their order. One that was never sent is not in the record: nothing was counted."""
+    """The fields of _FIELDS, in their order. A record lacks an operation that was never sent: its counts are 0."""
 
     operations: _Whole
     transmissions: _Whole
@@ -91,8 +93,7 @@ _WIRES = msgspec.json.Decoder(_Wire)
 
 def read_mountstats(run: Run, clock: RunnerClock) -> dict[str, Counters]:
     """By host."""
-    if not run.has_stream("mountstats"):
-        run.problem("raw/mountstats.ndjson is missing: what the clients' kernels counted is not known")
+    if not run.has_stream("mountstats", "what the clients' kernels counted is not known"):
         return {}
     near_s = GAP_SECONDS_MAX + clock.offset_max_s
 
@@ -104,29 +105,22 @@ def read_mountstats(run: Run, clock: RunnerClock) -> dict[str, Counters]:
             readings[at].wire_bytes = _wire_bytes(lines[at])
         return readings
 
-    def slowly(record: Record) -> _Reading | None:
-        try:
-            return _reading(record)
-        except RecordError as error:
-            run.problem(f"raw/mountstats.ndjson: a record left out: {error}")
-            return None
-
     def table(host: str, readings: Sequence[_Reading]) -> Floats:
         found = _table(readings)
         found[0] = clock.of(host).all_on_runner(found[0])
         return found
 
-    tables = tables_of_hosts(run.batches("mountstats", decode, slowly), table)
+    tables = tables_of_hosts(run.batches("mountstats", decode), table)
     return {host: Counters(each[0], dict(zip(_COLUMNS, each[1:], strict=True))) for host, each in tables.items()}
 
 
 def cell_mountstats(
     counters: Mapping[str, Counters], op: str, window: Window, intervals: Mapping[str, Sequence[Interval]]
 ) -> Mountstats:
-    """Of all hosts of `intervals` together; None throughout when one was not read twice in the window.
+    """Of all hosts of `intervals` together; nothing is known where a host was not read twice in the window.
 
-    A host's rate is that from its first reading inside the window to its last; where only one fell into a short window,
-    the joint time serves uncut. The workers' operations beside it are those of the same stretch of time.
+    A host's rate is that from its first reading inside the window to its last. Where a short window has only one
+    reading, the whole joint time is taken. The workers' operations are those of the same stretch of time.
     """
     grown: list[dict[str, float]] = []
     rates: list[float] = []
@@ -153,9 +147,9 @@ def cell_mountstats(
         ops_per_s=sum(rates),
         kib_per_s=kib_per_s,
         retransmissions=round(added["transmissions"] - operations),
-        rtt_ms=_ratio(added["rtt_ms"], operations),
-        execute_ms=_ratio(added["execute_ms"], operations),
-        to_worker_ratio=_ratio(operations, worker_operations),
+        rtt_ms=divided(added["rtt_ms"], operations),
+        execute_ms=divided(added["execute_ms"], operations),
+        to_worker_ratio=divided(operations, worker_operations),
     )
 
 
@@ -182,32 +176,8 @@ def _row(values: Sequence[float]) -> Floats:
 
 
 def _wire_bytes(record: bytes) -> float:
-    """NaN where one of its operations is not as it must be."""
+    """NaN where one of its operations is damaged."""
     try:
         return sum([op.bytes_sent + op.bytes_received for op in _WIRES.decode(record).ops.values()])
     except ValueError:
         return math.nan
-
-
-def _reading(record: Record) -> _Reading:
-    ops, payload = record.get("ops"), record.get("bytes")
-    if not isinstance(ops, dict) or not isinstance(payload, dict):
-        raise RecordError("ops and bytes must be objects")
-    known = {}
-    for nfs, _ in NFS_OPERATIONS.values():
-        if nfs in ops:
-            if not isinstance(ops[nfs], dict):
-                raise RecordError(f"ops.{nfs} is not an object")
-            known[nfs] = _Operation(*(whole(ops[nfs], field) for field in _FIELDS))
-    return _Reading(
-        host=text(record, "host"),
-        t_unix_s=number(record, "t_unix_s"),
-        age_s=number(record, "age_s"),
-        bytes=_Payload(whole(payload, "server_read"), whole(payload, "server_write")),
-        ops=_Operations(**known),
-        wire_bytes=_wire_bytes(msgspec.json.encode(record)),
-    )
-
-
-def _ratio(a: float | None, b: float | None) -> float | None:
-    return None if a is None or not b else a / b

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from report.latency_stretch import LatencyStretch
 from report.proofs import Proofs
-from report.summary import RunSummary
+from report.summary import LatencyPercentiles, LatencyStretch, RunSummary
 
 SCHEMA = 1
 
@@ -24,7 +23,7 @@ class HostRate:
 
 @dataclass(frozen=True)
 class Mountstats:
-    """What the kernels' counters show of a cell's operation over the joint window, as nfsiostat reads them."""
+    """The kernels' counters of a cell's operation over the joint window, as nfsiostat reads them."""
 
     ops_per_s: float | None
     kib_per_s: float | None  # of calls and replies with their headers; nfsiostat's kB is 1024 bytes
@@ -57,7 +56,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(LatencyPercentiles):  # latencies are of all operations of the cell
     cell: str
     op: str  # read or write
     pattern: str  # fixed or sequential
@@ -65,12 +64,10 @@ class Cell:
     writers: int  # on each host
     hosts: list[str]
     total_writers: int
-    span_bytes: int | None
     start_unix_s: float
     complete: bool
     reason: str | None  # why figures are missing
     lost_hosts: list[str]
-    window_start_unix_s: float | None
     window_seconds: float | None
     whole_seconds: int | None  # of the joint window; 0: too short to be cut, all of it counts
     ops: int | None  # of the whole cell, not of the window alone
@@ -81,11 +78,6 @@ class Cell:
     first_done_s: float | None  # after start_unix_s: when the first host's last operation ended
     last_done_s: float | None
     start_skew_s: float | None  # between the hosts' first operations
-    latency_p50_us: float | None  # latencies are of all operations of the cell
-    latency_p95_us: float | None
-    latency_p99_us: float | None
-    latency_p99_9_us: float | None
-    latency_max_us: float | None
     errors: int | None
     errors_by_errno: dict[str, int] | None
     variation_coefficient: float | None  # standard deviation / mean of the per-second totals
@@ -97,19 +89,18 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Reach:
-    """What cells of one number of hosts reached, fixed pattern."""
+class HighestRates:
+    """The rates that cells with one number of hosts reached, fixed pattern."""
 
     highest_ops_per_s: float | None
-    highest_cell: str | None
     lowest_busy_ops_per_s: float | None  # of the cells with 20 writers or more
     highest_busy_ops_per_s: float | None
     size_spread_ratio: float | None  # with the same writers, 20 or more, the best request size's op/s over the worst's
 
 
 @dataclass(frozen=True)
-class Found:
-    """The answers of one operation that the run found by itself."""
+class OperationLimits:
+    """What the run found about one operation."""
 
     limit_ops_per_s: float | None  # the plateau: op/s that no further writers add to; None: none was seen
     limit_cells: list[str]
@@ -119,14 +110,14 @@ class Found:
     knee_measured_writers: int | None  # the fewest measured that reached 95 % of the plateau
     split_jain: float | None  # the lowest of the cells of several hosts on the plateau
     sequential_mb_per_s: float | None  # the highest
-    one_host: Reach
-    two_hosts: Reach
+    one_host: HighestRates
+    two_hosts: HighestRates
 
 
 @dataclass(frozen=True)
 class Limits:
-    write: Found
-    read: Found
+    write: OperationLimits
+    read: OperationLimits
     sequential_mb_per_s: float | None  # the higher of both
     sequential_to_permitted_ratio: float | None
     operation_limit_seen: bool | None
@@ -328,12 +319,12 @@ class KnownAnswer:
     model: float | None  # None: the model has no such limit
     found: float | None
     tolerance: str
-    within: bool | None  # None: the run does not tell
+    within: bool | None  # None: not found
 
 
 @dataclass(frozen=True)
 class KnownAnswers:
-    """Of a rehearsal: what its service model says, which nothing else in this summary depends on."""
+    """Of a rehearsal: its service model, on which nothing else in this summary depends."""
 
     model: str
     within: int

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from report.efs_iops.schema import Storage, StoragePoint
-from report.runs import RecordError, Run, number, whole_or_none
+from report.records import Record, number, whole_or_none
+from report.runs import Run
 
 CAUGHT_UP_RATIO = 0.01
 # Directories, and files that fill their last block in part: more than the files' sizes, and no lag.
@@ -13,26 +14,13 @@ OVERHEAD_BYTES = 1 << 20
 
 
 def read_storage(run: Run) -> Storage | None:
-    """None when nothing was looked at."""
-    rows: list[tuple[float, int | None, int | None]] = []
-    if not run.has_stream("storage"):
-        run.problem("raw/storage.ndjson is missing: whether df lags is not known")
-        return None
-    for record in run.stream("storage"):
-        try:
-            each = (
-                number(record, "t_unix_s"),
-                whole_or_none(record, "df_used_bytes"),
-                whole_or_none(record, "files_bytes"),
-            )
-            rows.append(each)
-        except RecordError as error:
-            run.problem(f"raw/storage.ndjson: a record left out: {error}")
+    """None where no size was recorded."""
+    rows = run.read("storage", _row) if run.has_stream("storage", "whether df lags is not known") else []
     if not rows:
         return None
     rows.sort(key=lambda row: row[0])
     zero, first_used, first_files = rows[0]
-    # What was there before the run put a file down is not the run's.
+    # What was used before the run's first file is not the run's.
     before = first_used if first_used is not None and first_files == 0 else 0
     points = []
     for t_unix_s, used, files in rows:
@@ -51,6 +39,10 @@ def read_storage(run: Run) -> Storage | None:
         watched_seconds=watched,
         lag_at_least_seconds=watched if caught_up is None else caught_up,
     )
+
+
+def _row(record: Record) -> tuple[float, int | None, int | None]:
+    return number(record, "t_unix_s"), whole_or_none(record, "df_used_bytes"), whole_or_none(record, "files_bytes")
 
 
 def _caught_up(used: int | None, files: int | None) -> bool | None:

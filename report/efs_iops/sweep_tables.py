@@ -1,20 +1,25 @@
-"""efs-iops' tables of cells: the matrix, why not more, what the clients saw, latency, how hosts shared."""
+"""efs-iops' tables of cells: the matrix, the limits, what the clients counted, latency, how hosts shared."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from report.efs_iops.labels import agreement_ratio, at_once, in_order, request_size
 from report.efs_iops.schema import Cell as SweepCell
-from report.efs_iops.schema import Summary
-from report.efs_iops.words import agreement_ratio, at_once, in_order, milliseconds, request_size
-from report.format import MISSING, figure, percent, ratio
-from report.table import Cell, Column, Table
+from report.efs_iops.schema import Limits, OperationLimits, Summary
+from report.format import MISSING, figure, milliseconds, percent, ratio
+from report.missing import times, total
+from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if
 
-Row = Sequence[Cell | str]
+_CELL: list[TextColumn[SweepCell]] = [
+    TextColumn("op", lambda cell: cell.op if cell.pattern == "fixed" else f"{cell.op} seq."),
+    NumberColumn("request", lambda cell: request_size(cell.request_bytes)),
+    NumberColumn("at once", at_once),
+]
 
 
 def sweep_tables(summary: Summary) -> list[Table]:
-    """All of them, as far as there are cells for each."""
+    """Those for which there are cells."""
     cells = in_order(summary.cells)
     fixed = [cell for cell in cells if cell.pattern == "fixed"]
     sequential = [cell for cell in cells if cell.pattern == "sequential"]
@@ -33,32 +38,50 @@ def sweep_tables(summary: Summary) -> list[Table]:
 
 
 def latency_table(cells: Sequence[SweepCell]) -> Table:
+    columns: list[TextColumn[SweepCell]] = [
+        *_CELL,
+        NumberColumn("p50", lambda cell: milliseconds(cell.latency_p50_us)),
+        NumberColumn("p95", lambda cell: milliseconds(cell.latency_p95_us)),
+        NumberColumn("p99", lambda cell: milliseconds(cell.latency_p99_us)),
+        NumberColumn("p99.9", lambda cell: milliseconds(cell.latency_p99_9_us)),
+        NumberColumn("max", lambda cell: milliseconds(cell.latency_max_us)),
+        NumberColumn("errors", lambda cell: bad_if(figure(cell.errors), cell.errors)),
+    ]
+    note = "Of all operations of a cell, from the workers' merged histograms."
+    return Table.of("Latency of single operations, ms", columns, in_order(cells), note, name="latency")
+
+
+def limits_table(limits: Limits) -> Table:
+    def both(words: str, value: Callable[[OperationLimits], str]) -> list[str]:
+        return [words, value(limits.write), value(limits.read)]
+
     return Table(
-        "Latency of single operations, ms",
+        "Limits that the run found",
+        [Column("question"), Column("write", True), Column("read", True)],
         [
-            *_CELL_COLUMNS,
-            Column("p50", True),
-            Column("p95", True),
-            Column("p99", True),
-            Column("p99.9", True),
-            Column("max", True),
-            Column("errors", True),
+            both("limit, op/s", lambda f: figure(f.limit_ops_per_s)),
+            both("cells on that plateau", lambda f: figure(len(f.limit_cells)) if f.limit_cells else MISSING),
+            both("one writer, op/s", lambda f: figure(f.one_writer_ops_per_s)),
+            both("20 writers on one host, op/s", lambda f: figure(f.twenty_writers_ops_per_s)),
+            both("knee, writers", lambda f: figure(f.knee_writers)),
+            both("fewest writers measured that reach it", lambda f: figure(f.knee_measured_writers)),
+            both("one host, highest op/s", lambda f: figure(f.one_host.highest_ops_per_s)),
+            both(
+                "one host, 20 writers or more, op/s",
+                lambda f: _range(f.one_host.lowest_busy_ops_per_s, f.one_host.highest_busy_ops_per_s),
+            ),
+            both("two hosts, highest op/s", lambda f: figure(f.two_hosts.highest_ops_per_s)),
+            both("split of several hosts, Jain index", lambda f: agreement_ratio(f.split_jain)),
+            both("sequential, MB/s", lambda f: figure(f.sequential_mb_per_s)),
         ],
-        [
-            [
-                *_cell_words(cell),
-                milliseconds(cell.latency_p50_us),
-                milliseconds(cell.latency_p95_us),
-                milliseconds(cell.latency_p99_us),
-                milliseconds(cell.latency_p99_9_us),
-                milliseconds(cell.latency_max_us),
-                Cell(figure(cell.errors), "bad" if cell.errors else ""),
-            ]
-            for cell in in_order(cells)
-        ],
-        "Of all operations of a cell, from the workers' merged histograms.",
-        name="latency",
+        "A limit is a plateau: two cells or more of different numbers of writers within 3 % of the highest. Knee: "
+        f"where writers \u00d7 one writer's rate meets it. {MISSING}: the run does not tell.",
+        name="limits",
     )
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return MISSING if low is None or high is None else f"{figure(low)} to {figure(high)}"
 
 
 def _matrix(title: str, name: str, cells: Sequence[SweepCell], rate: Callable[[SweepCell], float | None]) -> Table:
@@ -84,119 +107,73 @@ def _matrix(title: str, name: str, cells: Sequence[SweepCell], rate: Callable[[S
     )
 
 
-_CELL_COLUMNS = [Column("op"), Column("request", True), Column("at once", True)]
-
-
-def _cell_words(cell: SweepCell) -> list[Cell | str]:
-    op = cell.op if cell.pattern == "fixed" else f"{cell.op} seq."
-    return [op, request_size(cell.request_bytes), at_once(cell)]
-
-
 def _rates(cells: Sequence[SweepCell]) -> Table:
-    return Table(
-        "Rates, and why not more",
-        [
-            *_CELL_COLUMNS,
-            Column("op/s", True),
-            Column("MB/s", True),
-            Column("seconds", True),
-            Column("variation", True),
-            Column("of limit", True),
-            Column("of n \u00d7 1", True),
-            Column("limited by"),
-        ],
-        [_rates_row(cell) for cell in cells],
+    columns: list[TextColumn[SweepCell]] = [
+        *_CELL,
+        NumberColumn("op/s", lambda cell: figure(cell.ops_per_s)),
+        NumberColumn("MB/s", lambda cell: figure(cell.mb_per_s)),
+        NumberColumn("seconds", lambda cell: figure(cell.window_seconds if cell.reason is None else None)),
+        NumberColumn("variation", lambda cell: ratio(cell.variation_coefficient)),
+        NumberColumn("of limit", lambda cell: percent(cell.evidence.plateau_ratio)),
+        NumberColumn("of n \u00d7 1", lambda cell: percent(cell.evidence.round_trip_ratio)),
+        TextColumn("limited by", _limit),
+    ]
+    note = (
         "At once: hosts \u00d7 writers on each; seq.: sequential. Seconds: the joint window. Variation: standard "
         "deviation over mean of the per-second totals. Of limit: op/s over the limit found. Of n \u00d7 1: over as "
-        f"many times the op/s of one writer. Limited by {MISSING}: not known.",
-        name="rates",
+        f"many times the op/s of one writer. Limited by {MISSING}: not known."
     )
+    return Table.of("Rates, and why not more", columns, cells, note, name="rates")
 
 
-def _rates_row(cell: SweepCell) -> Row:
-    limit: Cell | str = cell.limited_by or MISSING
+def _limit(cell: SweepCell) -> Cell | str:
     if cell.reason is not None:
-        limit = Cell(f"not measured: {cell.reason}", "bad")
-    elif cell.limited_by_hosts and len(cell.hosts) > 1:
-        limit = f"{cell.limited_by} ({', '.join(cell.limited_by_hosts)})"
-    return [
-        *_cell_words(cell),
-        figure(cell.ops_per_s),
-        figure(cell.mb_per_s),
-        figure(cell.window_seconds if cell.reason is None else None),
-        ratio(cell.variation_coefficient),
-        percent(cell.evidence.plateau_ratio),
-        percent(cell.evidence.round_trip_ratio),
-        limit,
-    ]
+        return Cell(f"not measured: {cell.reason}", "bad")
+    if cell.limited_by_hosts and len(cell.hosts) > 1:
+        return f"{cell.limited_by} ({', '.join(cell.limited_by_hosts)})"
+    return cell.limited_by or MISSING
 
 
 def _clients(cells: Sequence[SweepCell]) -> Table:
-    return Table(
-        "What the clients saw in the same time",
-        [
-            *_CELL_COLUMNS,
-            Column("op/s", True),
-            Column("/ worker", True),
-            Column("kB/s", True),
-            Column("resent", True),
-            Column("RTT ms", True),
-            Column("exe ms", True),
-            Column("CPU", True),
-            Column("NIC MB/s", True),
-            Column("packets/s", True),
-        ],
-        [
-            [
-                *_cell_words(cell),
-                figure(cell.mountstats.ops_per_s),
-                agreement_ratio(cell.mountstats.to_worker_ratio),
-                figure(cell.mountstats.kib_per_s),
-                Cell(figure(cell.mountstats.retransmissions), "bad" if cell.mountstats.retransmissions else ""),
-                figure(cell.mountstats.rtt_ms),
-                figure(cell.mountstats.execute_ms),
-                percent(cell.evidence.client_cpu_busy_ratio),
-                _both(cell.nic.rx_mb_per_s, cell.nic.tx_mb_per_s),
-                _both(cell.nic.rx_packets_per_s, cell.nic.tx_packets_per_s),
-            ]
-            for cell in cells
-        ],
+    columns: list[TextColumn[SweepCell]] = [
+        *_CELL,
+        NumberColumn("op/s", lambda cell: figure(cell.mountstats.ops_per_s)),
+        NumberColumn("/ worker", lambda cell: agreement_ratio(cell.mountstats.to_worker_ratio)),
+        NumberColumn("kB/s", lambda cell: figure(cell.mountstats.kib_per_s)),
+        NumberColumn(
+            "resent", lambda cell: bad_if(figure(cell.mountstats.retransmissions), cell.mountstats.retransmissions)
+        ),
+        NumberColumn("RTT ms", lambda cell: figure(cell.mountstats.rtt_ms)),
+        NumberColumn("exe ms", lambda cell: figure(cell.mountstats.execute_ms)),
+        NumberColumn("CPU", lambda cell: percent(cell.evidence.client_cpu_busy_ratio)),
+        NumberColumn("NIC MB/s", lambda cell: figure(total([cell.nic.rx_mb_per_s, cell.nic.tx_mb_per_s]))),
+        NumberColumn("packets/s", lambda cell: figure(total([cell.nic.rx_packets_per_s, cell.nic.tx_packets_per_s]))),
+    ]
+    note = (
         "By mountstats, as nfsiostat reads it: op/s, also over the workers' in the same time; kB/s of 1024 bytes, "
-        "headers too; retransmissions; mean times. CPU: the busier client. NIC, packets: both ways, all clients.",
-        name="clients",
+        "headers too; retransmissions; mean times. CPU: the busier client. NIC, packets: both ways, all clients."
     )
-
-
-def _both(received: float | None, sent: float | None) -> str:
-    return figure(None if received is None or sent is None else received + sent)
+    return Table.of("What the clients saw in the same time", columns, cells, note, name="clients")
 
 
 def _shared(cells: Sequence[SweepCell]) -> Table:
-    return Table(
-        "How several hosts shared",
-        [
-            *_CELL_COLUMNS,
-            Column("op/s of each"),
-            Column("Jain index", True),
-            Column("start skew ms", True),
-            Column("first done s", True),
-            Column("last done s", True),
-        ],
-        [
-            [
-                *_cell_words(cell),
-                " + ".join(figure(each.ops_per_s) for each in cell.per_host)
-                + (f", without {', '.join(cell.lost_hosts)}" if cell.lost_hosts else ""),
-                MISSING if cell.jain_index is None else f"{cell.jain_index:.4f}",
-                figure(None if cell.start_skew_s is None else cell.start_skew_s * 1000),
-                _seconds(cell.first_done_s),
-                _seconds(cell.last_done_s),
-            ]
-            for cell in cells
-        ],
-        "Jain index: 1 when all had the same. Skew: between the hosts' first operations. Done: after the common start.",
-        name="shared",
+    columns: list[TextColumn[SweepCell]] = [
+        *_CELL,
+        TextColumn("op/s of each", _each_host),
+        NumberColumn("Jain index", lambda cell: agreement_ratio(cell.jain_index)),
+        NumberColumn("start skew ms", lambda cell: figure(times(cell.start_skew_s, 1000))),
+        NumberColumn("first done s", lambda cell: _seconds(cell.first_done_s)),
+        NumberColumn("last done s", lambda cell: _seconds(cell.last_done_s)),
+    ]
+    note = (
+        "Jain index: 1 when all had the same. Skew: between the hosts' first operations. Done: after the common start."
     )
+    return Table.of("How several hosts shared", columns, cells, note, name="shared")
+
+
+def _each_host(cell: SweepCell) -> str:
+    lost = f", without {', '.join(cell.lost_hosts)}" if cell.lost_hosts else ""
+    return " + ".join(figure(each.ops_per_s) for each in cell.per_host) + lost
 
 
 def _seconds(value: float | None) -> str:

@@ -1,94 +1,49 @@
-"""efs-iops' other tables: limits found, known answers, agreement, metering, the service's metrics, clocks, mounts."""
+"""efs-iops' other tables: known answers, agreement of the sources, metering, the service's metrics, clocks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import report.proofs
+from report.efs_iops.labels import MB, agreement_ratio, clock_time, megabytes, request_size
 from report.efs_iops.schema import (
     Agreement,
     Clocks,
     Counted,
-    Found,
+    HostClock,
     IoLimit,
+    IoLimitMinute,
+    KnownAnswer,
     KnownAnswers,
-    Limits,
     MeteredMinute,
     Metering,
     Minute,
     Summary,
 )
-from report.efs_iops.words import MB, agreement_ratio, clock_time, megabytes, request_size
 from report.format import MISSING, figure, percent, seconds, size_bytes
-from report.proofs import Proofs
-from report.table import Cell, Column, Table
+from report.missing import total
+from report.table import Cell, Column, NumberColumn, Table, TextColumn, judged
 
-# A run of hours has hundreds of minutes: of these, the ones that a reader looks for.
+PROOFS = {"mount-options": "the file system is mounted as the mount helper mounts it, read back from the kernel"}
+# A run of hours has hundreds of minutes: the table has those that a reader looks for.
 ROWS_MAX = 24
 
 T = TypeVar("T")
 
 
-def limits_table(limits: Limits) -> Table:
-    def both(words: str, value: Callable[[Found], str]) -> list[str]:
-        return [words, value(limits.write), value(limits.read)]
-
-    return Table(
-        "Limits that the run found",
-        [Column("question"), Column("write", True), Column("read", True)],
-        [
-            both("limit, op/s", lambda f: figure(f.limit_ops_per_s)),
-            both("cells on that plateau", lambda f: figure(len(f.limit_cells)) if f.limit_cells else MISSING),
-            both("one writer, op/s", lambda f: figure(f.one_writer_ops_per_s)),
-            both("20 writers on one host, op/s", lambda f: figure(f.twenty_writers_ops_per_s)),
-            both("knee, writers", lambda f: figure(f.knee_writers)),
-            both("fewest writers measured that reach it", lambda f: figure(f.knee_measured_writers)),
-            both("one host, highest op/s", lambda f: figure(f.one_host.highest_ops_per_s)),
-            both(
-                "one host, 20 writers or more, op/s",
-                lambda f: _range(f.one_host.lowest_busy_ops_per_s, f.one_host.highest_busy_ops_per_s),
-            ),
-            both("two hosts, highest op/s", lambda f: figure(f.two_hosts.highest_ops_per_s)),
-            both("split of several hosts, Jain index", lambda f: agreement_ratio(f.split_jain)),
-            both("sequential, MB/s", lambda f: figure(f.sequential_mb_per_s)),
-        ],
-        "A limit is a plateau: two cells or more of different numbers of writers within 3 % of the highest. Knee: "
-        f"where writers \u00d7 one writer's rate meets it. {MISSING}: the run does not tell.",
-        name="limits",
-    )
-
-
-def _range(low: float | None, high: float | None) -> str:
-    return MISSING if low is None or high is None else f"{figure(low)} to {figure(high)}"
-
-
 def known_answers_table(answers: KnownAnswers) -> Table:
-    tones = {True: Cell("within", "good"), False: Cell("outside", "bad"), None: Cell("not found", "muted")}
-    return Table(
-        f"Known answers: what the service model {answers.model} says, and what the run found",
-        [
-            Column("answer"),
-            Column("model", True),
-            Column("found", True),
-            Column("unit"),
-            Column("tolerance"),
-            Column("outcome"),
-        ],
-        [
-            (
-                row.answer,
-                figure(row.model, 4),
-                figure(row.found, 4),
-                row.unit,
-                row.tolerance,
-                tones[row.within],
-            )
-            for row in answers.rows
-        ],
-        "The run is not told the model: it finds these by measuring. Nothing else in this report depends on it.",
-        name="known-answers",
-    )
+    outcomes = {True: Cell("within", "good"), False: Cell("outside", "bad"), None: Cell("not found", "muted")}
+    columns: list[TextColumn[KnownAnswer]] = [
+        TextColumn("answer", lambda row: row.answer),
+        NumberColumn("model", lambda row: figure(row.model, 4)),
+        NumberColumn("found", lambda row: figure(row.found, 4)),
+        TextColumn("unit", lambda row: row.unit),
+        TextColumn("tolerance", lambda row: row.tolerance),
+        TextColumn("outcome", lambda row: outcomes[row.within]),
+    ]
+    note = "The run is not told the model: it finds these by measuring. Nothing else in this report depends on it."
+    title = f"Known answers: what the service model {answers.model} says, and what the run found"
+    return Table.of(title, columns, answers.rows, note, name="known-answers")
 
 
 def agreement_tables(agreement: Agreement) -> list[Table]:
@@ -125,70 +80,37 @@ def _ratios_table(agreement: Agreement) -> Table:
 
 
 def _minutes_table(minutes: Sequence[Minute]) -> Table:
+    columns: list[TextColumn[tuple[Minute, str, Counted]]] = [
+        TextColumn("minute, op", lambda row: f"{clock_time(row[0].start_unix_s)} {row[1]}"),
+        NumberColumn("worker", lambda row: figure(row[2].worker_operations)),
+        NumberColumn("mountstats", lambda row: figure(row[2].mountstats_operations)),
+        NumberColumn("CloudWatch", lambda row: figure(row[2].cloudwatch_operations)),
+        NumberColumn("worker MB", lambda row: megabytes(row[2].worker_bytes)),
+        NumberColumn("payload MB", lambda row: megabytes(row[2].mountstats_bytes)),
+        NumberColumn("wire MB", lambda row: megabytes(total([row[2].wire_sent_bytes, row[2].wire_received_bytes]))),
+        NumberColumn("CloudWatch MB", lambda row: megabytes(row[2].cloudwatch_bytes)),
+        NumberColumn("protocol", lambda row: percent(row[2].protocol_share)),
+    ]
     rows = [(minute, op, counted) for minute in minutes for op in ("write", "read") if (counted := getattr(minute, op))]
-    shown, note = _worst(rows, lambda row: _disagreement(row[2]), "that agree least")
-    return Table(
-        "Minute by minute: operations and megabytes",
-        [
-            Column("minute, op"),
-            Column("worker", True),
-            Column("mountstats", True),
-            Column("CloudWatch", True),
-            Column("worker MB", True),
-            Column("payload MB", True),
-            Column("wire MB", True),
-            Column("CloudWatch MB", True),
-            Column("protocol", True),
-        ],
-        [
-            (
-                f"{clock_time(minute.start_unix_s)} {op}",
-                figure(c.worker_operations),
-                figure(c.mountstats_operations),
-                figure(c.cloudwatch_operations),
-                megabytes(c.worker_bytes),
-                megabytes(c.mountstats_bytes),
-                megabytes(_sum(c.wire_sent_bytes, c.wire_received_bytes)),
-                megabytes(c.cloudwatch_bytes),
-                percent(c.protocol_share),
-            )
-            for minute, op, c in shown
-        ],
-        f"UTC. Payload and wire by mountstats; CloudWatch's bytes are metered ones.{note}",
-        name="minutes",
-    )
+    shown, left_out = _worst(rows, lambda row: _disagreement(row[2]), "that agree least")
+    note = f"UTC. Payload and wire by mountstats; CloudWatch's bytes are metered ones.{left_out}"
+    return Table.of("Minute by minute: operations and megabytes", columns, shown, note, name="minutes")
 
 
 def _nic_table(minutes: Sequence[Minute]) -> Table:
-    shown, note = _worst(minutes, lambda minute: abs((minute.nic.tcp_to_wire_ratio or 0.0) - 1), "that agree least")
-    return Table(
-        "Minute by minute: the clients' network interfaces",
-        [
-            Column("minute"),
-            Column("received MB", True),
-            Column("sent MB", True),
-            Column("packets in", True),
-            Column("packets out", True),
-            Column("NFS MB", True),
-            Column("ratio", True),
-            Column("missing"),
-        ],
-        [
-            (
-                clock_time(minute.start_unix_s),
-                megabytes(minute.nic.rx_bytes),
-                megabytes(minute.nic.tx_bytes),
-                figure(minute.nic.rx_packets),
-                figure(minute.nic.tx_packets),
-                megabytes(minute.nic.wire_bytes),
-                agreement_ratio(minute.nic.tcp_to_wire_ratio),
-                Cell(", ".join(minute.missing), "bad") if minute.missing else "",
-            )
-            for minute in shown
-        ],
-        f"Ratio: the interfaces' bytes less 66 a packet, over NFS's. Missing: what that minute lacks.{note}",
-        name="interfaces",
-    )
+    columns: list[TextColumn[Minute]] = [
+        TextColumn("minute", lambda minute: clock_time(minute.start_unix_s)),
+        NumberColumn("received MB", lambda minute: megabytes(minute.nic.rx_bytes)),
+        NumberColumn("sent MB", lambda minute: megabytes(minute.nic.tx_bytes)),
+        NumberColumn("packets in", lambda minute: figure(minute.nic.rx_packets)),
+        NumberColumn("packets out", lambda minute: figure(minute.nic.tx_packets)),
+        NumberColumn("NFS MB", lambda minute: megabytes(minute.nic.wire_bytes)),
+        NumberColumn("ratio", lambda minute: agreement_ratio(minute.nic.tcp_to_wire_ratio)),
+        TextColumn("missing", lambda minute: Cell(", ".join(minute.missing), "bad") if minute.missing else ""),
+    ]
+    shown, left_out = _worst(minutes, lambda minute: abs((minute.nic.tcp_to_wire_ratio or 0.0) - 1), "that agree least")
+    note = f"Ratio: the interfaces' bytes less 66 a packet, over NFS's. Missing: what that minute lacks.{left_out}"
+    return Table.of("Minute by minute: the clients' network interfaces", columns, shown, note, name="interfaces")
 
 
 def _disagreement(counted: Counted) -> float:
@@ -209,37 +131,33 @@ def _worst(rows: Sequence[T], badness: Callable[[T], float], words: str) -> tupl
 
 
 def metering_table(metering: Metering) -> Table:
-    rows, note = _worst(metering.minutes, _metering_badness, "that tell least or differ most")
-    return Table(
-        "How requests are metered"
-        + (f": {size_bytes(metering.minimum_bytes)} at least" if metering.minimum_bytes is not None else ""),
-        [
-            Column("minute"),
-            Column("op"),
-            Column("requests"),
-            Column("inferred minimum", True),
-            Column("CloudWatch least", True),
-            Column("greatest", True),
-            Column("as expected"),
-        ],
-        [
-            (
-                clock_time(row.start_unix_s),
-                row.op,
-                ", ".join(request_size(size) for size in row.requests_bytes),
-                figure(None if row.minimum_bytes is None else round(row.minimum_bytes, 1), 4),
-                figure(row.least_bytes),
-                figure(row.greatest_bytes),
-                Cell(figure(row.as_expected), "" if row.as_expected is None else "good" if row.as_expected else "bad")
-                if row.reason is None
-                else Cell(f"{figure(row.as_expected)}; {row.reason}", "" if row.as_expected else "bad"),
-            )
-            for row in rows
-        ],
+    columns: list[TextColumn[MeteredMinute]] = [
+        TextColumn("minute", lambda row: clock_time(row.start_unix_s)),
+        TextColumn("op", lambda row: row.op),
+        TextColumn("requests", lambda row: ", ".join(request_size(size) for size in row.requests_bytes)),
+        NumberColumn("inferred minimum", _inferred),
+        NumberColumn("CloudWatch least", lambda row: figure(row.least_bytes)),
+        NumberColumn("greatest", lambda row: figure(row.greatest_bytes)),
+        TextColumn("as expected", _as_expected),
+    ]
+    shown, left_out = _worst(metering.minutes, _metering_badness, "that tell least or differ most")
+    note = (
         "Inferred: each request counted as this at least, the workers' requests make CloudWatch's sum. As expected: "
-        f"the least and the greatest are those of the smallest and largest request, so counted.{note}",
-        name="metering",
+        f"the least and the greatest are those of the smallest and largest request, so counted.{left_out}"
     )
+    minimum = metering.minimum_bytes
+    title = "How requests are metered" + (f": {size_bytes(minimum)} at least" if minimum is not None else "")
+    return Table.of(title, columns, shown, note, name="metering")
+
+
+def _inferred(row: MeteredMinute) -> str:
+    return figure(None if row.minimum_bytes is None else round(row.minimum_bytes, 1), 4)
+
+
+def _as_expected(row: MeteredMinute) -> Cell:
+    if row.reason is None:
+        return judged(figure(row.as_expected), row.as_expected)
+    return Cell(f"{figure(row.as_expected)}; {row.reason}", "" if row.as_expected else "bad")
 
 
 def _metering_badness(row: MeteredMinute) -> float:
@@ -247,31 +165,18 @@ def _metering_badness(row: MeteredMinute) -> float:
 
 
 def io_limit_table(io_limit: IoLimit) -> Table:
-    rows, note = _worst(io_limit.minutes, lambda row: abs(row.difference_points or 0.0), "that differ most")
-    return Table(
-        "PercentIOLimit, and what the limits found make of the same minutes",
-        [
-            Column("minute"),
-            Column("writes/s", True),
-            Column("reads/s", True),
-            Column("PercentIOLimit", True),
-            Column("from the limits", True),
-            Column("difference", True),
-        ],
-        [
-            (
-                clock_time(row.start_unix_s),
-                figure(row.write_ops_per_s),
-                figure(row.read_ops_per_s),
-                f"{row.metric_percent:.1f} %",
-                MISSING if row.from_limits_percent is None else f"{row.from_limits_percent:.1f} %",
-                MISSING if row.difference_points is None else f"{row.difference_points:+.1f}",
-            )
-            for row in rows
-        ],
-        f"Means over the minute; difference in points.{note}",
-        name="io-limit",
-    )
+    columns: list[TextColumn[IoLimitMinute]] = [
+        TextColumn("minute", lambda row: clock_time(row.start_unix_s)),
+        NumberColumn("writes/s", lambda row: figure(row.write_ops_per_s)),
+        NumberColumn("reads/s", lambda row: figure(row.read_ops_per_s)),
+        NumberColumn("PercentIOLimit", lambda row: f"{row.metric_percent:.1f} %"),
+        NumberColumn("from the limits", lambda row: _formatted(row.from_limits_percent, "{:.1f} %")),
+        NumberColumn("difference", lambda row: _formatted(row.difference_points, "{:+.1f}")),
+    ]
+    shown, left_out = _worst(io_limit.minutes, lambda row: abs(row.difference_points or 0.0), "that differ most")
+    title = "PercentIOLimit, and what the limits found make of the same minutes"
+    note = f"Means over the minute; difference in points.{left_out}"
+    return Table.of(title, columns, shown, note, name="io-limit")
 
 
 def service_table(summary: Summary) -> Table:
@@ -313,41 +218,23 @@ def _giga(value_bytes: float | None) -> str:
 
 
 def clocks_table(clocks: Clocks) -> Table:
-    return Table(
-        "The hosts' clocks against the runner's",
-        [
-            Column("host"),
-            Column("measured", True),
-            Column("offset first", True),
-            Column("offset last", True),
-            Column("uncertainty", True),
-        ],
-        [
-            (
-                clock.host,
-                f"{clock.measurements}\u00d7",
-                _offset(clock.offset_first_s),
-                _offset(clock.offset_last_s),
-                MISSING if clock.uncertainty_s is None else f"\u00b1{clock.uncertainty_s * 1000:.1f} ms",
-            )
-            for clock in clocks.hosts
-        ],
+    columns: list[TextColumn[HostClock]] = [
+        TextColumn("host", lambda clock: clock.host),
+        NumberColumn("measured", lambda clock: f"{clock.measurements}\u00d7"),
+        NumberColumn("offset first", lambda clock: _offset(clock.offset_first_s)),
+        NumberColumn("offset last", lambda clock: _offset(clock.offset_last_s)),
+        NumberColumn("uncertainty", lambda clock: _offset(clock.uncertainty_s).replace("+", "\u00b1")),
+    ]
+    note = (
         "Every host's times are put on the runner's clock by these. The largest start skew of a cell: "
-        f"{_offset(clocks.start_skew_max_s)}.",
-        name="clocks",
+        f"{_offset(clocks.start_skew_max_s)}."
     )
+    return Table.of("The hosts' clocks against the runner's", columns, clocks.hosts, note, name="clocks")
 
 
 def _offset(value_s: float | None) -> str:
-    return MISSING if value_s is None else f"{value_s * 1000:+.1f} ms"
+    return _formatted(None if value_s is None else value_s * 1000, "{:+.1f} ms")
 
 
-_PROOF_WORDS = {"mount-options": "the file system is mounted as the mount helper mounts it, read back from the kernel"}
-
-
-def proofs_table(proofs: Proofs) -> Table:
-    return report.proofs.proofs_table(proofs, _PROOF_WORDS)
-
-
-def _sum(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a + b
+def _formatted(value: float | None, layout: str) -> str:
+    return MISSING if value is None else layout.format(value)

@@ -1,4 +1,4 @@
-"""The run second by second: the workers, the kernels and the interfaces on the runner's clock, CloudWatch as steps."""
+"""The run second by second on the runner's clock: workers, kernels and interfaces, and CloudWatch minute by minute."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from report.latency_seconds import LatencySeconds
 from report.worker import Worker
 
 MB = 1_000_000
-# More of them can't be told apart in a figure.
+# More can't be told apart in a figure.
 STRETCHES_MAX = 1200
-# What a stretch's least and greatest are of: seconds, but for runs of days.
+# The least and the greatest rate of a stretch are of seconds; in runs of days, of more than one second.
 SECONDS_MAX = 200_000
-# A second in which a cell begins or ends is none of its rates.
+# A second in which a cell begins or ends does not count for the least and the greatest rate.
 COVERED_RATIO_MIN = 0.99
 MARGIN_SECONDS = 2
 
@@ -78,7 +78,7 @@ def read_timeline(
 
 @dataclass(frozen=True)
 class Rates:
-    """Operations a second of each stretch; NaN where no worker was at work."""
+    """Operations a second of each stretch; NaN where no worker ran."""
 
     mean: Floats
     bytes: Floats  # of the whole stretch
@@ -87,7 +87,7 @@ class Rates:
 
 
 def stretch_rates(intervals: Intervals, moments: Floats, parts: int) -> Rates:
-    """From each moment to the next; the least and the greatest are of as many equal parts of it."""
+    """From each moment to the next; the least and the greatest are of `parts` equal parts of that time."""
     step = moments[1] - moments[0]
     seconds = moments[0] + step / parts * np.arange((len(moments) - 1) * parts + 1)
     shares = share_columns(intervals, seconds[:-1], seconds[1:])
@@ -119,7 +119,7 @@ def _steps(cloudwatch: CloudWatch, zero: int, end: int) -> list[Step]:
         if start + MINUTE_SECONDS <= zero or start >= end:
             continue
         published = [cloudwatch.minute(metric, start) for metric in DATA_METRICS.values()]
-        # A metric without a value in a minute is not published: it adds nothing.
+        # CloudWatch publishes no metric that has no value in a minute: it adds nothing.
         counts = [each["SampleCount"] for each in published if each and "SampleCount" in each]
         sums = [each["Sum"] for each in published if each and "Sum" in each]
         steps.append(

@@ -1,8 +1,8 @@
 """The joint window of a cell: the time in which all of its workers ran, cut at whole seconds of the worker.
 
-Two hosts never begin and end together. Rates added up over different times are no rate of the service; what counts is
-the time in which every host was at work. The first second (writers start one after the other, and an operation counts
-in the second in which it ends) and the last partial one are dropped where at least two whole seconds remain.
+Two hosts never start and end at the same time, and rates over different times can't be added up to a rate of the
+service. The first second (writers start one after the other, and an operation counts in the second in which it ends)
+and the last partial second are dropped if at least two whole seconds remain.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import numpy as np
 from report.intervals import Floats, Interval, Intervals, Whole
 
 WHOLE_SECONDS_LEAST = 2
-# The worker's grid is exact; between clocks of several hosts there may be some milliseconds.
+# The worker's seconds are exact; the clocks of several hosts may differ by some milliseconds.
 SECOND_SLACK = 0.01
-# The worker's last interval goes on until the operations under way have ended, at the rate of those before. Longer than
-# this something was stuck.
+# The worker's last interval lasts until the operations in flight have ended. If that takes longer, something was stuck.
 TAIL_SECONDS_MAX = 0.5
-# Of the window a host's intervals must cover: less is a hole in its records.
+# The part of the window that a host's intervals must cover; less means that records are missing.
 COVERED_RATIO_MIN = 0.99
 
 
@@ -43,7 +42,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Share:
-    """What intervals hold of a stretch of time; one that reaches beyond it counts in proportion."""
+    """The operations of intervals within a stretch of time; an interval that reaches beyond it counts in proportion."""
 
     ops: float
     bytes: float
@@ -52,7 +51,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Shares:
-    """Share as columns, a row for each stretch."""
+    """Several Share, as columns."""
 
     ops: Floats
     bytes: Floats
@@ -60,9 +59,9 @@ class Shares:
 
 
 def joint_window(of_hosts: Mapping[str, Sequence[Interval]], first_unix_s: Mapping[str, float | None]) -> Window | None:
-    """Of each host's intervals, on one clock, and of when its first operation began, where that is known.
+    """From each host's intervals, on one clock, and the start of its first operation where that is known.
 
-    None when a host has no intervals, or there was no time in which all were at work.
+    None where a host has no intervals, or at no time all hosts ran.
     """
     columns = {host: Intervals.of(intervals) for host, intervals in of_hosts.items()}
     if not columns or not all(columns.values()):
@@ -72,7 +71,7 @@ def joint_window(of_hosts: Mapping[str, Sequence[Interval]], first_unix_s: Mappi
     end = min(float(intervals.t_end_unix_s.max()) for intervals in columns.values())
     if end <= start:
         return None
-    # The host that was last to begin gives the grid; the second in which it began is the first.
+    # The seconds are those of the host that started last.
     grid = columns[max(starts, key=lambda host: starts[host])]
     begun, seconds = grid.t_start_unix_s, grid.seconds
     whole = (seconds >= 1 - SECOND_SLACK) & (seconds <= 1 + TAIL_SECONDS_MAX)
@@ -88,7 +87,7 @@ def share(intervals: Iterable[Interval], start_unix_s: float, end_unix_s: float)
 
 
 def shares(intervals: Iterable[Interval], stretches: Sequence[tuple[float, float]]) -> list[Share]:
-    """Of each stretch (start, end), which ascend and don't overlap."""
+    """Of each stretch (start, end); stretches are in order and don't overlap."""
     bounds = np.array(stretches, np.float64).reshape(-1, 2)
     found = share_columns(Intervals.of(intervals), bounds[:, 0], bounds[:, 1])
     columns = (found.ops.tolist(), found.bytes.tolist(), found.covered_s.tolist())
@@ -96,10 +95,9 @@ def shares(intervals: Iterable[Interval], stretches: Sequence[tuple[float, float
 
 
 def share_columns(intervals: Intervals, starts: Floats, ends: Floats) -> Shares:
-    """As shares."""
     ops, bytes_, covered = (np.zeros(len(starts)) for _ in range(3))
     for rows, at, overlap, part in overlaps(intervals, starts, ends):
-        # Not by bincount, which walks through all stretches each time: an interval of a day reaches into 86,400.
+        # bincount would go through all stretches each time, 86,400 times for an interval of a day.
         np.add.at(ops, at, intervals.ops[rows] * part)
         np.add.at(bytes_, at, intervals.bytes[rows] * part)
         np.add.at(covered, at, overlap)
@@ -107,9 +105,9 @@ def share_columns(intervals: Intervals, starts: Floats, ends: Floats) -> Shares:
 
 
 def overlaps(intervals: Intervals, starts: Floats, ends: Floats) -> Iterator[tuple[Whole, Whole, Floats, Floats]]:
-    """Which interval (row) has something of which stretch (index): for how many seconds, and for which part of it.
+    """Which interval (row) overlaps which stretch (index), for how many seconds, and for which part of the interval.
 
-    First each interval with the first stretch that it reaches into, then those with a second one, and so on.
+    Yields each interval with the first stretch that it overlaps, then those that overlap a second one, and so on.
     """
     rows = np.flatnonzero(intervals.seconds > 0)
     at = np.searchsorted(ends, intervals.t_start_unix_s[rows], "right")

@@ -1,4 +1,4 @@
-"""Whether anything was read while the workers only wrote: a write of less than a block may not mean a read."""
+"""Whether anything was read while the workers only wrote: whether a write of less than a block causes a read."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from report.efs_iops.cells import Sweep
 from report.efs_iops.cloudwatch import DATA_METRICS, CloudWatch
-from report.efs_iops.counters import Counters, total
+from report.efs_iops.counters import Counters
 from report.efs_iops.metering import SMALL_BELOW_BYTES
 from report.efs_iops.minutes import WorkerMinute
 from report.efs_iops.mountstats import column, growth_in
 from report.efs_iops.schema import WriteOnly
+from report.missing import total
 
 
 def read_write_only(

@@ -1,4 +1,4 @@
-"""eip-region's figure: what a client's connections met around each move."""
+"""eip-region's figure: which host answered new connections around each move."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from report.chart import Chart
-from report.claims import Claim
 from report.eip_region.schema import Connection, MoveFigures, Summary
 from report.format import seconds
 from report.palette import COLOURS
-from report.panels import category, layer, number, panel, tooltip
+from report.panels import category, layer, number, panel, rows_axis, tooltip
 from report.vega import Spec
 
-# More than this a figure can't show apart; the table has them.
+# More rows can't be told apart in a figure; summary.json has them all.
 ROWS_MAX = 40
 _BEFORE_S = 1.0
 _LEAST_AFTER_S = 2.0
@@ -29,8 +28,8 @@ _LOOKS = {
 _ANSWERED_BY = {"source": "answered by the old host", "target": "answered by the new host", None: "not answered"}
 
 
-def moves_plot(summary: Summary, _: Sequence[Claim] = ()) -> Chart | None:
-    """A row for each move, its connections in it when they were answered; the API's times beside them."""
+def moves_plot(summary: Summary) -> Chart | None:
+    """A row for each move: its connections when they were answered, and when the API answered and showed the move."""
     moves = summary.moves[:ROWS_MAX]
     if not moves:
         return None
@@ -51,8 +50,7 @@ def _panel(moves: Sequence[MoveFigures], connections: Sequence[Connection]) -> S
     last = max((m.first_new_answer_s for m in moves if m.first_new_answer_s is not None), default=0.0)
     until = max(_LEAST_AFTER_S, math.ceil(last + 1))
     x = number("t", "seconds after AssociateAddress was called", scale={"domain": [-_BEFORE_S, until]})
-    y: Spec = {"field": "move", "type": "nominal", "title": "move", "scale": {"domain": [m.move for m in moves]}}
-    y["axis"] = {"ticks": False, "domain": False, "labelAngle": 0}
+    y = rows_axis("move", [move.move for move in moves], "move")
     silences = [
         {"move": m.move, "t": m.last_old_answer_s, "end": m.first_new_answer_s}
         for m in moves

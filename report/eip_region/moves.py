@@ -1,4 +1,4 @@
-"""raw/moves.ndjson and raw/probes.ndjson: each move as the API told it and as the connections saw it."""
+"""raw/moves.ndjson and raw/probes.ndjson: each move as the API reported it, and as connections met it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,28 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from report.eip_region.schema import Connection, Distribution, MoveFigures, Remap
-from report.runs import Record, RecordError, Run, number, number_or_none, text, whole
+from report.missing import known
+from report.records import Record, number, number_or_none, text, whole
+from report.runs import Run
+
+# The figures of moves of which Remap has the distribution.
+DISTRIBUTIONS = (
+    "interruption_s",
+    "silence_s",
+    "usual_silence_s",
+    "first_new_answer_s",
+    "tcp_interruption_s",
+    "tcp_silence_s",
+    "tcp_usual_silence_s",
+    "first_new_connection_s",
+    "api_answered_s",
+    "api_shown_s",
+)
 
 
 @dataclass(frozen=True)
 class _Probe:
+    move: int
     started_unix_s: float
     connected_unix_s: float | None
     ended_unix_s: float
@@ -21,45 +38,43 @@ class _Probe:
 
 
 def read_moves(run: Run) -> tuple[list[MoveFigures], list[Connection]]:
-    """In order."""
-    if not run.has_stream("moves"):
-        run.problem("raw/moves.ndjson is missing: the address was not moved")
+    """In the order of the moves."""
+    if not run.has_stream("moves", "the address was not moved"):
         return [], []
     probes = _probes(run)
-    moves: list[MoveFigures] = []
-    connections: list[Connection] = []
-    for record in run.stream("moves"):
-        try:
-            of_it = probes.get(whole(record, "move"), [])
-            moves.append(_figures(record, of_it))
-            connections += _connections(record, of_it)
-        except RecordError as error:
-            run.problem(f"raw/moves.ndjson: a record left out: {error}")
-    return moves, connections
+
+    def parse(record: Record) -> tuple[MoveFigures, list[Connection]]:
+        of_move = probes.get(whole(record, "move"), [])
+        return _figures(record, of_move), _connections(record, of_move)
+
+    parsed = run.read("moves", parse)
+    return [move for move, _ in parsed], [each for _, connections in parsed for each in connections]
 
 
 def _probes(run: Run) -> dict[int, list[_Probe]]:
-    """By move, in the order of their ends: an answer is known when it is there."""
+    """By move, in the order in which they ended."""
     found: dict[int, list[_Probe]] = {}
-    if not run.has_stream("probes"):
-        run.problem("raw/probes.ndjson is missing: what a client saw is not known")
-        return found
-    for record in run.stream("probes"):
-        try:
-            host = None if record.get("host") is None else text(record, "host")
-            connected = number_or_none(record, "connected_unix_s")
-            probe = _Probe(number(record, "started_unix_s"), connected, number(record, "ended_unix_s"), host)
-            found.setdefault(whole(record, "move"), []).append(probe)
-        except RecordError as error:
-            run.problem(f"raw/probes.ndjson: a record left out: {error}")
-    for probes in found.values():
-        probes.sort(key=lambda probe: probe.ended_unix_s)
+    if run.has_stream("probes", "what a client saw is not known"):
+        for probe in sorted(run.read("probes", _probe), key=lambda probe: probe.ended_unix_s):
+            found.setdefault(probe.move, []).append(probe)
     return found
+
+
+def _probe(record: Record) -> _Probe:
+    return _Probe(
+        move=whole(record, "move"),
+        started_unix_s=number(record, "started_unix_s"),
+        connected_unix_s=number_or_none(record, "connected_unix_s"),
+        ended_unix_s=number(record, "ended_unix_s"),
+        host=None if record.get("host") is None else text(record, "host"),
+    )
 
 
 @dataclass(frozen=True)
 class _Silence:
-    """From the old host's last sign to the new one's first, Unix seconds; `usual_s` is between two before the call."""
+    """From the old host's last answer to the new one's first, in Unix seconds. `usual_s` is the median time between two
+    answers before the call.
+    """
 
     last_old: float | None
     first_new: float | None
@@ -76,14 +91,15 @@ class _Silence:
 
 
 def _times(probes: Sequence[_Probe], host: str, *, tcp: bool = False) -> list[float]:
-    """When the host's answers were there, or for TCP its connections: a key has told later whose each was."""
-    times = [probe.connected_unix_s if tcp else probe.ended_unix_s for probe in probes if probe.host == host]
-    return sorted(time for time in times if time is not None)
+    """When the host answered, or for TCP accepted, each connection; its key told afterwards which host it was."""
+    return sorted(
+        known(probe.connected_unix_s if tcp else probe.ended_unix_s for probe in probes if probe.host == host)
+    )
 
 
 def _silence(asked: float, old: Sequence[float], new: Sequence[float]) -> _Silence:
     first_new = min((t for t in new if t >= asked), default=None)
-    # After a move that was taken back the old host answers again: that is another time.
+    # After a move that was rolled back the old host answers again: those answers are after the silence.
     last_old = None if first_new is None else max((t for t in old if t <= first_new), default=None)
     steady = [t for t in old if t < asked]
     usual = statistics.median([b - a for a, b in pairwise(steady)]) if len(steady) > 1 else None
@@ -97,14 +113,6 @@ def _figures(record: Record, probes: Sequence[_Probe]) -> MoveFigures:
     ssh = _silence(asked, _times(probes, source), _times(probes, target))
     tcp = _silence(asked, _times(probes, source, tcp=True), _times(probes, target, tcp=True))
     last_old, first_new = ssh.last_old, ssh.first_new
-    between = [
-        probe.ended_unix_s - probe.started_unix_s
-        for probe in probes
-        if last_old is not None
-        and first_new is not None
-        and last_old <= probe.started_unix_s <= first_new
-        and probe.host is not None
-    ]
     shown = number_or_none(record, "shown_unix_s")
     return MoveFigures(
         move=whole(record, "move"),
@@ -129,7 +137,6 @@ def _figures(record: Record, probes: Sequence[_Probe]) -> MoveFigures:
         tcp_interruption_s=tcp.interruption_s,
         connections=len(probes),
         unanswered=sum(probe.host is None for probe in probes),
-        slowest_answer_s=max(between, default=None),
     )
 
 
@@ -139,7 +146,6 @@ def _connections(record: Record, probes: Sequence[_Probe]) -> list[Connection]:
     return [
         Connection(
             whole(record, "move"),
-            probe.started_unix_s - asked,
             probe.ended_unix_s - asked,
             None if probe.host is None else names.get(probe.host),
         )
@@ -148,9 +154,9 @@ def _connections(record: Record, probes: Sequence[_Probe]) -> list[Connection]:
 
 
 def remap_of(moves: Sequence[MoveFigures]) -> Remap:
-    """All moves together."""
     done = [move for move in moves if not move.rolled_back and move.first_new_answer_s is not None]
     intervals = {move.interval_s for move in moves}
+    distributions = {name: distribution(getattr(move, name) for move in done) for name in DISTRIBUTIONS}
     return Remap(
         moves=len(moves),
         completed=len(done),
@@ -158,28 +164,18 @@ def remap_of(moves: Sequence[MoveFigures]) -> Remap:
         across_zones=sum(move.across_zones for move in done),
         zones=len({move.target_zone for move in done}),
         interval_s=intervals.pop() if len(intervals) == 1 else None,
-        interruption_s=distribution(move.interruption_s for move in done),
-        silence_s=distribution(move.silence_s for move in done),
-        usual_silence_s=distribution(move.usual_silence_s for move in done),
-        first_new_answer_s=distribution(move.first_new_answer_s for move in done),
-        tcp_interruption_s=distribution(move.tcp_interruption_s for move in done),
-        tcp_silence_s=distribution(move.tcp_silence_s for move in done),
-        tcp_usual_silence_s=distribution(move.tcp_usual_silence_s for move in done),
-        first_new_connection_s=distribution(move.first_new_connection_s for move in done),
-        api_answered_s=distribution(move.api_answered_s for move in done),
-        api_shown_s=distribution(move.api_shown_s for move in done),
+        **distributions,
         unanswered=sum(move.unanswered for move in moves),
     )
 
 
 def distribution(values: Iterable[float | None]) -> Distribution:
-    """Of those that are known."""
-    known = sorted(value for value in values if value is not None)
-    if not known:
+    """Of those that are known, by nearest rank."""
+    ordered = sorted(known(values))
+    if not ordered:
         return Distribution(0, None, None, None, None)
-    return Distribution(len(known), known[0], _rank(known, 0.5), _rank(known, 0.9), known[-1])
+    return Distribution(len(ordered), ordered[0], _rank(ordered, 0.5), _rank(ordered, 0.9), ordered[-1])
 
 
 def _rank(ordered: Sequence[float], share: float) -> float:
-    """Nearest rank: a value that was measured."""
     return ordered[max(0, math.ceil(len(ordered) * share) - 1)]

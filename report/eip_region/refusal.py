@@ -1,11 +1,12 @@
-"""raw/associations.ndjson: what the API answered for an allocation of another region, and for one of its own."""
+"""raw/associations.ndjson: how the API answered for an allocation of another region, and for one of its own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from report.eip_region.schema import Attempts, Refusal
-from report.runs import RecordError, Run, number, text
+from report.records import Record, number, text
+from report.runs import Run
 
 NOT_FOUND = "InvalidAllocationID.NotFound"
 ASSOCIATED = "associated"
@@ -21,8 +22,9 @@ class _Attempt:
 
 
 def read_refusal(run: Run) -> Refusal:
-    """Of the last proof of the run, where there are several."""
-    attempts = _attempts(run)
+    """Of the run's last proof, where there are several."""
+    unknown = "no address of another region was asked for"
+    attempts = run.read("associations", _attempt) if run.has_stream("associations", unknown) else []
     asked = run.manifest.region
     foreign = _last([each for each in attempts if each.allocation_region != each.asked_region])
     own = _last([each for each in attempts if each.allocation_region == each.asked_region])
@@ -37,39 +39,27 @@ def read_refusal(run: Run) -> Refusal:
     )
 
 
-def _attempts(run: Run) -> list[_Attempt]:
-    if not run.has_stream("associations"):
-        run.problem("raw/associations.ndjson is missing: no address of another region was asked for")
-        return []
-    found = []
-    for record in run.stream("associations"):
-        try:
-            code = ASSOCIATED if record.get("code") is None else text(record, "code")
-            found.append(
-                _Attempt(
-                    text(record, "allocation_id"),
-                    text(record, "allocation_region"),
-                    text(record, "asked_region"),
-                    number(record, "age_s"),
-                    code,
-                )
-            )
-        except RecordError as error:
-            run.problem(f"raw/associations.ndjson: a record left out: {error}")
-    return found
+def _attempt(record: Record) -> _Attempt:
+    return _Attempt(
+        text(record, "allocation_id"),
+        text(record, "allocation_region"),
+        text(record, "asked_region"),
+        number(record, "age_s"),
+        ASSOCIATED if record.get("code") is None else text(record, "code"),
+    )
 
 
 def _last(attempts: list[_Attempt]) -> Attempts | None:
-    """Those with the newest allocation."""
+    """The attempts with the newest allocation."""
     if not attempts:
         return None
     newest = attempts[-1].allocation_id
-    of_it = [each for each in attempts if each.allocation_id == newest]
+    with_newest = [each for each in attempts if each.allocation_id == newest]
     foreign = attempts[-1].allocation_region != attempts[-1].asked_region
     return Attempts(
         allocation_id=newest,
         allocation_region=attempts[-1].allocation_region,
-        attempts=len(of_it),
-        codes=list(dict.fromkeys(each.code for each in of_it)),
-        oldest_age_s=max(each.age_s for each in of_it) if foreign else None,
+        attempts=len(with_newest),
+        codes=list(dict.fromkeys(each.code for each in with_newest)),
+        oldest_age_s=max(each.age_s for each in with_newest) if foreign else None,
     )

@@ -12,19 +12,19 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Attempts:
-    """What the API answered when an allocation was to be associated, from the first attempt to the last."""
+    """The API's answers to AssociateAddress with one allocation, from the first attempt to the last."""
 
     allocation_id: str
     allocation_region: str
     attempts: int
-    codes: list[str]  # each that was answered, once; "associated" where there was no error
+    codes: list[str]  # each that was answered, once; "associated" for success
     oldest_age_s: float | None  # the allocation's age at the last attempt; None where it is not of this run
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """The same call with an allocation of another region and with one of this region. `refused`: each attempt with the
-    foreign one was answered by InvalidAllocationID.NotFound, to the last. `associations` were made with it.
+    """The same call with an allocation of another region (foreign) and with one of this region. `refused`: the API
+    answered every attempt with the foreign one by InvalidAllocationID.NotFound. `associations` were made with it.
     """
 
     asked_region: str
@@ -37,13 +37,12 @@ class Refusal:
 
 @dataclass(frozen=True)
 class MoveFigures:
-    """One move. Seconds from the call on, unless they are lengths; all by the clock of who asked and connected.
+    """One move, by the clock of the machine that called the API and connected. Moments are seconds after the call.
 
-    `silence_s` is from the last answer of the old host to the first of the new one; `usual_silence_s` the median
-    between two answers before the call; `interruption_s` what the first has more. An answer is SSH's: the host has
-    proved its key. Those of TCP are of its connections, which are there sooner; None where a proxy does not tell.
-    `unanswered` connections got no host's answer; `slowest_answer_s` is the longest that one took which began between
-    the two answers.
+    `silence_s` is the time from the old host's last answer to the new one's first, `usual_silence_s` the median time
+    between two answers before the call, and `interruption_s` the difference. A host answers SSH when it has proved its
+    key. The figures of TCP are of its connections, which exist earlier; None where a proxy does not show them. No host
+    answered `unanswered` connections.
     """
 
     move: int
@@ -68,12 +67,11 @@ class MoveFigures:
     tcp_interruption_s: float | None
     connections: int
     unanswered: int
-    slowest_answer_s: float | None
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """Over the moves that came to their end: nearest rank. None where there is none."""
+    """Over the completed moves, by nearest rank; None where there is none."""
 
     count: int
     min: float | None
@@ -84,7 +82,7 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Remap:
-    """All moves. `zones` are those in which a host has answered at the address after a move to it."""
+    """All moves. `zones` counts those in which a host answered at the address after a move to it."""
 
     moves: int
     completed: int
@@ -110,7 +108,6 @@ class Connection:
     """A connection of the figure: seconds from its move's call; `answered_by` is source, target, or None."""
 
     move: int
-    started_s: float
     ended_s: float
     answered_by: str | None
 

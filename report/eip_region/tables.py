@@ -2,114 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import report.proofs
 from report.eip_region.schema import Attempts, Distribution, MoveFigures, Refusal, Remap
 from report.format import MISSING, figure, seconds
-from report.proofs import Proofs
-from report.table import Cell, Column, Table
+from report.table import Cell, NumberColumn, Table, TextColumn
 
-# A run of a thousand moves has them all in summary.json.
+PROOFS = {"cross-region-refused": "an allocation of another region cannot be associated here"}
+# A longer table can't be read; summary.json has all moves.
 ROWS_MAX = 40
-
-_PROOF_WORDS = {"cross-region-refused": "an allocation of another region cannot be associated here"}
-
-
-def proofs_table(proofs: Proofs) -> Table:
-    return report.proofs.proofs_table(proofs, _PROOF_WORDS)
+_DISTRIBUTIONS = {
+    "tcp_interruption_s": "interruption for TCP: until a connection is there",
+    "interruption_s": "interruption for SSH: until the host has proved its key",
+    "tcp_silence_s": "TCP: from the old host's last connection to the new one's first",
+    "silence_s": "SSH: from the old host's last answer to the new one's first",
+    "tcp_usual_silence_s": "TCP: usually between two connections, before the call",
+    "usual_silence_s": "SSH: usually between two answers, before the call",
+    "first_new_connection_s": "from the call to the new host's first connection",
+    "first_new_answer_s": "from the call to the new host's first answer",
+    "api_answered_s": "from the call to the API's answer",
+    "api_shown_s": "from the call until DescribeAddresses shows it",
+}
 
 
 def refusal_table(refusal: Refusal) -> Table:
+    columns: list[TextColumn[tuple[str, Attempts]]] = [
+        TextColumn("allocation", lambda row: f"of {row[1].allocation_region}, {row[0]}"),
+        TextColumn("id", lambda row: row[1].allocation_id),
+        NumberColumn("attempts", lambda row: figure(row[1].attempts)),
+        NumberColumn("age at the last", lambda row: seconds(row[1].oldest_age_s)),
+        TextColumn("the API's answer", lambda row: ", then ".join(row[1].codes)),
+    ]
     rows = [
-        _attempts_row(f"of {attempts.allocation_region}, {where}", attempts)
+        (where, attempts)
         for where, attempts in (("another region", refusal.foreign), ("the region itself", refusal.own))
         if attempts is not None
     ]
-    columns = [
-        Column("allocation"),
-        Column("id"),
-        Column("attempts", True),
-        Column("age at the last", True),
-        Column("the API's answer"),
-    ]
-    return Table(
-        f"AssociateAddress in {refusal.asked_region}",
-        columns,
-        rows,
+    note = (
         "The same call with two allocations. The code of the refusal is also that of an allocation that is seconds old "
-        "and not known everywhere yet: so it was asked for again until it was older than that.",
-        name="refusal",
+        "and not known everywhere yet: so it was asked for again until it was older than that."
     )
-
-
-def _attempts_row(words: str, attempts: Attempts) -> tuple[str, ...]:
-    return (
-        words,
-        attempts.allocation_id,
-        figure(attempts.attempts),
-        seconds(attempts.oldest_age_s),
-        ", then ".join(attempts.codes),
-    )
+    return Table.of(f"AssociateAddress in {refusal.asked_region}", columns, rows, note, name="refusal")
 
 
 def distribution_table(remap: Remap) -> Table:
-    def row(words: str, of: Distribution) -> tuple[str, ...]:
-        return (words, figure(of.count) if of.count else MISSING, *map(seconds, (of.min, of.median, of.p90, of.max)))
-
-    return Table(
-        "Moves together",
-        [
-            Column("seconds"),
-            Column("moves", True),
-            Column("least", True),
-            Column("median", True),
-            Column("90th percentile", True),
-            Column("most", True),
-        ],
-        [
-            row("interruption for TCP: until a connection is there", remap.tcp_interruption_s),
-            row("interruption for SSH: until the host has proved its key", remap.interruption_s),
-            row("TCP: from the old host's last connection to the new one's first", remap.tcp_silence_s),
-            row("SSH: from the old host's last answer to the new one's first", remap.silence_s),
-            row("TCP: usually between two connections, before the call", remap.tcp_usual_silence_s),
-            row("SSH: usually between two answers, before the call", remap.usual_silence_s),
-            row("from the call to the new host's first connection", remap.first_new_connection_s),
-            row("from the call to the new host's first answer", remap.first_new_answer_s),
-            row("from the call to the API's answer", remap.api_answered_s),
-            row("from the call until DescribeAddresses shows it", remap.api_shown_s),
-        ],
+    columns: list[TextColumn[tuple[str, Distribution]]] = [
+        TextColumn("seconds", lambda row: row[0]),
+        NumberColumn("moves", lambda row: figure(row[1].count) if row[1].count else MISSING),
+        NumberColumn("least", lambda row: seconds(row[1].min)),
+        NumberColumn("median", lambda row: seconds(row[1].median)),
+        NumberColumn("90th percentile", lambda row: seconds(row[1].p90)),
+        NumberColumn("most", lambda row: seconds(row[1].max)),
+    ]
+    note = (
         f"At most one new connection each {seconds(remap.interval_s)}; whose a connection is shows its key, later. The "
-        "interruption is the silence less the usual time between two; it is known to about that.",
-        name="moves-together",
+        "interruption is the silence less the usual time between two; it is known to about that."
     )
+    rows = [(label, getattr(remap, name)) for name, label in _DISTRIBUTIONS.items()]
+    return Table.of("Moves together", columns, rows, note, name="moves-together")
 
 
 def moves_table(moves: Sequence[MoveFigures]) -> Table:
-    shown = moves[:ROWS_MAX]
-    columns: list[tuple[Column, Callable[[MoveFigures], Cell | str]]] = [
-        (Column("move", True), lambda m: figure(m.move)),
-        (Column("from"), lambda m: f"{m.source} ({m.source_zone})"),
-        (Column("to"), lambda m: f"{m.target} ({m.target_zone})"),
-        (Column("API answered", True), lambda m: seconds(m.api_answered_s)),
-        (Column("API shows it", True), lambda m: seconds(m.api_shown_s)),
-        (Column("old host's last answer", True), lambda m: _after(m.last_old_answer_s)),
-        (Column("new host's first answer", True), lambda m: _after(m.first_new_answer_s)),
-        (Column("interruption, TCP", True), lambda m: seconds(m.tcp_interruption_s)),
-        (Column("SSH", True), lambda m: seconds(m.interruption_s)),
-        (Column("unanswered", True), lambda m: f"{m.unanswered} of {m.connections}"),
-        (Column("outcome"), _outcome),
+    columns: list[TextColumn[MoveFigures]] = [
+        NumberColumn("move", lambda move: figure(move.move)),
+        TextColumn("from", lambda move: f"{move.source} ({move.source_zone})"),
+        TextColumn("to", lambda move: f"{move.target} ({move.target_zone})"),
+        NumberColumn("API answered", lambda move: seconds(move.api_answered_s)),
+        NumberColumn("API shows it", lambda move: seconds(move.api_shown_s)),
+        NumberColumn("old host's last answer", lambda move: _after(move.last_old_answer_s)),
+        NumberColumn("new host's first answer", lambda move: _after(move.first_new_answer_s)),
+        NumberColumn("interruption, TCP", lambda move: seconds(move.tcp_interruption_s)),
+        NumberColumn("SSH", lambda move: seconds(move.interruption_s)),
+        NumberColumn("unanswered", lambda move: f"{move.unanswered} of {move.connections}"),
+        TextColumn("outcome", _outcome),
     ]
     note = "Seconds after the call; before it where negative."
     if len(moves) > ROWS_MAX:
         note += f" The first {ROWS_MAX} of {len(moves)}; summary.json has all."
-    return Table(
-        "Each move",
-        [column for column, _ in columns],
-        [[words(move) for _, words in columns] for move in shown],
-        note,
-        name="moves",
-    )
+    return Table.of("Each move", columns, moves[:ROWS_MAX], note, name="moves")
 
 
 def _outcome(move: MoveFigures) -> Cell:

@@ -11,7 +11,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that a run did, or undid."""
+    """A step of a run, or the undoing of one."""
 
     run: str
     name: str
@@ -28,26 +28,26 @@ class Backup:
     files: int | None
     total_bytes: int | None
     new_bytes: int | None  # what the snapshot before did not hold
-    changed_meanwhile: int | None  # entries that were another one when they were compared, written to since it began
-    unread: int | None  # entries of the sources that could not be read, or not be compared
+    changed_meanwhile: int | None  # entries that were changed between the backup and the comparison
+    unread: int | None  # entries of the sources that could not be read or compared
     copy_seconds: float | None
     verify_seconds: float | None
-    whole_seconds: float | None  # from a server that is stopped, or up, to one that is as it was
+    whole_seconds: float | None  # from the first step to the last undone one
 
 
 @dataclass(frozen=True)
 class Search:
-    """One place on the server in which known text was searched for."""
+    """A place on the server that was searched for known plaintext."""
 
     place: str  # disk, memory or network
     read_bytes: int | None
     patterns: int | None
     found: int | None
-    control_found: bool | None  # something that must be there was found by the same search
+    control_found: bool | None  # whether the same search found something that must be there
 
 
 @dataclass(frozen=True)
-class Blind:
+class PlaintextSearch:
     searches: list[Search]
     found: int | None  # of all places; None unless all three were searched, each with its control found
     places: int
@@ -59,13 +59,13 @@ class Recovery:
     sheet_seconds: float | None  # of the sheet's own commands
     files: int | None
     entries: int | None
-    same: bool | None  # tar and getfattr say the same of what was restored and of what was backed up
+    same: bool | None  # tar and getfattr show no difference between what was backed up and what was restored
 
 
 @dataclass(frozen=True)
 class Summary(RunSummary):
     steps: list[Step]
     backups: list[Backup]
-    blind: Blind | None
+    blind: PlaintextSearch | None
     recovery: Recovery | None
     problems: list[str]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from report.encrypted_backup.schema import Backup, Blind, Recovery, Step
+from report.encrypted_backup.schema import Backup, PlaintextSearch, Recovery, Search, Step
 from report.format import MISSING, figure, seconds, size_bytes
-from report.table import Cell, Column, Table
+from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if
 
-_NUMBERS = ("files", "size", "new", "changed meanwhile", "not read", "copy", "read back", "whole")
 PLACES = {
     "disk": "the volume's raw disk, every byte",
     "memory": "files in memory (tmpfs) and swap",
@@ -17,71 +17,63 @@ PLACES = {
 
 
 def backups_table(backups: Sequence[Backup]) -> Table:
-    """A row for each snapshot that was made."""
-    rows = [
-        (
-            backup.run,
-            backup.snapshot,
-            figure(backup.files),
-            size_bytes(backup.total_bytes),
-            size_bytes(backup.new_bytes),
-            figure(backup.changed_meanwhile),
-            Cell(figure(backup.unread), "bad" if backup.unread else ""),
-            seconds(backup.copy_seconds),
-            seconds(backup.verify_seconds),
-            seconds(backup.whole_seconds),
-        )
-        for backup in backups
+    columns: list[TextColumn[Backup]] = [
+        TextColumn("run", lambda backup: backup.run),
+        TextColumn("snapshot", lambda backup: backup.snapshot),
+        NumberColumn("files", lambda backup: figure(backup.files)),
+        NumberColumn("size", lambda backup: size_bytes(backup.total_bytes)),
+        NumberColumn("new", lambda backup: size_bytes(backup.new_bytes)),
+        NumberColumn("changed meanwhile", lambda backup: figure(backup.changed_meanwhile)),
+        NumberColumn("not read", lambda backup: bad_if(figure(backup.unread), backup.unread)),
+        NumberColumn("copy", lambda backup: seconds(backup.copy_seconds)),
+        NumberColumn("read back", lambda backup: seconds(backup.verify_seconds)),
+        NumberColumn("whole", lambda backup: seconds(backup.whole_seconds)),
     ]
-    columns = [Column("run"), Column("snapshot"), *(Column(name, True) for name in _NUMBERS)]
     note = "Whole: from the look at the sources to the last thing undone. New: what the snapshot before does not hold."
-    return Table("Backups", columns, rows, note, name="backups")
+    return Table.of("Backups", columns, backups, note, name="backups")
 
 
 def steps_table(steps: Sequence[Step]) -> Table:
-    """What was done and undone, in the order in which it ended."""
-    rows = [
-        (
-            step.run,
-            step.name,
-            "undone" if step.undoing else "done",
-            seconds(step.seconds),
-            Cell(step.fault, "bad") if step.fault else MISSING,
-        )
-        for step in steps
+    columns: list[TextColumn[Step]] = [
+        TextColumn("run", lambda step: step.run),
+        TextColumn("step", lambda step: step.name),
+        TextColumn("way", lambda step: "undone" if step.undoing else "done"),
+        NumberColumn("took", lambda step: seconds(step.seconds)),
+        TextColumn("fault", lambda step: Cell(step.fault, "bad") if step.fault else MISSING),
     ]
-    columns = [Column("run"), Column("step"), Column("way"), Column("took", True), Column("fault")]
-    return Table("Steps, in the order in which they ended", columns, rows, name="steps")
+    table = Table.of("Steps, in the order in which they ended", columns, steps, name="steps")
+    return replace(table, page_only=True)
 
 
-def blind_table(blind: Blind) -> Table:
-    """Each place that was searched on the server."""
-    rows = [
-        (
-            search.place,
-            PLACES.get(search.place, MISSING),
-            size_bytes(search.read_bytes),
-            Cell(f"{figure(search.found)} of {figure(search.patterns)}", "bad" if search.found else "good"),
-            Cell(figure(search.control_found), "good" if search.control_found else "bad"),
-        )
-        for search in blind.searches
+def blind_table(blind: PlaintextSearch) -> Table:
+    columns: list[TextColumn[Search]] = [
+        TextColumn("place", lambda search: search.place),
+        TextColumn("what", lambda search: PLACES.get(search.place, MISSING)),
+        NumberColumn("searched", lambda search: size_bytes(search.read_bytes)),
+        NumberColumn("known texts found", _found),
+        NumberColumn("control found", lambda search: _good_if(figure(search.control_found), search.control_found)),
     ]
-    columns = [Column("place"), Column("what"), Column("searched", True), Column("known texts found", True)]
-    columns.append(Column("control found", True))
     note = (
         "Known texts: a line that every made-up file holds, and a word in each of their names. Control: what must be "
         "there (LUKS' mark, a file written for it, SSH's greeting), found by the same search."
     )
-    return Table("The server, searched", columns, rows, note, name="blind")
+    return Table.of("The server, searched", columns, blind.searches, note, name="blind")
+
+
+def _found(search: Search) -> Cell:
+    return _good_if(f"{figure(search.found)} of {figure(search.patterns)}", not search.found)
+
+
+def _good_if(text: str, good: object) -> Cell:
+    return Cell(text, "good" if good else "bad")
 
 
 def recovery_table(recovery: Recovery) -> Table:
-    """The drill."""
     rows: list[tuple[str, Cell | str]] = [
         ("time from a blank machine to compared files", seconds(recovery.seconds)),
         ("of it, the sheet's own commands", seconds(recovery.sheet_seconds)),
         ("files restored", figure(recovery.files)),
         ("entries compared", figure(recovery.entries)),
-        ("the same as what was backed up", Cell(figure(recovery.same), "good" if recovery.same else "bad")),
+        ("the same as what was backed up", _good_if(figure(recovery.same), recovery.same)),
     ]
     return Table("Recovery from the sheet alone", [Column("what"), Column("value", True)], rows, name="recovery")

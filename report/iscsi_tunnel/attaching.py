@@ -1,15 +1,17 @@
-"""What was proved of the tunnel, and how attaching and detaching went."""
+"""What was proved about the tunnel, and how attaching and detaching went."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from report.iscsi_tunnel.schema import Attaching, OnlySsh
-from report.runs import Record, Run, number_or_none, quietly, whole_or_none
+from report.missing import known, total
+from report.records import Record, number_or_none, or_none, whole_or_none
+from report.runs import Run
 
 
 def read_only_ssh(run: Run) -> OnlySsh:
-    """From raw/proofs.ndjson; of each kind the newest of each source counts."""
+    """From raw/proofs.ndjson: of each kind of proof, the newest of each source."""
     records = list(run.stream("proofs")) if run.has_stream("proofs") else []
     closed = _last_batch(records, "closed-port")
     captures = _last_batch(records, "ssh-only")
@@ -29,14 +31,16 @@ def read_only_ssh(run: Run) -> OnlySsh:
 
 
 def _controls(closed: Sequence[Record]) -> bool | None:
-    """A try that reached nothing and failed all the same is one whose control did not answer."""
+    """Whether the control answered each attempt: a proof that failed although no port was reached is one whose control
+    did not answer.
+    """
     if not closed:
         return None
     return all(record.get("passed") is True or bool(record.get("reached")) for record in closed)
 
 
 def _last_batch(records: Sequence[Record], kind: str) -> list[Record]:
-    """By source and detail's beginning, the last record: proofs may have been run more than once."""
+    """The last record of each source and beginning of its detail: proofs may have been run more than once."""
     found: dict[tuple[str, str], Record] = {}
     for record in records:
         if record.get("proof") == kind:
@@ -56,11 +60,11 @@ def read_attaching(run: Run) -> Attaching:
         attached=len(attached) or None,
         detached=len(detached) or None,
         device=device if isinstance(device, str) else None,
-        expected_bytes=quietly(whole_or_none, newest, "expected_bytes"),
-        seen_bytes=quietly(whole_or_none, newest, "size_bytes"),
-        block_bytes=quietly(whole_or_none, newest, "block_bytes"),
+        expected_bytes=or_none(whole_or_none, newest, "expected_bytes"),
+        seen_bytes=or_none(whole_or_none, newest, "size_bytes"),
+        block_bytes=or_none(whole_or_none, newest, "block_bytes"),
         size_differences=sum(seen != expected or seen is None for seen, expected in sizes) if sizes else None,
-        mtu_bytes=quietly(whole_or_none, newest, "mtu_bytes"),
+        mtu_bytes=or_none(whole_or_none, newest, "mtu_bytes"),
         attach_seconds_max=_longest(attached),
         detach_seconds_max=_longest(detached),
         left_behind=sum(record.get("gone") is not True for record in detached) if detached else None,
@@ -68,12 +72,10 @@ def read_attaching(run: Run) -> Attaching:
 
 
 def _longest(records: Sequence[Record]) -> float | None:
-    """Of those that had something to do."""
-    seconds = [quietly(number_or_none, record, "seconds") for record in records if record.get("changed")]
-    return max((each for each in seconds if each is not None), default=None)
+    """Of those that changed something."""
+    seconds = [or_none(number_or_none, record, "seconds") for record in records if record.get("changed")]
+    return max(known(seconds), default=None)
 
 
 def _sum(records: Sequence[Record], key: str) -> int | None:
-    """None when a record lacks it: a count with a part missing is not known."""
-    values = [quietly(whole_or_none, record, key) for record in records]
-    return None if not values or None in values else sum(value for value in values if value is not None)
+    return total(or_none(whole_or_none, record, key) for record in records)

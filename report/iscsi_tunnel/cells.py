@@ -1,33 +1,26 @@
-"""The cells, and what the tunnel leaves of the rates without it."""
+"""The cells of raw/cells.ndjson, and which part of the rates without a tunnel is left with it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from report.cells import read_cell_records
-from report.iscsi_tunnel.schema import Cell, Price
-from report.runs import Record, RecordError, Run, number, number_or_none, text, whole_or_none
-from report.worker import Measured, Worker, measure
+from report.cells import CellRecord, parse_cells
+from report.iscsi_tunnel.schema import Cell, TunnelCost
+from report.missing import divided
+from report.records import Record, RecordError, number_or_none, text, whole_or_none
+from report.runs import Run
+from report.worker import Measured, Worker, figures_of, measure
 
 PATHS = ("tunnel", "direct", "ssh")
 MIB = 1 << 20
 
 
 def read_cells(run: Run, workers: dict[str, Worker]) -> list[Cell]:
-    """One for each name, in the order of first mention; the last record of a name counts."""
-    cells = []
-    for name, found in read_cell_records(run).items():
-        try:
-            worker = workers.get(name, Worker())
-            if found.again:
-                worker = worker.since(number(found.record, "started_unix_s"))
-            cells.append(_cell(found.record, worker))
-        except RecordError as error:
-            run.problem(f"raw/cells.ndjson: {name} left out: {error}")
-    return cells
+    return parse_cells(run, lambda cell: _cell(cell, cell.last_attempt(workers)))
 
 
-def _cell(record: Record, worker: Worker) -> Cell:
+def _cell(cell: CellRecord, worker: Worker) -> Cell:
+    record = cell.record
     path = text(record, "path")
     if path not in PATHS:
         raise RecordError(f"path {path!r} is not one of {PATHS}")
@@ -49,11 +42,8 @@ def _cell(record: Record, worker: Worker) -> Cell:
         reason=reason,
         seconds=seconds,
         mib_per_s=mib_per_s,
-        iops=measured.iops if measured else None,
-        latency_p50_us=measured.percentile_us(50) if measured else None,
-        latency_p99_us=measured.percentile_us(99) if measured else None,
-        latency_max_us=measured.percentile_us(100) if measured else None,
-        errors=sum(ended.errors.values()) if ended else None,
+        **figures_of(measured, "iops", "latency_p50_us", "latency_p99_us", "latency_max_us"),
+        errors=ended.error_count if ended else None,
     )
 
 
@@ -66,25 +56,25 @@ def _ssh_rate(record: Record) -> tuple[float | None, float | None]:
     return (seconds, moved / MIB / seconds) if moved is not None and seconds else (seconds, None)
 
 
-def prices(cells: Sequence[Cell]) -> list[Price]:
+def prices(cells: Sequence[Cell]) -> list[TunnelCost]:
     """A row for each operation and pattern of the tunnel's cells."""
     found = []
     for cell in cells:
         if cell.path != "tunnel":
             continue
         direct = _rate_of(cells, "direct", cell.op, cell.pattern)
-        # One connection moves a stream: there is nothing of it that compares with random requests.
+        # One SSH connection moves a stream: it has no random requests to compare with.
         ssh = _rate_of(cells, "ssh", cell.op, cell.pattern)
         found.append(
-            Price(
+            TunnelCost(
                 op=cell.op,
                 pattern=cell.pattern,
                 request_bytes=cell.request_bytes,
                 tunnel_mib_per_s=cell.mib_per_s,
                 direct_mib_per_s=direct,
                 ssh_mib_per_s=ssh,
-                tunnel_to_direct_ratio=_ratio(cell.mib_per_s, direct),
-                tunnel_to_ssh_ratio=_ratio(cell.mib_per_s, ssh),
+                tunnel_to_direct_ratio=divided(cell.mib_per_s, direct),
+                tunnel_to_ssh_ratio=divided(cell.mib_per_s, ssh),
             )
         )
     return found
@@ -92,7 +82,3 @@ def prices(cells: Sequence[Cell]) -> list[Price]:
 
 def _rate_of(cells: Sequence[Cell], path: str, op: str, pattern: str) -> float | None:
     return next((c.mib_per_s for c in cells if (c.path, c.op, c.pattern) == (path, op, pattern)), None)
-
-
-def _ratio(value: float | None, of: float | None) -> float | None:
-    return value / of if value is not None and of else None

@@ -8,7 +8,7 @@ from report.chart import Chart
 from report.format import figure, latency_us
 from report.iscsi_tunnel.schema import Cell, Summary
 from report.palette import COLOURS as SHADES
-from report.panels import as_it_is, layer, number, one_of, panel, tooltip, zoom
+from report.panels import colour_in, layer, number, one_of, panel, rows_axis, tooltip, zoom
 from report.vega import Spec
 
 COLOURS = {"tunnel": SHADES["blue"], "direct": SHADES["orange"], "ssh": SHADES["purple"]}
@@ -54,12 +54,11 @@ def _bars(cells: list[Cell], pattern: str) -> Spec:
         for value in [_value(cell)]
     ]
     top = max(row["rate"] for row in rows) * 1.2 or 1.0
-    y: Spec = {"field": "row", "type": "nominal", "title": None, "scale": {"domain": [row["row"] for row in rows]}}
-    y["axis"] = {"ticks": False, "domain": False}
+    y = rows_axis("row", [row["row"] for row in rows])
     x = number("rate", scale={"domain": [0, top]})
-    told = tooltip(row="cell", p99="p99", **{"is": "rate"})
+    tooltips = tooltip(row="cell", p99="p99", **{"is": "rate"})
     layers = [
-        layer(rows, "bar", {"x": x, "y": y, "color": as_it_is("colour"), "tooltip": told}),
+        layer(rows, "bar", {"x": x, "y": y, "color": colour_in("colour"), "tooltip": tooltips}),
         layer(rows, "text", {"x": x, "y": y, "text": {"field": "text"}}, align="left", dx=4),
     ]
     return panel(f"{title}, {unit}", _ROW_PIXELS * len(rows), layers)
@@ -86,12 +85,12 @@ def losses_plot(summary: Summary) -> Chart | None:
             for second in summary.timeline
             if second.how == how
         ]
-        along: Spec = {"x": x, "y": y, "color": one_of(names[how][0], dict(names.values()))}
-        along["tooltip"] = tooltip(**{"is": f"reads/s, {names[how][0]}"})
+        channels: Spec = {"x": x, "y": y, "color": one_of(names[how][0], dict(names.values()))}
+        channels["tooltip"] = tooltip(**{"is": f"reads/s, {names[how][0]}"})
         if not layers:
-            along["params"] = zoom("x")
+            channels["params"] = zoom("x")
         dots = {"size": 14, "strokeWidth": 0, "filled": True}
-        layers.append(layer(rows, "line", along, strokeWidth=1.6, clip=True, point=dots))
+        layers.append(layer(rows, "line", channels, strokeWidth=1.6, clip=True, point=dots))
     layers.append(layer([{"t": 0}], "rule", {"x": x}, color=SHADES["bad"], strokeDash=[5, 3], strokeWidth=1.2))
     return Chart(
         name="tunnel-losses",

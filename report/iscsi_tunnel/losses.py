@@ -1,11 +1,12 @@
-"""The connection that was lost: what the reads went through, second by second."""
+"""What the reads met while the connection was cut, second by second."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from report.iscsi_tunnel.schema import Loss, Second
-from report.runs import Record, Run, number_or_none, quietly, whole_or_none
+from report.records import Record, number_or_none, or_none, text, whole_or_none
+from report.runs import Run
 from report.worker import Worker
 
 
@@ -16,18 +17,18 @@ def read_losses(run: Run) -> list[Loss]:
         how = str(record["event"])
         found[how] = Loss(
             how=how,
-            reads=quietly(whole_or_none, record, "reads"),
-            errors=quietly(whole_or_none, record, "errors"),
-            longest_stall_s=quietly(number_or_none, record, "longest_stall_s"),
-            tunnel=_word(record, "tunnel"),
-            session=_word(record, "session"),
+            reads=or_none(whole_or_none, record, "reads"),
+            errors=or_none(whole_or_none, record, "errors"),
+            longest_stall_s=or_none(number_or_none, record, "longest_stall_s"),
+            tunnel=or_none(text, record, "tunnel"),
+            session=or_none(text, record, "session"),
         )
     return list(found.values())
 
 
 def timeline(run: Run, workers: Mapping[str, Worker]) -> list[Second]:
-    """Each second of the reads, counted from the loss. Both are of the client's clock."""
-    zero = {str(record["event"]): quietly(number_or_none, record, "cut_at_unix_s") for record in _records(run)}
+    """Each second of the reads, counted from the cut; both times are of the client's clock."""
+    zero = {str(record["event"]): or_none(number_or_none, record, "cut_at_unix_s") for record in _records(run)}
     seconds = []
     for how, worker in workers.items():
         began = zero.get(how)
@@ -44,8 +45,3 @@ def timeline(run: Run, workers: Mapping[str, Worker]) -> list[Second]:
 def _records(run: Run) -> list[Record]:
     records = run.stream("drill") if run.has_stream("drill") else ()
     return [record for record in records if isinstance(record.get("event"), str)]
-
-
-def _word(record: Record, key: str) -> str | None:
-    value = record.get(key)
-    return value if isinstance(value, str) and value else None

@@ -30,8 +30,8 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Price:
-    """What the tunnel leaves of the rate without it, and of what one SSH connection moves."""
+class TunnelCost:
+    """The rate through the tunnel, over the rate without it and over that of one SSH connection."""
 
     op: str
     pattern: str
@@ -45,9 +45,9 @@ class Price:
 
 @dataclass(frozen=True)
 class OnlySsh:
-    """Whether the target was reached beside the tunnel, and what passed between the two hosts.
+    """Whether the target was reached without the tunnel, and which packets passed between the two hosts.
 
-    `control_answered` is whether each try that had to succeed did: without it a closed port proves nothing.
+    `control_answered`: each attempt that had to succeed did; without it a closed port proves nothing.
     """
 
     sources: int | None  # hosts that tried
@@ -98,7 +98,7 @@ class Second:
 @dataclass(frozen=True)
 class Summary(RunSummary):
     cells: list[Cell]
-    prices: list[Price]
+    prices: list[TunnelCost]
     only_ssh: OnlySsh
     attaching: Attaching
     losses: list[Loss]

@@ -1,37 +1,32 @@
-"""The sweep: a Cell for each record of raw/cells.ndjson, and what the cells say of scaling."""
+"""The cells of raw/cells.ndjson, and how the read rate scales from one to the next."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 
-from report.cells import read_cell_records
+from report.cells import CellRecord, parse_cells
 from report.md_raid.hosts import Hosts
-from report.md_raid.intervals import variation_coefficient
 from report.md_raid.schema import Cell, MdCost, Point, Scaling, Series, Volume
-from report.runs import Record, RecordError, Run, number, text, whole, whole_or_none
-from report.worker import Worker, measure
+from report.missing import divided
+from report.records import RecordError, number, text, whole, whole_or_none
+from report.runs import Run
+from report.worker import CLOCK_SLACK_S, LATENCIES, Measured, Worker, figures_of, measure
 
 LAYOUTS = ("stripe", "mirror", "raw")
 PATTERNS = ("sequential", "random")
 MIB = 1 << 20
 MB = 1_000_000
+# Shorter intervals are the ends of a measurement: their rates do not tell how steady it was.
+INTERVAL_SECONDS_MIN = 0.5
 
 
 def read_cells(run: Run, workers: dict[str, Worker], hosts: Hosts) -> list[Cell]:
-    """One for each name, in the order of first mention; the last record of a name counts."""
-    cells = []
-    for name, found in read_cell_records(run).items():
-        try:
-            worker = workers.get(name, Worker())
-            if found.again:  # else not: one time is of the client's clock, the other of the runner's
-                worker = worker.since(number(found.record, "started_unix_s"))
-            cells.append(_cell(found.record, worker, hosts))
-        except RecordError as error:
-            run.problem(f"raw/cells.ndjson: {name} left out: {error}")
-    return cells
+    return parse_cells(run, lambda cell: _cell(cell, cell.last_attempt(workers), hosts))
 
 
-def _cell(record: Record, worker: Worker, hosts: Hosts) -> Cell:
+def _cell(cell: CellRecord, worker: Worker, hosts: Hosts) -> Cell:
+    record = cell.record
     layout, pattern = text(record, "layout"), text(record, "pattern")
     if layout not in LAYOUTS or pattern not in PATTERNS:
         raise RecordError(f"layout {layout!r}, pattern {pattern!r} is not one of {LAYOUTS}, {PATTERNS}")
@@ -55,21 +50,13 @@ def _cell(record: Record, worker: Worker, hosts: Hosts) -> Cell:
         mirrors=whole_or_none(record, "mirrors"),
         request_bytes=whole(record, "request_bytes"),
         depth=whole(record, "depth"),
-        requests_in_flight=measured.requests_in_flight if measured else None,
         started_unix_s=number(record, "started_unix_s"),
         complete=complete,
         reason=None if reason is None else str(reason),
-        seconds=measured.seconds if measured else None,
-        ops=measured.ops if measured else None,
-        mib_per_s=measured.mib_per_s if measured else None,
-        iops=measured.iops if measured else None,
-        latency_p50_us=measured.percentile_us(50) if measured else None,
-        latency_p95_us=measured.percentile_us(95) if measured else None,
-        latency_p99_us=measured.percentile_us(99) if measured else None,
-        latency_p99_9_us=measured.percentile_us(99.9) if measured else None,
-        latency_max_us=measured.percentile_us(100) if measured else None,
-        # Failed reads count even where they are why the cell is no measurement.
-        errors=sum(ended.errors.values()) if ended else None,
+        **figures_of(measured, "requests_in_flight", "seconds", "ops", "mib_per_s", "iops"),
+        **figures_of(measured, *LATENCIES),
+        # Failed reads count even where they are the reason why the cell was not measured.
+        errors=ended.error_count if ended else None,
         errors_by_errno=ended.errors if ended else None,
         variation_coefficient=variation_coefficient(worker, measured) if measured else None,
         limited_by=limit.limited_by,
@@ -78,20 +65,32 @@ def _cell(record: Record, worker: Worker, hosts: Hosts) -> Cell:
     )
 
 
+def variation_coefficient(worker: Worker, measured: Measured) -> float | None:
+    """Standard deviation / mean of the window's whole seconds, in each of which the hosts' rates are added."""
+    rates: dict[int, dict[str, float]] = {}
+    for interval in worker.intervals:
+        inside = (
+            interval.t_start_unix_s >= measured.t_start_unix_s - CLOCK_SLACK_S
+            and interval.t_end_unix_s <= measured.t_end_unix_s + CLOCK_SLACK_S
+        )
+        if inside and interval.seconds >= INTERVAL_SECONDS_MIN:
+            second = round(interval.t_start_unix_s - measured.t_start_unix_s)
+            rates.setdefault(second, {})[interval.host] = interval.bytes / interval.seconds
+    hosts = {host for of_second in rates.values() for host in of_second}
+    totals = [sum(of_second.values()) for of_second in rates.values() if len(of_second) == len(hosts)]
+    return divided(statistics.stdev(totals), statistics.fmean(totals)) if len(totals) > 1 else None
+
+
 def volume_figures(cells: Sequence[Cell]) -> Volume:
     sequential = _fewest_disks(cells, "sequential")
     random = _fewest_disks(cells, "random")
     return Volume(
-        sequential_cell=sequential.cell if sequential else None,
-        sequential_disks=sequential.disks if sequential else None,
         sequential_mb_per_s=(
             sequential.mib_per_s * MIB / MB / sequential.disks
             if sequential and sequential.mib_per_s is not None
             else None
         ),
-        random_cell=random.cell if random else None,
-        random_disks=random.disks if random else None,
-        random_iops=random.iops / random.disks if random and random.iops is not None else None,
+        random_iops=divided(random.iops, random.disks) if random else None,
     )
 
 
@@ -117,7 +116,7 @@ def scaling(cells: Sequence[Cell]) -> Scaling:
 
 
 def _series(cells: Sequence[Cell], layout: str, pattern: str, grows_with: str) -> Series | None:
-    """Cells that differ in `grows_with` alone; of several such groups, the longest, then the largest."""
+    """Cells that differ only in `grows_with`; of several groups of them the longest, then the one with most disks."""
     groups: dict[tuple[int, float], dict[int, Cell]] = {}
     for cell in cells:
         if cell.layout != layout or cell.pattern != pattern or not cell.servers or not _units(cell, grows_with):
@@ -137,7 +136,7 @@ def _series(cells: Sequence[Cell], layout: str, pattern: str, grows_with: str) -
         request_bytes=first.request_bytes,
         grows_with=grows_with,
         points=points,
-        growth=ratio(last.mib_per_s, first.mib_per_s) if several else None,
+        growth=divided(last.mib_per_s, first.mib_per_s) if several else None,
         efficiency=points[-1].efficiency if several else None,
         network_limited=_network_limited(last),
     )
@@ -150,7 +149,7 @@ def _network_limited(cell: Cell) -> bool | None:
 
 
 def _point(cell: Cell, first: Cell, grows_with: str) -> Point:
-    growth = ratio(cell.mib_per_s, first.mib_per_s)
+    growth = divided(cell.mib_per_s, first.mib_per_s)
     return Point(
         cell=cell.cell,
         servers=cell.servers,
@@ -158,7 +157,7 @@ def _point(cell: Cell, first: Cell, grows_with: str) -> Point:
         mirrors=cell.mirrors,
         mib_per_s=cell.mib_per_s,
         iops=cell.iops,
-        efficiency=None if growth is None else growth / (_units(cell, grows_with) / _units(first, grows_with)),
+        efficiency=divided(growth, _units(cell, grows_with) / _units(first, grows_with)),
         limited_by=cell.limited_by,
     )
 
@@ -182,17 +181,11 @@ def _md_cost(cells: Sequence[Cell]) -> list[MdCost]:
                 request_bytes=stripe.request_bytes,
                 servers=stripe.servers,
                 disks=stripe.disks,
-                stripe_cell=stripe.cell,
-                raw_cell=same.cell,
                 stripe_mib_per_s=stripe.mib_per_s,
                 raw_mib_per_s=same.mib_per_s,
                 stripe_requests_in_flight=stripe.requests_in_flight,
                 raw_requests_in_flight=same.requests_in_flight,
-                stripe_to_raw_ratio=ratio(stripe.mib_per_s, same.mib_per_s),
+                stripe_to_raw_ratio=divided(stripe.mib_per_s, same.mib_per_s),
             )
         )
     return sorted(costs, key=lambda cost: (PATTERNS.index(cost.pattern), cost.request_bytes, cost.disks))
-
-
-def ratio(a: float | None, b: float | None) -> float | None:
-    return None if a is None or not b else a / b

@@ -1,4 +1,4 @@
-"""The failure drill: reads go on while storage servers are killed, come back, and the mirrors rebuild."""
+"""The failure drill: reads continue while storage servers are killed and return, and the mirrors are rebuilt."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from report.intervals import Interval
 from report.latency_seconds import LatencySeconds
-from report.latency_stretch import LatencyStretch
-from report.md_raid.intervals import measure_from_intervals
 from report.md_raid.schema import Array, Drill, DrillEvent, Leg, Phase, Rebuild, Second
-from report.runs import Record, RecordError, Run, number, number_or_none, quietly, text, whole_or_none
-from report.worker import Worker, measure
+from report.missing import known, total
+from report.records import Record, RecordError, number, number_or_none, or_none, text, whole_or_none
+from report.runs import Run
+from report.summary import LatencyStretch
+from report.worker import Worker, figures_of, measure, measure_from_intervals
 
 PHASES = ("drill-steady", "drill-kill-1", "drill-kill-2")
 AFTER_LAST_KILL = "killed-2"
@@ -44,22 +45,21 @@ def read_drill(run: Run, workers: dict[str, Worker], arrays: Sequence[Record]) -
     working = [a.get("working") for a in arrays if a.get("when") == AFTER_LAST_KILL and _is_mirror(a)]
     legs = [a.get("raid_devices") for a in arrays if _is_mirror(a)]
     stalls = [phase.longest_stall_s for phase in phases[1:]]
-    seconds = [r.seconds for r in rebuilds if r.seconds is not None]
     return Drill(
         zero_unix_s=zero,
         hosts_killed=len({_subject(e) for e in events if e["event"] == "killed"}) if events else None,
-        read_ops=_sum_or_none([phase.read_ops for phase in phases]),
+        read_ops=total([phase.read_ops for phase in phases]),
         read_errors=_read_errors(run, phases, events),
-        longest_stall_s=None if None in stalls else max(s for s in stalls if s is not None),
+        longest_stall_s=None if None in stalls else max(known(stalls)),
         arrays=len(mirrors) or None,
         fewest_working_legs=min([n for n in working if isinstance(n, int)], default=None),
         legs_per_array=max([n for n in legs if isinstance(n, int)], default=None),
         arrays_rebuilt=len({r.array for r in rebuilds if r.finished_s is not None}) if events else None,
-        rebuild_seconds_max=max(seconds, default=None),
-        written_bytes=_sum_or_none([quietly(whole_or_none, e, "bytes") for e in written]),
-        written_sha256=quietly(text, written[0] if written else None, "sha256"),
-        verified_bytes=_sum_or_none([quietly(whole_or_none, e, "bytes") for e in read_back]),
-        legs_compared_bytes=quietly(whole_or_none, compared, "bytes"),
+        rebuild_seconds_max=max(known(rebuild.seconds for rebuild in rebuilds), default=None),
+        written_bytes=total([or_none(whole_or_none, e, "bytes") for e in written]),
+        written_sha256=or_none(text, written[0] if written else None, "sha256"),
+        verified_bytes=total([or_none(whole_or_none, e, "bytes") for e in read_back]),
+        legs_compared_bytes=or_none(whole_or_none, compared, "bytes"),
         checksum_matched=all(e.get("matched") is True for e in verified) if verified else None,
         phases=phases,
         rebuilds=rebuilds,
@@ -75,19 +75,13 @@ def read_drill(run: Run, workers: dict[str, Worker], arrays: Sequence[Record]) -
 
 
 def read_array_records(run: Run) -> list[Record]:
-    records = []
-    if not run.has_stream("arrays"):
-        run.problem("raw/arrays.ndjson is missing: the mirrors' legs are not known")
-        return []
-    for record in run.stream("arrays"):
-        try:
-            text(record, "array")
-            text(record, "level")
-            number(record, "t_unix_s")
-            records.append(record)
-        except RecordError as error:
-            run.problem(f"raw/arrays.ndjson: a record left out: {error}")
-    return records
+    def checked(record: Record) -> Record:
+        text(record, "array")
+        text(record, "level")
+        number(record, "t_unix_s")
+        return record
+
+    return run.read("arrays", checked) if run.has_stream("arrays", "the mirrors' legs are not known") else []
 
 
 def configured_arrays(records: Sequence[Record]) -> list[Array]:
@@ -102,11 +96,11 @@ def configured_arrays(records: Sequence[Record]) -> list[Array]:
             Array(
                 array=name,
                 level=record["level"],
-                layout=quietly(text, record, "layout"),
-                raid_devices=quietly(whole_or_none, record, "raid_devices"),
-                size_bytes=quietly(whole_or_none, record, "size_bytes"),
+                layout=or_none(text, record, "layout"),
+                raid_devices=or_none(whole_or_none, record, "raid_devices"),
+                size_bytes=or_none(whole_or_none, record, "size_bytes"),
                 legs=[
-                    Leg(slot, quietly(text, leg, "server"), quietly(text, leg, "volume"))
+                    Leg(slot, or_none(text, leg, "server"), or_none(text, leg, "volume"))
                     for leg in (legs if isinstance(legs, list) else [])
                     if isinstance(leg, dict) and isinstance(slot := leg.get("slot"), int)
                 ],
@@ -120,21 +114,18 @@ def _is_mirror(record: Record) -> bool:
 
 
 def _events(run: Run) -> list[Record]:
-    events = []
-    for record in run.stream("drill"):
-        try:
-            number(record, "t_unix_s")
-            text(record, "event")
-            events.append(record)
-        except RecordError as error:
-            run.problem(f"raw/drill.ndjson: a record left out: {error}")
-    return sorted(events, key=lambda e: number(e, "t_unix_s"))
+    def checked(record: Record) -> Record:
+        number(record, "t_unix_s")
+        text(record, "event")
+        return record
+
+    return sorted(run.read("drill", checked), key=lambda event: number(event, "t_unix_s"))
 
 
 def _newest_attempt(events: list[Record]) -> list[Record]:
-    """A drill that was begun again: what counts is the data written last before reads were last started.
+    """The events since the data were last written before reads were last started: a drill may have been repeated.
 
-    Data are written a second time in the same drill, while servers are away.
+    The data are written a second time in the same drill, while servers are down.
     """
     reads = [n for n, e in enumerate(events) if e["event"] == "reads-started"]
     written = [n for n, e in enumerate(events) if e["event"] == "data-written"]
@@ -160,16 +151,14 @@ def _phase(cell: str, worker: Worker, zero: float | None) -> Phase:
         default=None,
     )
     longest_us = measured.percentile_us(100) if measured else None
+    figures = figures_of(measured, "seconds", "iops", "latency_p50_us", "latency_p99_us")
     return Phase(
         cell=cell,
         started_s=measured.t_start_unix_s - zero if measured and zero is not None else None,
-        seconds=measured.seconds if measured else None,
+        **figures,
         read_ops=measured.ops if measured else None,
-        iops=measured.iops if measured else None,
-        errors=sum(measured.errors.values()) if measured else None,
+        errors=measured.error_count if measured else None,
         errors_by_errno=measured.errors if measured else None,
-        latency_p50_us=measured.percentile_us(50) if measured else None,
-        latency_p99_us=measured.percentile_us(99) if measured else None,
         longest_stall_s=None if longest_us is None else longest_us / 1e6,
         stall_ended_s=slowest.t_end_unix_s - zero if slowest and zero is not None else None,
         reason=reason,
@@ -177,7 +166,7 @@ def _phase(cell: str, worker: Worker, zero: float | None) -> Phase:
 
 
 def _timeline(cell: str, intervals: Sequence[Interval], zero: float) -> list[Second]:
-    """Several hosts' intervals of one second are added."""
+    """Second by second; the intervals of several hosts are added."""
     seconds: dict[int, Second] = {}
     for i in sorted(intervals, key=lambda i: i.t_start_unix_s):
         if i.seconds <= 0:
@@ -194,19 +183,19 @@ def _timeline(cell: str, intervals: Sequence[Interval], zero: float) -> list[Sec
 
 
 def _latencies(workers: Sequence[Worker], zero: float) -> list[LatencyStretch]:
-    """From zero to the last one's end, second by second where it is not of days."""
+    """From zero to the end of the last worker; of each second, or of longer stretches where the drill took days."""
     seconds = LatencySeconds(lambda _, t_unix_s: t_unix_s - zero)
     end = 0.0
     for worker in workers:
         for i in worker.intervals:
             if i.histogram is not None:
-                seconds.add(i.host, i.t_start_unix_s, i.t_end_unix_s, i.histogram.to_json())
+                seconds.add(i.host, i.t_start_unix_s, i.t_end_unix_s, sorted(i.histogram.buckets.items()))
                 end = max(end, i.t_end_unix_s - zero)
     return seconds.stretches(0, math.ceil(end), seconds.grain_s)
 
 
 def _rebuilds(run: Run, events: Sequence[Record], zero: float | None) -> list[Rebuild]:
-    """A rebuild for each rebuild-started; `rebuilt` closes the newest open one of its array."""
+    """A rebuild for each `rebuild-started`; `rebuilt` ends the newest unfinished one of its array."""
     rebuilds: list[Rebuild] = []
     for event in events:
         if event["event"] not in ("rebuild-started", "rebuilt"):
@@ -232,21 +221,16 @@ def _rebuilds(run: Run, events: Sequence[Record], zero: float | None) -> list[Re
 
 
 def _read_errors(run: Run, phases: Sequence[Phase], events: Sequence[Record]) -> int | None:
-    """Counted by the workers; what the drill noted must agree, and the greater number counts.
+    """The workers' count and the drill's own must agree; else the greater counts.
 
-    With a phase's count missing, "none failed" is not known, whatever was noted.
+    Where the count of a phase is missing, a drill's own count of 0 does not tell that no read failed.
     """
-    counted = _sum_or_none([phase.errors for phase in phases])
-    noted = quietly(whole_or_none, _last(events, "reads-finished"), "errors")
+    counted = total([phase.errors for phase in phases])
+    noted = or_none(whole_or_none, _last(events, "reads-finished"), "errors")
     if counted is not None and noted is not None and counted != noted:
         run.problem(f"failed reads: the workers counted {counted}, raw/drill.ndjson has {noted}")
-    known = [n for n in (counted, noted) if n is not None]
-    return max(known, default=None) if counted is not None or noted else None
+    return max(known([counted, noted]), default=None) if counted is not None or noted else None
 
 
 def _last(events: Sequence[Record], name: str) -> Record | None:
     return next((e for e in reversed(events) if e["event"] == name), None)
-
-
-def _sum_or_none(values: Sequence[int | None]) -> int | None:
-    return None if not values or None in values else sum(v for v in values if v is not None)

@@ -1,4 +1,4 @@
-"""md-raid's figures: scaling, latency percentiles, the drill over time. What is missing is a gap."""
+"""md-raid's figures of the sweep: scaling, and latency percentiles."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import Any
 
 from report.chart import Chart
 from report.format import figure, latency_us
-from report.format import seconds as seconds_words
-from report.latency_figure import Panel, Row, percentiles_plot
-from report.latency_over_time import latency_panel
-from report.md_raid.schema import Cell, Drill, Series, Summary
+from report.latency_charts import Panel, Row, percentiles_plot
+from report.md_raid.schema import Cell, Series, Summary
 from report.md_raid.tables import in_order
 from report.palette import COLOURS as SHADES
-from report.panels import UNSEEN_OPACITY, as_it_is, category, layer, number, panel, tooltip, zoom
+from report.panels import category, colour_in, layer, number, panel, tooltip
 from report.vega import Spec
 
 MIB = 1 << 20
@@ -79,7 +77,7 @@ def _scaling_panel(summary: Summary, pattern: str) -> Spec:
     x = number("disks", "disks read at once", scale={"domain": [0, disks_max * 1.1]}, axis={"tickMinStep": 1})
     y = number("rate", scale={"domain": [0, top]})
     shown = [name for name in _LINES if any(row["line"] == name for row in lines)]
-    along = {
+    channels = {
         "x": x,
         "y": y,
         "color": category("line", {name: _LINES[name][0] for name in shown}),
@@ -91,8 +89,8 @@ def _scaling_panel(summary: Summary, pattern: str) -> Spec:
         "x": x,
         "y": y,
         "shape": category("limit", shapes),
-        "color": as_it_is("colour"),
-        "fill": as_it_is("fill"),
+        "color": colour_in("colour"),
+        "fill": colour_in("fill"),
         "tooltip": tooltip(cell="cell", words="rate", limit="limit", p99="p99"),
     }
     layers = [
@@ -105,11 +103,11 @@ def _scaling_panel(summary: Summary, pattern: str) -> Spec:
             align="left",
             dy=-6,
         ),
-        layer(lines, "line", along, strokeWidth=1.8),
+        layer(lines, "line", channels, strokeWidth=1.8),
         layer(points, "point", at, size=60, strokeWidth=1.5, opacity=1),
     ]
     for above in (True, False):
-        text = {"x": x, "y": y, "text": {"field": "label"}, "color": as_it_is("colour")}
+        text = {"x": x, "y": y, "text": {"field": "label"}, "color": colour_in("colour")}
         rows = [row for row in labels if row["above"] == above]
         layers.append(layer(rows, "text", text, dy=-13 if above else 14))
     return panel(f"{pattern} reads, {unit}", 270, layers)
@@ -242,13 +240,7 @@ def _latency_row(cell: Cell) -> Row:
     return Row(
         _cell_words(cell),
         COLOURS[cell.layout],
-        (
-            cell.latency_p50_us,
-            cell.latency_p95_us,
-            cell.latency_p99_us,
-            cell.latency_p99_9_us,
-            cell.latency_max_us,
-        ),
+        cell,
     )
 
 
@@ -262,140 +254,3 @@ def _cell_words(cell: Cell) -> str:
 
 def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def drill_plot(summary: Summary) -> Chart | None:
-    drill = summary.drill
-    if drill is None or drill.zero_unix_s is None or not (drill.timeline or drill.events):
-        return None
-    spans = _spans(drill)
-    return Chart(
-        name="drill",
-        title="Failure drill, second by second",
-        caption=(
-            "Reads of the stripe while storage servers are killed. Shaded: the longest stall of each phase, "
-            "which is the longest that one read waited. A gap in the line: no reads were under way. Below, "
-            "over the whole drill: when reads ran, when each server was gone, when each mirror rebuilt."
-        ),
-        alt="Reads per second during the failure drill, with kills, returns and rebuilds",
-        panels=[each for each in (_reads_panel(drill), _latency_in_time(drill), _spans_panel(spans, drill)) if each],
-        columns=1,
-        axis_pixels=130,
-        zooms=True,
-    )
-
-
-def _reads_panel(drill: Drill) -> Spec:
-    top = max((second.iops for second in drill.timeline), default=1.0) * 1.5 or 1.0
-    x = number("t", "seconds since the reads began", scale={"zero": True})
-    y = number("iops", scale={"domain": [0, top]})
-    seconds: list[dict[str, Any]] = [
-        {"t": s.t_s, "iops": s.iops, "phase": s.cell, "errors": s.errors, "is": figure(s.iops)} for s in drill.timeline
-    ]
-    stalls = [
-        {"t": ended - stall, "end": ended, "middle": ended - stall / 2, "text": f"{seconds_words(stall)} stall"}
-        for phase in drill.phases
-        if (stall := phase.longest_stall_s) is not None and (ended := phase.stall_ended_s) is not None and stall >= 1
-    ]
-    kills = [
-        {"t": event.t_s, "text": f"{event.subject or 'a server'} killed"}
-        for event in drill.events
-        if event.event == "killed"
-    ]
-    orange = {"color": COLOURS["stripe"]}
-    in_time = {"x": x, "y": y, "detail": {"field": "phase"}, "params": zoom("x")}
-    told = tooltip(phase="phase", errors="failed", **{"is": "reads/s"})
-    layers = [
-        layer(seconds, "line", in_time, strokeWidth=1.7, clip=True, **orange),
-        layer(stalls, "rect", {"x": x, "x2": {"field": "end"}}, color=SHADES["bad"], opacity=0.14),
-        layer(
-            stalls,
-            "text",
-            {"x": {**x, "field": "middle"}, "y": {"value": 205}, "text": {"field": "text"}},
-            color=SHADES["bad"],
-            fontWeight="bold",
-        ),
-        layer(kills, "rule", {"x": x}, color=SHADES["bad"], strokeDash=[5, 3], strokeWidth=1.3),
-        layer(
-            kills,
-            "text",
-            {"x": x, "y": {"value": 2}, "text": {"field": "text"}},
-            color=SHADES["bad"],
-            angle=270,
-            align="right",
-            dy=-7,
-        ),
-        layer(
-            [second for second in seconds if second["errors"]],
-            "point",
-            {"x": x, "y": y},
-            shape="cross",
-            color=SHADES["bad"],
-            size=60,
-            opacity=1,
-        ),
-        layer(
-            seconds, "point", {"x": x, "y": y, "tooltip": told}, size=40, filled=True, opacity=UNSEEN_OPACITY, **orange
-        ),
-    ]
-    if not drill.timeline:
-        at = {"x": {"value": 20}, "y": {"value": 100}, "text": {"field": "text"}}
-        layers.append(layer([{"text": "reads not recorded"}], "text", at, align="left", color=SHADES["bad"]))
-    return panel("reads per second", 220, layers)
-
-
-Span = tuple[str, float, float | None, str]  # label, start, end or not known, colour
-
-
-def _spans(drill: Drill) -> list[Span]:
-    spans: list[Span] = []
-    for event in drill.events:
-        if event.event == "killed":
-            back = [e.t_s for e in drill.events if e.event == "returned" and e.subject == event.subject]
-            end = min((t for t in back if t >= event.t_s), default=None)
-            spans.append((f"{event.subject or 'a server'} gone", event.t_s, end, SHADES["bad"]))
-    spans.extend(
-        (f"{rebuild.array} rebuilding", rebuild.started_s, rebuild.finished_s, SHADES["good"])
-        for rebuild in drill.rebuilds
-        if rebuild.started_s is not None
-    )
-    return spans
-
-
-def _latency_in_time(drill: Drill) -> Spec | None:
-    x = number("t", "seconds since the reads began", scale={"zero": True})
-    return latency_panel("read latency in each second, ms", drill.latencies, x)
-
-
-def _spans_panel(spans: list[Span], drill: Drill) -> Spec | None:
-    if not spans:
-        return None
-    latest = max(t for _, start, end, _ in spans for t in (start, end) if t is not None)
-    bars = [
-        {
-            "what": what,
-            "t": start,
-            "end": latest if end is None else end,
-            "text": "end not recorded" if end is None else seconds_words(end - start),
-            "colour": colour,
-        }
-        for what, start, end, colour in spans
-    ]
-    x = number("t", "seconds since the reads began", scale={"domainMin": 0, "domainMax": latest * 1.2})
-    names = list(dict.fromkeys(what for what, *_ in spans))
-    y: Spec = {"field": "what", "type": "nominal", "title": None, "scale": {"domain": names}}
-    y["axis"] = {"ticks": False, "domain": False}
-    channels = {
-        "x": x,
-        "x2": {"field": "end"},
-        "y": y,
-        "color": as_it_is("colour"),
-        "tooltip": tooltip(what="what", text="for"),
-    }
-    reading = [{"t": drill.timeline[0].t_s, "end": drill.timeline[-1].t_s}] if drill.timeline else []
-    layers = [
-        layer(reading, "rect", {"x": x, "x2": {"field": "end"}}, color=COLOURS["stripe"], opacity=0.14),
-        layer(bars, "bar", channels, opacity=0.8),
-        layer(bars, "text", {"x": {**x, "field": "end"}, "y": y, "text": {"field": "text"}}, align="left", dx=4),
-    ]
-    return panel("shaded: reads under way", max(40, 22 * len(names)), layers)

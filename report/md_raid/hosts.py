@@ -1,4 +1,4 @@
-"""What limited a cell, as far as the hosts' own counters show it (raw/host.ndjson)."""
+"""What limited a cell, as far as the hosts' counters show it (raw/host.ndjson)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Hosts:
     def __init__(self, roles: Sequence[Role], samples: dict[str, HostSamples], rehearsal: bool) -> None:
         self.roles = roles
         self.samples = samples
-        # A rehearsal's hosts bear AWS's type names, without the links of those types.
+        # A rehearsal's hosts have the names of AWS's types, but not their links.
         self.line_rates = {} if rehearsal else LINE_RATES
 
     def ceilings(self) -> Ceilings:
@@ -79,7 +79,7 @@ class Hosts:
                 storage_tx.append(tx)
                 if rates and tx >= LINE_RATE_RATIO_MIN * rates.network_bytes_per_s:
                     found.setdefault("storage network", []).append(host.name)
-                # What a target sends it has read from its volumes: memory is too small to cache it.
+                # A target has read from its volumes what it sends: its memory is too small for a cache.
                 elif rates and tx >= LINE_RATE_RATIO_MIN * rates.ebs_bytes_per_s:
                     found.setdefault("storage EBS bandwidth", []).append(host.name)
         evidence = Evidence(

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from report.latency_stretch import LatencyStretch
 from report.proofs import Proofs
-from report.summary import RunSummary
+from report.summary import LatencyPercentiles, LatencyStretch, RunSummary
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What raw/host.ndjson shows of a cell's measured window."""
+    """The hosts' counters (raw/host.ndjson) over a cell's measured window."""
 
     client_cpu_busy_ratio: float | None
     storage_cpu_busy_ratio_max: float | None
@@ -23,7 +22,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(LatencyPercentiles):
     cell: str
     layout: str  # stripe, mirror or raw
     pattern: str  # sequential or random
@@ -40,11 +39,6 @@ class Cell:
     ops: int | None
     mib_per_s: float | None
     iops: float | None
-    latency_p50_us: float | None
-    latency_p95_us: float | None
-    latency_p99_us: float | None
-    latency_p99_9_us: float | None
-    latency_max_us: float | None
     errors: int | None
     errors_by_errno: dict[str, int] | None
     variation_coefficient: float | None  # standard deviation / mean of the per-second rates
@@ -57,11 +51,7 @@ class Cell:
 class Volume:
     """One volume alone, or the closest to it: rate / disks of the raw cell with fewest disks."""
 
-    sequential_cell: str | None
-    sequential_disks: int | None
     sequential_mb_per_s: float | None
-    random_cell: str | None
-    random_disks: int | None
     random_iops: float | None
 
 
@@ -91,14 +81,12 @@ class Series:
 
 @dataclass(frozen=True)
 class MdCost:
-    """What md takes: the stripe's rate over the same disks read raw, in parallel."""
+    """What md costs: the stripe's rate over that of the same disks read raw, in parallel."""
 
     pattern: str
     request_bytes: int
     servers: int
     disks: int
-    stripe_cell: str
-    raw_cell: str
     stripe_mib_per_s: float | None
     raw_mib_per_s: float | None
     stripe_requests_in_flight: int | None
@@ -199,7 +187,7 @@ class Array:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What AWS documents of the hosts' types, in one direction; None: it is not known, or this is a rehearsal."""
+    """The limits that AWS documents for the hosts' types, in one direction; None in a rehearsal, or if not known."""
 
     client_network_mib_per_s: float | None
     server_network_mib_per_s: float | None  # of one storage server, the slowest

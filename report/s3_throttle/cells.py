@@ -1,4 +1,4 @@
-"""The cells of a run: what was asked of each sync, what came of it, and what it cost."""
+"""The cells of a run: how each sync was to be held back, the rate that it had, and what it cost."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from report.cells import read_cell_records
+from report.cells import parse_cells
+from report.missing import divided
 from report.proofs import Proofs
-from report.runs import Record, Run, number, quietly, text, whole
+from report.records import Record, number, or_none, text, whole
+from report.runs import Run
 from report.s3_throttle.network import BURST_S, Part, Rates, Trace, rates
 from report.s3_throttle.schema import Cell, Point
 from report.s3_throttle.stops import Buffers, Stop, buffers
@@ -22,131 +24,122 @@ def read_cells(
 ) -> list[Cell]:
     """In the order in which they ran."""
     identical = {proof.source: proof.passed for proof in (proofs.records if proofs else []) if proof.proof == IDENTICAL}
-    cells = []
-    for name, kept in read_cell_records(run).items():
-        record = kept.record
-        method = quietly(text, record, "method")
-        if method is None:
-            run.problem(f"raw/cells.ndjson: {name} left out: it has no method")
-            continue
-        cells.append(_cell(name, method, record, traces.get(name), stops.get(name), identical.get(name)))
+    cells = parse_cells(
+        run, lambda cell: _cell(cell.record, traces.get(cell.name), stops.get(cell.name), identical.get(cell.name))
+    )
     # The first is the one by which the targets were set.
     free = next((cell.mean_mb_per_s for cell in cells if cell.method == FREE), None)
     return cells if free is None else [_against_free(cell, free) for cell in cells]
 
 
-def _cell(
-    name: str, method: str, record: Record, trace: Trace | None, stops: list[Stop] | None, identical: bool | None
-) -> Cell:
-    objects, object_bytes = quietly(whole, record, "objects"), quietly(whole, record, "object_bytes")
+def _cell(record: Record, trace: Trace | None, stops: list[Stop] | None, identical: bool | None) -> Cell:
+    method = text(record, "method")
+    objects, object_bytes = or_none(whole, record, "objects"), or_none(whole, record, "object_bytes")
     payload = None if objects is None or object_bytes is None else objects * object_bytes
     complete = record.get("complete") is True
-    stop_s, run_s = quietly(number, record, "stop_s"), quietly(number, record, "run_s")
-    # What tc drops on the host has not been sent before: there, what is sent again is not sent twice.
+    stop_s, run_s = or_none(number, record, "stop_s"), or_none(number, record, "run_s")
+    # tc drops packets on the host, before the interface: with it, what TCP retransmits was not sent before.
     wire, trace = trace, None if trace is None else trace if method == "tc" else trace.without_repetitions()
     ratio, part = _payload_ratio(record, trace, payload), _part(record, stop_s, run_s)
-    # Of a sync that failed, the amount that was moved is not known: it has no rate.
-    seen = rates(trace, ratio, part, wire) if complete and trace is not None and ratio is not None else None
-    waiting = buffers(stops, part) if complete and stops is not None and part is not None else None
-    if quietly(text, record, "ended_by") in ("known", "bound"):  # not all of the objects were sent
+    # A sync that failed has no rate: how much it moved is not known.
+    measured = rates(trace, ratio, part, wire) if complete and trace is not None and ratio is not None else None
+    in_buffers = buffers(stops, part) if complete and stops is not None and part is not None else None
+    if or_none(text, record, "ended_by") in ("known", "bound"):  # not all of the objects were sent
         payload = round(trace.total * ratio) if trace is not None and ratio is not None else None
-    target = quietly(number, record, "target_bytes_per_s")
+    target = or_none(number, record, "target_bytes_per_s")
     cli, throttle = _object(record, "cli"), _object(record, "throttle")
     return Cell(
-        cell=name,
+        cell=text(record, "cell"),
         method=method,
         stop_s=stop_s,
         run_s=run_s,
-        send_buffer_bytes=quietly(whole, record, "send_buffer_bytes"),
+        send_buffer_bytes=or_none(whole, record, "send_buffer_bytes"),
         objects=objects,
         bytes=payload,
         complete=complete,
-        reason=quietly(text, record, "reason") if complete or record.get("reason") else "it has no end",
-        ended_by=quietly(text, record, "ended_by"),
+        reason=or_none(text, record, "reason") if complete or record.get("reason") else "it has no end",
+        ended_by=or_none(text, record, "ended_by"),
         target_mb_per_s=None if target is None else target / 1e6,
         target_to_free_ratio=None,
-        attempts=quietly(whole, cli, "attempts"),
-        retries=quietly(whole, cli, "retries"),
-        failures=quietly(whole, cli, "failures"),
-        segments_sent_again=quietly(whole, record, "segments_sent_again"),
-        exit_code=quietly(whole, record, "exit_code"),
-        cpu_s=quietly(number, record, "cpu_s"),
-        throttle_cpu_ratio=_ratio(quietly(number, throttle, "cpu_s"), quietly(number, throttle, "seconds")),
-        host_busy_ratio=quietly(number, record, "host_busy_ratio"),
+        attempts=or_none(whole, cli, "attempts"),
+        retries=or_none(whole, cli, "retries"),
+        failures=or_none(whole, cli, "failures"),
+        segments_sent_again=or_none(whole, record, "segments_sent_again"),
+        exit_code=or_none(whole, record, "exit_code"),
+        cpu_s=or_none(number, record, "cpu_s"),
+        throttle_cpu_ratio=divided(or_none(number, throttle, "cpu_s"), or_none(number, throttle, "seconds")),
+        host_busy_ratio=or_none(number, record, "host_busy_ratio"),
         identical=identical,
-        **_figures(seen, target),
-        **_of_buffers(waiting),
+        **_figures(measured, target),
+        **_of_buffers(in_buffers),
     )
 
 
 def _payload_ratio(record: Record, trace: Trace | None, payload: int | None) -> float | None:
-    """Bytes of objects for one that the interface sent for the first time.
+    """Bytes of objects for each byte that the interface sent, without retransmissions.
 
-    A run before that was recorded sent everything: then it is in the trace.
+    In a run from before this was recorded all objects were sent: it follows from the trace.
     """
     if "payload_to_wire_ratio" in record:
-        return quietly(number, record, "payload_to_wire_ratio")
+        return or_none(number, record, "payload_to_wire_ratio")
     return payload / trace.total if payload is not None and trace is not None and trace.total else None
 
 
 def _part(record: Record, stop_s: float | None, run_s: float | None) -> Part | None:
-    from_s, until_s = (quietly(number, record, f"steady_{end}_unix_s") for end in ("from", "until"))
+    from_s, until_s = (or_none(number, record, f"steady_{end}_unix_s") for end in ("from", "until"))
     if from_s is None or until_s is None or until_s <= from_s:
         return None
     return Part(from_s, until_s, None if stop_s is None or run_s is None else stop_s + run_s)
 
 
-def _of_buffers(waiting: Buffers | None) -> dict[str, Any]:
+def _of_buffers(in_buffers: Buffers | None) -> dict[str, Any]:
     return {
-        "stops": waiting and waiting.stops,
-        "unacked_at_stop_bytes": waiting and waiting.unacked_bytes,
-        "notsent_at_stop_bytes": waiting and waiting.notsent_bytes,
-        "while_stopped_mb_per_s": waiting and waiting.while_stopped_bytes_per_s / 1e6,
+        "stops": in_buffers and in_buffers.stops,
+        "unacked_at_stop_bytes": in_buffers and in_buffers.unacked_bytes,
+        "notsent_at_stop_bytes": in_buffers and in_buffers.notsent_bytes,
+        "while_stopped_mb_per_s": in_buffers and in_buffers.while_stopped_bytes_per_s / 1e6,
     }
 
 
-def _figures(seen: Rates | None, target: float | None) -> dict[str, Any]:
-    std = None if seen is None else seen.window_std_bytes_per_s
+def _figures(measured: Rates | None, target: float | None) -> dict[str, Any]:
+    std = None if measured is None else measured.window_std_bytes_per_s
     return {
-        "seconds": seen and seen.seconds,
-        "start_s": seen and seen.start and seen.start[0],
-        "start_mb": seen and seen.start and seen.start[1] / 1e6,
-        "steady_s": seen and seen.steady_s,
-        "tail_s": seen and seen.tail and seen.tail[0],
-        "tail_mb": seen and seen.tail and seen.tail[1] / 1e6,
-        "mean_mb_per_s": seen and seen.mean_bytes_per_s / 1e6,
-        "mean_to_target_ratio": seen and _ratio(seen.mean_bytes_per_s, target),
-        "mean_uncertainty_ratio": seen and (uncertainty(seen) if seen.steady_s is None else seen.known_to_ratio),
+        "seconds": measured and measured.seconds,
+        "start_s": measured and measured.start and measured.start[0],
+        "start_mb": measured and measured.start and measured.start[1] / 1e6,
+        "steady_s": measured and measured.steady_s,
+        "tail_s": measured and measured.tail and measured.tail[0],
+        "tail_mb": measured and measured.tail and measured.tail[1] / 1e6,
+        "mean_mb_per_s": measured and measured.mean_bytes_per_s / 1e6,
+        "mean_to_target_ratio": measured and divided(measured.mean_bytes_per_s, target),
+        "mean_uncertainty_ratio": measured and uncertainty(measured),
         "mean_to_free_ratio": None,
-        "window_std_mb_per_s": None if std is None else std / 1e6,
-        "window_std_to_target_ratio": _ratio(std, target),
-        "windows": seen and seen.windows,
-        "largest_100_ms_bytes": seen and seen.largest_100_ms_bytes,
-        "burst_ratio": seen and _ratio(seen.largest_100_ms_bytes, target and target * BURST_S),
-        "wire_mbit_per_s": seen and seen.wire_bytes_per_s * 8 / 1e6,
-        "longest_gap_s": seen and seen.longest_gap_s,
-        "progress": [Point(t_s, moved / 1e6) for t_s, moved in seen.progress] if seen else [],
+        "window_std_to_target_ratio": divided(std, target),
+        "windows": measured and measured.windows,
+        "largest_100_ms_bytes": measured and measured.largest_100_ms_bytes,
+        "burst_ratio": measured and divided(measured.largest_100_ms_bytes, target and target * BURST_S),
+        "wire_mbit_per_s": measured and measured.wire_bytes_per_s * 8 / 1e6,
+        "longest_gap_s": measured and measured.longest_gap_s,
+        "progress": [Point(t_s, moved / 1e6) for t_s, moved in measured.progress] if measured else [],
     }
 
 
-def uncertainty(seen: Rates) -> float:
-    """Of a mean without a steady part: what it would be off by, were one burst more or less in it."""
-    evenly = seen.mean_bytes_per_s * BURST_S
-    return max(0.0, seen.largest_100_ms_bytes - evenly) / (seen.mean_bytes_per_s * seen.seconds)
+def uncertainty(measured: Rates) -> float | None:
+    """Of the mean. Without a steady part: by how much one burst more or less would change it."""
+    if measured.steady_s is not None:
+        return measured.known_to_ratio
+    evenly = measured.mean_bytes_per_s * BURST_S
+    return max(0.0, measured.largest_100_ms_bytes - evenly) / (measured.mean_bytes_per_s * measured.seconds)
 
 
 def _against_free(cell: Cell, free_mb_per_s: float) -> Cell:
     return replace(
         cell,
-        mean_to_free_ratio=_ratio(cell.mean_mb_per_s, free_mb_per_s),
-        target_to_free_ratio=_ratio(cell.target_mb_per_s, free_mb_per_s),
+        mean_to_free_ratio=divided(cell.mean_mb_per_s, free_mb_per_s),
+        target_to_free_ratio=divided(cell.target_mb_per_s, free_mb_per_s),
     )
 
 
 def _object(record: Record, key: str) -> Record | None:
     value = record.get(key)
     return value if isinstance(value, dict) else None
-
-
-def _ratio(value: float | None, of: float | None) -> float | None:
-    return None if value is None or not of else value / of

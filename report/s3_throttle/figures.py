@@ -138,10 +138,10 @@ def _over_time(
         for cell in by_method[method]:
             if cell.target_mb_per_s is not None and cell.seconds is not None:
                 ends = (0.0, cell.seconds)
-                aim = target(cell.target_mb_per_s, ends)
-                rows = [{"t": t, "value": value, "line": cell.cell} for t, value in zip(ends, aim, strict=True)]
-                looks: Spec = {"x": x, "y": y, "color": one_of("target", names)}
-                layers.append(layer(rows, "line", looks, strokeDash=[1.5, 3], strokeWidth=1.2, clip=True))
+                values = target(cell.target_mb_per_s, ends)
+                rows = [{"t": t, "value": value, "line": cell.cell} for t, value in zip(ends, values, strict=True)]
+                channels: Spec = {"x": x, "y": y, "color": one_of("target", names)}
+                layers.append(layer(rows, "line", channels, strokeDash=[1.5, 3], strokeWidth=1.2, clip=True))
             layers.append(_line(cell, line(cell), method, names, x, y, unit, 1.4))
         _legend_of_first(layers, names)
         layers[0]["params"] = zoom("x")
@@ -160,12 +160,12 @@ def _line(
     width: float,
 ) -> Spec:
     rows: list[dict[str, Any]] = [{"t": round(t, 2), "value": float(f"{value:.4g}")} for t, value in points]
-    told = [
+    tooltips = [
         {"field": "t", "title": "second", "type": "quantitative"},
         {"field": "value", "title": f"{cell.cell}, {unit}", "type": "quantitative"},
     ]
-    looks: Spec = {"x": x, "y": y, "color": one_of(name, names), "tooltip": told}
-    return layer(rows, "line", looks, strokeWidth=width, clip=True)
+    channels: Spec = {"x": x, "y": y, "color": one_of(name, names), "tooltip": tooltips}
+    return layer(rows, "line", channels, strokeWidth=width, clip=True)
 
 
 def _legend_of_first(layers: Sequence[Spec], names: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""raw/network.ndjson: what the interface had sent, look by look; and what a sync's rate was by that."""
+"""raw/network.ndjson: samples of the interface's counter during a sync, and the rates that follow from them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from itertools import pairwise
 from scipy.special import stdtrit
 
 from report.mean_rate import mean_rate
-from report.runs import RecordError, Run, number, quietly, text, whole
+from report.records import RecordError, number, or_none, text, whole
+from report.runs import Run
 
-# Before and after the objects the CLI looks at the bucket and hears the last answers: some kilobytes, seconds apart
-# from the rest when it starts slowly. The rate is that of what lies between these margins.
+# Before the objects the CLI lists the bucket, and after them it receives the last answers: some kilobytes, seconds
+# apart from the rest when it starts slowly. The rate is measured between these margins.
 MARGIN_BYTES = 8192
 # Beyond a VPC's internet gateway the MTU is 1500 (Amazon VPC, "Network maximum transmission unit"); Ethernet's header
 # has 14 more.
@@ -26,9 +27,9 @@ BURST_S = 0.1
 
 @dataclass
 class Trace:
-    """Looks at one sync's interface, in time: when, and the bytes sent since the first look.
+    """Samples of one sync's interface: when, and the bytes sent since the first sample.
 
-    `again` are the segments that TCP had sent again by then; empty in runs before that was looked at.
+    `again` counts the segments that TCP had retransmitted by then; empty for runs from before that was recorded.
     """
 
     t: list[float] = field(default_factory=list)
@@ -36,7 +37,7 @@ class Trace:
     again: list[int] = field(default_factory=list)
 
     def without_repetitions(self) -> Trace:
-        """The same without what was sent again: a transfer is no further for that."""
+        """Without retransmissions, which bring a transfer no further."""
         if len(self.again) != len(self.t):
             return self
         once: list[int] = []
@@ -46,7 +47,7 @@ class Trace:
         return Trace(self.t, once)
 
     def at(self, t: float) -> float:
-        """Bytes sent by then, in a straight line between two looks."""
+        """Bytes sent by then, interpolated between two samples."""
         after = bisect.bisect_right(self.t, t)
         if after == 0:
             return float(self.sent[0])
@@ -61,7 +62,7 @@ class Trace:
         return self.sent[-1] if self.sent else 0
 
     def window(self) -> tuple[float, float] | None:
-        """When the first margin was sent, and when all but the last; None: next to nothing was."""
+        """When the first margin had been sent, and all but the last; None where next to nothing was sent."""
         if self.total <= 4 * MARGIN_BYTES:
             return None
         start = max(t for t, sent in zip(self.t, self.sent, strict=True) if sent <= MARGIN_BYTES)
@@ -77,7 +78,7 @@ def read_network(run: Run) -> dict[str, Trace]:
         try:
             name, t, sent = text(record, "cell"), number(record, "t_unix_s"), whole(record, "nic_tx_bytes")
         except RecordError as error:
-            run.problem(f"raw/network.ndjson: a record left out: {error}")
+            run.omit("network", error)
             continue
         trace = traces.setdefault(name, Trace())
         if trace.t and (t <= trace.t[-1] or sent < first[name] + trace.sent[-1]):
@@ -86,7 +87,7 @@ def read_network(run: Run) -> dict[str, Trace]:
         first.setdefault(name, sent)
         trace.t.append(t)
         trace.sent.append(sent - first[name])
-        if (again := quietly(whole, record, "segments_sent_again")) is not None:
+        if (again := or_none(whole, record, "segments_sent_again")) is not None:
             trace.again.append(again)
     return traces
 
@@ -108,8 +109,8 @@ class Part:
 class Rates:
     """Bytes a second are of payload, but for `wire_bytes_per_s`.
 
-    Means and windows are of the steady part; where none was recorded, of all but the first 100 ms, and `known_to_ratio`
-    is None.
+    Means and windows are of the steady part. Where none was recorded they are of all but the first 100 ms, and
+    `known_to_ratio` is None.
     """
 
     seconds: float
@@ -127,16 +128,15 @@ class Rates:
 
 
 def rates(trace: Trace, payload: float, part: Part | None = None, wire: Trace | None = None) -> Rates | None:
-    """Of a trace of whose bytes the ratio `payload` are objects'; None where nothing can be said.
-
-    `wire` has what was sent again, too.
+    """Of a trace without retransmissions; `wire` is the trace with them. `payload` is the part of its bytes that are
+    objects. None where too little was sent to tell.
     """
     window = trace.window()
     if window is None:
         return None
     start, end = window
-    # Without a part: a staircase of n steps rises n - 1 times from the first to the last, and what goes at once at the
-    # beginning is no part of the rate. Where bytes flow evenly it makes no difference.
+    # Without a part: a staircase of n steps rises n - 1 times from the first to the last, so the burst at the beginning
+    # is not part of the rate. Where bytes flow evenly it makes no difference.
     counted = start + BURST_S if end - start > 2 * BURST_S else start
     from_s, until_s = (counted, end) if part is None else (part.from_s, part.until_s)
     mean = (trace.at(until_s) - trace.at(from_s)) / (until_s - from_s)
@@ -145,7 +145,7 @@ def rates(trace: Trace, payload: float, part: Part | None = None, wire: Trace | 
     whole_windows = int((until_s - windows_from_s) / WINDOW_S)
     steps = [trace.at(windows_from_s + n * WINDOW_S) * payload for n in range(whole_windows + 1)]
     per_window = [(after - before) / WINDOW_S for before, after in pairwise(steps)]
-    looks = [t for t in trace.t if start <= t <= end]
+    samples = [t for t in trace.t if start <= t <= end]
     return Rates(
         seconds=end - start,
         start=None if part is None else (from_s - start, (trace.at(from_s) - trace.at(start)) * payload),
@@ -157,10 +157,14 @@ def rates(trace: Trace, payload: float, part: Part | None = None, wire: Trace | 
         window_std_bytes_per_s=statistics.pstdev(per_window) if len(per_window) > 1 else None,
         windows=whole_windows,
         largest_100_ms_bytes=max(
-            ((trace.at(t + BURST_S) - trace.at(t)) * payload for t in looks if part is None or from_s <= t <= until_s),
+            (
+                (trace.at(t + BURST_S) - trace.at(t)) * payload
+                for t in samples
+                if part is None or from_s <= t <= until_s
+            ),
             default=0.0,
         ),
-        longest_gap_s=max((after - before for before, after in pairwise(looks)), default=0.0),
+        longest_gap_s=max((after - before for before, after in pairwise(samples)), default=0.0),
         progress=_progress(trace, start, end, payload),
     )
 
@@ -168,8 +172,8 @@ def rates(trace: Trace, payload: float, part: Part | None = None, wire: Trace | 
 def known_to(trace: Trace, part: Part) -> float | None:
     """Half of the mean's 95 % interval over the mean; None where nothing was sent.
 
-    Of rates over a hundredth of the time each, or over a cycle, so that where a cycle was cut makes no difference: as
-    the uploader has it, which ends a sync by this (workloads/s3_throttle/uploader/steady.py).
+    From rates over a hundredth of the time each, or over a whole cycle, so that it does not matter where a cycle was
+    cut. The uploader computes the same and ends a sync by it (workloads/s3_throttle/uploader/steady.py).
     """
     width_s = max(part.cycle_s or 0.0, part.seconds / WINDOWS)
     step_s = (part.seconds - width_s) / (WINDOWS - 1)

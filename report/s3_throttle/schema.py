@@ -1,7 +1,7 @@
 """summary.json of s3-throttle, schema 1. Claims name these fields; None is "not known", never 0.
 
-Rates are of what objects are made of, from the host's network interface: its bytes, less the part of headers. All
-_mb_per_s are 10^6 bytes a second.
+Rates are of the objects' bytes: those of the host's network interface, less the proportion of headers. All _mb_per_s
+are 10^6 bytes a second.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Point:
-    """How far a sync had come."""
+    """How many megabytes a sync had sent."""
 
     t_s: float  # since its first byte
     mb: float
@@ -46,7 +46,6 @@ class Cell:
     mean_to_target_ratio: float | None
     mean_uncertainty_ratio: float | None  # half of the mean's 95 % interval; None of start_s: one burst more or less
     mean_to_free_ratio: float | None
-    window_std_mb_per_s: float | None  # of whole windows of one second, in the steady part as all that follows
     window_std_to_target_ratio: float | None
     windows: int | None
     largest_100_ms_bytes: float | None
@@ -70,9 +69,9 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Free:
-    """The rate of the sync that nothing held back: the first of a run, by which its targets were set. Another at the
-    end shows what has drifted meanwhile.
+class FreeRate:
+    """The rate of the sync that was not held back: the first of a run, from which its targets follow. Another at the
+    end shows whether the rate has drifted.
     """
 
     mean_mb_per_s: float | None
@@ -86,8 +85,8 @@ class Free:
 
 @dataclass(frozen=True)
 class DutyCycle:
-    """Syncs that were stopped and continued by the clock, against run / (run + stop) of the free rate. What the send
-    buffers gave while the process stood is a part of that ratio; the rest was moved while it ran.
+    """Syncs that were stopped and continued by the clock, compared with run / (run + stop) of the free rate. Part of
+    that ratio was sent from the send buffers while the process was stopped, the rest while it ran.
     """
 
     pairs: int
@@ -99,9 +98,7 @@ class DutyCycle:
     # The same, with send buffers that are empty long before a stop ends.
     small_buffer_pairs: int
     small_buffer_to_promised_ratio: float | None
-    small_buffer_while_stopped_to_promised_ratio: float | None
     small_buffer_while_running_to_promised_ratio: float | None
-    small_buffer_largest_uncertainty_ratio: float | None
 
 
 @dataclass(frozen=True)
@@ -109,8 +106,6 @@ class ClosedLoop:
     """Syncs that were held to a rate."""
 
     rates: int
-    lowest_target_to_free_ratio: float | None
-    highest_target_to_free_ratio: float | None
     largest_error_ratio: float | None  # |mean / target - 1|, the worst
     largest_error_cell: str | None
     largest_error_uncertainty_ratio: float | None
@@ -131,7 +126,7 @@ class Transfers:
 @dataclass(frozen=True)
 class Summary(RunSummary):
     cells: list[Cell]
-    free: Free
+    free: FreeRate
     duty_cycle: DutyCycle
     closed_loop: ClosedLoop
     transfers: Transfers

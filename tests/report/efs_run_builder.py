@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from report.histogram import Histogram, merge
+from tests.report.histograms import histogram_of, latency_json
 from tests.report.made_once import made_once
 
 Record = dict[str, Any]
@@ -174,7 +175,7 @@ class EfsRunBuilder:
                     "ops": ops,
                     "bytes": ops * size_bytes,
                     "errors": {},
-                    "latency_ns": histogram.to_json(),
+                    "latency_ns": latency_json(histogram),
                 }
             )
         merged = merge(every)
@@ -189,7 +190,7 @@ class EfsRunBuilder:
                 "ops": merged.count,
                 "bytes": merged.count * size_bytes,
                 "errors": {},
-                "latency_ns": merged.to_json(),
+                "latency_ns": latency_json(merged),
                 "op": op,
                 "pattern": pattern,
                 "size_bytes": size_bytes,
@@ -205,10 +206,10 @@ class EfsRunBuilder:
         kinds = min(ops, 40)
         drawn = [round(latency_ns * self.random.lognormvariate(0.0, 0.08)) for _ in range(kinds)]
         counts = [ops // kinds + (n < ops % kinds) for n in range(kinds)]
-        one = Histogram.of(drawn)
+        one = histogram_of(drawn)
         buckets: dict[int, int] = {}
         for value, count in zip(drawn, counts, strict=True):
-            index = next(iter(Histogram.of([value]).buckets))
+            index = next(iter(histogram_of([value]).buckets))
             buckets[index] = buckets.get(index, 0) + count
         total = sum(value * count for value, count in zip(drawn, counts, strict=True))
         return Histogram(ops, total, one.min_ns, one.max_ns, buckets)

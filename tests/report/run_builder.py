@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from report.histogram import Histogram, merge
+from tests.report.histograms import histogram_of, latency_json
 from tests.report.made_once import made_once
 
 Record = dict[str, Any]
@@ -261,7 +262,7 @@ class RunBuilder:
                 samples[: len(devices)] = [round(stall_s * 1e9)] * min(len(devices), len(samples))
                 pending_stall = False
             pending_stall = pending_stall or rate == 0
-            histogram = Histogram.of(samples)
+            histogram = histogram_of(samples)
             whole.append(histogram)
             self.streams["worker"].append(
                 {
@@ -275,7 +276,7 @@ class RunBuilder:
                     "ops": histogram.count,
                     "bytes": histogram.count * request,
                     "errors": {},
-                    "latency_ns": histogram.to_json(),
+                    "latency_ns": latency_json(histogram),
                 }
             )
             self.now += 1
@@ -291,7 +292,7 @@ class RunBuilder:
                 "ops": merged.count,
                 "bytes": merged.count * request,
                 "errors": {},
-                "latency_ns": merged.to_json(),
+                "latency_ns": latency_json(merged),
                 "op": "read",
                 "pattern": pattern,
                 "size_bytes": request,

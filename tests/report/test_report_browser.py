@@ -12,7 +12,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
 from report.build import build_report
-from report.efs_iops.summarize import summarize
+from report.efs_iops.experiment import summarize
 from report.overview import build_overview
 from report.runs import open_run
 from tests.report.browser import CHROMIUM, DRIVER, WHY_SKIPPED, browser, requested, said, show

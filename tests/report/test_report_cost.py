@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from report.build import build_report
-from report.cost import cost_words
 from report.format import MISSING
+from report.inventory_view import cost_text
 from report.runs import parse_manifest
 from tests.report.run_builder import RunBuilder
 
@@ -34,9 +34,9 @@ def test_the_cost_is_said_or_missing(cost: Any, run_seconds: float | None, says:
     on_aws = parse_manifest(
         {**builder.manifest, "rehearsal": False, "inventory": {**builder.manifest["inventory"], "cost": cost}}
     )
-    assert cost_words(on_aws, run_seconds).startswith(says)
+    assert cost_text(on_aws, run_seconds).startswith(says)
     rehearsed = dataclasses.replace(on_aws, rehearsal=True)
-    words = cost_words(rehearsed, run_seconds)
+    words = cost_text(rehearsed, run_seconds)
     assert words == MISSING if says == MISSING else words.startswith(f"nothing: a rehearsal; on AWS it would be {says}")
 
 

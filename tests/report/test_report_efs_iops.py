@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from report.build import summary_json
+from report.efs_iops.experiment import summarize
 from report.efs_iops.schema import Cell, Summary
-from report.efs_iops.summarize import summarize
 from report.histogram import Histogram, merge
 from report.runs import open_run
 from tests.report.efs_run_builder import CLIENTS, STARTED_UNIX_S, EfsRunBuilder, Record

@@ -14,17 +14,15 @@ from rich.console import Console
 
 from report.build import build_report
 from report.chart import draw_chart
-from report.claims import CLAIMS, ClaimError, Verdict, judge, load_claims
-from report.efs_iops.figures import agreement_plot, iops_plot, latency_plot
+from report.claims import CLAIMS, ClaimError, load_claims
+from report.efs_iops.experiment import summarize
+from report.efs_iops.figures import iops_plot, latency_plot
 from report.efs_iops.schema import Summary
-from report.efs_iops.summarize import summarize
-from report.efs_iops.tables import ROWS_MAX
-from report.efs_iops.topology import topology
-from report.efs_iops.view import tables
-from report.format import MISSING
-from report.page import Html, Missing
+from report.efs_iops.tables import ROWS_MAX, agreement_tables
+from report.efs_iops.time_figures import agreement_plot
 from report.runs import open_run
 from report.table import print_table
+from report.verdicts import Verdict, judge
 from tests.report.efs_run_builder import STARTED_UNIX_S, EfsRunBuilder
 from tests.report.test_report_page import Page, assert_marked_chart
 
@@ -105,7 +103,7 @@ def test_what_was_published_is_drawn_from_the_ledger(tmp_path: Path) -> None:
 
 
 def test_tables_fit_into_120_columns(made: Path) -> None:
-    for table in tables(summarize(open_run(made))):
+    for table in build_report(made).tables[:-1]:  # the claims are sentences
         out = io.StringIO()
         print_table(Console(file=out, width=120, force_terminal=True, no_color=True, highlight=False), table, True)
         text = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
@@ -175,7 +173,7 @@ def test_of_many_minutes_those_that_agree_least_are_shown(tmp_path: Path) -> Non
     agreement = summary.agreement
     good, bad = agreement.minutes[1], agreement.minutes[0]
     many = dataclasses.replace(agreement, minutes=[good] * 40 + [bad] + [good] * 40)
-    shown = {t.name: t for t in tables(dataclasses.replace(summary, agreement=many))}["minutes"]
+    shown = {table.name: table for table in agreement_tables(many)}["minutes"]
     assert len(shown.rows) == ROWS_MAX
     assert f"Of 81 rows, the {ROWS_MAX} that agree least." in shown.note
     assert [row[0] for row in shown.rows].count("10:30 write") == 1
@@ -187,46 +185,15 @@ def test_one_minute_alone_has_no_figure_of_agreement(tmp_path: Path) -> None:
     assert agreement_plot(summary_of(builder, tmp_path)) is None
 
 
-def test_the_topology(tmp_path: Path) -> None:
-    inventory = EfsRunBuilder().manifest["inventory"]
-    inventory["file_system"]["mount_targets"] += [
-        {"id": "fsmt-2", "zone": "eu-central-1b", "address": "10.20.2.5"},
-        {"id": "fsmt-3", "zone": "eu-central-1c", "address": "10.20.3.5"},
-    ]
-    drawn = topology(inventory)
-    assert isinstance(drawn, Html)
-    assert drawn.context["columns"] == 6
-    assert [target["name"] for target in drawn.context["targets"]] == ["10.20.1.5", "10.20.2.5", "10.20.3.5"]
-    assert drawn.context["system"]["words"] == "EFS · General Purpose · bursting · Regional"
-    inventory["file_system"].update(
-        throughput_mode="provisioned", provisioned_mib_per_s=128, performance_mode="maxIO", one_zone="eu-central-1a"
-    )
-    drawn = topology(inventory)
-    assert isinstance(drawn, Html)
-    assert drawn.context["system"]["words"] == "EFS · Max I/O · provisioned, 128 MiB/s · One Zone, eu-central-1a"
-
-
-@pytest.mark.parametrize("inventory", [{}, {"hosts": "none"}, {"hosts": [{"role": "client"}]}])
-def test_without_hosts_there_is_no_topology(inventory: dict[str, object]) -> None:
-    assert isinstance(topology(inventory), Missing)
-
-
-@pytest.mark.parametrize("file_system", [None, "fs-1", {}, {"mount_targets": [{}, 3]}])
-def test_a_topology_without_a_file_system(file_system: object) -> None:
-    drawn = topology({"hosts": [{"name": "client-1", "role": "client"}], "file_system": file_system})
-    assert isinstance(drawn, Html)
-    assert drawn.context["clients"][0]["words"] == MISSING
-
-
 def test_verdicts_of_a_rehearsal(tmp_path: Path) -> None:
     found = verdicts(EfsRunBuilder(), tmp_path)
     assert len(found) == 15
-    tested = {name for name, verdict in found.items() if verdict.verdict != "not measured"}
+    tested = {name for name, verdict in found.items() if verdict.verdict != "not judged"}
     assert tested == {"ops-are-syscalls", "write-only"}
     assert {found[name].verdict for name in tested} == {"holds"}
     others = [verdict for name, verdict in found.items() if name not in tested]
     assert all(verdict.measured is not None and verdict.detail for verdict in others)
-    assert found["read-two"].detail == "a rehearsal has the limits of its service model"
+    assert found["read-two"].detail == "needs AWS: a rehearsal has the limits of its service model"
     assert found["limit-metric"].measured == pytest.approx(96, abs=1)
 
 
@@ -234,8 +201,8 @@ def test_verdicts_of_what_the_original_found(tmp_path: Path) -> None:
     found = verdicts(EfsRunBuilder(rehearsal=False), tmp_path)
     holding = {name for name, verdict in found.items() if verdict.verdict == "holds"}
     assert set(found) - holding == {"size-lags", "credits-last"}
-    assert found["credits-last"].verdict == "not measured"
-    assert "burst credit minutes 4" in found["credits-last"].detail
+    assert found["credits-last"].verdict == "not judged"
+    assert found["credits-last"].detail == "needs 60 minutes of the metric; minutes: 4"
 
 
 def test_today_s_quotas_differ(tmp_path: Path) -> None:

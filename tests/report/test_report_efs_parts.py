@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from report.efs_iops.clocks import HostTime
 from report.efs_iops.cloudwatch import CloudWatch
-from report.efs_iops.counters import GAP_SECONDS_MAX, Counters, total
+from report.efs_iops.counters import GAP_SECONDS_MAX, Counters
 from report.efs_iops.io_limit import read_io_limit
 from report.efs_iops.metering import read_metering, solve_minimum
 from report.efs_iops.minutes import Requests, WorkerMinute
@@ -21,6 +21,7 @@ from report.efs_iops.schema import Counted, Minute, NicCounted
 from report.efs_iops.timeline import stretch_rates
 from report.efs_iops.window import jain_index, joint_window, share, shares, variation_coefficient
 from report.intervals import Interval, Intervals
+from report.missing import total
 
 
 def intervals(start: float, rates: Sequence[float], tail_s: float = 0.0, host: str = "a") -> list[Interval]:

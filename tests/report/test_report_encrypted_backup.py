@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from report.build import build_report
-from report.claims import DIFFERS, HOLDS, NOT_MEASURED, judge, load_claims
+from report.claims import load_claims
+from report.encrypted_backup.experiment import summarize
 from report.encrypted_backup.schema import Summary
-from report.encrypted_backup.summarize import PLACES, summarize
+from report.encrypted_backup.tables import PLACES
 from report.runs import open_run
+from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN, judge
 
 Record = dict[str, Any]
 BEGAN = 1_795_429_800.0
@@ -94,8 +96,8 @@ def test_the_page_and_the_tables_are_made(tmp_path: Path) -> None:
     [
         ({"found": 1}, DIFFERS),
         # A search that does not find what is there proves nothing.
-        ({"control": False}, NOT_MEASURED),
-        ({"place": "elsewhere"}, NOT_MEASURED),
+        ({"control": False}, NOT_RUN),
+        ({"place": "elsewhere"}, NOT_RUN),
     ],
 )
 def test_what_a_search_is_worth(change: Record, expected: str, tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ def test_what_a_search_is_worth(change: Record, expected: str, tmp_path: Path) -
     assert verdicts(write(tmp_path, lines))["server-blind"] == expected
 
 
-@pytest.mark.parametrize(("change", "expected"), [({"same": False}, DIFFERS), ({"same": None}, NOT_MEASURED)])
+@pytest.mark.parametrize(("change", "expected"), [({"same": False}, DIFFERS), ({"same": None}, NOT_JUDGED)])
 def test_what_a_recovery_is_worth(change: Record, expected: str, tmp_path: Path) -> None:
     lines = records()
     lines[-1].update(change)
@@ -113,5 +115,5 @@ def test_what_a_recovery_is_worth(change: Record, expected: str, tmp_path: Path)
 
 def test_a_run_that_was_cut_short_measures_nothing(tmp_path: Path) -> None:
     path = write(tmp_path, records()[:5])
-    assert verdicts(path) == {"server-blind": NOT_MEASURED, "recoverable": NOT_MEASURED}
+    assert verdicts(path) == {"server-blind": NOT_RUN, "recoverable": NOT_RUN}
     build_report(path)

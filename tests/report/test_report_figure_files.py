@@ -23,7 +23,7 @@ def test_each_chart_of_the_page_is_a_file_that_stands_alone(run: Path) -> None:
     report = build_report(run)
     files = sorted((run / "figures").iterdir())
     assert files == sorted(report.figures)
-    assert {file.stem for file in files} == set(report.shown.charts)
+    assert {file.stem for file in files} == set(report.rendered.charts)
     for file in files:
         text = file.read_text()
         assert xml.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"

@@ -15,10 +15,10 @@ from report.histogram import (
     Histogram,
     HistogramError,
     bucket_bounds_ns,
-    bucket_index,
     bucket_middle_ns,
     merge,
 )
+from tests.report.histograms import bucket_index, histogram_of, latency_json
 
 latencies = st.integers(min_value=0, max_value=1 << 50) | st.integers(min_value=0, max_value=2_000)
 many = st.lists(latencies, max_size=60)
@@ -50,7 +50,7 @@ def test_the_index_is_the_contract_s(value: int) -> None:
 
 @given(many, percents)
 def test_a_percentile_is_the_nearest_rank_within_the_error(values: list[int], percent: float) -> None:
-    found = Histogram.of(values).percentile_ns(percent)
+    found = histogram_of(values).percentile_ns(percent)
     if not values:
         assert found is None
         return
@@ -63,15 +63,15 @@ def test_a_percentile_is_the_nearest_rank_within_the_error(values: list[int], pe
 
 @given(many, many, many)
 def test_merging_is_counting_together(a: list[int], b: list[int], c: list[int]) -> None:
-    together = Histogram.of(a + b + c)
-    assert merge([Histogram.of(a), Histogram.of(b), Histogram.of(c)]) == together
-    assert Histogram.of(c).merge(Histogram.of(a)).merge(Histogram.of(b)) == together
+    together = histogram_of(a + b + c)
+    assert merge([histogram_of(a), histogram_of(b), histogram_of(c)]) == together
+    assert histogram_of(c).merge(histogram_of(a)).merge(histogram_of(b)) == together
 
 
 @given(many)
 def test_json_brings_it_back(values: list[int]) -> None:
-    histogram = Histogram.of(values)
-    assert Histogram.from_json(json.loads(json.dumps(histogram.to_json()))) == histogram
+    histogram = histogram_of(values)
+    assert Histogram.from_json(json.loads(json.dumps(latency_json(histogram)))) == histogram
 
 
 def test_empty_has_no_figure() -> None:
@@ -96,7 +96,7 @@ def test_empty_has_no_figure() -> None:
     ],
 )
 def test_a_wrong_document_is_refused(change: dict[str, object], says: str) -> None:
-    document = {**Histogram.of([10, 20]).to_json(), **change}
+    document = {**latency_json(histogram_of([10, 20])), **change}
     with pytest.raises(HistogramError) as refusal:
         Histogram.from_json(document)
     assert says in str(refusal.value)
@@ -104,4 +104,4 @@ def test_a_wrong_document_is_refused(change: dict[str, object], says: str) -> No
 
 def test_a_percentile_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match="above 0, at most 100"):
-        Histogram.of([1]).percentile_ns(0)
+        histogram_of([1]).percentile_ns(0)

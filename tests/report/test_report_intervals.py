@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report.efs_iops.summarize import summarize
-from report.histogram import Histogram
+from report.efs_iops.experiment import summarize
 from report.intervals import Interval, Intervals
 from report.latency_seconds import LatencySeconds
-from report.md_raid.summarize import summarize as summarize_md_raid
+from report.md_raid.experiment import summarize as summarize_md_raid
 from report.runs import open_run
 from tests.report.efs_run_builder import EfsRunBuilder
+from tests.report.histograms import histogram_of
 from tests.report.run_builder import RunBuilder
 
 whole = st.integers(0, 1 << 40)
@@ -31,7 +31,7 @@ one = st.builds(
     bytes=whole,
     errors=st.dictionaries(st.sampled_from(["EIO", "EAGAIN"]), st.integers(1, 9)),
     latency_max_ns=st.none() | whole,
-    histogram=st.none() | st.lists(st.integers(0, 10**9), max_size=3).map(Histogram.of),
+    histogram=st.none() | st.lists(st.integers(0, 10**9), max_size=3).map(histogram_of),
 )
 
 
@@ -57,7 +57,7 @@ def test_histograms_read_at_once_are_those_read_one_by_one(documents: list[Any],
     at_once, one_by_one = LatencySeconds(), LatencySeconds()
     at_once.add_all(intervals, texts)
     for n, document in enumerate(documents):
-        one_by_one.add("a", n, n + 1, {"buckets": document})
+        one_by_one.add("a", n, n + 1, document)
     last = len(texts)
     assert at_once.stretches(0, last, 1) == one_by_one.stretches(0, last, 1)
 
@@ -76,7 +76,7 @@ def test_of_a_document_that_is_no_list_of_pairs_the_pairs_are_kept(document: str
     at_once, one_by_one = LatencySeconds(), LatencySeconds()
     at_once.add_all(Intervals.of([Interval("a", n, n + 1, 0, 0, {}, None, None) for n in range(3)]), texts)
     for n, each in enumerate(texts):
-        one_by_one.add("a", n, n + 1, {"buckets": json.loads(each)})
+        one_by_one.add("a", n, n + 1, json.loads(each))
     assert at_once.stretches(0, 3, 1) == one_by_one.stretches(0, 3, 1)
 
 
@@ -122,8 +122,8 @@ def test_long_streams_read_in_a_process_of_their_own_say_the_same(
     with (path / "raw" / "host.ndjson").open("a") as file:
         file.write('{"t_unix_s": 1}\n')
     here = summarize(open_run(path))
-    monkeypatch.setattr("report.beside.BYTES_MIN", 0)
+    monkeypatch.setattr("report.parallel_read.BYTES_MIN", 0)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     beside = summarize(open_run(path))
-    assert "raw/host.ndjson: a record left out: host must be text, not None" in beside.problems
+    assert "raw/host.ndjson: a record left out: Object missing required field `host`" in beside.problems
     assert beside == here

@@ -11,17 +11,17 @@ import yaml
 
 from report import ledger as ledgers
 from report.build import build_report
-from report.claims import CLAIMS, DIFFERS, HOLDS, NOT_MEASURED, ClaimError, judge, load_claims
+from report.claims import CLAIMS, ClaimError, load_claims
+from report.experiments import experiment_names, summary_type
 from report.format import MISSING
 from report.ledger import NO_RUN, ledger, ledger_table
-from report.md_raid.summarize import summarize
+from report.md_raid.experiment import summarize
 from report.runs import open_run
-from report.summary_types import SUMMARY_TYPES
 from report.table import Cell
-from report.verdicts import VERDICTS, Kept
+from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN, VERDICTS, StoredVerdict, judge
 from tests.report.run_builder import RunBuilder
 
-MD_RAID = SUMMARY_TYPES["md-raid"]
+MD_RAID = summary_type("md-raid")
 
 
 @pytest.fixture
@@ -46,26 +46,26 @@ def row_of(out: str, claim: str) -> str:
 def test_each_claim_of_each_experiment_has_a_row(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out, err = said(capsys, tmp_path)
     assert err == ""
-    for name, summary_type in SUMMARY_TYPES.items():
-        for claim in load_claims(name, summary_type):
+    for name in experiment_names():
+        for claim in load_claims(name, summary_type(name)):
             assert NO_RUN in row_of(out, claim.id.partition("/")[2])
-    assert {path.stem for path in CLAIMS.glob("*.yaml")} == set(SUMMARY_TYPES)
+    assert {path.stem for path in CLAIMS.glob("*.yaml")} == set(experiment_names())
 
 
-def test_a_measured_verdict_counts_before_a_newer_one_that_is_not(
+def test_a_verdict_that_judges_counts_before_a_newer_one_that_does_not(
     capsys: pytest.CaptureFixture[str], results: Path
 ) -> None:
     out, _ = said(capsys, results)
-    assert "md-raid.eu-central-1 2026-11-23" in row_of(out, "volume-rate")  # a rehearsal does not measure it
-    assert NOT_MEASURED not in row_of(out, "volume-rate")
+    assert "md-raid.eu-central-1 2026-11-23" in row_of(out, "volume-rate")  # a rehearsal does not judge it
+    assert NOT_JUDGED not in row_of(out, "volume-rate")
     assert "md-raid.lab 2026-11-23" in row_of(out, "survives-two")
     assert "(rehearsal)" in row_of(out, "survives-two")
     assert "(rehearsal)" not in row_of(out, "volume-rate")
 
 
-def test_of_verdicts_that_were_not_measured_the_newest_says_why() -> None:
+def test_of_verdicts_that_do_not_judge_the_newest_says_why() -> None:
     (claim, *_) = load_claims("md-raid", MD_RAID)
-    runs = [(open_run_named(name), {claim.id: Kept(NOT_MEASURED, name, None)}) for name in ("first", "second")]
+    runs = [(open_run_named(name), {claim.id: StoredVerdict(NOT_RUN, name, None)}) for name in ("first", "second")]
     (entry,) = ledger([claim], runs)
     assert entry.verdict is not None
     assert (entry.verdict.detail, entry.run) == ("second", runs[1][0])
@@ -92,7 +92,7 @@ def test_a_wrong_claims_file_is_one_line(
 ) -> None:
     monkeypatch.setattr(ledgers, "CLAIMS", tmp_path)
     assert ledgers.main(["--results", str(tmp_path)]) == 1
-    assert capsys.readouterr().err == f"report: {tmp_path}/md-raid.yaml: no such file; each experiment has one\n"
+    assert capsys.readouterr().err == f"report: {tmp_path}/efs-iops.yaml: no such file; each experiment has one\n"
 
 
 # --- what has been documented since ------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def test_later_facts_stand_below_the_table(tmp_path: Path) -> None:
     assert table.note == "Since published:\nvolume-rate: volumes are faster (2020, a guide)."
     (first, *_) = table.rows
     assert first[-1] == MISSING
-    assert first[3] == Cell(NOT_MEASURED, "muted")
+    assert first[3] == Cell(NOT_RUN, "muted")
     assert HOLDS not in json.dumps([str(cell) for row in table.rows for cell in row])
 
 

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from report.build import build_report
-from report.claims import DIFFERS, HOLDS, NOT_MEASURED
 from report.format import MISSING
 from report.outcomes import main, outcomes_table
 from report.runs import RunError
 from report.table import Cell
-from report.verdicts import VERDICTS, read_verdicts
+from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN, VERDICTS, StoredVerdict, read_verdicts
 from tests.report.run_builder import RunBuilder
 
 
@@ -54,13 +53,20 @@ def test_a_run_keeps_its_verdicts(run: Path) -> None:
     assert counted(run).total() == len(report.verdicts)
 
 
+@pytest.mark.parametrize(("measured", "verdict"), [(3.5, NOT_JUDGED), (None, NOT_RUN)])
+def test_a_verdict_of_an_older_report_is_read_in_todays_words(run: Path, measured: float | None, verdict: str) -> None:
+    older = {"claim": "md-raid/scales", "verdict": "not measured", "detail": "why", "measured": measured}
+    (run / VERDICTS).write_text(json.dumps({"schema": 1, "verdicts": [older]}))
+    assert read_verdicts(run) == {"md-raid/scales": StoredVerdict(verdict, "why", measured)}
+
+
 def test_a_row_counts_the_verdicts(run: Path) -> None:
     (row,) = outcomes_table(document(entry(run=str(run)))).rows
     assert words(row) == [
         "md-raid",
         "done",
         "190",
-        *(str(counted(run)[verdict]) for verdict in (HOLDS, DIFFERS, NOT_MEASURED)),
+        *(str(counted(run)[verdict]) for verdict in (HOLDS, DIFFERS, NOT_JUDGED, NOT_RUN)),
         str(run / "report.html"),
     ]
 
@@ -74,7 +80,7 @@ def test_a_failure_says_why_and_counts_what_it_found(run: Path) -> None:
 
 def test_what_is_missing_is_not_zero() -> None:
     (row,) = outcomes_table(document(entry(seconds=None, reason="interrupted"))).rows
-    assert words(row) == ["md-raid", "not done", *[MISSING] * 4, "interrupted"]
+    assert words(row) == ["md-raid", "not done", *[MISSING] * 5, "interrupted"]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +112,7 @@ def test_what_is_no_such_document_is_refused(text: str, fault: str) -> None:
 def test_damaged_verdicts_are_told_in_the_row(run: Path, text: str, fault: str) -> None:
     (run / VERDICTS).write_text(text)
     (row,) = outcomes_table(document(entry(run=str(run)))).rows
-    assert words(row)[3:6] == [MISSING] * 3
+    assert words(row)[3:7] == [MISSING] * 4
     assert fault in words(row)[-1]
 
 

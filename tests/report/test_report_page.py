@@ -135,7 +135,7 @@ def test_made_again_it_is_the_same(made: Path) -> None:
     ]
 
 
-def test_drawn_by_a_process_of_its_own_it_is_the_same(made: Path) -> None:
+def test_made_again_by_the_command_it_is_the_same(made: Path) -> None:
     names = ("summary.json", "report.html", "figures/scaling.svg")
     before = [(made / name).read_bytes() for name in names]
     ran = subprocess.run(
@@ -230,7 +230,7 @@ def test_main_on_an_unknown_experiment(tmp_path: Path, capsys: pytest.CaptureFix
     builder.manifest["experiment"] = "tea-time"
     path = builder.write(tmp_path)
     assert main([str(path)]) == 1
-    assert "experiment 'tea-time' is not one of md-raid" in capsys.readouterr().err
+    assert "experiment 'tea-time' is not one of efs-iops, eip-region" in capsys.readouterr().err
 
 
 def test_main_refuses_an_unknown_option(capsys: pytest.CaptureFixture[str]) -> None:

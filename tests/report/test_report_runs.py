@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from report.runs import RecordError, RunError, list_runs, open_run, parse_manifest
+from report.records import RecordError
+from report.runs import RunError, list_runs, open_run, parse_manifest
 from tests.report.run_builder import RunBuilder
 
 

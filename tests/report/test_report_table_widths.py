@@ -18,12 +18,12 @@ from report.build import build_report
 from report.claims import CLAIMS, load_claims
 from report.compare import comparison_table
 from report.comparison import compare
+from report.experiments import experiment_names, summary_type
 from report.ledger import ledger, ledger_table
 from report.outcomes import outcomes_table
 from report.results import listing
-from report.runs import Listed, list_runs, open_run
+from report.runs import ListedRun, list_runs, open_run
 from report.samples import read_series
-from report.summary_types import SUMMARY_TYPES
 from report.table import PLAIN_WIDTH, Cell, Column, Table, print_table
 from report.table_layout import WORD_CHARACTERS
 from tests.report import test_report_eip_region as eip_region
@@ -89,10 +89,10 @@ def every_table(tmp_path_factory: pytest.TempPathFactory) -> list[Table]:
     return [*(table for made in reports for table in made.tables), *tables(list_runs(root), *written[:2])]
 
 
-def tables(runs: list[Listed], one: Path, other: Path) -> Iterator[Table]:
+def tables(runs: list[ListedRun], one: Path, other: Path) -> Iterator[Table]:
     yield listing(runs)
-    for name, summary_type in SUMMARY_TYPES.items():
-        yield ledger_table(name, list(ledger(load_claims(name, summary_type, CLAIMS), [])))
+    for name in experiment_names():
+        yield ledger_table(name, list(ledger(load_claims(name, summary_type(name), CLAIMS), [])))
     entries = [
         {
             "experiment": listed.path.parts[-3],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from report.build import Report, build_report
-from report.claims import DIFFERS, HOLDS, NOT_MEASURED
+from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN
 from tests.report.tunnel_run_builder import SIZE_BYTES, TunnelRunBuilder
 
 
@@ -80,9 +80,9 @@ def _not_counted(builder: TunnelRunBuilder) -> None:
         (_readable, DIFFERS),
         (_unseen, DIFFERS),
         (_listens_elsewhere, DIFFERS),
-        (_no_third, NOT_MEASURED),
-        (_no_control, NOT_MEASURED),
-        (_not_counted, NOT_MEASURED),
+        (_no_third, NOT_JUDGED),
+        (_no_control, NOT_JUDGED),
+        (_not_counted, NOT_JUDGED),
     ],
 )
 def test_only_ssh_can_fail(tmp_path: Path, change: Callable[[TunnelRunBuilder], None], verdict: str) -> None:
@@ -108,7 +108,7 @@ def test_a_run_that_was_cut_short_has_no_verdicts(tmp_path: Path) -> None:
         builder.streams = {name: [] for name in builder.streams}
 
     report = report_of(tmp_path, change)
-    assert set(verdicts(report).values()) == {NOT_MEASURED}
+    assert set(verdicts(report).values()) == {NOT_RUN}
     assert report.summary.attaching.seen_bytes is None
     assert report.figures == []
     assert not (report.run.path / "figures").exists()

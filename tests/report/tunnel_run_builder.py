@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from report.histogram import Histogram
+from tests.report.histograms import histogram_of, latency_json
 
 Record = dict[str, Any]
 STARTED_UNIX_S = 1_795_429_800.0
@@ -86,7 +86,7 @@ class TunnelRunBuilder:
 
     def _worker(self, cell: str, start: float, seconds: int, ops: int, size: int, longest_ns: int = 1_000_000) -> None:
         def document(kind: str, first: float, last: float, count: int) -> Record:
-            latency = Histogram.of([500_000] * (count - 1) + [longest_ns]).to_json() if count else _EMPTY
+            latency = latency_json(histogram_of([500_000] * (count - 1) + [longest_ns])) if count else _EMPTY
             fields = {"schema": 1, "kind": kind, "t_start_unix_s": first, "t_end_unix_s": last, "ops": count}
             return {
                 **fields,

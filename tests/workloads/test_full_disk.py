@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from inventory import Inventory
+from report.atomic_write import write_atomically
 from report.runs import open_run
-from report.whole_files import write_whole
 from tests.workloads.fakes import inventory_document, inventory_of
 from workloads import spare_folder
 from workloads.errors import WorkloadError
@@ -187,7 +187,7 @@ def test_a_file_of_a_report_that_does_not_fit_is_named_and_leaves_nothing(
 
     monkeypatch.setattr(Path, "write_bytes", write)
     with pytest.raises(OSError, match="No space left on device") as fault:
-        write_whole(page, "the new one")
+        write_atomically(page, "the new one")
     assert fault.value.filename == str(page)
     assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
     assert page.read_text() == "the old one"

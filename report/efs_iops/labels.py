@@ -1,4 +1,4 @@
-"""How efs-iops' cells and figures are named, in tables and in drawings."""
+"""Labels of efs-iops' cells and figures, for tables and charts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MB = 1_000_000
 
 
 def request_size(value_bytes: int) -> str:
-    """1 B, 1 KiB, 10 000 B: in a unit where that is exact."""
+    """1 B, 1 KiB, 10 000 B: in a larger unit only where that is exact."""
     return size_bytes(value_bytes) if value_bytes % 1024 == 0 else f"{figure(value_bytes)} B"
 
 
@@ -29,16 +29,12 @@ def megabytes(value_bytes: float | None) -> str:
     return figure(None if value_bytes is None else value_bytes / MB)
 
 
-def milliseconds(value_us: float | None) -> str:
-    return figure(None if value_us is None else value_us / 1000)
-
-
 def clock_time(t_unix_s: float) -> str:
     return datetime.fromtimestamp(t_unix_s, UTC).strftime("%H:%M")
 
 
 def in_order(cells: Sequence[Cell]) -> list[Cell]:
-    """Writes, then reads; fixed, then sequential; by size, hosts and writers: a run has an order of its own."""
+    """Writes, then reads; fixed, then sequential; by size, hosts and writers."""
     ops, patterns = ("write", "read"), ("fixed", "sequential")
     return sorted(
         cells,

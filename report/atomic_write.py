@@ -1,14 +1,15 @@
-"""Files that are there whole or not at all."""
+"""Writes a file whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Raises OSError with the file's name, which that of a full disk lacks; nothing half-made is left then."""
-    partial = path.with_name(f".{path.name}.partial")
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Raises OSError with the file's name, which the error of a full disk lacks; leaves no partial file."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
         partial.replace(path)

@@ -1,4 +1,9 @@
-"""Streams of one run read at the same time: hours of records keep one processor busy for seconds."""
+"""Reads long streams of a run in a second process.
+
+It pays: the report of a million records (bench/page.py) took 23 and 19 s with it, 29 and 20 s without, on two busy
+processors. A third process, which only drew the figures, did not: 23, 19, 14 and 14 s with it, 19, 14, 13 and 17 s
+without.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +17,15 @@ from typing import TypeVar
 from report.runs import Run
 
 T = TypeVar("T")
-# Below that, starting a process takes longer than it spares.
+# Of a shorter stream, starting a process takes longer than it saves.
 BYTES_MIN = 32 << 20
 
 
 @contextmanager
-def reading_beside(run: Run, read: Callable[[Run], T], *streams: str) -> Iterator[Callable[[], T]]:
-    """Yields what waits for `read`, a function of a module, and returns its answer; its problems become the run's then.
+def read_in_parallel(run: Run, read: Callable[[Run], T], *streams: str) -> Iterator[Callable[[], T]]:
+    """Yields a function that waits for `read` and returns what it returns; the problems that it met become the run's.
 
-    It is read in a process of its own where `streams`, which it reads, are long.
+    `read` must be picklable. It runs in another process only if `streams`, which it reads, are long.
     """
     if (os.cpu_count() or 1) < 2 or sum(run.stream_bytes(stream) for stream in streams) < BYTES_MIN:
         yield lambda: read(run)

@@ -1,0 +1,99 @@
+"""md-raid: its summary, and its page in the order in which a reader asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from report.claims import Claim
+from report.experiments import Experiment
+from report.format import figure, ratio, seconds
+from report.inventory_view import hosts_table
+from report.md_raid.cells import read_cells, scaling, volume_figures
+from report.md_raid.drill import PHASES, configured_arrays, read_array_records, read_drill
+from report.md_raid.drill_figure import drill_plot
+from report.md_raid.figures import latency_plot, scaling_plot
+from report.md_raid.hosts import read_hosts
+from report.md_raid.schema import SCHEMA, Summary
+from report.md_raid.tables import (
+    PROOFS,
+    drill_table,
+    latency_tables,
+    md_cost_table,
+    outcome_table,
+    sweep_tables,
+)
+from report.md_raid.topology import topology
+from report.page import Block, KeyFigure, Page, Section
+from report.proofs import proofs_table, read_proofs
+from report.runs import Manifest, Run
+from report.summary import run_fields
+from report.table import Missing
+from report.worker import read_worker
+
+QUESTION = "Does Linux md RAID over iSCSI scale to 10\u00a0Gbit/s, and survive the loss of two servers?"
+
+
+def summarize(run: Run) -> Summary:
+    hosts = read_hosts(run)
+    workers = read_worker(run, keep_histograms="drill-")
+    cells = read_cells(run, workers, hosts)
+    for name in workers.keys() - {cell.cell for cell in cells} - set(PHASES):
+        run.problem(f"raw/worker.ndjson: cell {name} is not in raw/cells.ndjson, left out")
+    array_records = read_array_records(run)
+    drill = read_drill(run, workers, array_records)
+    proofs = read_proofs(run)
+    return Summary(
+        **run_fields(run, SCHEMA),
+        cells=cells,
+        volume=volume_figures(cells),
+        scaling=scaling(cells),
+        ceilings=hosts.ceilings(),
+        drill=drill,
+        arrays=configured_arrays(array_records),
+        proofs=proofs,
+        problems=list(run.problems),
+    )
+
+
+def page(manifest: Manifest, summary: Summary, _: Sequence[Claim] = ()) -> Page:
+    nothing_measured = Missing("No cell of the sweep was recorded.")
+    md_cost: Block | None = None
+    if summary.scaling.md_cost:
+        md_cost = md_cost_table(summary.scaling.md_cost)
+    elif summary.cells:
+        md_cost = Missing("What md costs is not known: no stripe and raw cell have the same disks.")
+    drill: list[Block] = [Missing("The failure drill was not run.")]
+    if summary.drill is not None:
+        plot = drill_plot(summary) or Missing("No event and no read of the drill was recorded.")
+        drill = [plot, drill_table(summary.drill), outcome_table(summary.drill)]
+    limits = "The limits are set at boot; the proofs say what each host has."
+    where: list[Block] = [topology(manifest.inventory, summary.arrays), hosts_table(manifest.inventory, limits)]
+    sections = [
+        Section("topology", "What ran where", where),
+        Section("scaling", "Scaling", [scaling_plot(summary) or nothing_measured, *sweep_tables(summary), md_cost]),
+        Section("latency", "Latency", [latency_plot(summary) or nothing_measured, *latency_tables(summary)]),
+        Section("drill", "Failure drill", drill),
+        Section("proofs", "Proofs", [proofs_table(summary.proofs, PROOFS)]),
+    ]
+    return Page(QUESTION, _key_figures(summary), sections, summary.problems)
+
+
+def _key_figures(summary: Summary) -> list[KeyFigure]:
+    stripe, drill = summary.scaling.stripe_sequential, summary.drill
+    largest = stripe.points[-1] if stripe else None
+    costs = [cost for cost in summary.scaling.md_cost if cost.pattern == "sequential"]
+    widest = max(costs, key=lambda cost: cost.disks, default=None)
+    over = f"sequential, stripe over {largest.mirrors} mirrors" if largest else "sequential, stripe"
+    return [
+        KeyFigure(over, figure(largest.mib_per_s if largest else None), "MiB/s"),
+        KeyFigure(
+            f"stripe over raw, {widest.disks} disks, sequential" if widest else "stripe over raw, sequential",
+            ratio(widest.stripe_to_raw_ratio if widest else None),
+        ),
+        KeyFigure("longest stall with servers killed", seconds(drill.longest_stall_s if drill else None)),
+        KeyFigure("reads failed during the drill", figure(drill.read_errors if drill else None)),
+        KeyFigure("longest rebuild of a mirror", seconds(drill.rebuild_seconds_max if drill else None)),
+    ]
+
+
+EXPERIMENT = Experiment(summarize, page)
