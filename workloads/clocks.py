@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from workloads.connections import Exchange, Remote
+from workloads.connectors.base import Exchange
+from workloads.connectors.ssh import SshConnector
 from workloads.errors import WorkloadError
 from workloads.scripts import SHARED, find_script
 
@@ -67,14 +68,14 @@ def offset_of(probes: Iterable[Probe]) -> Offset:
     return Offset(best.host_unix_s - middle_unix_s, best.round_trip_s / 2, middle_unix_s)
 
 
-def measure(remote: Remote, probes: int = PROBES) -> Offset:
+def measure(connector: SshConnector, probes: int = PROBES) -> Offset:
     """The offset of a host's clock, now."""
-    exchanges = remote.converse(find_script("host_clock", SHARED), ["?"] * probes, silence_s=SILENCE_S)
+    exchanges = connector.exchange(find_script("host_clock", SHARED), ["?"] * probes, idle_timeout_seconds=SILENCE_S)
     try:
         return offset_of([_probe(exchange) for exchange in exchanges])
     except (ValueError, KeyError, TypeError) as error:
         raise WorkloadError(
-            f"its clock cannot be read ({error})", "see that bash is 5.0 or newer there, and run again", remote.name
+            f"its clock cannot be read ({error})", "see that bash is 5.0 or newer there, and run again", connector.name
         ) from error
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inventory import Inventory
-from workloads.connections import Hosts, ScriptResult
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.script import ScriptResult
 from workloads.console import Console
 from workloads.errors import WorkloadError
 from workloads.host_keys import host_keys
@@ -23,7 +24,7 @@ from workloads.results import Results, results_root
 class Deployment:
     """Connections and where to report; `versions` gathers what runs on the hosts."""
 
-    hosts: Hosts
+    hosts: ConnectionPool
     console: Console
     results: Results | None = None
     versions: dict[str, str] = field(default_factory=dict)
@@ -58,8 +59,8 @@ def connected(inventory: Inventory, console: Console) -> Iterator[Deployment]:
         console.say("hosts", f"addresses are taken from the inventory as it is ({error.what})")
     watch = ResourceWatch(inventory)
     keys = host_keys(inventory, watch=watch, tell=lambda words: console.say("hosts", words))
-    with Hosts(inventory, keys, watch.check) as hosts:
-        hosts.await_all(lambda words: console.say("hosts", words))
+    with ConnectionPool(inventory, keys, watch.check) as hosts:
+        hosts.wait_for_all(lambda words: console.say("hosts", words))
         yield Deployment(hosts, console)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from workloads.connections import ScriptResult
+from workloads.connectors.script import ScriptResult
 from workloads.deployment import Deployment
 from workloads.results import Results
 from workloads.scripts import find_script

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from inventory import Host, Inventory
 from workloads.aws import ec2_client, is_instance_id, one_line
-from workloads.connections import Hosts, Script
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.script import Script
 from workloads.errors import WorkloadError
 from workloads.resource_watch import FINAL, GONE, instance_gone, read_console
 
@@ -29,7 +30,7 @@ class Power:
     own is crashed through SysRq and comes back by itself.
     """
 
-    def __init__(self, hosts: Hosts, tell: Callable[[str], None]) -> None:
+    def __init__(self, hosts: ConnectionPool, tell: Callable[[str], None]) -> None:
         self._hosts = hosts
         self._tell = tell
 
@@ -43,7 +44,7 @@ class Power:
         self._tell(f"{host.name} is no EC2 instance: it is crashed through SysRq, and comes back by itself")
         # The connection breaks with the host; how is of no interest.
         with contextlib.suppress(WorkloadError):
-            self._hosts.remote(host.name).run(_CRASH, locked=False, timeout_s=3)
+            self._hosts.connector(host.name).run(_CRASH, locked=False, idle_timeout_seconds=3)
 
     def stop(self, host: Host) -> None:
         """Shuts an instance down in order, and waits for that; any other machine stays up."""
@@ -72,7 +73,7 @@ class Power:
             tell(f"{host.name} starts")
             self._wait_state(host, {"running"})
             self._hosts.inventory = with_current_addresses(self._hosts.inventory)
-        self._hosts.await_one(host.name, tell, SSH_LIMIT_S)
+        self._hosts.wait_for(host.name, tell, SSH_LIMIT_S)
         return self._hosts.inventory.host(host.name)
 
     def _wait_state(self, host: Host, wanted: set[str]) -> None:

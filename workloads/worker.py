@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workloads.connections import Remote, fact_in
+from workloads.connectors.script import fact_in
+from workloads.connectors.ssh import SshConnector
 from workloads.errors import WorkloadError
 
 REMOTE_PATH = "/var/lib/tidemark/tidemark-worker"
@@ -43,11 +44,11 @@ class Worker:
             raise WorkloadError(f"{where} is not a program", "compile it with `make worker`")
         return cls(content, hashlib.sha256(content).hexdigest())
 
-    def bring_to(self, remote: Remote) -> bool:
+    def bring_to(self, connector: SshConnector) -> bool:
         """Puts the worker on the host unless the same one is there; whether it had to."""
-        sudo = "" if remote.user == "root" else "sudo -n "
+        sudo = "" if connector.user == "root" else "sudo -n "
         seen: list[str] = []
-        remote.stream(f"{sudo}sha256sum {REMOTE_PATH}", seen.append, silence_s=60)
+        connector.execute(f"{sudo}sha256sum {REMOTE_PATH}", seen.append, idle_timeout_seconds=60)
         if seen and seen[0].split()[0] == self.sha256:
             return False
         directory = str(Path(REMOTE_PATH).parent)
@@ -56,14 +57,14 @@ class Worker:
             f" && mv {REMOTE_PATH}.new {REMOTE_PATH} && sha256sum {REMOTE_PATH}"
         )
         seen.clear()
-        code, words = remote.stream(
-            f"{sudo}bash -c {shlex.quote(install)}", seen.append, stdin=self.content, silence_s=300
+        code, words = connector.execute(
+            f"{sudo}bash -c {shlex.quote(install)}", seen.append, stdin=self.content, idle_timeout_seconds=300
         )
         if code or not seen or seen[0].split()[0] != self.sha256:
             raise WorkloadError(
                 f"the worker could not be put at {REMOTE_PATH} ({words.strip() or 'it arrived changed'})",
                 "see that the host's disk has room, then run again",
-                remote.name,
+                connector.name,
             )
         return True
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from inventory import Inventory
 from tests.workloads.fakes import inventory_document, inventory_of
-from workloads.connections import Script, ScriptResult, facts_in
+from workloads.connectors.script import Script, ScriptResult, facts_in
 from workloads.console import Console
 from workloads.deployment import Deployment
 from workloads.efs_iops.context import Context
@@ -106,7 +106,7 @@ class FakeClients:
             on_line(line)
         return ScriptResult(host, stdout, "", facts_in(stdout))
 
-    def remote(self, name: str) -> FakeClient:
+    def connector(self, name: str) -> FakeClient:
         if name in self.dead:
             raise WorkloadError("SSH does not answer", "see whether it is up", name)
         return FakeClient(self, name)
@@ -118,10 +118,10 @@ class FakeClients:
         """Nothing is open."""
 
     def each(self, names: Iterable[str], work: Callable[[Any], Any]) -> dict[str, Any]:
-        return {name: work(self.remote(name)) for name in names}
+        return {name: work(self.connector(name)) for name in names}
 
     def run(
-        self, script: Script, arguments: Mapping[str, Sequence[str]], *, timeout_s: float = 0
+        self, script: Script, arguments: Mapping[str, Sequence[str]], *, idle_timeout_seconds: float = 0
     ) -> dict[str, ScriptResult]:
         return {name: self.take(name, script.name, list(words)) for name, words in arguments.items()}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inventory import Inventory
-from workloads.connections import Script, ScriptResult, facts_in
+from workloads.connectors.script import Script, ScriptResult, facts_in
 from workloads.console import Console
 from workloads.md_raid.context import Context
 
@@ -80,13 +80,15 @@ Answer = Callable[[str, str, Sequence[str]], str]
 
 
 @dataclasses.dataclass
-class FakeRemote:
+class FakeConnector:
     """A connection that hands each script to the fake hosts."""
 
     hosts: FakeHosts
     name: str
 
-    def run(self, script: Script, arguments: Iterable[str] = (), *, timeout_s: float = 0, **_: object) -> ScriptResult:
+    def run(
+        self, script: Script, arguments: Iterable[str] = (), *, idle_timeout_seconds: float = 0, **_: object
+    ) -> ScriptResult:
         return self.hosts.take(self.name, script, list(arguments))
 
 
@@ -103,11 +105,11 @@ class FakeHosts:
         stdout = self._answer(host, script.name, arguments)
         return ScriptResult(host, stdout, "", facts_in(stdout))
 
-    def remote(self, name: str) -> FakeRemote:
-        return FakeRemote(self, name)
+    def connector(self, name: str) -> FakeConnector:
+        return FakeConnector(self, name)
 
     def run(
-        self, script: Script, arguments: Mapping[str, Sequence[str]], *, timeout_s: float = 0
+        self, script: Script, arguments: Mapping[str, Sequence[str]], *, idle_timeout_seconds: float = 0
     ) -> dict[str, ScriptResult]:
         return {name: self.take(name, script, list(words)) for name, words in arguments.items()}
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from inventory import Host, Ssh
-from workloads.connections import Remote, connect
+from workloads.connectors.ssh import SshConnector, connect
 
 
 class _Server(paramiko.ServerInterface):
@@ -67,7 +67,7 @@ def _answer(channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None
 
 
 @contextlib.contextmanager
-def ssh_host(host: Host, folder: Path) -> Iterator[Remote]:
+def ssh_host(host: Host, folder: Path) -> Iterator[SshConnector]:
     """A connection to `host`, as which this machine answers; keys are made in `folder`."""
     for name in ("host", "person"):
         pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
@@ -86,11 +86,11 @@ def ssh_host(host: Host, folder: Path) -> Iterator[Remote]:
 
         threading.Thread(target=serve, daemon=True).start()
         here = replace(host, address="127.0.0.1", port=listener.getsockname()[1])
-        remote = connect(here, Ssh("root", str(folder / "person"), None), [f"{key.get_name()} {key.get_base64()}"])
+        connector = connect(here, Ssh("root", str(folder / "person"), None), [f"{key.get_name()} {key.get_base64()}"])
         try:
-            yield remote
+            yield connector
         finally:
-            remote.close()
+            connector.close()
             for transport in transports:
                 transport.close()
             for process in server.processes:

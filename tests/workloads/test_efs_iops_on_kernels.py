@@ -119,7 +119,9 @@ def context(inventory: str) -> Iterator[Context]:
 def shell(context: Context, host: str, command: str) -> str:
     """What a command says on a host, as root."""
     lines: list[str] = []
-    code, words = context.hosts.remote(host).stream(f"sudo -n bash -c '{command}'", lines.append, silence_s=60)
+    code, words = context.hosts.connector(host).execute(
+        f"sudo -n bash -c '{command}'", lines.append, idle_timeout_seconds=60
+    )
     assert code == 0, words
     return "\n".join(lines)
 
@@ -269,7 +271,7 @@ def test_a_mount_that_hangs_is_ended_and_names_the_security_group(inventory: str
     os.kill(front, signal.SIGSTOP)
     try:
         with pytest.raises(WorkloadError) as fault:
-            context.hosts.remote("client-1").run(script("client_mount"), words, timeout_s=60)
+            context.hosts.connector("client-1").run(script("client_mount"), words, idle_timeout_seconds=60)
     finally:
         os.kill(front, signal.SIGCONT)
     assert f"client-1: mounting {target.address} has hung for 5 s; see that the mount target's security group" in str(

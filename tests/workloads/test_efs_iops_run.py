@@ -18,7 +18,7 @@ from inventory import InventoryError
 from tests.workloads.efs_fakes import MOUNTED, FakeClients, efs_inventory, fake_context, final_line
 from workloads import clocks as shared_clocks
 from workloads.clocks import Offset
-from workloads.connections import facts_in, script_command
+from workloads.connectors.script import facts_in, script_command
 from workloads.efs_iops import clocks, run, sources, tasks
 from workloads.efs_iops import plan as plans
 from workloads.efs_iops.configure import mount
@@ -43,7 +43,7 @@ def results(tmp_path: Path) -> Results:
 def _clocks_and_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """client-2 is 300 s ahead; nobody samples."""
     offsets = {"client-1": Offset(0.0, 0.001, 5.0), "client-2": Offset(300.0, 0.001, 5.0)}
-    monkeypatch.setattr(shared_clocks, "measure", lambda remote: offsets[remote.name])
+    monkeypatch.setattr(shared_clocks, "measure", lambda connector: offsets[connector.name])
     monkeypatch.setattr(run, "sampling", lambda context, _: Sampling(context.hosts, None, []))
 
 

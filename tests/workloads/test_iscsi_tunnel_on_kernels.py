@@ -11,7 +11,8 @@ import pytest
 
 from tests.machine import wait_for
 from workloads import deployment, sources
-from workloads.connections import Hosts, Script
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.script import Script
 from workloads.console import Console
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel.attachment import Attachment, attach, detach, status
@@ -29,10 +30,10 @@ mount "$1" {MOUNT_POINT}
 """
 
 
-def run_on(hosts: Hosts, host: str, text: str, *arguments: str, timeout_s: float = 300) -> str:
+def run_on(hosts: ConnectionPool, host: str, text: str, *arguments: str, idle_timeout_seconds: float = 300) -> str:
     """What a few lines of bash, run as root, print on a host."""
     whole = Script("test", f"set -euo pipefail\nexport PATH=/usr/sbin:/usr/bin:/sbin:/bin\n{text}\n# end of script\n")
-    return hosts.remote(host).run(whole, arguments, locked=False, timeout_s=timeout_s).stdout
+    return hosts.connector(host).run(whole, arguments, locked=False, idle_timeout_seconds=idle_timeout_seconds).stdout
 
 
 @pytest.fixture(scope="module")
@@ -235,11 +236,11 @@ def test_sshd_that_lets_nobody_in_takes_the_change_back(ends: Ends) -> None:
     before = run_on(hosts, "server", f"cat {drop_in}")
     text = script("server_ssh").text.replace("PermitTTY no", "PermitTTY nonsense")
     with pytest.raises(WorkloadError, match="server: sshd refuses the configuration"):
-        hosts.remote("server").run(Script("server_ssh", text), ["tidemark-tunnel", "0", "ssh-ed25519 AAAA"])
+        hosts.connector("server").run(Script("server_ssh", text), ["tidemark-tunnel", "0", "ssh-ed25519 AAAA"])
     assert run_on(hosts, "server", f"cat {drop_in}") == before
     harmless = script("server_ssh").text.replace("ROLLBACK_SECONDS=60", "ROLLBACK_SECONDS=2")
     harmless = harmless.replace("PermitUserRC no", "PermitUserRC yes")
-    hosts.remote("server").run(Script("server_ssh", harmless), ["tidemark-tunnel", "0", "ssh-ed25519 AAAA"])
+    hosts.connector("server").run(Script("server_ssh", harmless), ["tidemark-tunnel", "0", "ssh-ed25519 AAAA"])
     # Nobody comes to keep it.
     wait_for("the old configuration is back", lambda: run_on(hosts, "server", f"cat {drop_in}") == before, 60)
     time.sleep(1)

@@ -12,7 +12,10 @@ from botocore.exceptions import ClientError
 
 from inventory import Host, Inventory
 from tests.workloads.fakes import inventory_document, inventory_of
-from workloads.connections import Hosts, Unreachable, connect_error, in_threads, pin
+from workloads.connectors.errors import Unreachable, connect_error
+from workloads.connectors.parallel import in_threads
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.ssh import pin
 from workloads.errors import WorkloadError
 from workloads.host_keys import HostKeyStore, console_of, host_keys, keys_in
 from workloads.results import Results
@@ -164,18 +167,18 @@ def test_a_server_that_does_not_answer() -> None:
     document = inventory_document()
     document["ssh"]["proxy_command"] = "sh -c 'echo no route to %h %p >&2; exit 1'"
     inventory = inventory_of(document)
-    hosts = Hosts(inventory, {host.name: (KEY,) for host in inventory.hosts})
+    hosts = ConnectionPool(inventory, {host.name: (KEY,) for host in inventory.hosts})
     with pytest.raises(Unreachable, match=r"storage-1: SSH at 198.51.100.11 port 22 does not answer \(no route to 198"):
-        hosts.remote("storage-1")
+        hosts.connector("storage-1")
 
 
 def test_a_key_file_that_is_not_there() -> None:
     document = inventory_document()
     document["ssh"]["identity_file"] = "/no/such/key"
     inventory = inventory_of(document)
-    hosts = Hosts(inventory, {host.name: (KEY,) for host in inventory.hosts})
+    hosts = ConnectionPool(inventory, {host.name: (KEY,) for host in inventory.hosts})
     with pytest.raises(WorkloadError, match=r"storage-1: ssh.identity_file /no/such/key is not there; give the file"):
-        hosts.remote("storage-1")
+        hosts.connector("storage-1")
 
 
 def test_threads_all_end_before_the_first_error_is_raised(capsys: pytest.CaptureFixture[str]) -> None:

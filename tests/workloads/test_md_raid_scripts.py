@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.workloads.script_world import ScriptWorld
-from workloads.connections import END_OF_SCRIPT
+from workloads.connectors.script import END_OF_SCRIPT
 from workloads.md_raid.context import script
 from workloads.md_raid.parsers import client_state
 from workloads.scripts import SHARED

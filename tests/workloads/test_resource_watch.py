@@ -22,7 +22,9 @@ from tests.instances import launch
 from tests.workloads.fakes import inventory_document, inventory_of
 from tests.workloads.ssh_host import ssh_host
 from workloads.aws import ec2_client
-from workloads.connections import END_OF_SCRIPT, Hosts, Script, Unreachable
+from workloads.connectors.errors import Unreachable
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.script import END_OF_SCRIPT, Script
 from workloads.errors import WorkloadError
 from workloads.host_keys import HostKeyStore, host_keys
 from workloads.power import Power, with_current_addresses
@@ -260,10 +262,10 @@ def test_who_waits_for_ssh_is_told_at_once(deployed: Inventory, monkeypatch: pyt
     attempts: list[Callable[[str], None]] = [refuse, lambda _: time.sleep(60)]
     for attempt in attempts:
         began = time.monotonic()
-        hosts = Hosts(deployed, {}, gone)
-        monkeypatch.setattr(hosts, "remote", attempt)
+        hosts = ConnectionPool(deployed, {}, gone)
+        monkeypatch.setattr(hosts, "connector", attempt)
         with pytest.raises(ResourceGone, match="client: its instance is terminated"):
-            hosts.await_one("client", lambda _: None, limit_seconds=60)
+            hosts.wait_for("client", lambda _: None, timeout_seconds=60)
         assert time.monotonic() - began < BOUND_SECONDS
 
 
@@ -275,12 +277,12 @@ def test_who_waits_for_a_script_is_told_at_once(inventory: Inventory, tmp_path: 
             raise ResourceGone("its instance is terminated", "", "client")
 
     silent = Script("silent", f"sleep 60\n{END_OF_SCRIPT}\n")
-    with ssh_host(inventory.host("client"), tmp_path) as remote:
-        remote._check = check
+    with ssh_host(inventory.host("client"), tmp_path) as connector:
+        connector._check = check
         threading.Timer(0.5, gone.set).start()
         began = time.monotonic()
         with pytest.raises(ResourceGone, match="client: its instance is terminated"):
-            remote.run(silent, locked=False)
+            connector.run(silent, locked=False)
         assert time.monotonic() - began < BOUND_SECONDS
 
 
@@ -288,14 +290,14 @@ def test_a_script_that_is_silent_for_a_while_is_waited_for(inventory: Inventory,
     script = Script(
         "slow", f'echo "{{\\"one\\": 1}}"\nsleep 3\necho "{{\\"two\\": 2}}"\nexec >&-\nsleep 3\n{END_OF_SCRIPT}\n'
     )
-    with ssh_host(inventory.host("client"), tmp_path) as remote:
-        assert remote.run(script, locked=False, timeout_s=30).facts == ({"one": 1}, {"two": 2})
+    with ssh_host(inventory.host("client"), tmp_path) as connector:
+        assert connector.run(script, locked=False, idle_timeout_seconds=30).facts == ({"one": 1}, {"two": 2})
 
 
 def test_who_waits_for_a_start_is_told_at_once(account: Any, deployed: Inventory) -> None:
     """A start that leads nowhere: pending, then stopped again, as without capacity; or terminated meanwhile."""
     host = deployed.host("storage-1")
-    power = Power(Hosts(deployed, {}), lambda _: None)
+    power = Power(ConnectionPool(deployed, {}), lambda _: None)
     account.terminate_instances(InstanceIds=[host.id])
     began = time.monotonic()
     with pytest.raises(ResourceGone, match=r"storage-1: its instance i-\w+ is terminated"):
@@ -320,5 +322,5 @@ def test_an_instance_that_stops_while_it_starts_is_not_waited_for(
     monkeypatch.setattr("workloads.power.ec2_client", lambda _: client)
     monkeypatch.setattr("workloads.power.POLL_S", 0.01)
     with pytest.raises(ResourceGone, match=r"storage-1: its instance i-\w+ is stopped"):
-        Power(Hosts(deployed, {}), lambda _: None)._wait_state(host, {"running"})
+        Power(ConnectionPool(deployed, {}), lambda _: None)._wait_state(host, {"running"})
     assert list(states) == []

@@ -75,7 +75,7 @@ def plan_file(folder: Path, text: str = TINY) -> str:
 
 def said(context: Context, command: str) -> str:
     lines: list[str] = []
-    context.remote.stream(command, lines.append, silence_s=60)
+    context.connector.execute(command, lines.append, idle_timeout_seconds=60)
     return "\n".join(lines)
 
 

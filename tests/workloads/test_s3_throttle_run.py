@@ -16,8 +16,9 @@ import pytest
 from tests.workloads.fakes import inventory_document, inventory_of
 from tests.workloads.ssh_host import ssh_host
 from tests.workloads.test_s3_throttle_uploader import HANGS, no_more, spec, within
-from workloads import held
-from workloads.connections import Remote, ScriptResult
+from workloads import lease
+from workloads.connectors.script import ScriptResult
+from workloads.connectors.ssh import SshConnector
 from workloads.console import Console
 from workloads.errors import WorkloadError
 from workloads.s3_throttle import run as runs
@@ -45,7 +46,7 @@ tc = [0.5]
 
 
 @pytest.fixture
-def remote(tmp_path: Path) -> Iterator[Remote]:
+def connector(tmp_path: Path) -> Iterator[SshConnector]:
     """A connection to this machine."""
     with ssh_host(inventory_of(inventory_document()).host("client"), tmp_path) as found:
         yield found
@@ -54,9 +55,9 @@ def remote(tmp_path: Path) -> Iterator[Remote]:
 class TestSession:
     """The uploader's program, spoken with over SSH."""
 
-    def test_syncs_one_after_the_other_and_an_end(self, remote: Remote, tmp_path: Path) -> None:
+    def test_syncs_one_after_the_other_and_an_end(self, connector: SshConnector, tmp_path: Path) -> None:
         asked = spec(tmp_path, "exit 3")
-        with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
             for _ in range(2):
                 seen = session.sync(asked)
                 assert seen.final is not None
@@ -65,18 +66,18 @@ class TestSession:
         assert [path.name for path in (tmp_path / "run").iterdir()] == ["claim"]
 
     def test_a_sync_may_be_silent_for_as_long_as_it_takes(
-        self, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sessions, "START_SECONDS", 5.0)
         asked = spec(tmp_path, "sleep 7; exit 3")
-        with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
             seen = session.sync(asked)
         assert seen.final is not None
         assert seen.final["exit_code"] == 3
 
-    def test_what_cannot_be_begun_is_a_fault_of_that_sync_alone(self, remote: Remote, tmp_path: Path) -> None:
+    def test_what_cannot_be_begun_is_a_fault_of_that_sync_alone(self, connector: SshConnector, tmp_path: Path) -> None:
         asked = spec(tmp_path, "exit 0", pool="/nowhere")
-        with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
             seen = session.sync(asked)
             assert seen.final is None
             assert seen.fault is not None
@@ -85,25 +86,25 @@ class TestSession:
             assert good.final is not None
 
     def test_a_second_run_is_refused_with_the_name_of_the_first(
-        self, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with uploading(remote, PYTHON, str(tmp_path / "run")):
-            monkeypatch.setattr(sessions, "run_of", lambda what: f"{what} by bert")
-            with pytest.raises(WorkloadError) as refused, uploading(remote, PYTHON, str(tmp_path / "run")):
+        with uploading(connector, PYTHON, str(tmp_path / "run")):
+            monkeypatch.setattr(sessions, "lease_holder", lambda what: f"{what} by bert")
+            with pytest.raises(WorkloadError) as refused, uploading(connector, PYTHON, str(tmp_path / "run")):
                 pass
         words = str(refused.value)
         assert words.startswith("client: another run is under way: ")
         assert f"process {os.getpid()}" in words
         assert words.endswith("; wait for its end and run again")
 
-    def test_when_the_run_is_cut_short_its_sync_ends_too(self, remote: Remote, tmp_path: Path) -> None:
+    def test_when_the_run_is_cut_short_its_sync_ends_too(self, connector: SshConnector, tmp_path: Path) -> None:
         note = tmp_path / "pid"
         asked = spec(tmp_path, f"echo $$ > {note}; {HANGS}")
 
         def cut_short() -> None:
-            with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
+            with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
                 # As an interrupt finds it: asked for, and not waited for.
-                session._execution.send(f"{asked.to_json()}\n".encode())
+                session._process.send(f"{asked.to_json()}\n".encode())
                 assert within(30, lambda: note.exists() and bool(note.read_text().strip()))
                 raise KeyboardInterrupt
 
@@ -112,22 +113,22 @@ class TestSession:
         assert no_more(int(note.read_text())), "leaving the block has waited for it"
 
     def test_signs_of_life_keep_it_while_nothing_is_asked(
-        self, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(held, "BEAT_SECONDS", 0.1)
-        monkeypatch.setattr(sessions, "PATIENCE_SECONDS", 1)
+        monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.1)
+        monkeypatch.setattr(sessions, "LEASE_TIMEOUT_SECONDS", 1)
         asked = spec(tmp_path, "exit 0")
-        with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
             time.sleep(2.5)
             assert session.sync(asked).final is not None
 
     def test_without_any_it_ends_and_that_is_one_line(
-        self, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(held, "BEAT_SECONDS", 60)
-        monkeypatch.setattr(sessions, "PATIENCE_SECONDS", 0.2)
+        monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 60)
+        monkeypatch.setattr(sessions, "LEASE_TIMEOUT_SECONDS", 0.2)
         asked = spec(tmp_path, "exit 0")
-        with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
             time.sleep(1.5)
             with pytest.raises(WorkloadError, match=r"^client: uploader_sync failed with exit code 1 \(whoever asked"):
                 session.sync(asked)
@@ -153,7 +154,7 @@ class Fakes:
             console = Console()
             results = None
             uploader = Host()
-            remote = None
+            connector = None
             sums = ("sum",)
 
             class bucket:
@@ -337,19 +338,19 @@ def test_the_remedy_is_of_the_fault(said: str, remedy: str) -> None:
     assert remedy in remedy_of(said)
 
 
-def test_a_pool_for_which_there_is_no_room_is_refused_at_once(remote: Remote, tmp_path: Path) -> None:
+def test_a_pool_for_which_there_is_no_room_is_refused_at_once(connector: SshConnector, tmp_path: Path) -> None:
     words = [str(tmp_path / "pool"), str(1 << 20), str(1 << 30)]
     with pytest.raises(WorkloadError) as error:
-        remote.run(find_script("uploader_files", SCRIPTS), words, locked=False)
+        connector.run(find_script("uploader_files", SCRIPTS), words, locked=False)
     assert str(error.value).startswith(
         f"client: {1 << 20} files of {1 << 30} bytes cannot be written to {tmp_path}/pool: "
     )
     assert str(error.value).endswith("bytes are free; see that the disk has room (df), or plan for less")
-    made = remote.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "2", "10"], locked=False)
+    made = connector.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "2", "10"], locked=False)
     assert made.changed == 1
-    again = remote.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "2", "10"], locked=False)
+    again = connector.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "2", "10"], locked=False)
     assert (again.changed, made.facts[:2]) == (0, again.facts[:2])
-    fewer = remote.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "1", "10"], locked=False)
+    fewer = connector.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "1", "10"], locked=False)
     assert (fewer.facts[0], len(fewer.facts)) == (again.facts[0], 2)
 
 

@@ -12,7 +12,7 @@ from inventory import Inventory
 from tests.machine import wait_for
 from tests.workloads.fakes import inventory_document, inventory_of
 from workloads import sampling
-from workloads.connections import Script
+from workloads.connectors.script import Script
 from workloads.efs_iops import sources
 from workloads.results import Results
 from workloads.sampling import Sampler, Sampling, host_record
@@ -26,7 +26,7 @@ class Said:
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
 
-    def stream(self, command: str, on_line: Callable[[str], None], **_: Any) -> tuple[int, str]:
+    def execute(self, command: str, on_line: Callable[[str], None], **_: Any) -> tuple[int, str]:
         for line in self._lines:
             on_line(line)
         return 0, ""

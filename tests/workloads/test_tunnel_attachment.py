@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from workloads.connections import Script, ScriptResult
+from workloads.connectors.script import Script, ScriptResult
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel import attachment
 from workloads.iscsi_tunnel.addresses import choose_pair

@@ -11,7 +11,7 @@ import pytest
 from inventory import Inventory, Ssh
 from tests.workloads.fakes import host_key, inventory_document, inventory_of
 from workloads import plan_file, sources
-from workloads.connections import connect, pin
+from workloads.connectors.ssh import connect, pin
 from workloads.efs_iops import plan as efs_iops
 from workloads.efs_iops import tasks
 from workloads.eip_region import plan as eip_region

@@ -33,7 +33,7 @@ def configure(context: Context, plan: Plan, *, tls: bool = False) -> int:
 
 def check_packages(context: Context) -> int:
     """Packages and kernel modules."""
-    results = context.on_clients("host_packages", [*PACKAGES, "--", *MODULES], timeout_s=PACKAGES_TIMEOUT_S)
+    results = context.on_clients("host_packages", [*PACKAGES, "--", *MODULES], idle_timeout_seconds=PACKAGES_TIMEOUT_S)
     for name, result in results.items():
         context.versions |= versions_on(name, result)
     return sum(result.changed for result in results.values())
@@ -53,7 +53,7 @@ def mount(context: Context, *, tls: bool) -> int:
         ]
         for host in context.clients
     }
-    results = context.on_clients("client_mount", arguments, timeout_s=MOUNT_SECONDS + PORT_SECONDS + 30)
+    results = context.on_clients("client_mount", arguments, idle_timeout_seconds=MOUNT_SECONDS + PORT_SECONDS + 30)
     faults: list[WorkloadError] = []
     for host in context.clients:
         seen = Mounted.of(results[host.name].facts[0])
@@ -120,7 +120,7 @@ def make_files(context: Context, plan: Plan) -> int:
     """The files of every client, as many and as long as the plan needs."""
     sizes = file_sizes(cells(plan))
     arguments = {host.name: [MOUNT_POINT, folder_of(host.name), *map(str, sizes)] for host in context.clients}
-    results = context.on_clients("client_files", arguments, timeout_s=FILES_TIMEOUT_S)
+    results = context.on_clients("client_files", arguments, idle_timeout_seconds=FILES_TIMEOUT_S)
     return sum(result.changed for result in results.values())
 
 

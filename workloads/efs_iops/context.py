@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inventory import FileSystem, Host, Inventory, InventoryError
-from workloads.connections import Script, ScriptResult
+from workloads.connectors.script import Script, ScriptResult
 from workloads.deployment import Deployment
 from workloads.efs_iops.settings import EXPERIMENT, FOLDER, SCRIPTS
 from workloads.scripts import find_script
@@ -43,11 +43,11 @@ class Context(Deployment):
         return self.file_system.mount_target_in(host.zone).address
 
     def on_clients(
-        self, name: str, arguments: Mapping[str, Sequence[str]] | Sequence[str] = (), timeout_s: float = 300
+        self, name: str, arguments: Mapping[str, Sequence[str]] | Sequence[str] = (), idle_timeout_seconds: float = 300
     ) -> dict[str, ScriptResult]:
         """Runs a script on every client at once; `arguments` are alike for all, or by the host's name."""
         by_host = arguments if isinstance(arguments, Mapping) else {host.name: arguments for host in self.clients}
-        return self.hosts.run(script(name), by_host, timeout_s=timeout_s)
+        return self.hosts.run(script(name), by_host, idle_timeout_seconds=idle_timeout_seconds)
 
 
 def file_system_of(inventory: Inventory) -> FileSystem:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.tasks import task
 
-from workloads import lazily
 from workloads.fab import HELP, INVENTORY_HELP, collect_task, collection, plan_task, reported, run_module
+from workloads.lazy_import import lazy_import
 
 if TYPE_CHECKING:
     from workloads.efs_iops import tasks
 else:
-    tasks = lazily.module("workloads.efs_iops.tasks")
+    tasks = lazy_import("workloads.efs_iops.tasks")
 
 MEASURING_HELP = {**HELP, "tls": "mount through amazon-efs-utils with TLS, where the hosts have it"}
 

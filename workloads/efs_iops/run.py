@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from inventory import Host
-from workloads.connections import in_threads
+from workloads.connectors.parallel import in_threads
 from workloads.efs_iops.clocks import Clocks
 from workloads.efs_iops.configure import files_of
 from workloads.efs_iops.context import Context, script
@@ -174,7 +174,7 @@ def answers(context: Context, host: str) -> bool:
     """Whether a script still runs on the host."""
     try:
         context.hosts.drop(host)
-        context.hosts.remote(host)
+        context.hosts.connector(host)
     except WorkloadError:
         return False
     return True
@@ -237,11 +237,11 @@ def try_once(
             )
             reader = LineReader(take)
             try:
-                context.hosts.remote(name).run(
+                context.hosts.connector(name).run(
                     script("client_worker"),
                     [REMOTE_PATH, *words],
                     locked=False,
-                    timeout_s=WORKER_SILENCE_S,
+                    idle_timeout_seconds=WORKER_SILENCE_S,
                     on_line=reader,
                 )
             except WorkloadError as fault:
@@ -286,7 +286,9 @@ def record_storage(context: Context, gone: set[str]) -> None:
     if context.results is None or host is None:
         return
     try:
-        result = context.hosts.remote(host).run(script("client_storage"), [MOUNT_POINT, FOLDER], timeout_s=60)
+        result = context.hosts.connector(host).run(
+            script("client_storage"), [MOUNT_POINT, FOLDER], idle_timeout_seconds=60
+        )
     except WorkloadError as fault:
         context.console.say("run", f"df is not known now ({fault})")
         return

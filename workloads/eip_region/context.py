@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from inventory import Host, Inventory
 from workloads import deployment
-from workloads.connections import Hosts
+from workloads.connectors.pool import ConnectionPool
 from workloads.console import Console
 from workloads.deployment import Deployment
 from workloads.eip_region.address import Address
@@ -70,7 +70,7 @@ def with_keys(inventory: Inventory, console: Console, plan: Plan) -> Iterator[Co
     """Nobody is logged in to: a host that loses its address loses its connections. Their keys are known."""
     watch = ResourceWatch(inventory)
     keys = host_keys(inventory, watch=watch, tell=lambda words: console.say("hosts", words))
-    with Hosts(inventory, keys, watch.check) as hosts:
+    with ConnectionPool(inventory, keys, watch.check) as hosts:
         yield Context.of(Deployment(hosts, console), plan)
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import paramiko
 
 from inventory import Ssh
-from workloads.connections import ProxySocket
+from workloads.connectors.proxy_socket import ProxySocket
 from workloads.eip_region.settings import SSH_PORT
 from workloads.errors import WorkloadError
 

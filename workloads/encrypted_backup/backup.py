@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from workloads.connections import ScriptResult
+from workloads.connectors.script import ScriptResult
 from workloads.encrypted_backup import exclusions
 from workloads.encrypted_backup.context import Context, host_program, script
 from workloads.encrypted_backup.snapshots import Keep, Snapshot, chosen, kept, listed, name_now

@@ -17,11 +17,11 @@ CAPTURE = "/var/tmp/tidemark-backup.pcap"  # as scripts/server_capture.sh has it
 def recorded_packets(context: Context) -> Iterator[None]:
     """Every packet of the server is recorded while the block lasts."""
     server = context.server.name
-    context.hosts.remote(server).run(script("server_capture"), ["start"])
+    context.hosts.connector(server).run(script("server_capture"), ["start"])
     try:
         yield
     finally:
-        context.hosts.remote(server).run(script("server_capture"), ["stop"])
+        context.hosts.connector(server).run(script("server_capture"), ["stop"])
 
 
 def search(context: Context, patterns: Sequence[bytes]) -> int:
@@ -31,10 +31,10 @@ def search(context: Context, patterns: Sequence[bytes]) -> int:
     began = time.monotonic()
     volume = context.server.volumes[0]
     with context.console.under_way("blind", "searching disk, memory and packets"):
-        result = context.hosts.remote(context.server.name).run(
+        result = context.hosts.connector(context.server.name).run(
             host_program("search"),
             [f"/dev/tidemark/{volume.id}", CAPTURE, *(pattern.hex() for pattern in patterns)],
-            timeout_s=3600,
+            idle_timeout_seconds=3600,
         )
     found = 0
     for fact in result.facts:

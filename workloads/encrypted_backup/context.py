@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from inventory import Host
-from workloads.connections import Machine, Script, ScriptResult
+from workloads.connectors.base import Connector
+from workloads.connectors.script import Script, ScriptResult
 from workloads.console import Progress
 from workloads.deployment import Deployment
 from workloads.encrypted_backup import scripts
@@ -80,7 +81,7 @@ class Context(Deployment):
         return Power(self.hosts, lambda words: self.console.say("server", words))
 
     @property
-    def on_client(self) -> Machine:
+    def on_client(self) -> Connector:
         """The client; a connection to it is made anew when it was lost."""
         return self.ends.client
 
@@ -98,7 +99,11 @@ class Context(Deployment):
         """Runs a script on the client that takes as long as there is data; releasing the volume ends it."""
         with self.console.under_way(self.run, words) as progress:
             return self.on_client.run(
-                what, arguments, locked=False, timeout_s=LONG_SECONDS, on_line=lambda line: _show(progress, line)
+                what,
+                arguments,
+                locked=False,
+                idle_timeout_seconds=LONG_SECONDS,
+                on_line=lambda line: _show(progress, line),
             )
 
     def note(self, step: Step) -> None:

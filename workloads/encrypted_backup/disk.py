@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
-from workloads.connections import END_OF_SCRIPT, Script
+from workloads.connectors.script import END_OF_SCRIPT, Script
 from workloads.encrypted_backup.context import Context, script
 from workloads.iscsi_tunnel import attachment, ends
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from inventory import Host
-from workloads.connections import Machine
+from workloads.connectors.base import Connector
 from workloads.encrypted_backup import sheet
 from workloads.encrypted_backup.context import Context, script
 from workloads.encrypted_backup.passphrase import Passphrase
@@ -24,7 +24,7 @@ DRILL_SECONDS = 24 * 3600.0
 def facts(context: Context, sources: Sequence[str]) -> sheet.Facts:
     """What the sheet must name, from the inventory and from the server, which must have been attached once."""
     look: dict[str, object] = {}
-    for fact in context.hosts.remote(context.server.name).run(tunnel.script("server_look")).facts:
+    for fact in context.hosts.connector(context.server.name).run(tunnel.script("server_look")).facts:
         look |= fact
     if not look.get("tun") or look.get("size_bytes") is None:
         raise WorkloadError(
@@ -65,21 +65,21 @@ def drill(context: Context, page: str, passphrase: Passphrase, blank: Host, sour
     try:
         _on_server(context, [hashed], on_server)
         words = [password.encode(), passphrase.for_stdin(), blank_way(context).encode()]
-        result = context.hosts.remote(blank.name).run(
+        result = context.hosts.connector(blank.name).run(
             script("blank_recover"),
             [ending],
             stdin=b"\n".join(words) + b"\n" + "".join([*typed, ending]).encode(),
-            timeout_s=DRILL_SECONDS,
+            idle_timeout_seconds=DRILL_SECONDS,
         )
     finally:
         _on_server(context, [], off_server)
     seconds = time.monotonic() - began
-    machines: tuple[tuple[Machine, str], ...] = (
+    machines: tuple[tuple[Connector, str], ...] = (
         (context.on_client, source),
-        (context.hosts.remote(blank.name), f"{RESTORED}{source}"),
+        (context.hosts.connector(blank.name), f"{RESTORED}{source}"),
     )
     whole = {
-        machine.name: machine.run(script("host_tree_digest"), [path], timeout_s=DRILL_SECONDS).facts[0]
+        machine.name: machine.run(script("host_tree_digest"), [path], idle_timeout_seconds=DRILL_SECONDS).facts[0]
         for machine, path in machines
     }
     same = len({str(fact["digest"]) for fact in whole.values()}) == 1
@@ -107,4 +107,4 @@ def blank_way(context: Context) -> str:
 
 def _on_server(context: Context, typed: Sequence[str], commands: str) -> None:
     lines = "".join(f"{line}\n" for line in [*typed, "commands"])
-    context.hosts.remote(context.server.name).run(script("server_typed"), stdin=(lines + commands).encode())
+    context.hosts.connector(context.server.name).run(script("server_typed"), stdin=(lines + commands).encode())

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from workloads import lazily
 from workloads.encrypted_backup.options import Options
 from workloads.encrypted_backup.snapshots import LATEST, Keep
 from workloads.errors import WorkloadError
 from workloads.fab import INVENTORY_HELP, collection, reported, run_module
+from workloads.lazy_import import lazy_import
 
 if TYPE_CHECKING:
     from workloads.encrypted_backup import tasks
 else:
-    tasks = lazily.module("workloads.encrypted_backup.tasks")
+    tasks = lazy_import("workloads.encrypted_backup.tasks")
 
 # A snapshot was made, and something of the sources is not in it: restic's code for the same.
 EXIT_INCOMPLETE = 3

@@ -15,7 +15,7 @@ LUKS = "luks"
 KINDS = (LUKS, "truecrypt", "veracrypt")
 
 # Copying, reading back and checking take as long as there is data; nothing is said while a large file is read. That the
-# other side is alive is seen from the signs of life (workloads/held.py), not from this.
+# other side is alive is seen from the heartbeats (workloads/lease.py), not from this.
 LONG_SECONDS = 7 * 24 * 3600.0
 
 # argon2id's cost is what keeps a guesser out: cryptsetup's own choice (as much memory as 1 GiB, two seconds) on a real

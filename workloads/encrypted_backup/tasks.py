@@ -12,7 +12,7 @@ from rich.table import Table
 
 from inventory import Host, Inventory
 from workloads import sources
-from workloads.connections import Hosts
+from workloads.connectors.pool import ConnectionPool
 from workloads.console import Console, si_bytes
 from workloads.deployment import local_versions, recorded
 from workloads.encrypted_backup import backup, exclusions, passphrase, rehearsal, sheet
@@ -54,8 +54,8 @@ def connected(inventory: Inventory, client: str | None, run: str, others: Sequen
     both = replace(inventory, hosts=(server, *around.hosts))
     watch = ResourceWatch(both)
     keys = host_keys(both, watch=watch, tell=lambda words: console.say("hosts", words))
-    with Hosts(around, keys, watch.check) as hosts:
-        hosts.await_all(lambda words: console.say("hosts", words))
+    with ConnectionPool(around, keys, watch.check) as hosts:
+        hosts.wait_for_all(lambda words: console.say("hosts", words))
         hosts.inventory = both
         yield Context(
             hosts=hosts,

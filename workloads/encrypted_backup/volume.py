@@ -12,7 +12,7 @@ from workloads.encrypted_backup.passphrase import Passphrase
 from workloads.encrypted_backup.settings import LUKS, REHEARSAL_COST
 from workloads.encrypted_backup.stages import Stage, entered
 from workloads.errors import WorkloadError
-from workloads.held import held, run_of
+from workloads.lease import lease, lease_holder
 
 
 @dataclass
@@ -45,8 +45,8 @@ def claimed(context: Context, *, stop_server: bool) -> list[Stage]:
             context.power.await_return(context.server, progress.update)
 
     def claim() -> None:
-        who = run_of(f"{context.run} for {context.client_name}")
-        claiming.enter_context(held(context.hosts.remote(context.server.name), script("server_claim"), [who]))
+        who = lease_holder(f"{context.run} for {context.client_name}")
+        claiming.enter_context(lease(context.hosts.connector(context.server.name), script("server_claim"), [who]))
 
     def give_up_server() -> None:
         # Stopped while it is still claimed: nobody else's run can begin on a server that is about to go.
@@ -65,7 +65,7 @@ def reach(context: Context, *, stop_server: bool) -> list[Stage]:
     keeping = ExitStack()
 
     def keep() -> None:
-        keeping.enter_context(held(context.on_client, disk.keeper(context)))
+        keeping.enter_context(lease(context.on_client, disk.keeper(context)))
 
     return [
         *claimed(context, stop_server=stop_server),

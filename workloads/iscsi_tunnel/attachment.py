@@ -8,7 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from workloads.connections import ScriptResult, in_threads
+from workloads.connectors.parallel import in_threads
+from workloads.connectors.script import ScriptResult
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel.addresses import choose_pair, choose_tun, networks_in
 from workloads.iscsi_tunnel.ends import Ends, script

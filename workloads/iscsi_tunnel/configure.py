@@ -34,7 +34,7 @@ def check_packages(ends: Ends) -> int:
     changed = 0
     for role, machine in (("server", ends.server), ("client", ends.client)):
         words = [*PACKAGES[role], "--", *MODULES[role]]
-        result = machine.run(script("host_packages"), words, timeout_s=PACKAGES_TIMEOUT_S)
+        result = machine.run(script("host_packages"), words, idle_timeout_seconds=PACKAGES_TIMEOUT_S)
         ends.deployment.versions |= versions_on(machine.name, result)
         changed += result.changed
     return changed

@@ -6,12 +6,13 @@ import shlex
 from dataclasses import dataclass
 
 from inventory import Host, Inventory, InventoryError, Volume
-from workloads.connections import Machine, Script
+from workloads.connectors.base import Connector
+from workloads.connectors.local import THIS_MACHINE, LocalConnector, local_user
+from workloads.connectors.script import Script
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 from workloads.iscsi import VOLUME_ID, initiator_name, target_name
 from workloads.iscsi_tunnel.settings import SCRIPTS
-from workloads.machines import HERE, ThisMachine, user_here
 from workloads.scripts import find_script
 from workloads.sources import PROJECT, lab_dir
 
@@ -84,16 +85,16 @@ class Ends:
         return self.server_host.volumes[0]
 
     @property
-    def server(self) -> Machine:
+    def server(self) -> Connector:
         """The connection to the server."""
-        return self.deployment.hosts.remote(self.server_host.name)
+        return self.deployment.hosts.connector(self.server_host.name)
 
     @property
-    def client(self) -> Machine:
+    def client(self) -> Connector:
         """The connection to the client."""
         if self.client_host is None:
-            return ThisMachine(user_here())
-        return self.deployment.hosts.remote(self.client_host.name)
+            return LocalConnector(local_user())
+        return self.deployment.hosts.connector(self.client_host.name)
 
     @property
     def iqn(self) -> str:
@@ -107,7 +108,7 @@ class Ends:
     @property
     def client_name(self) -> str:
         """How the client is called."""
-        return HERE if self.client_host is None else self.client_host.name
+        return THIS_MACHINE if self.client_host is None else self.client_host.name
 
     def way(self) -> dict[str, str]:
         """How ssh on the client reaches the server: in the VPC by the private address, from here as the tasks do."""

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.tasks import task
 
-from workloads import lazily
 from workloads.fab import HELP, INVENTORY_HELP, collection, plan_task, reported, run_module
 from workloads.iscsi_tunnel.settings import LIMIT_SECONDS
+from workloads.lazy_import import lazy_import
 
 if TYPE_CHECKING:
     from workloads.iscsi_tunnel import tasks
 else:
-    tasks = lazily.module("workloads.iscsi_tunnel.tasks")
+    tasks = lazy_import("workloads.iscsi_tunnel.tasks")
 
 CLIENT_HELP = {**INVENTORY_HELP, "client": "a host's name, or `this` for this machine (default: the host of that role)"}
 MEASURING_HELP = {**CLIENT_HELP, "plan": HELP["plan"]}

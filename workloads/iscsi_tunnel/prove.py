@@ -114,7 +114,7 @@ def prove_closed(ends: Ends, attached: Attachment) -> list[Proof]:
         places = [*direct, f"tunnel={attached.server_address}:{port}", f"ssh={server.private_address}:22"]
         proofs.append(_closed(ends, host.name, places, open_at="ssh"))
         words = [server.private_address, attached.server_address, str(port)]
-        reached = ends.deployment.hosts.remote(host.name).run(script("third_reach"), words).facts[0]["reached"]
+        reached = ends.deployment.hosts.connector(host.name).run(script("third_reach"), words).facts[0]["reached"]
         detail = f"the tunnel's address by a route through the server {'is' if reached else 'is not'} reached"
         proofs.append(proof("closed-port", host.name, server.name, detail, not reached, tried=1, reached=int(reached)))
     if len(proofs) < 2:
@@ -123,7 +123,7 @@ def prove_closed(ends: Ends, attached: Attachment) -> list[Proof]:
 
 
 def _closed(ends: Ends, source: str, places: list[str], *, open_at: str) -> Proof:
-    machine = ends.client if source == ends.client_name else ends.deployment.hosts.remote(source)
+    machine = ends.client if source == ends.client_name else ends.deployment.hosts.connector(source)
     facts = [fact for fact in machine.run(script("client_reach"), places).facts if "to" in fact]
     reached = {str(fact["to"]): bool(fact["reached"]) for fact in facts}
     wrong = [name for name, was in reached.items() if was and name != open_at]

@@ -23,7 +23,7 @@ LITTLE_SECONDS = 1.0
 def bring_worker(ends: Ends) -> None:
     """Puts the worker on the client."""
     worker = Worker.load()
-    worker.bring_to(ends.deployment.hosts.remote(_client_host(ends)))
+    worker.bring_to(ends.deployment.hosts.connector(_client_host(ends)))
     ends.deployment.versions["tidemark-worker sha256"] = worker.sha256
 
 
@@ -51,8 +51,12 @@ def read_a_little(ends: Ends, attached: Attachment) -> int:
 def run_worker(ends: Ends, words: list[str], take: Callable[[dict[str, Any]], None]) -> Outcome:
     """Runs the worker on the client; each record goes to `take`."""
     reader = LineReader(take)
-    ends.deployment.hosts.remote(_client_host(ends)).run(
-        script("client_worker"), [REMOTE_PATH, *words], locked=False, timeout_s=WORKER_SILENCE_S, on_line=reader
+    ends.deployment.hosts.connector(_client_host(ends)).run(
+        script("client_worker"),
+        [REMOTE_PATH, *words],
+        locked=False,
+        idle_timeout_seconds=WORKER_SILENCE_S,
+        on_line=reader,
     )
     return reader.outcome
 

@@ -64,7 +64,7 @@ def check_packages(context: Context) -> int:
         host.name: [*PACKAGES[host.role], "--", *MODULES[host.role]]
         for host in (*context.topology.servers, context.topology.client)
     }
-    results = context.hosts.run(script("host_packages"), arguments, timeout_s=PACKAGES_TIMEOUT_S)
+    results = context.hosts.run(script("host_packages"), arguments, idle_timeout_seconds=PACKAGES_TIMEOUT_S)
     for name, result in results.items():
         context.versions |= versions_on(name, result)
     return sum(result.changed for result in results.values())

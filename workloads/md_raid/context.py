@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from workloads.connections import Hosts, Script, ScriptResult
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.script import Script, ScriptResult
 from workloads.console import Console
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
@@ -40,7 +41,7 @@ class Context(Deployment):
     _state: parsers.ClientState | None = None
 
     @classmethod
-    def of(cls, hosts: Hosts, console: Console, results: Results | None = None) -> Context:
+    def of(cls, hosts: ConnectionPool, console: Console, results: Results | None = None) -> Context:
         """A context for the hosts' inventory."""
         return cls(hosts=hosts, console=console, results=results, topology=Topology.of(hosts.inventory))
 
@@ -49,10 +50,10 @@ class Context(Deployment):
         """The storage servers' names."""
         return [server.name for server in self.topology.servers]
 
-    def on_client(self, name: str, arguments: Iterable[str] = (), timeout_s: float = 300) -> ScriptResult:
+    def on_client(self, name: str, arguments: Iterable[str] = (), idle_timeout_seconds: float = 300) -> ScriptResult:
         """Runs a script on the client."""
-        remote = self.hosts.remote(self.topology.client.name)
-        result = remote.run(script(name), arguments, timeout_s=timeout_s)
+        connector = self.hosts.connector(self.topology.client.name)
+        result = connector.run(script(name), arguments, idle_timeout_seconds=idle_timeout_seconds)
         if result.changed:
             self._state = None
         return result

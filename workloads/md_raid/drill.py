@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inventory import Host
-from workloads.connections import in_threads
+from workloads.connectors.parallel import in_threads
 from workloads.errors import WorkloadError
 from workloads.md_raid.configure import (
     export_targets,
@@ -166,11 +166,11 @@ class FailureDrill:
                 threads=self.drill.depth,
                 seconds=seconds,
             )
-            self.context.hosts.remote(self.client).run(
+            self.context.hosts.connector(self.client).run(
                 script("client_worker"),
                 [REMOTE_PATH, *words],
                 locked=False,
-                timeout_s=WORKER_SILENCE_S,
+                idle_timeout_seconds=WORKER_SILENCE_S,
                 on_line=reader,
             )
         return reader

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.tasks import task
 
-from workloads import lazily
 from workloads.fab import HELP, INVENTORY_HELP, all_task, collect_task, collection, plan_task, reported
+from workloads.lazy_import import lazy_import
 
 if TYPE_CHECKING:
     from workloads.md_raid import tasks
 else:
-    tasks = lazily.module("workloads.md_raid.tasks")
+    tasks = lazy_import("workloads.md_raid.tasks")
 
 
 @task(help=INVENTORY_HELP)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from workloads.connections import Script
+from workloads.connectors.script import Script
 from workloads.errors import WorkloadError
 from workloads.md_raid.configure import make_stripe
 from workloads.md_raid.context import Context, sampling, script
@@ -20,9 +20,9 @@ WORKER_SILENCE_S = 60.0
 def bring_worker(context: Context) -> Worker:
     """Puts the worker on the client."""
     worker = Worker.load()
-    remote = context.hosts.remote(context.topology.client.name)
-    if worker.bring_to(remote):
-        context.console.say("worker", f"brought to {remote.name}, sha256 {worker.sha256[:16]}…")
+    connector = context.hosts.connector(context.topology.client.name)
+    if worker.bring_to(connector):
+        context.console.say("worker", f"brought to {connector.name}, sha256 {worker.sha256[:16]}…")
     context.versions["tidemark-worker sha256"] = worker.sha256
     return worker
 
@@ -77,8 +77,8 @@ def prime(context: Context, plan: Plan) -> None:
         seconds=plan.warmup_seconds + plan.measured_seconds,
     )
     with context.console.under_way("run", "priming"):
-        context.hosts.remote(context.topology.client.name).run(
-            script("client_worker"), [REMOTE_PATH, *words], locked=False, timeout_s=WORKER_SILENCE_S
+        context.hosts.connector(context.topology.client.name).run(
+            script("client_worker"), [REMOTE_PATH, *words], locked=False, idle_timeout_seconds=WORKER_SILENCE_S
         )
 
 
@@ -179,11 +179,11 @@ def read_with_worker(
             progress.update(f"{progress_words:>6} {cell:<24} {rate_words(record)}")
 
         reader = LineReader(take)
-        context.hosts.remote(client).run(
+        context.hosts.connector(client).run(
             worker_script or script("client_worker"),
             [REMOTE_PATH, *words],
             locked=False,
-            timeout_s=WORKER_SILENCE_S,
+            idle_timeout_seconds=WORKER_SILENCE_S,
             on_line=reader,
         )
     return reader.outcome

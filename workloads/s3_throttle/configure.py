@@ -32,7 +32,7 @@ def configure(context: Context, plan: Plan) -> int:
 
 def check_packages(context: Context) -> int:
     """Packages and kernel modules."""
-    result = context.on_uploader("host_packages", [*PACKAGES, "--", *MODULES], timeout_s=PACKAGES_TIMEOUT_S)
+    result = context.on_uploader("host_packages", [*PACKAGES, "--", *MODULES], idle_timeout_seconds=PACKAGES_TIMEOUT_S)
     context.versions |= versions_on(context.uploader.name, result)
     return result.changed
 
@@ -42,7 +42,7 @@ def bring_environment(context: Context) -> int:
     environment = Environment.load()
     context.versions["uploader environment"] = environment.digest
     context.versions["aws-cli"] = version_of("awscli")
-    return int(environment.bring_to(context.remote))
+    return int(environment.bring_to(context.connector))
 
 
 def reach_bucket(context: Context) -> int:
@@ -65,7 +65,7 @@ def make_files(context: Context, plan: Plan) -> int:
     if len(context.sums) == count:
         return 0  # looked at over this connection
     arguments = [POOL, str(count), str(plan.object_bytes)]
-    result = context.on_uploader("uploader_files", arguments, timeout_s=FILES_TIMEOUT_S)
+    result = context.on_uploader("uploader_files", arguments, idle_timeout_seconds=FILES_TIMEOUT_S)
     found = sorted((str(fact["object"]), str(fact["sha256"])) for fact in result.facts if "object" in fact)
     context.sums = [sha256 for _, sha256 in found]
     return result.changed

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from inventory import Bucket, Host, Inventory, InventoryError
-from workloads.connections import Remote, ScriptResult
+from workloads.connectors.script import ScriptResult
+from workloads.connectors.ssh import SshConnector
 from workloads.deployment import Deployment
 from workloads.s3_throttle.settings import EXPERIMENT, SCRIPTS
 from workloads.scripts import find_script
@@ -35,20 +36,22 @@ class Context(Deployment):
         return self.inventory.hosts_in("uploader")[0]
 
     @property
-    def remote(self) -> Remote:
+    def connector(self) -> SshConnector:
         """The open connection to it."""
-        return self.hosts.remote(self.uploader.name)
+        return self.hosts.connector(self.uploader.name)
 
     def on_uploader(
         self,
         name: str,
         arguments: Sequence[str] = (),
         *,
-        timeout_s: float = 300,
+        idle_timeout_seconds: float = 300,
         on_line: Callable[[str], None] | None = None,
     ) -> ScriptResult:
         """Runs a script there."""
-        return self.remote.run(find_script(name, SCRIPTS), arguments, timeout_s=timeout_s, on_line=on_line)
+        return self.connector.run(
+            find_script(name, SCRIPTS), arguments, idle_timeout_seconds=idle_timeout_seconds, on_line=on_line
+        )
 
 
 def bucket_of(inventory: Inventory) -> Bucket:

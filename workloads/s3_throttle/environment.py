@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from workloads.connections import Remote
+from workloads.connectors.ssh import SshConnector
 from workloads.errors import WorkloadError
 from workloads.s3_throttle.settings import ENVIRONMENT, HERE
 from workloads.s3_throttle.uploader import memory
@@ -71,26 +71,26 @@ class Environment:
             _make(path)
         return cls(path.read_bytes(), digest)
 
-    def bring_to(self, remote: Remote) -> bool:
+    def bring_to(self, connector: SshConnector) -> bool:
         """Puts the environment on the host unless the same one is there; whether it had to."""
-        sudo = "" if remote.user == "root" else "sudo -n "
+        sudo = "" if connector.user == "root" else "sudo -n "
         seen: list[str] = []
-        remote.stream(f"{sudo}cat {ENVIRONMENT}/digest", seen.append, silence_s=60)
+        connector.execute(f"{sudo}cat {ENVIRONMENT}/digest", seen.append, idle_timeout_seconds=60)
         if seen == [self.digest]:
             return False
         install = (
             f"set -e; rm -rf {ENVIRONMENT}.new; mkdir -p {ENVIRONMENT}.new; tar -xzf - -C {ENVIRONMENT}.new; "
             f"rm -rf {ENVIRONMENT}; mv {ENVIRONMENT}.new {ENVIRONMENT}"
         )
-        code, words = remote.stream(
-            f"{sudo}bash -c {shlex.quote(install)}", seen.append, stdin=self.archive, silence_s=SILENCE_S
+        code, words = connector.execute(
+            f"{sudo}bash -c {shlex.quote(install)}", seen.append, stdin=self.archive, idle_timeout_seconds=SILENCE_S
         )
         if code:
             last = words.strip().splitlines()[-1:] or ["no word of why"]
             raise WorkloadError(
                 f"the environment could not be put at {ENVIRONMENT} ({last[0]})",
                 "see that the host's disk has room (df), then run again",
-                remote.name,
+                connector.name,
             )
         return True
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.tasks import task
 
-from workloads import lazily
 from workloads.fab import HELP, all_task, collect_task, collection, plan_task, reported
+from workloads.lazy_import import lazy_import
 
 if TYPE_CHECKING:
     from workloads.s3_throttle import tasks
 else:
-    tasks = lazily.module("workloads.s3_throttle.tasks")
+    tasks = lazy_import("workloads.s3_throttle.tasks")
 
 
 @task(help=HELP)

@@ -97,7 +97,7 @@ def run(context: Context, plan: Plan, run_id: str) -> None:
 
     Raises IncompleteError at the end when something is amiss; all that was measured is in the results by then.
     """
-    with uploading(context.remote) as session:
+    with uploading(context.connector) as session:
         left = remove(context, f"{context.inventory.stack}/")
         if left:
             context.console.say("objects", f"{left} of a run that was cut short deleted")

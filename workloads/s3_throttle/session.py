@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from workloads.connections import Execution, Remote, fact_in, script_error
+from workloads.connectors.base import ScriptProcess
+from workloads.connectors.script import fact_in, script_error
+from workloads.connectors.ssh import SshConnector
 from workloads.errors import WorkloadError
-from workloads.held import DONE, PATIENCE_SECONDS, run_of, signs_of_life
+from workloads.lease import DONE, LEASE_TIMEOUT_SECONDS, heartbeats, lease_holder
 from workloads.results import utc_now
 from workloads.s3_throttle.settings import ENVIRONMENT, SCRIPTS, UNDER_WAY
 from workloads.s3_throttle.uploader.spec import Spec
@@ -38,9 +40,9 @@ class Seen:
 class Session:
     """Syncs, one after the other. `idle` is held during each: signs of life are for between them."""
 
-    def __init__(self, execution: Execution, host: str) -> None:
+    def __init__(self, process: ScriptProcess, host: str) -> None:
         self.idle = threading.Lock()
-        self._execution = execution
+        self._process = process
         self._host = host
 
     def begin(self) -> None:
@@ -51,8 +53,8 @@ class Session:
         """One sync to its end. Raises WorkloadError when the connection, or what measures there, is no more."""
         seen = Seen()
         with self.idle:
-            self._execution.silence_s = spec.limit_s + START_SECONDS
-            self._execution.send(f"{spec.to_json()}\n".encode())
+            self._process.idle_timeout_seconds = spec.limit_s + START_SECONDS
+            self._process.send(f"{spec.to_json()}\n".encode())
             while seen.final is None and seen.fault is None:
                 answer = self._answer()
                 if answer["kind"] == "samples":
@@ -68,29 +70,30 @@ class Session:
     def end(self, *, in_order: bool) -> None:
         """Waits for the end there; a sync that is under way ends as well."""
         with contextlib.suppress(OSError, EOFError, WorkloadError):
-            self._execution.channel.settimeout(END_SECONDS)
             if in_order:
-                self._execution.send(DONE)
-            self._execution.done_writing()
-            self._execution.channel.status_event.wait(END_SECONDS)
+                self._process.send(DONE)
+            self._process.close_stdin()
+            self._process.wait(END_SECONDS)
 
     def _answer(self) -> dict[str, Any]:
-        for line in self._execution.lines:
+        for line in self._process.lines:
             if line.startswith("{"):
                 return fact_in(line, self._host)
-        code, stderr = self._execution.end()
+        code, stderr = self._process.wait()
         raise script_error(self._host, SCRIPT, code, stderr)
 
 
 @contextmanager
-def uploading(remote: Remote, python: str = f"{ENVIRONMENT}/bin/python3", folder: str = UNDER_WAY) -> Iterator[Session]:
+def uploading(
+    connector: SshConnector, python: str = f"{ENVIRONMENT}/bin/python3", folder: str = UNDER_WAY
+) -> Iterator[Session]:
     """The uploader, for this run alone. Raises WorkloadError with the name of who has it already."""
-    words = [python, folder, run_of(f"a run since {utc_now()}"), str(PATIENCE_SECONDS)]
-    with remote.conversation(find_script(SCRIPT, SCRIPTS), words, silence_s=START_SECONDS) as execution:
-        session = Session(execution, remote.name)
+    words = [python, folder, lease_holder(f"a run since {utc_now()}"), str(LEASE_TIMEOUT_SECONDS)]
+    with connector.start(find_script(SCRIPT, SCRIPTS), words, idle_timeout_seconds=START_SECONDS) as process:
+        session = Session(process, connector.name)
         session.begin()
         try:
-            with signs_of_life(execution, session.idle):
+            with heartbeats(process, session.idle):
                 yield session
         except BaseException:
             session.end(in_order=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from inventory import Inventory
 from tests.instances import launch
 from tests.workloads.fakes import host_key, inventory_document, inventory_of
-from workloads.connections import Hosts
+from workloads.connectors.pool import ConnectionPool
 from workloads.console import Console
 from workloads.deployment import Deployment
 from workloads.eip_region import plan as plans
@@ -101,7 +101,7 @@ class World:
 
     def context(self) -> Context:
         keys = {host.name: host.host_keys for host in self.inventory.hosts}
-        return Context.of(Deployment(Hosts(self.inventory, keys), Console()), quick_plan())
+        return Context.of(Deployment(ConnectionPool(self.inventory, keys), Console()), quick_plan())
 
 
 def make_world(ec2: EC2Client, **changes: Any) -> World:

@@ -15,7 +15,7 @@ import pytest
 from invoke.exceptions import Exit
 
 from bench.backup import LocalVolume
-from workloads.connections import Script, ScriptResult, facts_in, script_error
+from workloads.connectors.script import Script, ScriptResult, facts_in, script_error
 from workloads.encrypted_backup import backup, fab, tasks
 from workloads.encrypted_backup.context import Context, script
 from workloads.encrypted_backup.options import Options

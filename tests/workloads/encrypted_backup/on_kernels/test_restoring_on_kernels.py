@@ -115,7 +115,7 @@ def test_a_volume_that_holds_something_is_formatted_only_by_its_name(volume: lis
     line = refused(fab("encrypted-backup.format", *volume))
     assert f"{server} holds data (data within its first 16 MiB); give another volume" in line
     volume_made = find_script("truecrypt_volume", Path(__file__).parent)
-    context.hosts.remote("server").run(volume_made, [disk], locked=False, stdin=f"{PASSPHRASE}\n".encode())
+    context.hosts.connector("server").run(volume_made, [disk], locked=False, stdin=f"{PASSPHRASE}\n".encode())
     truecrypt = in_process()
     truecrypt.kind = "truecrypt"
     with entered(reach(context, stop_server=False), context.note):

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.machine import wait_for
-from workloads.connections import END_OF_SCRIPT, Script
+from workloads.connectors.local import LocalConnector
+from workloads.connectors.script import END_OF_SCRIPT, Script
 from workloads.encrypted_backup.context import script
 from workloads.errors import WorkloadError
-from workloads.held import held
-from workloads.machines import ThisMachine
+from workloads.lease import lease
 
 # As root scripts need no sudo; these do nothing that takes root.
-HERE = ThisMachine("root")
+HERE = LocalConnector("root")
 
 
 def said(text: str) -> Script:
@@ -49,40 +49,40 @@ def test_a_script_that_fails_is_one_line() -> None:
 
 def test_a_script_that_falls_silent_is_given_up() -> None:
     began = time.monotonic()
-    with pytest.raises(WorkloadError, match=r"spoken has said nothing for 0\.5 s"):
-        HERE.run(said("echo one; sleep 5"), locked=False, timeout_s=0.5)
+    with pytest.raises(WorkloadError, match=r"spoken was silent for 0\.5 s"):
+        HERE.run(said("echo one; sleep 5"), locked=False, idle_timeout_seconds=0.5)
     assert time.monotonic() - began < 4
 
 
 def test_a_script_is_held_while_the_block_lasts_and_told_the_end(tmp_path: Path) -> None:
     text = f'echo ready; while IFS= read -r line; do [ -z "$line" ] || echo "$line" > {tmp_path}/told; done'
-    with held(HERE, said(text)):
+    with lease(HERE, said(text)):
         assert not (tmp_path / "told").exists()
     assert (tmp_path / "told").read_text() == "done\n"
 
 
 def test_a_script_that_does_not_end_is_not_waited_for_as_one_that_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     """As that of a host which has died meanwhile."""
-    monkeypatch.setattr("workloads.held.END_SECONDS", 0.2)
+    monkeypatch.setattr("workloads.lease.END_SECONDS", 0.2)
     began = time.monotonic()
-    with held(HERE, said("echo ready; sleep 4")):
+    with lease(HERE, said("echo ready; sleep 4")):
         pass
     assert time.monotonic() - began < 3
 
 
 def test_a_script_that_refuses_to_stay_says_why() -> None:
     refusing = said('echo "tidemark-error: another one is at work|wait" >&2; exit 1')
-    with pytest.raises(WorkloadError, match="another one is at work"), held(HERE, refusing):
+    with pytest.raises(WorkloadError, match="another one is at work"), lease(HERE, refusing):
         pytest.fail("it was not held")
 
 
 TASK = """
 import sys, time
 from pathlib import Path
-from workloads.connections import Script
-from workloads.held import held
-from workloads.machines import ThisMachine
-with held(ThisMachine("root"), Script("keeper", Path(sys.argv[1]).read_text())):
+from workloads.connectors.local import LocalConnector
+from workloads.connectors.script import Script
+from workloads.lease import lease
+with lease(LocalConnector("root"), Script("keeper", Path(sys.argv[1]).read_text())):
     print("held", flush=True)
     time.sleep(60)
 """

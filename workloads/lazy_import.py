@@ -1,4 +1,4 @@
-"""Modules that are loaded when something of them is first used: `fab claims` needs no AWS and no SSH."""
+"""Imports a module when something of it is first used: `fab claims` needs no AWS and no SSH."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from types import ModuleType
 
 
-def module(name: str) -> ModuleType:
-    """The module, as `import` would give it; one that is not there is still an error at once."""
+def lazy_import(name: str) -> ModuleType:
+    """Returns the module, as `import` would; raises ModuleNotFoundError at once where there is none."""
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.find_spec(name)
