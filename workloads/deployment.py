@@ -17,7 +17,7 @@ from workloads.errors import WorkloadError
 from workloads.host_keys import host_keys
 from workloads.power import with_current_addresses
 from workloads.resource_watch import ResourceGone, ResourceWatch
-from workloads.results import Results, results_root
+from workloads.results import NullResults, Results, results_root
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Deployment:
 
     hosts: ConnectionPool
     console: Console
-    results: Results | None = None
+    results: Results = field(default_factory=NullResults)
     versions: dict[str, str] = field(default_factory=dict)
 
     @property

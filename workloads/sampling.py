@@ -14,7 +14,7 @@ from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import Script, script_command
 from workloads.connectors.ssh import SshConnector, connect
 from workloads.errors import WorkloadError
-from workloads.results import Raw, Results
+from workloads.results import Results
 
 # A host that has said nothing for so long has gone; one that comes back is asked again.
 SILENCE_S = 10.0
@@ -26,12 +26,12 @@ Take = Callable[[str], Mapping[str, Any] | None]
 @dataclass(frozen=True)
 class Sampler:
     """A script that prints without end. `arguments` and `taking` are made for a host by its name; what `taking` gives
-    takes a line, and gives a record of the stream `raw` when one is whole.
+    takes a line, and gives a record of `stream` when one is whole.
     """
 
     script: Script
     arguments: Callable[[str], list[str]]
-    raw: Raw
+    stream: str
     taking: Callable[[str], Take]
 
 
@@ -58,7 +58,7 @@ class Sampling:
     the samplers run all the same, as they cost the hosts something, and nothing is kept.
     """
 
-    def __init__(self, hosts: ConnectionPool, results: Results | None, samplers: list[Sampler]) -> None:
+    def __init__(self, hosts: ConnectionPool, results: Results, samplers: list[Sampler]) -> None:
         self._hosts = hosts
         self._results = results
         self._ended = threading.Event()
@@ -112,8 +112,7 @@ class Sampling:
                     record = take(line)
                     if record is not None:
                         self._misread.pop(who, None)
-                        if self._results is not None:
-                            self._results.append(sampler.raw, record)
+                        self._results.append(sampler.stream, record)
 
                 command = script_command(sampler.script.name, sampler.arguments(name), connector.user, locked=False)
                 connector.execute(command, keep, stdin=sampler.script.text.encode(), idle_timeout_seconds=SILENCE_S)

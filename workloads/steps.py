@@ -21,8 +21,7 @@ def run_steps(deployment: Deployment, steps: Iterable[Step], at_boundary: Callab
             changed = run()
             seconds = time.monotonic() - before
         total += changed
-        if deployment.results is not None:
-            deployment.results.step(f"configure {name}", seconds, changed)
+        deployment.results.step(f"configure {name}", seconds, changed)
         words = f"{changed} changed" if changed else "as it should be"
         deployment.console.say("configure", f"{name:<20} {words:<16} {seconds:5.1f} s")
         if at_boundary is not None:

@@ -45,12 +45,10 @@ class _Server(paramiko.ServerInterface):
 
 def _feed(channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
-    with process.stdin:
+    # The process may have ended, or the connection, on which reading sends as well.
+    with process.stdin, contextlib.suppress(OSError, EOFError, paramiko.SSHException):
         while content := channel.recv(65536):
-            try:
-                process.stdin.write(content)
-            except BrokenPipeError:
-                return
+            process.stdin.write(content)
 
 
 def _answer(channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None:

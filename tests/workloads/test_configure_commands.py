@@ -194,7 +194,7 @@ def test_a_mirror_that_breaks_while_it_is_rebuilt_is_named(inventory: Inventory)
     faulty = recorded("client-state-faulty.txt")
     answer = answers(faulty, faulty)
 
-    def breaking(host: str, script: str, arguments: Sequence[str]) -> str:
+    def breaking(host: str, script: str, arguments: list[str]) -> str:
         if script == "client_mdstat":
             return broken(recorded("mdstat-whole.txt"))
         return answer(host, script, arguments)

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from inventory import InventoryError
-from tests.workloads.efs_fakes import MOUNTED, FakeClients, efs_inventory, fake_context, final_line
+from tests.workloads.efs_fakes import MOUNTED, efs_inventory, fake_context, final_line
+from tests.workloads.fakes import FakeHosts
 from workloads import clocks as shared_clocks
 from workloads.clocks import Offset
 from workloads.connectors.script import facts_in, script_command
@@ -44,7 +45,7 @@ def _clocks_and_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """client-2 is 300 s ahead; nobody samples."""
     offsets = {"client-1": Offset(0.0, 0.001, 5.0), "client-2": Offset(300.0, 0.001, 5.0)}
     monkeypatch.setattr(shared_clocks, "measure", lambda connector: offsets[connector.name])
-    monkeypatch.setattr(run, "sampling", lambda context, _: Sampling(context.hosts, None, []))
+    monkeypatch.setattr(run, "sampling", lambda context, _: Sampling(context.hosts, context.results, []))
 
 
 def good(host: str, script: str, arguments: list[str]) -> str:
@@ -56,7 +57,7 @@ def records(results: Results, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def workers(hosts: FakeClients) -> list[tuple[str, dict[str, str]]]:
+def workers(hosts: FakeHosts) -> list[tuple[str, dict[str, str]]]:
     """What each worker was told: its host, and its arguments by flag."""
     found = []
     for host, name, words in hosts.sent:

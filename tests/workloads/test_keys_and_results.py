@@ -18,7 +18,7 @@ from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.ssh import pin
 from workloads.errors import WorkloadError
 from workloads.host_keys import HostKeyStore, console_of, host_keys, keys_in
-from workloads.results import Results
+from workloads.results import NullResults, Results
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA"
@@ -230,3 +230,23 @@ def test_two_runs_in_one_second_have_their_own_directories(tmp_path: Path, inven
     latest = Results.latest(inventory, tmp_path)
     assert latest is not None
     assert latest.directory == second.directory
+
+
+def test_a_stream_has_a_plain_name(inventory: Inventory, tmp_path: Path) -> None:
+    results = Results.start(inventory, root=tmp_path)
+    results.append("new-stream", {"n": 1})
+    assert results.records("new-stream") == [{"n": 1}]
+    for name in ("../cells", "Cells", "cells.ndjson", ""):
+        with pytest.raises(ValueError, match="cannot name a stream"):
+            results.append(name, {})
+
+
+def test_null_results_take_everything_and_keep_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = NullResults()
+    with results.recording():
+        results.append("cells", {"cell": "one"})
+        results.step("run", 1.0, None)
+        results.write_log("client.txt", "words")
+    assert results.records("cells") == []
+    assert list(tmp_path.iterdir()) == []

@@ -21,6 +21,7 @@ from workloads.connectors.script import ScriptResult
 from workloads.connectors.ssh import SshConnector
 from workloads.console import Console
 from workloads.errors import WorkloadError
+from workloads.results import NullResults
 from workloads.s3_throttle import run as runs
 from workloads.s3_throttle import session as sessions
 from workloads.s3_throttle.configure import make_files
@@ -152,7 +153,7 @@ class Fakes:
 
         class Given:
             console = Console()
-            results = None
+            results = NullResults()
             uploader = Host()
             connector = None
             sums = ("sum",)

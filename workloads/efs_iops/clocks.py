@@ -25,8 +25,7 @@ class Clocks:
                 context.console.say(
                     "clocks", f"{name} is {abs(offset.offset_s):.1f} s {'ahead' if offset.offset_s > 0 else 'behind'}"
                 )
-            if context.results is not None:
-                context.results.append("clocks", offset.record(name))
+            context.results.append("clocks", offset.record(name))
 
     def offset_s(self, host: str) -> float:
         """The host's clock less the runner's."""

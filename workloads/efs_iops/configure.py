@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 
 from inventory import Host
@@ -13,6 +12,7 @@ from workloads.efs_iops.mounted import Mounted
 from workloads.efs_iops.plan import Cell, Plan, cells
 from workloads.efs_iops.settings import MODULES, MOUNT_POINT, MOUNT_SECONDS, PACKAGES, PORT_SECONDS
 from workloads.errors import WorkloadError
+from workloads.results import proof
 from workloads.steps import Step, run_steps
 from workloads.worker import Worker
 
@@ -88,23 +88,13 @@ def mount_fault(context: Context, host: Host, seen: Mounted, *, tls: bool) -> Wo
 
 def record_mount(context: Context, host: Host, seen: Mounted, fault: WorkloadError | None, *, tls: bool) -> None:
     """Notes what is mounted and how, as a proof; and which other options the kernel shows."""
-    if context.results is None:
-        return
     parts = [f"{seen.words} {seen.kind} ({seen.options})"]
     if fault is not None:
         parts.append(fault.what)
     if noted := seen.noted(tls=tls):
         parts.append(f"noted, since they change no operation: {', '.join(noted)}")
     context.results.append(
-        "proofs",
-        {
-            "t_unix_s": time.time(),
-            "proof": "mount-options",
-            "from": host.name,
-            "to": context.file_system.id,
-            "detail": "; ".join(parts),
-            "passed": fault is None,
-        },
+        "proofs", proof("mount-options", host.name, context.file_system.id, "; ".join(parts), fault is None)
     )
 
 

@@ -14,8 +14,6 @@ REHEARSAL_POLL_S = 1.0
 
 def read_metrics(context: Context, window: Window) -> None:
     """Records every metric of the whole minutes of the window; says what is missing, and why."""
-    if context.results is None:
-        return
     if not cloudwatch.is_file_system_id(context.file_system.id):
         context.console.say("cloudwatch", f"left out: {context.file_system.id} is no EFS file system")
         return

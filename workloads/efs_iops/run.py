@@ -19,6 +19,7 @@ from workloads.efs_iops.plan import Cell, Plan, cells
 from workloads.efs_iops.settings import FOLDER, MOUNT_POINT
 from workloads.efs_iops.sources import sampling
 from workloads.errors import WorkloadError
+from workloads.results import NullResults
 from workloads.worker import REMOTE_PATH, LineReader, Outcome, arguments, rate_words
 
 # The worker prints each second, whether operations end or not. Before the first it waits for its time to come, after
@@ -113,8 +114,7 @@ def run(context: Context, plan: Plan) -> Window:
         record_storage(context, gone)
     if not gone:
         clocks.measure()
-    if context.results is not None:
-        context.results.step("run", time.monotonic() - started, None)
+    context.results.step("run", time.monotonic() - started, None)
     complete = len(planned) - len(failed)
     context.console.say("run", f"{complete} of {len(planned)} cells in {time.monotonic() - started:.0f} s")
     window = Window(tuple(ran), last)
@@ -217,8 +217,7 @@ def try_once(
 
         def work(name: str) -> None:
             def take(document: dict[str, Any]) -> None:
-                if context.results is not None:
-                    context.results.append("worker", {**document, "cell": cell.name, "host": name})
+                context.results.append("worker", {**document, "cell": cell.name, "host": name})
                 if on_record is not None:
                     on_record(document)
                 latest[name] = document
@@ -258,8 +257,6 @@ def try_once(
 
 def record(context: Context, cell: Cell, hosts: Sequence[Host], attempt: Attempt) -> None:
     """Adds the cell to the results."""
-    if context.results is None:
-        return
     reason = attempt.reason(cell.operation)
     context.results.append(
         "cells",
@@ -283,7 +280,7 @@ def record(context: Context, cell: Cell, hosts: Sequence[Host], attempt: Attempt
 def record_storage(context: Context, gone: set[str]) -> None:
     """Notes what `df` says, as the first client that is there sees it."""
     host = next((host.name for host in context.clients if host.name not in gone), None)
-    if context.results is None or host is None:
+    if host is None:
         return
     try:
         result = context.hosts.connector(host).run(
@@ -316,7 +313,7 @@ def one_writer(context: Context, seconds: int, operation: str, clocks: Clocks) -
     use the machine may bring about, doubles the mean of two.
     """
     cell = Cell(f"{operation}-1", operation, 1, 1, 1, None, seconds)
-    quiet = replace(context, results=None)
+    quiet = replace(context, results=NullResults())
     means: list[float] = []
 
     def take(record: dict[str, Any]) -> None:

@@ -138,8 +138,6 @@ def _take_back(context: Context, prober: Prober, source: Host) -> float | None:
 
 def _record(context: Context, made: Move, probes: list[Probe]) -> None:
     context.moves = made.move
-    if context.results is None:
-        return
     for probe in probes:
         context.results.append("probes", {"move": made.move, **asdict(probe)})
     context.results.append("moves", asdict(made))

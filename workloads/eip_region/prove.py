@@ -20,7 +20,7 @@ from workloads.eip_region.remap import settle
 from workloads.eip_region.settings import FOREIGN_REGIONS, KNOWN_SECONDS, NOT_FOUND, THROW_AWAY
 from workloads.eip_region.unfinished import Unfinished
 from workloads.errors import WorkloadError
-from workloads.results import utc_now
+from workloads.results import proof, utc_now
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -103,8 +103,6 @@ def _attempts(
     """Asks for the association until it is decided; the code of the last answer, None where it was made."""
 
     def attempted(asked: Asked, code: str | None) -> None:
-        if context.results is None:
-            return
         context.results.append(
             "associations",
             {
@@ -180,15 +178,4 @@ def _undo(here: EC2Client, allocation_id: str) -> None:
 
 
 def _note(context: Context, foreign_region: str, host: Host, detail: str, passed: bool) -> None:
-    if context.results is not None:
-        context.results.append(
-            "proofs",
-            {
-                "t_unix_s": time.time(),
-                "proof": PROOF,
-                "from": foreign_region,
-                "to": host.name,
-                "detail": detail,
-                "passed": passed,
-            },
-        )
+    context.results.append("proofs", proof(PROOF, foreign_region, host.name, detail, passed))

@@ -28,8 +28,7 @@ def remap(context: Context, to: Host | None, times: int) -> list[Move]:
         with context.console.under_way("remap", f"{number} of {times}: {holder.name} → {target.name}"):
             made.append(move(context, holder, target, unfinished))
         tell(context, made[-1])
-        if context.results is not None:
-            context.results.step(f"remap to {target.name}", time.monotonic() - before, 1)
+        context.results.step(f"remap to {target.name}", time.monotonic() - before, 1)
         holder, target = target, holder
     return made
 

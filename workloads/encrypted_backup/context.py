@@ -114,9 +114,8 @@ class Context(Deployment):
         self.record("step", name=step.name, seconds=round(step.seconds, 3), undoing=step.undoing, fault=step.fault)
 
     def record(self, event: str, **fields: object) -> None:
-        """Adds an event of this run to the results, when there are any."""
-        if self.results is not None:
-            self.results.append("backup", {"t_unix_s": time.time(), "event": event, "run": self.run, **fields})
+        """Adds an event of this run to the results."""
+        self.results.append("backup", {"t_unix_s": time.time(), "event": event, "run": self.run, **fields})
 
 
 def _show(progress: Progress, line: str) -> None:

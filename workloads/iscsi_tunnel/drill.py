@@ -38,8 +38,7 @@ def drill(ends: Ends, plan: Plan, attached: Attachment | None = None) -> None:
             BEFORE_SECONDS + plan.cut_seconds + AFTER_SECONDS,
         ),
     ]
-    if ends.deployment.results is not None:
-        ends.deployment.results.step("drill", time.monotonic() - started, None)
+    ends.deployment.results.step("drill", time.monotonic() - started, None)
     if failures:
         raise WorkloadError(failures[0], "see logs/client-tunnel.txt after iscsi-tunnel.collect", ends.client_name)
 
@@ -62,8 +61,7 @@ def lose(ends: Ends, attached: Attachment, how: str, words: list[str], seconds: 
     cutter.start()
 
     def take(line: dict[str, Any]) -> None:
-        if results is not None:
-            results.append("worker", {**line, "cell": cell, "host": ends.client_name})
+        results.append("worker", {**line, "cell": cell, "host": ends.client_name})
 
     reads = arguments([attached.device], pattern="random", request_bytes=REQUEST_BYTES, threads=DEPTH, seconds=seconds)
     with console.under_way("drill", how):
@@ -72,18 +70,9 @@ def lose(ends: Ends, attached: Attachment, how: str, words: list[str], seconds: 
     now = status(ends)
     errors = None if final is None else sum(final["errors"].values())
     stall_s = None if final is None else final["latency_ns"]["max"] / 1e9
-    if results is not None:
-        record = {"t_unix_s": time.time(), "event": how, "cut_at_unix_s": cut.get("at_unix_s"), "errors": errors}
-        results.append(
-            "drill",
-            {
-                **record,
-                "longest_stall_s": stall_s,
-                "tunnel": now.tunnel,
-                "session": now.session,
-                "reads": final and final["ops"],
-            },
-        )
+    record = {"t_unix_s": time.time(), "event": how, "cut_at_unix_s": cut.get("at_unix_s"), "errors": errors}
+    seen = {"longest_stall_s": stall_s, "tunnel": now.tunnel, "session": now.session, "reads": final and final["ops"]}
+    results.append("drill", record | seen)
     console.say("drill", f"{how:<12} {errors} reads failed, the longest took {stall_s or 0:.1f} s; tunnel {now.tunnel}")
     found = [f"{how}: {cut['fault']}"] if "fault" in cut else []
     if errors != 0:

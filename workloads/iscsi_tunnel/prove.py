@@ -9,8 +9,9 @@ from workloads.errors import WorkloadError
 from workloads.iscsi import ISCSI_PORT
 from workloads.iscsi_tunnel.attachment import Attachment, detach
 from workloads.iscsi_tunnel.ends import Ends, script
-from workloads.iscsi_tunnel.records import attach_recorded, proof
+from workloads.iscsi_tunnel.records import attach_recorded
 from workloads.iscsi_tunnel.run import read_a_little
+from workloads.results import proof
 
 Proof = dict[str, Any]
 SSH = "tcp-22"
@@ -31,11 +32,9 @@ def prove(ends: Ends) -> Attachment:
         attached, proofs = prove_capture(ends)
     with ends.deployment.console.under_way("prove", "closed ports"):
         proofs += [prove_listeners(ends, attached), *prove_closed(ends, attached)]
-    results = ends.deployment.results
-    if results is not None:
-        for each in proofs:
-            results.append("proofs", each)
-        results.step("prove", time.monotonic() - started, None)
+    for each in proofs:
+        ends.deployment.results.append("proofs", each)
+    ends.deployment.results.step("prove", time.monotonic() - started, None)
     for each in proofs:
         words = "passed" if each["passed"] else "FAILED"
         ends.deployment.console.say("prove", f"{each['proof']:<12} {words:<8} {each['from']}: {each['detail']}")

@@ -38,19 +38,5 @@ def detach_recorded(ends: Ends) -> int:
 
 def record(ends: Ends, event: str, **fields: Any) -> None:
     """Adds a record of the attachment."""
-    if ends.deployment.results is not None:
-        where = {"client": ends.client_name, "volume": ends.volume.id}
-        ends.deployment.results.append("attachments", {"t_unix_s": time.time(), "event": event, **where, **fields})
-
-
-def proof(kind: str, source: str, to: str | None, detail: str, passed: bool, **figures: Any) -> dict[str, Any]:
-    """A proof as results hold it."""
-    return {
-        "t_unix_s": time.time(),
-        "proof": kind,
-        "from": source,
-        "to": to,
-        "detail": detail,
-        "passed": passed,
-        **figures,
-    }
+    where = {"client": ends.client_name, "volume": ends.volume.id}
+    ends.deployment.results.append("attachments", {"t_unix_s": time.time(), "event": event, **where, **fields})

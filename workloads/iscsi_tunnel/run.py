@@ -90,8 +90,7 @@ def run(ends: Ends, plan: Plan) -> Attachment:
         faults += measure_ssh(ends, plan, line.public_key)
     finally:
         attached = attach_recorded(ends)
-    if ends.deployment.results is not None:
-        ends.deployment.results.step("run", time.monotonic() - started, None)
+    ends.deployment.results.step("run", time.monotonic() - started, None)
     ends.deployment.console.say("run", f"{count - len(faults)} of {count} cells in {time.monotonic() - started:.0f} s")
     if faults:
         raise WorkloadError(
@@ -140,8 +139,7 @@ def measure(ends: Ends, plan: Plan, cell: Cell, device: str) -> list[str]:
         with console.under_way("run", cell.name) as progress:
 
             def take(line: dict[str, Any]) -> None:
-                if results is not None:
-                    results.append("worker", {**line, "cell": cell.name, "host": ends.client_name})
+                results.append("worker", {**line, "cell": cell.name, "host": ends.client_name})
                 progress.update(f"{cell.name:<26} {rate_words(line)}")
 
             outcome = run_worker(ends, words, take)
@@ -157,8 +155,7 @@ def measure(ends: Ends, plan: Plan, cell: Cell, device: str) -> list[str]:
         reason = "interrupted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else str(error)
         raise
     finally:
-        if results is not None:
-            results.append("cells", record | {"complete": reason is None, "reason": reason})
+        results.append("cells", record | {"complete": reason is None, "reason": reason})
     shown = rate_words(outcome.final) if outcome.final is not None else ""
     console.say("run", f"{cell.name:<26} {shown}" + (f" not complete: {reason}" if reason else ""))
     return [] if reason is None else [f"{cell.name} ({reason})"]
@@ -194,8 +191,7 @@ def measure_ssh(ends: Ends, plan: Plan, public_key: str) -> list[str]:
             except WorkloadError as error:
                 reason = error.what
                 faults.append(f"{name} ({reason})")
-            if results is not None:
-                results.append("cells", {**record, **figures, "complete": reason is None, "reason": reason})
+            results.append("cells", {**record, **figures, "complete": reason is None, "reason": reason})
     finally:
         ends.server.run(script("server_stream"), ["close", user, "", "", ""])
     return faults

@@ -15,7 +15,6 @@ from workloads.errors import WorkloadError
 from workloads.md_raid import parsers
 from workloads.md_raid.settings import SCRIPTS
 from workloads.md_raid.topology import Leg, Mirror, Topology
-from workloads.results import Results
 from workloads.sampling import Sampling, host_sampler
 from workloads.scripts import find_script
 
@@ -41,9 +40,9 @@ class Context(Deployment):
     _state: parsers.ClientState | None = None
 
     @classmethod
-    def of(cls, hosts: ConnectionPool, console: Console, results: Results | None = None) -> Context:
+    def of(cls, hosts: ConnectionPool, console: Console) -> Context:
         """A context for the hosts' inventory."""
-        return cls(hosts=hosts, console=console, results=results, topology=Topology.of(hosts.inventory))
+        return cls(hosts=hosts, console=console, topology=Topology.of(hosts.inventory))
 
     @property
     def server_names(self) -> list[str]:
@@ -87,8 +86,6 @@ class Context(Deployment):
 
     def record_arrays(self, when: str, state: parsers.ClientState | None = None) -> None:
         """Adds the arrays as they are now to the results."""
-        if self.results is None:
-            return
         state = state or self.client_state(fresh=True)
         by_device = self.leg_by_device(state)
         for name in sorted(state.arrays, key=_number):

@@ -65,8 +65,7 @@ class FailureDrill:
 
     def event(self, event: str, **fields: Any) -> None:
         """Notes what happened."""
-        if self.context.results is not None:
-            self.context.results.append("drill", {"t_unix_s": time.time(), "event": event, **fields})
+        self.context.results.append("drill", {"t_unix_s": time.time(), "event": event, **fields})
 
     def say(self, words: str) -> None:
         """Tells the person."""
@@ -93,8 +92,7 @@ class FailureDrill:
             self.bring_back()
             self.verify("rebuilt")
             self.compare_legs()
-        if self.context.results is not None:
-            self.context.results.step("drill", time.monotonic() - started, None)
+        self.context.results.step("drill", time.monotonic() - started, None)
         longest = max(self.stalls_s.values())
         self.say(f"passed in {time.monotonic() - started:.0f} s: no read failed, longest stall {longest:.1f} s")
 
@@ -154,8 +152,7 @@ class FailureDrill:
         with self.context.console.under_way("drill", cell) as progress:
 
             def take(record: dict[str, Any]) -> None:
-                if self.context.results is not None:
-                    self.context.results.append("worker", {**record, "cell": cell, "host": self.client})
+                self.context.results.append("worker", {**record, "cell": cell, "host": self.client})
                 progress.update(f"{cell:<24} {rate_words(record)}")
 
             reader = LineReader(take, on_started)

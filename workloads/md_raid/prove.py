@@ -10,6 +10,7 @@ from workloads.iscsi import ISCSI_PORT
 from workloads.md_raid import parsers
 from workloads.md_raid.context import Context, script
 from workloads.md_raid.settings import CLOSED_PORT, IP_ICMP_HEADERS_BYTES
+from workloads.results import proof
 
 LISTENER_SECONDS = 60
 
@@ -19,14 +20,13 @@ def prove(context: Context) -> int:
     started = time.monotonic()
     with context.console.under_way("prove", "MTU, limits, closed port"):
         proofs = [*prove_hosts(context), *prove_closed_port(context)]
-    failed = [proof for proof in proofs if not proof["passed"]]
-    if context.results is not None:
-        for proof in proofs:
-            context.results.append("proofs", proof)
-        context.results.step("prove", time.monotonic() - started, None)
-    for kind in dict.fromkeys(proof["proof"] for proof in proofs):
-        those = [proof for proof in proofs if proof["proof"] == kind]
-        passed = sum(proof["passed"] for proof in those)
+    failed = [each for each in proofs if not each["passed"]]
+    for each in proofs:
+        context.results.append("proofs", each)
+    context.results.step("prove", time.monotonic() - started, None)
+    for kind in dict.fromkeys(each["proof"] for each in proofs):
+        those = [each for each in proofs if each["proof"] == kind]
+        passed = sum(each["passed"] for each in those)
         context.console.say("prove", f"{kind:<20} {passed} of {len(those)} passed   {those[0]['detail']}")
     if failed:
         first = failed[0]
@@ -42,11 +42,6 @@ REMEDIES = {
     "closed-port": "see the rules of the security groups in the console: only SSH and iSCSI are to be open",
     "zeroed": "give fresh volumes",
 }
-
-
-def proof(kind: str, source: str, to: str | None, detail: str, passed: bool) -> dict[str, Any]:
-    """A proof as results hold it."""
-    return {"t_unix_s": time.time(), "proof": kind, "from": source, "to": to, "detail": detail, "passed": passed}
 
 
 def prove_hosts(context: Context) -> list[dict[str, Any]]:

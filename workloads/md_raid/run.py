@@ -51,8 +51,7 @@ def run(context: Context, plan: Plan) -> int:
                     failed.append(f"{cell.name} ({reason})")
     finally:
         restore_stripe(context)
-    if context.results is not None:
-        context.results.step("run", time.monotonic() - started, None)
+    context.results.step("run", time.monotonic() - started, None)
     context.console.say("run", f"{complete} of {len(planned)} cells in {time.monotonic() - started:.0f} s")
     if failed:
         raise WorkloadError(
@@ -144,8 +143,7 @@ def measure(context: Context, plan: Plan, cell: Cell, devices: list[str], progre
         reason = "interrupted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else str(error)
         raise
     finally:
-        if context.results is not None:
-            context.results.append("cells", record | {"complete": reason is None, "reason": reason})
+        context.results.append("cells", record | {"complete": reason is None, "reason": reason})
     words = rate_words(outcome.final) if outcome.final is not None else ""
     words = words if reason is None else f"{words} not complete: {reason}"
     context.console.say("run", f"{progress_words:>6} {cell.name:<24} {words}")
@@ -174,8 +172,7 @@ def read_with_worker(
     with context.console.under_way("run", f"{progress_words:>6} {cell}") as progress:
 
         def take(record: dict[str, Any]) -> None:
-            if context.results is not None:
-                context.results.append("worker", {**record, "cell": cell, "host": client})
+            context.results.append("worker", {**record, "cell": cell, "host": client})
             progress.update(f"{progress_words:>6} {cell:<24} {rate_words(record)}")
 
         reader = LineReader(take)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from workloads.errors import WorkloadError
+from workloads.results import proof
 from workloads.s3_throttle.configure import AWS, POOL, check_reach, make_files
 from workloads.s3_throttle.context import Context
 from workloads.s3_throttle.objects import check_bucket, differences, remove
@@ -67,7 +68,7 @@ class Measured:
     @property
     def payload_ratio(self) -> float | None:
         """Bytes of objects for one that the interface has sent for the first time."""
-        if self.payload_to_wire_ratio is not None or not self.samples:
+        if self.payload_to_wire_ratio is not None or not self.samples.get("t"):
             return self.payload_to_wire_ratio
         sent = self.sent_once[-1] - self.sent_once[0]
         return self.payload_bytes / sent if sent > 0 else None
@@ -131,8 +132,7 @@ def _measure_all(context: Context, plan: Plan, session: Session, prefix: str) ->
             faults += read_back(context, measured)
         done.append(measured)
         free = free or measured
-    if context.results is not None:
-        context.results.step("run", time.monotonic() - started, None)
+    context.results.step("run", time.monotonic() - started, None)
     context.console.say("run", f"{len(planned)} syncs in {time.monotonic() - started:.0f} s, {len(faults)} faults")
     if faults:
         raise IncompleteError(f"{len(faults)} faults, the first: {faults[0]}", remedy_of(faults[0]))
@@ -248,8 +248,6 @@ def cap(cell: Cell, target: int | None, free: Measured | None) -> dict[str, Any]
 
 def record(context: Context, plan: Plan, measured: Measured) -> None:
     """Adds the cell to the results, and what was seen of the interface."""
-    if context.results is None:
-        return
     cell, final, reason = measured.cell, measured.final or {}, measured.reason
     context.results.append(
         "cells",
@@ -317,16 +315,7 @@ def read_back(context: Context, measured: Measured) -> list[str]:
         found, different = differences(context, prefix, context.sums, objects, whole=measured.whole)
         remove(context, prefix)
     detail = f"{found} of {objects} objects read back" + ("" if measured.whole else ", the others were not sent")
-    if context.results is not None:
-        context.results.append(
-            "proofs",
-            {
-                "t_unix_s": time.time(),
-                "proof": "byte-identical",
-                "from": name,
-                "to": context.bucket.name,
-                "detail": detail if not different else f"{detail}: {'; '.join(different[:3])}",
-                "passed": not different,
-            },
-        )
+    if different:
+        detail += f": {'; '.join(different[:3])}"
+    context.results.append("proofs", proof("byte-identical", name, context.bucket.name, detail, not different))
     return [f"{name}: {each}" for each in different[:1]]
