@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import paramiko
 import pytest
 from botocore.exceptions import ClientError
 
 from inventory import Host, Inventory
+from tests.workloads.fake_clock import FakeClock
 from tests.workloads.fakes import inventory_document, inventory_of
 from workloads.connectors.errors import Unreachable, connect_error
 from workloads.connectors.parallel import in_threads
@@ -22,6 +25,8 @@ from workloads.results import NullResults, Results
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA"
+
+NOBODY_GONE: Any = SimpleNamespace(check=lambda _: None)
 
 
 def keyless() -> Inventory:
@@ -58,7 +63,7 @@ def test_a_kept_key_that_is_none_is_named(tmp_path: Path, inventory: Inventory) 
             store.read()
 
 
-def test_keys_are_waited_for_and_kept(tmp_path: Path) -> None:
+def test_keys_are_waited_for_and_kept(tmp_path: Path, clock: FakeClock) -> None:
     store = HostKeyStore(tmp_path / "host-keys.json")
     inventory = keyless()
     asked: list[str] = []
@@ -67,8 +72,9 @@ def test_keys_are_waited_for_and_kept(tmp_path: Path) -> None:
         asked.append(instance_id)
         return "" if len(asked) <= 2 else f"tidemark-host-key: {KEY}\n"
 
-    keys = host_keys(inventory, console=console, store=store, tell=lambda _: None, sleep=lambda _: None)
+    keys = host_keys(inventory, console=console, store=store, watch=NOBODY_GONE, tell=lambda _: None)
     assert keys == {host.name: (KEY,) for host in inventory.hosts}
+    assert clock.slept == [1.0]
     asked.clear()
     again = host_keys(inventory, console=console, store=store, tell=lambda _: None)
     assert (again, asked) == (keys, [])
@@ -117,9 +123,9 @@ def test_a_console_that_shows_no_key_in_time(tmp_path: Path) -> None:
             keyless(),
             console=lambda _: "booting\n",
             store=HostKeyStore(tmp_path / "keys.json"),
-            limit_s=0,
+            watch=NOBODY_GONE,
+            timeout_seconds=0,
             tell=lambda _: None,
-            sleep=lambda _: None,
         )
 
 

@@ -19,6 +19,7 @@ from moto.efs.models import efs_backends
 
 from inventory import FileSystem, Inventory, Volume
 from tests.instances import launch
+from tests.workloads.fake_clock import FakeClock
 from tests.workloads.fakes import inventory_document, inventory_of
 from tests.workloads.ssh_host import ssh_host
 from workloads.aws import ec2_client
@@ -236,13 +237,15 @@ def unpanicked(deployed: Inventory, monkeypatch: pytest.MonkeyPatch) -> Resource
     return watch
 
 
-def test_a_rehearsal_is_not_told_of_ec2s_delays(account: Any, tmp_path: Path) -> None:
+def test_a_rehearsal_is_not_told_of_ec2s_delays(account: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed = deploy(account, rehearsal=True)
     with pytest.raises(WorkloadError, match="storage-1: its console shows no host key after 0 s") as caught:
         host_keys(
-            deploy(account, rehearsal=True),
+            deployed,
             console=lambda _: "kernel says this\n",
             store=HostKeyStore(tmp_path / "keys.json"),
-            limit_s=0,
+            watch=unpanicked(deployed, monkeypatch),
+            timeout_seconds=0,
             tell=lambda _: None,
         )
     assert "EC2" not in str(caught.value)
@@ -310,7 +313,7 @@ def test_who_waits_for_a_start_is_told_at_once(account: Any, deployed: Inventory
 
 
 def test_an_instance_that_stops_while_it_starts_is_not_waited_for(
-    account: Any, deployed: Inventory, monkeypatch: pytest.MonkeyPatch
+    account: Any, deployed: Inventory, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = deployed.host("storage-1")
     instance = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].get_instance(host.id)
@@ -320,7 +323,7 @@ def test_an_instance_that_stops_while_it_starts_is_not_waited_for(
         "before-call.ec2.DescribeInstances", lambda **_: setattr(instance._state, "name", next(states))
     )
     monkeypatch.setattr("workloads.power.ec2_client", lambda _: client)
-    monkeypatch.setattr("workloads.power.POLL_S", 0.01)
     with pytest.raises(ResourceGone, match=r"storage-1: its instance i-\w+ is stopped"):
-        Power(ConnectionPool(deployed, {}), lambda _: None)._wait_state(host, {"running"})
+        Power(ConnectionPool(deployed, {}), lambda _: None)._wait_for_state(host, {"running"})
     assert list(states) == []
+    assert clock.slept == [1.0] * 3

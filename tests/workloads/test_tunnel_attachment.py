@@ -41,15 +41,7 @@ def ends(server: Server, dropped: list[str]) -> Ends:
 LINE = Line(*choose_pair([], None), 0, 0, "ssh-ed25519 AAAA", "iqn.2026-11.io.tidemark:initiator.client", False, 0)
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
-    clock: Any = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
-    monkeypatch.setattr(attachment, "time", clock)
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_a_log_in_that_is_refused_while_sshd_starts_anew_is_tried_again() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
@@ -16,6 +15,7 @@ from workloads.connectors.errors import Unreachable
 from workloads.connectors.parallel import in_threads
 from workloads.connectors.script import Script, ScriptResult
 from workloads.connectors.ssh import SshConnector, connect
+from workloads.waiting import wait_until
 
 # A new host shows its host keys before sshd listens; one that restarts for its memory limit is away for a minute.
 BOOT_SECONDS = 120
@@ -88,21 +88,21 @@ class ConnectionPool:
 
     def wait_for(self, name: str, tell: Callable[[str], None], timeout_seconds: float) -> None:
         """Connects to a host, which may still boot; gives up early on a host that has ended."""
-        deadline = time.monotonic() + timeout_seconds
         told = False
-        while True:
+
+        def connected() -> bool:
+            nonlocal told
             try:
                 self._connect_watched(name)
             except Unreachable:
                 self._check(name)
-                if time.monotonic() > deadline:
-                    raise
                 if not told:
                     tell(f"{name} does not answer yet; waiting up to {timeout_seconds:.0f} s")
-                    told = True
-                time.sleep(BOOT_POLL_SECONDS)
-            else:
-                return
+                told = True
+                raise
+            return True
+
+        wait_until(connected, timeout_seconds=timeout_seconds, interval_seconds=BOOT_POLL_SECONDS, retry_on=Unreachable)
 
     def _connect_watched(self, name: str) -> None:
         """Connects to a host; gives up in the middle of an attempt, which may take a minute, when the host ends."""

@@ -13,6 +13,7 @@ from inventory import ElasticIp, Host, Inventory
 from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.eip_region.settings import API_POLL_SECONDS, EXPERIMENT, KNOWN_SECONDS, NOT_FOUND
 from workloads.errors import WorkloadError
+from workloads.waiting import wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -114,14 +115,11 @@ class Address:
 
     def await_shown(self, host: Host, limit_seconds: float) -> float | None:
         """When DescribeAddresses shows that the host has it (seconds since 1970); None: not within the limit."""
-        deadline = time.monotonic() + limit_seconds
-        while True:
-            instance_id, _ = self._association()
-            if instance_id == host.id:
-                return time.time()
-            if time.monotonic() > deadline:
-                return None
-            time.sleep(API_POLL_SECONDS)
+        return wait_until(
+            lambda: time.time() if self._association()[0] == host.id else None,
+            timeout_seconds=limit_seconds,
+            interval_seconds=API_POLL_SECONDS,
+        )
 
     def _association(self) -> tuple[str | None, str | None]:
         """The instance and the network interface that have it."""

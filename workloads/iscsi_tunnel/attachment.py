@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from workloads.iscsi_tunnel.settings import (
     TUNNEL_USER,
     TUNNEL_WAIT_SECONDS,
 )
+from workloads.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -131,16 +131,12 @@ def prepare_ssh(ends: Ends, line: Line) -> int:
 
 def _log_in_anew(ends: Ends) -> None:
     """Stops the timer that takes sshd's change back, over a log-in that was made after it. Raises WorkloadError."""
-    deadline_s = time.monotonic() + RELOADED_SECONDS
-    while True:
+
+    def log_in() -> ScriptResult:
         ends.deployment.hosts.drop(ends.server_host.name)
-        try:
-            ends.server.run(script("server_ssh_keep"))
-            return
-        except WorkloadError:
-            if time.monotonic() >= deadline_s:
-                raise
-        time.sleep(0.5)
+        return ends.server.run(script("server_ssh_keep"))
+
+    wait_until(log_in, timeout_seconds=RELOADED_SECONDS, interval_seconds=0.5, retry_on=WorkloadError)
 
 
 def prepare_volume(ends: Ends, line: Line) -> ScriptResult:

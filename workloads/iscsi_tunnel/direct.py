@@ -8,7 +8,6 @@ Both are taken back whatever happens; whatever an attempt that was killed left, 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +17,7 @@ from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.errors import WorkloadError
 from workloads.iscsi import ISCSI_PORT
 from workloads.iscsi_tunnel.ends import Ends, script
+from workloads.waiting import wait_until
 
 DESCRIPTION = "tidemark, while it measures without the tunnel"
 # A security group's change takes seconds on AWS, and a pass of the reconciler in a rehearsal.
@@ -55,17 +55,13 @@ def close_way(ends: Ends) -> None:
 
 
 def _await_open(ends: Ends, address: str) -> None:
-    deadline = time.monotonic() + OPEN_SECONDS
-    while True:
-        facts = ends.client.run(script("client_reach"), [f"server={address}:{ISCSI_PORT}"]).facts
-        if facts[0]["reached"]:
-            return
-        if time.monotonic() > deadline:
-            raise WorkloadError(
-                f"port {ISCSI_PORT} of {address} is not reached, though a rule opens it",
-                "see the security group",
-                "client",
-            )
+    def reached() -> bool:
+        return bool(ends.client.run(script("client_reach"), [f"server={address}:{ISCSI_PORT}"]).facts[0]["reached"])
+
+    if not wait_until(reached, timeout_seconds=OPEN_SECONDS, interval_seconds=0.5):
+        raise WorkloadError(
+            f"port {ISCSI_PORT} of {address} is not reached, though a rule opens it", "see the security group", "client"
+        )
 
 
 def _client(ends: Ends) -> Any:

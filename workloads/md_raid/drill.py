@@ -31,6 +31,7 @@ from workloads.md_raid.plan import Drill, Plan
 from workloads.md_raid.run import WORKER_SILENCE_S, bring_worker
 from workloads.md_raid.settings import STRIPE
 from workloads.power import Power
+from workloads.waiting import wait_until
 from workloads.worker import REMOTE_PATH, LineReader, Outcome, arguments, rate_words
 
 KILLED_SERVERS = 2
@@ -235,21 +236,23 @@ class FailureDrill:
         """Waits until every mirror counts the dead server's leg out."""
         waiting = {mirror.name for mirror in self.context.topology.mirrors}
         legs = len(self.context.topology.servers)
-        while waiting:
+
+        def all_degraded() -> bool:
             status = self.context.array_status()
             for name in sorted(waiting):
                 working = running(self.context, status, name).working
                 if working is not None and working <= legs - number:
                     waiting.discard(name)
                     self.event("degraded", array=name, working=working)
-            seconds = time.monotonic() - killed_at
-            if waiting and seconds > self.drill.kill_seconds:
-                raise WorkloadError(
-                    f"{', '.join(sorted(waiting))} still whole {seconds:.0f} s after the kill",
-                    "the server may have lived on: see its state, and give the plan a longer drill.kill_seconds",
-                    self.client,
-                )
-            time.sleep(MISSED_POLL_S)
+            return not waiting
+
+        limit_seconds = self.drill.kill_seconds - (time.monotonic() - killed_at)
+        if not wait_until(all_degraded, timeout_seconds=limit_seconds, interval_seconds=MISSED_POLL_S):
+            raise WorkloadError(
+                f"{', '.join(sorted(waiting))} still whole {time.monotonic() - killed_at:.0f} s after the kill",
+                "the server may have lived on: see its state, and give the plan a longer drill.kill_seconds",
+                self.client,
+            )
         self.say(f"all mirrors go on with {legs - number} of {legs} legs {time.monotonic() - killed_at:.1f} s after")
 
     def give_power_back(self) -> None:
@@ -297,22 +300,24 @@ class FailureDrill:
 
     def await_sessions(self) -> None:
         """Waits until the initiator has logged in to every target again, by itself."""
-        deadline = time.monotonic() + SESSION_LIMIT_S
+        legs = self.context.topology.legs
+        logged_in = 0
         with self.context.console.under_way("drill", "sessions come back") as progress:
-            while True:
+
+            def all_logged_in() -> bool:
+                nonlocal logged_in
                 state = self.context.client_state(fresh=True)
-                disks = [state.disk_of(leg.iqn) for leg in self.context.topology.legs]
+                disks = [state.disk_of(leg.iqn) for leg in legs]
                 logged_in = sum(disk is not None and disk.session == "LOGGED_IN" for disk in disks)
-                progress.update(f"{logged_in} of {len(self.context.topology.legs)} sessions are logged in")
-                if logged_in == len(self.context.topology.legs):
-                    break
-                if time.monotonic() > deadline:
-                    raise WorkloadError(
-                        f"{logged_in} of {len(self.context.topology.legs)} sessions after {SESSION_LIMIT_S} s",
-                        "see iscsiadm -m session -P 1 and journalctl -u iscsid there",
-                        self.client,
-                    )
-                time.sleep(1)
+                progress.update(f"{logged_in} of {len(legs)} sessions are logged in")
+                return logged_in == len(legs)
+
+            if not wait_until(all_logged_in, timeout_seconds=SESSION_LIMIT_S, interval_seconds=1):
+                raise WorkloadError(
+                    f"{logged_in} of {len(legs)} sessions after {SESSION_LIMIT_S} s",
+                    "see iscsiadm -m session -P 1 and journalctl -u iscsid there",
+                    self.client,
+                )
         self.say(f"{logged_in} sessions are logged in again, by themselves")
 
     def compare_legs(self) -> None:
