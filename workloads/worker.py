@@ -1,6 +1,4 @@
-"""The native worker on a host: brought there once, run, its lines read (docs/interfaces.md, "The native
-worker").
-"""
+"""The native worker on a host: installs it, runs it, and reads its lines (docs/interfaces.md, "The native worker")."""
 
 from __future__ import annotations
 
@@ -12,15 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workloads.connectors.script import fact_in
+from workloads.connectors.base import Connector
+from workloads.connectors.script import Script, fact_in
 from workloads.connectors.ssh import SshConnector
+from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 
 REMOTE_PATH = "/var/lib/tidemark/tidemark-worker"
+# The worker prints each second. A stalled array or a lost connection delays its requests, not its printing.
+IDLE_TIMEOUT_SECONDS = 60.0
 
 
 def local_path() -> Path:
-    """The compiled worker (TIDEMARK_WORKER, or where `make worker` puts it)."""
+    """Returns the path of the compiled worker (TIDEMARK_WORKER, or where `make worker` puts it)."""
     default = Path(__file__).resolve().parent / "native" / "build" / "tidemark-worker"
     return Path(os.environ.get("TIDEMARK_WORKER") or default)
 
@@ -45,7 +47,7 @@ class Worker:
         return cls(content, hashlib.sha256(content).hexdigest())
 
     def bring_to(self, connector: SshConnector) -> bool:
-        """Puts the worker on the host unless the same one is there; whether it had to."""
+        """Puts the worker on the host; returns False where the same one is there."""
         sudo = "" if connector.user == "root" else "sudo -n "
         seen: list[str] = []
         connector.execute(f"{sudo}sha256sum {REMOTE_PATH}", seen.append, idle_timeout_seconds=60)
@@ -83,7 +85,7 @@ def arguments(
     span_bytes: int | None = None,
     seed: int = 1,
 ) -> list[str]:
-    """The worker's arguments for reading or writing `files` past the page cache; `threads` is of each file.
+    """Returns the worker's arguments for reading or writing `files` past the page cache, by `threads` for each file.
 
     `start_at_unix_s` is by the clock of the host that it runs on.
     """
@@ -101,7 +103,7 @@ def arguments(
 
 @dataclass
 class Outcome:
-    """What a run of the worker said."""
+    """The end of a run of the worker."""
 
     final: dict[str, Any] | None = None
     intervals: int = 0
@@ -110,7 +112,7 @@ class Outcome:
 
     @property
     def errors(self) -> int | None:
-        """Failed operations; None when there is no final line to tell."""
+        """The number of failed operations; None without a final line."""
         return None if self.final is None else sum(self.final["errors"].values())
 
 
@@ -147,8 +149,31 @@ class LineReader:
                 self.outcome.degraded_after += (record["array"],)
 
 
+def run_worker(
+    connector: Connector,
+    script: Script,
+    words: Sequence[str],
+    on_record: Callable[[dict[str, Any]], None],
+    on_started: Callable[[int], None] | None = None,
+) -> Outcome:
+    """Runs the worker on a host by an experiment's client_worker.sh; passes on each interval, and the final line."""
+    reader = LineReader(on_record, on_started)
+    connector.run(
+        script, [REMOTE_PATH, *words], locked=False, idle_timeout_seconds=IDLE_TIMEOUT_SECONDS, on_line=reader
+    )
+    return reader.outcome
+
+
+def bring_worker(deployment: Deployment, hosts: Sequence[str]) -> int:
+    """Puts the worker on hosts; returns how many lacked it."""
+    worker = Worker.load()
+    brought = deployment.hosts.each(hosts, worker.bring_to)
+    deployment.versions["tidemark-worker sha256"] = worker.sha256
+    return sum(brought.values())
+
+
 def rate_words(record: dict[str, Any]) -> str:
-    """An interval's or a run's rate, for a person."""
+    """Describes the rate of an interval or a run, for a person."""
     seconds = record["t_end_unix_s"] - record["t_start_unix_s"]
     if seconds <= 0:
         return "no time"

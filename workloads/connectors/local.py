@@ -8,8 +8,7 @@ import os
 import queue
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from typing import IO
+from collections.abc import Iterator
 
 from workloads.connectors.base import Connector, ScriptProcess
 
@@ -59,18 +58,12 @@ class LocalProcess(ScriptProcess):
             start_new_session=True,
         )
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
         self._stdin = self._process.stdin
         self._stdout: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._stderr: list[bytes] = []
-        readers = [
-            threading.Thread(target=_gather, args=(self._process.stdout, self._stdout.put), daemon=True),
-            threading.Thread(target=_gather, args=(self._process.stderr, self._put_stderr), daemon=True),
-        ]
-        for reader in readers:
-            reader.start()
-        self._stderr_reader = readers[1]
+        self._stderr_reader = threading.Thread(target=self._read_stderr, daemon=True)
+        self._stderr_reader.start()
+        threading.Thread(target=self._read_stdout, daemon=True).start()
         self.lines = self._lines()
 
     def send(self, content: bytes) -> bool:
@@ -98,9 +91,17 @@ class LocalProcess(ScriptProcess):
         self._stderr_reader.join(timeout_seconds)
         return code, b"".join(self._stderr).decode(errors="replace")
 
-    def _put_stderr(self, line: bytes | None) -> None:
-        if line is not None:
-            self._stderr.append(line)
+    def _read_stdout(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as pipe:
+            for line in pipe:
+                self._stdout.put(line)
+        self._stdout.put(None)
+
+    def _read_stderr(self) -> None:
+        assert self._process.stderr is not None
+        with self._process.stderr as pipe:
+            self._stderr.extend(pipe)
 
     def _lines(self) -> Iterator[str]:
         while True:
@@ -111,10 +112,3 @@ class LocalProcess(ScriptProcess):
             if line is None:
                 return
             yield line.decode(errors="replace").removesuffix("\n")
-
-
-def _gather(pipe: IO[bytes], put: Callable[[bytes | None], None]) -> None:
-    with pipe:
-        for line in pipe:
-            put(line)
-    put(None)

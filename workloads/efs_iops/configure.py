@@ -14,7 +14,7 @@ from workloads.efs_iops.settings import MODULES, MOUNT_POINT, MOUNT_SECONDS, PAC
 from workloads.errors import WorkloadError
 from workloads.results import proof
 from workloads.steps import Step, run_steps
-from workloads.worker import Worker
+from workloads.worker import bring_worker
 
 PACKAGES_TIMEOUT_S = 900
 FILES_TIMEOUT_S = 1800  # the full plan's sequential files at the rate of a small file system
@@ -25,7 +25,7 @@ def configure(context: Context, plan: Plan, *, tls: bool = False) -> int:
     steps: list[Step] = [
         ("packages", partial(check_packages, context)),
         ("mount", partial(mount, context, tls=tls)),
-        ("worker", partial(bring_worker, context)),
+        ("worker", partial(bring_worker, context, [host.name for host in context.clients])),
         ("files", partial(make_files, context, plan)),
     ]
     return run_steps(context, steps)
@@ -96,14 +96,6 @@ def record_mount(context: Context, host: Host, seen: Mounted, fault: WorkloadErr
     context.results.append(
         "proofs", proof("mount-options", host.name, context.file_system.id, "; ".join(parts), fault is None)
     )
-
-
-def bring_worker(context: Context) -> int:
-    """Puts the worker on the clients."""
-    worker = Worker.load()
-    context.versions["tidemark-worker sha256"] = worker.sha256
-    brought = context.hosts.each([host.name for host in context.clients], worker.bring_to)
-    return sum(brought.values())
 
 
 def make_files(context: Context, plan: Plan) -> int:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from workloads import worker
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel.attachment import Attachment, join
 from workloads.iscsi_tunnel.direct import open_way
@@ -13,18 +14,14 @@ from workloads.iscsi_tunnel.ends import Ends, script
 from workloads.iscsi_tunnel.plan import Cell, Plan, cells_of
 from workloads.iscsi_tunnel.records import attach_recorded
 from workloads.iscsi_tunnel.settings import LIMIT_SECONDS
-from workloads.worker import REMOTE_PATH, LineReader, Outcome, Worker, arguments, rate_words
+from workloads.worker import Outcome, arguments, rate_words
 
-# The worker prints each second; a lost connection holds up the requests, not the printing.
-WORKER_SILENCE_S = 60.0
 LITTLE_SECONDS = 1.0
 
 
 def bring_worker(ends: Ends) -> None:
     """Puts the worker on the client."""
-    worker = Worker.load()
-    worker.bring_to(ends.deployment.hosts.connector(_client_host(ends)))
-    ends.deployment.versions["tidemark-worker sha256"] = worker.sha256
+    worker.bring_worker(ends.deployment, [_client_host(ends)])
 
 
 def _client_host(ends: Ends) -> str:
@@ -50,15 +47,7 @@ def read_a_little(ends: Ends, attached: Attachment) -> int:
 
 def run_worker(ends: Ends, words: list[str], take: Callable[[dict[str, Any]], None]) -> Outcome:
     """Runs the worker on the client; each record goes to `take`."""
-    reader = LineReader(take)
-    ends.deployment.hosts.connector(_client_host(ends)).run(
-        script("client_worker"),
-        [REMOTE_PATH, *words],
-        locked=False,
-        idle_timeout_seconds=WORKER_SILENCE_S,
-        on_line=reader,
-    )
-    return reader.outcome
+    return worker.run_worker(ends.deployment.hosts.connector(_client_host(ends)), script("client_worker"), words, take)
 
 
 def run(ends: Ends, plan: Plan) -> Attachment:

@@ -28,11 +28,10 @@ from workloads.md_raid.configure import (
 )
 from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.plan import Drill, Plan
-from workloads.md_raid.run import WORKER_SILENCE_S, bring_worker
 from workloads.md_raid.settings import STRIPE
 from workloads.power import Power
 from workloads.waiting import wait_until
-from workloads.worker import REMOTE_PATH, LineReader, Outcome, arguments, rate_words
+from workloads.worker import IDLE_TIMEOUT_SECONDS, Outcome, arguments, bring_worker, rate_words, run_worker
 
 KILLED_SERVERS = 2
 BEFORE_KILL_S = 1.5
@@ -113,7 +112,7 @@ class FailureDrill:
             raise WorkloadError(
                 f"drill.data_bytes is {self.drill.data_bytes}", f"give at most {size_bytes // 2}: half of {STRIPE}"
             )
-        bring_worker(self.context)
+        bring_worker(self.context, [self.client])
 
     def write_block(self, offset_bytes: int) -> None:
         """Writes random data over all mirrors."""
@@ -145,10 +144,9 @@ class FailureDrill:
 
     def read_steadily(self) -> None:
         """Reads with all servers there, to compare with."""
-        reader = self.read("drill-steady", self.drill.steady_seconds, None)
-        self.conclude("drill-steady", reader.outcome)
+        self.conclude("drill-steady", self.read("drill-steady", self.drill.steady_seconds, None))
 
-    def read(self, cell: str, seconds: float, on_started: Callable[[int], None] | None) -> LineReader:
+    def read(self, cell: str, seconds: float, on_started: Callable[[int], None] | None) -> Outcome:
         """Runs the worker; returns when it has ended."""
         with self.context.console.under_way("drill", cell) as progress:
 
@@ -156,7 +154,6 @@ class FailureDrill:
                 self.context.results.append("worker", {**record, "cell": cell, "host": self.client})
                 progress.update(f"{cell:<24} {rate_words(record)}")
 
-            reader = LineReader(take, on_started)
             words = arguments(
                 [DEVICE],
                 pattern=self.drill.pattern,
@@ -164,14 +161,9 @@ class FailureDrill:
                 threads=self.drill.depth,
                 seconds=seconds,
             )
-            self.context.hosts.connector(self.client).run(
-                script("client_worker"),
-                [REMOTE_PATH, *words],
-                locked=False,
-                idle_timeout_seconds=WORKER_SILENCE_S,
-                on_line=reader,
+            return run_worker(
+                self.context.hosts.connector(self.client), script("client_worker"), words, take, on_started
             )
-        return reader
 
     def conclude(self, cell: str, outcome: Outcome) -> None:
         """No read may have failed, and reads must have gone on."""
@@ -200,14 +192,14 @@ class FailureDrill:
             pids.append(pid)
             started.set()
 
-        def read() -> LineReader:
+        def read() -> Outcome:
             try:
                 return self.read(cell, self.drill.kill_seconds + self.drill.after_seconds, on_started)
             finally:
                 started.set()
 
         def kill() -> None:
-            if not started.wait(timeout=WORKER_SILENCE_S) or not pids:
+            if not started.wait(timeout=IDLE_TIMEOUT_SECONDS) or not pids:
                 raise WorkloadError("the worker did not start", "run the drill again", self.client)
             time.sleep(BEFORE_KILL_S)
             self.say(f"killing {server.name}")
@@ -223,13 +215,13 @@ class FailureDrill:
                 with suppress(WorkloadError):
                     self.context.on_client("client_stop_worker", [str(pids[0])])
 
-        found: dict[str, LineReader] = {}
+        found: dict[str, Outcome] = {}
 
         def keep() -> None:
-            found["reader"] = read()
+            found["outcome"] = read()
 
         in_threads({"kill": kill, "read": keep}, on_interrupt=self.context.hosts.close)
-        self.conclude(cell, found["reader"].outcome)
+        self.conclude(cell, found["outcome"])
         self.context.record_arrays(f"killed-{number}")
 
     def await_missed(self, number: int, killed_at: float) -> None:

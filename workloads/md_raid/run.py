@@ -11,26 +11,13 @@ from workloads.md_raid.configure import make_stripe
 from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.plan import Cell, Plan, cells, check
 from workloads.md_raid.settings import BENCH_STRIPE, CHUNK_KIB, STRIPE
-from workloads.worker import REMOTE_PATH, LineReader, Outcome, Worker, arguments, rate_words
-
-# The worker prints each second; a stall of the array holds up the reads, not the printing.
-WORKER_SILENCE_S = 60.0
-
-
-def bring_worker(context: Context) -> Worker:
-    """Puts the worker on the client."""
-    worker = Worker.load()
-    connector = context.hosts.connector(context.topology.client.name)
-    if worker.bring_to(connector):
-        context.console.say("worker", f"brought to {connector.name}, sha256 {worker.sha256[:16]}…")
-    context.versions["tidemark-worker sha256"] = worker.sha256
-    return worker
+from workloads.worker import Outcome, arguments, bring_worker, rate_words, run_worker
 
 
 def run(context: Context, plan: Plan) -> int:
     """Measures every cell of `plan`; the number of cells that are complete."""
     check(plan, context.topology)
-    bring_worker(context)
+    bring_worker(context, [context.topology.client.name])
     planned = cells(plan, context.topology)
     complete = 0
     failed: list[str] = []
@@ -76,9 +63,8 @@ def prime(context: Context, plan: Plan) -> None:
         seconds=plan.warmup_seconds + plan.measured_seconds,
     )
     with context.console.under_way("run", "priming"):
-        context.hosts.connector(context.topology.client.name).run(
-            script("client_worker"), [REMOTE_PATH, *words], locked=False, idle_timeout_seconds=WORKER_SILENCE_S
-        )
+        client = context.hosts.connector(context.topology.client.name)
+        run_worker(client, script("client_worker"), words, lambda _: None)
 
 
 def restore_stripe(context: Context) -> None:
@@ -175,12 +161,4 @@ def read_with_worker(
             context.results.append("worker", {**record, "cell": cell, "host": client})
             progress.update(f"{progress_words:>6} {cell:<24} {rate_words(record)}")
 
-        reader = LineReader(take)
-        context.hosts.connector(client).run(
-            worker_script or script("client_worker"),
-            [REMOTE_PATH, *words],
-            locked=False,
-            idle_timeout_seconds=WORKER_SILENCE_S,
-            on_line=reader,
-        )
-    return reader.outcome
+        return run_worker(context.hosts.connector(client), worker_script or script("client_worker"), words, take)
