@@ -56,7 +56,7 @@ def test_too_few_answers_are_one_line(connector: SshConnector) -> None:
 
 
 def test_silence_is_one_line(connector: SshConnector) -> None:
-    with pytest.raises(WorkloadError, match=r"^client: probe was silent for 0.2 s; see whether it is up"):
+    with pytest.raises(WorkloadError, match=r"^client: probe was silent for 0.2 s; see whether the host is up"):
         connector.exchange(script("cat > /dev/null"), QUESTIONS, idle_timeout_seconds=0.2)
 
 

@@ -169,6 +169,21 @@ def test_another_hosts_key_is_one_line(inventory: Inventory) -> None:
     assert "\n" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("proxy_command", "remedy"),
+    [
+        (None, "see whether the host is up and whether its security group lets your address in (tidemark:sshCidr)"),
+        ("python3 -m lab.reach %h %p", "see whether the host is up"),  # a rehearsal's
+    ],
+)
+def test_who_rehearses_is_not_sent_to_a_security_group(
+    inventory: Inventory, proxy_command: str | None, remedy: str
+) -> None:
+    ssh = dataclasses.replace(inventory.ssh, proxy_command=proxy_command)
+    error = connect_error(inventory.hosts[0], ssh, TimeoutError("timed out"), "", hung_up=False)
+    assert (error.what, error.remedy) == ("SSH at 198.51.100.11 port 22 does not answer (timed out)", remedy)
+
+
 def test_a_server_that_does_not_answer() -> None:
     document = inventory_document()
     document["ssh"]["proxy_command"] = "sh -c 'echo no route to %h %p >&2; exit 1'"

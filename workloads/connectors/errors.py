@@ -44,8 +44,7 @@ def connect_error(host: Host, ssh: Ssh, error: Exception, proxy_stderr: str, *, 
             host.name,
         )
     reason = proxy_stderr.splitlines()[-1] if proxy_stderr else str(error) or type(error).__name__
-    return Unreachable(
-        f"SSH at {at} does not answer ({reason})",
-        "see whether the host is up and whether its security group lets your address in (tidemark:sshCidr)",
-        host.name,
-    )
+    remedy = "see whether the host is up"
+    if ssh.proxy_command is None:  # a rehearsal has one, and no address of a person's to let in
+        remedy += " and whether its security group lets your address in (tidemark:sshCidr)"
+    return Unreachable(f"SSH at {at} does not answer ({reason})", remedy, host.name)

@@ -43,7 +43,7 @@ def _no_check() -> None:
 class SshConnector(Connector):
     """An open connection to one host."""
 
-    _silence_remedy = "see whether it is up (`fab lab.status`, or the EC2 console) and run the task again"
+    _silence_remedy = "see whether the host is up, and run the task again"
 
     def __init__(
         self,
