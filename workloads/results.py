@@ -42,6 +42,14 @@ def proof(kind: str, source: str, to: str | None, detail: str, passed: bool, **f
     return {"t_unix_s": time.time(), **record, **figures}
 
 
+def raise_failed(proofs: Sequence[Mapping[str, Any]], remedies: Mapping[str, str]) -> None:
+    """Raises WorkloadError for the first proof that failed, with the remedy of its kind."""
+    for each in proofs:
+        if not each["passed"]:
+            between = f" to {each['to']}" if each["to"] else ""
+            raise WorkloadError(f"{each['proof']}{between}: {each['detail']}", remedies[each["proof"]], each["from"])
+
+
 def results_root() -> Path:
     """Returns the folder of all results (TIDEMARK_RESULTS_DIR, or results/ beside fabfile.py)."""
     return Path(os.environ.get("TIDEMARK_RESULTS_DIR") or Path(__file__).resolve().parent.parent / "results")

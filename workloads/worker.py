@@ -1,24 +1,23 @@
-"""The native worker on a host: installs it, runs it, and reads its lines (docs/interfaces.md, "The native worker")."""
+"""Copies the native worker to hosts, runs it, and reads its lines (docs/interfaces.md, "The native worker")."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workloads.connectors.base import Connector
 from workloads.connectors.script import Script, fact_in
 from workloads.connectors.ssh import SshConnector
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 
 REMOTE_PATH = "/var/lib/tidemark/tidemark-worker"
-# The worker prints each second. A stalled array or a lost connection delays its requests, not its printing.
-IDLE_TIMEOUT_SECONDS = 60.0
+# The worker prints each second, whether operations end or not: a stall holds up the operations, not the printing.
+WORKER_SILENCE_S = 60.0
 
 
 def local_path() -> Path:
@@ -36,7 +35,7 @@ class Worker:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Worker:
-        """Reads the binary."""
+        """Reads the binary. Raises WorkloadError where it is not compiled."""
         where = path or local_path()
         try:
             content = where.read_bytes()
@@ -47,7 +46,7 @@ class Worker:
         return cls(content, hashlib.sha256(content).hexdigest())
 
     def bring_to(self, connector: SshConnector) -> bool:
-        """Puts the worker on the host; returns False where the same one is there."""
+        """Copies the worker to the host unless the same one is there; returns whether it was copied."""
         sudo = "" if connector.user == "root" else "sudo -n "
         seen: list[str] = []
         connector.execute(f"{sudo}sha256sum {REMOTE_PATH}", seen.append, idle_timeout_seconds=60)
@@ -87,7 +86,7 @@ def arguments(
 ) -> list[str]:
     """Returns the worker's arguments for reading or writing `files` past the page cache, by `threads` for each file.
 
-    `start_at_unix_s` is by the clock of the host that it runs on.
+    `start_at_unix_s` is a time of the clock of the host that it runs on.
     """
     words = [word for file in files for word in ("--file", file)]
     words += ["--op", operation, "--pattern", pattern, "--size", str(request_bytes), "--threads", str(threads)]
@@ -103,21 +102,35 @@ def arguments(
 
 @dataclass
 class Outcome:
-    """The end of a run of the worker."""
+    """What a run of the worker printed. `degraded` are the arrays that lacked a leg before or after it."""
 
     final: dict[str, Any] | None = None
     intervals: int = 0
-    degraded_before: tuple[str, ...] = ()
-    degraded_after: tuple[str, ...] = ()
+    degraded: frozenset[str] = frozenset()
 
     @property
     def errors(self) -> int | None:
         """The number of failed operations; None without a final line."""
         return None if self.final is None else sum(self.final["errors"].values())
 
+    @property
+    def words(self) -> str:
+        """The rate of the whole run, for a person."""
+        return "" if self.final is None else rate_words(self.final)
+
+    def fault(self, operation: str) -> str | None:
+        """Returns why the run is no measurement, or None; `operation` names one of its operations."""
+        if self.final is None:
+            return "the worker ended without a final line"
+        if self.errors:
+            return f"{self.errors} {operation}s failed ({', '.join(sorted(self.final['errors']))})"
+        if self.final["ops"] == 0:
+            return f"not one {operation} ended"
+        return f"{', '.join(sorted(self.degraded))} lacked a leg" if self.degraded else None
+
 
 class LineReader:
-    """Sorts the lines of client_worker.sh."""
+    """Sorts the lines of client_worker.sh into an outcome."""
 
     def __init__(
         self,
@@ -129,7 +142,7 @@ class LineReader:
         self._on_started = on_started
 
     def __call__(self, line: str) -> None:
-        """Takes one line."""
+        """Reads one line."""
         if not line.startswith("{"):
             return
         record = fact_in(line)
@@ -143,37 +156,46 @@ class LineReader:
         elif kind == "started" and self._on_started is not None:
             self._on_started(int(record["pid"]))
         elif kind == "array" and record["degraded"] != 0:
-            if record["when"] == "before":
-                self.outcome.degraded_before += (record["array"],)
-            else:
-                self.outcome.degraded_after += (record["array"],)
+            self.outcome.degraded |= {record["array"]}
+
+
+def bring_worker(deployment: Deployment, hosts: Iterable[str]) -> int:
+    """Copies the worker to the hosts that lack it, and notes its checksum; returns the number of copies."""
+    worker = Worker.load()
+    deployment.versions["tidemark-worker sha256"] = worker.sha256
+    return sum(deployment.hosts.each(hosts, worker.bring_to).values())
 
 
 def run_worker(
-    connector: Connector,
+    deployment: Deployment,
+    host: str,
     script: Script,
     words: Sequence[str],
-    on_record: Callable[[dict[str, Any]], None],
+    *,
+    cell: str | None = None,
+    on_record: Callable[[dict[str, Any]], None] = lambda _: None,
     on_started: Callable[[int], None] | None = None,
+    silence_s: float = WORKER_SILENCE_S,
 ) -> Outcome:
-    """Runs the worker on a host by an experiment's client_worker.sh; passes on each interval, and the final line."""
-    reader = LineReader(on_record, on_started)
-    connector.run(
-        script, [REMOTE_PATH, *words], locked=False, idle_timeout_seconds=IDLE_TIMEOUT_SECONDS, on_line=reader
+    """Runs the worker on a host by `script`, a client_worker.sh; its lines go to the results when there is a `cell`.
+
+    `on_record` gets every interval and the final line, `on_started` the process id.
+    """
+
+    def take(record: dict[str, Any]) -> None:
+        if cell is not None:
+            deployment.results.append("worker", {**record, "cell": cell, "host": host})
+        on_record(record)
+
+    reader = LineReader(take, on_started)
+    deployment.hosts.connector(host).run(
+        script, [REMOTE_PATH, *words], locked=False, idle_timeout_seconds=silence_s, on_line=reader
     )
     return reader.outcome
 
 
-def bring_worker(deployment: Deployment, hosts: Sequence[str]) -> int:
-    """Puts the worker on hosts; returns how many lacked it."""
-    worker = Worker.load()
-    brought = deployment.hosts.each(hosts, worker.bring_to)
-    deployment.versions["tidemark-worker sha256"] = worker.sha256
-    return sum(brought.values())
-
-
 def rate_words(record: dict[str, Any]) -> str:
-    """Describes the rate of an interval or a run, for a person."""
+    """Returns the rate of an interval or of a run, for a person."""
     seconds = record["t_end_unix_s"] - record["t_start_unix_s"]
     if seconds <= 0:
         return "no time"

@@ -15,7 +15,7 @@ import pytest
 from lab import control
 from lab.clients import Clients
 from tests.machine import processes_with, wait_for
-from workloads import deployment, sources
+from workloads import deployment, load_inventory
 from workloads.connectors.pool import ConnectionPool
 from workloads.console import Console
 
@@ -31,7 +31,7 @@ def clients(region: control.Running) -> Clients:
 
 @pytest.fixture
 def hosts(efs_iops_region: Path) -> Iterator[ConnectionPool]:
-    with deployment.connected(sources.load(None, str(efs_iops_region)), Console()) as found:
+    with deployment.connected(load_inventory.load(None, str(efs_iops_region)), Console()) as found:
         yield found.hosts
 
 

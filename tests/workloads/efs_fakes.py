@@ -66,8 +66,8 @@ def final_line(ops: int = 300, errors: Mapping[str, int] | None = None, size: in
 
 
 def fake_context(
-    answer: Answer, results: Results | None = None, inventory: Inventory | None = None
+    answer: Answer, results: Results | None = None, inventory: Inventory | None = None, *, tls: bool = False
 ) -> tuple[Context, FakeHosts]:
     """A context whose clients are fake."""
     hosts = FakeHosts(inventory or efs_inventory(), answer)
-    return Context.of(Deployment(hosts, Console(), results or NullResults())), hosts
+    return Context.of(Deployment(hosts, Console(), results or NullResults()), tls=tls), hosts

@@ -13,6 +13,7 @@ from inventory import Inventory
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import Script, ScriptResult, facts_in
 from workloads.console import Console
+from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 from workloads.md_raid.context import Context
 
@@ -135,4 +136,4 @@ class FakeHosts(ConnectionPool):
 def fake_context(inventory: Inventory, answer: Answer) -> tuple[Context, FakeHosts]:
     """A context whose hosts are fake."""
     hosts = FakeHosts(inventory, answer)
-    return Context.of(hosts, Console()), hosts
+    return Context.of(Deployment(hosts, Console())), hosts

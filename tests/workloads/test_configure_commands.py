@@ -10,7 +10,8 @@ import pytest
 from inventory import Inventory
 from tests.workloads.fakes import RECORDED, Answer, fake_context, recorded
 from workloads.errors import WorkloadError
-from workloads.md_raid.configure import STEPS, configure, make_stripe, return_legs
+from workloads.md_raid.arrays import make_stripe, return_legs
+from workloads.md_raid.configure import STEPS, configure
 from workloads.md_raid.parsers import client_state
 
 UNCHANGED = '{"changed": 0}'
@@ -114,7 +115,7 @@ def test_boundaries_are_told(inventory: Inventory) -> None:
     context, _ = fake_context(inventory, answers(state, state))
     seen: list[str] = []
     configure(context, at_boundary=seen.append)
-    assert seen == [step.name for step in STEPS]
+    assert seen == list(STEPS)
 
 
 def relabelled(text: str, label: str, events: int | None) -> str:

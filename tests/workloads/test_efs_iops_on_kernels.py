@@ -21,12 +21,11 @@ from lab.paths import PROJECT
 from lab.service_model import ServiceModel
 from tests.machine import processes_with, wait_for
 from tests.workloads.fabric_task import fab
-from workloads import deployment, sources
+from workloads import deployment, load_inventory
 from workloads.console import Console
 from workloads.efs_iops import mountstats
-from workloads.efs_iops.context import Context, script
+from workloads.efs_iops.context import MOUNT_POINT, Context, script
 from workloads.efs_iops.mount_options import HELPER_OPTIONS
-from workloads.efs_iops.settings import MOUNT_POINT
 from workloads.errors import WorkloadError
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
@@ -112,7 +111,7 @@ def inventory(efs_iops_region: Path) -> Iterator[str]:
 @pytest.fixture
 def context(inventory: str) -> Iterator[Context]:
     """Connections to the clients, as they are now."""
-    with deployment.connected(sources.load(None, inventory), Console()) as found:
+    with deployment.connected(load_inventory.load(None, inventory), Console()) as found:
         yield Context.of(found)
 
 

@@ -22,7 +22,7 @@ from lab.clients import Clients
 from lab.paths import PROJECT
 from tests.machine import wait_for
 from tests.workloads.fabric_task import fab
-from workloads import deployment, sources
+from workloads import deployment, load_inventory
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.ssh import connect
 from workloads.console import Console
@@ -62,13 +62,13 @@ def _booted(eip_region_region: Path, tmp_path_factory: pytest.TempPathFactory) -
     """Hosts that are up, and their keys pinned, once."""
     with pytest.MonkeyPatch.context() as variables:
         variables.setenv("TIDEMARK_STATE_DIR", str(tmp_path_factory.mktemp("state")))
-        with deployment.connected(sources.load(None, str(eip_region_region)), Console()):
+        with deployment.connected(load_inventory.load(None, str(eip_region_region)), Console()):
             yield
 
 
 @pytest.fixture
 def inventory(eip_region_region: Path) -> Inventory:
-    return sources.load(None, str(eip_region_region))
+    return load_inventory.load(None, str(eip_region_region))
 
 
 @pytest.fixture

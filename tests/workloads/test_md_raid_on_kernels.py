@@ -15,14 +15,13 @@ from typing import Any
 import pytest
 
 from tests.workloads.fabric_task import TASK_LIMIT_S, fab
-from workloads import sources
+from workloads import deployment, load_inventory
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import Script
 from workloads.console import Console
 from workloads.errors import WorkloadError
 from workloads.md_raid.configure import STEPS, configure
 from workloads.md_raid.context import Context, script
-from workloads.md_raid.tasks import connected
 from workloads.power import Power
 from workloads.scripts import find_script
 
@@ -35,17 +34,17 @@ STALL_LIMIT_S = 15.0
 # Runs configure and kills itself, as the kernel would, when the step of that name has ended.
 KILLED_AT = """
 import os, signal, sys
-from workloads import sources
+from workloads import deployment, load_inventory
 from workloads.console import Console
 from workloads.md_raid.configure import configure
-from workloads.md_raid.tasks import connected
+from workloads.md_raid.context import Context
 
 def kill(step):
     if step == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-with connected(sources.load(None, sys.argv[1]), Console()) as context:
-    configure(context, at_boundary=kill)
+with deployment.connected(load_inventory.load(None, sys.argv[1]), Console()) as found:
+    configure(Context.of(found), at_boundary=kill)
 """
 
 PLAN = """
@@ -74,15 +73,15 @@ check_bytes = 16777216
 @pytest.fixture(scope="module")
 def context(md_raid_region: Path) -> Iterator[Context]:
     """For the tests before the first that kills a host."""
-    with connected(sources.load(None, str(md_raid_region)), Console()) as found:
-        yield found
+    with deployment.connected(load_inventory.load(None, str(md_raid_region)), Console()) as found:
+        yield Context.of(found)
 
 
 @pytest.fixture
 def context_anew(md_raid_region: Path) -> Iterator[Context]:
     """For a test whose hosts may have started again since."""
-    with connected(sources.load(None, str(md_raid_region)), Console()) as found:
-        yield found
+    with deployment.connected(load_inventory.load(None, str(md_raid_region)), Console()) as found:
+        yield Context.of(found)
 
 
 def records(results: Path, name: str) -> list[dict[str, Any]]:
@@ -93,9 +92,10 @@ def records(results: Path, name: str) -> list[dict[str, Any]]:
 
 def test_configure_that_is_killed_after_a_step_completes_when_run_again(md_raid_region: Path) -> None:
     """Four, one on each layer: that which comes next finds work half done all the same."""
-    for step in (step for step in STEPS if step.name in ("volumes", "targets", "mirrors created", "stripe")):
+    for step in ("volumes", "targets", "mirrors created", "stripe"):
+        assert step in STEPS
         done = subprocess.run(
-            [sys.executable, "-c", KILLED_AT, str(md_raid_region), step.name],
+            [sys.executable, "-c", KILLED_AT, str(md_raid_region), step],
             cwd=PROJECT,
             capture_output=True,
             text=True,

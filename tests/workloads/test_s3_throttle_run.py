@@ -17,6 +17,7 @@ from tests.workloads.fakes import inventory_document, inventory_of
 from tests.workloads.ssh_host import ssh_host
 from tests.workloads.test_s3_throttle_uploader import HANGS, no_more, spec, within
 from workloads import lease
+from workloads.cells import IncompleteError
 from workloads.connectors.script import ScriptResult
 from workloads.connectors.ssh import SshConnector
 from workloads.console import Console
@@ -25,10 +26,10 @@ from workloads.results import NullResults
 from workloads.s3_throttle import run as runs
 from workloads.s3_throttle import session as sessions
 from workloads.s3_throttle.configure import make_files
+from workloads.s3_throttle.context import SCRIPTS
 from workloads.s3_throttle.plan import Plan, cells, read
-from workloads.s3_throttle.run import IncompleteError, remedy_of, run
-from workloads.s3_throttle.session import Seen, uploading
-from workloads.s3_throttle.settings import SCRIPTS
+from workloads.s3_throttle.run import remedy_of, run
+from workloads.s3_throttle.session import SyncResult, uploading
 from workloads.s3_throttle.uploader.spec import Spec
 from workloads.scripts import find_script
 
@@ -138,7 +139,7 @@ class TestSession:
 class Fakes:
     """A run without a host: `answers` are what becomes of its syncs, the last for all that follow."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: list[Seen]) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: list[SyncResult]) -> None:
         self.deleted: list[str] = []
         self.synced: list[str] = []
         self.ended: list[bool] = []
@@ -196,7 +197,7 @@ class Fakes:
         return left
 
     # As a session:
-    def sync(self, asked: Spec) -> Seen:
+    def sync(self, asked: Spec) -> SyncResult:
         self.asked.append(asked)
         self.synced.append(asked.prefix.rstrip("/").rpartition("/")[2])
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
@@ -209,17 +210,17 @@ STEADY = {"steady_from_unix_s": 0.2, "steady_until_unix_s": 0.8, "known_to_ratio
 NOT_STEADY = dict.fromkeys(STEADY)
 
 
-def good(ended_by: str = "itself") -> Seen:
+def good(ended_by: str = "itself") -> SyncResult:
     """A megabyte of objects, with a tenth more for headers, in a second."""
     times = [number / 10 for number in range(11)]
     samples: dict[str, list[Any]] = {"t": times, "tx": [number * 115_343 for number in range(11)], "rx": [0] * 11}
     samples["again"] = [7] * 11
     code = 0 if ended_by == "itself" else -15
-    return Seen(samples, {}, {"exit_code": code, "said": None, "ended_by": ended_by, **STEADY})
+    return SyncResult(samples, {}, {"exit_code": code, "said": None, "ended_by": ended_by, **STEADY})
 
 
-def bad(said: str, code: int = 1, ended_by: str | None = "itself") -> Seen:
-    return Seen(
+def bad(said: str, code: int = 1, ended_by: str | None = "itself") -> SyncResult:
+    return SyncResult(
         {"t": [], "tx": [], "rx": [], "again": []},
         {},
         {"exit_code": code, "said": said, "ended_by": ended_by, **NOT_STEADY},
@@ -252,7 +253,7 @@ def test_the_first_goes_on_to_its_end_and_the_others_until_their_mean_is_known(m
 
 def test_a_sync_that_was_ended_for_a_fault_is_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     fakes = Fakes(monkeypatch, [good(), bad("nothing was sent for 45 s, so it was ended", 0, None), good()])
-    with pytest.raises(IncompleteError, match=r"^1 faults, the first: closed-loop-0.25: .* nothing was sent for 45 s"):
+    with pytest.raises(IncompleteError, match=r"^1 of 5 .*: closed-loop-0.25 \(.* nothing was sent for 45 s"):
         run(fakes.context, plan(), "now")
 
 
@@ -279,7 +280,7 @@ def test_without_a_free_rate_there_is_nothing_to_go_on_with(monkeypatch: pytest.
 
 def test_one_that_fails_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     fakes = Fakes(monkeypatch, [good(), bad("upload failed"), good()])
-    with pytest.raises(IncompleteError, match=r"^1 faults, the first: closed-loop-0.25: the sync ended with 1: upload"):
+    with pytest.raises(IncompleteError, match=r"^1 of 5 .*: closed-loop-0.25 \(the sync ended with 1: upload"):
         run(fakes.context, plan(), "now")
     assert len(fakes.synced) == len(cells(plan()))
 
@@ -319,7 +320,7 @@ def test_what_came_first_is_told_even_when_nothing_can_be_deleted(monkeypatch: p
 def test_objects_that_differ_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     fakes = Fakes(monkeypatch, [good()])
     fakes.reads_back(monkeypatch, ["7 objects, expected 8"])
-    with pytest.raises(IncompleteError, match=r"^5 faults, the first: free: 7 objects, expected 8"):
+    with pytest.raises(IncompleteError, match=r"^5 of 5 cells .*, the first: free \(7 objects, expected 8\)"):
         run(fakes.context, plan(), "now")
 
 

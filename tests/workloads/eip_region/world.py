@@ -15,7 +15,7 @@ from workloads.deployment import Deployment
 from workloads.eip_region import plan as plans
 from workloads.eip_region.context import Context
 from workloads.eip_region.plan import Plan
-from workloads.eip_region.probe import Door, Probe
+from workloads.eip_region.probe import Endpoint, Probe
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -90,7 +90,7 @@ class World:
             AllocationId=self.allocation_id, InstanceId=self.inventory.host(name).id, AllowReassociation=True
         )
 
-    def knock(self, _: Door) -> Probe:
+    def probe(self, _: Endpoint) -> Probe:
         """A connection, as a host of this world answers it."""
         started = time.time()
         holder = self.holder()

@@ -66,7 +66,7 @@ def nothing_is_open(context: Context) -> bool:
 
 
 def digest(context: Context, directory: str) -> str:
-    return str(context.on_client.run(script("host_tree_digest"), [directory]).facts[0]["digest"])
+    return str(context.client.run(script("host_tree_digest"), [directory]).facts[0]["digest"])
 
 
 def names(words: list[str]) -> list[str]:

@@ -1,22 +1,21 @@
-"""The sources that are read on the clients while the workers run: what NFS counts, and what the host does."""
+"""Samplers that run on the clients beside the workers: NFS' counters, and the host's own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from workloads.clocks import HostClocks
 from workloads.efs_iops import mountstats
-from workloads.efs_iops.clocks import Clocks
-from workloads.efs_iops.context import Context, script
-from workloads.efs_iops.settings import MOUNT_POINT
+from workloads.efs_iops.context import MOUNT_POINT, Context, script
 from workloads.sampling import Sampler, Sampling, Take, host_sampler
 
 
-def sampling(context: Context, clocks: Clocks) -> Sampling:
-    """Both sources of every client, for as long as the block lasts."""
+def sampling(context: Context, clocks: HostClocks) -> Sampling:
+    """Samples every client for the duration of a `with` block."""
 
     def phase(host: str) -> list[str]:
-        """Where in a second of the host's clock one of the runner's begins, in microseconds."""
+        """Returns at which microsecond of a host's second a second of the runner begins."""
         return [str(round(clocks.offset_s(host) % 1 * 1_000_000))]
 
     counted = Sampler(script("client_mountstats"), phase, "mountstats", mountstats_lines)
@@ -25,7 +24,7 @@ def sampling(context: Context, clocks: Clocks) -> Sampling:
 
 
 def mountstats_lines(host: str) -> Take:
-    """What takes the lines of client_mountstats.sh on a host: a record when a copy of the file is whole."""
+    """Returns a reader of client_mountstats.sh's lines: it gives a record for each whole copy of the file."""
     time_of: list[float] = []
     lines: list[str] = []
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
 
 import pytest
 
 from inventory import Host, Inventory, InventoryError, Volume
+from workloads.connectors.pool import ConnectionPool
+from workloads.console import Console
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 from workloads.iscsi import device_unit, initiator_name, target_name
-from workloads.iscsi_tunnel.ends import Ends, client_of, server_of
+from workloads.iscsi_tunnel.endpoints import TunnelEndpoints, client_of, server_of
 
 VOLUME = Volume("vol-0ABC", "/dev/sdf", 80, "gp3", 3000)
 
@@ -83,24 +84,25 @@ def test_device_units_are_as_systemd_escapes_them() -> None:
     assert device_unit("/dev/tidemark-vol-1/leg") == r"dev-tidemark\x2dvol\x2d1-leg.device"
 
 
-class _Deployment:
-    """As much of a deployment as `way` asks for."""
-
-    def __init__(self, inventory: Inventory) -> None:
-        self.inventory = inventory
+def deployment(inventory: Inventory) -> Deployment:
+    return Deployment(ConnectionPool(inventory, {}), Console())
 
 
 def test_a_client_in_the_vpc_goes_by_the_private_address(tunnel: Inventory) -> None:
-    ends = Ends.of(cast(Deployment, _Deployment(tunnel)))
-    assert ends.way() == {"server": "10.20.1.4", "port": "22", "proxy": "", "directory": ""}
+    ends = TunnelEndpoints.of(deployment(tunnel))
+    assert ends.ssh_route() == {"server": "10.20.1.4", "port": "22", "proxy": "", "directory": ""}
 
 
 def test_this_machine_goes_as_the_tasks_do(tunnel: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
     ssh = replace(tunnel.ssh, proxy_command="python3 -m lab.reach %h %p")
-    deployment = cast(Deployment, _Deployment(replace(tunnel, ssh=ssh, rehearsal=False)))
-    way = Ends.of(deployment, "this").way()
+    found = deployment(replace(tunnel, ssh=ssh, rehearsal=False))
+    way = TunnelEndpoints.of(found, "this").ssh_route()
     assert (way["server"], way["proxy"]) == (tunnel.hosts[0].address, "python3 -m lab.reach %h %p")
     # A rehearsal's proxy command must find the region from a unit's empty environment.
     monkeypatch.setenv("TIDEMARK_LAB_DIR", "/some where/.lab")
-    rehearsal = cast(Deployment, _Deployment(replace(tunnel, ssh=ssh, rehearsal=True)))
-    assert Ends.of(rehearsal, "this").way()["proxy"].startswith("env TIDEMARK_LAB_DIR='/some where/.lab' python3 -m")
+    rehearsal = deployment(replace(tunnel, ssh=ssh, rehearsal=True))
+    assert (
+        TunnelEndpoints.of(rehearsal, "this")
+        .ssh_route()["proxy"]
+        .startswith("env TIDEMARK_LAB_DIR='/some where/.lab' python3 -m")
+    )

@@ -1,4 +1,4 @@
-"""A move that has begun is written down until it has ended, and no two tasks move one address at once."""
+"""A journal of the move that is under way, which outlives its task; and a lock, so that one task moves an address."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from workloads.results import utc_now
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A move of which the end is not known."""
+class PendingMove:
+    """A move that was begun, and whose end is not known."""
 
     source: str
     target: str
     since: str
 
 
-class Unfinished:
-    """The note of a move, in a file that outlives the process."""
+class MoveJournal:
+    """The move of an address that is under way, in a file."""
 
     def __init__(self, allocation_id: str, folder: Path | None = None) -> None:
         self._path = (folder or state_dir()) / "moves" / f"{allocation_id}.json"
 
     def begin(self, source: str, target: str) -> None:
-        """Write it down, before the API is asked."""
+        """Records a move, before the API is called."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         new = self._path.with_suffix(".new")
         new.write_text(json.dumps({"source": source, "target": target, "since": utc_now()}) + "\n", encoding="utf-8")
         new.replace(self._path)
 
     def end(self) -> None:
-        """It came to its end, or was taken back."""
+        """Removes the record: the move has ended, or was taken back."""
         self._path.unlink(missing_ok=True)
 
-    def begun(self) -> Begun | None:
-        """A move that another run did not bring to its end; None where there is none."""
+    def pending(self) -> PendingMove | None:
+        """Returns a move that another run did not finish, or None."""
         try:
             found: Any = json.loads(self._path.read_text(encoding="utf-8"))
-            return Begun(str(found["source"]), str(found["target"]), str(found["since"]))
+            return PendingMove(str(found["source"]), str(found["target"]), str(found["since"]))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
@@ -55,19 +55,21 @@ class Unfinished:
 
 
 @contextmanager
-def alone(allocation_id: str, task: str, folder: Path | None = None) -> Iterator[None]:
-    """Nobody else on this machine moves that address meanwhile. The second is refused, with who is first."""
+def address_lock(allocation_id: str, task: str, folder: Path | None = None) -> Iterator[None]:
+    """Lets no other task of this machine move the address. Raises WorkloadError with the holder's name when it is
+    taken.
+    """
     path = (folder or state_dir()) / "moves" / f"{allocation_id}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         try:
-            # The kernel lets go of it when the process ends, however that ends.
+            # The kernel releases the lock when the process ends, in whatever way.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            first = " ".join(file.read().split()) or "another task"
+            holder = " ".join(file.read().split()) or "another task"
             raise WorkloadError(
-                f"{allocation_id} is being moved by {first}", "wait for its end, or end it with Ctrl-C"
+                f"{allocation_id} is being moved by {holder}", "wait for its end, or end it with Ctrl-C"
             ) from None
         file.truncate()
         file.write(f"{task} (process {os.getpid()} on {socket.gethostname()}, since {utc_now()})\n")

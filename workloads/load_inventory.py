@@ -1,4 +1,4 @@
-"""Where a task's inventory comes from: a Pulumi stack, a file, or the running rehearsal region."""
+"""Loads a task's inventory: from a Pulumi stack, from a file, or from the running rehearsal region."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from workloads.user_path import user_path
 PROJECT = Path(__file__).resolve().parent.parent
 PULUMI_TIMEOUT_S = 120
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-# Of no use to a client of the region, which is given its own (workloads/aws.py), and of no harm.
+# Clients of the region have their own values (workloads/aws.py), so these do no harm.
 HARMLESS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION"})
 
 
 def lab_dir() -> Path:
-    """The rehearsal region's folder (TIDEMARK_LAB_DIR, or .lab)."""
+    """Returns the rehearsal region's folder (TIDEMARK_LAB_DIR, or .lab)."""
     return Path(os.environ.get("TIDEMARK_LAB_DIR") or PROJECT / ".lab")
 
 
 def load(stack: str | None, file: str | None) -> Inventory:
-    """The inventory from `stack`, from `file`, or, with neither, of the running rehearsal."""
+    """Returns the inventory from `stack`, from `file`, or, with neither, of the running rehearsal.
+
+    Raises WorkloadError or InventoryError.
+    """
     if stack is not None and file is not None:
         raise WorkloadError("both --stack and --inventory are given", "give one of them")
     if stack is not None:
@@ -38,7 +41,7 @@ def load(stack: str | None, file: str | None) -> Inventory:
         if not path.is_file():
             raise WorkloadError(
                 f"no rehearsal is running ({path} is not there)",
-                "give --stack or --inventory, or start one with `make rehearse EXPERIMENT=md-raid KEEP=1`",
+                "give --stack or --inventory, or start one with `make rehearse EXPERIMENT=NAME KEEP=1`",
             )
         inventory = from_file(path)
     if inventory.rehearsal:
@@ -47,7 +50,7 @@ def load(stack: str | None, file: str | None) -> Inventory:
 
 
 def from_file(path: Path) -> Inventory:
-    """The inventory in a file."""
+    """Returns the inventory in a file."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -59,7 +62,7 @@ def from_file(path: Path) -> Inventory:
 
 
 def from_stack(stack: str) -> Inventory:
-    """The inventory that a Pulumi stack puts out."""
+    """Returns the inventory that is an output of a Pulumi stack."""
     if stack.startswith("-") or not stack.strip():
         raise WorkloadError(f"--stack {stack!r} is not a stack's name", "give one that `pulumi stack ls` shows")
     pulumi = shutil.which("pulumi")
@@ -97,15 +100,15 @@ def from_stack(stack: str) -> Inventory:
 
 
 def ask_rehearsal_api() -> None:
-    """Lets boto3 ask the running rehearsal's API, and nobody else: no profile, no endpoint but those on loopback that
-    the environment names, no proxy.
+    """Makes boto3 call the running rehearsal's API and nothing else: removes profiles, proxies, and endpoints that are
+    not on loopback from the environment.
     """
     proxy = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY")
     for name, value in list(os.environ.items()):
         if _leads_away(name, value):
             del os.environ[name]
     if proxy:
-        os.environ.setdefault("PIP_PROXY", proxy)  # for the AWS CLI's wheels; boto3 does not know it
+        os.environ.setdefault("PIP_PROXY", proxy)  # for pip, which fetches the AWS CLI's wheels; boto3 ignores it
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     if os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT_URL_EC2"):
@@ -114,7 +117,8 @@ def ask_rehearsal_api() -> None:
         region = json.loads((lab_dir() / "region.json").read_text(encoding="utf-8"))
         os.environ["AWS_ENDPOINT_URL"] = str(region["url"])
     except (OSError, ValueError, KeyError, TypeError):
-        # Without an API only what is in the inventory can be done; the first call that needs one says so.
+        # Without an API, tasks do what the inventory allows; the first call that needs the API fails with its own
+        # error.
         return
 
 

@@ -1,6 +1,6 @@
-"""The recovery sheet: a page for a person with a blank machine, and the commands that are read out of it again.
+"""The recovery sheet: a page for a person with a blank machine, whose commands the drill reads and executes.
 
-The drill executes what the page says and nothing else, so the page can't be wrong and the drill right.
+The drill executes the page's commands and nothing else, so it fails when the page is wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BLOCK = re.compile(r"^```sh(?: (?P<where>\w+))?\n(?P<text>.*?)^```$", re.MULTIL
 
 @dataclass(frozen=True)
 class Facts:
-    """What the page must name. `host_keys` are those pinned, `sources` the directories of the newest snapshot."""
+    """What the page names. `host_keys` are the pinned keys, `sources` the directories of the newest snapshot."""
 
     stack: str
     region: str
@@ -44,7 +44,7 @@ class Facts:
     device: str
 
     def __post_init__(self) -> None:
-        """The page's commands are typed as root: what a server or inventory says is at most a word of them."""
+        """Refuses values that are more than one word of a command: the page's commands are typed as root."""
         for name, pattern in _WORDS.items():
             found = getattr(self, name)
             for value in [found] if isinstance(found, str) else found:
@@ -75,14 +75,14 @@ _WORDS = {
 
 
 def fingerprint(host_key: str) -> str:
-    """As ssh shows it: SHA256, base64 without padding."""
+    """Returns a key's fingerprint as ssh shows it: SHA256, base64 without padding."""
     kind, key = host_key.split()[:2]
     digest = hashlib.sha256(base64.b64decode(key)).digest()
     return f"{kind} SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
 def rendered(facts: Facts) -> str:
-    """The page. Every field of the template is filled in."""
+    """Returns the page: the template with every field filled in."""
     values: Mapping[str, str] = {
         "STACK": facts.stack,
         "MADE": utc_now(),
@@ -109,10 +109,10 @@ def rendered(facts: Facts) -> str:
 
 
 def _shown(name: str) -> str:
-    """A name in a table's cell, where it can neither end that nor begin a block."""
+    """Returns a name that can neither end a table's cell nor begin a code block."""
     return "".join(each if each.isprintable() and each not in "`|@" else "?" for each in name)
 
 
 def commands(page: str, where: str | None = None) -> list[str]:
-    """The blocks that are to be typed, in order: at the blank machine, or as root on the server (`where` is server)."""
+    """Returns the blocks to type, in order: at the blank machine, or as root on the server (`where` is "server")."""
     return [found["text"] for found in _BLOCK.finditer(page) if found["where"] == where]

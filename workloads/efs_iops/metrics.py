@@ -1,19 +1,36 @@
-"""What CloudWatch says of the minutes of a run: asked for when they are whole, waited for while they are late."""
+"""Reads CloudWatch's metrics of the minutes of a run: once a minute is whole, and for as long as one may be late."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from workloads import cloudwatch
 from workloads.efs_iops.context import Context
-from workloads.efs_iops.run import Window
 
-# A rehearsal's minutes are there a second after their end, and its endpoint may be asked as often as one likes.
+# A rehearsal's minutes are there a second after their end, and its endpoint may be asked at any rate.
 REHEARSAL_POLL_S = 1.0
 
 
+@dataclass(frozen=True)
+class Window:
+    """A run until `until_unix_s`, by the runner's clock; `cells` are the begin and the end of each cell."""
+
+    cells: tuple[tuple[float, float], ...]
+    until_unix_s: float
+
+    @property
+    def from_unix_s(self) -> float:
+        """The begin of the first cell; the end of the run, where none began."""
+        return min((start for start, _ in self.cells), default=self.until_unix_s)
+
+    def was_busy(self, from_unix_s: float, until_unix_s: float) -> bool:
+        """Returns whether a cell ran then, if only for a moment."""
+        return any(start < until_unix_s and end > from_unix_s for start, end in self.cells)
+
+
 def read_metrics(context: Context, window: Window) -> None:
-    """Records every metric of the whole minutes of the window; says what is missing, and why."""
+    """Records every metric of the window's whole minutes; says what is missing, and why."""
     if not cloudwatch.is_file_system_id(context.file_system.id):
         context.console.say("cloudwatch", f"left out: {context.file_system.id} is no EFS file system")
         return
@@ -24,7 +41,7 @@ def read_metrics(context: Context, window: Window) -> None:
             cloudwatch.client(context.inventory.region),
             context.file_system.id,
             minutes,
-            # One in which nothing was moved may never come.
+            # A minute in which nothing was moved may never come.
             [minute for minute in minutes if window.was_busy(minute, minute + cloudwatch.PERIOD_S)],
             poll_s=REHEARSAL_POLL_S if context.inventory.rehearsal else cloudwatch.POLL_S,
             tell=progress.update,

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from workloads.encrypted_backup.stages import Stage, Step, entered
+from workloads.encrypted_backup.reversible import Action, ActionOutcome, performed
 from workloads.errors import WorkloadError
 
 NAMES = ("start", "attach", "open", "mount")
@@ -19,21 +19,21 @@ class World:
         self.broken = broken
         self.fault = fault
         self.events: list[str] = []
-        self.steps: list[Step] = []
+        self.steps: list[ActionOutcome] = []
 
     def act(self, event: str) -> None:
         self.events.append(event)
         if event in self.broken:
             raise self.fault(f"{event} is broken", "") if self.fault is WorkloadError else self.fault(event)
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[Action]:
         return [self.stage(name) for name in NAMES]
 
-    def stage(self, name: str) -> Stage:
-        return Stage(name, lambda: self.act(name), f"-{name}", lambda: self.act(f"-{name}"))
+    def stage(self, name: str) -> Action:
+        return Action(name, lambda: self.act(name), f"-{name}", lambda: self.act(f"-{name}"))
 
     def run(self) -> None:
-        with entered(self.stages(), self.steps.append):
+        with performed(self.stages(), self.steps.append):
             self.act("work")
 
 
@@ -74,8 +74,8 @@ def test_the_first_fault_is_raised_and_those_of_leaving_are_told(capsys: pytest.
 @pytest.mark.parametrize("fault", [WorkloadError, KeyboardInterrupt])
 def test_what_can_be_undone_half_done_is(fault: type[BaseException]) -> None:
     world = World("attach", fault=fault)
-    attach = dataclasses.replace(world.stage("attach"), leave_half_done=True)
-    with pytest.raises(fault), entered([world.stage("start"), attach], world.steps.append):
+    attach = dataclasses.replace(world.stage("attach"), undo_half_done=True)
+    with pytest.raises(fault), performed([world.stage("start"), attach], world.steps.append):
         pytest.fail("it was entered")
     assert world.events == ["start", "attach", "-attach", "-start"]
 
@@ -84,18 +84,18 @@ def test_what_can_be_undone_half_done_is(fault: type[BaseException]) -> None:
 def test_an_interrupt_that_comes_when_a_stage_is_done_and_told_leaves_it(half: bool) -> None:
     world = World()
 
-    def told(step: Step) -> None:
+    def told(step: ActionOutcome) -> None:
         if step.name == "attach":
             raise KeyboardInterrupt
 
-    attach = dataclasses.replace(world.stage("attach"), leave_half_done=half)
-    with pytest.raises(KeyboardInterrupt), entered([attach], told):
+    attach = dataclasses.replace(world.stage("attach"), undo_half_done=half)
+    with pytest.raises(KeyboardInterrupt), performed([attach], told):
         pytest.fail("it was entered")
     assert world.events == ["attach", "-attach"]
 
 
 def test_a_stage_without_an_undoing_is_only_done() -> None:
     world = World()
-    with entered([Stage("look", lambda: world.act("look")), world.stage("open")], world.steps.append):
+    with performed([Action("look", lambda: world.act("look")), world.stage("open")], world.steps.append):
         pass
     assert world.events == ["look", "open", "-open"]

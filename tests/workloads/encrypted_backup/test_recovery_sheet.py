@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from workloads.encrypted_backup import sheet
+from workloads.encrypted_backup import recovery_sheet
 from workloads.errors import WorkloadError
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPtZZQZ2Zf0nSdYzOzBR0m7tV2zKQnV3xJ1ebcq1OZ0p"
-FACTS = sheet.Facts(
+FACTS = recovery_sheet.Facts(
     stack="encrypted-backup.eu-central-1",
     region="eu-central-1",
     instance="i-0123456789abcdef0",
@@ -37,7 +37,7 @@ FACTS = sheet.Facts(
 
 @pytest.fixture
 def page() -> str:
-    return sheet.rendered(FACTS)
+    return recovery_sheet.rendered(FACTS)
 
 
 def test_every_field_is_filled_in_and_every_fact_is_there(page: str) -> None:
@@ -47,7 +47,7 @@ def test_every_field_is_filled_in_and_every_fact_is_there(page: str) -> None:
 
 
 def test_commands_are_the_pages_own_text_in_its_order(page: str) -> None:
-    blank, server = sheet.commands(page), sheet.commands(page, "server")
+    blank, server = recovery_sheet.commands(page), recovery_sheet.commands(page, "server")
     assert all(block in page for block in [*blank, *server])
     assert [page.index(block) for block in blank] == sorted(page.index(block) for block in blank)
     assert "ssh -f -N -w 9:0" in "".join(blank)
@@ -64,7 +64,7 @@ def test_a_person_is_told_of_the_header_and_of_the_risk(page: str) -> None:
 
 
 def test_bash_understands_every_block(page: str) -> None:
-    for block in [*sheet.commands(page), *sheet.commands(page, "server")]:
+    for block in [*recovery_sheet.commands(page), *recovery_sheet.commands(page, "server")]:
         done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
@@ -73,7 +73,7 @@ def test_fingerprints_are_those_that_ssh_shows(tmp_path: Path) -> None:
     public = tmp_path / "key.pub"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
     shown = subprocess.run(["ssh-keygen", "-l", "-f", str(public)], capture_output=True, text=True, check=True).stdout
-    kind, fingerprint = sheet.fingerprint(public.read_text()).split()
+    kind, fingerprint = recovery_sheet.fingerprint(public.read_text()).split()
     assert kind == "ssh-ed25519"
     assert fingerprint == shown.split()[1]
 
@@ -99,8 +99,8 @@ def test_what_a_server_or_an_inventory_says_is_no_command(field: str, value: obj
 
 def test_a_source_of_any_name_is_no_command() -> None:
     facts = dataclasses.replace(FACTS, sources=("/home\n```sh\nreboot\n```\n", "/a`|b", "/@USER@"))
-    page = sheet.rendered(facts)
-    assert sheet.commands(page) == sheet.commands(sheet.rendered(FACTS))
+    page = recovery_sheet.rendered(facts)
+    assert recovery_sheet.commands(page) == recovery_sheet.commands(recovery_sheet.rendered(FACTS))
     assert "`/a??b`, `/?USER?`" in page
 
 
