@@ -8,21 +8,16 @@ from typing import TYPE_CHECKING, Any
 from invoke.collection import Collection
 from invoke.tasks import task
 
-from workloads import lazily
-from workloads.efs_iops.fab import TASKS as efs_iops
-from workloads.eip_region.fab import TASKS as eip_region
-from workloads.encrypted_backup.fab import TASKS as encrypted_backup
-from workloads.fab import collection, reported, run_module
-from workloads.iscsi_tunnel.fab import TASKS as iscsi_tunnel
-from workloads.md_raid.fab import TASKS as md_raid
+from workloads.experiment import find_experiments
+from workloads.fabric_tasks import collection, experiment_tasks, reported, run_module
+from workloads.lazy_import import lazy_import
 from workloads.results import results_root
-from workloads.s3_throttle.fab import TASKS as s3_throttle
 
 if TYPE_CHECKING:
     from workloads import account, deployment
 else:
-    account = lazily.module("workloads.account")
-    deployment = lazily.module("workloads.deployment")
+    account = lazy_import("workloads.account")
+    deployment = lazy_import("workloads.deployment")
 
 
 @task(
@@ -128,12 +123,7 @@ namespace = Collection(
     compare,
     report,
     results,
-    efs_iops,
-    encrypted_backup,
-    iscsi_tunnel,
-    eip_region,
-    md_raid,
     collection("account", check),
-    s3_throttle,
     collection("lab", up, status, ssh, model, down),
+    *map(experiment_tasks, find_experiments()),
 )

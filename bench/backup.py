@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from workloads.connections import Script, script_command
+from workloads.connectors.script import Script, script_command
 from workloads.encrypted_backup.context import host_program, script
 from workloads.encrypted_backup.scripts import seed
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from workloads import lazily
-from workloads.sources import PROJECT
+from workloads.lazy_import import lazy_import
+from workloads.load_inventory import PROJECT
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ def test_listing_tasks_and_claims_loads_nothing_slow(module: str, without: list[
 def test_a_module_is_loaded_when_it_is_used_and_one_that_is_not_there_is_an_error() -> None:
     program = """
 import sys
-from workloads import lazily
-colours = lazily.module("colorsys")
-assert lazily.module("colorsys") is colours
+from workloads.lazy_import import lazy_import
+colours = lazy_import("colorsys")
+assert lazy_import("colorsys") is colours
 assert "rgb_to_hsv" not in object.__getattribute__(colours, "__dict__")
 assert colours.rgb_to_hsv(0, 0, 0) == (0.0, 0.0, 0)
 """
     subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=True)
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
-        lazily.module("workloads.no_such_module")
+        lazy_import("workloads.no_such_module")

@@ -1,7 +1,7 @@
-"""What an account still holds of this project, in every region: `fab account.check`.
+"""Lists what an account still holds of this project, in every region: `fab account.check`.
 
-Everything that the project creates carries the tags project, stack and expires-at. EC2 is asked itself, since what it
-says of tags is of this moment; the other services through the tagging API, which may lag behind by a minute.
+Everything that the project creates has the tags project, stack and expires-at. EC2 is asked itself, since its answer is
+current; the other services through the tagging API, which may lag behind by a minute.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 PROJECT_TAG = "tidemark"
 TAG_KEYS = ("project", "stack", "expires-at")
-SIDE_BY_SIDE = 8
-ANY_REGION = "us-east-1"  # always enabled: it can say which others are
+PARALLEL = 8
+ANY_REGION = "us-east-1"  # always enabled: it lists the others
 REGION_NAME = re.compile(r"[a-z]{2,3}(-[a-z]+)+-\d{1,2}")
 
 
 @dataclass(frozen=True)
-class Left:
-    """A resource of ours."""
+class Leftover:
+    """A resource of this project that still exists."""
 
     region: str
     stack: str
@@ -41,7 +41,7 @@ class Left:
     expires_at: str | None
 
     def words(self, now: datetime) -> str:
-        """For a person."""
+        """Describes it, for a person."""
         return f"{self.region:<15} {self.stack or 'no stack':<26} {self.kind:<18} {self.id}{self._expiry(now)}"
 
     def _expiry(self, now: datetime) -> str:
@@ -54,9 +54,9 @@ class Left:
 
 
 def check(region: str | None) -> None:
-    """`fab account.check`: lists what is left in one region, or in all that are enabled.
+    """`fab account.check`: lists what is left in one region, or in all enabled ones.
 
-    Raises WorkloadError when something is, or when a region could not be asked.
+    Raises WorkloadError when something is left, or a region could not be asked.
     """
     console = Console()
     if region is not None and not REGION_NAME.fullmatch(region):
@@ -82,17 +82,17 @@ def check(region: str | None) -> None:
 
 
 def enabled_regions() -> list[str]:
-    """Those that the account may use."""
+    """Returns the regions that the account may use."""
     with one_line("the list of regions"):
         regions = ec2_client(ANY_REGION).describe_regions()["Regions"]
     return sorted(each["RegionName"] for each in regions)
 
 
-def look(regions: Sequence[str]) -> tuple[list[Left], dict[str, str]]:
-    """What is in those regions, asked side by side; and which could not be asked, with the reason."""
-    found: list[Left] = []
+def look(regions: Sequence[str]) -> tuple[list[Leftover], dict[str, str]]:
+    """Asks regions in parallel; returns what is left there, and why regions could not be asked."""
+    found: list[Leftover] = []
     unasked: dict[str, str] = {}
-    # Clients are made one after the other: boto3's default session is not for several threads.
+    # Clients are made one after the other: boto3's default session is not thread-safe.
     clients = [(region, ec2_client(region), tagging_client(region)) for region in regions]
 
     def one(asked: tuple[str, EC2Client, ResourceGroupsTaggingAPIClient]) -> None:
@@ -102,19 +102,19 @@ def look(regions: Sequence[str]) -> tuple[list[Left], dict[str, str]]:
         except WorkloadError as error:
             unasked[region] = error.what
 
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+    with ThreadPoolExecutor(PARALLEL) as pool:
         list(pool.map(one, clients))
     return sorted(found, key=lambda each: (each.region, each.stack, each.kind, each.id)), dict(sorted(unasked.items()))
 
 
 def tagging_client(region: str) -> ResourceGroupsTaggingAPIClient:
-    """A client of the Resource Groups Tagging API."""
+    """Returns a client of the Resource Groups Tagging API."""
     with one_line("the tagging API", "the tagging API"):
         return boto3.client("resourcegroupstaggingapi", **client_arguments("RESOURCE_GROUPS_TAGGING_API", region))
 
 
-def in_ec2(region: str, client: EC2Client) -> list[Left]:
-    """Instances, volumes, networks and the like; not instances that are terminated, whose tags stay for a while."""
+def in_ec2(region: str, client: EC2Client) -> list[Leftover]:
+    """Returns EC2's resources, but not terminated instances, whose tags stay for a while."""
     tags: dict[tuple[str, str], dict[str, str]] = {}
     with one_line(f"what is left in {region}"):
         pages = client.get_paginator("describe_tags").paginate(Filters=[{"Name": "key", "Values": [*TAG_KEYS]}])
@@ -131,14 +131,14 @@ def in_ec2(region: str, client: EC2Client) -> list[Left]:
             for instance in reservation["Instances"]
         }
     return [
-        _left(region, kind.replace("-", " "), name, of)
+        _leftover(region, kind.replace("-", " "), name, of)
         for (kind, name), of in tags.items()
         if of.get("project") == PROJECT_TAG and name not in terminated
     ]
 
 
-def in_other_services(region: str, client: ResourceGroupsTaggingAPIClient) -> list[Left]:
-    """File systems, buckets and whatever else has our tags."""
+def in_other_services(region: str, client: ResourceGroupsTaggingAPIClient) -> list[Leftover]:
+    """Returns the resources of all other services that have the project's tags."""
     with one_line(f"what is left in {region}", "the tagging API"):
         pages = client.get_paginator("get_resources").paginate(TagFilters=[{"Key": "project", "Values": [PROJECT_TAG]}])
         resources = [resource for page in pages for resource in page["ResourceTagMappingList"]]
@@ -149,9 +149,9 @@ def in_other_services(region: str, client: ResourceGroupsTaggingAPIClient) -> li
         if service != "ec2":
             kind, slash, id = name.partition("/")
             words = {tag["Key"]: tag["Value"] for tag in resource["Tags"]}
-            found.append(_left(region, kind if slash else service, id if slash else name, words))
+            found.append(_leftover(region, kind if slash else service, id if slash else name, words))
     return found
 
 
-def _left(region: str, kind: str, id: str, tags: Mapping[str, str]) -> Left:
-    return Left(region, tags.get("stack", ""), kind, id, tags.get("expires-at"))
+def _leftover(region: str, kind: str, id: str, tags: Mapping[str, str]) -> Leftover:
+    return Leftover(region, tags.get("stack", ""), kind, id, tags.get("expires-at"))

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from workloads.errors import WorkloadError
-from workloads.sources import LOOPBACK
+from workloads.load_inventory import LOOPBACK
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client

@@ -1,8 +1,8 @@
-"""How far a host's clock is from ours, asked over SSH.
+"""Measures over SSH how far the hosts' clocks are from the runner's.
 
-Each probe brackets the host's reading between two of our own, as NTP's do (RFC 5905, section 8): however long the way
-there and the way back were, the true offset is within half the round trip of what is found. Clocks are measured, never
-set, and may differ by any amount.
+Each probe brackets the host's reading between two of the runner's, as NTP's do (RFC 5905, section 8): whatever share of
+the round trip either way took, the true offset is within half the round trip of the result. Clocks are never set, and
+may differ by any amount.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from workloads.connections import Exchange, Remote
+from workloads.connectors.base import Exchange
+from workloads.connectors.ssh import SshConnector
+from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 from workloads.scripts import SHARED, find_script
 
 # The first waits for bash to begin; of the others, one will meet neither a busy host nor a busy network.
 PROBES = 8
 SILENCE_S = 30.0
+TOLD_FROM_S = 1.0  # a person should know of an offset of this size; smaller ones are usual
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,14 @@ def offset_of(probes: Iterable[Probe]) -> Offset:
     return Offset(best.host_unix_s - middle_unix_s, best.round_trip_s / 2, middle_unix_s)
 
 
-def measure(remote: Remote, probes: int = PROBES) -> Offset:
+def measure(connector: SshConnector, probes: int = PROBES) -> Offset:
     """The offset of a host's clock, now."""
-    exchanges = remote.converse(find_script("host_clock", SHARED), ["?"] * probes, silence_s=SILENCE_S)
+    exchanges = connector.exchange(find_script("host_clock", SHARED), ["?"] * probes, idle_timeout_seconds=SILENCE_S)
     try:
         return offset_of([_probe(exchange) for exchange in exchanges])
     except (ValueError, KeyError, TypeError) as error:
         raise WorkloadError(
-            f"its clock cannot be read ({error})", "see that bash is 5.0 or newer there, and run again", remote.name
+            f"its clock cannot be read ({error})", "see that bash is 5.0 or newer there, and run again", connector.name
         ) from error
 
 
@@ -83,3 +86,27 @@ def _probe(exchange: Exchange) -> Probe:
     if not math.isfinite(clock):
         raise ValueError(f"it shows {clock}")
     return Probe(exchange.sent_unix_s, clock, exchange.received_unix_s)
+
+
+class HostClocks:
+    """The newest offset of each host's clock."""
+
+    def __init__(self, deployment: Deployment, hosts: Iterable[str]) -> None:
+        self._deployment = deployment
+        self._hosts = list(hosts)
+        self._offsets: dict[str, Offset] = {}
+
+    def measure(self) -> None:
+        """Measures all clocks at once, and records them."""
+        deployment = self._deployment
+        measured = deployment.hosts.each(self._hosts, measure)
+        self._offsets |= measured
+        for name, offset in measured.items():
+            if abs(offset.offset_s) >= TOLD_FROM_S:
+                where = "ahead" if offset.offset_s > 0 else "behind"
+                deployment.console.say("clocks", f"{name} is {abs(offset.offset_s):.1f} s {where}")
+            deployment.results.append("clocks", offset.record(name))
+
+    def offset_s(self, host: str) -> float:
+        """Returns the host's clock minus the runner's."""
+        return self._offsets[host].offset_s

@@ -1,7 +1,6 @@
-"""What a person sees while a task runs: a line for each thing done, and on a terminal a moving line for
-what is under way.
+"""Shows a person what a task does: a line for each thing done, and on a terminal a moving line for what is under way.
 
-Without a terminal (a log, CI) the moving line is left out, and what takes long says so every ten seconds.
+Without a terminal (a log, CI) there is no moving line; what takes long prints a line every ten seconds instead.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """How long it has been under way."""
+        """For how long it has been under way."""
         return time.monotonic() - self._started
 
     def update(self, words: str) -> None:
@@ -49,16 +48,16 @@ class Console:
 
     def __init__(self, console: rich.console.Console | None = None) -> None:
         if console is None and isinstance(sys.stdout, io.TextIOWrapper):
-            # A character that the terminal does not have is written as an escape, instead of ending the task.
+            # A character that the terminal lacks is written as an escape, instead of ending the task.
             sys.stdout.reconfigure(errors="backslashreplace")
         self._console = console or rich.console.Console(highlight=False)
 
     def say(self, name: str, words: str) -> None:
-        """One line: what it is about, then the words."""
+        """Prints one line: its subject, then the words."""
         self._console.print(Text(f"{name:<{NAME_WIDTH}} {words}"), soft_wrap=True)
 
     def print(self, renderable: rich.console.RenderableType) -> None:
-        """Shows a table. Where the terminal is too narrow, its widest column alone is folded: no label, no unit."""
+        """Prints a table. On a narrow terminal only its widest column is folded: no label, no unit."""
         if isinstance(renderable, rich.table.Table) and renderable.columns:
             widths = [max(_width(cell) for cell in (column.header, *column.cells)) for column in renderable.columns]
             for column, width in zip(renderable.columns, widths, strict=True):
@@ -69,7 +68,7 @@ class Console:
 
     @contextmanager
     def under_way(self, name: str, words: str) -> Iterator[Progress]:
-        """Shows that something is being done until the block ends."""
+        """Shows for the duration of the block that something is being done."""
         if not self._console.is_terminal:
             yield Progress(self._console, name, None)
             return
@@ -82,7 +81,7 @@ def _width(cell: rich.console.RenderableType) -> int:
 
 
 def si_bytes(count: int) -> str:
-    """A size as disks are sold: 80.5 GB."""
+    """Returns a size in SI units, as disks are sold: 80.5 GB."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -92,7 +91,7 @@ def si_bytes(count: int) -> str:
 
 
 def duration_words(seconds: float) -> str:
-    """A length of time, for a person: 45 s, 30 minutes, 6 hours."""
+    """Returns a length of time, for a person: 45 s, 30 minutes, 6 hours."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} minutes" if seconds < 2 * 3600 else f"{seconds / 3600:.0f} hours"

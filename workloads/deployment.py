@@ -1,4 +1,4 @@
-"""The hosts of an inventory that a task works on: connected, with somewhere to report to and results to write."""
+"""What a task works with: connections to an inventory's hosts, a console, and the results that it writes."""
 
 from __future__ import annotations
 
@@ -10,62 +10,66 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inventory import Inventory
-from workloads.connections import Hosts, ScriptResult
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.script import ScriptResult
 from workloads.console import Console
 from workloads.errors import WorkloadError
 from workloads.host_keys import host_keys
 from workloads.power import with_current_addresses
 from workloads.resource_watch import ResourceGone, ResourceWatch
-from workloads.results import Results, results_root
+from workloads.results import NullResults, Results, results_root
 
 
 @dataclass
 class Deployment:
-    """Connections and where to report; `versions` gathers what runs on the hosts."""
+    """Connections, a console and results, if any; `versions` gathers what runs on the hosts.
 
-    hosts: Hosts
+    An experiment's context extends it: `Context(**vars(deployment), …)`.
+    """
+
+    hosts: ConnectionPool
     console: Console
-    results: Results | None = None
+    results: Results = field(default_factory=NullResults)
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def inventory(self) -> Inventory:
-        """The inventory with the addresses as they are now."""
+        """The inventory with the current addresses."""
         return self.hosts.inventory
 
 
 def local_versions() -> dict[str, str]:
-    """The versions of what runs here."""
+    """Returns the versions of what runs on this machine."""
     names = ("fabric", "paramiko", "boto3")
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
 
 
 def versions_on(host: str, result: ScriptResult) -> dict[str, str]:
-    """The kernel and the packages of a host, from what host_packages.sh said."""
+    """Returns the versions of a host's kernel and packages, from the output of host_packages.sh."""
     found = {f"kernel {host}": str(result.facts[0]["kernel"])}
     return found | {str(fact["package"]): str(fact["version"]) for fact in result.facts if "package" in fact}
 
 
 @contextmanager
 def connected(inventory: Inventory, console: Console) -> Iterator[Deployment]:
-    """Connections to the inventory's hosts, closed at the end."""
+    """Connects to all hosts of the inventory, and closes the connections at the end."""
     try:
         inventory = with_current_addresses(inventory, lambda words: console.say("hosts", words))
     except ResourceGone:
         raise
     except WorkloadError as error:
-        # The inventory may be right as it is; hosts whose keys are unknown will need the API all the same.
+        # The inventory may be right as it is. Hosts whose keys are unknown need the API all the same.
         console.say("hosts", f"addresses are taken from the inventory as it is ({error.what})")
     watch = ResourceWatch(inventory)
     keys = host_keys(inventory, watch=watch, tell=lambda words: console.say("hosts", words))
-    with Hosts(inventory, keys, watch.check) as hosts:
-        hosts.await_all(lambda words: console.say("hosts", words))
+    with ConnectionPool(inventory, keys, watch.check) as hosts:
+        hosts.wait_for_all(lambda words: console.say("hosts", words))
         yield Deployment(hosts, console)
 
 
 @contextmanager
 def recorded(deployment: Deployment, results: Results) -> Iterator[None]:
-    """What is done inside is written to `results`, versions included."""
+    """Writes what the block does, and the versions that it finds, to `results`."""
     deployment.results = results
     deployment.console.say("results", str(results.directory))
     with results.recording():
@@ -76,13 +80,13 @@ def recorded(deployment: Deployment, results: Results) -> Iterator[None]:
 
 
 def latest(deployment: Deployment) -> Results:
-    """The newest results of the stack, to be added to; new ones when there are none."""
+    """Returns the stack's newest results, to add to; begins new ones where there are none."""
     found = Results.latest(deployment.inventory)
     return found or Results.start(deployment.inventory, versions=local_versions())
 
 
 def existing(deployment: Deployment) -> Results:
-    """The newest results of the stack, to be added to; WorkloadError when there are none."""
+    """Returns the stack's newest results, to add to. Raises WorkloadError where there are none."""
     found = Results.latest(deployment.inventory)
     if found is None:
         inventory = deployment.inventory
@@ -91,7 +95,7 @@ def existing(deployment: Deployment) -> Results:
 
 
 def newest_results() -> Path:
-    """The newest run of all."""
+    """Returns the directory of the newest run of all stacks. Raises WorkloadError where there is none."""
     runs = sorted(results_root().glob("*/*/????-??-??T??????Z"), key=lambda path: path.name)
     if not runs:
         raise WorkloadError(f"no results in {results_root()}", "run `make rehearse` first, or an experiment's `all`")

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -23,12 +22,13 @@ from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.console_output import last_lines
 from workloads.errors import WorkloadError
 from workloads.resource_watch import ResourceWatch
+from workloads.waiting import wait_until
 
 LINE = re.compile(r"tidemark-host-key: ((?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]+={0,2})")
 STORE_NAME = "host-keys.json"
 # EC2 shows a console some minutes after boot; a host of the rehearsal region writes it within seconds.
-CONSOLE_LIMIT_S = 900
-POLL_S = 1.0
+CONSOLE_TIMEOUT_SECONDS = 900
+POLL_SECONDS = 1.0
 
 
 class Console(Protocol):
@@ -104,9 +104,8 @@ def host_keys(
     console: Console | None = None,
     store: HostKeyStore | None = None,
     watch: ResourceWatch | None = None,
-    limit_s: float = CONSOLE_LIMIT_S,
+    timeout_seconds: float = CONSOLE_TIMEOUT_SECONDS,
     tell: Callable[[str], None] = print,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, tuple[str, ...]]:
     """The keys to expect from each host by name: from the inventory, else kept, else from its console.
 
@@ -129,38 +128,36 @@ def host_keys(
                 "give host_keys in the inventory: the lines of /etc/ssh/ssh_host_*_key.pub, read on the host",
                 host.name,
             )
-    if unknown:
-        read = console or console_of(inventory.region)
-        watch = watch or ResourceWatch(inventory)
-        deadline = time.monotonic() + limit_s
-        tell(f"host keys    waiting for the consoles of {', '.join(host.name for host in unknown)}")
-        while unknown:
-            still_unknown: list[Host] = []
-            for host in unknown:
-                keys = keys_in(read(host.id))
-                if keys:
-                    store.pin(host, keys)
-                    known[host.name] = keys
-                    tell(f"host keys    {host.name} pinned from the console of {host.id}")
-                else:
-                    still_unknown.append(host)
-            unknown = still_unknown
-            if unknown and time.monotonic() > deadline:
-                raise WorkloadError(
-                    f"its console shows no host key after {limit_s:g} s",
-                    "see its first boot on its console, below, and the region's log, then rehearse again"
-                    if inventory.rehearsal
-                    else "EC2 may take longer: run the task again. It keeps a console for an hour after a boot; if the "
-                    "host is up for longer, restart it (aws ec2 reboot-instances --instance-ids "
-                    f"{unknown[0].id} --region {inventory.region}), since it shows its keys at each boot, or give "
-                    "host_keys in the inventory",
-                    unknown[0].name,
-                    last_lines(read(unknown[0].id)),
-                )
-            for host in unknown:
+    if not unknown:
+        return known
+    read = console or console_of(inventory.region)
+    watch = watch or ResourceWatch(inventory)
+    tell(f"host keys    waiting for the consoles of {', '.join(host.name for host in unknown)}")
+
+    def all_known() -> bool:
+        for host in tuple(unknown):
+            if keys := keys_in(read(host.id)):
+                store.pin(host, keys)
+                known[host.name] = keys
+                unknown.remove(host)
+                tell(f"host keys    {host.name} pinned from the console of {host.id}")
+            else:
                 watch.check(host.name)
-            if unknown:
-                sleep(POLL_S)
+        return not unknown
+
+    if not wait_until(all_known, timeout_seconds=timeout_seconds, interval_seconds=POLL_SECONDS):
+        host = unknown[0]
+        raise WorkloadError(
+            f"its console shows no host key after {timeout_seconds:g} s",
+            "see its first boot on its console, below, and the region's log, then rehearse again"
+            if inventory.rehearsal
+            else "EC2 may take longer: run the task again. It keeps a console for an hour after a boot; if the "
+            "host is up for longer, restart it (aws ec2 reboot-instances --instance-ids "
+            f"{host.id} --region {inventory.region}), since it shows its keys at each boot, or give "
+            "host_keys in the inventory",
+            host.name,
+            last_lines(read(host.id)),
+        )
     return known
 
 

@@ -1,4 +1,4 @@
-"""Logs of hosts, as a script shows them in sections, written into a run's directory."""
+"""Fetches the hosts' logs, which a script prints in sections, into a run's directory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from workloads.connections import ScriptResult
+from workloads.connectors.script import ScriptResult
 from workloads.deployment import Deployment
 from workloads.results import Results
 from workloads.scripts import find_script
@@ -16,7 +16,7 @@ END = "end"
 
 
 def sections(text: str) -> dict[str, str]:
-    """The parts of `text` by name: each begins with a line "@@ NAME". What comes before the first is left out."""
+    """Returns the parts of `text` by name: each begins with a line "@@ NAME". Leaves out what precedes the first."""
     found: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in text.splitlines():
@@ -28,8 +28,9 @@ def sections(text: str) -> dict[str, str]:
 
 
 def collect_logs(deployment: Deployment, scripts: Path) -> int:
-    """Fetches what each host shows by `host_logs` of the folder `scripts` into the results; the number of files."""
-    assert deployment.results is not None, "collect needs results to add to"
+    """Writes the output of each host's host_logs.sh, of the folder `scripts`, to the results; returns the number of
+    files.
+    """
     started = time.monotonic()
     roles = {host.name: [host.role] for host in deployment.inventory.hosts}
     with deployment.console.under_way("collect", "logs"):
@@ -42,7 +43,7 @@ def collect_logs(deployment: Deployment, scripts: Path) -> int:
 
 
 def write_sections(results: Results, said: Mapping[str, ScriptResult]) -> int:
-    """Writes each host's sections that are not empty to logs/HOST-NAME.txt; the number of files."""
+    """Writes each host's sections that are not empty to logs/HOST-NAME.txt; returns the number of files."""
     files = 0
     for host, result in said.items():
         for name, text in sections(result.stdout).items():

@@ -1,22 +1,27 @@
-"""Cutting a host's power and giving it back, wherever the host is."""
+"""Cuts a host's power and restores it; starts instances and finds their addresses."""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from inventory import Host, Inventory
 from workloads.aws import ec2_client, is_instance_id, one_line
-from workloads.connections import Hosts, Script
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.script import Script
 from workloads.errors import WorkloadError
 from workloads.resource_watch import FINAL, GONE, instance_gone, read_console
+from workloads.waiting import wait_until
 
-STATE_LIMIT_S = 600
-SSH_LIMIT_S = 600
-POLL_S = 1.0
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+
+STATE_TIMEOUT_SECONDS = 600
+SSH_TIMEOUT_SECONDS = 600
+POLL_SECONDS = 1.0
 
 # Nothing is synced, stopped or told: the kernel starts over at once.
 _CRASH = Script("crash", "echo 1 > /proc/sys/kernel/sysrq\necho b > /proc/sysrq-trigger\n# end of script")
@@ -25,135 +30,141 @@ _CRASH = Script("crash", "echo 1 > /proc/sys/kernel/sysrq\necho b > /proc/sysrq-
 class Power:
     """Kills and starts hosts.
 
-    An instance is stopped by force through EC2's API and stays away until it is started. A machine of one's
-    own is crashed through SysRq and comes back by itself.
+    An instance is stopped by force through EC2's API and stays away until it is started. A person's own machine is
+    crashed through SysRq and comes back by itself.
     """
 
-    def __init__(self, hosts: Hosts, tell: Callable[[str], None]) -> None:
+    def __init__(self, hosts: ConnectionPool, tell: Callable[[str], None]) -> None:
         self._hosts = hosts
         self._tell = tell
 
     def kill(self, host: Host) -> None:
-        """Takes the host away abruptly; returns when that is asked for."""
+        """Cuts the host's power; returns when EC2 has taken the request."""
         if is_instance_id(host.id):
-            client = ec2_client(self._hosts.inventory.region)
             with one_line(f"forced stop of {host.name}"):
-                client.stop_instances(InstanceIds=[host.id], Force=True)
+                ec2_client(self._hosts.inventory.region).stop_instances(InstanceIds=[host.id], Force=True)
             return
         self._tell(f"{host.name} is no EC2 instance: it is crashed through SysRq, and comes back by itself")
         # The connection breaks with the host; how is of no interest.
         with contextlib.suppress(WorkloadError):
-            self._hosts.remote(host.name).run(_CRASH, locked=False, timeout_s=3)
+            self._hosts.connector(host.name).run(_CRASH, locked=False, idle_timeout_seconds=3)
 
     def stop(self, host: Host) -> None:
-        """Shuts an instance down in order, and waits for that; any other machine stays up."""
+        """Shuts an instance down in order and waits for that; leaves any other machine up."""
         if not is_instance_id(host.id):
             self._tell(f"{host.name} is no EC2 instance: it stays up")
             return
         self._hosts.drop(host.name)
-        client = ec2_client(self._hosts.inventory.region)
         with one_line(f"stop of {host.name}"):
-            client.stop_instances(InstanceIds=[host.id])
-        self._wait_state(host, {"stopped"})
+            ec2_client(self._hosts.inventory.region).stop_instances(InstanceIds=[host.id])
+        self._wait_for_state(host, {"stopped"})
 
     def start(self, host: Host) -> None:
-        """Asks for the host's return."""
+        """Starts an instance; returns when EC2 has taken the request."""
         if not is_instance_id(host.id):
             return
-        client = ec2_client(self._hosts.inventory.region)
-        self._wait_state(host, {"stopped", "running"})
+        self._wait_for_state(host, {"stopped", "running"})
         with one_line(f"start of {host.name}"):
-            client.start_instances(InstanceIds=[host.id])
+            ec2_client(self._hosts.inventory.region).start_instances(InstanceIds=[host.id])
 
     def await_return(self, host: Host, tell: Callable[[str], None]) -> Host:
-        """Waits until SSH answers, at the address that the host has then."""
+        """Waits until SSH answers; returns the host with the address that it has then."""
         self._hosts.drop(host.name)
         if is_instance_id(host.id):
             tell(f"{host.name} starts")
-            self._wait_state(host, {"running"})
+            self._wait_for_state(host, {"running"})
             self._hosts.inventory = with_current_addresses(self._hosts.inventory)
-        self._hosts.await_one(host.name, tell, SSH_LIMIT_S)
+        self._hosts.wait_for(host.name, tell, SSH_TIMEOUT_SECONDS)
         return self._hosts.inventory.host(host.name)
 
-    def _wait_state(self, host: Host, wanted: set[str]) -> None:
-        """Waits for one of these states; one that does not lead there ends the wait at once."""
-        inventory = self._hosts.inventory
-        client = ec2_client(inventory.region)
-        deadline = time.monotonic() + STATE_LIMIT_S
-        came_up = False
-        while True:
-            with one_line(f"state of {host.name}"):
-                answer = client.describe_instances(InstanceIds=[host.id])
-            instance = answer["Reservations"][0]["Instances"][0]
+    def _wait_for_state(self, host: Host, states: set[str]) -> None:
+        _Instances(self._hosts.inventory, [host]).wait_for(states)
+
+
+class _Instances:
+    """The EC2 instances of some hosts. Raises ResourceGone where one has ended, or ends while it starts."""
+
+    def __init__(self, inventory: Inventory, hosts: Collection[Host]) -> None:
+        self.client = ec2_client(inventory.region)
+        self._inventory = inventory
+        self._names = {host.id: host.name for host in hosts}
+        self._came_up: set[str] = set()
+
+    def look(self, states: Collection[str] = ("running",)) -> Mapping[str, InstanceTypeDef]:
+        """Returns the instances by id, which are to come into one of `states`."""
+        with one_line(f"state of {', '.join(self._names.values())}"):
+            answer = self.client.describe_instances(InstanceIds=list(self._names))
+        found = {each["InstanceId"]: each for group in answer["Reservations"] for each in group["Instances"]}
+        for instance_id, instance in found.items():
             state = instance["State"]["Name"]
-            if state in wanted:
-                return
-            # Right after a start EC2 may still say `stopped`; once it was on its way up, that is its end.
-            came_up = came_up or state in ("pending", "running")
-            if state in FINAL or (came_up and "stopped" not in wanted and state in GONE):
-                raise instance_gone(instance, host.name, read_console(client, host.id), rehearsal=inventory.rehearsal)
-            if time.monotonic() > deadline:
-                raise WorkloadError(
-                    f"{host.id} is {state} after {STATE_LIMIT_S} s", where_to_look(inventory), host.name
-                )
-            time.sleep(POLL_S)
+            # Right after a start EC2 may still say `stopped`; once an instance was on its way up, that is its end.
+            stopped_again = instance_id in self._came_up and state in GONE and "stopped" not in states
+            if state in FINAL or stopped_again:
+                console = read_console(self.client, instance_id)
+                name = self._names[instance_id]
+                raise instance_gone(instance, name, console, rehearsal=self._inventory.rehearsal)
+            if state in ("pending", "running"):
+                self._came_up.add(instance_id)
+        return found
 
+    def wait_for(
+        self, states: Collection[str], act: Callable[[Mapping[str, InstanceTypeDef]], None] = lambda _: None
+    ) -> Mapping[str, InstanceTypeDef]:
+        """Waits until each instance is in one of `states`; calls `act` with what each look finds."""
+        found: Mapping[str, InstanceTypeDef] = {}
 
-def where_to_look(inventory: Inventory) -> str:
-    """Where a person sees what becomes of an instance."""
-    return "see `fab lab.status` and the region's log" if inventory.rehearsal else "see the EC2 console"
+        def arrived() -> bool:
+            nonlocal found
+            found = self.look(states)
+            act(found)
+            return all(each["State"]["Name"] in states for each in found.values())
+
+        if not wait_until(arrived, timeout_seconds=STATE_TIMEOUT_SECONDS, interval_seconds=POLL_SECONDS):
+            late = next(each for each in found.values() if each["State"]["Name"] not in states)
+            where = "see `fab lab.status` and the region's log" if self._inventory.rehearsal else "see the EC2 console"
+            raise WorkloadError(
+                f"{late['InstanceId']} is {late['State']['Name']} after {STATE_TIMEOUT_SECONDS} s",
+                where,
+                self._names[late["InstanceId"]],
+            )
+        return found
 
 
 def with_current_addresses(inventory: Inventory, tell: Callable[[str], None] | None = None) -> Inventory:
-    """The inventory with the public addresses that its instances have now; stopped ones are started.
+    """Returns the inventory with the public addresses that its instances have now. With `tell`, starts those that are
+    stopped, and waits until all run.
 
     EC2 gives an instance another public address at each start, which the stack's output does not know; one that was
     stopped when the stack was deployed has its id there in the place of an address. Addresses that are other names or
-    private ones are someone's choice and stay. Raises ResourceGone when an instance has ended, or ends while it starts.
+    private ones are someone's choice and stay.
     """
-    names = {host.id: host.name for host in inventory.hosts if is_instance_id(host.id)}
-    if not names:
+    hosts = [host for host in inventory.hosts if is_instance_id(host.id)]
+    if not hosts:
         return inventory
-    client = ec2_client(inventory.region)
-    public: dict[str, str] = {}
-    deadline = time.monotonic() + STATE_LIMIT_S
+    instances = _Instances(inventory, hosts)
     started: set[str] = set()
-    came_up: set[str] = set()
-    while True:
-        with one_line("addresses of the instances"):
-            answer = client.describe_instances(InstanceIds=list(names))
-        waiting = []
-        for reservation in answer["Reservations"]:
-            for instance in reservation["Instances"]:
-                instance_id, state = instance["InstanceId"], instance["State"]["Name"]
-                public[instance_id] = instance.get("PublicIpAddress", "")
-                if state in FINAL or (instance_id in started & came_up and state in GONE):
-                    console = read_console(client, instance_id)
-                    raise instance_gone(instance, names[instance_id], console, rehearsal=inventory.rehearsal)
-                if state == "stopped" and instance_id not in started and tell is not None:
-                    tell(f"{instance_id} is stopped: starting it")
-                    with one_line(f"start of {instance_id}"):
-                        client.start_instances(InstanceIds=[instance_id])
-                    started.add(instance_id)
-                if instance_id in started and state in ("pending", "running"):
-                    came_up.add(instance_id)
-                if state != "running":
-                    waiting.append(instance_id)
-        if not waiting or tell is None:
-            break
-        if time.monotonic() > deadline:
-            raise WorkloadError(f"{waiting[0]} does not start", where_to_look(inventory), names[waiting[0]])
-        time.sleep(POLL_S)
+
+    def start_stopped(found: Mapping[str, InstanceTypeDef]) -> None:
+        assert tell is not None
+        for instance_id, instance in found.items():
+            if instance["State"]["Name"] == "stopped" and instance_id not in started:
+                tell(f"{instance_id} is stopped: starting it")
+                with one_line(f"start of {instance_id}"):
+                    instances.client.start_instances(InstanceIds=[instance_id])
+                started.add(instance_id)
+
+    found = instances.look() if tell is None else instances.wait_for({"running"}, start_stopped)
+    public = {instance_id: instance.get("PublicIpAddress", "") for instance_id, instance in found.items()}
     if tell is not None:
-        for host in inventory.hosts:
-            if host.address == host.id in public and not public[host.id]:
+        for host in hosts:
+            if host.address == host.id and not public[host.id]:
                 raise WorkloadError(
                     f"{host.id} runs and has no public address", "see whether its subnet gives it one", host.name
                 )
-    return replace(inventory, hosts=tuple(_moved(host, public.get(host.id, "")) for host in inventory.hosts))
+    return replace(inventory, hosts=tuple(_with_address(host, public.get(host.id, "")) for host in inventory.hosts))
 
 
-def _moved(host: Host, public_address: str) -> Host:
+def _with_address(host: Host, public_address: str) -> Host:
     if host.address == host.id:
         return replace(host, address=public_address) if public_address else host
     try:

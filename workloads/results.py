@@ -1,68 +1,68 @@
-"""Writes a run's results: a manifest, and raw records as newline-delimited JSON (docs/interfaces.md,
-"Results").
+"""Writes a run's results: a manifest, and raw records as newline-delimited JSON (docs/interfaces.md, "Results").
 
-The manifest is there before anything is measured, with the status "running": a run that was cut short can
-be told from one that is complete. Each record is written and flushed when it is known; nothing is kept back
-to be lost with the process.
+The manifest is there before anything is measured, with the status "running": a run that was cut short can be told from
+one that is complete. Each record is written when it is known, so that none is lost with the process.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from inventory import Inventory
 from workloads.errors import WorkloadError
-from workloads.spare_folder import LEAST_FREE_BYTES, copy_what_can_be_read, free_bytes, spare_folder
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-Raw = Literal[
-    "cells",
-    "worker",
-    "arrays",
-    "drill",
-    "host",
-    "proofs",
-    "clocks",
-    "mountstats",
-    "storage",
-    "cloudwatch",
-    "associations",
-    "moves",
-    "probes",
-    "attachments",
-    "backup",
-    "network",
-    "stops",
-]
+# A stream of raw records is a file of this name, raw/NAME.ndjson.
+STREAM_NAME = re.compile(r"[a-z]+(?:-[a-z]+)*")
+# A record is two kilobytes (docs/design.md: a million are two gigabytes), and a short plan makes some ten thousand.
+LEAST_FREE_BYTES = 128 << 20
 
 
 def utc_now() -> str:
-    """The time now as results show it."""
+    """Returns the time now as results show it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def proof(kind: str, source: str, to: str | None, detail: str, passed: bool, **figures: Any) -> dict[str, Any]:
+    """Returns a record of the stream "proofs": `kind` is what was tested, from the host `source` to `to`."""
+    record = {"proof": kind, "from": source, "to": to, "detail": detail, "passed": passed}
+    return {"t_unix_s": time.time(), **record, **figures}
+
+
+def raise_failed(proofs: Sequence[Mapping[str, Any]], remedies: Mapping[str, str]) -> None:
+    """Raises WorkloadError for the first proof that failed, with the remedy of its kind."""
+    for each in proofs:
+        if not each["passed"]:
+            between = f" to {each['to']}" if each["to"] else ""
+            raise WorkloadError(f"{each['proof']}{between}: {each['detail']}", remedies[each["proof"]], each["from"])
+
+
 def results_root() -> Path:
-    """Where results lie (TIDEMARK_RESULTS_DIR, or results/ beside fabfile.py)."""
+    """Returns the folder of all results (TIDEMARK_RESULTS_DIR, or results/ beside fabfile.py)."""
     return Path(os.environ.get("TIDEMARK_RESULTS_DIR") or Path(__file__).resolve().parent.parent / "results")
 
 
 def public_inventory(inventory: Inventory) -> dict[str, Any]:
-    """The inventory as results may show it: how to log in stays out."""
+    """Returns the inventory as results may show it: without how to log in."""
     document: dict[str, Any] = json.loads(inventory.to_json())
     document.pop("ssh")
     return document
 
 
-def _ends_whole(path: Path) -> bool:
+def _ends_with_newline(path: Path) -> bool:
     with path.open("rb") as file:
         if file.seek(0, os.SEEK_END) == 0:
             return True
@@ -76,7 +76,7 @@ class Results:
     def __init__(self, directory: Path, manifest: dict[str, Any]) -> None:
         self.directory = directory
         self.manifest = manifest
-        self._whole: set[Raw] = set()  # streams that end with a whole line
+        self._whole_streams: set[str] = set()  # those that end with a newline
         self._guard = threading.Lock()
 
     @classmethod
@@ -88,7 +88,7 @@ class Results:
         versions: Mapping[str, str] | None = None,
         root: Path | None = None,
     ) -> Results:
-        """A new directory, its manifest written."""
+        """Makes a new directory and writes its manifest."""
         parent = (root or results_root()) / inventory.experiment / inventory.stack
         now = datetime.now(UTC)
         try:
@@ -134,7 +134,7 @@ class Results:
 
     @classmethod
     def latest(cls, inventory: Inventory, root: Path | None = None) -> Results | None:
-        """The newest run of the inventory's stack, to be added to; None when there is none."""
+        """Returns the newest run of the inventory's stack, to add to; None where there is none."""
         parent = (root or results_root()) / inventory.experiment / inventory.stack
         for directory in sorted(parent.glob("????-??-??T??????Z"), reverse=True):
             try:
@@ -149,6 +149,7 @@ class Results:
         """Replaces the manifest, whole or not at all."""
 
         def write() -> None:
+            self.manifest.update(fields)
             temporary = self.directory / f".{MANIFEST}.new"
             with temporary.open("w", encoding="utf-8") as file:
                 json.dump(self.manifest, file, indent=1)
@@ -156,35 +157,33 @@ class Results:
                 os.fsync(file.fileno())
             temporary.replace(self.directory / MANIFEST)
 
-        with self._guard:
-            self.manifest.update(fields)
-            self._written(write)
+        self._write(write)
 
-    def append(self, raw: Raw, record: Mapping[str, Any]) -> None:
-        """Adds one record; it is on its way to the disk when this returns."""
+    def append(self, stream: str, record: Mapping[str, Any]) -> None:
+        """Adds one record to raw/STREAM.ndjson; it is on its way to the disk when this returns."""
+        if not STREAM_NAME.fullmatch(stream):
+            raise ValueError(f"{stream!r} cannot name a stream: use lower-case words with hyphens")
         line = (json.dumps(record, separators=(",", ":")) + "\n").encode()
 
         def write() -> None:
-            with (self.directory / "raw" / f"{raw}.ndjson").open("ab", buffering=0) as file:
-                whole = file.tell()
+            with (self.directory / "raw" / f"{stream}.ndjson").open("ab", buffering=0) as file:
+                size = file.tell()
                 # A run that was killed may have left half a line, which would spoil this one, too.
-                rest = line if raw in self._whole or _ends_whole(Path(file.name)) else b"\n" + line
-                self._whole.add(raw)
+                whole = stream in self._whole_streams or _ends_with_newline(Path(file.name))
+                rest = line if whole else b"\n" + line
+                self._whole_streams.add(stream)
                 try:
                     while rest:  # a disk that fills up takes a part of it
                         rest = rest[file.write(rest) :]
                 except OSError:
-                    file.truncate(whole)
+                    file.truncate(size)
                     raise
 
-        with self._guard:
-            self._written(write)
+        self._write(write)
 
-    def records(self, raw: Raw) -> list[dict[str, Any]]:
-        """The records so far, oldest first. Half a line, which a run that was killed has left, is none: the report
-        says which lines those are.
-        """
-        path = self.directory / "raw" / f"{raw}.ndjson"
+    def records(self, stream: str) -> list[dict[str, Any]]:
+        """Returns the records so far, oldest first; leaves out half a line, which a killed run has left."""
+        path = self.directory / "raw" / f"{stream}.ndjson"
         try:
             lines = path.read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
@@ -196,35 +195,35 @@ class Results:
         return found
 
     def step(self, name: str, seconds: float, changed: int | None) -> None:
-        """Notes a step that ended."""
+        """Adds a step that ended to the manifest."""
         steps = [*self.manifest["steps"], {"name": name, "seconds": round(seconds, 2), "changed": changed}]
         self.write_manifest(steps=steps)
 
     def write_log(self, name: str, text: str) -> None:
-        """Keeps a log."""
+        """Writes a log."""
         self.write_file(f"logs/{name}", text.encode())
 
     def write_file(self, name: str, content: bytes) -> None:
-        """Keeps a file, called by its path in the run's directory."""
+        """Writes a file; `name` is its path in the run's directory."""
 
         def write() -> None:
             path = self.directory / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
 
-        with self._guard:
-            self._written(write)
+        self._write(write)
 
-    def _written(self, write: Callable[[], None]) -> None:
-        """Writes below `directory`; where that fails, since its disk is full or gone, the run goes on elsewhere."""
-        try:
-            write()
-        except OSError as error:
-            self._move(error)
+    def _write(self, write: Callable[[], None]) -> None:
+        """Writes below `directory`; goes on elsewhere where its disk is full or gone."""
+        with self._guard:
             try:
                 write()
-            except OSError as second:
-                raise self._unwritable(second) from error
+            except OSError as error:
+                self._move(error)
+                try:
+                    write()
+                except OSError as second:
+                    raise self._unwritable(second) from error
 
     def _move(self, error: OSError) -> None:
         spare = spare_folder(self.directory)
@@ -232,7 +231,8 @@ class Results:
             raise self._unwritable(error) from error
         # Below it as below results/, so that TIDEMARK_RESULTS_DIR may name it.
         old, self.directory = self.directory, spare.joinpath(*self.directory.parts[-3:])
-        copy_what_can_be_read(old, self.directory)
+        with suppress(shutil.Error, OSError):  # a file that can't be read is left out
+            shutil.copytree(old, self.directory, dirs_exist_ok=True)
         (self.directory / "raw").mkdir(parents=True, exist_ok=True)
         print(
             f"tidemark: {old} cannot be written ({error.strerror}); the run is in {self.directory} from now on",
@@ -247,7 +247,7 @@ class Results:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Notes how what is done inside ended: complete, or failed and why."""
+        """Writes how the block ended to the manifest: complete, or failed and why."""
         self.write_manifest(status="running", finished_at=None, reason=None)
         try:
             yield
@@ -257,3 +257,40 @@ class Results:
             self.write_manifest(status="failed", finished_at=utc_now(), reason=reason)
             raise
         self.write_manifest(status="complete", finished_at=utc_now(), reason=None)
+
+
+class NullResults(Results):
+    """Results of a task that keeps none."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(os.devnull), {"steps": [], "versions": {}})
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """Writes nothing."""
+
+    def records(self, stream: str) -> list[dict[str, Any]]:
+        """Returns no records."""
+        return []
+
+
+def free_bytes(folder: Path) -> int:
+    """Returns how much may be written below a folder, which may still be missing. Raises OSError."""
+    there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    return shutil.disk_usage(there).free
+
+
+def candidates() -> Sequence[Path]:
+    """Returns folders that are likely to be on different file systems, the likeliest first."""
+    return (Path(tempfile.gettempdir()), Path("/var/tmp"), Path.home(), Path("/dev/shm"))
+
+
+def spare_folder(instead_of: Path) -> Path | None:
+    """Makes a folder with room for a run on another file system than that of `instead_of`; None where there is none."""
+    full: set[int] = set()
+    with suppress(OSError):
+        full.add(instead_of.stat().st_dev)
+    for place in candidates():
+        with suppress(OSError, RuntimeError):
+            if place.stat().st_dev not in full and os.access(place, os.W_OK) and free_bytes(place) >= LEAST_FREE_BYTES:
+                return Path(tempfile.mkdtemp(prefix="tidemark-results-", dir=place))
+    return None

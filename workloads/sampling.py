@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from workloads.connections import Hosts, Remote, Script, connect, script_command
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.script import Script, script_command
+from workloads.connectors.ssh import SshConnector, connect
 from workloads.errors import WorkloadError
-from workloads.results import Raw, Results
+from workloads.results import Results
 
 # A host that has said nothing for so long has gone; one that comes back is asked again.
 SILENCE_S = 10.0
@@ -24,16 +26,16 @@ Take = Callable[[str], Mapping[str, Any] | None]
 @dataclass(frozen=True)
 class Sampler:
     """A script that prints without end. `arguments` and `taking` are made for a host by its name; what `taking` gives
-    takes a line, and gives a record of the stream `raw` when one is whole.
+    takes a line, and gives a record of `stream` when one is whole.
     """
 
     script: Script
     arguments: Callable[[str], list[str]]
-    raw: Raw
+    stream: str
     taking: Callable[[str], Take]
 
 
-def host_sampler(script: Script, hosts: Hosts) -> Sampler:
+def host_sampler(script: Script, hosts: ConnectionPool) -> Sampler:
     """CPU, network counters and memory, by host_sample.sh."""
 
     def taking(name: str) -> Take:
@@ -56,11 +58,11 @@ class Sampling:
     the samplers run all the same, as they cost the hosts something, and nothing is kept.
     """
 
-    def __init__(self, hosts: Hosts, results: Results | None, samplers: list[Sampler]) -> None:
+    def __init__(self, hosts: ConnectionPool, results: Results, samplers: list[Sampler]) -> None:
         self._hosts = hosts
         self._results = results
         self._ended = threading.Event()
-        self._remotes: set[Remote] = set()
+        self._connectors: set[SshConnector] = set()
         self._misread: dict[str, list[str]] = {}
         self._guard = threading.Lock()
         self._threads = [
@@ -79,9 +81,9 @@ class Sampling:
     ) -> None:
         self._ended.set()
         with self._guard:
-            remotes = list(self._remotes)
-        for remote in remotes:
-            remote.close()
+            connectors = list(self._connectors)
+        for connector in connectors:
+            connector.close()
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=5)
@@ -95,13 +97,13 @@ class Sampling:
     def _sample(self, name: str, sampler: Sampler) -> None:
         who = f"{name}: {sampler.script.name}"
         while not self._ended.is_set():
-            remote: Remote | None = None
+            connector: SshConnector | None = None
             try:
                 # The address may change while the sampler runs: it is looked up at each attempt.
                 inventory = self._hosts.inventory
-                remote = connect(inventory.host(name), inventory.ssh, self._hosts.keys_of(name))
+                connector = connect(inventory.host(name), inventory.ssh, self._hosts.keys_of(name))
                 with self._guard:
-                    self._remotes.add(remote)
+                    self._connectors.add(connector)
                 if self._ended.is_set():
                     return
                 take = sampler.taking(name)
@@ -110,19 +112,18 @@ class Sampling:
                     record = take(line)
                     if record is not None:
                         self._misread.pop(who, None)
-                        if self._results is not None:
-                            self._results.append(sampler.raw, record)
+                        self._results.append(sampler.stream, record)
 
-                command = script_command(sampler.script.name, sampler.arguments(name), remote.user, locked=False)
-                remote.stream(command, keep, stdin=sampler.script.text.encode(), silence_s=SILENCE_S)
+                command = script_command(sampler.script.name, sampler.arguments(name), connector.user, locked=False)
+                connector.execute(command, keep, stdin=sampler.script.text.encode(), idle_timeout_seconds=SILENCE_S)
             except (WorkloadError, OSError):
                 pass
             except (ValueError, KeyError) as error:
                 # Not a host that has gone: what a kernel or a tool shows there is of another form.
                 self._misread.setdefault(who, []).append(" ".join(str(error).split()))
             finally:
-                if remote is not None:
+                if connector is not None:
                     with self._guard:
-                        self._remotes.discard(remote)
-                    remote.close()
+                        self._connectors.discard(connector)
+                    connector.close()
             self._ended.wait(RETRY_S)

@@ -1,25 +1,27 @@
-"""The native worker on a host: brought there once, run, its lines read (docs/interfaces.md, "The native
-worker").
-"""
+"""Copies the native worker to hosts, runs it, and reads its lines (docs/interfaces.md, "The native worker")."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workloads.connections import Remote, fact_in
+from workloads.connectors.script import Script, fact_in
+from workloads.connectors.ssh import SshConnector
+from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 
 REMOTE_PATH = "/var/lib/tidemark/tidemark-worker"
+# The worker prints each second, whether operations end or not: a stall holds up the operations, not the printing.
+WORKER_SILENCE_S = 60.0
 
 
 def local_path() -> Path:
-    """The compiled worker (TIDEMARK_WORKER, or where `make worker` puts it)."""
+    """Returns the path of the compiled worker (TIDEMARK_WORKER, or where `make worker` puts it)."""
     default = Path(__file__).resolve().parent / "native" / "build" / "tidemark-worker"
     return Path(os.environ.get("TIDEMARK_WORKER") or default)
 
@@ -33,7 +35,7 @@ class Worker:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Worker:
-        """Reads the binary."""
+        """Reads the binary. Raises WorkloadError where it is not compiled."""
         where = path or local_path()
         try:
             content = where.read_bytes()
@@ -43,11 +45,11 @@ class Worker:
             raise WorkloadError(f"{where} is not a program", "compile it with `make worker`")
         return cls(content, hashlib.sha256(content).hexdigest())
 
-    def bring_to(self, remote: Remote) -> bool:
-        """Puts the worker on the host unless the same one is there; whether it had to."""
-        sudo = "" if remote.user == "root" else "sudo -n "
+    def bring_to(self, connector: SshConnector) -> bool:
+        """Copies the worker to the host unless the same one is there; returns whether it was copied."""
+        sudo = "" if connector.user == "root" else "sudo -n "
         seen: list[str] = []
-        remote.stream(f"{sudo}sha256sum {REMOTE_PATH}", seen.append, silence_s=60)
+        connector.execute(f"{sudo}sha256sum {REMOTE_PATH}", seen.append, idle_timeout_seconds=60)
         if seen and seen[0].split()[0] == self.sha256:
             return False
         directory = str(Path(REMOTE_PATH).parent)
@@ -56,14 +58,14 @@ class Worker:
             f" && mv {REMOTE_PATH}.new {REMOTE_PATH} && sha256sum {REMOTE_PATH}"
         )
         seen.clear()
-        code, words = remote.stream(
-            f"{sudo}bash -c {shlex.quote(install)}", seen.append, stdin=self.content, silence_s=300
+        code, words = connector.execute(
+            f"{sudo}bash -c {shlex.quote(install)}", seen.append, stdin=self.content, idle_timeout_seconds=300
         )
         if code or not seen or seen[0].split()[0] != self.sha256:
             raise WorkloadError(
                 f"the worker could not be put at {REMOTE_PATH} ({words.strip() or 'it arrived changed'})",
                 "see that the host's disk has room, then run again",
-                remote.name,
+                connector.name,
             )
         return True
 
@@ -82,9 +84,9 @@ def arguments(
     span_bytes: int | None = None,
     seed: int = 1,
 ) -> list[str]:
-    """The worker's arguments for reading or writing `files` past the page cache; `threads` is of each file.
+    """Returns the worker's arguments for reading or writing `files` past the page cache, by `threads` for each file.
 
-    `start_at_unix_s` is by the clock of the host that it runs on.
+    `start_at_unix_s` is a time of the clock of the host that it runs on.
     """
     words = [word for file in files for word in ("--file", file)]
     words += ["--op", operation, "--pattern", pattern, "--size", str(request_bytes), "--threads", str(threads)]
@@ -100,21 +102,35 @@ def arguments(
 
 @dataclass
 class Outcome:
-    """What a run of the worker said."""
+    """What a run of the worker printed. `degraded` are the arrays that lacked a leg before or after it."""
 
     final: dict[str, Any] | None = None
     intervals: int = 0
-    degraded_before: tuple[str, ...] = ()
-    degraded_after: tuple[str, ...] = ()
+    degraded: frozenset[str] = frozenset()
 
     @property
     def errors(self) -> int | None:
-        """Failed operations; None when there is no final line to tell."""
+        """The number of failed operations; None without a final line."""
         return None if self.final is None else sum(self.final["errors"].values())
+
+    @property
+    def words(self) -> str:
+        """The rate of the whole run, for a person."""
+        return "" if self.final is None else rate_words(self.final)
+
+    def fault(self, operation: str) -> str | None:
+        """Returns why the run is no measurement, or None; `operation` names one of its operations."""
+        if self.final is None:
+            return "the worker ended without a final line"
+        if self.errors:
+            return f"{self.errors} {operation}s failed ({', '.join(sorted(self.final['errors']))})"
+        if self.final["ops"] == 0:
+            return f"not one {operation} ended"
+        return f"{', '.join(sorted(self.degraded))} lacked a leg" if self.degraded else None
 
 
 class LineReader:
-    """Sorts the lines of client_worker.sh."""
+    """Sorts the lines of client_worker.sh into an outcome."""
 
     def __init__(
         self,
@@ -126,7 +142,7 @@ class LineReader:
         self._on_started = on_started
 
     def __call__(self, line: str) -> None:
-        """Takes one line."""
+        """Reads one line."""
         if not line.startswith("{"):
             return
         record = fact_in(line)
@@ -140,14 +156,46 @@ class LineReader:
         elif kind == "started" and self._on_started is not None:
             self._on_started(int(record["pid"]))
         elif kind == "array" and record["degraded"] != 0:
-            if record["when"] == "before":
-                self.outcome.degraded_before += (record["array"],)
-            else:
-                self.outcome.degraded_after += (record["array"],)
+            self.outcome.degraded |= {record["array"]}
+
+
+def bring_worker(deployment: Deployment, hosts: Iterable[str]) -> int:
+    """Copies the worker to the hosts that lack it, and notes its checksum; returns the number of copies."""
+    worker = Worker.load()
+    deployment.versions["tidemark-worker sha256"] = worker.sha256
+    return sum(deployment.hosts.each(hosts, worker.bring_to).values())
+
+
+def run_worker(
+    deployment: Deployment,
+    host: str,
+    script: Script,
+    words: Sequence[str],
+    *,
+    cell: str | None = None,
+    on_record: Callable[[dict[str, Any]], None] = lambda _: None,
+    on_started: Callable[[int], None] | None = None,
+    silence_s: float = WORKER_SILENCE_S,
+) -> Outcome:
+    """Runs the worker on a host by `script`, a client_worker.sh; its lines go to the results when there is a `cell`.
+
+    `on_record` gets every interval and the final line, `on_started` the process id.
+    """
+
+    def take(record: dict[str, Any]) -> None:
+        if cell is not None:
+            deployment.results.append("worker", {**record, "cell": cell, "host": host})
+        on_record(record)
+
+    reader = LineReader(take, on_started)
+    deployment.hosts.connector(host).run(
+        script, [REMOTE_PATH, *words], locked=False, idle_timeout_seconds=silence_s, on_line=reader
+    )
+    return reader.outcome
 
 
 def rate_words(record: dict[str, Any]) -> str:
-    """An interval's or a run's rate, for a person."""
+    """Returns the rate of an interval or of a run, for a person."""
     seconds = record["t_end_unix_s"] - record["t_start_unix_s"]
     if seconds <= 0:
         return "no time"

@@ -15,8 +15,8 @@ import pytest
 from lab import control
 from lab.clients import Clients
 from tests.machine import processes_with, wait_for
-from workloads import deployment, sources
-from workloads.connections import Hosts
+from workloads import deployment, load_inventory
+from workloads.connectors.pool import ConnectionPool
 from workloads.console import Console
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
@@ -30,19 +30,19 @@ def clients(region: control.Running) -> Clients:
 
 
 @pytest.fixture
-def hosts(efs_iops_region: Path) -> Iterator[Hosts]:
-    with deployment.connected(sources.load(None, str(efs_iops_region)), Console()) as found:
+def hosts(efs_iops_region: Path) -> Iterator[ConnectionPool]:
+    with deployment.connected(load_inventory.load(None, str(efs_iops_region)), Console()) as found:
         yield found.hosts
 
 
-def reaches(hosts: Hosts, host: str, address: str, port: int) -> bool:
+def reaches(hosts: ConnectionPool, host: str, address: str, port: int) -> bool:
     """Whether a host's connection to an address is accepted."""
     command = f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{port}'"
-    code, _ = hosts.remote(host).stream(command, lambda _: None, silence_s=30)
+    code, _ = hosts.connector(host).execute(command, lambda _: None, idle_timeout_seconds=30)
     return code == 0
 
 
-def test_clients_reach_the_mount_target_and_nothing_behind_it(hosts: Hosts, efs_iops_region: Path) -> None:
+def test_clients_reach_the_mount_target_and_nothing_behind_it(hosts: ConnectionPool, efs_iops_region: Path) -> None:
     (target,) = json.loads(efs_iops_region.read_text())["file_system"]["mount_targets"]
     wait_for("the server is up", lambda: reaches(hosts, "client-1", target["address"], 2049), 30)
     assert reaches(hosts, "client-2", target["address"], 2049)
@@ -51,7 +51,7 @@ def test_clients_reach_the_mount_target_and_nothing_behind_it(hosts: Hosts, efs_
 
 
 def test_a_rule_that_is_revoked_closes_the_mount_target_and_one_that_is_given_opens_it(
-    hosts: Hosts, clients: Clients, efs_iops_region: Path
+    hosts: ConnectionPool, clients: Clients, efs_iops_region: Path
 ) -> None:
     (target,) = json.loads(efs_iops_region.read_text())["file_system"]["mount_targets"]
     (group,) = clients.efs.describe_mount_target_security_groups(MountTargetId=target["id"])["SecurityGroups"]
@@ -79,7 +79,7 @@ def another(clients: Clients, inventory: Path) -> Iterator[tuple[str, str]]:
         clients.efs.delete_file_system(FileSystemId=system)
 
 
-def test_a_second_file_system_comes_and_goes(hosts: Hosts, clients: Clients, efs_iops_region: Path) -> None:
+def test_a_second_file_system_comes_and_goes(hosts: ConnectionPool, clients: Clients, efs_iops_region: Path) -> None:
     (target,) = json.loads(efs_iops_region.read_text())["file_system"]["mount_targets"]
     with another(clients, efs_iops_region) as (system, address):
         wait_for("it answers", lambda: reaches(hosts, "client-1", address, 2049), 60)
@@ -88,7 +88,7 @@ def test_a_second_file_system_comes_and_goes(hosts: Hosts, clients: Clients, efs
     assert not reaches(hosts, "client-1", address, 2049)
 
 
-def test_a_server_that_dies_is_started_anew(hosts: Hosts, clients: Clients, efs_iops_region: Path) -> None:
+def test_a_server_that_dies_is_started_anew(hosts: ConnectionPool, clients: Clients, efs_iops_region: Path) -> None:
     """One beside the stack's: what died stays `error` in the API, since what was in it is lost."""
     with another(clients, efs_iops_region) as (system, address):
         wait_for("the server is up", lambda: reaches(hosts, "client-1", address, 2049), 60)
@@ -101,7 +101,7 @@ def test_a_server_that_dies_is_started_anew(hosts: Hosts, clients: Clients, efs_
         # It was started a moment ago, and has no grace period (90 s): nobody can have held a file of it.
         mount = f"mount -t nfs4 -o vers=4.1 {address}:/ /mnt && touch /mnt/at-once; code=$?; umount /mnt; exit $code"
         began = time.monotonic()
-        code, _ = hosts.remote("client-1").stream(f"sudo sh -c '{mount}'", lambda _: None, silence_s=120)
+        code, _ = hosts.connector("client-1").execute(f"sudo sh -c '{mount}'", lambda _: None, idle_timeout_seconds=120)
         assert (code, time.monotonic() - began < 45) == (0, True)
 
 

@@ -17,7 +17,7 @@ from lab import proxy_command
 from lab.paths import PROJECT
 from tests.conftest import free_port
 from tests.machine import processes_with, wait_for
-from workloads.connections import ProxySocket
+from workloads.connectors.proxy_socket import ProxySocket
 
 
 @pytest.fixture(params=["short", "d" * 150], ids=["short path", "long path"])

@@ -18,7 +18,7 @@ from lab.paths import PROJECT
 from lab.tasks import RegionWatch, run_beside
 from tests.lab.conftest import Api
 from workloads.aws import ec2_client
-from workloads.sources import ask_rehearsal_api
+from workloads.load_inventory import ask_rehearsal_api
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: nobody listens
 TRAPS = {

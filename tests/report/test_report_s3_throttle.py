@@ -19,7 +19,7 @@ from report.s3_throttle.experiment import summarize
 from report.s3_throttle.figures import accuracy_plot, progress_plot, rates_over_time, rates_plot
 from report.s3_throttle.network import MARGIN_BYTES, Part, Trace, rates
 from report.s3_throttle.schema import Point
-from workloads.s3_throttle.rates import payload_rate
+from workloads.s3_throttle.run import payload_rate
 
 OBJECT_BYTES = 100_000
 HEADERS = 1.05  # what the wire has more than the objects

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from inventory import Inventory
+from tests.workloads.fake_clock import FakeClock
 from tests.workloads.fakes import inventory_document, inventory_of
+from workloads import waiting
 from workloads.md_raid.topology import Topology
 
 
@@ -30,3 +32,11 @@ def inventory() -> Inventory:
 def topology(inventory: Inventory) -> Topology:
     """Its topology."""
     return Topology.of(inventory)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """The clock of all that waits by wait_until: sleeping takes no time."""
+    fake = FakeClock()
+    monkeypatch.setattr(waiting, "SYSTEM_CLOCK", fake)
+    return fake

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from inventory import Inventory
-from tests.workloads.fakes import inventory_document, inventory_of
-from workloads.connections import Script, ScriptResult, facts_in
+from tests.workloads.fakes import Answer, FakeHosts, inventory_document, inventory_of
 from workloads.console import Console
 from workloads.deployment import Deployment
 from workloads.efs_iops.context import Context
-from workloads.errors import WorkloadError
-from workloads.results import Results
+from workloads.results import NullResults, Results
 
 MOUNTED = (
     "rw,relatime,vers=4.1,rsize=1048576,wsize=1048576,namlen=255,hard,proto=tcp,timeo=600,retrans=2,sec=sys,"
@@ -68,67 +65,9 @@ def final_line(ops: int = 300, errors: Mapping[str, int] | None = None, size: in
     )
 
 
-@dataclasses.dataclass
-class FakeClient:
-    """One connection."""
-
-    hosts: FakeClients
-    name: str
-
-    def run(
-        self,
-        script: Script,
-        arguments: Iterable[str] = (),
-        *,
-        on_line: Callable[[str], None] | None = None,
-        **_: object,
-    ) -> ScriptResult:
-        return self.hosts.take(self.name, script.name, list(arguments), on_line)
-
-
-class FakeClients:
-    """Stands for connections. `answer` gives a script's standard output, or raises; `dead` ones can't be reached."""
-
-    def __init__(self, inventory: Inventory, answer: Callable[[str, str, list[str]], str]) -> None:
-        self.inventory = inventory
-        self.sent: list[tuple[str, str, list[str]]] = []
-        self.dead: set[str] = set()
-        self.dropped: set[str] = set()
-        self._answer = answer
-
-    def take(
-        self, host: str, name: str, arguments: list[str], on_line: Callable[[str], None] | None = None
-    ) -> ScriptResult:
-        self.sent.append((host, name, arguments))
-        stdout = self._answer(host, name, arguments)
-        for line in stdout.splitlines() if on_line else []:
-            assert on_line is not None
-            on_line(line)
-        return ScriptResult(host, stdout, "", facts_in(stdout))
-
-    def remote(self, name: str) -> FakeClient:
-        if name in self.dead:
-            raise WorkloadError("SSH does not answer", "see whether it is up", name)
-        return FakeClient(self, name)
-
-    def drop(self, name: str) -> None:
-        self.dropped.add(name)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def each(self, names: Iterable[str], work: Callable[[Any], Any]) -> dict[str, Any]:
-        return {name: work(self.remote(name)) for name in names}
-
-    def run(
-        self, script: Script, arguments: Mapping[str, Sequence[str]], *, timeout_s: float = 0
-    ) -> dict[str, ScriptResult]:
-        return {name: self.take(name, script.name, list(words)) for name, words in arguments.items()}
-
-
 def fake_context(
-    answer: Callable[[str, str, list[str]], str], results: Results | None = None, inventory: Inventory | None = None
-) -> tuple[Context, FakeClients]:
+    answer: Answer, results: Results | None = None, inventory: Inventory | None = None, *, tls: bool = False
+) -> tuple[Context, FakeHosts]:
     """A context whose clients are fake."""
-    hosts = FakeClients(inventory or efs_inventory(), answer)
-    return Context.of(Deployment(hosts, Console(), results)), hosts  # type: ignore[arg-type]
+    hosts = FakeHosts(inventory or efs_inventory(), answer)
+    return Context.of(Deployment(hosts, Console(), results or NullResults()), tls=tls), hosts

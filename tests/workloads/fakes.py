@@ -5,14 +5,19 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from inventory import Inventory
-from workloads.connections import Script, ScriptResult, facts_in
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.script import Script, ScriptResult, facts_in
 from workloads.console import Console
+from workloads.deployment import Deployment
+from workloads.errors import WorkloadError
 from workloads.md_raid.context import Context
+
+T = TypeVar("T")
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -76,43 +81,59 @@ def inventory_of(document: dict[str, Any]) -> Inventory:
     return Inventory.from_json(json.dumps(document), "test")
 
 
-Answer = Callable[[str, str, Sequence[str]], str]
+Answer = Callable[[str, str, list[str]], str]
 
 
 @dataclasses.dataclass
-class FakeRemote:
+class FakeConnector:
     """A connection that hands each script to the fake hosts."""
 
     hosts: FakeHosts
     name: str
 
-    def run(self, script: Script, arguments: Iterable[str] = (), *, timeout_s: float = 0, **_: object) -> ScriptResult:
-        return self.hosts.take(self.name, script, list(arguments))
+    def run(
+        self,
+        script: Script,
+        arguments: Iterable[str] = (),
+        *,
+        on_line: Callable[[str], None] | None = None,
+        **_: object,
+    ) -> ScriptResult:
+        self.hosts.sent.append((self.name, script.name, list(arguments)))
+        stdout = self.hosts.answer(*self.hosts.sent[-1])
+        for line in stdout.splitlines() if on_line else []:
+            assert on_line is not None
+            on_line(line)
+        return ScriptResult(self.name, stdout, "", facts_in(stdout))
 
 
-class FakeHosts:
-    """Stands for connections: remembers what was sent, and answers from `answer`."""
+class FakeHosts(ConnectionPool):
+    """Hosts that remember what they were sent, one after the other, and answer as a test says.
+
+    `answer` gets a host's name, a script's name and its arguments, and returns its output or raises; `dead` hosts
+    can't be reached.
+    """
 
     def __init__(self, inventory: Inventory, answer: Answer) -> None:
-        self.inventory = inventory
+        super().__init__(inventory, {})
+        self.answer = answer
         self.sent: list[tuple[str, str, list[str]]] = []
-        self._answer = answer
+        self.dead: set[str] = set()
+        self.dropped: set[str] = set()
 
-    def take(self, host: str, script: Script, arguments: list[str]) -> ScriptResult:
-        self.sent.append((host, script.name, arguments))
-        stdout = self._answer(host, script.name, arguments)
-        return ScriptResult(host, stdout, "", facts_in(stdout))
+    def connector(self, name: str) -> Any:
+        if name in self.dead:
+            raise WorkloadError("SSH does not answer", "see whether it is up", name)
+        return FakeConnector(self, name)
 
-    def remote(self, name: str) -> FakeRemote:
-        return FakeRemote(self, name)
+    def drop(self, name: str) -> None:
+        self.dropped.add(name)
 
-    def run(
-        self, script: Script, arguments: Mapping[str, Sequence[str]], *, timeout_s: float = 0
-    ) -> dict[str, ScriptResult]:
-        return {name: self.take(name, script, list(words)) for name, words in arguments.items()}
+    def each(self, names: Iterable[str], work: Callable[[Any], T]) -> dict[str, T]:
+        return {name: work(self.connector(name)) for name in names}
 
 
 def fake_context(inventory: Inventory, answer: Answer) -> tuple[Context, FakeHosts]:
     """A context whose hosts are fake."""
     hosts = FakeHosts(inventory, answer)
-    return Context.of(hosts, Console()), hosts  # type: ignore[arg-type]
+    return Context.of(Deployment(hosts, Console())), hosts

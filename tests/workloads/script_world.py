@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from workloads.connections import Script, script_command
+from workloads.connectors.script import Script, script_command
 
 # What a script may read and write; of /dev, all but the kernel's own devices.
 _PLACES = re.compile(

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from inventory import Host, Ssh
-from workloads.connections import Remote, connect
+from workloads.connectors.ssh import SshConnector, connect
 
 
 class _Server(paramiko.ServerInterface):
@@ -45,12 +45,10 @@ class _Server(paramiko.ServerInterface):
 
 def _feed(channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
-    with process.stdin:
+    # The process may have ended, or the connection, on which reading sends as well.
+    with process.stdin, contextlib.suppress(OSError, EOFError, paramiko.SSHException):
         while content := channel.recv(65536):
-            try:
-                process.stdin.write(content)
-            except BrokenPipeError:
-                return
+            process.stdin.write(content)
 
 
 def _answer(channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None:
@@ -67,7 +65,7 @@ def _answer(channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None
 
 
 @contextlib.contextmanager
-def ssh_host(host: Host, folder: Path) -> Iterator[Remote]:
+def ssh_host(host: Host, folder: Path) -> Iterator[SshConnector]:
     """A connection to `host`, as which this machine answers; keys are made in `folder`."""
     for name in ("host", "person"):
         pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
@@ -86,11 +84,11 @@ def ssh_host(host: Host, folder: Path) -> Iterator[Remote]:
 
         threading.Thread(target=serve, daemon=True).start()
         here = replace(host, address="127.0.0.1", port=listener.getsockname()[1])
-        remote = connect(here, Ssh("root", str(folder / "person"), None), [f"{key.get_name()} {key.get_base64()}"])
+        connector = connect(here, Ssh("root", str(folder / "person"), None), [f"{key.get_name()} {key.get_base64()}"])
         try:
-            yield remote
+            yield connector
         finally:
-            remote.close()
+            connector.close()
             for transport in transports:
                 transport.close()
             for process in server.processes:

@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from tests.instances import launch
 from workloads import account
-from workloads.account import Left, enabled_regions
+from workloads.account import Leftover, enabled_regions
 from workloads.errors import WorkloadError
 
 TAGS = {"project": "tidemark", "stack": "efs-iops.eu-central-1", "expires-at": "2020-01-01T00:00:00+00:00"}
@@ -90,7 +90,7 @@ def test_terminated_instances_do_not_count() -> None:
 
 
 def test_a_region_that_can_not_be_asked_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(region: str, client: Any) -> list[Left]:
+    def refuse(region: str, client: Any) -> list[Leftover]:
         if region == "eu-west-1":
             raise WorkloadError("EC2 answers UnauthorizedOperation", "see your credentials")
         return []
@@ -117,4 +117,4 @@ def test_what_is_no_region_is_refused(name: str) -> None:
     ],
 )
 def test_expiry_in_words(expires_at: str | None, words: str) -> None:
-    assert Left("eu-west-1", "s", "volume", "vol-1", expires_at).words(NOW).endswith(words)
+    assert Leftover("eu-west-1", "s", "volume", "vol-1", expires_at).words(NOW).endswith(words)

@@ -12,7 +12,7 @@ from inventory import Inventory
 from tests.workloads.ssh_host import ssh_host
 from workloads import clocks
 from workloads.clocks import Offset, Probe, offset_of
-from workloads.connections import END_OF_SCRIPT, Script
+from workloads.connectors.script import END_OF_SCRIPT, Script
 from workloads.errors import WorkloadError
 from workloads.scripts import SHARED, find_script
 
@@ -71,8 +71,8 @@ def test_the_record_is_that_of_the_results() -> None:
 def test_this_machines_clock_over_ssh(inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both clocks are one: the truth is nought. And then the host's is set an hour and more ahead."""
     resolution_s = 2e-6  # EPOCHREALTIME has microseconds, a float of Unix time a quarter of one
-    with ssh_host(inventory.host("client"), tmp_path) as remote:
-        offset = clocks.measure(remote)
+    with ssh_host(inventory.host("client"), tmp_path) as connector:
+        offset = clocks.measure(connector)
         assert abs(offset.offset_s) <= offset.uncertainty_s + resolution_s
 
         shipped = find_script("host_clock", SHARED)
@@ -81,7 +81,7 @@ def test_this_machines_clock_over_ssh(inventory: Inventory, tmp_path: Path, monk
         )
         assert ahead != shipped.text
         monkeypatch.setattr(clocks, "find_script", lambda *_: Script("host_clock", ahead))
-        offset = clocks.measure(remote)
+        offset = clocks.measure(connector)
         assert abs(offset.offset_s - 4000) <= offset.uncertainty_s + resolution_s
 
 
@@ -92,8 +92,8 @@ def test_an_answer_that_is_none_is_one_line(
     text = f"while read -r _; do echo '{answer}'; done\n{END_OF_SCRIPT}\n"
     monkeypatch.setattr(clocks, "find_script", lambda *_: Script("host_clock", text))
     with (
-        ssh_host(inventory.host("client"), tmp_path) as remote,
+        ssh_host(inventory.host("client"), tmp_path) as connector,
         pytest.raises(WorkloadError, match=r"^client: its clock cannot be read .*; see that bash is 5.0") as caught,
     ):
-        clocks.measure(remote)
+        clocks.measure(connector)
     assert "\n" not in str(caught.value)

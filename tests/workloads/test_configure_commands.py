@@ -10,7 +10,8 @@ import pytest
 from inventory import Inventory
 from tests.workloads.fakes import RECORDED, Answer, fake_context, recorded
 from workloads.errors import WorkloadError
-from workloads.md_raid.configure import STEPS, configure, make_stripe, return_legs
+from workloads.md_raid.arrays import make_stripe, return_legs
+from workloads.md_raid.configure import STEPS, configure
 from workloads.md_raid.parsers import client_state
 
 UNCHANGED = '{"changed": 0}'
@@ -114,7 +115,7 @@ def test_boundaries_are_told(inventory: Inventory) -> None:
     context, _ = fake_context(inventory, answers(state, state))
     seen: list[str] = []
     configure(context, at_boundary=seen.append)
-    assert seen == [step.name for step in STEPS]
+    assert seen == list(STEPS)
 
 
 def relabelled(text: str, label: str, events: int | None) -> str:
@@ -194,7 +195,7 @@ def test_a_mirror_that_breaks_while_it_is_rebuilt_is_named(inventory: Inventory)
     faulty = recorded("client-state-faulty.txt")
     answer = answers(faulty, faulty)
 
-    def breaking(host: str, script: str, arguments: Sequence[str]) -> str:
+    def breaking(host: str, script: str, arguments: list[str]) -> str:
         if script == "client_mdstat":
             return broken(recorded("mdstat-whole.txt"))
         return answer(host, script, arguments)

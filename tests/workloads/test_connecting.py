@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from inventory import Host, Inventory, Ssh
-from workloads.connections import Unreachable, connect
+from workloads.connectors.errors import Unreachable
+from workloads.connectors.ssh import connect
 from workloads.errors import WorkloadError
 
 

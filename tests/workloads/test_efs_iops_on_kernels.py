@@ -21,12 +21,11 @@ from lab.paths import PROJECT
 from lab.service_model import ServiceModel
 from tests.machine import processes_with, wait_for
 from tests.workloads.fabric_task import fab
-from workloads import deployment, sources
+from workloads import deployment, load_inventory
 from workloads.console import Console
 from workloads.efs_iops import mountstats
-from workloads.efs_iops.context import Context, script
+from workloads.efs_iops.context import MOUNT_POINT, Context, script
 from workloads.efs_iops.mount_options import HELPER_OPTIONS
-from workloads.efs_iops.settings import MOUNT_POINT
 from workloads.errors import WorkloadError
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
@@ -112,14 +111,16 @@ def inventory(efs_iops_region: Path) -> Iterator[str]:
 @pytest.fixture
 def context(inventory: str) -> Iterator[Context]:
     """Connections to the clients, as they are now."""
-    with deployment.connected(sources.load(None, inventory), Console()) as found:
+    with deployment.connected(load_inventory.load(None, inventory), Console()) as found:
         yield Context.of(found)
 
 
 def shell(context: Context, host: str, command: str) -> str:
     """What a command says on a host, as root."""
     lines: list[str] = []
-    code, words = context.hosts.remote(host).stream(f"sudo -n bash -c '{command}'", lines.append, silence_s=60)
+    code, words = context.hosts.connector(host).execute(
+        f"sudo -n bash -c '{command}'", lines.append, idle_timeout_seconds=60
+    )
     assert code == 0, words
     return "\n".join(lines)
 
@@ -269,7 +270,7 @@ def test_a_mount_that_hangs_is_ended_and_names_the_security_group(inventory: str
     os.kill(front, signal.SIGSTOP)
     try:
         with pytest.raises(WorkloadError) as fault:
-            context.hosts.remote("client-1").run(script("client_mount"), words, timeout_s=60)
+            context.hosts.connector("client-1").run(script("client_mount"), words, idle_timeout_seconds=60)
     finally:
         os.kill(front, signal.SIGCONT)
     assert f"client-1: mounting {target.address} has hung for 5 s; see that the mount target's security group" in str(

@@ -15,14 +15,18 @@ from typing import Any
 import pytest
 
 from inventory import InventoryError
-from tests.workloads.efs_fakes import MOUNTED, FakeClients, efs_inventory, fake_context, final_line
-from workloads import clocks as shared_clocks
-from workloads.clocks import Offset
-from workloads.connections import facts_in, script_command
-from workloads.efs_iops import clocks, run, sources, tasks
+from tests.workloads.efs_fakes import MOUNTED, efs_inventory, fake_context, final_line
+from tests.workloads.fakes import FakeHosts
+from workloads import clocks
+from workloads.cells import CellRun, IncompleteError
+from workloads.clocks import HostClocks, Offset
+from workloads.connectors.script import facts_in, script_command
 from workloads.efs_iops import plan as plans
+from workloads.efs_iops import run, samplers
+from workloads.efs_iops.base import one_writer
 from workloads.efs_iops.configure import mount
 from workloads.efs_iops.context import Context, file_system_of, script
+from workloads.efs_iops.metrics import Window
 from workloads.errors import WorkloadError
 from workloads.results import Results
 from workloads.sampling import Sampling
@@ -43,12 +47,20 @@ def results(tmp_path: Path) -> Results:
 def _clocks_and_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """client-2 is 300 s ahead; nobody samples."""
     offsets = {"client-1": Offset(0.0, 0.001, 5.0), "client-2": Offset(300.0, 0.001, 5.0)}
-    monkeypatch.setattr(shared_clocks, "measure", lambda remote: offsets[remote.name])
-    monkeypatch.setattr(run, "sampling", lambda context, _: Sampling(context.hosts, None, []))
+    monkeypatch.setattr(clocks, "measure", lambda connector: offsets[connector.name])
+    monkeypatch.setattr(run, "sampling", lambda context, _: Sampling(context.hosts, context.results, []))
 
 
 def good(host: str, script: str, arguments: list[str]) -> str:
     return STORAGE if script == "client_storage" else final_line(200 if host == "client-1" else 100)
+
+
+def measure(context: Context, plan: plans.Plan) -> Window:
+    """A run, but for CloudWatch."""
+    measuring = CellRun(context, len(plans.cells(plan)))
+    window = run.measure_cells(context, plan, measuring)
+    measuring.raise_incomplete("run again")
+    return window
 
 
 def records(results: Results, name: str) -> list[dict[str, Any]]:
@@ -56,7 +68,7 @@ def records(results: Results, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def workers(hosts: FakeClients) -> list[tuple[str, dict[str, str]]]:
+def workers(hosts: FakeHosts) -> list[tuple[str, dict[str, str]]]:
     """What each worker was told: its host, and its arguments by flag."""
     found = []
     for host, name, words in hosts.sent:
@@ -69,7 +81,7 @@ def workers(hosts: FakeClients) -> list[tuple[str, dict[str, str]]]:
 def test_workers_start_at_one_point_in_time_whatever_their_clocks_show(results: Results) -> None:
     context, hosts = fake_context(good, results)
     before = time.time()
-    run.run(context, PLAN)
+    measure(context, PLAN)
     starts = {host: float(told["--start-at"]) for host, told in workers(hosts)}
     assert starts["client-2"] - starts["client-1"] == pytest.approx(300.0)
     assert starts["client-1"] > before
@@ -83,7 +95,7 @@ def test_workers_start_at_one_point_in_time_whatever_their_clocks_show(results: 
 
 def test_a_worker_is_told_to_do_what_the_original_did(results: Results) -> None:
     context, hosts = fake_context(good, results)
-    run.run(context, PLAN)
+    measure(context, PLAN)
     (_, told), _ = workers(hosts)
     assert (told["--op"], told["--pattern"], told["--size"], told["--threads"]) == ("write", "fixed", "1", "1")
     (words,) = [words for host, name, words in hosts.sent if name == "client_worker" and host == "client-1"]
@@ -93,7 +105,7 @@ def test_a_worker_is_told_to_do_what_the_original_did(results: Results) -> None:
 
 def test_what_workers_say_goes_to_the_results_with_cell_and_host(results: Results) -> None:
     context, _ = fake_context(good, results)
-    window = run.run(context, PLAN)
+    window = measure(context, PLAN)
     said = records(results, "worker")
     assert {(each["cell"], each["host"], each["ops"]) for each in said} == {
         ("write-1-w2-i2", "client-1", 200),
@@ -120,8 +132,8 @@ def test_a_client_that_dies_leaves_the_others_records_and_is_asked_no_more(resul
         return good(host, script, arguments)
 
     context, hosts = fake_context(answer, results)
-    with pytest.raises(run.IncompleteError, match="2 of 4 cells are not complete, the first: write-1-w2-i2") as fault:
-        run.run(context, TWO)
+    with pytest.raises(IncompleteError, match="2 of 4 cells are not complete, the first: write-1-w2-i2"):
+        measure(context, TWO)
     by_cell = {cell["cell"]: cell for cell in records(results, "cells")}
     assert [name for name, cell in by_cell.items() if cell["complete"]] == ["write-1-w2-i1", "read-1-w2-i1"]
     assert by_cell["write-1-w2-i2"]["lost_hosts"] == ["client-2"]
@@ -129,7 +141,18 @@ def test_a_client_that_dies_leaves_the_others_records_and_is_asked_no_more(resul
     assert "gone since an earlier cell" in by_cell["read-1-w2-i2"]["reason"]
     assert {each["cell"] for each in records(results, "worker")} == {"write-1-w2-i2", "write-1-w2-i1", "read-1-w2-i1"}
     assert sum(host == "client-2" for host, _ in workers(hosts)) == 1
-    assert len(fault.value.window.cells) == 3, "the cell that was not begun is no part of the window"
+
+
+def test_a_cell_that_is_not_begun_is_no_part_of_the_window(results: Results) -> None:
+    def answer(host: str, script: str, arguments: list[str]) -> str:
+        if host == "client-2":
+            hosts.dead.add("client-2")
+            raise WorkloadError("the connection broke", "run the task again", host)
+        return good(host, script, arguments)
+
+    context, hosts = fake_context(answer, results)
+    window = run.measure_cells(context, TWO, CellRun(context, 4))
+    assert len(window.cells) == 3
 
 
 def late_at_first(leads: list[float], tries: int = 1, ready: Answer = good) -> Answer:
@@ -154,7 +177,7 @@ def lead_after(tries: int, writers: int) -> float:
 def test_workers_that_were_not_ready_get_more_time(results: Results) -> None:
     leads: list[float] = []
     context, hosts = fake_context(late_at_first(leads), results)
-    run.run(context, PLAN)
+    measure(context, PLAN)
     (cell,) = records(results, "cells")
     assert cell["complete"]
     assert len(leads) == 2
@@ -165,7 +188,7 @@ def test_workers_that_were_not_ready_get_more_time(results: Results) -> None:
 def test_what_was_too_little_time_once_is_not_tried_again(results: Results) -> None:
     leads: list[float] = []
     context, _ = fake_context(late_at_first(leads), results)
-    run.run(context, TWO)
+    measure(context, TWO)
     assert len(leads) == 5, "four cells, one of them twice"
     assert min(leads[1:]) > lead_after(1, writers=2)
 
@@ -183,8 +206,8 @@ def test_what_is_no_measurement(results: Results, stdout: str, reason: str) -> N
         return stdout if script == "client_worker" and host == "client-1" else good(host, script, arguments)
 
     context, _ = fake_context(answer, results)
-    with pytest.raises(run.IncompleteError):
-        run.run(context, PLAN)
+    with pytest.raises(IncompleteError):
+        measure(context, PLAN)
     (cell,) = records(results, "cells")
     assert cell["reason"] == reason
 
@@ -197,7 +220,7 @@ def test_an_interrupt_marks_the_cell_that_was_under_way(results: Results) -> Non
 
     context, _ = fake_context(answer, results)
     with pytest.raises(KeyboardInterrupt):
-        run.run(context, PLAN)
+        measure(context, PLAN)
     (cell,) = records(results, "cells")
     assert not cell["complete"]
     assert "interrupted" in cell["reason"]
@@ -218,9 +241,9 @@ def in_seconds(*means_ns: int) -> Answer:
 
 def test_one_writer_by_itself_is_not_recorded_and_a_second_that_others_spoilt_does_not_count(results: Results) -> None:
     context, hosts = fake_context(in_seconds(8_000_000, 900_000_000, 8_000_000), results)
-    measured = clocks.Clocks(context)
+    measured = HostClocks(context, ["client-1"])
     measured.measure()
-    assert run.one_writer(context, 2, "read", measured) == pytest.approx(0.008)
+    assert one_writer(context, 2, "read", measured) == pytest.approx(0.008)
     assert records(results, "worker") == []
     assert [host for host, _ in workers(hosts)] == ["client-1"]
 
@@ -228,9 +251,9 @@ def test_one_writer_by_itself_is_not_recorded_and_a_second_that_others_spoilt_do
 def test_one_writer_that_was_not_ready_gets_more_time_too(results: Results) -> None:
     leads: list[float] = []
     context, _ = fake_context(late_at_first(leads, 2, in_seconds(8_000_000)), results)
-    measured = clocks.Clocks(context)
+    measured = HostClocks(context, ["client-1"])
     measured.measure()
-    assert run.one_writer(context, 2, "read", measured) == pytest.approx(0.008)
+    assert one_writer(context, 2, "read", measured) == pytest.approx(0.008)
     assert leads[1] > lead_after(1, writers=1)
     assert leads[2] > lead_after(2, writers=1)
 
@@ -250,7 +273,7 @@ TUNNELLED = MOUNTED.replace("proto=tcp", "noresvport,proto=tcp,port=20236").repl
 
 def test_a_mount_as_it_should_be_is_a_proof(results: Results) -> None:
     context, hosts = fake_context(mounted(MOUNTED), results)
-    assert mount(context, tls=False) == 0
+    assert mount(context) == 0
     assert [(p["proof"], p["from"], p["to"], p["passed"]) for p in records(results, "proofs")] == [
         ("mount-options", "client-1", "fs-12345678", True),
         ("mount-options", "client-2", "fs-12345678", True),
@@ -267,8 +290,8 @@ def test_a_mount_as_it_should_be_is_a_proof(results: Results) -> None:
 
 
 def test_a_tunnel_to_the_mount_target_is_a_proof(results: Results) -> None:
-    context, _ = fake_context(mounted(TUNNELLED, "127.0.0.1:/", tunnel="10.20.1.100:2049"), results)
-    assert mount(context, tls=True) == 0
+    context, _ = fake_context(mounted(TUNNELLED, "127.0.0.1:/", tunnel="10.20.1.100:2049"), results, tls=True)
+    assert mount(context) == 0
     (proof, _) = records(results, "proofs")
     assert proof["passed"]
     assert proof["detail"].startswith("127.0.0.1:/ port 20236, a tunnel to 10.20.1.100:2049 nfs4 (rw,relatime,")
@@ -298,9 +321,9 @@ def test_a_tunnel_to_the_mount_target_is_a_proof(results: Results) -> None:
 def test_another_file_system_at_the_mount_point_is_one_line_that_names_both(
     answer: Answer, tls: bool, there: str, results: Results
 ) -> None:
-    context, hosts = fake_context(answer, results)
+    context, hosts = fake_context(answer, results, tls=tls)
     with pytest.raises(WorkloadError) as fault:
-        mount(context, tls=tls)
+        mount(context)
     assert str(fault.value).startswith(f"client-1: /mnt/efs has {there}")
     assert " mounted, and not 10.20.1.100:/ of fs-12345678" in str(fault.value)
     assert [(p["passed"], p["to"]) for p in records(results, "proofs")] == [(False, "fs-12345678")] * 2
@@ -309,7 +332,7 @@ def test_another_file_system_at_the_mount_point_is_one_line_that_names_both(
 
 def test_what_a_later_kernel_shows_is_noted_in_the_proof(results: Results) -> None:
     context, _ = fake_context(mounted(MOUNTED.replace("hard,", "hard,fatal_neterrors=none,")), results)
-    assert mount(context, tls=False) == 0
+    assert mount(context) == 0
     assert {(p["passed"], p["detail"].partition("; ")[2]) for p in records(results, "proofs")} == {
         (True, "noted, since they change no operation: fatal_neterrors=none")
     }
@@ -377,7 +400,7 @@ def test_files_are_made_on_no_other_file_system(tmp_path: Path) -> None:
 def test_an_option_that_differs_stops_the_run(results: Results) -> None:
     context, _ = fake_context(mounted(MOUNTED.replace("timeo=600", "timeo=300")), results)
     with pytest.raises(WorkloadError, match="timeo is 300, expected 600"):
-        mount(context, tls=False)
+        mount(context)
     assert [p["passed"] for p in records(results, "proofs")] == [False, False]
 
 
@@ -396,7 +419,7 @@ def test_a_zone_without_a_mount_target_is_refused_before_any_host_is_touched() -
 
 def test_a_copy_of_mountstats_becomes_a_record_when_it_is_whole() -> None:
     text = (Path(__file__).parent / "recorded" / "mountstats-after.txt").read_text()
-    take = sources.mountstats_lines("client-1")
+    take = samplers.mountstats_lines("client-1")
     said = [take(line) for line in ["@@ 100.5", *text.splitlines()[:4], "@@ 101.5", *text.splitlines(), "@@ end"]]
     assert [record for record in said if record is not None] == [said[-1]]
     record = said[-1]
@@ -428,6 +451,6 @@ def test_the_rehearsals_own_description_is_copied_and_not_read(
     for rehearsal in (False, True):
         context: Context
         context, _ = fake_context(good, results, efs_inventory(rehearsal=rehearsal))
-        tasks.copy_service_model(context, results)
+        run.copy_service_model(context)
         assert (results.directory / "service-model.json").exists() is rehearsal
     assert (results.directory / "service-model.json").read_text() == "whatever it says"

@@ -22,8 +22,9 @@ from lab.clients import Clients
 from lab.paths import PROJECT
 from tests.machine import wait_for
 from tests.workloads.fabric_task import fab
-from workloads import deployment, sources
-from workloads.connections import Hosts, connect
+from workloads import deployment, load_inventory
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.ssh import connect
 from workloads.console import Console
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
@@ -61,13 +62,13 @@ def _booted(eip_region_region: Path, tmp_path_factory: pytest.TempPathFactory) -
     """Hosts that are up, and their keys pinned, once."""
     with pytest.MonkeyPatch.context() as variables:
         variables.setenv("TIDEMARK_STATE_DIR", str(tmp_path_factory.mktemp("state")))
-        with deployment.connected(sources.load(None, str(eip_region_region)), Console()):
+        with deployment.connected(load_inventory.load(None, str(eip_region_region)), Console()):
             yield
 
 
 @pytest.fixture
 def inventory(eip_region_region: Path) -> Inventory:
-    return sources.load(None, str(eip_region_region))
+    return load_inventory.load(None, str(eip_region_region))
 
 
 @pytest.fixture
@@ -106,16 +107,16 @@ def holder(clients: Clients, inventory: Inventory) -> str | None:
     return {host.id: host.name for host in inventory.hosts}.get(address.get("InstanceId", ""))
 
 
-def shell(hosts: Hosts, name: str, command: str) -> str:
+def shell(hosts: ConnectionPool, name: str, command: str) -> str:
     """What a command says on a host, as root."""
     lines: list[str] = []
-    code, said = hosts.remote(name).stream(f"sudo -n bash -c '{command}'", lines.append, silence_s=60)
+    code, said = hosts.connector(name).execute(f"sudo -n bash -c '{command}'", lines.append, idle_timeout_seconds=60)
     assert code == 0, said
     return "\n".join(lines)
 
 
 @contextlib.contextmanager
-def logged_in(inventory: Inventory) -> Iterator[Hosts]:
+def logged_in(inventory: Inventory) -> Iterator[ConnectionPool]:
     """At the addresses that the hosts have now."""
     with deployment.connected(inventory, Console()) as found:
         yield found.hosts
@@ -168,10 +169,10 @@ def test_the_address_reaches_the_host_that_has_it(
     with deployment.connected(inventory, Console()) as found:
         keys = found.hosts.keys_of("host-2")
         at_address = replace(inventory.host("host-2"), address=address.address)
-        remote = connect(at_address, inventory.ssh, keys)
-        with contextlib.closing(remote):
+        connector = connect(at_address, inventory.ssh, keys)
+        with contextlib.closing(connector):
             lines: list[str] = []
-            assert remote.stream("hostname", lines.append)[0] == 0
+            assert connector.execute("hostname", lines.append)[0] == 0
     assert lines == ["host-2"]
 
     with contextlib.closing(old):

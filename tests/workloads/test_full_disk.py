@@ -16,9 +16,8 @@ from inventory import Inventory
 from report.atomic_write import write_atomically
 from report.runs import open_run
 from tests.workloads.fakes import inventory_document, inventory_of
-from workloads import spare_folder
 from workloads.errors import WorkloadError
-from workloads.results import Results
+from workloads.results import Results, free_bytes
 
 SMALL_BYTES = 256 << 10
 
@@ -33,7 +32,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The one folder with room; it passes for another file system's."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
-    monkeypatch.setattr(spare_folder, "candidates", lambda: [folder])
+    monkeypatch.setattr("workloads.results.candidates", lambda: [folder])
     monkeypatch.setattr(Path, "stat", _apart(folder))
     return folder
 
@@ -106,7 +105,7 @@ def test_a_run_does_not_begin_on_a_full_disk(
 
 def test_free_space_is_that_of_the_folder_above_what_is_not_there_yet(tmp_path: Path) -> None:
     found = os.statvfs(tmp_path)
-    seen = spare_folder.free_bytes(tmp_path / "a" / "b")
+    seen = free_bytes(tmp_path / "a" / "b")
     assert abs(seen - found.f_bavail * found.f_frsize) < 64 << 20
 
 
@@ -164,7 +163,7 @@ def test_several_threads_move_it_once(
 def test_with_no_other_disk_it_is_one_line(
     tmp_path: Path, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spare_folder, "candidates", lambda: [tmp_path, Path("/nonexistent")])
+    monkeypatch.setattr("workloads.results.candidates", lambda: [tmp_path, Path("/nonexistent")])
     results = Results.start(inventory, root=tmp_path / "results")
     Full(results.directory, 0, monkeypatch)
     with pytest.raises(WorkloadError) as fault:
@@ -227,9 +226,9 @@ def test_on_a_real_disk_that_fills(tmp_path: Path) -> None:
     program = f"""
 import json, pathlib
 from inventory import Inventory
-from workloads import results, spare_folder
+from workloads import results
 results.LEAST_FREE_BYTES = 1
-spare_folder.candidates = lambda: [pathlib.Path({str(tmp_path)!r})]
+results.candidates = lambda: [pathlib.Path({str(tmp_path)!r})]
 text = pathlib.Path({str(tmp_path / "document")!r}).read_text()
 made = results.Results.start(Inventory.from_json(text, "test"), root=pathlib.Path({str(tmp_path / "small")!r}))
 with made.recording():

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.machine import wait_for
-from workloads import deployment, sources
-from workloads.connections import Hosts, Script
+from workloads import deployment, load_inventory
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.script import Script
 from workloads.console import Console
+from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel.attachment import Attachment, attach, detach, status
 from workloads.iscsi_tunnel.configure import configure
-from workloads.iscsi_tunnel.ends import Ends, script
+from workloads.iscsi_tunnel.endpoints import TunnelEndpoints, script
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1200)]
 
@@ -29,52 +31,52 @@ mount "$1" {MOUNT_POINT}
 """
 
 
-def run_on(hosts: Hosts, host: str, text: str, *arguments: str, timeout_s: float = 300) -> str:
+def run_on(hosts: ConnectionPool, host: str, text: str, *arguments: str, idle_timeout_seconds: float = 300) -> str:
     """What a few lines of bash, run as root, print on a host."""
     whole = Script("test", f"set -euo pipefail\nexport PATH=/usr/sbin:/usr/bin:/sbin:/bin\n{text}\n# end of script\n")
-    return hosts.remote(host).run(whole, arguments, locked=False, timeout_s=timeout_s).stdout
+    return hosts.connector(host).run(whole, arguments, locked=False, idle_timeout_seconds=idle_timeout_seconds).stdout
 
 
 @pytest.fixture(scope="module")
-def connected(iscsi_tunnel_region: Path) -> Iterator[Ends]:
+def connected(iscsi_tunnel_region: Path) -> Iterator[TunnelEndpoints]:
     """Both ends, configured."""
-    with deployment.connected(sources.load(None, str(iscsi_tunnel_region)), Console()) as found:
-        ends = Ends.of(found)
+    with deployment.connected(load_inventory.load(None, str(iscsi_tunnel_region)), Console()) as found:
+        ends = TunnelEndpoints.of(found)
         configure(ends)
         yield ends
 
 
 @pytest.fixture
-def ends(connected: Ends) -> Iterator[Ends]:
+def ends(connected: TunnelEndpoints) -> Iterator[TunnelEndpoints]:
     """Both ends, with nothing attached before and after."""
     yield connected
-    run_on(connected.deployment.hosts, "client", f"umount {MOUNT_POINT} 2> /dev/null || true")
+    run_on(connected.hosts, "client", f"umount {MOUNT_POINT} 2> /dev/null || true")
     detach(connected)
 
 
-def test_a_second_configure_and_a_second_attach_change_nothing(ends: Ends) -> None:
+def test_a_second_configure_and_a_second_attach_change_nothing(ends: TunnelEndpoints) -> None:
     assert configure(ends) == 0
     first = attach(ends)
     assert first.changed > 0
     again = attach(ends)
     assert again == replace(first, changed=0)
-    sessions = run_on(ends.deployment.hosts, "client", "ls -d /sys/class/iscsi_session/session* | wc -l")
+    sessions = run_on(ends.hosts, "client", "ls -d /sys/class/iscsi_session/session* | wc -l")
     assert sessions.strip() == "1"
     assert first.size_bytes == ends.volume.size_gib << 30
     now = status(ends)
     assert now.attached
     assert (now.device, now.size_bytes) == (first.device, first.size_bytes)
     # Asked of tools that are not ours: the size, and that the name leads to the disk.
-    said = run_on(ends.deployment.hosts, "client", 'blockdev --getsize64 "$1"; readlink -f "$1"', first.device)
+    said = run_on(ends.hosts, "client", 'blockdev --getsize64 "$1"; readlink -f "$1"', first.device)
     assert said.split() == [str(first.size_bytes), first.disk]
     assert detach(ends) > 0
     assert status(ends).tunnel == "detached"
     assert detach(ends) == 0
 
 
-def test_no_read_waits_for_an_acknowledgement_that_is_delayed(ends: Ends) -> None:
+def test_no_read_waits_for_an_acknowledgement_that_is_delayed(ends: TunnelEndpoints) -> None:
     """What the routes say while a disk is attached, what the kernel counts, and that nothing of it stays."""
-    hosts = ends.deployment.hosts
+    hosts = ends.hosts
     routes = "ip -4 route show table all"
     before = run_on(hosts, "client", routes)
     found = attach(ends)
@@ -96,9 +98,9 @@ echo $(($(count) - earlier))""",
     assert run_on(hosts, "client", routes) == before
 
 
-def test_tcpdump_sees_ssh_alone(ends: Ends) -> None:
+def test_tcpdump_sees_ssh_alone(ends: TunnelEndpoints) -> None:
     """A witness that is not ours, at the server: everything between the hosts, and only what is not SSH."""
-    hosts = ends.deployment.hosts
+    hosts = ends.hosts
     run_on(
         hosts,
         "server",
@@ -125,9 +127,9 @@ def test_tcpdump_sees_ssh_alone(ends: Ends) -> None:
     assert readable == 0
 
 
-def test_ssh_killed_while_a_file_is_written(ends: Ends) -> None:
+def test_ssh_killed_while_a_file_is_written(ends: TunnelEndpoints) -> None:
     """What was under way waits and is written; the file read back is the one that was sent."""
-    hosts = ends.deployment.hosts
+    hosts = ends.hosts
     found = attach(ends)
     run_on(hosts, "client", MAKE_FILE_SYSTEM, found.device)
     ends.client.run(script("client_cut"), ["kill"], locked=False)
@@ -143,8 +145,8 @@ def test_ssh_killed_while_a_file_is_written(ends: Ends) -> None:
     assert status(ends).attached
 
 
-def test_away_longer_than_the_limit_nothing_stays_mounted(ends: Ends) -> None:
-    hosts = ends.deployment.hosts
+def test_away_longer_than_the_limit_nothing_stays_mounted(ends: TunnelEndpoints) -> None:
+    hosts = ends.hosts
     found = attach(ends, limit_seconds=3)
     run_on(hosts, "client", MAKE_FILE_SYSTEM, found.device)
     server = ends.server_host.private_address
@@ -169,25 +171,27 @@ def test_away_longer_than_the_limit_nothing_stays_mounted(ends: Ends) -> None:
     assert "ext4" in run_on(hosts, "client", 'blkid -p -o value -s TYPE "$1"', again.device)
 
 
-def test_a_disk_in_use_is_not_detached(ends: Ends) -> None:
+def test_a_disk_in_use_is_not_detached(ends: TunnelEndpoints) -> None:
     found = attach(ends)
-    run_on(ends.deployment.hosts, "client", MAKE_FILE_SYSTEM, found.device)
+    run_on(ends.hosts, "client", MAKE_FILE_SYSTEM, found.device)
     with pytest.raises(WorkloadError, match=f"client: {found.disk} is in use .*{MOUNT_POINT}.*; unmount"):
         detach(ends)
     assert status(ends).attached
 
 
-def test_a_second_client_is_refused_with_the_name_of_the_first(ends: Ends) -> None:
+def test_a_second_client_is_refused_with_the_name_of_the_first(ends: TunnelEndpoints) -> None:
     attach(ends)
-    other = Ends.of(ends.deployment, "third")
+    other = TunnelEndpoints.of(Deployment(ends.hosts, ends.console), "third")
     with pytest.raises(WorkloadError, match="is attached by client; detach it there first"):
         attach(other)
     assert status(ends).attached
 
 
-def test_another_host_key_is_refused_and_nothing_is_left(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = ends.deployment.hosts.keys_of("third")
-    monkeypatch.setitem(ends.deployment.hosts._host_keys, "server", other)
+def test_another_host_key_is_refused_and_nothing_is_left(
+    ends: TunnelEndpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ends.hosts.keys_of("third")
+    monkeypatch.setitem(ends.hosts._host_keys, "server", other)
     with pytest.raises(
         WorkloadError, match="client: the server shows another host key than the pinned one; find out why"
     ):
@@ -195,25 +199,25 @@ def test_another_host_key_is_refused_and_nothing_is_left(ends: Ends, monkeypatch
     assert_nothing_left(ends)
 
 
-def test_a_tun_device_in_use_is_named(ends: Ends) -> None:
-    run_on(ends.deployment.hosts, "client", "ip tuntap add dev tun7 mode tun")
+def test_a_tun_device_in_use_is_named(ends: TunnelEndpoints) -> None:
+    run_on(ends.hosts, "client", "ip tuntap add dev tun7 mode tun")
     try:
         with pytest.raises(WorkloadError, match="client: tun7 is in use by something else; name another number"):
             attach(ends, tun=7)
     finally:
-        run_on(ends.deployment.hosts, "client", "ip link delete tun7")
+        run_on(ends.hosts, "client", "ip link delete tun7")
     assert_nothing_left(ends)
 
 
-def test_a_missing_module_is_named(ends: Ends) -> None:
+def test_a_missing_module_is_named(ends: TunnelEndpoints) -> None:
     """On the third host, which has never loaded it."""
-    run_on(ends.deployment.hosts, "third", "echo install iscsi_tcp /bin/false > /etc/modprobe.d/test.conf")
+    run_on(ends.hosts, "third", "echo install iscsi_tcp /bin/false > /etc/modprobe.d/test.conf")
     with pytest.raises(WorkloadError, match=r"third: kernel \S+ has no module iscsi_tcp; boot a kernel"):
-        attach(Ends.of(ends.deployment, "third"))
+        attach(TunnelEndpoints.of(Deployment(ends.hosts, ends.console), "third"))
 
 
-def test_a_size_that_differs_is_refused(ends: Ends) -> None:
-    hosts = ends.deployment.hosts
+def test_a_size_that_differs_is_refused(ends: TunnelEndpoints) -> None:
+    hosts = ends.hosts
     inventory = hosts.inventory
     volume = replace(ends.volume, size_gib=79)
     changed = tuple(replace(h, volumes=(volume,)) if h.name == "server" else h for h in inventory.hosts)
@@ -228,18 +232,18 @@ def test_a_size_that_differs_is_refused(ends: Ends) -> None:
     assert_nothing_left(ends)
 
 
-def test_sshd_that_lets_nobody_in_takes_the_change_back(ends: Ends) -> None:
+def test_sshd_that_lets_nobody_in_takes_the_change_back(ends: TunnelEndpoints) -> None:
     """A change that locks out is undone: the old configuration is back, and the tunnel works as before."""
-    hosts = ends.deployment.hosts
+    hosts = ends.hosts
     drop_in = "/etc/ssh/sshd_config.d/50-tidemark-tunnel.conf"
     before = run_on(hosts, "server", f"cat {drop_in}")
     text = script("server_ssh").text.replace("PermitTTY no", "PermitTTY nonsense")
     with pytest.raises(WorkloadError, match="server: sshd refuses the configuration"):
-        hosts.remote("server").run(Script("server_ssh", text), ["tidemark-tunnel", "0", "ssh-ed25519 AAAA"])
+        hosts.connector("server").run(Script("server_ssh", text), ["tidemark-tunnel", "0", "ssh-ed25519 AAAA"])
     assert run_on(hosts, "server", f"cat {drop_in}") == before
     harmless = script("server_ssh").text.replace("ROLLBACK_SECONDS=60", "ROLLBACK_SECONDS=2")
     harmless = harmless.replace("PermitUserRC no", "PermitUserRC yes")
-    hosts.remote("server").run(Script("server_ssh", harmless), ["tidemark-tunnel", "0", "ssh-ed25519 AAAA"])
+    hosts.connector("server").run(Script("server_ssh", harmless), ["tidemark-tunnel", "0", "ssh-ed25519 AAAA"])
     # Nobody comes to keep it.
     wait_for("the old configuration is back", lambda: run_on(hosts, "server", f"cat {drop_in}") == before, 60)
     time.sleep(1)
@@ -247,11 +251,11 @@ def test_sshd_that_lets_nobody_in_takes_the_change_back(ends: Ends) -> None:
     assert attached.size_bytes == ends.volume.size_gib << 30
 
 
-def assert_nothing_left(ends: Ends) -> None:
+def assert_nothing_left(ends: TunnelEndpoints) -> None:
     """No tunnel, session or disk at the client."""
     assert status(ends).tunnel == "detached"
     said = run_on(
-        ends.deployment.hosts,
+        ends.hosts,
         "client",
         "ls -d /sys/class/net/tun* /sys/class/iscsi_session/session* /sys/block/sd* 2> /dev/null || true",
     )

@@ -5,20 +5,28 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import paramiko
 import pytest
 from botocore.exceptions import ClientError
 
 from inventory import Host, Inventory
+from tests.workloads.fake_clock import FakeClock
 from tests.workloads.fakes import inventory_document, inventory_of
-from workloads.connections import Hosts, Unreachable, connect_error, in_threads, pin
+from workloads.connectors.errors import Unreachable, connect_error
+from workloads.connectors.parallel import in_threads
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.ssh import pin
 from workloads.errors import WorkloadError
 from workloads.host_keys import HostKeyStore, console_of, host_keys, keys_in
-from workloads.results import Results
+from workloads.results import NullResults, Results
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA"
+
+NOBODY_GONE: Any = SimpleNamespace(check=lambda _: None)
 
 
 def keyless() -> Inventory:
@@ -55,7 +63,7 @@ def test_a_kept_key_that_is_none_is_named(tmp_path: Path, inventory: Inventory) 
             store.read()
 
 
-def test_keys_are_waited_for_and_kept(tmp_path: Path) -> None:
+def test_keys_are_waited_for_and_kept(tmp_path: Path, clock: FakeClock) -> None:
     store = HostKeyStore(tmp_path / "host-keys.json")
     inventory = keyless()
     asked: list[str] = []
@@ -64,8 +72,9 @@ def test_keys_are_waited_for_and_kept(tmp_path: Path) -> None:
         asked.append(instance_id)
         return "" if len(asked) <= 2 else f"tidemark-host-key: {KEY}\n"
 
-    keys = host_keys(inventory, console=console, store=store, tell=lambda _: None, sleep=lambda _: None)
+    keys = host_keys(inventory, console=console, store=store, watch=NOBODY_GONE, tell=lambda _: None)
     assert keys == {host.name: (KEY,) for host in inventory.hosts}
+    assert clock.slept == [1.0]
     asked.clear()
     again = host_keys(inventory, console=console, store=store, tell=lambda _: None)
     assert (again, asked) == (keys, [])
@@ -114,9 +123,9 @@ def test_a_console_that_shows_no_key_in_time(tmp_path: Path) -> None:
             keyless(),
             console=lambda _: "booting\n",
             store=HostKeyStore(tmp_path / "keys.json"),
-            limit_s=0,
+            watch=NOBODY_GONE,
+            timeout_seconds=0,
             tell=lambda _: None,
-            sleep=lambda _: None,
         )
 
 
@@ -160,22 +169,37 @@ def test_another_hosts_key_is_one_line(inventory: Inventory) -> None:
     assert "\n" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("proxy_command", "remedy"),
+    [
+        (None, "see whether the host is up and whether its security group lets your address in (tidemark:sshCidr)"),
+        ("python3 -m lab.reach %h %p", "see whether the host is up"),  # a rehearsal's
+    ],
+)
+def test_who_rehearses_is_not_sent_to_a_security_group(
+    inventory: Inventory, proxy_command: str | None, remedy: str
+) -> None:
+    ssh = dataclasses.replace(inventory.ssh, proxy_command=proxy_command)
+    error = connect_error(inventory.hosts[0], ssh, TimeoutError("timed out"), "", hung_up=False)
+    assert (error.what, error.remedy) == ("SSH at 198.51.100.11 port 22 does not answer (timed out)", remedy)
+
+
 def test_a_server_that_does_not_answer() -> None:
     document = inventory_document()
     document["ssh"]["proxy_command"] = "sh -c 'echo no route to %h %p >&2; exit 1'"
     inventory = inventory_of(document)
-    hosts = Hosts(inventory, {host.name: (KEY,) for host in inventory.hosts})
+    hosts = ConnectionPool(inventory, {host.name: (KEY,) for host in inventory.hosts})
     with pytest.raises(Unreachable, match=r"storage-1: SSH at 198.51.100.11 port 22 does not answer \(no route to 198"):
-        hosts.remote("storage-1")
+        hosts.connector("storage-1")
 
 
 def test_a_key_file_that_is_not_there() -> None:
     document = inventory_document()
     document["ssh"]["identity_file"] = "/no/such/key"
     inventory = inventory_of(document)
-    hosts = Hosts(inventory, {host.name: (KEY,) for host in inventory.hosts})
+    hosts = ConnectionPool(inventory, {host.name: (KEY,) for host in inventory.hosts})
     with pytest.raises(WorkloadError, match=r"storage-1: ssh.identity_file /no/such/key is not there; give the file"):
-        hosts.remote("storage-1")
+        hosts.connector("storage-1")
 
 
 def test_threads_all_end_before_the_first_error_is_raised(capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,3 +251,23 @@ def test_two_runs_in_one_second_have_their_own_directories(tmp_path: Path, inven
     latest = Results.latest(inventory, tmp_path)
     assert latest is not None
     assert latest.directory == second.directory
+
+
+def test_a_stream_has_a_plain_name(inventory: Inventory, tmp_path: Path) -> None:
+    results = Results.start(inventory, root=tmp_path)
+    results.append("new-stream", {"n": 1})
+    assert results.records("new-stream") == [{"n": 1}]
+    for name in ("../cells", "Cells", "cells.ndjson", ""):
+        with pytest.raises(ValueError, match="cannot name a stream"):
+            results.append(name, {})
+
+
+def test_null_results_take_everything_and_keep_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = NullResults()
+    with results.recording():
+        results.append("cells", {"cell": "one"})
+        results.step("run", 1.0, None)
+        results.write_log("client.txt", "words")
+    assert results.records("cells") == []
+    assert list(tmp_path.iterdir()) == []

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from tests.workloads.fabric_task import TASK_LIMIT_S, fab
-from workloads import sources
-from workloads.connections import Hosts, Script
+from workloads import deployment, load_inventory
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.script import Script
 from workloads.console import Console
 from workloads.errors import WorkloadError
 from workloads.md_raid.configure import STEPS, configure
 from workloads.md_raid.context import Context, script
-from workloads.md_raid.tasks import connected
 from workloads.power import Power
 from workloads.scripts import find_script
 
@@ -34,17 +34,17 @@ STALL_LIMIT_S = 15.0
 # Runs configure and kills itself, as the kernel would, when the step of that name has ended.
 KILLED_AT = """
 import os, signal, sys
-from workloads import sources
+from workloads import deployment, load_inventory
 from workloads.console import Console
 from workloads.md_raid.configure import configure
-from workloads.md_raid.tasks import connected
+from workloads.md_raid.context import Context
 
 def kill(step):
     if step == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-with connected(sources.load(None, sys.argv[1]), Console()) as context:
-    configure(context, at_boundary=kill)
+with deployment.connected(load_inventory.load(None, sys.argv[1]), Console()) as found:
+    configure(Context.of(found), at_boundary=kill)
 """
 
 PLAN = """
@@ -73,15 +73,15 @@ check_bytes = 16777216
 @pytest.fixture(scope="module")
 def context(md_raid_region: Path) -> Iterator[Context]:
     """For the tests before the first that kills a host."""
-    with connected(sources.load(None, str(md_raid_region)), Console()) as found:
-        yield found
+    with deployment.connected(load_inventory.load(None, str(md_raid_region)), Console()) as found:
+        yield Context.of(found)
 
 
 @pytest.fixture
 def context_anew(md_raid_region: Path) -> Iterator[Context]:
     """For a test whose hosts may have started again since."""
-    with connected(sources.load(None, str(md_raid_region)), Console()) as found:
-        yield found
+    with deployment.connected(load_inventory.load(None, str(md_raid_region)), Console()) as found:
+        yield Context.of(found)
 
 
 def records(results: Path, name: str) -> list[dict[str, Any]]:
@@ -92,9 +92,10 @@ def records(results: Path, name: str) -> list[dict[str, Any]]:
 
 def test_configure_that_is_killed_after_a_step_completes_when_run_again(md_raid_region: Path) -> None:
     """Four, one on each layer: that which comes next finds work half done all the same."""
-    for step in (step for step in STEPS if step.name in ("volumes", "targets", "mirrors created", "stripe")):
+    for step in ("volumes", "targets", "mirrors created", "stripe"):
+        assert step in STEPS
         done = subprocess.run(
-            [sys.executable, "-c", KILLED_AT, str(md_raid_region), step.name],
+            [sys.executable, "-c", KILLED_AT, str(md_raid_region), step],
             cwd=PROJECT,
             capture_output=True,
             text=True,
@@ -169,26 +170,26 @@ def test_a_package_that_cannot_be_had_is_named(context: Context) -> None:
 
 
 def test_a_volume_that_is_not_there_is_named(context: Context) -> None:
-    remote = context.hosts.remote("storage-1")
+    connector = context.hosts.connector("storage-1")
     with pytest.raises(WorkloadError, match=r"storage-1: no disk has the serial vol-absent; attach the volume"):
-        remote.run(script("storage_volumes"), ["15", "vol-absent=/dev/sdz"])
+        connector.run(script("storage_volumes"), ["15", "vol-absent=/dev/sdz"])
 
 
 def test_legs_that_hold_data_are_refused(context: Context) -> None:
     """By now every leg has md's label."""
     leg = context.topology.mirrors[0].legs[0]
     with pytest.raises(WorkloadError, match=rf"{leg.server}: volume {leg.volume} does not read as zero at byte 0"):
-        context.hosts.remote(leg.server).run(script("storage_zeroed"), [leg.volume])
+        context.hosts.connector(leg.server).run(script("storage_zeroed"), [leg.volume])
 
 
 def test_a_host_with_another_key_is_refused(context: Context) -> None:
     inventory = context.inventory
     strange = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
     with (
-        Hosts(inventory, {host.name: (strange,) for host in inventory.hosts}) as hosts,
+        ConnectionPool(inventory, {host.name: (strange,) for host in inventory.hosts}) as hosts,
         pytest.raises(WorkloadError, match=r"client: the host at .* shows another host key than the pinned one"),
     ):
-        hosts.remote("client")
+        hosts.connector("client")
 
 
 def test_a_target_is_open_to_one_initiator_at_one_portal(context: Context) -> None:
@@ -201,7 +202,7 @@ def test_a_target_is_open_to_one_initiator_at_one_portal(context: Context) -> No
         'printf \'{"acls": "%s", "demo": %s, "portals": "%s", "changed": 0}\\n\' "$acls" "$demo" "$portals"\n'
         "# end of script",
     )
-    (facts,) = context.hosts.remote(leg.server).run(probe).facts
+    (facts,) = context.hosts.connector(leg.server).run(probe).facts
     assert facts["acls"] == context.topology.initiator
     assert facts["demo"] == 0
     assert facts["portals"] == f"{leg.address}:3260"
@@ -268,7 +269,7 @@ def test_arrays_come_back_when_client_and_servers_restart(context_anew: Context,
         power.await_return(host, print)
     for host in hosts:
         found: list[str] = []
-        context_anew.hosts.remote(host.name).stream(f"cat {path}", found.append)
+        context_anew.hosts.connector(host.name).execute(f"cat {path}", found.append)
         assert found == ["here"], host.name
     deadline = time.monotonic() + 180
     while True:

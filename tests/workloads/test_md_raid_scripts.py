@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.workloads.script_world import ScriptWorld
-from workloads.connections import END_OF_SCRIPT
+from workloads.connectors.script import END_OF_SCRIPT
+from workloads.logs import sections
 from workloads.md_raid.context import script
 from workloads.md_raid.parsers import client_state
-from workloads.scripts import SHARED
+from workloads.md_raid.settings import SCRIPTS
+from workloads.scripts import SHARED, find_script
 
 MDSTAT = "Personalities : [raid0] [raid10] \nunused devices: <none>\n"
 TARGET = "iqn.2026-11.io.tidemark:storage-1.vol-1"
@@ -311,3 +313,14 @@ def test_scripts_wait_for_the_boots_own_work_before_they_look(world: ScriptWorld
     done = world.run(script(name).text.replace("BOOT_SECONDS=180", "BOOT_SECONDS=0"), *arguments)
     assert re.search(r"tidemark-error: \S+\.service has not ended in 0 s", done.stderr), done.stderr
     assert {call.split()[0] for call in world.calls} <= {"systemctl", "udevadm"}
+
+
+@pytest.mark.parametrize("role", ["client", "storage"])
+def test_the_disks_are_listed_by_an_old_lsblk_too(world: ScriptWorld, role: str) -> None:
+    """lsblk has known MOUNTPOINTS since util-linux 2.37; an unknown column is its only output."""
+    for tool in ("dmesg", "systemctl", "iscsiadm", "journalctl", "lvs", "targetcli"):
+        world.tool(tool)
+    unknown = "echo 'lsblk: unknown column: MOUNTPOINTS' >&2; exit 1"
+    world.tool("lsblk", f"case $* in *MOUNTPOINTS*) {unknown} ;; esac; echo '{{}}'")
+    done = world.run(find_script("host_logs", SCRIPTS, "sections"), role)
+    assert sections(done.stdout)["lsblk"] == "{}"

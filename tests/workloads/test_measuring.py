@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from inventory import Inventory
+from tests.workloads.call_task import call_task
 from tests.workloads.fakes import fake_context, inventory_document, inventory_of, recorded
 from workloads.md_raid import plan as plans
-from workloads.md_raid import tasks
+from workloads.md_raid.experiment import EXPERIMENT
 from workloads.md_raid.prove import mtu_proof, prove_closed_port
-from workloads.md_raid.run import incomplete_reason
 from workloads.md_raid.topology import Topology
 from workloads.power import with_current_addresses
 from workloads.sampling import host_record
@@ -52,7 +52,7 @@ def test_cells_of_the_short_plan(topology: Topology) -> None:
 
 
 def test_a_plan_says_how_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
-    tasks.show_plan("full")
+    call_task(EXPERIMENT, "plan", plan="full")
     said = " ".join(capsys.readouterr().out.split())
     assert "full: 28 cells of 65 s (14 sets of devices, sequential and random), 30 minutes of reading" in said
     assert "the drill: at least 3 minutes of reads" in said
@@ -85,13 +85,14 @@ def test_the_workers_lines_are_sorted() -> None:
         "words",
         json.dumps(final(errors={"EIO": 2})),
         '{"kind": "array", "when": "after", "array": "md2", "degraded": 1}',
+        '{"kind": "array", "when": "before", "array": "md3", "degraded": 1}',
         '{"changed": 0}',
     ):
         reader(line)
     assert [record["kind"] for record in records] == ["interval", "final"]
     assert pids == [77]
     outcome = reader.outcome
-    assert (outcome.intervals, outcome.errors, outcome.degraded_before, outcome.degraded_after) == (1, 2, (), ("md2",))
+    assert (outcome.intervals, outcome.errors, outcome.degraded) == (1, 2, frozenset({"md2", "md3"}))
 
 
 @pytest.mark.parametrize(
@@ -99,13 +100,13 @@ def test_the_workers_lines_are_sorted() -> None:
     [
         (Outcome(final()), None),
         (Outcome(None), "the worker ended without a final line"),
-        (Outcome(final(errors={"EIO": 2})), "2 reads failed"),
+        (Outcome(final(errors={"EIO": 2})), "2 reads failed (EIO)"),
         (Outcome(final(ops=0)), "not one read ended"),
-        (Outcome(final(), 0, ("md1",), ("md1", "md4")), "md1, md4 lacked a leg"),
+        (Outcome(final(), 0, frozenset({"md4", "md1"})), "md1, md4 lacked a leg"),
     ],
 )
 def test_what_is_no_measurement(outcome: Outcome, reason: str | None) -> None:
-    assert incomplete_reason(outcome) == reason
+    assert outcome.fault("read") == reason
 
 
 def test_a_sample() -> None:

@@ -15,7 +15,7 @@ from inventory import Inventory
 from tests.instances import launch
 from tests.workloads.fakes import inventory_document, inventory_of
 from workloads.aws import one_line
-from workloads.connections import Hosts
+from workloads.connectors.pool import ConnectionPool
 from workloads.errors import WorkloadError
 from workloads.power import Power, with_current_addresses
 
@@ -105,7 +105,7 @@ def test_an_instance_of_another_account_is_one_line(account: Any) -> None:
 
 
 def test_kill_and_start(account: Any, deployed: Inventory) -> None:
-    hosts = Hosts(deployed, {})
+    hosts = ConnectionPool(deployed, {})
     power = Power(hosts, print)
     host = deployed.host("storage-1")
     power.kill(host)

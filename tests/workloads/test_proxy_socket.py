@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from workloads.connections import ProxySocket
+from workloads.connectors.proxy_socket import ProxySocket
 
 
 def test_two_threads_close_one_proxy_and_both_learn_what_it_said() -> None:

@@ -19,10 +19,13 @@ from moto.efs.models import efs_backends
 
 from inventory import FileSystem, Inventory, Volume
 from tests.instances import launch
+from tests.workloads.fake_clock import FakeClock
 from tests.workloads.fakes import inventory_document, inventory_of
 from tests.workloads.ssh_host import ssh_host
 from workloads.aws import ec2_client
-from workloads.connections import END_OF_SCRIPT, Hosts, Script, Unreachable
+from workloads.connectors.errors import Unreachable
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.script import END_OF_SCRIPT, Script
 from workloads.errors import WorkloadError
 from workloads.host_keys import HostKeyStore, host_keys
 from workloads.power import Power, with_current_addresses
@@ -234,13 +237,15 @@ def unpanicked(deployed: Inventory, monkeypatch: pytest.MonkeyPatch) -> Resource
     return watch
 
 
-def test_a_rehearsal_is_not_told_of_ec2s_delays(account: Any, tmp_path: Path) -> None:
+def test_a_rehearsal_is_not_told_of_ec2s_delays(account: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed = deploy(account, rehearsal=True)
     with pytest.raises(WorkloadError, match="storage-1: its console shows no host key after 0 s") as caught:
         host_keys(
-            deploy(account, rehearsal=True),
+            deployed,
             console=lambda _: "kernel says this\n",
             store=HostKeyStore(tmp_path / "keys.json"),
-            limit_s=0,
+            watch=unpanicked(deployed, monkeypatch),
+            timeout_seconds=0,
             tell=lambda _: None,
         )
     assert "EC2" not in str(caught.value)
@@ -260,10 +265,10 @@ def test_who_waits_for_ssh_is_told_at_once(deployed: Inventory, monkeypatch: pyt
     attempts: list[Callable[[str], None]] = [refuse, lambda _: time.sleep(60)]
     for attempt in attempts:
         began = time.monotonic()
-        hosts = Hosts(deployed, {}, gone)
-        monkeypatch.setattr(hosts, "remote", attempt)
+        hosts = ConnectionPool(deployed, {}, gone)
+        monkeypatch.setattr(hosts, "connector", attempt)
         with pytest.raises(ResourceGone, match="client: its instance is terminated"):
-            hosts.await_one("client", lambda _: None, limit_seconds=60)
+            hosts.wait_for("client", lambda _: None, timeout_seconds=60)
         assert time.monotonic() - began < BOUND_SECONDS
 
 
@@ -275,12 +280,12 @@ def test_who_waits_for_a_script_is_told_at_once(inventory: Inventory, tmp_path: 
             raise ResourceGone("its instance is terminated", "", "client")
 
     silent = Script("silent", f"sleep 60\n{END_OF_SCRIPT}\n")
-    with ssh_host(inventory.host("client"), tmp_path) as remote:
-        remote._check = check
+    with ssh_host(inventory.host("client"), tmp_path) as connector:
+        connector._check = check
         threading.Timer(0.5, gone.set).start()
         began = time.monotonic()
         with pytest.raises(ResourceGone, match="client: its instance is terminated"):
-            remote.run(silent, locked=False)
+            connector.run(silent, locked=False)
         assert time.monotonic() - began < BOUND_SECONDS
 
 
@@ -288,14 +293,14 @@ def test_a_script_that_is_silent_for_a_while_is_waited_for(inventory: Inventory,
     script = Script(
         "slow", f'echo "{{\\"one\\": 1}}"\nsleep 3\necho "{{\\"two\\": 2}}"\nexec >&-\nsleep 3\n{END_OF_SCRIPT}\n'
     )
-    with ssh_host(inventory.host("client"), tmp_path) as remote:
-        assert remote.run(script, locked=False, timeout_s=30).facts == ({"one": 1}, {"two": 2})
+    with ssh_host(inventory.host("client"), tmp_path) as connector:
+        assert connector.run(script, locked=False, idle_timeout_seconds=30).facts == ({"one": 1}, {"two": 2})
 
 
 def test_who_waits_for_a_start_is_told_at_once(account: Any, deployed: Inventory) -> None:
     """A start that leads nowhere: pending, then stopped again, as without capacity; or terminated meanwhile."""
     host = deployed.host("storage-1")
-    power = Power(Hosts(deployed, {}), lambda _: None)
+    power = Power(ConnectionPool(deployed, {}), lambda _: None)
     account.terminate_instances(InstanceIds=[host.id])
     began = time.monotonic()
     with pytest.raises(ResourceGone, match=r"storage-1: its instance i-\w+ is terminated"):
@@ -308,7 +313,7 @@ def test_who_waits_for_a_start_is_told_at_once(account: Any, deployed: Inventory
 
 
 def test_an_instance_that_stops_while_it_starts_is_not_waited_for(
-    account: Any, deployed: Inventory, monkeypatch: pytest.MonkeyPatch
+    account: Any, deployed: Inventory, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = deployed.host("storage-1")
     instance = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].get_instance(host.id)
@@ -318,7 +323,7 @@ def test_an_instance_that_stops_while_it_starts_is_not_waited_for(
         "before-call.ec2.DescribeInstances", lambda **_: setattr(instance._state, "name", next(states))
     )
     monkeypatch.setattr("workloads.power.ec2_client", lambda _: client)
-    monkeypatch.setattr("workloads.power.POLL_S", 0.01)
     with pytest.raises(ResourceGone, match=r"storage-1: its instance i-\w+ is stopped"):
-        Power(Hosts(deployed, {}), lambda _: None)._wait_state(host, {"running"})
+        Power(ConnectionPool(deployed, {}), lambda _: None)._wait_for_state(host, {"running"})
     assert list(states) == []
+    assert clock.slept == [1.0] * 3

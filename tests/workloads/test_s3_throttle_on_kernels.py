@@ -19,7 +19,7 @@ from lab.clients import Clients
 from lab.paths import PROJECT
 from lab.provider.s3 import empty
 from tests.workloads.fabric_task import fab
-from workloads import deployment, sources
+from workloads import deployment, load_inventory
 from workloads.console import Console
 from workloads.s3_throttle.context import Context
 
@@ -57,7 +57,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def context(s3_throttle_region: Path) -> Iterator[Context]:
     """A connection to the uploader."""
-    with deployment.connected(sources.load(None, str(s3_throttle_region)), Console()) as found:
+    with deployment.connected(load_inventory.load(None, str(s3_throttle_region)), Console()) as found:
         yield Context.of(found)
 
 
@@ -75,7 +75,7 @@ def plan_file(folder: Path, text: str = TINY) -> str:
 
 def said(context: Context, command: str) -> str:
     lines: list[str] = []
-    context.remote.stream(command, lines.append, silence_s=60)
+    context.connector.execute(command, lines.append, idle_timeout_seconds=60)
     return "\n".join(lines)
 
 

@@ -11,9 +11,8 @@ import pytest
 
 from workloads.errors import WorkloadError
 from workloads.s3_throttle import plan as plans
-from workloads.s3_throttle.plan import Cell, Cycle, cells, least_seconds, read
+from workloads.s3_throttle.plan import PLANS, Cell, Cycle, cells, least_seconds, read
 from workloads.s3_throttle.run import Measured, amount, cap, payload_ratio
-from workloads.s3_throttle.settings import PLANS
 from workloads.s3_throttle.uploader.command import configuration, environment, sync_command, throttle_arguments
 from workloads.s3_throttle.uploader.spec import Spec
 from workloads.throttle.command_line import parse_command_line
@@ -119,9 +118,9 @@ def test_a_path_that_is_no_plan_is_refused_in_one_line(which: str) -> None:
 
 def test_a_plan_is_shown_on_a_terminal_without_its_characters(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(TEXT.replace('"test"', '"f\u00fcr"'), encoding="utf-8")
-    program = f"from workloads.s3_throttle.tasks import show_plan; show_plan({str(tmp_path / 'p.toml')!r})"
+    command = [sys.executable, "-m", "fabric", "s3-throttle.plan", "--plan", str(tmp_path / "p.toml")]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    shown = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "f\\xfcr: 7 syncs" in shown.stdout
 
 

@@ -16,17 +16,20 @@ import pytest
 from tests.workloads.fakes import inventory_document, inventory_of
 from tests.workloads.ssh_host import ssh_host
 from tests.workloads.test_s3_throttle_uploader import HANGS, no_more, spec, within
-from workloads import held
-from workloads.connections import Remote, ScriptResult
+from workloads import lease
+from workloads.cells import IncompleteError
+from workloads.connectors.script import ScriptResult
+from workloads.connectors.ssh import SshConnector
 from workloads.console import Console
 from workloads.errors import WorkloadError
+from workloads.results import NullResults
 from workloads.s3_throttle import run as runs
 from workloads.s3_throttle import session as sessions
 from workloads.s3_throttle.configure import make_files
+from workloads.s3_throttle.context import SCRIPTS
 from workloads.s3_throttle.plan import Plan, cells, read
-from workloads.s3_throttle.run import IncompleteError, remedy_of, run
-from workloads.s3_throttle.session import Seen, uploading
-from workloads.s3_throttle.settings import SCRIPTS
+from workloads.s3_throttle.run import remedy_of, run
+from workloads.s3_throttle.session import SyncResult, uploading
 from workloads.s3_throttle.uploader.spec import Spec
 from workloads.scripts import find_script
 
@@ -45,7 +48,7 @@ tc = [0.5]
 
 
 @pytest.fixture
-def remote(tmp_path: Path) -> Iterator[Remote]:
+def connector(tmp_path: Path) -> Iterator[SshConnector]:
     """A connection to this machine."""
     with ssh_host(inventory_of(inventory_document()).host("client"), tmp_path) as found:
         yield found
@@ -54,9 +57,9 @@ def remote(tmp_path: Path) -> Iterator[Remote]:
 class TestSession:
     """The uploader's program, spoken with over SSH."""
 
-    def test_syncs_one_after_the_other_and_an_end(self, remote: Remote, tmp_path: Path) -> None:
+    def test_syncs_one_after_the_other_and_an_end(self, connector: SshConnector, tmp_path: Path) -> None:
         asked = spec(tmp_path, "exit 3")
-        with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
             for _ in range(2):
                 seen = session.sync(asked)
                 assert seen.final is not None
@@ -65,18 +68,18 @@ class TestSession:
         assert [path.name for path in (tmp_path / "run").iterdir()] == ["claim"]
 
     def test_a_sync_may_be_silent_for_as_long_as_it_takes(
-        self, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sessions, "START_SECONDS", 5.0)
         asked = spec(tmp_path, "sleep 7; exit 3")
-        with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
             seen = session.sync(asked)
         assert seen.final is not None
         assert seen.final["exit_code"] == 3
 
-    def test_what_cannot_be_begun_is_a_fault_of_that_sync_alone(self, remote: Remote, tmp_path: Path) -> None:
+    def test_what_cannot_be_begun_is_a_fault_of_that_sync_alone(self, connector: SshConnector, tmp_path: Path) -> None:
         asked = spec(tmp_path, "exit 0", pool="/nowhere")
-        with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
             seen = session.sync(asked)
             assert seen.final is None
             assert seen.fault is not None
@@ -85,25 +88,25 @@ class TestSession:
             assert good.final is not None
 
     def test_a_second_run_is_refused_with_the_name_of_the_first(
-        self, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with uploading(remote, PYTHON, str(tmp_path / "run")):
-            monkeypatch.setattr(sessions, "run_of", lambda what: f"{what} by bert")
-            with pytest.raises(WorkloadError) as refused, uploading(remote, PYTHON, str(tmp_path / "run")):
+        with uploading(connector, PYTHON, str(tmp_path / "run")):
+            monkeypatch.setattr(sessions, "lease_holder", lambda what: f"{what} by bert")
+            with pytest.raises(WorkloadError) as refused, uploading(connector, PYTHON, str(tmp_path / "run")):
                 pass
         words = str(refused.value)
         assert words.startswith("client: another run is under way: ")
         assert f"process {os.getpid()}" in words
         assert words.endswith("; wait for its end and run again")
 
-    def test_when_the_run_is_cut_short_its_sync_ends_too(self, remote: Remote, tmp_path: Path) -> None:
+    def test_when_the_run_is_cut_short_its_sync_ends_too(self, connector: SshConnector, tmp_path: Path) -> None:
         note = tmp_path / "pid"
         asked = spec(tmp_path, f"echo $$ > {note}; {HANGS}")
 
         def cut_short() -> None:
-            with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
+            with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
                 # As an interrupt finds it: asked for, and not waited for.
-                session._execution.send(f"{asked.to_json()}\n".encode())
+                session._process.send(f"{asked.to_json()}\n".encode())
                 assert within(30, lambda: note.exists() and bool(note.read_text().strip()))
                 raise KeyboardInterrupt
 
@@ -112,22 +115,22 @@ class TestSession:
         assert no_more(int(note.read_text())), "leaving the block has waited for it"
 
     def test_signs_of_life_keep_it_while_nothing_is_asked(
-        self, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(held, "BEAT_SECONDS", 0.1)
-        monkeypatch.setattr(sessions, "PATIENCE_SECONDS", 1)
+        monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.1)
+        monkeypatch.setattr(sessions, "LEASE_TIMEOUT_SECONDS", 1)
         asked = spec(tmp_path, "exit 0")
-        with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
             time.sleep(2.5)
             assert session.sync(asked).final is not None
 
     def test_without_any_it_ends_and_that_is_one_line(
-        self, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(held, "BEAT_SECONDS", 60)
-        monkeypatch.setattr(sessions, "PATIENCE_SECONDS", 0.2)
+        monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 60)
+        monkeypatch.setattr(sessions, "LEASE_TIMEOUT_SECONDS", 0.2)
         asked = spec(tmp_path, "exit 0")
-        with uploading(remote, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
             time.sleep(1.5)
             with pytest.raises(WorkloadError, match=r"^client: uploader_sync failed with exit code 1 \(whoever asked"):
                 session.sync(asked)
@@ -136,7 +139,7 @@ class TestSession:
 class Fakes:
     """A run without a host: `answers` are what becomes of its syncs, the last for all that follow."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: list[Seen]) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: list[SyncResult]) -> None:
         self.deleted: list[str] = []
         self.synced: list[str] = []
         self.ended: list[bool] = []
@@ -151,9 +154,9 @@ class Fakes:
 
         class Given:
             console = Console()
-            results = None
+            results = NullResults()
             uploader = Host()
-            remote = None
+            connector = None
             sums = ("sum",)
 
             class bucket:
@@ -194,7 +197,7 @@ class Fakes:
         return left
 
     # As a session:
-    def sync(self, asked: Spec) -> Seen:
+    def sync(self, asked: Spec) -> SyncResult:
         self.asked.append(asked)
         self.synced.append(asked.prefix.rstrip("/").rpartition("/")[2])
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
@@ -207,17 +210,17 @@ STEADY = {"steady_from_unix_s": 0.2, "steady_until_unix_s": 0.8, "known_to_ratio
 NOT_STEADY = dict.fromkeys(STEADY)
 
 
-def good(ended_by: str = "itself") -> Seen:
+def good(ended_by: str = "itself") -> SyncResult:
     """A megabyte of objects, with a tenth more for headers, in a second."""
     times = [number / 10 for number in range(11)]
     samples: dict[str, list[Any]] = {"t": times, "tx": [number * 115_343 for number in range(11)], "rx": [0] * 11}
     samples["again"] = [7] * 11
     code = 0 if ended_by == "itself" else -15
-    return Seen(samples, {}, {"exit_code": code, "said": None, "ended_by": ended_by, **STEADY})
+    return SyncResult(samples, {}, {"exit_code": code, "said": None, "ended_by": ended_by, **STEADY})
 
 
-def bad(said: str, code: int = 1, ended_by: str | None = "itself") -> Seen:
-    return Seen(
+def bad(said: str, code: int = 1, ended_by: str | None = "itself") -> SyncResult:
+    return SyncResult(
         {"t": [], "tx": [], "rx": [], "again": []},
         {},
         {"exit_code": code, "said": said, "ended_by": ended_by, **NOT_STEADY},
@@ -250,7 +253,7 @@ def test_the_first_goes_on_to_its_end_and_the_others_until_their_mean_is_known(m
 
 def test_a_sync_that_was_ended_for_a_fault_is_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     fakes = Fakes(monkeypatch, [good(), bad("nothing was sent for 45 s, so it was ended", 0, None), good()])
-    with pytest.raises(IncompleteError, match=r"^1 faults, the first: closed-loop-0.25: .* nothing was sent for 45 s"):
+    with pytest.raises(IncompleteError, match=r"^1 of 5 .*: closed-loop-0.25 \(.* nothing was sent for 45 s"):
         run(fakes.context, plan(), "now")
 
 
@@ -277,7 +280,7 @@ def test_without_a_free_rate_there_is_nothing_to_go_on_with(monkeypatch: pytest.
 
 def test_one_that_fails_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     fakes = Fakes(monkeypatch, [good(), bad("upload failed"), good()])
-    with pytest.raises(IncompleteError, match=r"^1 faults, the first: closed-loop-0.25: the sync ended with 1: upload"):
+    with pytest.raises(IncompleteError, match=r"^1 of 5 .*: closed-loop-0.25 \(the sync ended with 1: upload"):
         run(fakes.context, plan(), "now")
     assert len(fakes.synced) == len(cells(plan()))
 
@@ -317,7 +320,7 @@ def test_what_came_first_is_told_even_when_nothing_can_be_deleted(monkeypatch: p
 def test_objects_that_differ_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     fakes = Fakes(monkeypatch, [good()])
     fakes.reads_back(monkeypatch, ["7 objects, expected 8"])
-    with pytest.raises(IncompleteError, match=r"^5 faults, the first: free: 7 objects, expected 8"):
+    with pytest.raises(IncompleteError, match=r"^5 of 5 cells .*, the first: free \(7 objects, expected 8\)"):
         run(fakes.context, plan(), "now")
 
 
@@ -337,19 +340,19 @@ def test_the_remedy_is_of_the_fault(said: str, remedy: str) -> None:
     assert remedy in remedy_of(said)
 
 
-def test_a_pool_for_which_there_is_no_room_is_refused_at_once(remote: Remote, tmp_path: Path) -> None:
+def test_a_pool_for_which_there_is_no_room_is_refused_at_once(connector: SshConnector, tmp_path: Path) -> None:
     words = [str(tmp_path / "pool"), str(1 << 20), str(1 << 30)]
     with pytest.raises(WorkloadError) as error:
-        remote.run(find_script("uploader_files", SCRIPTS), words, locked=False)
+        connector.run(find_script("uploader_files", SCRIPTS), words, locked=False)
     assert str(error.value).startswith(
         f"client: {1 << 20} files of {1 << 30} bytes cannot be written to {tmp_path}/pool: "
     )
     assert str(error.value).endswith("bytes are free; see that the disk has room (df), or plan for less")
-    made = remote.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "2", "10"], locked=False)
+    made = connector.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "2", "10"], locked=False)
     assert made.changed == 1
-    again = remote.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "2", "10"], locked=False)
+    again = connector.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "2", "10"], locked=False)
     assert (again.changed, made.facts[:2]) == (0, again.facts[:2])
-    fewer = remote.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "1", "10"], locked=False)
+    fewer = connector.run(find_script("uploader_files", SCRIPTS), [str(tmp_path / "pool"), "1", "10"], locked=False)
     assert (fewer.facts[0], len(fewer.facts)) == (again.facts[0], 2)
 
 

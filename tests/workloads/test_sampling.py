@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from inventory import Inventory
 from tests.machine import wait_for
 from tests.workloads.fakes import inventory_document, inventory_of
 from workloads import sampling
-from workloads.connections import Script
-from workloads.efs_iops import sources
-from workloads.results import Results
+from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.script import Script
+from workloads.efs_iops import samplers
+from workloads.results import NullResults, Results
 from workloads.sampling import Sampler, Sampling, host_record
 
 
@@ -26,7 +26,7 @@ class Said:
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
 
-    def stream(self, command: str, on_line: Callable[[str], None], **_: Any) -> tuple[int, str]:
+    def execute(self, command: str, on_line: Callable[[str], None], **_: Any) -> tuple[int, str]:
         for line in self._lines:
             on_line(line)
         return 0, ""
@@ -35,18 +35,8 @@ class Said:
         """Nothing is open."""
 
 
-class OneHost:
-    """What a sampler asks of connections."""
-
-    def __init__(self, inventory: Inventory) -> None:
-        self.inventory = inventory
-
-    def keys_of(self, name: str) -> list[str]:
-        return []
-
-
 def sampled(
-    lines: list[str], taking: Callable[[str], sampling.Take], results: Results | None, monkeypatch: pytest.MonkeyPatch
+    lines: list[str], taking: Callable[[str], sampling.Take], results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lets a host say the lines at each of four connections."""
     document = inventory_document()
@@ -58,9 +48,9 @@ def sampled(
 
     monkeypatch.setattr(sampling, "RETRY_S", 0.01)
     monkeypatch.setattr(sampling, "connect", connect)
-    hosts = OneHost(inventory_of({**document, "hosts": document["hosts"][3:]}))
+    hosts = ConnectionPool(inventory_of({**document, "hosts": document["hosts"][3:]}), {"client": []})
     sampler = Sampler(Script("host_sample", "# end of script"), lambda _: [], "host", taking)
-    with Sampling(hosts, results, [sampler]):  # type: ignore[arg-type]
+    with Sampling(hosts, results, [sampler]):
         wait_for("four connections", lambda: len(made) > 3, 10)
 
 
@@ -80,7 +70,7 @@ def test_what_is_never_understood_is_told_once(
     text = (Path(__file__).parent / "recorded" / "mountstats-after.txt").read_text()
     later = text.replace("RPC iostats version: 1.1", "RPC iostats version: 2.0")
     assert later != text
-    sampled(["@@ 100.5", *later.splitlines(), "@@ end"], sources.mountstats_lines, None, monkeypatch)
+    sampled(["@@ 100.5", *later.splitlines(), "@@ end"], samplers.mountstats_lines, NullResults(), monkeypatch)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(
         "tidemark: client: host_sample is not understood (/mnt/efs: RPC iostats version 2.0 is not known"

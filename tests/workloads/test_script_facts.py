@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workloads.connections import facts_in
+from workloads.connectors.script import facts_in
 from workloads.errors import WorkloadError
 
 

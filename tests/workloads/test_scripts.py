@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads.connections import END_OF_SCRIPT, Script, facts_in, proxy_arguments, script_command, script_error
+from workloads.connectors.proxy_socket import proxy_arguments
+from workloads.connectors.script import END_OF_SCRIPT, Script, facts_in, script_command, script_error
 from workloads.logs import END, sections
 from workloads.md_raid.context import script
 from workloads.scripts import SHARED, find_script

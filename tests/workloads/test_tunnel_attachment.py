@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from workloads.connections import Script, ScriptResult
+from workloads.connectors.script import Script, ScriptResult
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel import attachment
 from workloads.iscsi_tunnel.addresses import choose_pair
-from workloads.iscsi_tunnel.attachment import Line, prepare_ssh
-from workloads.iscsi_tunnel.ends import Ends
+from workloads.iscsi_tunnel.attachment import TunnelConfig, prepare_ssh
+from workloads.iscsi_tunnel.endpoints import TunnelEndpoints
 from workloads.resource_watch import ResourceGone
 
 
@@ -32,29 +32,23 @@ class Server:
         return ScriptResult("server", "", "", ({"to_be_kept": True}, {"changed": 3}))
 
 
-def ends(server: Server, dropped: list[str]) -> Ends:
+def ends(server: Server, dropped: list[str]) -> TunnelEndpoints:
     hosts = SimpleNamespace(drop=dropped.append)
     host = SimpleNamespace(name="server")
-    return cast(Ends, SimpleNamespace(server=server, server_host=host, deployment=SimpleNamespace(hosts=hosts)))
+    return cast(TunnelEndpoints, SimpleNamespace(server=server, server_host=host, hosts=hosts))
 
 
-LINE = Line(*choose_pair([], None), 0, 0, "ssh-ed25519 AAAA", "iqn.2026-11.io.tidemark:initiator.client", False, 0)
+CONFIG = TunnelConfig(
+    *choose_pair([], None), 0, 0, "ssh-ed25519 AAAA", "iqn.2026-11.io.tidemark:initiator.client", False, 0
+)
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
-    clock: Any = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
-    monkeypatch.setattr(attachment, "time", clock)
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_a_log_in_that_is_refused_while_sshd_starts_anew_is_tried_again() -> None:
     server, dropped = Server(refusals=3), list[str]()
-    assert prepare_ssh(ends(server, dropped), LINE) == 3
+    assert prepare_ssh(ends(server, dropped), CONFIG) == 3
     assert server.ran == ["server_ssh", "server_ssh_keep"]
     assert dropped == ["server"] * 4, "each log-in is a fresh one"
 
@@ -62,7 +56,7 @@ def test_a_log_in_that_is_refused_while_sshd_starts_anew_is_tried_again() -> Non
 def test_a_server_that_lets_nobody_in_is_said_to_take_the_change_back() -> None:
     server = Server(refusals=10_000)
     with pytest.raises(WorkloadError, match=r"nobody gets in .*it takes the change back by itself"):
-        prepare_ssh(ends(server, []), LINE)
+        prepare_ssh(ends(server, []), CONFIG)
     assert server.ran == ["server_ssh"]
 
 
@@ -118,7 +112,7 @@ def both_ends(client: Client, check: Callable[[str], None]) -> Any:
         volume=volume,
         iqn="iqn.2026-11.io.tidemark:server.vol-1",
         initiator=lambda name: f"iqn.2026-11.io.tidemark:initiator.{name}",
-        way=dict,
+        ssh_route=dict,
         server_host=SimpleNamespace(name="server", id="i-1"),
-        deployment=SimpleNamespace(hosts=SimpleNamespace(keys_of=lambda _: ["ssh-ed25519 AAAA"], check=check)),
+        hosts=SimpleNamespace(keys_of=lambda _: ["ssh-ed25519 AAAA"], check=check, close=lambda: None),
     )

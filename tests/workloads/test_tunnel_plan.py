@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.workloads.call_task import call_task
 from workloads.errors import WorkloadError
-from workloads.iscsi_tunnel import tasks
-from workloads.iscsi_tunnel.plan import cells_of, load, read
+from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS
+from workloads.iscsi_tunnel.experiment import EXPERIMENT
+from workloads.iscsi_tunnel.plan import PLANS, cells_of, load, read
 from workloads.iscsi_tunnel.prove import capture_proof
-from workloads.iscsi_tunnel.settings import LIMIT_SECONDS, PLANS
 
 SHORT = (PLANS / "short.toml").read_text()
 
@@ -47,11 +48,18 @@ def test_a_wrong_plan_is_one_line(old: str, new: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "tun", "words"), [(0, None, "--limit 0"), (-1, None, "--limit -1"), (5, -1, "--tun -1")]
+    ("limit", "tun", "words"),
+    [
+        ("0", None, "--limit 0 is out of range; allowed are 1 to 86400"),
+        ("-1", None, "--limit -1 is out of range"),
+        ("two", None, "--limit two is out of range"),
+        ("5", "-1", "--tun -1 is out of range; allowed are 0 to 9999"),
+        (None, "tun3", "--tun tun3 is out of range"),
+    ],
 )
-def test_options_out_of_range(limit: int, tun: int | None, words: str) -> None:
+def test_options_out_of_range(limit: str | None, tun: str | None, words: str) -> None:
     with pytest.raises(WorkloadError, match=words):
-        tasks.attach(None, "no-such-file.json", None, limit, tun)
+        call_task(EXPERIMENT, "attach", inventory="no-such-file.json", limit=limit, tun=tun)
 
 
 @pytest.mark.parametrize(

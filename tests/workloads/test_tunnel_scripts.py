@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.workloads.script_world import ScriptWorld
-from workloads.connections import END_OF_SCRIPT
+from workloads.connectors.script import END_OF_SCRIPT
 from workloads.encrypted_backup.context import script as backup_script
-from workloads.iscsi_tunnel.ends import script
+from workloads.iscsi_tunnel.endpoints import script
 from workloads.scripts import SHARED
 
 IQN = "iqn.2026-11.io.tidemark:server.vol-1"

@@ -9,11 +9,12 @@ import paramiko
 import pytest
 
 from inventory import Inventory, Ssh
+from tests.workloads.call_task import call_task
 from tests.workloads.fakes import host_key, inventory_document, inventory_of
-from workloads import plan_file, sources
-from workloads.connections import connect, pin
+from workloads import load_inventory, plan_file
+from workloads.connectors.ssh import connect, pin
 from workloads.efs_iops import plan as efs_iops
-from workloads.efs_iops import tasks
+from workloads.efs_iops.experiment import EXPERIMENT
 from workloads.eip_region import plan as eip_region
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel import plan as iscsi_tunnel
@@ -37,7 +38,7 @@ def test_the_home_of_a_user_who_is_not_here_is_no_traceback(inventory: Inventory
     with pytest.raises(
         WorkloadError, match=r"--inventory ~nobody-here/x: cannot be read \(No such file or directory\)"
     ):
-        sources.load(None, "~nobody-here/x")
+        load_inventory.load(None, "~nobody-here/x")
     with pytest.raises(WorkloadError, match="--plan ~nobody-here/x: no such plan"):
         plan_file.read_file("~nobody-here/x", PLANS)
     with pytest.raises(WorkloadError, match=r"client: ssh.identity_file ~nobody-here/x is not there"):
@@ -58,7 +59,7 @@ def test_where_an_answer_goes_is_looked_at_before_it_is_measured(output: str, sa
     with pytest.raises(WorkloadError, match=f"^--output .*: {says}"):
         output_path(str(tmp_path / output))
     with pytest.raises(WorkloadError, match=f"^--output .*: {says}"):
-        tasks.base(None, str(tmp_path / "no inventory is read"), str(tmp_path / output))
+        call_task(EXPERIMENT, "base", inventory=str(tmp_path / "none is read"), output=str(tmp_path / output))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.split(".")[1])

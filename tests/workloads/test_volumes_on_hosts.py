@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.workloads.script_world import ScriptWorld
-from workloads.connections import END_OF_SCRIPT
-from workloads.iscsi_tunnel.ends import script
+from workloads.connectors.script import END_OF_SCRIPT
+from workloads.iscsi_tunnel.endpoints import script
 from workloads.md_raid.context import script as storage_script
 from workloads.scripts import SHARED
 

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from inventory import InventoryError
+from tests.workloads.call_task import call_task
 from tests.workloads.fakes import inventory_document, inventory_of
 from workloads.errors import WorkloadError
 from workloads.host_keys import host_keys
 from workloads.md_raid import plan as plans
-from workloads.md_raid import tasks
+from workloads.md_raid.experiment import EXPERIMENT
 from workloads.md_raid.topology import Topology
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -120,7 +121,7 @@ def test_a_host_without_keys_that_is_no_instance() -> None:
 
 def test_both_sources(tmp_path: Path) -> None:
     with pytest.raises(WorkloadError, match="both --stack and --inventory are given; give one of them"):
-        tasks.configure("md-raid.lab", str(tmp_path / "hosts.json"))
+        call_task(EXPERIMENT, "configure", stack="md-raid.lab", inventory=str(tmp_path / "hosts.json"))
 
 
 def test_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +129,7 @@ def test_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "hosts.json"
     file.write_text(json.dumps(inventory_document()))
     with pytest.raises(WorkloadError, match=r"the worker is not at .*; compile it with `make worker`"):
-        tasks.run(None, str(file), None)
+        call_task(EXPERIMENT, "run", inventory=str(file))
 
 
 COMMANDS: list[tuple[str, list[str], str]] = [

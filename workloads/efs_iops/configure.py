@@ -1,64 +1,58 @@
-"""Brings the clients to the state that the experiment needs; a second run changes nothing."""
+"""Brings the clients to the state that the experiment needs. A second run changes nothing."""
 
 from __future__ import annotations
 
-import time
 from functools import partial
 
 from inventory import Host
-from workloads.deployment import versions_on
-from workloads.efs_iops import mount_options
-from workloads.efs_iops.context import Context, folder_of
-from workloads.efs_iops.mounted import Mounted
+from workloads.efs_iops.context import MOUNT_POINT, Context, folder_of, script
+from workloads.efs_iops.mount_options import HELPER_OPTIONS, Mounted
 from workloads.efs_iops.plan import Cell, Plan, cells
-from workloads.efs_iops.settings import MODULES, MOUNT_POINT, MOUNT_SECONDS, PACKAGES, PORT_SECONDS
 from workloads.errors import WorkloadError
-from workloads.steps import Step, run_steps
-from workloads.worker import Worker
+from workloads.results import proof
+from workloads.steps import Step, check_packages, run_steps
+from workloads.worker import bring_worker
 
-PACKAGES_TIMEOUT_S = 900
+PACKAGES, MODULES = ("nfs-common",), ("nfsv4",)
+# A mount target that is available answers at once or not at all; in a rehearsal its server takes three seconds to boot.
+PORT_SECONDS = 15
+MOUNT_SECONDS = 60
 FILES_TIMEOUT_S = 1800  # the full plan's sequential files at the rate of a small file system
 
 
-def configure(context: Context, plan: Plan, *, tls: bool = False) -> int:
-    """Packages, mount, worker and files; the number of changes."""
-    steps: list[Step] = [
-        ("packages", partial(check_packages, context)),
-        ("mount", partial(mount, context, tls=tls)),
-        ("worker", partial(bring_worker, context)),
-        ("files", partial(make_files, context, plan)),
+def configure(context: Context, plan: Plan) -> int:
+    """Brings packages, mount, worker and files to the clients; returns the number of changes."""
+    clients = [host.name for host in context.clients]
+    needed = dict.fromkeys(clients, (PACKAGES, MODULES))
+    steps = [
+        Step("packages", lambda: check_packages(context, script("host_packages"), needed)),
+        Step("mount", partial(mount, context)),
+        Step("worker", lambda: bring_worker(context, clients)),
+        Step("files", partial(make_files, context, plan)),
     ]
     return run_steps(context, steps)
 
 
-def check_packages(context: Context) -> int:
-    """Packages and kernel modules."""
-    results = context.on_clients("host_packages", [*PACKAGES, "--", *MODULES], timeout_s=PACKAGES_TIMEOUT_S)
-    for name, result in results.items():
-        context.versions |= versions_on(name, result)
-    return sum(result.changed for result in results.values())
-
-
-def mount(context: Context, *, tls: bool) -> int:
-    """Mounts the file system on every client and reads the mount back: which it is, and option by option."""
+def mount(context: Context) -> int:
+    """Mounts the file system on every client; reads back which file system it is, and each option."""
     arguments = {
         host.name: [
             context.mount_target_of(host),
             MOUNT_POINT,
             str(MOUNT_SECONDS),
             str(PORT_SECONDS),
-            "tls" if tls else "plain",
+            "tls" if context.tls else "plain",
             context.file_system.id,
-            mount_options.HELPER_OPTIONS,
+            HELPER_OPTIONS,
         ]
         for host in context.clients
     }
-    results = context.on_clients("client_mount", arguments, timeout_s=MOUNT_SECONDS + PORT_SECONDS + 30)
+    results = context.on_clients("client_mount", arguments, idle_timeout_seconds=MOUNT_SECONDS + PORT_SECONDS + 30)
     faults: list[WorkloadError] = []
     for host in context.clients:
         seen = Mounted.of(results[host.name].facts[0])
-        fault = mount_fault(context, host, seen, tls=tls)
-        record_mount(context, host, seen, fault, tls=tls)
+        fault = mount_fault(context, host, seen)
+        record_mount(context, host, seen, fault)
         if fault is not None:
             faults.append(fault)
     if faults:
@@ -66,17 +60,17 @@ def mount(context: Context, *, tls: bool) -> int:
     return sum(result.changed for result in results.values())
 
 
-def mount_fault(context: Context, host: Host, seen: Mounted, *, tls: bool) -> WorkloadError | None:
-    """Why what is mounted on a host can't be measured: it is something else, or mounted otherwise."""
+def mount_fault(context: Context, host: Host, seen: Mounted) -> WorkloadError | None:
+    """Returns why a host's mount can't be measured: it is another file system, or has other options."""
     address = context.mount_target_of(host)
-    if not seen.is_root_of(address, tls=tls):
-        through = " through a tunnel (--tls)" if tls else ""
+    if not seen.is_root_of(address, tls=context.tls):
+        through = " through a tunnel (--tls)" if context.tls else ""
         return WorkloadError(
             f"{MOUNT_POINT} has {seen.words} mounted, and not {address}:/ of {context.file_system.id}{through}",
             f"umount {MOUNT_POINT} there and configure again, or correct the inventory's file_system",
             host.name,
         )
-    if differences := seen.differences(tls=tls):
+    if differences := seen.differences(tls=context.tls):
         return WorkloadError(
             f"{MOUNT_POINT} is mounted otherwise than it should be: {'; '.join(differences)}",
             f"see whether the host's kernel or /etc/nfsmount.conf changes options, then umount {MOUNT_POINT} there "
@@ -86,46 +80,27 @@ def mount_fault(context: Context, host: Host, seen: Mounted, *, tls: bool) -> Wo
     return None
 
 
-def record_mount(context: Context, host: Host, seen: Mounted, fault: WorkloadError | None, *, tls: bool) -> None:
-    """Notes what is mounted and how, as a proof; and which other options the kernel shows."""
-    if context.results is None:
-        return
+def record_mount(context: Context, host: Host, seen: Mounted, fault: WorkloadError | None) -> None:
+    """Records what is mounted and how, as a proof; also which other options the kernel shows."""
     parts = [f"{seen.words} {seen.kind} ({seen.options})"]
     if fault is not None:
         parts.append(fault.what)
-    if noted := seen.noted(tls=tls):
+    if noted := seen.noted(tls=context.tls):
         parts.append(f"noted, since they change no operation: {', '.join(noted)}")
-    context.results.append(
-        "proofs",
-        {
-            "t_unix_s": time.time(),
-            "proof": "mount-options",
-            "from": host.name,
-            "to": context.file_system.id,
-            "detail": "; ".join(parts),
-            "passed": fault is None,
-        },
-    )
-
-
-def bring_worker(context: Context) -> int:
-    """Puts the worker on the clients."""
-    worker = Worker.load()
-    context.versions["tidemark-worker sha256"] = worker.sha256
-    brought = context.hosts.each([host.name for host in context.clients], worker.bring_to)
-    return sum(brought.values())
+    detail = "; ".join(parts)
+    context.results.append("proofs", proof("mount-options", host.name, context.file_system.id, detail, fault is None))
 
 
 def make_files(context: Context, plan: Plan) -> int:
-    """The files of every client, as many and as long as the plan needs."""
+    """Makes the files of every client, as many and as long as the plan needs."""
     sizes = file_sizes(cells(plan))
     arguments = {host.name: [MOUNT_POINT, folder_of(host.name), *map(str, sizes)] for host in context.clients}
-    results = context.on_clients("client_files", arguments, timeout_s=FILES_TIMEOUT_S)
+    results = context.on_clients("client_files", arguments, idle_timeout_seconds=FILES_TIMEOUT_S)
     return sum(result.changed for result in results.values())
 
 
 def file_sizes(planned: list[Cell]) -> tuple[int, int, int, int]:
-    """How many files of how many bytes the cells need: at offset 0, and to go along."""
+    """Returns how many files of how many bytes the cells need: for fixed cells, and for sequential ones."""
     fixed = [cell for cell in planned if cell.span_bytes is None]
     along = [cell for cell in planned if cell.span_bytes is not None]
     return (
@@ -137,6 +112,6 @@ def file_sizes(planned: list[Cell]) -> tuple[int, int, int, int]:
 
 
 def files_of(cell: Cell, host: str) -> list[str]:
-    """The files of a cell on a client, one for each writer."""
+    """Returns the files of a cell on a client, one for each writer."""
     prefix = "fixed" if cell.span_bytes is None else "along"
     return [f"{folder_of(host)}/{prefix}-{number:04d}" for number in range(1, cell.writers + 1)]

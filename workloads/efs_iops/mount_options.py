@@ -1,26 +1,35 @@
-"""The mount options that are asked for, and whether the kernel shows those that must be read back.
+"""The mount options that are requested, and a check of the options that the kernel shows.
 
-The kernel's word is the fourth column of /proc/self/mounts (`findmnt --output OPTIONS` shows the same). The published
-one has no clientaddr and addr, which are of one network.
+The kernel shows them in the fourth column of /proc/self/mounts (as `findmnt --output OPTIONS`). The published line
+lacks clientaddr and addr, which belong to one network.
 
-What stops a run is an option that was asked for and is not there as asked, and one that changes what an operation is
-or how it is answered (CHANGES). Kernels show other options of their own accord, each version more: those are noted.
+A run stops when a requested option is missing or has another value, or when another option changes what an operation is
+or how it is answered (CHANGES). Kernels show more options with each version: those are noted.
+
+A mount point may have another file system mounted. The kernel shows which one it is by the mounted device
+(ADDRESS:DIRECTORY) and the address of its connection. With TLS both are the tunnel's end on the host; where the tunnel
+leads stands in the configuration of the process that listens there.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-# What the mount helper passes on: Amazon EFS user guide, "Recommended NFS mount settings"; efs-utils,
+# The mount helper's options: Amazon EFS user guide, "Recommended NFS mount settings"; efs-utils,
 # src/mount_efs/__init__.py, get_nfs_mount_options(). Later helpers add noresvport; the published line has none.
 HELPER_OPTIONS = "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2"
-# The original experiment, 2018.
+# The published line of the original experiment, 2018.
 READ_BACK = (
     "rw,relatime,vers=4.1,rsize=1048576,wsize=1048576,namlen=255,hard,proto=tcp,timeo=600,retrans=2,sec=sys,"
     "local_lock=none"
 )
 NFS_PORT = "2049"
+LOOPBACK = "127.0.0.1"
+"""Where efs-utils lets a tunnel listen (src/efs_utils_common/metadata.py, STUNNEL_EFS_CONFIG)."""
+KIND = "nfs4"
 
 # Options that change what the client asks the server, when, over what, or what it does when no answer comes: nfs(5);
 # for sync mount(8); for fatal_neterrors (Linux 6.15), noalignwrite and write fs/nfs/fs_context.c. With the default
@@ -70,20 +79,20 @@ _OPTION = re.compile(r'(?:"[^"]*"|[^",]|")+')
 
 @dataclass(frozen=True)
 class Expected:
-    """What a mount was asked for: `options` must be shown; those of `free` may be shown with any value."""
+    """The options that a mount must show; those of `free` may have any value."""
 
     options: str
     free: frozenset[str] = frozenset()
 
 
 PLAIN = Expected(HELPER_OPTIONS.replace("nfsvers=", "vers="))
-# `mount -t efs -o tls`: efs-utils mounts a tunnel's end on this host, by its port; its noresvport lets a broken
-# connection come back. Which tunnel it is: workloads/efs_iops/mounted.py.
+# `mount -t efs -o tls`: efs-utils mounts a tunnel's end on the host, by its port; its noresvport lets a broken
+# connection come back. Mounted checks which tunnel it is.
 TLS = Expected(PLAIN.options, frozenset({"port", "noresvport"}))
 
 
 def differences(options_read: str, expected: Expected = PLAIN) -> list[str]:
-    """What of `options_read` stops a run, an option a line, sorted; empty when nothing does."""
+    """Returns what of `options_read` stops a run, one option each, sorted."""
     asked, read, published = _options(expected.options), _options(options_read), _options(READ_BACK)
     found: dict[str, str] = {}
     for name in asked.keys() | read.keys():
@@ -105,7 +114,7 @@ def differences(options_read: str, expected: Expected = PLAIN) -> list[str]:
 
 
 def noted(options_read: str, expected: Expected = PLAIN) -> list[str]:
-    """How else `options_read` differs from the published line, an option each, sorted: what changes no operation."""
+    """Returns the other differences from the published line, one option each, sorted: they change no operation."""
     read, published = _options(options_read), _options(READ_BACK)
     own = {"addr", "clientaddr", *expected.free, *_options(expected.options)}
     stopping = {name for name in read if name in CHANGES and read[name] != (CHANGES[name] or "")}
@@ -116,12 +125,54 @@ def noted(options_read: str, expected: Expected = PLAIN) -> list[str]:
 
 
 def value_of(options_read: str, name: str) -> str | None:
-    """The value of one option, None where it is not shown or has none."""
+    """Returns the value of an option; None where it is not shown or has none."""
     return _options(options_read).get(name)
 
 
+@dataclass(frozen=True)
+class Mounted:
+    """A line of /proc/self/mounts. `tunnel` is the ADDRESS:PORT to which the mounted tunnel leads, None if unknown."""
+
+    device: str
+    kind: str
+    options: str
+    tunnel: str | None
+
+    @classmethod
+    def of(cls, fact: Mapping[str, Any]) -> Mounted:
+        """Reads a fact of client_mount.sh."""
+        return cls(str(fact["device"]), str(fact["type"]), str(fact["options"]), fact.get("tunnel") or None)
+
+    @property
+    def words(self) -> str:
+        """Describes what is mounted, for a person."""
+        port = value_of(self.options, "port")
+        if self.kind == KIND and port is not None and self.device.startswith(f"{LOOPBACK}:"):
+            return f"{self.device} port {port}, a tunnel to {self.tunnel or 'an unknown place'}"
+        address = value_of(self.options, "addr")
+        if self.kind == KIND and address is not None and not self.device.startswith(f"{address}:"):
+            return f"{self.device} at {address}"
+        return self.device if self.kind == KIND else f"{self.device} ({self.kind})"
+
+    def is_root_of(self, address: str, *, tls: bool) -> bool:
+        """Returns whether it is the root of the file system behind the mount target at `address`."""
+        server = LOOPBACK if tls else address
+        shown = value_of(self.options, "addr")
+        if self.kind != KIND or self.device != f"{server}:/" or shown not in (None, server):
+            return False
+        return not tls or self.tunnel == f"{address}:{NFS_PORT}"
+
+    def differences(self, *, tls: bool) -> list[str]:
+        """Returns the options that stop a run."""
+        return differences(self.options, TLS if tls else PLAIN)
+
+    def noted(self, *, tls: bool) -> list[str]:
+        """Returns other options that are not the published ones."""
+        return noted(self.options, TLS if tls else PLAIN)
+
+
 def _options(text: str) -> dict[str, str | None]:
-    """Each option's value, None for a mere word."""
+    """Returns each option's value, None for one without a value."""
     found: dict[str, str | None] = {}
     for word in _OPTION.findall(text.strip()):
         name, equals, value = word.partition("=")
@@ -130,7 +181,7 @@ def _options(text: str) -> dict[str, str | None]:
 
 
 def _rival(name: str, others: dict[str, str | None]) -> str | None:
-    """The option among `others` that `name` excludes."""
+    """Returns the option among `others` that `name` excludes."""
     for group in _ALTERNATIVES:
         if name in group:
             return next((other for other in sorted(group - {name}) if other in others), None)

@@ -13,7 +13,7 @@ from typing import Any
 
 
 class ParseError(ValueError):
-    """The text is not mountstats, or not of this mount; one line."""
+    """The text is no mountstats, or lacks this mount; one line."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class MountStats:
 
 @dataclass(frozen=True)
 class Rate:
-    """What nfsiostat shows of one operation between two readings; what it would divide by no operation is None."""
+    """What nfsiostat shows of one operation between two readings; quotients of no operations are None."""
 
     operations: int
     ops_per_s: float
@@ -198,7 +198,7 @@ def _rate(before: Operation, after: Operation, seconds: float) -> Rate:
 
 
 def _mounts(text: str) -> list[tuple[dict[str, str], list[str]]]:
-    """Each mount's first line, taken apart, and its other lines."""
+    """Returns each mount's first line, parsed, and its other lines."""
     mounts: list[tuple[dict[str, str], list[str]]] = []
     for line in text.splitlines():
         stripped = line.strip()
@@ -214,7 +214,7 @@ def _mounts(text: str) -> list[tuple[dict[str, str], list[str]]]:
 
 
 def _unescaped(word: str) -> str:
-    """Blanks in a path are written as octal numbers (seq_path(); proc(5))."""
+    """Decodes the octal numbers for blanks in a path (seq_path(); proc(5))."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), word)
 
 
@@ -270,7 +270,7 @@ def _field(point: str, fields: Mapping[str, str], name: str) -> str:
 
 
 def _numbers(point: str, line: str, least: int) -> list[int]:
-    """The whole numbers behind the first word of `line`, of which there must be `least`."""
+    """Returns the whole numbers after the first word of `line`, at least `least` of them."""
     words = line.split()[1:]
     if len(words) < least or not all(word.isdecimal() for word in words):
         raise ParseError(f"{point}: {line[:60]!r} should be {least} or more whole numbers")
@@ -293,7 +293,7 @@ def _bytes(point: str, value: str) -> Bytes:
 
 
 def _transport(point: str, line: str) -> tuple[str, list[int]]:
-    """The protocol, and the counters sends, receives and bad_xids."""
+    """Returns the protocol, and the counters sends, receives and bad_xids."""
     words = line.split()[1:]
     first = _FIRST_COUNTER.get(words[0]) if words else None
     if first is None:

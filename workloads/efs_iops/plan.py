@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import product
+from pathlib import Path
 from typing import Any
 
-from workloads.efs_iops.settings import PLANS
 from workloads.errors import WorkloadError
 from workloads.plan_file import Fields, fields_of, read_file
 
+PLANS = Path(__file__).parent / "plans"
 OPERATIONS = ("write", "read")
 MAX_WRITERS = 1024  # threads of one worker
 MAX_REQUEST_BYTES = 64 << 20

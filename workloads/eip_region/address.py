@@ -1,4 +1,4 @@
-"""The Elastic IP as EC2's API has it: who holds it, and giving it to another."""
+"""The Elastic IP in EC2's API: which host has it, and giving it to another."""
 
 from __future__ import annotations
 
@@ -11,17 +11,26 @@ from botocore.exceptions import ClientError
 
 from inventory import ElasticIp, Host, Inventory
 from workloads.aws import ec2_client, is_instance_id, one_line
-from workloads.eip_region.settings import API_POLL_SECONDS, EXPERIMENT, KNOWN_SECONDS, NOT_FOUND
 from workloads.errors import WorkloadError
+from workloads.waiting import wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
+NOT_FOUND = "InvalidAllocationID.NotFound"
+"""EC2's error for an allocation of another region, and for one that it does not know yet."""
+API_POLL_SECONDS = 0.2
+"""Between two DescribeAddresses: five a second is far below EC2's limits on describing calls."""
+KNOWN_SECONDS = 30
+"""EC2's API is eventually consistent ("Ensure idempotency and eventual consistency", EC2 API Reference): for this long
+a new allocation may be unknown.
+"""
+
 
 def elastic_ip_of(inventory: Inventory) -> ElasticIp:
-    """The address that is moved. Raises WorkloadError where there is none, or none that could be moved."""
+    """Returns the address that is moved. Raises WorkloadError where there is none, or none that could be moved."""
     if not inventory.elastic_ips:
-        raise WorkloadError(f"{inventory.stack}: no elastic_ips in the inventory", f"{EXPERIMENT} needs one")
+        raise WorkloadError(f"{inventory.stack}: no elastic_ips in the inventory", "eip-region needs one")
     for host in inventory.hosts:
         if not is_instance_id(host.id):
             raise WorkloadError(
@@ -31,13 +40,13 @@ def elastic_ip_of(inventory: Inventory) -> ElasticIp:
 
 
 def error_code(error: ClientError) -> str:
-    """EC2's word for what is wrong."""
+    """Returns EC2's code of an error."""
     return str(error.response.get("Error", {}).get("Code", "unknown"))
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A call to the API, by the clock here."""
+    """When a call to the API was made and answered, by the clock of this machine."""
 
     asked_unix_s: float
     answered_unix_s: float
@@ -52,10 +61,10 @@ def until_known(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Asked:
-    """Make `call` until it succeeds, and for `unknown_seconds` at least while it answers that the allocation is not
-    there: one that was made a moment ago may not be known everywhere yet. Then, or at any other error, that is raised.
+    """Repeats `call` until it succeeds; for at least `unknown_seconds` while EC2 does not know the allocation, since a
+    new one may not be known everywhere yet. Raises ClientError then, and at any other error.
 
-    `attempted` is told of each attempt, with the error's code.
+    `attempted` gets each attempt, with the error's code.
     """
     began = clock()
     while True:
@@ -75,7 +84,7 @@ def until_known(
 
 
 class Address:
-    """The address and its holder. Errors of the API are one line."""
+    """The address and its holder. Errors of the API are raised as WorkloadError."""
 
     def __init__(self, inventory: Inventory) -> None:
         self.elastic_ip = elastic_ip_of(inventory)
@@ -88,9 +97,8 @@ class Address:
         return f"{self.elastic_ip.address} ({self.elastic_ip.id})"
 
     def holder(self) -> Host | None:
-        """The host that has it now; None: nobody has.
-
-        Raises WorkloadError where somebody else has it and it may not be taken from there.
+        """Returns the host that has the address now, or None. Raises WorkloadError when something else has it, and it
+        may not be taken from there.
         """
         instance_id, card = self._association()
         if instance_id is None and card is None:
@@ -106,25 +114,22 @@ class Address:
         )
 
     def give_to(self, host: Host) -> Asked:
-        """Associate it with a host; when that was asked for and answered."""
+        """Associates the address with a host; returns when that was asked for and answered."""
         with one_line(f"giving {self.name} to {host.name}"):
             return until_known(
                 lambda: _associate(self._ec2, self.elastic_ip.id, host.id), KNOWN_SECONDS, poll_seconds=API_POLL_SECONDS
             )
 
     def await_shown(self, host: Host, limit_seconds: float) -> float | None:
-        """When DescribeAddresses shows that the host has it (seconds since 1970); None: not within the limit."""
-        deadline = time.monotonic() + limit_seconds
-        while True:
-            instance_id, _ = self._association()
-            if instance_id == host.id:
-                return time.time()
-            if time.monotonic() > deadline:
-                return None
-            time.sleep(API_POLL_SECONDS)
+        """Returns when DescribeAddresses showed that the host has it; None: not within the limit."""
+        return wait_until(
+            lambda: time.time() if self._association()[0] == host.id else None,
+            timeout_seconds=limit_seconds,
+            interval_seconds=API_POLL_SECONDS,
+        )
 
     def _association(self) -> tuple[str | None, str | None]:
-        """The instance and the network interface that have it."""
+        """Returns the instance and the network interface that have it."""
         with one_line(f"the holder of {self.name}"):
             found = self._ec2.describe_addresses(AllocationIds=[self.elastic_ip.id])["Addresses"][0]
         return found.get("InstanceId") or None, found.get("NetworkInterfaceId") or None

@@ -5,52 +5,57 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 from inventory import Host, Inventory
 from workloads import deployment
-from workloads.connections import Hosts
+from workloads.connectors.pool import ConnectionPool
 from workloads.console import Console
 from workloads.deployment import Deployment
-from workloads.eip_region.address import Address
+from workloads.eip_region.address import Address, elastic_ip_of
+from workloads.eip_region.move_journal import address_lock
 from workloads.eip_region.plan import Pace, Plan
-from workloads.eip_region.probe import Door, Prober, door
+from workloads.eip_region.probe import Endpoint, Prober, make_endpoint
 from workloads.errors import WorkloadError
+from workloads.experiment import Request
 from workloads.host_keys import host_keys
+from workloads.logs import collect_logs
 from workloads.resource_watch import ResourceWatch
+
+SCRIPTS = Path(__file__).parent / "scripts"
 
 
 @dataclass(kw_only=True)
 class Context(Deployment):
-    """The deployment with its address and the plan; `moves` counts those that were recorded."""
+    """The deployment with its address and the plan; `moves` is the number of moves on record."""
 
     address: Address
     plan: Plan
-    moves: int = field(default=0)
+    moves: int = 0
 
     @classmethod
-    def of(cls, found: Deployment, plan: Plan) -> Context:
-        """A context for hosts whose keys are known."""
-        address = Address(found.inventory)
-        return cls(hosts=found.hosts, console=found.console, results=found.results, address=address, plan=plan)
+    def of(cls, deployment: Deployment, plan: Plan) -> Context:
+        """Returns a context for hosts whose keys are known."""
+        return cls(**vars(deployment), address=Address(deployment.inventory), plan=plan)
 
     @property
     def pace(self) -> Pace:
-        """How fast it is asked here."""
+        """The pace of probes and API calls: that of AWS, or of a rehearsal."""
         return self.plan.pace(rehearsal=self.inventory.rehearsal)
 
     @property
-    def door(self) -> Door:
-        """The address, as a client knocks there."""
+    def endpoint(self) -> Endpoint:
+        """The address, as it is probed."""
         keys = {host.name: self.hosts.keys_of(host.name) for host in self.inventory.hosts}
-        return door(self.address.elastic_ip.address, self.inventory.ssh, keys, self.pace.connection_seconds)
+        return make_endpoint(self.address.elastic_ip.address, self.inventory.ssh, keys, self.pace.connection_seconds)
 
     def prober(self) -> Prober:
-        """New connections to the address, at the pace of here."""
-        return Prober(self.door, self.pace.interval_seconds, self.pace.at_once)
+        """Returns a prober of the address."""
+        return Prober(self.endpoint, self.pace.interval_seconds, self.pace.at_once)
 
     def host(self, name: str) -> Host:
-        """The host of that name. Raises WorkloadError with the names there are."""
+        """Returns the host of that name. Raises WorkloadError with the names that exist."""
         for host in self.inventory.hosts:
             if host.name == name:
                 return host
@@ -58,7 +63,7 @@ class Context(Deployment):
         raise WorkloadError(f"--to {name}: no host of that name", f"its hosts are {names}")
 
     def other_than(self, host: Host) -> Host:
-        """The first host that is not this one, of another zone where there is such a one."""
+        """Returns the first other host, in another zone where possible."""
         others = [each for each in self.inventory.hosts if each.name != host.name]
         if not others:
             raise WorkloadError(f"{host.name} is the only host", "an address moves between two: add one")
@@ -66,12 +71,19 @@ class Context(Deployment):
 
 
 @contextmanager
-def with_keys(inventory: Inventory, console: Console, plan: Plan) -> Iterator[Context]:
-    """Nobody is logged in to: a host that loses its address loses its connections. Their keys are known."""
-    watch = ResourceWatch(inventory)
-    keys = host_keys(inventory, watch=watch, tell=lambda words: console.say("hosts", words))
-    with Hosts(inventory, keys, watch.check) as hosts:
-        yield Context.of(Deployment(hosts, console), plan)
+def connect(request: Request) -> Iterator[Context]:
+    """Gives the context to a task, once no other task moves the address, and before any results are touched.
+
+    It knows the hosts' keys, and logs in to none of them: a host that loses its address loses its connections.
+    """
+    inventory, console = request.inventory, request.console
+    if request.task == "all":
+        await_boot(inventory, console)
+    with address_lock(elastic_ip_of(inventory).id, f"eip-region.{request.task}"):
+        watch = ResourceWatch(inventory)
+        keys = host_keys(inventory, watch=watch, tell=lambda words: console.say("hosts", words))
+        with ConnectionPool(inventory, keys, watch.check) as hosts:
+            yield Context.of(Deployment(hosts, console), request.plan)
 
 
 def await_boot(inventory: Inventory, console: Console) -> None:
@@ -79,3 +91,10 @@ def await_boot(inventory: Inventory, console: Console) -> None:
     began = time.monotonic()
     with deployment.connected(inventory, console):
         console.say("hosts", f"all are up after {time.monotonic() - began:.1f} s")
+
+
+def collect(context: Context) -> None:
+    """Fetches the logs over connections to the hosts' current addresses, which the moves have changed."""
+    with deployment.connected(context.inventory, context.console) as found:
+        found.results = context.results
+        collect_logs(found, SCRIPTS)

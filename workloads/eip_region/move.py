@@ -1,4 +1,4 @@
-"""One move of the address, as a client sees it and as the API tells it; taken back when the new host is silent."""
+"""Moves the address once, as a client and as the API see it; takes it back when the new host does not answer."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import asdict, dataclass
 
 from inventory import Host
 from workloads.eip_region.context import Context
+from workloads.eip_region.move_journal import MoveJournal
 from workloads.eip_region.probe import Probe, Prober, answers_of
-from workloads.eip_region.unfinished import Unfinished
 from workloads.errors import WorkloadError
 
-# Answers of the host that has the address before anything is moved: one may be luck.
+# Answers of the host that has the address, before it is moved: one may be luck.
 STEADY_ANSWERS = 2
 
 
 @dataclass(frozen=True)
 class Move:
-    """Times are seconds since 1970 by the clock here; None: did not happen. `delay_s` is the random wait before the
-    call, so that calls and connections keep no step.
+    """One move. Times are seconds since 1970 by the clock of this machine; None: did not happen. `delay_s` is a random
+    wait before the call: without it, calls and connections could keep step.
     """
 
     move: int
@@ -37,22 +37,22 @@ class Move:
     reason: str | None
 
 
-def move(context: Context, source: Host, target: Host, unfinished: Unfinished) -> Move:
-    """Move the address and record it. Raises WorkloadError, with the address back at `source`, when `target` does not
-    answer.
+def move(context: Context, source: Host, target: Host, journal: MoveJournal) -> Move:
+    """Moves the address, and records the move. When `target` does not answer, gives the address back to `source` and
+    raises WorkloadError.
     """
     number = context.moves + 1
     with context.prober() as prober:
         _await_steady(context, prober, source)
         delay_s = random.uniform(0, context.pace.interval_seconds)
         time.sleep(delay_s)
-        unfinished.begin(source.name, target.name)
+        journal.begin(source.name, target.name)
         prober.moved()
         asked = context.address.give_to(target)
         shown = context.address.await_shown(target, context.plan.answer_seconds)
         confirmed = _await_answers(context, prober, target, asked.asked_unix_s)
         back_after = None if confirmed is not None else _take_back(context, prober, source)
-        time.sleep(context.pace.interval_seconds)  # the last connections of the old host, if any, belong to it, too
+        time.sleep(context.pace.interval_seconds)  # for the last connections to the old host
     reason = None if confirmed is not None else f"{target.name} did not answer for {context.plan.answer_seconds:g} s"
     made = Move(
         number,
@@ -77,7 +77,7 @@ def move(context: Context, source: Host, target: Host, unfinished: Unfinished) -
             "see whether they are up and whether their security group lets your address in (tidemark:sshCidr); then "
             "run the task again",
         )
-    unfinished.end()
+    journal.end()
     if confirmed is None:
         raise WorkloadError(
             f"it does not answer at {context.address.name} {context.plan.answer_seconds:g} s after it got the "
@@ -89,9 +89,9 @@ def move(context: Context, source: Host, target: Host, unfinished: Unfinished) -
 
 
 def _await_steady(context: Context, prober: Prober, source: Host) -> None:
-    """Connections are answered by the host that has the address, and have been for a while."""
+    """Waits until the host that has the address has answered steadily."""
     if not prober.wait_for(lambda probes: bool(answers_of(probes, source.name)), context.plan.answer_seconds):
-        raise nobody(context, source, prober.probes)
+        raise no_answer(context, source, prober.probes)
     since = time.time()
     limit = context.plan.before_seconds + context.pace.connection_seconds + context.plan.answer_seconds
     steady = prober.wait_for(
@@ -102,11 +102,11 @@ def _await_steady(context: Context, prober: Prober, source: Host) -> None:
         limit,
     )
     if not steady:
-        raise nobody(context, source, prober.probes)
+        raise no_answer(context, source, prober.probes)
 
 
-def nobody(context: Context, host: Host, probes: list[Probe]) -> WorkloadError:
-    """The error of a host that should answer at the address and does not."""
+def no_answer(context: Context, host: Host, probes: list[Probe]) -> WorkloadError:
+    """Returns the error of a host that has the address and does not answer."""
     last = max((probe for probe in probes if probe.host != host.name), key=lambda p: p.ended_unix_s, default=None)
     seen = "no connection has ended" if last is None else last.fault or f"{last.host} answers"
     return WorkloadError(
@@ -117,7 +117,7 @@ def nobody(context: Context, host: Host, probes: list[Probe]) -> WorkloadError:
 
 
 def _await_answers(context: Context, prober: Prober, host: Host, since_unix_s: float) -> float | None:
-    """When the host had answered often enough; None: it did not."""
+    """Returns when the host had answered often enough; None: it did not."""
     needed = context.plan.confirmations
     if not prober.wait_for(lambda found: bool(answers_of(found, host.name, since_unix_s)), context.plan.answer_seconds):
         return None
@@ -128,7 +128,7 @@ def _await_answers(context: Context, prober: Prober, host: Host, since_unix_s: f
 
 
 def _take_back(context: Context, prober: Prober, source: Host) -> float | None:
-    """Give it to the host that had it; after how many seconds that answers again (None: it does not)."""
+    """Gives the address back; returns after how many seconds its former host answers again (None: it does not)."""
     context.console.say("remap", f"no answer: giving {context.address.name} back to {source.name}")
     prober.moved()
     asked = context.address.give_to(source)
@@ -138,8 +138,6 @@ def _take_back(context: Context, prober: Prober, source: Host) -> float | None:
 
 def _record(context: Context, made: Move, probes: list[Probe]) -> None:
     context.moves = made.move
-    if context.results is None:
-        return
     for probe in probes:
         context.results.append("probes", {"move": made.move, **asdict(probe)})
     context.results.append("moves", asdict(made))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from workloads.eip_region.settings import PLANS
 from workloads.plan_file import Fields, fields_of, read_file
+
+PLANS = Path(__file__).parent / "plans"
 
 
 @dataclass(frozen=True)

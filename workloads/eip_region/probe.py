@@ -1,7 +1,7 @@
-"""Who answers at an address: new connections, one after the other, that go as far as the host's key.
+"""Finds out which host answers at an address: opens SSH connections that go as far as the host's key.
 
-The key exchange proves that whoever answers has the key that it shows (RFC 4253, section 8), so a host is known by its
-pinned key; nobody logs in.
+The key exchange proves that the host has the key that it shows (RFC 4253, section 8), so it is recognised by its pinned
+key; nobody logs in.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from dataclasses import dataclass
 import paramiko
 
 from inventory import Ssh
-from workloads.connections import ProxySocket
-from workloads.eip_region.settings import SSH_PORT
+from workloads.connectors.proxy_socket import ProxySocket
 from workloads.errors import WorkloadError
 
+SSH_PORT = 22
 PATIENT_SECONDS = 5.0
-"""A connection that has waited so long holds no other back."""
+"""A connection that has waited for this long no longer counts as being under way."""
 DOUBTFUL_SECONDS = 0.5
 HURRIED_SECONDS = 1.0
-"""A connection that began before the address moved, or so long after the call, may never be answered: the host that it
-was made to has lost the address. It holds others back for a moment only.
+"""A connection that began before the address moved, or within DOUBTFUL_SECONDS after the call, may never be answered:
+its host has lost the address. It counts as being under way for HURRIED_SECONDS only.
 """
 OTHER_KEY = "another host key than the pinned ones"
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One connection, by the clock here. `connected_unix_s` is when TCP's handshake was done; None: it was not, or a
-    proxy command that does not tell has made it. `ended_unix_s` is when SSH's key exchange was, or it was given up.
-    `host` is who answered; None: nobody did, and `fault` says how that showed.
+    """One connection, by the clock of this machine. `connected_unix_s` is when TCP's handshake was done; None: it was
+    not, or a proxy command made it that does not tell. `ended_unix_s` is when SSH's key exchange was done, or the
+    connection was given up. `host` is the host that answered; None: none did, and `fault` says why.
     """
 
     started_unix_s: float
@@ -47,8 +47,8 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Door:
-    """Where it is knocked, and whose keys are known: ("ssh-ed25519", "AAAA…") -> host."""
+class Endpoint:
+    """The address that is probed, and the hosts by their keys: ("ssh-ed25519", "AAAA…") -> host."""
 
     address: str
     ssh: Ssh
@@ -56,8 +56,10 @@ class Door:
     seconds: float  # after which a connection is given up
 
 
-def door(address: str, ssh: Ssh, host_keys: Mapping[str, Sequence[str]], seconds: float) -> Door:
-    """Keys as the inventory has them, by host. WorkloadError when two hosts have one: who answers could not be told."""
+def make_endpoint(address: str, ssh: Ssh, host_keys: Mapping[str, Sequence[str]], seconds: float) -> Endpoint:
+    """Returns the endpoint for hosts with these keys. Raises WorkloadError when two hosts have the same key: which of
+    them answers could not be told.
+    """
     keys: dict[tuple[str, str], str] = {}
     for host, lines in host_keys.items():
         for line in lines:
@@ -69,11 +71,11 @@ def door(address: str, ssh: Ssh, host_keys: Mapping[str, Sequence[str]], seconds
                     "give one of them new keys (ssh-keygen -A, after removing /etc/ssh/ssh_host_*), and its host_keys",
                     host,
                 )
-    return Door(address, ssh, keys, seconds)
+    return Endpoint(address, ssh, keys, seconds)
 
 
-def knock(at: Door) -> Probe:
-    """One connection."""
+def probe(at: Endpoint) -> Probe:
+    """Opens one connection, and closes it after the key exchange."""
     started = time.time()
     host: str | None = None
     fault: str | None = None
@@ -89,18 +91,19 @@ def knock(at: Door) -> Probe:
 
 
 class _Link:
-    """One connection as far as it came."""
+    """One connection, as far as it comes."""
 
-    def __init__(self, at: Door) -> None:
+    def __init__(self, at: Endpoint) -> None:
         self._at = at
         self.connected_unix_s: float | None = None
 
     def shown_key(self) -> paramiko.PKey:
-        """Connects, and closes it again. Raises what paramiko and the socket raise."""
+        """Connects, returns the host's key, and disconnects. Raises what paramiko and the socket raise."""
         with self._connected() as link:
             transport = paramiko.Transport(link)
             try:
-                # Longer than start_client waits: else either may be first, and the words be those of one that hung up.
+                # Longer than start_client waits: else either timeout may be first, and the error be that of a closed
+                # connection.
                 transport.banner_timeout = 2 * self._at.seconds
                 transport.start_client(timeout=self._at.seconds)
                 if not transport.initial_kex_done:  # it returns like this after the timeout, too
@@ -135,10 +138,10 @@ def _words(error: Exception, seconds: float) -> str:
 
 
 class Prober:
-    """Knocks each `interval_seconds` for as long as the block lasts, unless `at_once` connections are under way."""
+    """Probes each `interval_seconds` for the duration of a `with` block, unless `at_once` probes are under way."""
 
-    def __init__(self, at: Door, interval_seconds: float, at_once: int) -> None:
-        self._door = at
+    def __init__(self, at: Endpoint, interval_seconds: float, at_once: int) -> None:
+        self._endpoint = at
         self._interval = interval_seconds
         self._ended = threading.Event()
         self._changed = threading.Condition()
@@ -155,24 +158,24 @@ class Prober:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends when those that are under way have: what they find belongs to the record."""
+        """Waits for the probes that are under way: their results belong to the record."""
         self._ended.set()
         self._clock.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def moved(self) -> None:
-        """The address is about to move."""
+        """Notes that the address is about to move."""
         with self._changed:
             self._moved = time.monotonic()
 
     @property
     def probes(self) -> list[Probe]:
-        """Those that have ended so far, in the order of their beginnings."""
+        """The probes that have ended so far, in the order of their beginnings."""
         with self._changed:
             return sorted(self._probes, key=lambda probe: probe.started_unix_s)
 
     def wait_for(self, enough: Callable[[list[Probe]], bool], limit_seconds: float) -> bool:
-        """Wait until the probes so far are enough; whether they were before the limit."""
+        """Waits until the probes so far are enough; returns whether they were within the limit."""
         deadline = time.monotonic() + limit_seconds
         return any(enough(probes) for probes in self._as_they_come(deadline))
 
@@ -202,16 +205,16 @@ class Prober:
         return now - began < (HURRIED_SECONDS if doubtful else PATIENT_SECONDS)
 
     def _one(self, began: float) -> None:
-        probe: Probe | None = None
+        found: list[Probe] = []
         try:
-            probe = knock(self._door)
+            found.append(probe(self._endpoint))
         finally:
             with self._changed:
                 self._under_way.discard(began)
-                self._probes += [probe] if probe is not None else []
+                self._probes += found
                 self._changed.notify_all()
 
 
 def answers_of(probes: Sequence[Probe], host: str, since_unix_s: float = 0) -> list[Probe]:
-    """The connections that this host answered, of those that began since."""
+    """Returns the probes that this host answered, of those that began since."""
     return [probe for probe in probes if probe.host == host and probe.started_unix_s >= since_unix_s]

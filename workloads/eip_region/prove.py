@@ -1,5 +1,5 @@
-"""An allocation of another region cannot be associated here: EC2's own answer, beside the same call with an allocation
-of this region.
+"""Proves that an allocation of another region cannot be associated here, by EC2's answer; the same call with an
+allocation of this region is the control.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from botocore.exceptions import ClientError
 
 from inventory import Host
 from workloads.aws import ec2_client, one_line
-from workloads.eip_region.address import Asked, error_code, until_known
+from workloads.eip_region.address import KNOWN_SECONDS, NOT_FOUND, Asked, error_code, until_known
 from workloads.eip_region.context import Context
+from workloads.eip_region.move_journal import MoveJournal
 from workloads.eip_region.remap import settle
-from workloads.eip_region.settings import FOREIGN_REGIONS, KNOWN_SECONDS, NOT_FOUND, THROW_AWAY
-from workloads.eip_region.unfinished import Unfinished
 from workloads.errors import WorkloadError
-from workloads.results import utc_now
+from workloads.results import proof, utc_now
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-PROOF = "cross-region-refused"
+FOREIGN_REGIONS = ("us-east-1", "us-west-2")
+"""Where the throw-away allocation is made: the first that is not the stack's own. Every account has both enabled."""
+THROW_AWAY = "eip-region-throw-away"
+"""The Name tag of the allocation, which is released in any case."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,15 @@ class Foreign:
 
 
 def prove(context: Context) -> bool:
-    """Whether it was refused as published; recorded either way."""
+    """Asks for the association; records and returns whether it was refused as published."""
+    began = time.monotonic()
     region = context.inventory.region
     foreign_region = next(each for each in FOREIGN_REGIONS if each != region)
-    holder = settle(context, Unfinished(context.address.elastic_ip.id), None)
+    holder = settle(context, MoveJournal(context.address.elastic_ip.id), None)
     other = context.other_than(holder)
     elsewhere = ec2_client(foreign_region)
     here = ec2_client(region)
-    # The same call first, with the address of this region, where it is: it changes nothing, and must succeed.
+    # The control: associating this region's address with the host that has it changes nothing, and must succeed.
     _attempts(context, here, context.address.elastic_ip.id, region, holder, time.time(), 0)
     with throw_away(context, elsewhere, foreign_region) as foreign:
         code = _attempts(
@@ -63,17 +66,18 @@ def prove(context: Context) -> bool:
     refused = code == NOT_FOUND and there
     detail = f"{foreign.id} of {foreign.region}, asked for in {region}: {code or 'associated'}"
     detail += f"; in {foreign.region} it was {'there' if there else 'not there either'}"
-    _note(context, foreign_region, other, detail, refused)
+    context.results.append("proofs", proof("cross-region-refused", foreign_region, other.name, detail, refused))
     context.console.say("prove", f"{'refused' if refused else 'not refused as published'}: {detail}")
+    context.results.step("prove", time.monotonic() - began, None)
     return refused
 
 
 @contextmanager
 def throw_away(context: Context, elsewhere: EC2Client, region: str) -> Iterator[Foreign]:
-    """An allocation that is released at the end; one that a killed run left is released first."""
-    for left in _left(context, elsewhere, region):
-        context.console.say("prove", f"{left} in {region} was left by another run: releasing it")
-        _release(elsewhere, left)
+    """Gives an allocation, and releases it at the end; first releases those that killed runs left."""
+    for leftover in _leftovers(context, elsewhere, region):
+        context.console.say("prove", f"{leftover} in {region} was left by another run: releasing it")
+        _release(elsewhere, leftover)
     try:
         allocated = elsewhere.allocate_address(
             Domain="vpc", TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": _tags(context)}]
@@ -100,11 +104,9 @@ def throw_away(context: Context, elsewhere: EC2Client, region: str) -> Iterator[
 def _attempts(
     context: Context, here: EC2Client, allocation_id: str, of: str, host: Host, since_unix_s: float, settle_s: float
 ) -> str | None:
-    """Asks for the association until it is decided; the code of the last answer, None where it was made."""
+    """Asks for the association until EC2 decides; returns the last error's code, None where it was made."""
 
     def attempted(asked: Asked, code: str | None) -> None:
-        if context.results is None:
-            return
         context.results.append(
             "associations",
             {
@@ -120,7 +122,7 @@ def _attempts(
         )
 
     def call() -> None:
-        # Not taken from anybody: were it possible, it would be the first association of that address.
+        # Without reassociation: were it possible, it would be the first association of that address.
         here.associate_address(AllocationId=allocation_id, InstanceId=host.id, AllowReassociation=False)
 
     with one_line(f"associating {allocation_id} with {host.name}"):
@@ -133,7 +135,7 @@ def _attempts(
     return None
 
 
-def _left(context: Context, elsewhere: EC2Client, region: str) -> list[str]:
+def _leftovers(context: Context, elsewhere: EC2Client, region: str) -> list[str]:
     wanted = {"Name": THROW_AWAY, "stack": context.inventory.stack, "project": context.inventory.project}
     filters: Any = [{"Name": f"tag:{key}", "Values": [value]} for key, value in wanted.items()]
     with one_line(f"addresses in {region}"):
@@ -163,7 +165,7 @@ def _release_once(elsewhere: EC2Client, allocation_id: str) -> None:
 
 
 def _is_there(elsewhere: EC2Client, allocation_id: str) -> bool:
-    """Whether its own region has it: then it is the other that refuses it, and not that it is unknown everywhere."""
+    """Returns whether its own region knows it: else the refusal would prove nothing."""
     try:
         return bool(elsewhere.describe_addresses(AllocationIds=[allocation_id])["Addresses"])
     except ClientError as error:
@@ -173,22 +175,7 @@ def _is_there(elsewhere: EC2Client, allocation_id: str) -> bool:
 
 
 def _undo(here: EC2Client, allocation_id: str) -> None:
-    """What was thought impossible has been done: the host gets its own address back."""
+    """Undoes an association that should have been impossible: the host gets its own address back."""
     with one_line(f"freeing {allocation_id}"):
         for address in here.describe_addresses(AllocationIds=[allocation_id])["Addresses"]:
             here.disassociate_address(AssociationId=address["AssociationId"])
-
-
-def _note(context: Context, foreign_region: str, host: Host, detail: str, passed: bool) -> None:
-    if context.results is not None:
-        context.results.append(
-            "proofs",
-            {
-                "t_unix_s": time.time(),
-                "proof": PROOF,
-                "from": foreign_region,
-                "to": host.name,
-                "detail": detail,
-                "passed": passed,
-            },
-        )

@@ -1,23 +1,40 @@
-"""Moving the address between hosts, once or often."""
+"""Moves the address between hosts, once or several times."""
 
 from __future__ import annotations
 
 import time
 
-from inventory import Host
+from inventory import Host, Inventory
+from workloads.deployment import latest, recorded
 from workloads.eip_region.context import Context
-from workloads.eip_region.move import Move, move, nobody
+from workloads.eip_region.move import Move, move, no_answer
+from workloads.eip_region.move_journal import MoveJournal
 from workloads.eip_region.probe import answers_of
-from workloads.eip_region.unfinished import Unfinished
 from workloads.errors import WorkloadError
+from workloads.experiment import Request
+from workloads.run_stages import connected_context
+
+MOST_TIMES = 1000
+
+
+def remap_task(request: Request) -> None:
+    """`fab eip-region.remap`: moves the address to --to, --times in all; adds to the newest results."""
+    times = request.integer("times", 1, MOST_TIMES) or 1
+    with connected_context(request) as context:
+        target = context.host(request.options["to"])
+        context.other_than(target)
+        results = latest(context)
+        context.moves = len(results.records("moves"))
+        with recorded(context, results):
+            remap(context, target, times)
 
 
 def remap(context: Context, to: Host | None, times: int) -> list[Move]:
-    """Move the address to `to` (None: from where it is to another zone), and back and there again, `times` moves in
-    all. One move to a host that has it already is none. Whoever calls this is alone with the address (unfinished.py).
+    """Moves the address to `to` (None: to another zone), then back and forth, `times` moves in all; one move to a host
+    that has it already is none. The caller holds the address' lock.
     """
-    unfinished = Unfinished(context.address.elastic_ip.id)
-    holder = settle(context, unfinished, to)
+    journal = MoveJournal(context.address.elastic_ip.id)
+    holder = settle(context, journal, to)
     if to is not None and holder.name == to.name and times == 1:
         context.console.say("remap", f"{to.name} has {context.address.name} already; nothing changed")
         return []
@@ -26,16 +43,15 @@ def remap(context: Context, to: Host | None, times: int) -> list[Move]:
     for number in range(1, times + 1):
         before = time.monotonic()
         with context.console.under_way("remap", f"{number} of {times}: {holder.name} → {target.name}"):
-            made.append(move(context, holder, target, unfinished))
+            made.append(move(context, holder, target, journal))
         tell(context, made[-1])
-        if context.results is not None:
-            context.results.step(f"remap to {target.name}", time.monotonic() - before, 1)
+        context.results.step(f"remap to {target.name}", time.monotonic() - before, 1)
         holder, target = target, holder
     return made
 
 
 def tell(context: Context, made: Move) -> None:
-    """One line of a move."""
+    """Says a line about a move."""
     shown = "not shown" if made.shown_unix_s is None else f"shown after {made.shown_unix_s - made.asked_unix_s:.2f} s"
     context.console.say(
         "remap",
@@ -44,14 +60,14 @@ def tell(context: Context, made: Move) -> None:
     )
 
 
-def settle(context: Context, unfinished: Unfinished, to: Host | None) -> Host:
-    """The host that has the address; given to one where nobody has it, and put right where another run was cut short
-    in the middle of a move.
+def settle(context: Context, journal: MoveJournal, to: Host | None) -> Host:
+    """Returns the host that has the address. First completes or undoes a move that another run left pending; gives the
+    address to a host when none has it.
     """
-    begun = unfinished.begun()
+    pending = journal.pending()
     holder = context.address.holder()
-    if begun is not None:
-        holder = _put_right(context, unfinished, context.host(begun.source), holder, begun.since)
+    if pending is not None:
+        holder = _resolve(context, journal, context.host(pending.source), holder, pending.since)
     if holder is None:
         holder = context.inventory.hosts[0] if to is None else context.other_than(to)
         context.console.say("remap", f"nobody has {context.address.name}: {holder.name} gets it first")
@@ -60,8 +76,8 @@ def settle(context: Context, unfinished: Unfinished, to: Host | None) -> Host:
     return holder
 
 
-def _put_right(context: Context, unfinished: Unfinished, source: Host, holder: Host | None, since: str) -> Host:
-    """The holder, if it answers; else the address goes back to where it came from."""
+def _resolve(context: Context, journal: MoveJournal, source: Host, holder: Host | None, since: str) -> Host:
+    """Resolves a pending move: the holder keeps the address if it answers; else the source gets it back."""
     now = holder or source
     context.console.say(
         "remap", f"a move from {source.name} at {since} was cut short; {now.name} {'has' if holder else 'gets'} it"
@@ -72,21 +88,21 @@ def _put_right(context: Context, unfinished: Unfinished, source: Host, holder: H
         if prober.wait_for(lambda probes: bool(answers_of(probes, now.name)), context.plan.answer_seconds):
             context.console.say("remap", f"{now.name} answers at {context.address.name}: the move has ended")
         elif now.name == source.name:
-            raise nobody(context, source, prober.probes)
+            raise no_answer(context, source, prober.probes)
         else:
             asked = context.address.give_to(source)
             if not prober.wait_for(
                 lambda probes: bool(answers_of(probes, source.name, asked.asked_unix_s)), context.plan.answer_seconds
             ):
-                raise nobody(context, source, prober.probes)
+                raise no_answer(context, source, prober.probes)
             context.console.say("remap", f"{now.name} does not answer: moved back to {source.name}, which does")
             now = source
-    unfinished.end()
+    journal.end()
     return now
 
 
-def refuse_without_two_zones(context: Context) -> None:
-    """Raises WorkloadError where the hosts share a zone: what is asked is whether the address leaves it."""
-    zones = {host.zone for host in context.inventory.hosts}
+def check_zones(inventory: Inventory) -> None:
+    """Raises WorkloadError where all hosts share a zone: the question is whether the address leaves it."""
+    zones = {host.zone for host in inventory.hosts}
     if len(zones) < 2:
         raise WorkloadError(f"all hosts are in {zones.pop()}", "a move across zones needs hosts in two")

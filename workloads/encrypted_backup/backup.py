@@ -1,4 +1,4 @@
-"""A backup: from a server that is stopped to one that is stopped again, with one snapshot more."""
+"""Makes, lists, restores, checks and prunes snapshots: the server is started before and stopped after each."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from workloads.connections import ScriptResult
-from workloads.encrypted_backup import exclusions
+from workloads.connectors.script import ScriptResult
 from workloads.encrypted_backup.context import Context, host_program, script
+from workloads.encrypted_backup.reversible import Action, performed
 from workloads.encrypted_backup.snapshots import Keep, Snapshot, chosen, kept, listed, name_now
-from workloads.encrypted_backup.stages import Stage, entered
 from workloads.encrypted_backup.volume import Volume, mounted
 from workloads.errors import WorkloadError
 
 SNAPSHOTS = "/run/tidemark-backup/volume/snapshots"  # as scripts/lib.sh has it
+ALLOWED = (
+    "give a name such as .cache, the end of a path such as .local/share/Trash, or a path from the root such as "
+    "/home/*/.cache; * and ? stand for any characters but a slash, and a slash at the end takes directories alone"
+)
+# rsync gives these a meaning that the host's program does not.
+NOT_TAKEN = ("[", "\\", "**", "\0", "\n")
 
 
 def back_up(
@@ -27,8 +32,9 @@ def back_up(
     one_file_system: bool = False,
     exclude: Sequence[str] = (),
 ) -> Snapshot:
-    """Backs the client's directories up, without what a pattern of `exclude` matches; the new snapshot. Whatever fails,
-    earlier snapshots stay as they are.
+    """Backs up the client's directories, without what a pattern of `exclude` matches; returns the new snapshot.
+
+    Earlier snapshots stay as they are, whatever fails.
     """
     began = time.monotonic()
     selected = _selected(sources, exclude)
@@ -42,9 +48,21 @@ def back_up(
     return snapshot
 
 
+def checked_exclusions(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Returns the patterns of --exclude, whose meaning is in scripts/selection.py.
+
+    Raises WorkloadError for a pattern that matches nothing, or something else to rsync than to the host's program.
+    """
+    for pattern in patterns:
+        names = pattern.removesuffix("/").removeprefix("/").split("/")
+        if any(each in pattern for each in NOT_TAKEN) or any(name in ("", ".", "..") for name in names):
+            raise WorkloadError(f"--exclude {pattern!r} is no pattern", ALLOWED)
+    return tuple(patterns)
+
+
 def _selected(sources: Sequence[str], exclude: Sequence[str]) -> list[str]:
-    """The arguments of scripts/copy_plan.py."""
-    return [str(len(sources)), *sources, *exclusions.checked(exclude)]
+    """Returns the arguments of scripts/copy_plan.py."""
+    return [str(len(sources)), *sources, *checked_exclusions(exclude)]
 
 
 def add_snapshot(
@@ -55,9 +73,9 @@ def add_snapshot(
     one_file_system: bool = False,
     exclude: Sequence[str] = (),
 ) -> Snapshot:
-    """Copies the client's directories into a new snapshot of the volume, which is mounted, and reads it back.
+    """Copies the client's directories into a new snapshot of the mounted volume, and reads it back.
 
-    `began` is when the run was, on the monotonic clock, in seconds.
+    `began` is the begin of the run, in seconds of the monotonic clock.
     """
     name = name_now()
     facts: dict[str, Any] = {}
@@ -93,7 +111,7 @@ def add_snapshot(
         published.append(made)
 
     published: list[Snapshot] = []
-    with entered([Stage("copy", copy), Stage("verify", verify), Stage("publish", publish)], context.note):
+    with performed([Action("copy", copy), Action("verify", verify), Action("publish", publish)], context.note):
         context.record("verified", **facts)
         if facts["changed_meanwhile"]:
             context.console.say(context.run, f"{facts['changed_meanwhile']} entries changed while they were copied")
@@ -101,18 +119,18 @@ def add_snapshot(
 
 
 def snapshots_on(context: Context) -> list[Snapshot]:
-    """The complete snapshots of the volume, which is mounted; oldest first, those with a damaged record among them."""
+    """Returns the complete snapshots of the mounted volume, oldest first, also those with a damaged record."""
     return listed(context.long(host_program("snapshot_records"), [SNAPSHOTS], "listing the snapshots").facts)
 
 
 def list_snapshots(context: Context, volume: Volume) -> list[Snapshot]:
-    """The complete snapshots, oldest first."""
+    """Returns the complete snapshots, oldest first."""
     with mounted(context, volume):
         return snapshots_on(context)
 
 
 def restore(context: Context, volume: Volume, name: str, target: str) -> Snapshot:
-    """Copies a snapshot into an empty directory of the client, and compares what is there with its manifest."""
+    """Copies a snapshot into an empty directory of the client, and compares the copy with its manifest."""
     began = time.monotonic()
     context.brief("client_target", [target])
     with mounted(context, volume):
@@ -128,14 +146,14 @@ def restore(context: Context, volume: Volume, name: str, target: str) -> Snapsho
             context.record("restored", target_host=context.client_name, **_figures(snapshot), compared=seen)
             context.brief("client_restored", [target])
 
-        with entered([Stage("restore", copy), Stage("verify", verify)], context.note):
+        with performed([Action("restore", copy), Action("verify", verify)], context.note):
             pass
     context.record("restore-ended", seconds=round(time.monotonic() - began, 3))
     return snapshot
 
 
 def check(context: Context, volume: Volume) -> dict[str, Any]:
-    """Reads everything back: the file system's structure, then each file of every snapshot against its checksum."""
+    """Checks the file system's structure, then each file of every snapshot against its checksum."""
     volume.checked_whole = True
     with mounted(context, volume):
         snapshots = snapshots_on(context)
@@ -147,16 +165,16 @@ def check(context: Context, volume: Volume) -> dict[str, Any]:
             damaged = _tell_damaged(context, snapshots)
             seen.update(compared(context, result, and_damaged=len(damaged)))
 
-        with entered([Stage("read back", read)], context.note):
+        with performed([Action("read back", read)], context.note):
             pass
     context.record("checked", **seen)
     return seen
 
 
 def prune(context: Context, volume: Volume, keep: Keep) -> tuple[list[str], list[str]]:
-    """Removes the snapshots that `keep` does not keep; the names of those kept and those removed.
+    """Removes the snapshots that `keep` does not keep; returns the names of those kept and those removed.
 
-    One with a damaged record is kept, and stands for no other: what is in it is not known.
+    Keeps a snapshot with a damaged record, whose contents are unknown, in addition to those that `keep` keeps.
     """
     with mounted(context, volume):
         snapshots = snapshots_on(context)
@@ -164,14 +182,14 @@ def prune(context: Context, volume: Volume, keep: Keep) -> tuple[list[str], list
         names = [snapshot.name for snapshot in snapshots if snapshot.name not in damaged]
         stays = kept(names, keep)
         gone = [name for name in names if name not in stays]
-        with entered([Stage("prune", lambda: _prune(context, gone))], context.note):
+        with performed([Action("prune", lambda: _prune(context, gone))], context.note):
             pass
     context.record("pruned", kept=len(stays) + len(damaged), removed=len(gone))
     return sorted(stays | damaged), gone
 
 
 def _tell_damaged(context: Context, snapshots: Sequence[Snapshot]) -> set[str]:
-    """The names of the snapshots with a damaged record, each of which is told."""
+    """Says which snapshots have a damaged record; returns their names."""
     damaged = [snapshot for snapshot in snapshots if snapshot.damaged is not None]
     for snapshot in damaged:
         context.console.say(context.run, f"snapshot {snapshot.name}: {snapshot.damaged}")
@@ -183,7 +201,7 @@ def _prune(context: Context, names: Sequence[str]) -> None:
 
 
 def compared(context: Context, result: ScriptResult, *, and_damaged: int = 0) -> dict[str, Any]:
-    """What a comparison found, and named; WorkloadError when something differs, or a record is damaged."""
+    """Says and returns what a comparison found. Raises WorkloadError when entries differ, or records are damaged."""
     seen = dict(result.facts[0])
     for line in result.stderr.splitlines():
         context.console.say(context.run, line)
@@ -197,7 +215,7 @@ def compared(context: Context, result: ScriptResult, *, and_damaged: int = 0) ->
 
 
 def _figures(snapshot: Snapshot) -> dict[str, Any]:
-    """What results may show of a snapshot: no name of a person's file or directory."""
+    """Returns what results show of a snapshot: no name of a person's file or directory."""
     return {
         "snapshot": snapshot.name,
         "files": snapshot.files,

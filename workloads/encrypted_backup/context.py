@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import platform
+import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
-from inventory import Host
-from workloads.connections import Machine, Script, ScriptResult
-from workloads.console import Progress
-from workloads.deployment import Deployment
+from workloads.connectors.script import Script, ScriptResult
+from workloads.console import Progress, duration_words, si_bytes
 from workloads.encrypted_backup import scripts
 from workloads.encrypted_backup.passphrase import Passphrase
-from workloads.encrypted_backup.progress import copied
-from workloads.encrypted_backup.settings import LONG_SECONDS, SCRIPTS
-from workloads.encrypted_backup.stages import Step
-from workloads.iscsi_tunnel.ends import Ends
-from workloads.iscsi_tunnel.settings import LIMIT_SECONDS
+from workloads.encrypted_backup.reversible import ActionOutcome
+from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS, TunnelEndpoints
 from workloads.power import Power
 from workloads.scripts import find_script
 
+SCRIPTS = Path(__file__).parent / "scripts"
+# Copying, reading back and checking take as long as the data needs, and print nothing during a large file. Heartbeats
+# (workloads/lease.py), and not this limit, find a client that is gone.
+LONG_SECONDS = 7 * 24 * 3600.0
+
 
 def script(name: str) -> Script:
-    """The script called `name`, with the functions that all share."""
+    """Returns the script called `name`, with the functions that it may use."""
     return find_script(name, SCRIPTS)
 
 
-# The modules that a program of scripts/ imports, each after those that it imports itself: they are sent with it.
+# The modules that a program of scripts/ imports, and that are sent with it; each comes after its own imports.
 MODULES = {
     "manifest": ("entries", "selection", "manifest_format", "manifest_writer"),
     "copy_plan": ("entries", "selection", "manifest_format"),
@@ -40,7 +42,7 @@ exec({program!r})"""
 
 
 def host_program(name: str, runner: str = "client_python") -> Script:
-    """The program `name`.py, as a script that runs it on a host; `runner` is the script that it is put into."""
+    """Returns the program `name`.py as a script for a host; it is inserted into the script `runner`."""
     modules = {f"{scripts.__name__}.{each}": _program(each) for each in MODULES.get(name, ())}
     program = _LOADED.format(modules=modules, program=_program(name)) if modules else _program(name)
     return Script(runner if runner != "client_python" else name, script(runner).text.replace("@PROGRAM@", program))
@@ -51,69 +53,86 @@ def _program(name: str) -> str:
 
 
 @dataclass(kw_only=True)
-class Context(Deployment):
-    """The deployment with its server and client, which is None for the machine that the tasks run on.
+class Context(TunnelEndpoints):
+    """Server and client, whose volume holds the backups. `run` names in the records what is done.
 
-    `run` names what is done in the records, `steps` are those so far; `device` is the disk's stable name on the client,
-    once it is attached; what is asked of it waits `limit_seconds` for a lost connection.
+    `device` is the disk's stable name on the client, once it is attached; requests to it wait `limit_seconds` for a
+    lost connection.
     """
 
-    client_host: Host | None
     run: str = ""
     device: str = ""
     limit_seconds: int = LIMIT_SECONDS
-    steps: list[Step] = field(default_factory=list)
-
-    @property
-    def ends(self) -> Ends:
-        """Server and client, as iscsi-tunnel has them."""
-        return Ends(self, self.client_host)
-
-    @property
-    def server(self) -> Host:
-        """The server, with its address as it is now."""
-        return self.ends.server_host
 
     @property
     def power(self) -> Power:
-        """What starts and stops the server."""
+        """Starts and stops the server."""
         return Power(self.hosts, lambda words: self.console.say("server", words))
 
     @property
-    def on_client(self) -> Machine:
-        """The client; a connection to it is made anew when it was lost."""
-        return self.ends.client
-
-    @property
     def client_name(self) -> str:
-        """The client's name: that of the inventory, or this machine's own."""
+        """The client's name: that in the inventory, or this machine's own."""
         return platform.node() if self.client_host is None else self.client_host.name
 
     def brief(self, name: str, arguments: Iterable[str] = (), passphrase: Passphrase | None = None) -> ScriptResult:
-        """Runs a script on the client that takes seconds; another one waits for its end."""
+        """Runs a script on the client that takes seconds; the next one waits for its end."""
         stdin = None if passphrase is None else passphrase.for_stdin()
-        return self.on_client.run(script(name), arguments, stdin=stdin)
+        return self.client.run(script(name), arguments, stdin=stdin)
 
     def long(self, what: Script, arguments: Iterable[str] = (), words: str = "") -> ScriptResult:
-        """Runs a script on the client that takes as long as there is data; releasing the volume ends it."""
+        """Runs a script on the client that takes as long as the data needs; releasing the volume ends it."""
         with self.console.under_way(self.run, words) as progress:
-            return self.on_client.run(
-                what, arguments, locked=False, timeout_s=LONG_SECONDS, on_line=lambda line: _show(progress, line)
+            return self.client.run(
+                what,
+                arguments,
+                locked=False,
+                idle_timeout_seconds=LONG_SECONDS,
+                on_line=lambda line: _show(progress, line),
             )
 
-    def note(self, step: Step) -> None:
-        """Shows a step, and keeps it."""
-        self.steps.append(step)
-        ended = "failed" if step.fault else "done"
-        self.console.say(self.run, f"{step.name:<18} {ended:<8} {step.seconds:5.1f} s")
-        self.record("step", name=step.name, seconds=round(step.seconds, 3), undoing=step.undoing, fault=step.fault)
+    def note(self, outcome: ActionOutcome) -> None:
+        """Shows and records an action's outcome."""
+        ended = "failed" if outcome.fault else "done"
+        self.console.say(self.run, f"{outcome.name:<18} {ended:<8} {outcome.seconds:5.1f} s")
+        seconds = round(outcome.seconds, 3)
+        self.record("step", name=outcome.name, seconds=seconds, undoing=outcome.undoing, fault=outcome.fault)
 
     def record(self, event: str, **fields: object) -> None:
-        """Adds an event of this run to the results, when there are any."""
-        if self.results is not None:
-            self.results.append("backup", {"t_unix_s": time.time(), "event": event, "run": self.run, **fields})
+        """Adds an event of this run to the results, if any."""
+        self.results.append("backup", {"t_unix_s": time.time(), "event": event, "run": self.run, **fields})
 
 
 def _show(progress: Progress, line: str) -> None:
     if (so_far := copied(line)) is not None:
         progress.update(so_far.words)
+
+
+# With --info=progress2 and --no-inc-recursive rsync writes `  12,345,678  45%   1.20MB/s    0:00:12 (xfr#5,
+# to-chk=12/34)`; the time is what is left, and in the last line what has elapsed (rsync(1), --progress).
+_LINE = re.compile(
+    r"\s*(?P<bytes>[\d,.]+)\s+(?P<percent>\d+)%\s+\S+/s\s+(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d)"
+)
+
+
+@dataclass(frozen=True)
+class Copied:
+    """How far a copy is; `seconds_left` is rsync's estimate."""
+
+    done_bytes: int
+    percent: int
+    seconds_left: int
+
+    @property
+    def words(self) -> str:
+        """For a person."""
+        return f"{si_bytes(self.done_bytes)}, {self.percent} %, {duration_words(self.seconds_left)} left"
+
+
+def copied(line: str) -> Copied | None:
+    """Reads a line of rsync's progress; None for any other line."""
+    found = _LINE.match(line)
+    if found is None:
+        return None
+    done = int(re.sub(r"[,.]", "", found["bytes"]))
+    seconds = int(found["hours"]) * 3600 + int(found["minutes"]) * 60 + int(found["seconds"])
+    return Copied(done, int(found["percent"]), seconds)

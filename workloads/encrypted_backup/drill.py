@@ -1,4 +1,4 @@
-"""The recovery drill: a blank machine, the sheet's commands, the passphrase; then every byte compared."""
+"""The recovery drill: types the sheet's commands and the passphrase on a blank machine, then compares every byte."""
 
 from __future__ import annotations
 
@@ -7,46 +7,56 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from inventory import Host
-from workloads.connections import Machine
-from workloads.encrypted_backup import sheet
+from inventory import Host, Inventory
+from workloads.connectors.base import Connector
+from workloads.encrypted_backup import recovery_sheet
 from workloads.encrypted_backup.context import Context, script
 from workloads.encrypted_backup.passphrase import Passphrase
 from workloads.errors import WorkloadError
 from workloads.iscsi import ISCSI_PORT
-from workloads.iscsi_tunnel import ends as tunnel
-from workloads.iscsi_tunnel.settings import MTU_MAX, TUNNEL_USER
+from workloads.iscsi_tunnel import endpoints
+from workloads.iscsi_tunnel.endpoints import MTU_MAX, TUNNEL_USER
 
+BLANK_ROLE = "third"
+"""The role of the machine that recovers everything: iscsi-tunnel's third host, on which nothing is set up."""
 RESTORED = "/restored"
 DRILL_SECONDS = 24 * 3600.0
 
 
-def facts(context: Context, sources: Sequence[str]) -> sheet.Facts:
-    """What the sheet must name, from the inventory and from the server, which must have been attached once."""
-    look: dict[str, object] = {}
-    for fact in context.hosts.remote(context.server.name).run(tunnel.script("server_look")).facts:
-        look |= fact
-    if not look.get("tun") or look.get("size_bytes") is None:
+def blank_host(inventory: Inventory) -> Host:
+    """Returns the blank machine of the drill. Raises WorkloadError where there is none."""
+    for host in inventory.hosts:
+        if host.role == BLANK_ROLE:
+            return host
+    raise WorkloadError(f"no host has the role {BLANK_ROLE}", "set tidemark:thirdType: the drill needs a blank machine")
+
+
+def facts(context: Context, sources: Sequence[str]) -> recovery_sheet.Facts:
+    """Returns what the sheet names, from the inventory and from the server, which must have been attached once."""
+    seen: dict[str, object] = {}
+    for fact in context.hosts.connector(context.server_host.name).run(endpoints.script("server_look")).facts:
+        seen |= fact
+    if not seen.get("tun") or seen.get("size_bytes") is None:
         raise WorkloadError(
-            "no client has ever attached the volume", "run `fab encrypted-backup.run` first", context.server.name
+            "no client has ever attached the volume", "run `fab encrypted-backup.run` first", context.server_host.name
         )
-    server, volume = context.server, context.server.volumes[0]
-    return sheet.Facts(
+    server, volume = context.server_host, context.server_host.volumes[0]
+    return recovery_sheet.Facts(
         stack=context.inventory.stack,
         region=context.inventory.region,
         instance=server.id,
         server_name=server.name,
         volume=volume.id,
         size_gib=volume.size_gib,
-        size_bytes=int(str(look["size_bytes"])),
+        size_bytes=int(str(seen["size_bytes"])),
         host_keys=tuple(context.hosts.keys_of(server.name)),
         sources=sources,
         user=TUNNEL_USER,
-        server_tun=str(look["tun"]),
-        server_address=str(look.get("local", "")),
-        client_address=str(look.get("remote", "")),
-        iqn=context.ends.iqn,
-        initiator=context.ends.initiator(context.client_name),
+        server_tun=str(seen["tun"]),
+        server_address=str(seen.get("local", "")),
+        client_address=str(seen.get("remote", "")),
+        iqn=context.iqn,
+        initiator=context.initiator(context.client_name),
         port=ISCSI_PORT,
         mtu_bytes=MTU_MAX,
         device=context.device,
@@ -54,32 +64,32 @@ def facts(context: Context, sources: Sequence[str]) -> sheet.Facts:
 
 
 def drill(context: Context, page: str, passphrase: Passphrase, blank: Host, source: str) -> float:
-    """Recovers everything on `blank` by what the page says; seconds. `source` is compared with what was restored."""
+    """Recovers everything on `blank` by the page's commands; returns the seconds. Compares `source` with the result."""
     began = time.monotonic()
-    on_server, off_server = sheet.commands(page, "server")
-    *typed, ending = sheet.commands(page)
+    on_server, off_server = recovery_sheet.commands(page, "server")
+    *typed, ending = recovery_sheet.commands(page)
     password = secrets.token_hex(12)
     hashed = subprocess.run(
         ["openssl", "passwd", "-6", "-stdin"], input=password, capture_output=True, text=True, check=True
     ).stdout.strip()
     try:
         _on_server(context, [hashed], on_server)
-        words = [password.encode(), passphrase.for_stdin(), blank_way(context).encode()]
-        result = context.hosts.remote(blank.name).run(
+        words = [password.encode(), passphrase.for_stdin(), address_for_blank(context).encode()]
+        result = context.hosts.connector(blank.name).run(
             script("blank_recover"),
             [ending],
             stdin=b"\n".join(words) + b"\n" + "".join([*typed, ending]).encode(),
-            timeout_s=DRILL_SECONDS,
+            idle_timeout_seconds=DRILL_SECONDS,
         )
     finally:
         _on_server(context, [], off_server)
     seconds = time.monotonic() - began
-    machines: tuple[tuple[Machine, str], ...] = (
-        (context.on_client, source),
-        (context.hosts.remote(blank.name), f"{RESTORED}{source}"),
+    machines: tuple[tuple[Connector, str], ...] = (
+        (context.client, source),
+        (context.hosts.connector(blank.name), f"{RESTORED}{source}"),
     )
     whole = {
-        machine.name: machine.run(script("host_tree_digest"), [path], timeout_s=DRILL_SECONDS).facts[0]
+        machine.name: machine.run(script("host_tree_digest"), [path], idle_timeout_seconds=DRILL_SECONDS).facts[0]
         for machine, path in machines
     }
     same = len({str(fact["digest"]) for fact in whole.values()}) == 1
@@ -100,11 +110,11 @@ def drill(context: Context, page: str, passphrase: Passphrase, blank: Host, sour
     return seconds
 
 
-def blank_way(context: Context) -> str:
-    """The server's address as the blank machine reaches it: that of the network, where both are in it."""
-    return context.server.private_address
+def address_for_blank(context: Context) -> str:
+    """Returns the server's address as the blank machine reaches it: both are in the same network."""
+    return context.server_host.private_address
 
 
 def _on_server(context: Context, typed: Sequence[str], commands: str) -> None:
     lines = "".join(f"{line}\n" for line in [*typed, "commands"])
-    context.hosts.remote(context.server.name).run(script("server_typed"), stdin=(lines + commands).encode())
+    context.hosts.connector(context.server_host.name).run(script("server_typed"), stdin=(lines + commands).encode())

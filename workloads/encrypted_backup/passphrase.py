@@ -1,4 +1,4 @@
-"""The passphrase: where it comes from, and that it goes nowhere but to a program's standard input."""
+"""Reads the passphrase, which goes nowhere but to a program's standard input."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from workloads.errors import WorkloadError
 from workloads.user_path import user_path
 
-# cryptsetup takes no more at its prompt (cryptsetup(8), "Notes on passphrase processing"); with more, a person could
-# not open the volume by hand.
+# The most that cryptsetup accepts at its prompt (cryptsetup(8), "Notes on passphrase processing"): a person must be
+# able to open the volume by hand.
 LONGEST_BYTES = 512
 
 
 class Passphrase:
-    """Bytes that no message, record or argument list ever holds: they can only be asked for by name."""
+    """Bytes that no message, record or argument list holds: only `for_stdin` gives them."""
 
     __slots__ = ("_content",)
 
@@ -32,7 +32,7 @@ class Passphrase:
         raise TypeError("a passphrase is not to be written anywhere")
 
     def for_stdin(self) -> bytes:
-        """The bytes, to be written to the standard input of what opens the volume."""
+        """Returns the bytes, for the standard input of the program that opens the volume."""
         return self._content
 
     @property
@@ -42,7 +42,7 @@ class Passphrase:
 
 
 def checked(content: bytes, source: str) -> Passphrase:
-    """Refuses what could not be typed again in a recovery, without showing it."""
+    """Returns the passphrase. Raises WorkloadError, without showing it, when it could not be typed in a recovery."""
     if not content:
         raise WorkloadError(f"the passphrase from {source} is empty", "give one of at least one byte")
     if len(content) > LONGEST_BYTES:
@@ -53,10 +53,10 @@ def checked(content: bytes, source: str) -> Passphrase:
 
 
 def read(*, fd: str | None, key_file: str | None, again: bool = False) -> Passphrase:
-    """From an open file descriptor or a key file, else from a prompt; `again` asks twice, for a new volume.
+    """Reads the passphrase from an open file descriptor or a key file, else at a prompt; `again` asks twice, for a new
+    volume. Of a descriptor it takes the first line, without its end; of a key file every byte, as cryptsetup does.
 
-    Of a descriptor the first line counts, without its end; of a key file every byte, as cryptsetup has it. Raises
-    WorkloadError.
+    Raises WorkloadError.
     """
     if fd is not None and key_file is not None:
         raise WorkloadError("--passphrase-fd and --key-file are both given", "give one of them")
@@ -73,7 +73,7 @@ def read(*, fd: str | None, key_file: str | None, again: bool = False) -> Passph
 
 
 def made_up() -> Passphrase:
-    """A new one of 128 bits, for a rehearsal's volume, which nobody opens after the run."""
+    """Returns a new passphrase of 128 bits, for a rehearsal's volume, which nobody opens after the run."""
     return Passphrase(secrets.token_hex(16).encode())
 
 

@@ -1,4 +1,4 @@
-"""Snapshots by name, and which of them are kept: pure, apart from what lists and removes them."""
+"""Snapshots by name, and which of them a prune keeps. Nothing here talks to a host."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One backup that is complete. `new_bytes` is what it holds that the one before it did not; times are UTC.
+    """A complete backup. `new_bytes` is what it holds that the one before it did not; times are UTC.
 
-    `exclude` are the patterns of what was left out; `unread` entries could not be read, or not be compared with what
-    was copied of them: the snapshot's file of that name says which. `damaged` says what is wrong with the record that
-    all but the name comes from; then nothing else is known, and the files may well be whole.
+    `exclude` are the patterns of what was left out. `unread` is the number of entries that could not be read, or not be
+    compared with their copy: the snapshot's file of that name lists them. `damaged` says what is wrong with the record;
+    then only the name is known, although the files may be whole.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Snapshot:
 
     @property
     def time(self) -> datetime:
-        """When it was begun."""
+        """The time at which it began."""
         return _time_of(self.name)
 
 
 @dataclass(frozen=True)
 class Keep:
-    """How many of the newest are kept: of all, and of those that are the last of a day, a week, a month."""
+    """How many of the newest snapshots are kept: of all, and of those that are the last of a day, a week, a month."""
 
     last: int = 0
     daily: int = 0
@@ -63,12 +63,12 @@ class Keep:
 
 
 def name_now(now: datetime | None = None) -> str:
-    """The name of a snapshot that begins now."""
+    """Returns the name of a snapshot that begins now."""
     return (now or datetime.now(UTC)).strftime(_FORMAT)
 
 
 def listed(facts: Iterable[Mapping[str, Any]]) -> list[Snapshot]:
-    """The snapshots that snapshot_records.py has found, oldest first; one with a damaged record is there, too."""
+    """Returns the snapshots that snapshot_records.py found, oldest first, also those with a damaged record."""
     found = []
     for fact in facts:
         name = fact.get("folder", fact.get("name"))
@@ -84,7 +84,7 @@ def _snapshot(name: str, record: Mapping[str, Any]) -> Snapshot:
         _time_of(name)
         if record["name"] != name:
             raise ValueError("its record is that of another snapshot")
-        # Earlier versions left nothing out, and gave up where something could not be read: they do not say so.
+        # Records of earlier versions lack two fields: they left nothing out, and failed where an entry was unreadable.
         return Snapshot(
             name=name,
             sources=_texts(record, "sources"),
@@ -138,7 +138,7 @@ def _time_of(name: str) -> datetime:
 
 
 def chosen(snapshots: Sequence[Snapshot], name: str) -> Snapshot:
-    """The snapshot of that name, or the newest; WorkloadError with the names there are."""
+    """Returns the snapshot of that name, or the newest. Raises WorkloadError with the names that exist."""
     if not snapshots:
         raise WorkloadError("there is no snapshot on the volume yet", "run `fab encrypted-backup.run` first")
     if name == LATEST:
@@ -151,7 +151,7 @@ def chosen(snapshots: Sequence[Snapshot], name: str) -> Snapshot:
 
 
 def kept(names: Iterable[str], keep: Keep) -> set[str]:
-    """The names that `keep` keeps; the rest may go. The newest of each day, ISO week and month stands for it."""
+    """Returns the names that `keep` keeps. The newest of each day, ISO week and month stands for it."""
     newest_first = sorted(names, reverse=True)
     stays = set(newest_first[: keep.last])
     periods: tuple[tuple[int, Callable[[datetime], object]], ...] = (

@@ -1,23 +1,31 @@
-"""The volume, from a server that is stopped to a file system that is mounted, and all the way back."""
+"""Brings the volume from a stopped server to a mounted file system on the client, and all the way back."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from workloads.encrypted_backup import disk
+from workloads.connectors.script import END_OF_SCRIPT, Script
 from workloads.encrypted_backup.context import Context, script
 from workloads.encrypted_backup.passphrase import Passphrase
-from workloads.encrypted_backup.settings import LUKS, REHEARSAL_COST
-from workloads.encrypted_backup.stages import Stage, entered
+from workloads.encrypted_backup.reversible import Action, performed
 from workloads.errors import WorkloadError
-from workloads.held import held, run_of
+from workloads.iscsi_tunnel import attachment, endpoints
+from workloads.lease import lease, lease_holder
+
+LUKS = "luks"
+KINDS = (LUKS, "truecrypt", "veracrypt")
+# argon2id's cost slows down guessing: cryptsetup's own choice (up to 1 GiB of memory, two seconds) on a real machine.
+# In a rehearsal host each page of memory costs a switch of processes: 64 MiB took 11 s to fill; 1 MiB takes three with
+# all else. Its volume lives for minutes and holds made-up files.
+REHEARSAL_COST = ("--pbkdf-memory", "1024", "--pbkdf-force-iterations", "4", "--pbkdf-parallel", "1")
 
 
 @dataclass
 class Volume:
-    """How the volume is opened. `stop_server` leaves the server stopped at the end, as the original did."""
+    """How the volume is opened. `stop_server` stops the server at the end, as the original did."""
 
     passphrase: Passphrase
     kind: str = LUKS
@@ -29,114 +37,137 @@ class Volume:
 
 @contextmanager
 def mounted(context: Context, volume: Volume) -> Iterator[None]:
-    """The volume is mounted on the client while the block lasts; whatever happens, all is undone in reverse."""
-    stages = [*reach(context, stop_server=volume.stop_server), *opened(context, volume)]
-    with entered(stages, context.note):
+    """Mounts the volume on the client for the duration of the block; undoes everything in reverse, whatever happens."""
+    actions = [*reach(context, stop_server=volume.stop_server), *opened(context, volume)]
+    with performed(actions, context.note):
         yield
 
 
-def claimed(context: Context, *, stop_server: bool) -> list[Stage]:
-    """The server started, and claimed for this run alone."""
+def attach(context: Context) -> None:
+    """Attaches the server's disk to the client; `context.device` is its stable name there."""
+    attached = attachment.attach(context, limit_seconds=context.limit_seconds)
+    context.device = attached.device
+    context.record("attached", size_bytes=attached.size_bytes, tun=attached.tun, mtu_bytes=attached.mtu_bytes)
+
+
+def detach(context: Context) -> None:
+    """Removes disk and tunnel from the client; succeeds if they are already gone."""
+    attachment.detach(context)
+
+
+def keeper(context: Context) -> Script:
+    """Returns the script that releases the volume and detaches the disk on the client when the run is gone."""
+    # A second last line would be taken for the end of the whole, which is read line by line.
+    detaching = endpoints.script("client_detach").text.rstrip().removesuffix(END_OF_SCRIPT)
+    function = f"detach() {{\nbash -s -- {shlex.quote(context.iqn)} << 'END_OF_DETACH'\n{detaching}\nEND_OF_DETACH\n}}"
+    keeping = script("client_keeper")
+    return replace(keeping, text=keeping.text.replace("@DETACH@", function))
+
+
+def claimed(context: Context, *, stop_server: bool) -> list[Action]:
+    """Returns the actions that start the server, and claim it for this run alone."""
     claiming = ExitStack()
 
     def start() -> None:
-        context.power.start(context.server)
+        context.power.start(context.server_host)
         with context.console.under_way("server", "starting") as progress:
-            context.power.await_return(context.server, progress.update)
+            context.power.await_return(context.server_host, progress.update)
 
     def claim() -> None:
-        who = run_of(f"{context.run} for {context.client_name}")
-        claiming.enter_context(held(context.hosts.remote(context.server.name), script("server_claim"), [who]))
+        who = lease_holder(f"{context.run} for {context.client_name}")
+        claiming.enter_context(lease(context.hosts.connector(context.server_host.name), script("server_claim"), [who]))
 
     def give_up_server() -> None:
-        # Stopped while it is still claimed: nobody else's run can begin on a server that is about to go.
+        # Stopped while it is still claimed: no other run can begin on a server that is about to stop.
         if stop_server:
-            context.power.stop(context.server)
+            context.power.stop(context.server_host)
         claiming.close()
 
     return [
-        Stage("start", start),
-        Stage("claim", claim, "stop" if stop_server else "give back", give_up_server),
+        Action("start", start),
+        Action("claim", claim, "stop" if stop_server else "give back", give_up_server),
     ]
 
 
-def reach(context: Context, *, stop_server: bool) -> list[Stage]:
-    """The server claimed, the client free of what earlier runs left, and the disk attached."""
+def reach(context: Context, *, stop_server: bool) -> list[Action]:
+    """Returns the actions that claim the server, clear the client of what earlier runs left, and attach the disk."""
     keeping = ExitStack()
 
     def keep() -> None:
-        keeping.enter_context(held(context.on_client, disk.keeper(context)))
+        keeping.enter_context(lease(context.client, keeper(context)))
 
     return [
         *claimed(context, stop_server=stop_server),
-        Stage("clean", lambda: clean(context)),
-        Stage("keep", keep, "let go", keeping.close, leave_half_done=True),
-        Stage("attach", lambda: disk.attach(context), "detach", lambda: disk.detach(context), leave_half_done=True),
+        Action("clean", lambda: clean(context)),
+        Action("keep", keep, "let go", keeping.close, undo_half_done=True),
+        Action("attach", lambda: attach(context), "detach", lambda: detach(context), undo_half_done=True),
     ]
 
 
-def opened(context: Context, volume: Volume) -> list[Stage]:
-    """The volume opened, its file system checked and mounted."""
+def opened(context: Context, volume: Volume) -> list[Action]:
+    """Returns the actions that open the volume, and check and mount its file system."""
 
     def mount() -> None:
         facts = context.brief("client_mount").facts[0]
         volume.size_bytes, volume.free_bytes = int(facts["size_bytes"]), int(facts["free_bytes"])
 
     return [
-        _open_stage(context, volume),
-        Stage("check", lambda: _run(context, "client_check_filesystem", "read" if volume.checked_whole else "preen")),
-        Stage("mount", mount, "unmount", lambda: _run(context, "client_unmount"), leave_half_done=True),
+        _open_action(context, volume),
+        Action("check", lambda: _run(context, "client_check_filesystem", "read" if volume.checked_whole else "preen")),
+        Action("mount", mount, "unmount", lambda: _run(context, "client_unmount"), undo_half_done=True),
     ]
 
 
-def _open_stage(context: Context, volume: Volume) -> Stage:
-    return Stage(
+def _open_action(context: Context, volume: Volume) -> Action:
+    return Action(
         "open",
         lambda: open_volume(context, volume),
         "close",
         lambda: _run(context, "client_close"),
-        leave_half_done=True,
+        undo_half_done=True,
     )
 
 
 def open_volume(context: Context, volume: Volume) -> None:
-    """Opens it on the client; a wrong passphrase is one line."""
+    """Opens the volume on the client. Raises WorkloadError for a wrong passphrase."""
     context.brief("client_open", [context.device, volume.kind], volume.passphrase)
 
 
 def clean(context: Context) -> None:
-    """Releases what a run that was killed has left on the client: the mount, the open volume, the disk."""
+    """Releases what a killed run has left on the client: the mount, the open volume, the disk."""
     context.brief("client_release")
-    disk.detach(context)
+    detach(context)
 
 
 def formatted(context: Context, volume: Volume, erase: str | None) -> str:
-    """Makes the volume, on a disk that is empty or that `erase` names by its volume's id; what was on it.
+    """Formats the volume, if it is empty or `erase` is its id; returns what it held.
 
-    Raises WorkloadError, and nothing is changed, when it holds data. A volume of ours that was left without a file
-    system, by a run that was cut short, gets one.
+    Raises WorkloadError, and changes nothing, when it holds data. A volume that an interrupted run has left without a
+    file system gets one.
     """
-    volume_id = context.server.volumes[0].id
+    volume_id = context.server_host.volumes[0].id
     if erase is not None and erase != volume_id:
-        raise WorkloadError(f"--erase {erase} is not this stack's volume", f"that is {volume_id}", context.server.name)
-    with entered(reach(context, stop_server=volume.stop_server), context.note):
+        raise WorkloadError(
+            f"--erase {erase} is not this stack's volume", f"that is {volume_id}", context.server_host.name
+        )
+    with performed(reach(context, stop_server=volume.stop_server), context.note):
         found = str(context.brief("client_device", [context.device]).facts[0]["contents"])
         if found not in ("empty", "ours") and erase is None:
             raise WorkloadError(
                 f"{volume_id} holds data ({found})",
                 f"give another volume, or erase it by its name: --erase {volume_id}",
-                context.server.name,
+                context.server_host.name,
             )
-        stages = []
+        actions = []
         new = found != "ours" or erase is not None
         if new:
             cost = REHEARSAL_COST if context.inventory.rehearsal else ()
-            stages.append(Stage("format", lambda: _format(context, volume.passphrase, cost)))
-        stages += [
-            _open_stage(context, volume),
-            Stage("file system", lambda: _run(context, "client_filesystem", "new" if new else "old")),
+            actions.append(Action("format", lambda: _format(context, volume.passphrase, cost)))
+        actions += [
+            _open_action(context, volume),
+            Action("file system", lambda: _run(context, "client_filesystem", "new" if new else "old")),
         ]
-        with entered(stages, context.note):
+        with performed(actions, context.note):
             pass
     return found
 

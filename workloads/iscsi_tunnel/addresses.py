@@ -1,4 +1,4 @@
-"""The tunnel's two addresses and its devices' numbers: such as neither end has in use."""
+"""Chooses the tunnel's two addresses and its devices' numbers: those that neither endpoint uses."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Network = ipaddress.IPv4Network
 Pair = tuple[str, str]
 """The server's address, and the client's."""
 
-# Networks of which one is free: first the block set aside for benchmarks (RFC 2544), which hardly anybody routes, then
-# out-of-the-way parts of the private ones (RFC 1918).
+# The candidates: first the block for benchmarks (RFC 2544), which is rarely routed, then rarely used parts of the
+# private networks (RFC 1918).
 CANDIDATES = ("198.18.83.0/30", "198.19.83.0/30", "10.231.83.0/30", "172.30.83.0/30", "192.168.231.0/30")
 _TUN = re.compile(r"tun(\d+)")
 
 
 NARROWEST_DEFAULT = 7
-"""A route this wide is a default one, in parts: VPN clients make two halves (0.0.0.0/1, 128.0.0.0/1), WireGuard's
-AllowedIPs without a site's own networks makes a dozen. The widest network that a site has is a /8 (RFC 1918), and the
-block for benchmarks is a /15.
+"""A route with such a short prefix is a part of a default route: VPN clients split it into halves (0.0.0.0/1,
+128.0.0.0/1), WireGuard's AllowedIPs into a dozen. The widest network of a site is a /8 (RFC 1918), the block for
+benchmarks a /15.
 """
 
 
 def networks_in(routes: Sequence[Mapping[str, Any]], without: str = "") -> list[Network]:
-    """What `ip -json route show table all` leads anywhere, but for default routes and the device `without`. The
-    tunnel's own route is narrower than a default one, and so takes precedence.
+    """Returns the networks of `ip -json route show table all`, but for default routes, over which the tunnel's narrower
+    route takes precedence, and those of the device `without`.
     """
     found = []
     for route in routes:
@@ -42,7 +42,10 @@ def networks_in(routes: Sequence[Mapping[str, Any]], without: str = "") -> list[
 
 
 def choose_pair(taken: Iterable[Network], now: Pair | None) -> Pair:
-    """The pair as it is now, while no network of `taken` overlaps it; else the first candidate that is free."""
+    """Returns the current pair, unless a network of `taken` has one of its addresses; else the first free candidate.
+
+    Raises WorkloadError where none is free.
+    """
     busy = list(taken)
     if now is not None and not any(ipaddress.IPv4Address(address) in network for address in now for network in busy):
         return now
@@ -56,7 +59,7 @@ def choose_pair(taken: Iterable[Network], now: Pair | None) -> Pair:
 
 
 def choose_tun(devices: Iterable[str], now: str) -> int:
-    """The number of the tun device that is ours now, or the lowest that is free."""
+    """Returns the number of the current tun device, or the lowest free one."""
     if now:
         return int(now)
     taken = {int(match[1]) for name in devices if (match := _TUN.fullmatch(name))}

@@ -1,4 +1,4 @@
-"""Attaching the server's volume to the client through the tunnel, detaching it, and showing what there is."""
+"""Attaches the server's volume to the client through the tunnel, detaches it, and shows its status."""
 
 from __future__ import annotations
 
@@ -8,25 +8,29 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from workloads.connections import ScriptResult, in_threads
+from workloads.connectors.parallel import in_threads
+from workloads.connectors.script import ScriptResult
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel.addresses import choose_pair, choose_tun, networks_in
-from workloads.iscsi_tunnel.ends import Ends, script
-from workloads.iscsi_tunnel.settings import (
-    BOOT_UNIT,
-    LIMIT_SECONDS,
-    MTU_MAX,
-    RELOADED_SECONDS,
-    TARGET_PARAMETERS,
-    TUNNEL_USER,
-    TUNNEL_WAIT_SECONDS,
-)
+from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS, MTU_MAX, TUNNEL_USER, TunnelEndpoints, script
+from workloads.waiting import wait_until
+
+TARGET_PARAMETERS = "InitialR2T=No FirstBurstLength=262144"
+"""A write sends its data with the command, up to FirstBurstLength bytes (the most that open-iscsi takes by default),
+instead of waiting for a round trip of the tunnel until the target asks for it (RFC 7143, 13.10 and 13.14).
+"""
+# A server that was just started answers late; ssh retries meanwhile.
+TUNNEL_WAIT_SECONDS = 60
+# An sshd that rereads its configuration restarts, and accepts no connection for a moment; the timer takes the change
+# back after 60 s (server_ssh.sh).
+RELOADED_SECONDS = 20.0
+BOOT_UNIT = "tidemark-tunnel-server.service"
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A volume at the client: `device` is its stable name there, `disk` the kernel's of now. `volume_bytes` is what the
-    disk has at the server. `changed` counts what had to be done for it, 0 when it was attached already.
+    """An attached volume: `device` is its stable name at the client, `disk` the kernel's current one. `volume_bytes` is
+    its size at the server. `changed` counts what was changed to attach it: 0 when it was attached already.
     """
 
     volume: str
@@ -44,9 +48,9 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Status:
-    """What there is of an attachment. `tunnel` is up, connecting, waiting (ssh ended and will be started again),
-    refused (another host key), lost (away longer than the limit), stopped, or detached. `session` is the kernel's
-    word, empty without one.
+    """The status of an attachment. `tunnel` is up, connecting, waiting (ssh ended and will be restarted), refused
+    (another host key), lost (for longer than the limit), stopped, or detached. `session` is the kernel's state of the
+    iSCSI session, empty without one.
     """
 
     tunnel: str
@@ -67,11 +71,8 @@ class Status:
 
 
 @dataclass(frozen=True)
-class Line:
-    """How the two ends are to be joined: what both must be told alike.
-
-    `known` says that the client has an attachment, or half of one.
-    """
+class TunnelConfig:
+    """What both endpoints must configure in the same way. `known`: the client has an attachment, or a part of one."""
 
     server_address: str
     client_address: str
@@ -83,23 +84,25 @@ class Line:
     changed: int
 
 
-def join(ends: Ends, tun: int | None = None) -> Line:
-    """Looks at both ends and decides on addresses and devices. A client that is not the one attached now is refused."""
+def choose_config(tunnel: TunnelEndpoints, tun: int | None = None) -> TunnelConfig:
+    """Chooses addresses and devices by the state of both endpoints. Raises WorkloadError when another client has the
+    volume attached.
+    """
     looks = {
-        "client": lambda: ends.client.run(script("client_look")),
-        "server": lambda: ends.server.run(script("server_look")),
+        "client": lambda: tunnel.client.run(script("client_look")),
+        "server": lambda: tunnel.server.run(script("server_look")),
     }
-    looked = in_threads(looks, on_interrupt=lambda: ends.deployment.hosts.close())
+    looked = in_threads(looks, on_interrupt=tunnel.hosts.close)
     client, server = looked["client"], looked["server"]
     here, there = _merged(client), _merged(server)
-    initiator = ends.initiator(str(here["name"]))
+    initiator = tunnel.initiator(str(here["name"]))
     other = there.get("attached_by")
     if other not in (None, initiator):
         name = str(other).rpartition("initiator.")[2] or other
         raise WorkloadError(
-            f"volume {ends.volume.id} is attached by {name}",
+            f"volume {tunnel.volume.id} is attached by {name}",
             "detach it there first: two machines that use one disk destroy what is on it",
-            ends.server_host.name,
+            tunnel.server_host.name,
         )
     server_tun = choose_tun(str(there["devices"]).split(), str(there["tun"]))
     own = str(here["tun"]) if tun is None or str(tun) == str(here["tun"]) else ""
@@ -109,90 +112,88 @@ def join(ends: Ends, tun: int | None = None) -> Line:
     taken += networks_in(there["routes"], f"tun{there['tun']}" if there["tun"] else "")
     pair = choose_pair(taken, now)
     changed = client.changed + server.changed
-    return Line(*pair, server_tun, client_tun, str(here["public_key"]), initiator, bool(here["tun"]), changed)
+    return TunnelConfig(*pair, server_tun, client_tun, str(here["public_key"]), initiator, bool(here["tun"]), changed)
 
 
-def prepare_ssh(ends: Ends, line: Line) -> int:
-    """Lets the client's key open the tunnel; sshd's new configuration stays only if one can still log in. Changes."""
-    arguments = [TUNNEL_USER, str(line.server_tun), line.public_key]
-    result = ends.server.run(script("server_ssh"), arguments)
+def prepare_ssh(tunnel: TunnelEndpoints, config: TunnelConfig) -> int:
+    """Lets the client's key open the tunnel; returns the number of changes.
+
+    sshd's new configuration stays only if a log-in succeeds after it.
+    """
+    arguments = [TUNNEL_USER, str(config.server_tun), config.public_key]
+    result = tunnel.server.run(script("server_ssh"), arguments)
     if any(fact.get("to_be_kept") for fact in result.facts):
         try:
-            _log_in_anew(ends)
+            _log_in_anew(tunnel)
         except WorkloadError as error:
             raise WorkloadError(
                 f"after the change of sshd's configuration nobody gets in ({error.what})",
                 "it takes the change back by itself within a minute; see journalctl -u ssh there",
-                ends.server_host.name,
+                tunnel.server_host.name,
             ) from error
     return result.changed
 
 
-def _log_in_anew(ends: Ends) -> None:
-    """Stops the timer that takes sshd's change back, over a log-in that was made after it. Raises WorkloadError."""
-    deadline_s = time.monotonic() + RELOADED_SECONDS
-    while True:
-        ends.deployment.hosts.drop(ends.server_host.name)
-        try:
-            ends.server.run(script("server_ssh_keep"))
-            return
-        except WorkloadError:
-            if time.monotonic() >= deadline_s:
-                raise
-        time.sleep(0.5)
+def _log_in_anew(tunnel: TunnelEndpoints) -> None:
+    """Logs in with sshd's new configuration, and stops the timer that takes it back. Raises WorkloadError."""
+
+    def log_in() -> ScriptResult:
+        tunnel.hosts.drop(tunnel.server_host.name)
+        return tunnel.server.run(script("server_ssh_keep"))
+
+    wait_until(log_in, timeout_seconds=RELOADED_SECONDS, interval_seconds=0.5, retry_on=WorkloadError)
 
 
-def prepare_volume(ends: Ends, line: Line) -> ScriptResult:
-    """The server's end of the tunnel, and the volume there, whose bytes are the fact `size_bytes`."""
-    volume = ends.volume
-    arguments = [TUNNEL_USER, str(line.server_tun), line.server_address, line.client_address, str(MTU_MAX)]
-    return ends.server.run(script("server_volume"), [*arguments, volume.id, volume.device, str(volume.size_gib)])
+def prepare_volume(tunnel: TunnelEndpoints, config: TunnelConfig) -> ScriptResult:
+    """Makes the server's tun device and the volume, whose size is the fact `size_bytes`."""
+    volume = tunnel.volume
+    arguments = [TUNNEL_USER, str(config.server_tun), config.server_address, config.client_address, str(MTU_MAX)]
+    return tunnel.server.run(script("server_volume"), [*arguments, volume.id, volume.device, str(volume.size_gib)])
 
 
-def export(ends: Ends, line: Line) -> int:
-    """The target, bound to the tunnel's address, for this client alone. Changes."""
-    pairs = [f"{ends.iqn}={ends.volume.id}=/dev/tidemark/{ends.volume.id}"]
-    arguments = [line.server_address, line.initiator, TARGET_PARAMETERS, BOOT_UNIT, *pairs]
-    return ends.server.run(script("iscsi_targets"), arguments).changed
+def export(tunnel: TunnelEndpoints, config: TunnelConfig) -> int:
+    """Exports the target on the tunnel's address to this client alone; returns the number of changes."""
+    pairs = [f"{tunnel.iqn}={tunnel.volume.id}=/dev/tidemark/{tunnel.volume.id}"]
+    arguments = [config.server_address, config.initiator, TARGET_PARAMETERS, BOOT_UNIT, *pairs]
+    return tunnel.server.run(script("iscsi_targets"), arguments).changed
 
 
-def attach(ends: Ends, *, limit_seconds: int = LIMIT_SECONDS, tun: int | None = None) -> Attachment:
-    """Attaches the volume, whichever machine the client is; attached already is well. On a fault nothing is left."""
-    line = join(ends, tun)
-    changed = line.changed + prepare_ssh(ends, line)
-    volume = prepare_volume(ends, line)
+def attach(tunnel: TunnelEndpoints, *, limit_seconds: int = LIMIT_SECONDS, tun: int | None = None) -> Attachment:
+    """Attaches the volume to the client. Idempotent; rolls back on failure."""
+    config = choose_config(tunnel, tun)
+    changed = config.changed + prepare_ssh(tunnel, config)
+    volume = prepare_volume(tunnel, config)
     volume_bytes = int(_merged(volume)["size_bytes"])
-    changed += volume.changed + export(ends, line)
-    way = ends.way()
+    changed += volume.changed + export(tunnel, config)
     given = {
-        **way,
+        **tunnel.ssh_route(),
         "user": TUNNEL_USER,
-        "alias": ends.server_host.id,
-        "tun": str(line.client_tun),
-        "remote_tun": str(line.server_tun),
-        "local": line.client_address,
-        "remote": line.server_address,
+        "alias": tunnel.server_host.id,
+        "tun": str(config.client_tun),
+        "remote_tun": str(config.server_tun),
+        "local": config.client_address,
+        "remote": config.server_address,
         "mtu_max": str(MTU_MAX),
-        "iqn": ends.iqn,
-        "volume": ends.volume.id,
+        "iqn": tunnel.iqn,
+        "volume": tunnel.volume.id,
         "limit_seconds": str(limit_seconds),
         "wait_seconds": str(TUNNEL_WAIT_SECONDS),
     }
     words = [f"{name}={value}" for name, value in given.items()]
     # alias comes before the keys that are known by it.
-    words += [f"host_key={key}" for key in ends.deployment.hosts.keys_of(ends.server_host.name)]
+    words += [f"host_key={key}" for key in tunnel.hosts.keys_of(tunnel.server_host.name)]
     expected = [
-        ends.iqn,
-        line.server_address,
-        line.initiator,
-        ends.volume.id,
+        tunnel.iqn,
+        config.server_address,
+        config.initiator,
+        tunnel.volume.id,
         str(volume_bytes),
         str(limit_seconds),
     ]
-    with _nothing_half_made(ends, line):
-        tunnel = ends.client.run(script("client_tunnel"), words)
-        disk = ends.client.run(script("client_disk"), expected)
-    seen = _merged(tunnel) | _merged(disk)
+    with _rollback(tunnel, config):
+        link = tunnel.client.run(script("client_tunnel"), words)
+        disk = tunnel.client.run(script("client_disk"), expected)
+    seen = _merged(link) | _merged(disk)
     return Attachment(
         volume=str(seen["volume"]),
         device=str(seen["device"]),
@@ -202,34 +203,40 @@ def attach(ends: Ends, *, limit_seconds: int = LIMIT_SECONDS, tun: int | None = 
         block_bytes=int(seen["block_bytes"]),
         tun=str(seen["tun"]),
         mtu_bytes=int(seen["mtu"]),
-        server_address=line.server_address,
-        client_address=line.client_address,
-        changed=changed + tunnel.changed + disk.changed,
+        server_address=config.server_address,
+        client_address=config.client_address,
+        changed=changed + link.changed + disk.changed,
     )
 
 
 @contextmanager
-def _nothing_half_made(ends: Ends, line: Line) -> Iterator[None]:
-    """A tunnel without its disk goes again, unless it was there before. A server that has ended is the fault."""
+def _rollback(tunnel: TunnelEndpoints, config: TunnelConfig) -> Iterator[None]:
+    """Detaches on failure, unless an attachment existed before. Raises ResourceGone when the server has ended."""
     try:
         yield
     except BaseException as error:
-        if not line.known:
+        if not config.known:
             with suppress(WorkloadError):
-                detach(ends)
+                detach(tunnel)
         if isinstance(error, WorkloadError):
-            ends.deployment.hosts.check(ends.server_host.name)
+            tunnel.hosts.check(tunnel.server_host.name)
         raise
 
 
-def detach(ends: Ends) -> int:
-    """Takes disk and tunnel away and proves it; changes, 0 when there was nothing. Refused while the disk is in use."""
-    return ends.client.run(script("client_detach"), [ends.iqn]).changed
+def detach(tunnel: TunnelEndpoints) -> int:
+    """Removes disk and tunnel, and checks that they are gone; returns the number of changes: 0 when nothing was
+    attached.
+
+    Raises WorkloadError while the disk is in use.
+    """
+    changed = tunnel.client.run(script("client_detach"), [tunnel.iqn]).changed
+    tunnel.attached = None
+    return changed
 
 
-def status(ends: Ends) -> Status:
-    """What there is at the client, now."""
-    seen = _merged(ends.client.run(script("client_status"), [ends.iqn]))
+def status(tunnel: TunnelEndpoints) -> Status:
+    """Returns the status of the attachment at the client."""
+    seen = _merged(tunnel.client.run(script("client_status"), [tunnel.iqn]))
     return Status(
         tunnel=str(seen["tunnel"]),
         since_unix_s=seen["since_unix_s"],
@@ -245,8 +252,39 @@ def status(ends: Ends) -> Status:
 
 
 def _merged(result: ScriptResult) -> dict[str, Any]:
-    """The facts of a script as one object."""
+    """Merges the facts of a script into one object."""
     merged: dict[str, Any] = {}
     for fact in result.facts:
         merged |= fact
     return merged
+
+
+def attach_recorded(tunnel: TunnelEndpoints) -> Attachment:
+    """Attaches the volume, and records it and how long it took."""
+    before = time.monotonic()
+    found = tunnel.attached = attach(tunnel)
+    _record(
+        tunnel,
+        "attached",
+        seconds=round(time.monotonic() - before, 2),
+        changed=found.changed,
+        device=found.device,
+        size_bytes=found.size_bytes,
+        expected_bytes=found.volume_bytes,
+        block_bytes=found.block_bytes,
+        mtu_bytes=found.mtu_bytes,
+    )
+    return found
+
+
+def detach_recorded(tunnel: TunnelEndpoints) -> int:
+    """Detaches the volume, and records that session, disk and tunnel are gone."""
+    before = time.monotonic()
+    changed = detach(tunnel)
+    _record(tunnel, "detached", seconds=round(time.monotonic() - before, 2), changed=changed, gone=True)
+    return changed
+
+
+def _record(tunnel: TunnelEndpoints, event: str, **fields: Any) -> None:
+    where = {"client": tunnel.client_name, "volume": tunnel.volume.id}
+    tunnel.results.append("attachments", {"t_unix_s": time.time(), "event": event, **where, **fields})

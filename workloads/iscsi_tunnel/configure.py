@@ -1,40 +1,43 @@
-"""Brings server and client to the state that a tunnel needs; a second run changes nothing."""
+"""Brings server and client to the state that a tunnel needs. A second run changes nothing."""
 
 from __future__ import annotations
 
-from functools import partial
-
 from workloads.deployment import versions_on
-from workloads.iscsi_tunnel.attachment import Line, export, join, prepare_ssh, prepare_volume
-from workloads.iscsi_tunnel.ends import Ends, script
-from workloads.iscsi_tunnel.settings import MODULES, PACKAGES, PACKAGES_TIMEOUT_S
-from workloads.steps import Step, run_steps
+from workloads.iscsi_tunnel.attachment import TunnelConfig, choose_config, export, prepare_ssh, prepare_volume
+from workloads.iscsi_tunnel.endpoints import TunnelEndpoints, script
+from workloads.steps import PACKAGES_TIMEOUT_S, Step, run_steps
+
+PACKAGES = {"server": ("openssh-server", "targetcli-fb"), "client": ("openssh-client", "open-iscsi")}
+MODULES = {
+    "server": ("tun", "target_core_mod", "target_core_iblock", "iscsi_target_mod"),
+    "client": ("tun", "iscsi_tcp", "sd_mod"),
+}
 
 
-def configure(ends: Ends) -> int:
-    """Packages, the tunnel's way through sshd, the volume, the target; the number of changes."""
-    lines: list[Line] = []
+def configure(tunnel: TunnelEndpoints) -> int:
+    """Brings packages, sshd's configuration, the volume and the target; returns the number of changes."""
+    configs: list[TunnelConfig] = []
 
-    def look() -> int:
-        lines.append(join(ends))
-        return lines[0].changed
+    def choose() -> int:
+        configs.append(choose_config(tunnel))
+        return configs[0].changed
 
-    steps: list[Step] = [
-        ("packages", partial(check_packages, ends)),
-        ("key and addresses", look),
-        ("sshd", lambda: prepare_ssh(ends, lines[0])),
-        ("volume", lambda: prepare_volume(ends, lines[0]).changed),
-        ("target", lambda: export(ends, lines[0])),
+    steps = [
+        Step("packages", lambda: bring_packages(tunnel)),
+        Step("key and addresses", choose),
+        Step("sshd", lambda: prepare_ssh(tunnel, configs[0])),
+        Step("volume", lambda: prepare_volume(tunnel, configs[0]).changed),
+        Step("target", lambda: export(tunnel, configs[0])),
     ]
-    return run_steps(ends.deployment, steps)
+    return run_steps(tunnel, steps)
 
 
-def check_packages(ends: Ends) -> int:
-    """Packages and kernel modules of both ends."""
+def bring_packages(tunnel: TunnelEndpoints) -> int:
+    """Installs packages and loads kernel modules on both endpoints, of which one may be this machine."""
     changed = 0
-    for role, machine in (("server", ends.server), ("client", ends.client)):
+    for role, connector in (("server", tunnel.server), ("client", tunnel.client)):
         words = [*PACKAGES[role], "--", *MODULES[role]]
-        result = machine.run(script("host_packages"), words, timeout_s=PACKAGES_TIMEOUT_S)
-        ends.deployment.versions |= versions_on(machine.name, result)
+        result = connector.run(script("host_packages"), words, idle_timeout_seconds=PACKAGES_TIMEOUT_S)
+        tunnel.versions |= versions_on(connector.name, result)
         changed += result.changed
     return changed

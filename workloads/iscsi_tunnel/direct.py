@@ -1,14 +1,13 @@
-"""The way around the tunnel, opened for a measurement and closed after it.
+"""A direct path to the target, around the tunnel: opened for a measurement and closed after it.
 
-Nothing but SSH is open as deployed, and that is to be so while the claim is tested. So the way is no setting of the
-stack: a second portal and, where the network is a VPC, a rule of the security group exist only while `open_way` lasts.
-Both are taken back whatever happens; whatever an attempt that was killed left, the next one takes back first.
+A deployment opens nothing but SSH, so that the claim can be tested. The direct path is therefore no setting of the
+stack: a second portal and, in a VPC, a rule of the security group exist only while `direct_path` lasts. Both are
+removed in any case; what a killed run has left is removed by the next one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,8 @@ from botocore.exceptions import ClientError
 from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.errors import WorkloadError
 from workloads.iscsi import ISCSI_PORT
-from workloads.iscsi_tunnel.ends import Ends, script
+from workloads.iscsi_tunnel.endpoints import TunnelEndpoints, script
+from workloads.waiting import wait_until
 
 DESCRIPTION = "tidemark, while it measures without the tunnel"
 # A security group's change takes seconds on AWS, and a pass of the reconciler in a rehearsal.
@@ -25,68 +25,64 @@ OPEN_SECONDS = 30
 
 
 @contextlib.contextmanager
-def open_way(ends: Ends) -> Iterator[str]:
-    """Lets the client reach the target at the server's own address, which is given, for as long as the block lasts."""
-    address = ends.server_host.private_address
-    close_way(ends)
+def direct_path(tunnel: TunnelEndpoints) -> Iterator[str]:
+    """Lets the client reach the target at the server's own address, which it gives, for the duration of the block."""
+    address = tunnel.server_host.private_address
+    close_path(tunnel)
     try:
-        ends.server.run(script("server_portal"), ["open", ends.iqn, address])
-        for group in _groups(ends):
+        tunnel.server.run(script("server_portal"), ["open", tunnel.iqn, address])
+        for group in _security_groups(tunnel):
             with one_line("rule for the measurement without the tunnel"):
-                _client(ends).authorize_security_group_ingress(GroupId=group, IpPermissions=[_permission(ends)])
-        _await_open(ends, address)
+                _client(tunnel).authorize_security_group_ingress(GroupId=group, IpPermissions=[_permission(tunnel)])
+        _await_open(tunnel, address)
         yield address
     finally:
-        close_way(ends)
+        close_path(tunnel)
 
 
-def close_way(ends: Ends) -> None:
-    """Takes portal and rule back, as far as they are there."""
-    for group in _groups(ends):
+def close_path(tunnel: TunnelEndpoints) -> None:
+    """Removes portal and rule; succeeds if they are already gone."""
+    for group in _security_groups(tunnel):
         try:
-            _client(ends).revoke_security_group_ingress(GroupId=group, IpPermissions=[_permission(ends)])
+            _client(tunnel).revoke_security_group_ingress(GroupId=group, IpPermissions=[_permission(tunnel)])
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") != "InvalidPermission.NotFound":
                 raise WorkloadError(
                     f"the rule for iSCSI of security group {group} cannot be taken back ({error})",
                     f"remove its rule for port {ISCSI_PORT} in the console",
                 ) from error
-    ends.server.run(script("server_portal"), ["close", ends.iqn, ends.server_host.private_address])
+    tunnel.server.run(script("server_portal"), ["close", tunnel.iqn, tunnel.server_host.private_address])
 
 
-def _await_open(ends: Ends, address: str) -> None:
-    deadline = time.monotonic() + OPEN_SECONDS
-    while True:
-        facts = ends.client.run(script("client_reach"), [f"server={address}:{ISCSI_PORT}"]).facts
-        if facts[0]["reached"]:
-            return
-        if time.monotonic() > deadline:
-            raise WorkloadError(
-                f"port {ISCSI_PORT} of {address} is not reached, though a rule opens it",
-                "see the security group",
-                "client",
-            )
+def _await_open(tunnel: TunnelEndpoints, address: str) -> None:
+    def reached() -> bool:
+        return bool(tunnel.client.run(script("client_reach"), [f"server={address}:{ISCSI_PORT}"]).facts[0]["reached"])
+
+    if not wait_until(reached, timeout_seconds=OPEN_SECONDS, interval_seconds=0.5):
+        raise WorkloadError(
+            f"port {ISCSI_PORT} of {address} is not reached, though a rule opens it", "see the security group", "client"
+        )
 
 
-def _client(ends: Ends) -> Any:
-    return ec2_client(ends.deployment.inventory.region)
+def _client(tunnel: TunnelEndpoints) -> Any:
+    return ec2_client(tunnel.inventory.region)
 
 
-def _groups(ends: Ends) -> list[str]:
-    """The server's security groups; none for a machine of one's own."""
-    if not is_instance_id(ends.server_host.id):
+def _security_groups(tunnel: TunnelEndpoints) -> list[str]:
+    """Returns the server's security groups; none for a machine that is no instance."""
+    if not is_instance_id(tunnel.server_host.id):
         return []
     with one_line("security groups of the server"):
-        answer = _client(ends).describe_instances(InstanceIds=[ends.server_host.id])
+        answer = _client(tunnel).describe_instances(InstanceIds=[tunnel.server_host.id])
     interfaces = answer["Reservations"][0]["Instances"][0]["NetworkInterfaces"]
     return [group["GroupId"] for group in interfaces[0]["Groups"]]
 
 
-def _permission(ends: Ends) -> dict[str, Any]:
-    assert ends.client_host is not None, "only a host inside the network can go around the tunnel"
+def _permission(tunnel: TunnelEndpoints) -> dict[str, Any]:
+    assert tunnel.client_host is not None, "only a host inside the network has a direct path"
     return {
         "IpProtocol": "tcp",
         "FromPort": ISCSI_PORT,
         "ToPort": ISCSI_PORT,
-        "IpRanges": [{"CidrIp": f"{ends.client_host.private_address}/32", "Description": DESCRIPTION}],
+        "IpRanges": [{"CidrIp": f"{tunnel.client_host.private_address}/32", "Description": DESCRIPTION}],
     }

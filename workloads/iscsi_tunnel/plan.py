@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from workloads.iscsi_tunnel.settings import LIMIT_SECONDS, PLANS
+from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS
 from workloads.plan_file import Fields, fields_of, read_file
 
+PLANS = Path(__file__).parent / "plans"
 PATHS = ("tunnel", "direct")
 OPERATIONS = ("read", "write")
 PATTERNS = ("sequential", "random", "single")

@@ -3,121 +3,94 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
+from workloads.cells import CellOutcome, CellRun
 from workloads.errors import WorkloadError
-from workloads.iscsi_tunnel.attachment import Attachment, join
-from workloads.iscsi_tunnel.direct import open_way
-from workloads.iscsi_tunnel.ends import Ends, script
-from workloads.iscsi_tunnel.plan import Cell, Plan, cells_of
-from workloads.iscsi_tunnel.records import attach_recorded
-from workloads.iscsi_tunnel.settings import LIMIT_SECONDS
-from workloads.worker import REMOTE_PATH, LineReader, Outcome, Worker, arguments, rate_words
+from workloads.iscsi_tunnel.attachment import Attachment, attach_recorded, choose_config
+from workloads.iscsi_tunnel.direct import direct_path
+from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS, TunnelEndpoints, script
+from workloads.iscsi_tunnel.plan import OPERATIONS, Cell, Plan, cells_of
+from workloads.worker import arguments, bring_worker, rate_words, run_worker
 
-# The worker prints each second; a lost connection holds up the requests, not the printing.
-WORKER_SILENCE_S = 60.0
-LITTLE_SECONDS = 1.0
+BRIEF_SECONDS = 1.0
 
 
-def bring_worker(ends: Ends) -> None:
-    """Puts the worker on the client."""
-    worker = Worker.load()
-    worker.bring_to(ends.deployment.hosts.remote(_client_host(ends)))
-    ends.deployment.versions["tidemark-worker sha256"] = worker.sha256
-
-
-def _client_host(ends: Ends) -> str:
-    if ends.client_host is None:
+def client_host(tunnel: TunnelEndpoints) -> str:
+    """Returns the name of the client. Raises WorkloadError when it is no host: this machine can't measure."""
+    if tunnel.client_host is None:
         raise WorkloadError(
             "measuring needs a client among the hosts",
             "set tidemark:clientType and run pulumi up, or name a host with --client",
         )
-    return ends.client_host.name
+    return tunnel.client_host.name
 
 
-def read_a_little(ends: Ends, attached: Attachment) -> int:
-    """Reads the disk for a moment, unrecorded; the bytes that were read."""
-    bring_worker(ends)
+def read_briefly(tunnel: TunnelEndpoints, attached: Attachment) -> int:
+    """Reads the disk for a moment, unrecorded; returns the number of bytes."""
+    host = client_host(tunnel)
+    bring_worker(tunnel, [host])
     words = arguments(
-        [attached.device], pattern="sequential", request_bytes=256 << 10, threads=4, seconds=LITTLE_SECONDS
+        [attached.device], pattern="sequential", request_bytes=256 << 10, threads=4, seconds=BRIEF_SECONDS
     )
-    final = run_worker(ends, words, lambda _: None).final
+    final = run_worker(tunnel, host, script("client_worker"), words).final
     if final is None or not final["bytes"]:
-        raise WorkloadError("the disk was not read", "see dmesg on that host", ends.client_name)
+        raise WorkloadError("the disk was not read", "see dmesg on that host", host)
     return int(final["bytes"])
 
 
-def run_worker(ends: Ends, words: list[str], take: Callable[[dict[str, Any]], None]) -> Outcome:
-    """Runs the worker on the client; each record goes to `take`."""
-    reader = LineReader(take)
-    ends.deployment.hosts.remote(_client_host(ends)).run(
-        script("client_worker"), [REMOTE_PATH, *words], locked=False, timeout_s=WORKER_SILENCE_S, on_line=reader
-    )
-    return reader.outcome
-
-
-def run(ends: Ends, plan: Plan) -> Attachment:
-    """Measures every cell. The volume is attached afterwards, as it is returned."""
-    started = time.monotonic()
-    bring_worker(ends)
-    attached = attach_recorded(ends)
-    blank = is_blank(ends, attached, plan.written_bytes)
-    faults: list[str] = []
-    count = 0
+def run(tunnel: TunnelEndpoints, plan: Plan) -> None:
+    """Measures every cell, and leaves the volume attached. Raises IncompleteError when some are no measurement."""
+    bring_worker(tunnel, [client_host(tunnel)])
+    attached = attach_recorded(tunnel)
+    blank = is_blank(tunnel, attached, plan.written_bytes)
+    paths = {path: cells_of(plan, path, writes=blank) for path in ("tunnel", "direct")}
+    measuring = CellRun(tunnel, sum(map(len, paths.values())) + len(OPERATIONS))
     try:
-        for cell in cells_of(plan, "tunnel", writes=blank):
-            count += 1
-            faults += measure(ends, plan, cell, attached.device)
-        line = join(ends)
-        with open_way(ends) as address:
+        measure_path(tunnel, plan, paths["tunnel"], attached.device, measuring)
+        config = choose_config(tunnel)
+        with direct_path(tunnel) as address:
             sizes = [str(attached.volume_bytes), str(LIMIT_SECONDS)]
-            words = [ends.iqn, address, line.initiator, ends.volume.id, *sizes]
-            device = str(ends.client.run(script("client_disk"), words).facts[0]["device"])
+            words = [tunnel.iqn, address, config.initiator, tunnel.volume.id, *sizes]
+            device = str(tunnel.client.run(script("client_disk"), words).facts[0]["device"])
             try:
-                for cell in cells_of(plan, "direct", writes=blank):
-                    count += 1
-                    faults += measure(ends, plan, cell, device)
+                measure_path(tunnel, plan, paths["direct"], device, measuring)
                 if blank:
-                    ends.client.run(script("client_zero"), [device, "0", str(plan.written_bytes)])
+                    tunnel.client.run(script("client_zero"), [device, "0", str(plan.written_bytes)])
             finally:
-                ends.client.run(script("client_forget"), [ends.iqn])
-        count += 2
-        faults += measure_ssh(ends, plan, line.public_key)
+                tunnel.client.run(script("client_forget"), [tunnel.iqn])
+        measure_ssh(tunnel, plan, config.public_key, measuring)
     finally:
-        attached = attach_recorded(ends)
-    if ends.deployment.results is not None:
-        ends.deployment.results.step("run", time.monotonic() - started, None)
-    ends.deployment.console.say("run", f"{count - len(faults)} of {count} cells in {time.monotonic() - started:.0f} s")
-    if faults:
-        raise WorkloadError(
-            f"{len(faults)} of {count} cells are not complete, the first: {faults[0]}", "run again", ends.client_name
-        )
-    return attached
+        attach_recorded(tunnel)
+    measuring.finish()
+    measuring.raise_incomplete("run again", tunnel.client_name)
 
 
-def is_blank(ends: Ends, attached: Attachment, length: int) -> bool:
-    """Whether nothing is on the disk, so that writing may be measured, too."""
-    fact = ends.client.run(script("client_blank"), [attached.device, "0", str(length)]).facts[0]
+def is_blank(tunnel: TunnelEndpoints, attached: Attachment, length: int) -> bool:
+    """Returns whether the disk is empty, so that writing may be measured, too."""
+    fact = tunnel.client.run(script("client_blank"), [attached.device, "0", str(length)]).facts[0]
     if not fact["blank"]:
-        ends.deployment.console.say(
-            "run", f"something is on the disk (at byte {fact['at']}): it is read, and not written to"
-        )
+        tunnel.console.say("run", f"the disk holds data (at byte {fact['at']}): it is read, and not written to")
     return bool(fact["blank"])
 
 
-def measure(ends: Ends, plan: Plan, cell: Cell, device: str) -> list[str]:
-    """Measures one cell; what is wrong with it, if anything."""
-    results, console = ends.deployment.results, ends.deployment.console
-    record: dict[str, Any] = {
-        "cell": cell.name,
-        "path": cell.path,
-        "op": cell.operation,
-        "pattern": cell.pattern.name,
-        "request_bytes": cell.pattern.request_bytes,
-        "depth": cell.pattern.depth,
-        "started_unix_s": time.time(),
-    }
+def measure_path(tunnel: TunnelEndpoints, plan: Plan, cells: list[Cell], device: str, measuring: CellRun) -> None:
+    """Measures the cells of one path to the disk."""
+    for cell in cells:
+        record = {
+            "cell": cell.name,
+            "path": cell.path,
+            "op": cell.operation,
+            "pattern": cell.pattern.name,
+            "request_bytes": cell.pattern.request_bytes,
+            "depth": cell.pattern.depth,
+            "started_unix_s": time.time(),
+        }
+        measuring.measure_cell(record, partial(measure, tunnel, plan, cell, device, measuring.label(cell.name)))
+
+
+def measure(tunnel: TunnelEndpoints, plan: Plan, cell: Cell, device: str, label: str) -> CellOutcome:
+    """Reads or writes the disk by the worker, as the cell says."""
     words = arguments(
         [device],
         pattern=cell.pattern.order,
@@ -129,69 +102,39 @@ def measure(ends: Ends, plan: Plan, cell: Cell, device: str) -> list[str]:
         span_bytes=plan.written_bytes if cell.operation == "write" else None,
     )
     if cell.operation == "write":
-        words.append("--overwrite")  # is_blank has seen that there is nothing
-    outcome = Outcome()
-    reason: str | None = None
-    try:
-        with console.under_way("run", cell.name) as progress:
-
-            def take(line: dict[str, Any]) -> None:
-                if results is not None:
-                    results.append("worker", {**line, "cell": cell.name, "host": ends.client_name})
-                progress.update(f"{cell.name:<26} {rate_words(line)}")
-
-            outcome = run_worker(ends, words, take)
-        if outcome.final is None:
-            reason = "the worker ended without a final line"
-        elif outcome.errors:
-            reason = f"{outcome.errors} requests failed"
-        elif outcome.final["ops"] == 0:
-            reason = "not one request ended"
-    except WorkloadError as error:
-        reason = error.what
-    except BaseException as error:
-        reason = "interrupted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else str(error)
-        raise
-    finally:
-        if results is not None:
-            results.append("cells", record | {"complete": reason is None, "reason": reason})
-    shown = rate_words(outcome.final) if outcome.final is not None else ""
-    console.say("run", f"{cell.name:<26} {shown}" + (f" not complete: {reason}" if reason else ""))
-    return [] if reason is None else [f"{cell.name} ({reason})"]
+        words.append("--overwrite")  # is_blank has found no data
+    with tunnel.console.under_way("run", label) as progress:
+        outcome = run_worker(
+            tunnel,
+            client_host(tunnel),
+            script("client_worker"),
+            words,
+            cell=cell.name,
+            on_record=lambda record: progress.update(f"{label} {rate_words(record)}"),
+        )
+    return CellOutcome(outcome.words, outcome.fault("request"))
 
 
-def measure_ssh(ends: Ends, plan: Plan, public_key: str) -> list[str]:
-    """What one SSH connection moves, either way: zeros from memory to nowhere. What is wrong, if anything."""
-    results, console = ends.deployment.results, ends.deployment.console
-    user = ends.deployment.inventory.ssh.user
-    client = ends.deployment.inventory.host(_client_host(ends))
-    server, way = ends.server_host, ends.way()
+def measure_ssh(tunnel: TunnelEndpoints, plan: Plan, public_key: str, measuring: CellRun) -> None:
+    """Measures what one SSH connection moves, either way: zeros from memory to nowhere."""
+    user = tunnel.inventory.ssh.user
+    client = tunnel.inventory.host(client_host(tunnel))
     stream = ["open", user, public_key, client.private_address, str(plan.ssh_seconds)]
-    faults = []
     try:
-        ends.server.run(script("server_stream"), stream)
-        for operation in ("read", "write"):
+        tunnel.server.run(script("server_stream"), stream)
+        for operation in OPERATIONS:
             name = f"ssh-{operation}-sequential"
-            record = {
-                "cell": name,
-                "path": "ssh",
-                "op": operation,
-                "pattern": "sequential",
-                "started_unix_s": time.time(),
-            }
-            words = [operation, user, way["server"], way["port"], server.id]
-            reason: str | None = None
-            figures: dict[str, Any] = {}
-            try:
-                seen = ends.client.run(script("client_stream"), words).facts[0]
-                moved = seen["received_bytes" if operation == "read" else "sent_bytes"]
-                figures = {"bytes": moved, "seconds": seen["seconds"]}
-                console.say("run", f"{name:<26} {moved / seen['seconds'] / (1 << 20):>24,.1f} MiB/s")
-            except WorkloadError as error:
-                reason = error.what
-                faults.append(f"{name} ({reason})")
-            if results is not None:
-                results.append("cells", {**record, **figures, "complete": reason is None, "reason": reason})
+            where = {"cell": name, "path": "ssh", "op": operation, "pattern": "sequential"}
+            record = {**where, "started_unix_s": time.time()}
+            measuring.measure_cell(record, partial(stream_once, tunnel, operation))
     finally:
-        ends.server.run(script("server_stream"), ["close", user, "", "", ""])
-    return faults
+        tunnel.server.run(script("server_stream"), ["close", user, "", "", ""])
+
+
+def stream_once(tunnel: TunnelEndpoints, operation: str) -> CellOutcome:
+    """Moves zeros over one SSH connection."""
+    route = tunnel.ssh_route()
+    words = [operation, tunnel.inventory.ssh.user, route["server"], route["port"], tunnel.server_host.id]
+    seen = tunnel.client.run(script("client_stream"), words).facts[0]
+    moved, seconds = seen["received_bytes" if operation == "read" else "sent_bytes"], seen["seconds"]
+    return CellOutcome(f"{moved / seconds / (1 << 20):>24,.1f} MiB/s", figures={"bytes": moved, "seconds": seconds})

@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from workloads.connections import Hosts, Script, ScriptResult
-from workloads.console import Console
+from workloads.connectors.script import Script, ScriptResult
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 from workloads.md_raid import parsers
 from workloads.md_raid.settings import SCRIPTS
 from workloads.md_raid.topology import Leg, Mirror, Topology
-from workloads.results import Results
 from workloads.sampling import Sampling, host_sampler
 from workloads.scripts import find_script
 
@@ -22,12 +20,12 @@ T = TypeVar("T")
 
 
 def script(name: str) -> Script:
-    """The script called `name`, with the functions that all share."""
+    """Returns the script called `name`, with the functions that it may use."""
     return find_script(name, SCRIPTS, "iscsi")
 
 
 def sampling(context: Context) -> Sampling:
-    """CPU, network and memory of all hosts, for as long as the block lasts."""
+    """Samples CPU, network and memory of all hosts for the duration of a `with` block."""
     return Sampling(context.hosts, context.results, [host_sampler(script("host_sample"), context.hosts)])
 
 
@@ -40,54 +38,48 @@ class Context(Deployment):
     _state: parsers.ClientState | None = None
 
     @classmethod
-    def of(cls, hosts: Hosts, console: Console, results: Results | None = None) -> Context:
-        """A context for the hosts' inventory."""
-        return cls(hosts=hosts, console=console, results=results, topology=Topology.of(hosts.inventory))
+    def of(cls, deployment: Deployment) -> Context:
+        """Returns the context of open connections."""
+        return cls(**vars(deployment), topology=Topology.of(deployment.inventory))
 
     @property
-    def server_names(self) -> list[str]:
-        """The storage servers' names."""
-        return [server.name for server in self.topology.servers]
+    def client_name(self) -> str:
+        """The client's name."""
+        return self.topology.client.name
 
-    def on_client(self, name: str, arguments: Iterable[str] = (), timeout_s: float = 300) -> ScriptResult:
+    def on_client(self, name: str, arguments: Iterable[str] = (), idle_timeout_seconds: float = 300) -> ScriptResult:
         """Runs a script on the client."""
-        remote = self.hosts.remote(self.topology.client.name)
-        result = remote.run(script(name), arguments, timeout_s=timeout_s)
+        connector = self.hosts.connector(self.client_name)
+        result = connector.run(script(name), arguments, idle_timeout_seconds=idle_timeout_seconds)
         if result.changed:
             self._state = None
         return result
 
     def client_state(self, *, fresh: bool = False) -> parsers.ClientState:
-        """What the client has: as last seen, unless a script changed something since or `fresh` is asked
-        for.
+        """Returns the client's disks and arrays: as last read, unless a script has changed something since or `fresh`
+        is set.
         """
         if self._state is None or fresh:
             self._state = self._understood(parsers.client_state, self.on_client("client_state").stdout)
         return self._state
 
     def array_status(self) -> dict[str, parsers.ArrayStatus]:
-        """The client's arrays by name, as the kernel shows them now."""
+        """Returns the client's arrays by name, as the kernel shows them now."""
         return self._understood(parsers.mdstat, self.on_client("client_mdstat").stdout)
 
     def _understood(self, read: Callable[[str], T], text: str) -> T:
         try:
             return read(text)
         except parsers.ParseError as error:
-            raise WorkloadError(
-                str(error), "see /proc/mdstat and mdadm --detail there", self.topology.client.name
-            ) from None
+            raise WorkloadError(str(error), "see /proc/mdstat and mdadm --detail there", self.client_name) from None
 
     def leg_by_device(self, state: parsers.ClientState) -> dict[str, Leg]:
-        """Which leg each of the client's disks is: by the target that its session leads to, never by its
-        name.
-        """
+        """Returns which leg each of the client's disks is, by its session's target: the names of disks change."""
         legs = {leg.iqn: leg for leg in self.topology.legs}
         return {disk.device: legs[target] for target, disk in state.disks.items() if target in legs}
 
     def record_arrays(self, when: str, state: parsers.ClientState | None = None) -> None:
-        """Adds the arrays as they are now to the results."""
-        if self.results is None:
-            return
+        """Adds the arrays' current state to the results."""
         state = state or self.client_state(fresh=True)
         by_device = self.leg_by_device(state)
         for name in sorted(state.arrays, key=_number):

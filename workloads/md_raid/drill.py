@@ -1,8 +1,7 @@
-"""The failure drill: two storage servers are killed while reads go on, come back, and are rebuilt.
+"""The failure drill: kills two storage servers during reads, starts them again, and rebuilds the mirrors.
 
-What is to be seen: no read fails; how long the longest one stalls; that the data is what was written, with
-one server left; that servers, sessions and mirrors come back; and that returned legs hold what was written
-in their absence.
+It shows that no read fails and how long the longest one stalls; that the data is intact with one server left; that
+servers, sessions and mirrors come back; and that returned legs hold what was written in their absence.
 """
 
 from __future__ import annotations
@@ -15,23 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from inventory import Host
-from workloads.connections import in_threads
+from workloads.connectors.parallel import in_threads
 from workloads.errors import WorkloadError
-from workloads.md_raid.configure import (
-    export_targets,
-    log_in,
-    lost_legs,
-    make_stripe,
-    make_volumes,
-    return_legs,
-    running,
-)
+from workloads.md_raid.arrays import active_array, lost_legs, make_stripe, return_legs
+from workloads.md_raid.configure import export_targets, log_in, make_volumes
 from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.plan import Drill, Plan
-from workloads.md_raid.run import WORKER_SILENCE_S, bring_worker
 from workloads.md_raid.settings import STRIPE
 from workloads.power import Power
-from workloads.worker import REMOTE_PATH, LineReader, Outcome, arguments, rate_words
+from workloads.waiting import wait_until
+from workloads.worker import WORKER_SILENCE_S, Outcome, arguments, bring_worker, rate_words, run_worker
 
 KILLED_SERVERS = 2
 BEFORE_KILL_S = 1.5
@@ -43,7 +35,7 @@ DEVICE = f"/dev/{STRIPE}"
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of the array and the checksum of what was written there."""
+    """A part of the array, and the checksum of what was written there."""
 
     offset_bytes: int
     size_bytes: int
@@ -56,7 +48,7 @@ class FailureDrill:
     def __init__(self, context: Context, plan: Plan) -> None:
         self.context = context
         self.drill: Drill = plan.drill
-        self.client = context.topology.client.name
+        self.client = context.client_name
         self.power = Power(context.hosts, lambda words: context.console.say("drill", words))
         self.errors = 0
         self.stalls_s: dict[str, float] = {}
@@ -64,16 +56,15 @@ class FailureDrill:
         self.down: list[Host] = []
 
     def event(self, event: str, **fields: Any) -> None:
-        """Notes what happened."""
-        if self.context.results is not None:
-            self.context.results.append("drill", {"t_unix_s": time.time(), "event": event, **fields})
+        """Records an event."""
+        self.context.results.append("drill", {"t_unix_s": time.time(), "event": event, **fields})
 
     def say(self, words: str) -> None:
-        """Tells the person."""
+        """Says a line."""
         self.context.console.say("drill", words)
 
     def run(self) -> None:
-        """The whole drill."""
+        """Runs the whole drill."""
         started = time.monotonic()
         self.prepare()
         with sampling(self.context):
@@ -84,7 +75,7 @@ class FailureDrill:
                 for number, server in enumerate(self.context.topology.servers[:KILLED_SERVERS], start=1):
                     self.kill_during_reads(number, server)
                 self.event("reads-finished", errors=self.errors)
-                # Written while two legs of three are away: what they must take up when they return.
+                # Two legs of three miss this block: a rebuild has to bring it to them.
                 self.write_block(self.drill.data_bytes)
                 self.verify("degraded")
             except BaseException:
@@ -93,18 +84,17 @@ class FailureDrill:
             self.bring_back()
             self.verify("rebuilt")
             self.compare_legs()
-        if self.context.results is not None:
-            self.context.results.step("drill", time.monotonic() - started, None)
+        self.context.results.step("drill", time.monotonic() - started, None)
         longest = max(self.stalls_s.values())
         self.say(f"passed in {time.monotonic() - started:.0f} s: no read failed, longest stall {longest:.1f} s")
 
     def prepare(self) -> None:
-        """Every mirror whole, the stripe there."""
+        """Checks that every mirror is whole, and assembles the stripe."""
         state = self.context.client_state(fresh=True)
         lacking = [
             mirror.name
             for mirror in self.context.topology.mirrors
-            if not running(self.context, state.status, mirror.name).whole
+            if not active_array(self.context, state.status, mirror.name).whole
         ]
         if lacking:
             raise WorkloadError(f"{', '.join(lacking)} not whole", "run configure first", self.client)
@@ -114,7 +104,7 @@ class FailureDrill:
             raise WorkloadError(
                 f"drill.data_bytes is {self.drill.data_bytes}", f"give at most {size_bytes // 2}: half of {STRIPE}"
             )
-        bring_worker(self.context)
+        bring_worker(self.context, [self.client])
 
     def write_block(self, offset_bytes: int) -> None:
         """Writes random data over all mirrors."""
@@ -145,38 +135,31 @@ class FailureDrill:
         self.say(f"checksums match, {when}: {sum(block.size_bytes for block in self.blocks) >> 20} MiB read back")
 
     def read_steadily(self) -> None:
-        """Reads with all servers there, to compare with."""
-        reader = self.read("drill-steady", self.drill.steady_seconds, None)
-        self.conclude("drill-steady", reader.outcome)
+        """Reads while all servers are up, for comparison."""
+        self.conclude("drill-steady", self.read("drill-steady", self.drill.steady_seconds))
 
-    def read(self, cell: str, seconds: float, on_started: Callable[[int], None] | None) -> LineReader:
-        """Runs the worker; returns when it has ended."""
+    def read(self, cell: str, seconds: float, on_started: Callable[[int], None] | None = None) -> Outcome:
+        """Runs the worker to its end."""
+        words = arguments(
+            [DEVICE],
+            pattern=self.drill.pattern,
+            request_bytes=self.drill.request_bytes,
+            threads=self.drill.depth,
+            seconds=seconds,
+        )
         with self.context.console.under_way("drill", cell) as progress:
-
-            def take(record: dict[str, Any]) -> None:
-                if self.context.results is not None:
-                    self.context.results.append("worker", {**record, "cell": cell, "host": self.client})
-                progress.update(f"{cell:<24} {rate_words(record)}")
-
-            reader = LineReader(take, on_started)
-            words = arguments(
-                [DEVICE],
-                pattern=self.drill.pattern,
-                request_bytes=self.drill.request_bytes,
-                threads=self.drill.depth,
-                seconds=seconds,
-            )
-            self.context.hosts.remote(self.client).run(
+            return run_worker(
+                self.context,
+                self.client,
                 script("client_worker"),
-                [REMOTE_PATH, *words],
-                locked=False,
-                timeout_s=WORKER_SILENCE_S,
-                on_line=reader,
+                words,
+                cell=cell,
+                on_record=lambda record: progress.update(f"{cell:<24} {rate_words(record)}"),
+                on_started=on_started,
             )
-        return reader
 
     def conclude(self, cell: str, outcome: Outcome) -> None:
-        """No read may have failed, and reads must have gone on."""
+        """Notes the longest stall. Raises WorkloadError when a read failed, or none was measured."""
         final = outcome.final
         if final is None or final["latency_ns"]["max"] is None:
             raise WorkloadError(f"{cell}: the worker ended without a figure", "run the drill again", self.client)
@@ -193,18 +176,20 @@ class FailureDrill:
             )
 
     def kill_during_reads(self, number: int, server: Host) -> None:
-        """Kills one server while the worker reads, and waits until the mirrors go on without it."""
+        """Kills one server while the worker reads, and waits until the mirrors have dropped its legs."""
         cell = f"drill-kill-{number}"
         started = threading.Event()
         pids: list[int] = []
+        outcomes: list[Outcome] = []
 
         def on_started(pid: int) -> None:
             pids.append(pid)
             started.set()
 
-        def read() -> LineReader:
+        def read() -> None:
             try:
-                return self.read(cell, self.drill.kill_seconds + self.drill.after_seconds, on_started)
+                seconds = self.drill.kill_seconds + self.drill.after_seconds
+                outcomes.append(self.read(cell, seconds, on_started))
             finally:
                 started.set()
 
@@ -225,38 +210,35 @@ class FailureDrill:
                 with suppress(WorkloadError):
                     self.context.on_client("client_stop_worker", [str(pids[0])])
 
-        found: dict[str, LineReader] = {}
-
-        def keep() -> None:
-            found["reader"] = read()
-
-        in_threads({"kill": kill, "read": keep}, on_interrupt=self.context.hosts.close)
-        self.conclude(cell, found["reader"].outcome)
+        in_threads({"kill": kill, "read": read}, on_interrupt=self.context.hosts.close)
+        self.conclude(cell, outcomes[0])
         self.context.record_arrays(f"killed-{number}")
 
     def await_missed(self, number: int, killed_at: float) -> None:
-        """Waits until every mirror counts the dead server's leg out."""
+        """Waits until every mirror has dropped the dead server's leg."""
         waiting = {mirror.name for mirror in self.context.topology.mirrors}
         legs = len(self.context.topology.servers)
-        while waiting:
+
+        def all_degraded() -> bool:
             status = self.context.array_status()
             for name in sorted(waiting):
-                working = running(self.context, status, name).working
+                working = active_array(self.context, status, name).working
                 if working is not None and working <= legs - number:
                     waiting.discard(name)
                     self.event("degraded", array=name, working=working)
-            seconds = time.monotonic() - killed_at
-            if waiting and seconds > self.drill.kill_seconds:
-                raise WorkloadError(
-                    f"{', '.join(sorted(waiting))} still whole {seconds:.0f} s after the kill",
-                    "the server may have lived on: see its state, and give the plan a longer drill.kill_seconds",
-                    self.client,
-                )
-            time.sleep(MISSED_POLL_S)
+            return not waiting
+
+        limit_seconds = self.drill.kill_seconds - (time.monotonic() - killed_at)
+        if not wait_until(all_degraded, timeout_seconds=limit_seconds, interval_seconds=MISSED_POLL_S):
+            raise WorkloadError(
+                f"{', '.join(sorted(waiting))} still whole {time.monotonic() - killed_at:.0f} s after the kill",
+                "the server may have lived on: see its state, and give the plan a longer drill.kill_seconds",
+                self.client,
+            )
         self.say(f"all mirrors go on with {legs - number} of {legs} legs {time.monotonic() - killed_at:.1f} s after")
 
     def give_power_back(self) -> None:
-        """After a failure or an interrupt: the servers are asked to return, and configure does the rest."""
+        """Starts the killed servers after a failure or an interrupt; configure does the rest."""
         for server in self.down:
             with suppress(Exception):
                 self.power.start(server)
@@ -274,7 +256,7 @@ class FailureDrill:
         for server in self.down:
             self.event("returned", host=server.name)
             self.say(f"{server.name} is back")
-        # Nothing is to be done on the servers: volumes and targets were restored at boot.
+        # The servers restore volumes and targets at boot: these are expected to change nothing.
         restored = make_volumes(self.context) + export_targets(self.context)
         self.event("targets-restored", changed=restored)
         self.say("targets restored at boot" if restored == 0 else f"targets needed {restored} changes after boot")
@@ -299,27 +281,29 @@ class FailureDrill:
         self.say(f"every mirror has {legs} of {legs} legs again")
 
     def await_sessions(self) -> None:
-        """Waits until the initiator has logged in to every target again, by itself."""
-        deadline = time.monotonic() + SESSION_LIMIT_S
+        """Waits until the initiator has logged in to every target again by itself."""
+        legs = self.context.topology.legs
+        logged_in = 0
         with self.context.console.under_way("drill", "sessions come back") as progress:
-            while True:
+
+            def all_logged_in() -> bool:
+                nonlocal logged_in
                 state = self.context.client_state(fresh=True)
-                disks = [state.disk_of(leg.iqn) for leg in self.context.topology.legs]
+                disks = [state.disk_of(leg.iqn) for leg in legs]
                 logged_in = sum(disk is not None and disk.session == "LOGGED_IN" for disk in disks)
-                progress.update(f"{logged_in} of {len(self.context.topology.legs)} sessions are logged in")
-                if logged_in == len(self.context.topology.legs):
-                    break
-                if time.monotonic() > deadline:
-                    raise WorkloadError(
-                        f"{logged_in} of {len(self.context.topology.legs)} sessions after {SESSION_LIMIT_S} s",
-                        "see iscsiadm -m session -P 1 and journalctl -u iscsid there",
-                        self.client,
-                    )
-                time.sleep(1)
+                progress.update(f"{logged_in} of {len(legs)} sessions are logged in")
+                return logged_in == len(legs)
+
+            if not wait_until(all_logged_in, timeout_seconds=SESSION_LIMIT_S, interval_seconds=1):
+                raise WorkloadError(
+                    f"{logged_in} of {len(legs)} sessions after {SESSION_LIMIT_S} s",
+                    "see iscsiadm -m session -P 1 and journalctl -u iscsid there",
+                    self.client,
+                )
         self.say(f"{logged_in} sessions are logged in again, by themselves")
 
     def compare_legs(self) -> None:
-        """md reads every leg and compares them."""
+        """Lets md read and compare the legs of each mirror."""
         names = [mirror.name for mirror in self.context.topology.mirrors]
         with self.context.console.under_way("drill", "comparing legs"):
             result = self.context.on_client(

@@ -1,4 +1,4 @@
-"""Reads what the tools print. Nothing here talks to a host: text in, dataclasses out."""
+"""Parses the output of mdadm, /proc/mdstat, ping and client_state.sh. Nothing here talks to a host."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from workloads.logs import sections
 
 
 class ParseError(ValueError):
-    """A tool printed something that is not understood."""
+    """The output of a tool has an unknown form."""
 
 
 @dataclass(frozen=True)
 class ArrayLeg:
-    """A member of an array as mdadm lists it; `slot` is None for a faulty or spare one, `device` for a
-    gap.
-    """
+    """A member of an array as mdadm lists it; `slot` is None for a faulty or spare one, `device` for a gap."""
 
     slot: int | None
     device: str | None
@@ -49,8 +47,8 @@ class ArrayDetail:
 @dataclass(frozen=True)
 class ArrayStatus:
     """One array of /proc/mdstat. `activity` is the kernel's word: "active", "inactive", since Linux 6.12 "broken"
-    (failed, and there), or one that is not known here. `members` are device names. `recovery_percent` is None when
-    nothing is being rebuilt or checked.
+    (failed, and still present), or an unknown one. `members` are device names. `recovery_percent` is None when nothing
+    is being rebuilt or checked.
     """
 
     name: str
@@ -63,7 +61,7 @@ class ArrayStatus:
 
     @property
     def active(self) -> bool:
-        """Whether it can be used: no other word of the kernel says so."""
+        """Whether the array can be used."""
         return self.activity == "active"
 
     @property
@@ -74,16 +72,15 @@ class ArrayStatus:
 
     @property
     def condition(self) -> str:
-        """What is wrong with one that is not active, in words."""
+        """Describes an array that is not active."""
         legs = "" if self.working is None else f": {self.working} of {self.raid_devices} legs"
         return f"{self.name} is {self.activity}{legs}"
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk of the client, by the session that it came through, and the md label on it. `holder` is what has taken
-    it (an array, another device), None where nothing has. `label_fault` says why its label is not known, where it was
-    looked for.
+    """A disk of the client: its iSCSI session and its md label. `holder` is the array or device that uses it, if any.
+    `label_fault` says why its label could not be read.
     """
 
     device: str
@@ -98,7 +95,7 @@ class Disk:
 
 
 def assignments(text: str) -> dict[str, str]:
-    """KEY=value lines, as of `mdadm --examine --export`."""
+    """Parses KEY=value lines, such as those of `mdadm --examine --export`."""
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
@@ -108,7 +105,7 @@ _LAYOUTS = {"near": "n", "offset": "o", "far": "f"}
 
 
 def array_detail(text: str) -> ArrayDetail:
-    """Reads `mdadm --detail /dev/mdN`."""
+    """Parses `mdadm --detail /dev/mdN`."""
     head = re.match(r"\s*/dev/(\S+):\s*$", text.splitlines()[0] if text.strip() else "")
     if head is None:
         raise ParseError(f"not the output of mdadm --detail: {text[:60]!r}")
@@ -122,7 +119,7 @@ def array_detail(text: str) -> ArrayDetail:
             _, _, _, slot, rest = match.groups()
             words = rest.split()
             device = words.pop() if words[-1].startswith("/dev/") else None
-            # "set-A" is where the leg's copies lie; it says nothing of its health.
+            # "set-A" names the leg's set of copies, and says nothing of its health.
             state = " ".join(word for word in words if not word.startswith("set-"))
             legs.append(ArrayLeg(None if slot == "-" else int(slot), device, state))
         elif not in_table and (match := _DETAIL_FIELD.match(line)):
@@ -165,10 +162,10 @@ _MDSTAT_SYNC_WAITS = re.compile(r"(?:recovery|resync|check|repair|reshape)=[A-Z]
 
 
 def mdstat(text: str) -> dict[str, ArrayStatus]:
-    """Reads /proc/mdstat (md_seq_show in the kernel's drivers/md/md.c).
+    """Parses /proc/mdstat (md_seq_show in the kernel's drivers/md/md.c).
 
-    Raises ParseError for a text that is none, and for a line that could be an array and is not understood: what is
-    left out here would be taken for absent.
+    Raises ParseError for any other text, and for a line that might be an array: an array left out would count as
+    absent.
     """
     lines = text.splitlines()
     if not lines or not _MDSTAT_HEAD.match(lines[0]):
@@ -177,7 +174,7 @@ def mdstat(text: str) -> dict[str, ArrayStatus]:
     name = ""
     for line in lines[1:]:
         if not line:
-            name = ""  # what may still come in a line of spaces is of the same array
+            name = ""  # a line of spaces after it still belongs to the same array
             continue
         if not line[0].isspace():
             if line.startswith("unused devices:"):
@@ -203,11 +200,11 @@ def mdstat(text: str) -> dict[str, ArrayStatus]:
 
 
 def ping_outcome(text: str) -> str:
-    """What `ping -M do -c 1` met: "passed", "too-long" (refused by the MTU) or "lost".
+    """Returns the outcome of `ping -M do -c 1`: "passed", "too-long" (for the MTU) or "lost".
 
-    The host itself refuses with EMSGSIZE, whose words ping or the C library writes ("Message too long" before iputils
-    20200821 and by sendmsg), a router on the way with ICMP ("Frag needed", inetutils "Fragmentation needed"; ICMPv6
-    "Packet too big").
+    The host itself refuses with EMSGSIZE, in ping's or the C library's words ("Message too long" before iputils
+    20200821 and by sendmsg), a router with ICMP ("Frag needed", inetutils "Fragmentation needed"; ICMPv6 "Packet too
+    big").
     """
     if re.search(r"message too long|frag(mentation)? needed|packet too big", text, re.IGNORECASE):
         return "too-long"
@@ -219,8 +216,8 @@ def ping_outcome(text: str) -> str:
 
 @dataclass(frozen=True)
 class ClientState:
-    """What client_state.sh shows. `array_labels` are those on arrays, of an array over them; one that could not be read
-    is in `label_faults`, with the reason.
+    """The client's state by client_state.sh. `array_labels` are the labels on arrays, which belong to an array over
+    them; `label_faults` says why a label could not be read.
     """
 
     status: dict[str, ArrayStatus]
@@ -230,12 +227,12 @@ class ClientState:
     disks: dict[str, Disk]
 
     def disk_of(self, target: str) -> Disk | None:
-        """The disk that came through the session with `target`."""
+        """Returns the disk of the session with `target`."""
         return self.disks.get(target)
 
 
 def client_state(text: str) -> ClientState:
-    """Reads the output of client_state.sh: disks by target, arrays by name."""
+    """Parses the output of client_state.sh: disks by target, arrays by name."""
     parts = sections(text)
     if "end" not in parts:
         raise ParseError("client_state.sh was cut short")

@@ -1,40 +1,17 @@
-"""Proves what the measurements take for granted, and keeps the proofs with the results."""
+"""Proves what the measurements take for granted: the MTU, the hosts' limits, closed ports, zeroed legs."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from workloads.errors import WorkloadError
 from workloads.iscsi import ISCSI_PORT
 from workloads.md_raid import parsers
 from workloads.md_raid.context import Context, script
 from workloads.md_raid.settings import CLOSED_PORT, IP_ICMP_HEADERS_BYTES
+from workloads.results import proof, raise_failed
 
 LISTENER_SECONDS = 60
-
-
-def prove(context: Context) -> int:
-    """Runs every proof; the number of proofs. The first that fails is raised once all are recorded."""
-    started = time.monotonic()
-    with context.console.under_way("prove", "MTU, limits, closed port"):
-        proofs = [*prove_hosts(context), *prove_closed_port(context)]
-    failed = [proof for proof in proofs if not proof["passed"]]
-    if context.results is not None:
-        for proof in proofs:
-            context.results.append("proofs", proof)
-        context.results.step("prove", time.monotonic() - started, None)
-    for kind in dict.fromkeys(proof["proof"] for proof in proofs):
-        those = [proof for proof in proofs if proof["proof"] == kind]
-        passed = sum(proof["passed"] for proof in those)
-        context.console.say("prove", f"{kind:<20} {passed} of {len(those)} passed   {those[0]['detail']}")
-    if failed:
-        first = failed[0]
-        between = f" to {first['to']}" if first["to"] else ""
-        raise WorkloadError(f"{first['proof']}{between}: {first['detail']}", REMEDIES[first["proof"]], first["from"])
-    return len(proofs)
-
-
 REMEDIES = {
     "mtu": "see the MTU of every interface on the way (ip link); inside one VPC it is 9001",
     "memory-limit": "the limit is a kernel argument set at first boot: reboot the host, or deploy again",
@@ -44,13 +21,24 @@ REMEDIES = {
 }
 
 
-def proof(kind: str, source: str, to: str | None, detail: str, passed: bool) -> dict[str, Any]:
-    """A proof as results hold it."""
-    return {"t_unix_s": time.time(), "proof": kind, "from": source, "to": to, "detail": detail, "passed": passed}
+def prove(context: Context) -> int:
+    """Makes and records every proof; returns their number. Raises WorkloadError for the first that failed."""
+    started = time.monotonic()
+    with context.console.under_way("prove", "MTU, limits, closed port"):
+        proofs = [*prove_hosts(context), *prove_closed_port(context)]
+    for each in proofs:
+        context.results.append("proofs", each)
+    context.results.step("prove", time.monotonic() - started, None)
+    for kind in dict.fromkeys(each["proof"] for each in proofs):
+        those = [each for each in proofs if each["proof"] == kind]
+        passed = sum(each["passed"] for each in those)
+        context.console.say("prove", f"{kind:<20} {passed} of {len(those)} passed   {those[0]['detail']}")
+    raise_failed(proofs, REMEDIES)
+    return len(proofs)
 
 
 def prove_hosts(context: Context) -> list[dict[str, Any]]:
-    """MTU between every pair, memory and CPU limits, and that the legs were seen to read as zero."""
+    """Proves the MTU between all hosts, their memory and CPU limits, and that their legs read as zero."""
     hosts = context.inventory.hosts
     payload = context.inventory.network.mtu - IP_ICMP_HEADERS_BYTES
     arguments = {
@@ -87,7 +75,7 @@ def prove_hosts(context: Context) -> list[dict[str, Any]]:
 
 
 def mtu_proof(source: str, to: str, payload: int, largest: str, one_more: str) -> dict[str, Any]:
-    """Whether the largest unfragmentable packet passed and a larger one was refused."""
+    """Proves that the largest unfragmented packet passed, and that a larger one was refused."""
     try:
         outcomes = parsers.ping_outcome(largest), parsers.ping_outcome(one_more)
     except parsers.ParseError as error:
@@ -97,7 +85,7 @@ def mtu_proof(source: str, to: str, payload: int, largest: str, one_more: str) -
 
 
 def prove_closed_port(context: Context) -> list[dict[str, Any]]:
-    """A port that listens on a storage server and is not opened by a security group cannot be reached."""
+    """Proves that a listening port which no security group opens cannot be reached."""
     if context.inventory.network.vpc_id is None:
         context.console.say("prove", "closed-port          left out: these hosts have no security groups")
         return []
@@ -126,7 +114,5 @@ def prove_closed_port(context: Context) -> list[dict[str, Any]]:
             f"{'is' if closed else 'is not'} reached from the client; "
             f"port {ISCSI_PORT} {'is' if iscsi else 'is not'}"
         )
-        proofs.append(
-            proof("closed-port", context.topology.client.name, server.name, detail, locally and iscsi and not closed)
-        )
+        proofs.append(proof("closed-port", context.client_name, server.name, detail, locally and iscsi and not closed))
     return proofs

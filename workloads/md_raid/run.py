@@ -3,70 +3,58 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from functools import partial
 
-from workloads.connections import Script
+from workloads.cells import CellOutcome, CellRun
 from workloads.errors import WorkloadError
-from workloads.md_raid.configure import make_stripe
+from workloads.md_raid.arrays import make_stripe
 from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.plan import Cell, Plan, cells, check
 from workloads.md_raid.settings import BENCH_STRIPE, CHUNK_KIB, STRIPE
-from workloads.worker import REMOTE_PATH, LineReader, Outcome, Worker, arguments, rate_words
-
-# The worker prints each second; a stall of the array holds up the reads, not the printing.
-WORKER_SILENCE_S = 60.0
-
-
-def bring_worker(context: Context) -> Worker:
-    """Puts the worker on the client."""
-    worker = Worker.load()
-    remote = context.hosts.remote(context.topology.client.name)
-    if worker.bring_to(remote):
-        context.console.say("worker", f"brought to {remote.name}, sha256 {worker.sha256[:16]}…")
-    context.versions["tidemark-worker sha256"] = worker.sha256
-    return worker
+from workloads.worker import arguments, bring_worker, rate_words, run_worker
 
 
 def run(context: Context, plan: Plan) -> int:
-    """Measures every cell of `plan`; the number of cells that are complete."""
+    """Measures every cell of `plan`; returns their number. Raises IncompleteError when some are no measurement."""
     check(plan, context.topology)
-    bring_worker(context)
+    bring_worker(context, [context.client_name])
     planned = cells(plan, context.topology)
-    complete = 0
-    failed: list[str] = []
-    started = time.monotonic()
+    measuring = CellRun(context, len(planned))
     make_stripe(context)
     try:
         with sampling(context):
             prime(context, plan)
-            there: Cell | None = None
-            for number, cell in enumerate(planned, start=1):
-                if there is None or there.device_set != cell.device_set:
-                    devices = devices_of(context, cell)
-                    there = cell
-                reason = measure(context, plan, cell, devices, f"{number}/{len(planned)}")
-                if reason is None:
-                    complete += 1
-                else:
-                    failed.append(f"{cell.name} ({reason})")
+            previous: Cell | None = None
+            devices: list[str] = []
+            for cell in planned:
+                if previous is None or previous.device_set != cell.device_set:
+                    devices, previous = devices_of(context, cell), cell
+                record = {
+                    "cell": cell.name,
+                    "layout": cell.layout,
+                    "pattern": cell.pattern.name,
+                    "servers": cell.servers,
+                    "disks": cell.disks,
+                    "mirrors": len(cell.mirrors) or None,
+                    "request_bytes": cell.pattern.request_bytes,
+                    "depth": cell.depth,
+                    "threads_per_device": cell.threads_per_device,
+                    "devices": devices,
+                    "started_unix_s": time.time(),
+                }
+                label = measuring.label(cell.name)
+                measuring.measure_cell(record, partial(measure, context, plan, cell, devices, label))
     finally:
         restore_stripe(context)
-    if context.results is not None:
-        context.results.step("run", time.monotonic() - started, None)
-    context.console.say("run", f"{complete} of {len(planned)} cells in {time.monotonic() - started:.0f} s")
-    if failed:
-        raise WorkloadError(
-            f"{len(failed)} of {len(planned)} cells are not complete, the first: {failed[0]}",
-            "run configure, then run again",
-            context.topology.client.name,
-        )
-    return complete
+    measuring.finish()
+    measuring.raise_incomplete("run configure, then run again", context.client_name)
+    return len(planned)
 
 
 def prime(context: Context, plan: Plan) -> None:
     """Reads the whole stripe once without recording it.
 
-    The first reads find idle TCP windows, and whichever cell came first would pay for that.
+    The first reads find idle TCP windows; without this, the first cell would pay for that.
     """
     pattern = plan.patterns[0]
     words = arguments(
@@ -77,13 +65,11 @@ def prime(context: Context, plan: Plan) -> None:
         seconds=plan.warmup_seconds + plan.measured_seconds,
     )
     with context.console.under_way("run", "priming"):
-        context.hosts.remote(context.topology.client.name).run(
-            script("client_worker"), [REMOTE_PATH, *words], locked=False, timeout_s=WORKER_SILENCE_S
-        )
+        run_worker(context, context.client_name, script("client_worker"), words)
 
 
 def restore_stripe(context: Context) -> None:
-    """Puts the whole stripe back. After an interrupt the connections are gone; then configure does it."""
+    """Assembles the whole stripe again. After an interrupt the connections are gone, and configure has to do it."""
     try:
         context.client_state(fresh=True)
         make_stripe(context)
@@ -92,7 +78,7 @@ def restore_stripe(context: Context) -> None:
 
 
 def devices_of(context: Context, cell: Cell) -> list[str]:
-    """The devices that the cell reads, brought about where they are temporary."""
+    """Returns the devices that the cell reads; assembles a stripe where it reads one."""
     if cell.layout == "raw":
         state = context.client_state()
         return [state.disks[iqn].device for iqn in cell.iqns]
@@ -106,84 +92,23 @@ def devices_of(context: Context, cell: Cell) -> list[str]:
     return [f"/dev/{BENCH_STRIPE}"]
 
 
-def measure(context: Context, plan: Plan, cell: Cell, devices: list[str], progress_words: str) -> str | None:
-    """Measures one cell on `devices`; why it is not complete, or None."""
-    record: dict[str, Any] = {
-        "cell": cell.name,
-        "layout": cell.layout,
-        "pattern": cell.pattern.name,
-        "servers": cell.servers,
-        "disks": cell.disks,
-        "mirrors": len(cell.mirrors) or None,
-        "request_bytes": cell.pattern.request_bytes,
-        "depth": cell.depth,
-        "threads_per_device": cell.threads_per_device,
-        "devices": devices,
-        "started_unix_s": time.time(),
-    }
-    reason: str | None = None
-    outcome = Outcome()
-    try:
-        outcome = read_with_worker(
+def measure(context: Context, plan: Plan, cell: Cell, devices: list[str], label: str) -> CellOutcome:
+    """Reads the devices by the worker, as the cell says."""
+    words = arguments(
+        devices,
+        pattern=cell.pattern.name,
+        request_bytes=cell.pattern.request_bytes,
+        threads=cell.threads_per_device,
+        seconds=plan.measured_seconds,
+        warmup_seconds=plan.warmup_seconds,
+    )
+    with context.console.under_way("run", label) as progress:
+        outcome = run_worker(
             context,
-            cell.name,
-            arguments(
-                devices,
-                pattern=cell.pattern.name,
-                request_bytes=cell.pattern.request_bytes,
-                threads=cell.threads_per_device,
-                seconds=plan.measured_seconds,
-                warmup_seconds=plan.warmup_seconds,
-            ),
-            progress_words,
+            context.client_name,
+            script("client_worker"),
+            words,
+            cell=cell.name,
+            on_record=lambda record: progress.update(f"{label} {rate_words(record)}"),
         )
-        reason = incomplete_reason(outcome)
-    except WorkloadError as error:
-        reason = error.what
-    except BaseException as error:
-        reason = "interrupted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else str(error)
-        raise
-    finally:
-        if context.results is not None:
-            context.results.append("cells", record | {"complete": reason is None, "reason": reason})
-    words = rate_words(outcome.final) if outcome.final is not None else ""
-    words = words if reason is None else f"{words} not complete: {reason}"
-    context.console.say("run", f"{progress_words:>6} {cell.name:<24} {words}")
-    return reason
-
-
-def incomplete_reason(outcome: Outcome) -> str | None:
-    """Why the worker's run is no measurement, or None."""
-    if outcome.final is None:
-        return "the worker ended without a final line"
-    if outcome.errors:
-        return f"{outcome.errors} reads failed"
-    if outcome.final["ops"] == 0:
-        return "not one read ended"
-    degraded = sorted({*outcome.degraded_before, *outcome.degraded_after})
-    if degraded:
-        return f"{', '.join(degraded)} lacked a leg"
-    return None
-
-
-def read_with_worker(
-    context: Context, cell: str, words: list[str], progress_words: str, worker_script: Script | None = None
-) -> Outcome:
-    """Runs the worker on the client, streaming what it says to the results and to the person."""
-    client = context.topology.client.name
-    with context.console.under_way("run", f"{progress_words:>6} {cell}") as progress:
-
-        def take(record: dict[str, Any]) -> None:
-            if context.results is not None:
-                context.results.append("worker", {**record, "cell": cell, "host": client})
-            progress.update(f"{progress_words:>6} {cell:<24} {rate_words(record)}")
-
-        reader = LineReader(take)
-        context.hosts.remote(client).run(
-            worker_script or script("client_worker"),
-            [REMOTE_PATH, *words],
-            locked=False,
-            timeout_s=WORKER_SILENCE_S,
-            on_line=reader,
-        )
-    return reader.outcome
+    return CellOutcome(outcome.words, outcome.fault("read"))

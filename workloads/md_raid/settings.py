@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-EXPERIMENT = "md-raid"
 SCRIPTS = Path(__file__).parent / "scripts"
 PLANS = Path(__file__).parent / "plans"
 
@@ -21,14 +20,12 @@ STRIPE = "md99"
 BENCH_STRIPE = "md98"
 
 NETWORK_UNIT = "network-online.target"
-"""What has brought the portals' addresses up when it is reached."""
+"""The unit after which the portals' addresses are up."""
 
-# How long reads stall when a server dies is decided here: the initiator asks each target for a sign of life
-# every noop_out_interval seconds, gives it noop_out_timeout to answer, and after replacement_timeout more
-# hands the pending requests back as failed, whereupon md reads from another leg. Measured for 120/5/5
-# (replacement, interval, timeout; open-iscsi's defaults) 132 s, for 5/5/5 15.2 s, for 1/1/2 4.2 s. Short
-# limits cost little here: a leg dropped by mistake comes back through the bitmap with what was written
-# meanwhile.
+# These decide how long reads stall when a server dies: the initiator pings each target every noop_out_interval seconds,
+# gives it noop_out_timeout to answer, and fails the pending requests after replacement_timeout more; then md reads from
+# another leg. Measured for 120/5/5 (replacement, interval, timeout; open-iscsi's defaults) 132 s, for 5/5/5 15.2 s, for
+# 1/1/2 4.2 s. Short limits cost little: a leg that is dropped by mistake is rebuilt from the bitmap.
 SESSION_SETTINGS = (
     "node.startup=automatic",
     "node.session.timeo.replacement_timeout=1",

@@ -1,6 +1,4 @@
-"""Which volume of which server is a leg of which mirror: derived from the inventory alone, so always the
-same.
-"""
+"""Derives from the inventory which volume of which server is a leg of which mirror."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from dataclasses import dataclass
 from inventory import Host, Inventory, InventoryError
 from workloads.errors import WorkloadError
 from workloads.iscsi import VOLUME_ID, initiator_name, target_name
-from workloads.md_raid.settings import EXPERIMENT, LEG_GIB, MIRROR_LEGS
+from workloads.md_raid.settings import LEG_GIB, MIRROR_LEGS
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,16 @@ class Mirror:
 
 @dataclass(frozen=True)
 class Topology:
-    """The whole: storage servers, client, and mirrors md1, md2, …"""
+    """Storage servers, client, and mirrors md1, md2, …"""
 
     client: Host
     servers: tuple[Host, ...]
     mirrors: tuple[Mirror, ...]
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """Servers and client."""
+        return (*self.servers, self.client)
 
     @property
     def initiator(self) -> str:
@@ -59,14 +62,12 @@ class Topology:
 
     @classmethod
     def of(cls, inventory: Inventory) -> Topology:
-        """The topology of `inventory`; what does not fit the experiment is named before any host is
-        touched.
-        """
+        """Returns the topology of `inventory`. Raises WorkloadError when it does not fit the experiment."""
         where = f"inventory of {inventory.stack}"
-        if inventory.experiment != EXPERIMENT:
+        if inventory.experiment != "md-raid":
             raise WorkloadError(
                 f"{where}: experiment is {inventory.experiment}",
-                f"give the inventory of an {EXPERIMENT} stack",
+                "give the inventory of an md-raid stack",
             )
         try:
             clients = inventory.hosts_in("client")

@@ -4,30 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from inventory import Bucket, Host, Inventory, InventoryError
-from workloads.connections import Remote, ScriptResult
+from workloads.connectors.script import ScriptResult
+from workloads.connectors.ssh import SshConnector
 from workloads.deployment import Deployment
-from workloads.s3_throttle.settings import EXPERIMENT, SCRIPTS
 from workloads.scripts import find_script
+
+HERE = Path(__file__).parent
+SCRIPTS = HERE / "scripts"
+
+FOLDER = "/opt/tidemark/s3-throttle"
+"""All that this project keeps on the uploader."""
+ENVIRONMENT = f"{FOLDER}/environment"
+"""A Python environment with the AWS CLI and the throttle in it."""
+SOURCE = f"{FOLDER}/source"
+"""The files that are synced: a pool of random bytes, and for each cell a folder of links to some of them."""
+STATE = "/run/tidemark-s3-throttle"
+"""The state of a sync while it runs, and whose run it is."""
 
 
 @dataclass(kw_only=True)
 class Context(Deployment):
-    """The deployment with its bucket; `sums` are the SHA-256 of the uploader's files, once they were looked at."""
+    """The deployment with its bucket; `sums` are the SHA-256 of the uploader's files, once they are known."""
 
     bucket: Bucket
     sums: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, deployment: Deployment) -> Context:
-        """A context for connections that are open."""
-        return cls(
-            hosts=deployment.hosts,
-            console=deployment.console,
-            results=deployment.results,
-            bucket=bucket_of(deployment.inventory),
-        )
+        """Returns the context of open connections."""
+        return cls(**vars(deployment), bucket=bucket_of(deployment.inventory))
 
     @property
     def uploader(self) -> Host:
@@ -35,25 +43,27 @@ class Context(Deployment):
         return self.inventory.hosts_in("uploader")[0]
 
     @property
-    def remote(self) -> Remote:
+    def connector(self) -> SshConnector:
         """The open connection to it."""
-        return self.hosts.remote(self.uploader.name)
+        return self.hosts.connector(self.uploader.name)
 
     def on_uploader(
         self,
         name: str,
         arguments: Sequence[str] = (),
         *,
-        timeout_s: float = 300,
+        idle_timeout_seconds: float = 300,
         on_line: Callable[[str], None] | None = None,
     ) -> ScriptResult:
-        """Runs a script there."""
-        return self.remote.run(find_script(name, SCRIPTS), arguments, timeout_s=timeout_s, on_line=on_line)
+        """Runs a script on the uploader."""
+        return self.connector.run(
+            find_script(name, SCRIPTS), arguments, idle_timeout_seconds=idle_timeout_seconds, on_line=on_line
+        )
 
 
 def bucket_of(inventory: Inventory) -> Bucket:
-    """The inventory's bucket. Raises InventoryError where there is none."""
+    """Returns the inventory's bucket. Raises InventoryError without one, or without a host of the role uploader."""
     if inventory.bucket is None:
-        raise InventoryError(f"{inventory.stack}: no bucket in the inventory; {EXPERIMENT} needs one")
+        raise InventoryError(f"{inventory.stack}: no bucket in the inventory; s3-throttle needs one")
     inventory.hosts_in("uploader")
     return inventory.bucket

@@ -1,8 +1,8 @@
-"""The uploader's Python environment: made here from PyPI's wheels, pinned by hash, and brought to the host whole.
+"""The uploader's Python environment: made on this machine from PyPI's wheels, pinned by hash, and copied to the host.
 
-A host needs no way to PyPI for it, and its own Python stays as it is. The environment is what `python3 -m venv` makes:
-a pyvenv.cfg, a link to the system's interpreter, a site-packages of its own. In it are the AWS CLI, the throttle with
-the one package that it needs, and what measures a sync (uploader/).
+The host needs no access to PyPI, and its own Python stays as it is. The environment is what `python3 -m venv` makes: a
+pyvenv.cfg, a link to the system's interpreter, and site-packages. It holds the AWS CLI, the throttle with the one
+package that it needs, and the program that measures a sync (uploader/).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from workloads.connections import Remote
+from workloads.connectors.ssh import SshConnector
 from workloads.errors import WorkloadError
-from workloads.s3_throttle.settings import ENVIRONMENT, HERE
+from workloads.s3_throttle.context import ENVIRONMENT, HERE
 from workloads.s3_throttle.uploader import memory
 
 LOCK = HERE / "uploader.lock"
@@ -32,7 +32,7 @@ PLATFORM = "manylinux2014_x86_64"
 SITE_PACKAGES = f"lib/python{PYTHON}/site-packages"
 WORKLOADS = HERE.parent
 OURS = ("__init__.py", "errors.py", "throttle", "s3_throttle/__init__.py", "s3_throttle/uploader")
-"""What of this project goes along, below workloads/."""
+"""The files of this project that belong to it, below workloads/."""
 
 # Nine tenths of the package by size: manual pages, and the descriptions of other services. `aws s3` asks S3 and, for
 # credentials, STS; the others are names that the CLI changes in its list of commands, and must be in it. What colours
@@ -64,44 +64,46 @@ class Environment:
 
     @classmethod
     def load(cls) -> Environment:
-        """The archive, made when it is not in the cache. Raises WorkloadError when PyPI can't be asked."""
+        """Returns the archive, and makes it when it is not in the cache. Raises WorkloadError when PyPI can't be
+        reached.
+        """
         digest = _digest()
         path = cache_dir() / f"uploader-{digest}.tar.gz"
         if not path.exists():
             _make(path)
         return cls(path.read_bytes(), digest)
 
-    def bring_to(self, remote: Remote) -> bool:
-        """Puts the environment on the host unless the same one is there; whether it had to."""
-        sudo = "" if remote.user == "root" else "sudo -n "
+    def bring_to(self, connector: SshConnector) -> bool:
+        """Copies the environment to the host unless the same one is there; returns whether it was copied."""
+        sudo = "" if connector.user == "root" else "sudo -n "
         seen: list[str] = []
-        remote.stream(f"{sudo}cat {ENVIRONMENT}/digest", seen.append, silence_s=60)
+        connector.execute(f"{sudo}cat {ENVIRONMENT}/digest", seen.append, idle_timeout_seconds=60)
         if seen == [self.digest]:
             return False
         install = (
             f"set -e; rm -rf {ENVIRONMENT}.new; mkdir -p {ENVIRONMENT}.new; tar -xzf - -C {ENVIRONMENT}.new; "
             f"rm -rf {ENVIRONMENT}; mv {ENVIRONMENT}.new {ENVIRONMENT}"
         )
-        code, words = remote.stream(
-            f"{sudo}bash -c {shlex.quote(install)}", seen.append, stdin=self.archive, silence_s=SILENCE_S
+        code, words = connector.execute(
+            f"{sudo}bash -c {shlex.quote(install)}", seen.append, stdin=self.archive, idle_timeout_seconds=SILENCE_S
         )
         if code:
             last = words.strip().splitlines()[-1:] or ["no word of why"]
             raise WorkloadError(
                 f"the environment could not be put at {ENVIRONMENT} ({last[0]})",
                 "see that the host's disk has room (df), then run again",
-                remote.name,
+                connector.name,
             )
         return True
 
 
 def cache_dir() -> Path:
-    """What is worth keeping between runs (XDG_CACHE_HOME, or ~/.cache)."""
+    """Returns the folder of the cached archive (below XDG_CACHE_HOME, or ~/.cache)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidemark" / "uploader"
 
 
 def version_of(package: str) -> str:
-    """The version of a package that the environment has."""
+    """Returns the version of a package in the environment."""
     for line in LOCK.read_text(encoding="ascii").splitlines():
         name, _, rest = line.partition("==")
         if name == package:
@@ -169,9 +171,9 @@ def _install(site: Path) -> None:
 
 
 def _compile(site: Path, bare: Iterable[Path]) -> None:
-    """Byte code, where this Python is the host's kind: there each import would take it seconds the first time.
+    """Compiles to byte code where this Python has the host's version: the host would take seconds for it.
 
-    Of others' packages (`bare`) nothing else is kept: half as many files to unpack, and fewer to look for at a start.
+    Packages that are not this project's (`bare`) keep nothing else: half as many files to unpack and to look for.
     """
     if f"{sys.version_info.major}.{sys.version_info.minor}" != PYTHON:
         return
@@ -186,7 +188,7 @@ def _compile(site: Path, bare: Iterable[Path]) -> None:
 
 
 def _archive(root: Path) -> bytes:
-    """The same bytes for the same files: owned by root, without times."""
+    """Returns an archive that is the same for the same files: owned by root, without times."""
 
     def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         entry.uid = entry.gid = entry.mtime = 0

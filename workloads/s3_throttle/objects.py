@@ -1,4 +1,4 @@
-"""The bucket as the tasks see it, through S3's own API and past the uploader: what came there, and its removal."""
+"""Reads and deletes the objects of the bucket from this machine, through S3's API."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ AT_ONCE = 4
 
 
 def s3_client(context: Context) -> S3Client:
-    """A client of the bucket's region."""
+    """Returns a client of the bucket's region."""
     with one_line("S3", "S3"):
         return boto3.client("s3", **client_arguments("S3", context.inventory.region))
 
 
 def check_bucket(context: Context) -> None:
-    """Raises WorkloadError when the bucket is gone, or not ours to look at."""
+    """Raises WorkloadError when the bucket is gone, or may not be read."""
     name = context.bucket.name
     with one_line(f"bucket {name}", "S3"):
         s3_client(context).list_objects_v2(Bucket=name, MaxKeys=1)
@@ -37,10 +37,8 @@ def check_bucket(context: Context) -> None:
 def differences(
     context: Context, prefix: str, sha256s: Sequence[str], count: int, *, whole: bool
 ) -> tuple[int, list[str]]:
-    """How many objects are below `prefix`, and how they differ from `count` files with these sums over and over; no
-    difference: identical. Unless the sync is `whole` some may be missing, but not all.
-
-    Every byte is read back, some objects at once.
+    """Reads back every object below `prefix`; returns their number, and how they differ from the `count` files that
+    were sent, which have these SHA-256 in turn. Unless the sync is `whole`, some may be missing, but not all.
     """
     expected = {f"{prefix}{object_name(number)}": sha256s[number % len(sha256s)] for number in range(count)}
     s3, bucket = s3_client(context), context.bucket.name
@@ -66,7 +64,7 @@ def differences(
 
 
 def remove(context: Context, prefix: str) -> int:
-    """Deletes what is below `prefix`; how many objects. Nothing else of the bucket is touched."""
+    """Deletes the objects below `prefix`; returns their number."""
     if not prefix.strip("/"):
         raise WorkloadError("no prefix to delete below", "this is a fault of the program")
     s3, bucket = s3_client(context), context.bucket.name

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from workloads.errors import WorkloadError
 from workloads.plan_file import Fields, fields_of, read_file
-from workloads.s3_throttle.settings import PLANS
 from workloads.s3_throttle.uploader.steady import LEAST_CYCLES, START_CYCLES, START_S
 
+PLANS = Path(__file__).parent / "plans"
+PLANS = Path(__file__).parent / "plans"
 FREE = "free"
 DUTY_CYCLE = "duty-cycle"
 CLOSED_LOOP = "closed-loop"

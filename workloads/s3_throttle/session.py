@@ -1,4 +1,4 @@
-"""The uploader, ours alone while a block lasts: it measures one sync after the other (uploader/__main__.py)."""
+"""A session with the program on the uploader that measures one sync after the other (uploader/__main__.py)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from workloads.connections import Execution, Remote, fact_in, script_error
+from workloads.connectors.base import ScriptProcess
+from workloads.connectors.script import fact_in, script_error
+from workloads.connectors.ssh import SshConnector
 from workloads.errors import WorkloadError
-from workloads.held import DONE, PATIENCE_SECONDS, run_of, signs_of_life
+from workloads.lease import DONE, LEASE_TIMEOUT_SECONDS, heartbeats, lease_holder
 from workloads.results import utc_now
-from workloads.s3_throttle.settings import ENVIRONMENT, SCRIPTS, UNDER_WAY
+from workloads.s3_throttle.context import ENVIRONMENT, SCRIPTS, STATE
 from workloads.s3_throttle.uploader.spec import Spec
 from workloads.scripts import find_script
 
@@ -23,10 +25,9 @@ SCRIPT = "uploader_sync"
 
 
 @dataclass
-class Seen:
-    """What was seen of a sync. `fault` is why it was not begun; else `final` and `samples` are there.
-
-    `stops` are the throttle's, where it was held by that.
+class SyncResult:
+    """The result of a sync: samples of the interface, the throttle's stops if it was throttled, and the final record;
+    or the `fault` for which it was not begun.
     """
 
     samples: dict[str, list[Any]] = field(default_factory=dict)
@@ -36,61 +37,62 @@ class Seen:
 
 
 class Session:
-    """Syncs, one after the other. `idle` is held during each: signs of life are for between them."""
+    """Measures syncs, one after the other. `syncing` is held during each: heartbeats are sent between them only."""
 
-    def __init__(self, execution: Execution, host: str) -> None:
-        self.idle = threading.Lock()
-        self._execution = execution
+    def __init__(self, process: ScriptProcess, host: str) -> None:
+        self.syncing = threading.Lock()
+        self._process = process
         self._host = host
 
     def begin(self) -> None:
-        """Waits until it is ours. Raises WorkloadError when it is another's."""
+        """Waits for the program. Raises WorkloadError when another run has it."""
         self._answer()
 
-    def sync(self, spec: Spec) -> Seen:
-        """One sync to its end. Raises WorkloadError when the connection, or what measures there, is no more."""
-        seen = Seen()
-        with self.idle:
-            self._execution.silence_s = spec.limit_s + START_SECONDS
-            self._execution.send(f"{spec.to_json()}\n".encode())
-            while seen.final is None and seen.fault is None:
+    def sync(self, spec: Spec) -> SyncResult:
+        """Measures one sync to its end. Raises WorkloadError when the connection or the program has ended."""
+        result = SyncResult()
+        with self.syncing:
+            self._process.idle_timeout_seconds = spec.limit_s + START_SECONDS
+            self._process.send(f"{spec.to_json()}\n".encode())
+            while result.final is None and result.fault is None:
                 answer = self._answer()
                 if answer["kind"] == "samples":
-                    seen.samples = {name: answer[name] for name in ("t", "tx", "rx", "again")}
+                    result.samples = {name: answer[name] for name in ("t", "tx", "rx", "again")}
                 elif answer["kind"] == "stops":
-                    seen.stops = {name: values for name, values in answer.items() if name != "kind"}
+                    result.stops = {name: values for name, values in answer.items() if name != "kind"}
                 elif answer["kind"] == "final":
-                    seen.final = {name: value for name, value in answer.items() if name != "kind"}
+                    result.final = {name: value for name, value in answer.items() if name != "kind"}
                 elif answer["kind"] == "fault":
-                    seen.fault = str(answer["what"])
-        return seen
+                    result.fault = str(answer["what"])
+        return result
 
     def end(self, *, in_order: bool) -> None:
-        """Waits for the end there; a sync that is under way ends as well."""
+        """Ends the program, and a sync that is under way with it."""
         with contextlib.suppress(OSError, EOFError, WorkloadError):
-            self._execution.channel.settimeout(END_SECONDS)
             if in_order:
-                self._execution.send(DONE)
-            self._execution.done_writing()
-            self._execution.channel.status_event.wait(END_SECONDS)
+                self._process.send(DONE)
+            self._process.close_stdin()
+            self._process.wait(END_SECONDS)
 
     def _answer(self) -> dict[str, Any]:
-        for line in self._execution.lines:
+        for line in self._process.lines:
             if line.startswith("{"):
                 return fact_in(line, self._host)
-        code, stderr = self._execution.end()
+        code, stderr = self._process.wait()
         raise script_error(self._host, SCRIPT, code, stderr)
 
 
 @contextmanager
-def uploading(remote: Remote, python: str = f"{ENVIRONMENT}/bin/python3", folder: str = UNDER_WAY) -> Iterator[Session]:
-    """The uploader, for this run alone. Raises WorkloadError with the name of who has it already."""
-    words = [python, folder, run_of(f"a run since {utc_now()}"), str(PATIENCE_SECONDS)]
-    with remote.conversation(find_script(SCRIPT, SCRIPTS), words, silence_s=START_SECONDS) as execution:
-        session = Session(execution, remote.name)
+def uploading(
+    connector: SshConnector, python: str = f"{ENVIRONMENT}/bin/python3", folder: str = STATE
+) -> Iterator[Session]:
+    """Starts the program for this run. Raises WorkloadError with the name of the run that has it already."""
+    words = [python, folder, lease_holder(f"a run since {utc_now()}"), str(LEASE_TIMEOUT_SECONDS)]
+    with connector.start(find_script(SCRIPT, SCRIPTS), words, idle_timeout_seconds=START_SECONDS) as process:
+        session = Session(process, connector.name)
         session.begin()
         try:
-            with signs_of_life(execution, session.idle):
+            with heartbeats(process, session.syncing):
                 yield session
         except BaseException:
             session.end(in_order=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workloads.connections import Script
+from workloads.connectors.script import Script
 
 SHARED = Path(__file__).parent
 _LIBRARY = SHARED / "lib.sh"

@@ -25,5 +25,5 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def world(account: None, monkeypatch: pytest.MonkeyPatch) -> World:
     """Two hosts, and an address that nobody has."""
     made = make_world(boto3.client("ec2", region_name=REGION))
-    monkeypatch.setattr(probe, "knock", made.knock)
+    monkeypatch.setattr(probe, "probe", made.probe)
     return made

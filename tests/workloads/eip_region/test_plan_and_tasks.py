@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from inventory import Inventory
+from tests.workloads.call_task import call_task
 from tests.workloads.eip_region.world import PLAN, eip_document
 from tests.workloads.fakes import inventory_of
 from workloads.eip_region import plan as plans
-from workloads.eip_region import tasks
 from workloads.eip_region.address import elastic_ip_of
-from workloads.eip_region.unfinished import alone
+from workloads.eip_region.experiment import EXPERIMENT
+from workloads.eip_region.move_journal import address_lock
 from workloads.errors import WorkloadError
 from workloads.results import Results
 
@@ -52,23 +52,23 @@ def test_a_wrong_plan_is_one_line(old: str, new: str, words: str) -> None:
 
 
 def test_a_plan_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    tasks.show_plan(None)
+    call_task(EXPERIMENT, "plan")
     said = " ".join(capsys.readouterr().out.split())
     assert "short: 4 moves, a connection each 50 ms in AWS" in said
     assert "short: 4 moves, a connection each 250 ms in a rehearsal" in said
 
 
-@pytest.mark.parametrize("times", [0, -1, 1001])
-def test_times_have_bounds(times: int) -> None:
+@pytest.mark.parametrize("times", ["0", "-1", "1001", "often"])
+def test_times_have_bounds(times: str) -> None:
     with pytest.raises(WorkloadError, match=f"--times {times} is out of range; allowed are 1 to 1000"):
-        tasks.remap(None, "nowhere.json", None, "host-1", times)
+        call_task(EXPERIMENT, "remap", inventory="nowhere.json", to="host-1", times=times)
 
 
 def test_an_unknown_host_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "hosts.json"
     file.write_text(inventory().to_json())
     with pytest.raises(WorkloadError, match="--to host-9: no host of that name; its hosts are host-1, host-2"):
-        tasks.remap(None, str(file), None, "host-9", 1)
+        call_task(EXPERIMENT, "remap", inventory=str(file), to="host-9")
 
 
 def test_an_inventory_without_an_address_is_one_line() -> None:
@@ -87,9 +87,9 @@ def test_a_second_task_is_refused_and_leaves_the_results_of_the_first_alone(tmp_
     file.write_text(inventory().to_json())
     results = Results.start(inventory())
     before = (results.directory / "manifest.json").read_text()
-    with alone("eipalloc-1", "eip-region.remap"):
-        for task in (partial(tasks.remap, to="host-1", times=1), tasks.prove):
+    with address_lock("eipalloc-1", "eip-region.remap"):
+        for task, options in (("remap", {"to": "host-1"}), ("prove", {})):
             with pytest.raises(WorkloadError, match=r"eipalloc-1 is being moved by eip-region\.remap \(process "):
-                task(None, str(file), None)
+                call_task(EXPERIMENT, task, inventory=str(file), **options)
     assert (results.directory / "manifest.json").read_text() == before
     assert [path.name for path in results.directory.parent.iterdir()] == [results.directory.name]

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from inventory import Ssh
 from tests.workloads.fakes import host_key
 from workloads.eip_region import probe
-from workloads.eip_region.probe import HURRIED_SECONDS, OTHER_KEY, Door, Probe, Prober, door, knock
+from workloads.eip_region.probe import HURRIED_SECONDS, OTHER_KEY, Endpoint, Probe, Prober, make_endpoint
 from workloads.errors import WorkloadError
 
 SSH = Ssh("admin", None, None)
@@ -56,13 +56,13 @@ def server(key: paramiko.Ed25519Key, monkeypatch: pytest.MonkeyPatch) -> Iterato
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def at(key: paramiko.PKey | None, seconds: float = 5, ssh: Ssh = SSH) -> Door:
+def at(key: paramiko.PKey | None, seconds: float = 5, ssh: Ssh = SSH) -> Endpoint:
     lines = [] if key is None else [f"{key.get_name()} {key.get_base64()}"]
-    return door("127.0.0.1", ssh, {"host-1": lines, "host-2": ["ssh-ed25519 AAAAOTHER"]}, seconds)
+    return make_endpoint("127.0.0.1", ssh, {"host-1": lines, "host-2": ["ssh-ed25519 AAAAOTHER"]}, seconds)
 
 
 def test_the_host_is_known_by_its_key(server: None, key: paramiko.Ed25519Key) -> None:
-    found = knock(at(key))
+    found = probe.probe(at(key))
     assert (found.host, found.fault) == ("host-1", None)
     assert found.connected_unix_s is not None
     assert found.started_unix_s < found.connected_unix_s < found.ended_unix_s <= time.time()
@@ -72,12 +72,12 @@ def test_two_hosts_with_one_key_are_refused() -> None:
     """A machine that was cloned with its keys: the second would have been taken for the first."""
     ssh = Ssh("root", None, None)
     with pytest.raises(WorkloadError, match=r"^host-2: it has the host key of host-1, and who answers "):
-        door("192.0.2.1", ssh, {"host-1": [host_key(1)], "host-2": [host_key(2), host_key(1)]}, 1)
-    assert len(door("192.0.2.1", ssh, {"host-1": [host_key(1)] * 2, "host-2": [host_key(2)]}, 1).keys) == 2
+        make_endpoint("192.0.2.1", ssh, {"host-1": [host_key(1)], "host-2": [host_key(2), host_key(1)]}, 1)
+    assert len(make_endpoint("192.0.2.1", ssh, {"host-1": [host_key(1)] * 2, "host-2": [host_key(2)]}, 1).keys) == 2
 
 
 def test_a_key_that_is_not_pinned_is_nobody(server: None) -> None:
-    found = knock(at(None))
+    found = probe.probe(at(None))
     assert (found.host, found.fault) == (None, OTHER_KEY)
 
 
@@ -90,15 +90,15 @@ def test_through_a_proxy_command(server: None, key: paramiko.Ed25519Key, monkeyp
         "threading.Thread(target=up,daemon=True).start()\n"
         "while (c:=s.recv(65536)): os.write(1,c)' %h %p"
     )
-    silent = knock(at(key, ssh=Ssh("admin", None, relay)))
+    silent = probe.probe(at(key, ssh=Ssh("admin", None, relay)))
     assert (silent.host, silent.connected_unix_s) == ("host-1", None), "a proxy that does not tell"
     tell = 'os.write(int(os.environ["TIDEMARK_CONNECTED_FD"]), str(time.time()).encode())\n'
     telling = relay.replace("import socket", "import time,socket").replace("def up()", f"{tell}def up()")
-    told = knock(at(key, ssh=Ssh("admin", None, telling)))
+    told = probe.probe(at(key, ssh=Ssh("admin", None, telling)))
     assert told.host == "host-1"
     assert told.connected_unix_s is not None
     assert told.started_unix_s < told.connected_unix_s < told.ended_unix_s
-    gone = knock(at(key, ssh=Ssh("admin", None, "false %h %p")))
+    gone = probe.probe(at(key, ssh=Ssh("admin", None, "false %h %p")))
     assert gone.host is None
     assert gone.fault
 
@@ -106,14 +106,14 @@ def test_through_a_proxy_command(server: None, key: paramiko.Ed25519Key, monkeyp
 def test_a_port_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(monkeypatch):
         pass
-    found = knock(at(None))
+    found = probe.probe(at(None))
     assert (found.fault, found.connected_unix_s) == ("refused", None)
 
 
 def test_one_that_says_nothing_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(monkeypatch):
         began = time.monotonic()
-        found = knock(at(None, seconds=0.5))
+        found = probe.probe(at(None, seconds=0.5))
         assert found.fault == "no answer in 0.5 s"
         assert found.connected_unix_s is not None, "the kernel has taken the connection; who listens has not"
         assert time.monotonic() - began < 5
@@ -127,7 +127,7 @@ def test_one_that_hangs_up(monkeypatch: pytest.MonkeyPatch) -> None:
             connection.close()
 
         threading.Thread(target=hang_up, daemon=True).start()
-        found = knock(at(None))
+        found = probe.probe(at(None))
         assert found.host is None
         assert found.fault
 
@@ -136,12 +136,12 @@ class TestProber:
     def prober(self, monkeypatch: pytest.MonkeyPatch, seconds: float, at_once: int = 2) -> Prober:
         """Each connection takes so long; a host answers it."""
 
-        def take(_: Door) -> Probe:
+        def take(_: Endpoint) -> Probe:
             began = time.time()
             time.sleep(seconds)
             return Probe(began, began, time.time(), "host-1", None)
 
-        monkeypatch.setattr(probe, "knock", take)
+        monkeypatch.setattr(probe, "probe", take)
         return Prober(at(None, seconds=30), 0.01, at_once)
 
     def test_knocks_go_on_until_the_end_and_all_are_recorded(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,9 @@ from tests.workloads.eip_region.world import World
 from workloads.aws import ec2_client
 from workloads.deployment import local_versions
 from workloads.eip_region import prove as proofs
-from workloads.eip_region.address import Asked, until_known
+from workloads.eip_region.address import NOT_FOUND, Asked, until_known
 from workloads.eip_region.context import Context
 from workloads.eip_region.prove import prove
-from workloads.eip_region.settings import NOT_FOUND
 from workloads.errors import WorkloadError
 from workloads.results import Results
 

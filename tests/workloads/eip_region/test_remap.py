@@ -19,8 +19,8 @@ from workloads.eip_region import address as addresses
 from workloads.eip_region import probe
 from workloads.eip_region import remap as remaps
 from workloads.eip_region.move import Move
-from workloads.eip_region.remap import refuse_without_two_zones, remap
-from workloads.eip_region.unfinished import Unfinished, alone
+from workloads.eip_region.move_journal import MoveJournal, address_lock
+from workloads.eip_region.remap import check_zones, remap
 from workloads.errors import WorkloadError
 from workloads.results import Results
 
@@ -89,7 +89,7 @@ def test_a_silent_new_host_and_the_address_is_back(world: World) -> None:
     (record,) = context.results.records("moves")
     assert (record["rolled_back"], record["confirmed_unix_s"]) == (True, None)
     assert record["reason"] == "host-2 did not answer for 2 s"
-    assert Unfinished(world.allocation_id).begun() is None
+    assert MoveJournal(world.allocation_id).pending() is None
     world.silent.clear()
     assert [each.target for each in remapped(world, "host-2")] == ["host-2"]
 
@@ -109,7 +109,7 @@ def test_when_neither_answers_any_more_it_says_so_and_the_note_stays(
         WorkloadError, match=r"host-2 does not answer at .*, nor does host-1, to which it was given back"
     ):
         remapped(world, "host-2")
-    assert Unfinished(world.allocation_id).begun() is not None
+    assert MoveJournal(world.allocation_id).pending() is not None
 
 
 def test_a_holder_that_does_not_answer_and_nothing_is_moved(world: World) -> None:
@@ -123,7 +123,7 @@ def test_a_holder_that_does_not_answer_and_nothing_is_moved(world: World) -> Non
         "whether it is up and whether its security group lets your address in (tidemark:sshCidr)"
     )
     assert world.holder() == "host-1"
-    assert Unfinished(world.allocation_id).begun() is None
+    assert MoveJournal(world.allocation_id).pending() is None
 
 
 @pytest.mark.parametrize(
@@ -139,23 +139,23 @@ def test_a_move_that_was_cut_short_is_put_right(holder: str | None, silent: set[
     if holder is not None:
         world.give_to(holder)
     world.silent |= silent
-    unfinished = Unfinished(world.allocation_id)
+    unfinished = MoveJournal(world.allocation_id)
     unfinished.begin("host-1", "host-2")
     context = world.context()
     assert remaps.settle(context, unfinished, None).name == after
     assert world.holder() == after
-    assert unfinished.begun() is None
+    assert unfinished.pending() is None
 
 
 def test_a_run_that_is_killed_in_the_middle_leaves_a_note(world: World, tmp_path: Path) -> None:
     """The note is written before the API is asked: whenever the process dies, the next one knows."""
     give = "raise SystemExit(9)"
     code = (
-        "from pathlib import Path; from workloads.eip_region.unfinished import Unfinished; "
-        f"Unfinished('eipalloc-1', Path({str(tmp_path)!r})).begin('host-1', 'host-2'); {give}"
+        "from pathlib import Path; from workloads.eip_region.move_journal import MoveJournal; "
+        f"MoveJournal('eipalloc-1', Path({str(tmp_path)!r})).begin('host-1', 'host-2'); {give}"
     )
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False)
-    begun = Unfinished("eipalloc-1", tmp_path).begun()
+    begun = MoveJournal("eipalloc-1", tmp_path).pending()
     assert begun is not None
     assert (begun.source, begun.target) == ("host-1", "host-2")
 
@@ -163,8 +163,8 @@ def test_a_run_that_is_killed_in_the_middle_leaves_a_note(world: World, tmp_path
 HOLD = """
 import sys, time
 from pathlib import Path
-from workloads.eip_region.unfinished import alone
-with alone("eipalloc-1", "eip-region.remap", Path(sys.argv[1])):
+from workloads.eip_region.move_journal import address_lock
+with address_lock("eipalloc-1", "eip-region.remap", Path(sys.argv[1])):
     print("has it", flush=True)
     time.sleep(60)
 """
@@ -177,30 +177,30 @@ def test_the_second_of_two_is_refused_and_told_who_is_first(tmp_path: Path) -> N
     try:
         assert first.stdout is not None
         assert first.stdout.readline() == "has it\n"
-        with pytest.raises(WorkloadError) as refused, alone("eipalloc-1", "eip-region.prove", tmp_path):
+        with pytest.raises(WorkloadError) as refused, address_lock("eipalloc-1", "eip-region.prove", tmp_path):
             pass
         assert str(refused.value).startswith(f"eipalloc-1 is being moved by eip-region.remap (process {first.pid} on ")
         assert str(refused.value).endswith("); wait for its end, or end it with Ctrl-C")
-        with alone("eipalloc-2", "eip-region.remap", tmp_path):
+        with address_lock("eipalloc-2", "eip-region.remap", tmp_path):
             pass
     finally:
         first.send_signal(signal.SIGKILL)
         first.communicate()
 
     def free() -> bool:
-        with alone("eipalloc-1", "eip-region.remap", tmp_path):
+        with address_lock("eipalloc-1", "eip-region.remap", tmp_path):
             return True
 
     assert free(), "the kernel let go of it"
 
 
 def test_a_note_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
-    unfinished = Unfinished("eipalloc-1", tmp_path)
+    unfinished = MoveJournal("eipalloc-1", tmp_path)
     unfinished.begin("a", "b")
     (note,) = (tmp_path / "moves").glob("*.json")
     note.write_text("{")
     with pytest.raises(WorkloadError, match=r"eipalloc-1.json cannot be read \(.*\); remove it"):
-        unfinished.begun()
+        unfinished.pending()
 
 
 def test_somebody_elses_host_has_it(world: World) -> None:
@@ -219,7 +219,7 @@ def test_unless_it_may_be_taken_from_there(account: None, monkeypatch: pytest.Mo
     made = make_world(ec2)
     allowed = {"id": made.allocation_id, "address": "203.0.113.9", "allocated": False, "reassociate": True}
     world = make_world(ec2, elastic_ips=[allowed])
-    monkeypatch.setattr(probe, "knock", world.knock)
+    monkeypatch.setattr(probe, "probe", world.probe)
     made.give_to("host-1")
     (move,) = remapped(world, "host-2")
     assert (move.source, move.target) == ("host-1", "host-2")
@@ -227,19 +227,17 @@ def test_unless_it_may_be_taken_from_there(account: None, monkeypatch: pytest.Mo
 
 
 def test_hosts_of_one_zone_are_refused(world: World) -> None:
-    context = world.context()
-    refuse_without_two_zones(context)
+    check_zones(world.inventory)
     one_zone = tuple(replace(host, zone="eu-central-1a") for host in world.inventory.hosts)
-    context.hosts.inventory = replace(world.inventory, hosts=one_zone)
     with pytest.raises(WorkloadError, match="all hosts are in eu-central-1a; a move across zones needs hosts in two"):
-        refuse_without_two_zones(context)
+        check_zones(replace(world.inventory, hosts=one_zone))
 
 
 def test_ctrl_c_in_the_middle_leaves_a_note_that_the_next_run_reads(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.give_to("host-1")
-    unfinished = Unfinished(world.allocation_id)
+    unfinished = MoveJournal(world.allocation_id)
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -248,10 +246,10 @@ def test_ctrl_c_in_the_middle_leaves_a_note_that_the_next_run_reads(
         pressed.setattr(addresses.Address, "await_shown", interrupted)
         with pytest.raises(KeyboardInterrupt):
             remapped(world, "host-2")
-    assert unfinished.begun() is not None
+    assert unfinished.pending() is not None
     assert world.holder() == "host-2"
     assert remapped(world, "host-2") == []
     said = capsys.readouterr().out
     assert "was cut short; host-2 has it" in said
     assert "host-2 answers at 203.0.113.9" in said
-    assert unfinished.begun() is None
+    assert unfinished.pending() is None

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from inventory import Inventory
 from tests.instances import launch
 from tests.workloads.fakes import host_key, inventory_document, inventory_of
-from workloads.connections import Hosts
+from workloads.connectors.pool import ConnectionPool
 from workloads.console import Console
 from workloads.deployment import Deployment
 from workloads.eip_region import plan as plans
 from workloads.eip_region.context import Context
 from workloads.eip_region.plan import Plan
-from workloads.eip_region.probe import Door, Probe
+from workloads.eip_region.probe import Endpoint, Probe
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -90,7 +90,7 @@ class World:
             AllocationId=self.allocation_id, InstanceId=self.inventory.host(name).id, AllowReassociation=True
         )
 
-    def knock(self, _: Door) -> Probe:
+    def probe(self, _: Endpoint) -> Probe:
         """A connection, as a host of this world answers it."""
         started = time.time()
         holder = self.holder()
@@ -101,7 +101,7 @@ class World:
 
     def context(self) -> Context:
         keys = {host.name: host.host_keys for host in self.inventory.hosts}
-        return Context.of(Deployment(Hosts(self.inventory, keys), Console()), quick_plan())
+        return Context.of(Deployment(ConnectionPool(self.inventory, keys), Console()), quick_plan())
 
 
 def make_world(ec2: EC2Client, **changes: Any) -> World:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bench.backup import LocalVolume
-from workloads.connections import facts_in
+from workloads.connectors.script import facts_in
 from workloads.encrypted_backup.context import host_program, script
 from workloads.encrypted_backup.scripts import seed
 from workloads.encrypted_backup.scripts.entries import Entry, describe, is_kept, paths_below

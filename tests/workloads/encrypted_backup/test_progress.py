@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workloads.encrypted_backup.progress import Copied, copied
+from workloads.encrypted_backup.context import Copied, copied
 
 
 @pytest.mark.parametrize(

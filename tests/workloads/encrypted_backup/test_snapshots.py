@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workloads.connections import facts_in
+from workloads.connectors.script import facts_in
 from workloads.encrypted_backup.scripts import snapshot_records
 from workloads.encrypted_backup.snapshots import Keep, Snapshot, chosen, kept, listed, name_now
 from workloads.errors import WorkloadError

@@ -15,10 +15,11 @@ import pytest
 from invoke.exceptions import Exit
 
 from bench.backup import LocalVolume
-from workloads.connections import Script, ScriptResult, facts_in, script_error
-from workloads.encrypted_backup import backup, fab, tasks
+from tests.workloads.call_task import call_task
+from workloads.connectors.script import Script, ScriptResult, facts_in, script_error
+from workloads.encrypted_backup import backup, tasks
 from workloads.encrypted_backup.context import Context, script
-from workloads.encrypted_backup.options import Options
+from workloads.encrypted_backup.experiment import EXPERIMENT
 from workloads.encrypted_backup.passphrase import checked
 from workloads.encrypted_backup.scripts import seed
 from workloads.encrypted_backup.snapshots import Keep, Snapshot
@@ -158,13 +159,17 @@ def test_one_that_can_not_be_removed_keeps_no_other_from_it(here: Here) -> None:
 
 
 @pytest.mark.parametrize(("unread", "code"), [(0, None), (2, 3)])
-def test_what_was_not_read_is_in_the_exit_code(unread: int, code: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Snapshot(NAMES[0], unread=unread)
-    monkeypatch.setattr(tasks, "run", lambda options, source, exclude, *, one_file_system: made)
-    body = fab.run.body.__wrapped__.__wrapped__
+def test_what_was_not_read_is_in_the_exit_code(
+    unread: int, code: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "back_up", lambda *_, **__: Snapshot(NAMES[0], unread=unread))
+    monkeypatch.setattr(tasks, "connected_for", lambda *_, **__: contextlib.nullcontext(Here(tmp_path)))
+    (tmp_path / "key").write_bytes(b"of no use here")
+    (tmp_path / "key").chmod(0o600)
+    options = {"source": ["/home"], "key_file": str(tmp_path / "key")}
     if code is None:
-        body(Options(), ["/home"])
+        call_task(EXPERIMENT, "run", **options)
         return
     with pytest.raises(Exit, match="2 entries could not be read whole, and are missing in snapshot") as fault:
-        body(Options(), ["/home"])
+        call_task(EXPERIMENT, "run", **options)
     assert fault.value.code == code

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workloads.connections import END_OF_SCRIPT
+from workloads.connectors.script import END_OF_SCRIPT
 from workloads.encrypted_backup.context import script
 
 

@@ -1,4 +1,4 @@
-"""What rsync is told, for a copy of what was selected: runs on the client, as root.
+"""Computes rsync's arguments for a copy of the selection: runs on the client, as root.
 
     python3 - look OWN COUNT SOURCE... PATTERN...
     python3 - plan OWN COUNT SOURCE... PATTERN... yes|no SNAPSHOT NEWEST
@@ -24,7 +24,7 @@ from workloads.encrypted_backup.scripts.selection import Refused, Selection, sel
 
 
 def begun_before(snapshot: bytes) -> list[tuple[bytes, int]]:
-    """The trees of copies that were cut short, and when each was begun; rsync is told to go on from them."""
+    """Returns the trees of interrupted copies, and when each began: rsync continues from them."""
     folder, name = os.path.split(snapshot)
     found = []
     for other in os.listdir(folder):
@@ -32,7 +32,7 @@ def begun_before(snapshot: bytes) -> list[tuple[bytes, int]]:
             try:
                 began_ns = os.stat(os.path.join(folder, other, b"began")).st_mtime_ns
             except OSError:
-                began_ns = 0  # nobody knows: all may have changed since
+                began_ns = 0  # unknown: everything may have changed since
             found.append((os.path.join(folder, other, b"tree"), began_ns))
     return found
 
@@ -43,7 +43,7 @@ class Suspicion:
     """
 
     def __init__(self, snapshot: bytes, newest: bytes | None) -> None:
-        # Of a manifest that is damaged nothing is known: what is linked all the same is compared afterwards.
+        # A damaged manifest tells nothing: what is linked in spite of that is compared afterwards.
         entries, damage = read_manifest(newest) if newest else ([], [])
         self._known: dict[str, Entry] = {}
         if not damage:
@@ -51,11 +51,11 @@ class Suspicion:
         self._cut_short = begun_before(snapshot)
 
     def is_on(self, relative: bytes, found: os.stat_result) -> bool:
-        """Whether a source that is a file is to be copied whatever its size and time say. Raises OSError."""
+        """Returns whether a source file must be copied even if its size and time are the same. Raises OSError."""
         entry = self._known.get(os.fsdecode(relative))
-        # rsync compares whole seconds where a side has no others.
+        # rsync compares whole seconds where one side has no fractions.
         if entry and (entry["size"], entry["mtime_ns"] // 10**9) == (found.st_size, found.st_mtime_ns // 10**9):
-            # A snapshot of an earlier version does not say: what is linked is compared afterwards.
+            # Manifests of earlier versions have no ctime: what is linked is compared afterwards.
             if entry.get(OF_THE_SOURCE, found.st_ctime_ns) == found.st_ctime_ns:
                 return False
             return bool(sha256_of(b"/" + relative, found.st_size) != entry["sha256"])
@@ -65,12 +65,12 @@ class Suspicion:
         )
 
     def those_of(self, selection: Selection) -> Iterator[bytes]:
-        """The paths of the selection that it is on, with the other names of the same files."""
+        """Returns the paths of the selection that must be copied, with the other names of the same files."""
         if not self._known and not self._cut_short:
             return
         names: dict[tuple[int, int], list[bytes]] = {}
         suspected = set()
-        for relative in selection.walk(lambda path, error: None):  # rsync says so, too
+        for relative in selection.walk(lambda path, error: None):  # rsync reports it, too
             try:
                 found = os.lstat(b"/" + relative)
                 if not stat.S_ISREG(found.st_mode):
@@ -87,7 +87,7 @@ class Suspicion:
 
 
 def put_words(path: bytes, words: Iterable[bytes]) -> None:
-    """Writes words, each ended by a NUL, as bash's mapfile reads them."""
+    """Writes words, each followed by a NUL, for bash's mapfile."""
     with open(path, "wb") as file:
         file.writelines(word + b"\0" for word in words)
 

@@ -1,4 +1,4 @@
-"""What one entry of a folder is, read from its file system: runs on hosts, with the standard library alone.
+"""Reads what one entry of a folder is from its file system: runs on hosts, with the standard library alone.
 
 An entry is a dictionary: path (relative, as os.fsdecode has it), type, mode, uid, gid, mtime_ns; of a file size and
 sha256, of a link target, of a device rdev; xattrs (base64) where it has any that a copy can keep.
@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-# One buffer for all reading: where a page fault is dear, as on a small virtual machine, a new one each time costs more
-# than the reading and the checksum.
+# One buffer for all reads: where a page fault is expensive, as on a small virtual machine, a new buffer for each read
+# costs more than the read and the checksum.
 BLOCK = bytearray(1 << 20)
-# Files that the disk is asked for before they are read, and how much of each: as many requests as a disk takes at once.
+# How many files are read ahead, and how much of each: as many requests as a disk handles at once.
 AHEAD_FILES = 16
 AHEAD_BYTES = 1 << 20
 TYPES = {
@@ -35,13 +35,13 @@ UNKNOWN = "unknown"
 # rsync's --acls. Others are of one file system: system.nfs4_acl, btrfs.compression.
 KEPT_ATTRIBUTES = ("user.", "trusted.", "security.")
 KEPT_ACLS = ("system.posix_acl_access", "system.posix_acl_default")
-# rsync keeps notes of its own there, and copies none of them (rsync(1), --fake-super).
+# rsync's own attributes, which it does not copy (rsync(1), --fake-super).
 RSYNC_NOTES = "user.rsync.%"
-# A file system that has no attributes (sshfs, s3fs) or a kernel without them: no attributes, and no fault.
+# A file system (sshfs, s3fs) or kernel without attributes is no fault.
 NO_ATTRIBUTES = (errno.EOPNOTSUPP, errno.ENOSYS)
 Entry = dict[str, Any]
 Found = tuple[bytes, "os.DirEntry[bytes]"]  # the path below a root, and what is there
-Failed = Callable[[bytes, OSError], None]  # told the path, relative to the root, of what can't be looked at
+Failed = Callable[[bytes, OSError], None]  # gets the path, relative to the root, of what can't be read
 
 
 def ask_for(path: bytes) -> None:
@@ -52,12 +52,12 @@ def ask_for(path: bytes) -> None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        return  # whoever reads it will say so
+        return  # reading it will fail, and report it
     try:
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         os.posix_fadvise(fd, 0, AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
     except OSError:
-        pass  # a hint, which not every file system takes
+        pass  # a hint, which not every file system accepts
     finally:
         os.close(fd)
 
@@ -98,12 +98,12 @@ def sha256_of(path: bytes, size: int, *, asked: bool = False) -> str:
 
 
 def is_kept(attribute: str) -> bool:
-    """Whether a copy on the volume has this extended attribute, too."""
+    """Returns whether a copy on the volume keeps this extended attribute."""
     return attribute in KEPT_ACLS or (attribute.startswith(KEPT_ATTRIBUTES) and not attribute.startswith(RSYNC_NOTES))
 
 
 def xattrs_of(path: bytes, not_kept: set[str] | None = None) -> dict[str, str]:
-    """Extended attributes that a copy keeps, in base64, POSIX ACLs among them; the names of others go to `not_kept`."""
+    """Returns the extended attributes that a copy keeps, in base64, with POSIX ACLs; adds the others to `not_kept`."""
     try:
         names = sorted(os.listxattr(path, follow_symlinks=False))
     except OSError as error:
@@ -128,7 +128,7 @@ def describe(
     asked: bool = False,
     not_kept: set[str] | None = None,
 ) -> Entry:
-    """An entry; a regular file's checksum is `sha256`, read when that is None. Raises OSError."""
+    """Returns an entry; `sha256` is a regular file's checksum, computed when it is None. Raises OSError."""
     kind = TYPES.get(stat.S_IFMT(found.st_mode), UNKNOWN)
     entry: Entry = {"path": os.fsdecode(relative), "type": kind, "mode": stat.S_IMODE(found.st_mode)}
     entry |= {"uid": found.st_uid, "gid": found.st_gid, "mtime_ns": found.st_mtime_ns}
@@ -144,7 +144,7 @@ def describe(
 
 
 def is_file(entry: os.DirEntry[bytes]) -> bool:
-    """Whether it is a regular file; of what can't be looked at that is not known."""
+    """Returns whether it is a regular file; False when it can't be read."""
     try:
         return entry.is_file(follow_symlinks=False)
     except OSError:
@@ -152,7 +152,7 @@ def is_file(entry: os.DirEntry[bytes]) -> bool:
 
 
 def children_of(root: bytes, folder: bytes, failed: Failed) -> list[tuple[bytes, os.DirEntry[bytes], bool]]:
-    """What is in a folder, by name: the path relative to `root`, and whether it is a folder."""
+    """Lists a folder by name: each path relative to `root`, and whether it is a folder."""
     found = []
     try:
         with os.scandir(os.path.join(root, folder)) as listing:
@@ -164,13 +164,13 @@ def children_of(root: bytes, folder: bytes, failed: Failed) -> list[tuple[bytes,
         relative = os.path.join(folder, entry.name)
         try:
             found.append((relative, entry, entry.is_dir(follow_symlinks=False)))
-        except OSError:  # of a file system that does not tell types with names
+        except OSError:  # the file system gives no types with the names
             found.append((relative, entry, False))
     return found
 
 
 def paths_below(root: bytes, failed: Failed) -> Iterator[Found]:
-    """Every entry below `root` with its path relative to it, a folder before what is in it."""
+    """Yields every entry below `root` with its relative path, a folder before its contents."""
     pending = [b""]
     while pending:
         for relative, entry, is_folder in children_of(root, pending.pop(), failed):

@@ -1,4 +1,4 @@
-"""What a snapshot holds, written down, and compared: runs on the client, as root.
+"""Writes and compares the manifest of a snapshot: runs on the client, as root.
 
     python3 - write SNAPSHOT [PREVIOUS]      after a copy: makes the snapshot's manifest, reading back what is new
     python3 - compare SNAPSHOT ROOT          after a restore: ROOT against the manifest
@@ -31,11 +31,11 @@ from workloads.encrypted_backup.scripts.manifest_format import OF_THE_SOURCE, Na
 from workloads.encrypted_backup.scripts.manifest_writer import Writer
 from workloads.encrypted_backup.scripts.selection import RESTORE_MARKER
 
-Read = dict[tuple[int | None, int], str]  # checksums by device and inode, where hard links share them
+Read = dict[tuple[int | None, int], str]  # checksums by device and inode: hard links share them
 
 
 class Comparison:
-    """What is below `root` against a snapshot's manifest."""
+    """Compares the entries below `root` with a snapshot's manifest."""
 
     def __init__(self, snapshot: bytes, root: bytes, read: Read) -> None:
         self.root = root
@@ -51,11 +51,11 @@ class Comparison:
         self._device = device_of(root)
 
     def compare(self, *, restored: bool = False) -> Entry:
-        """Reads everything; counts. Of what is `restored` the marker that says so is no part."""
+        """Reads everything, and counts differences; ignores the marker of a tree that is `restored`."""
         for relative, each in asked_for(paths_below(self.root, self._failed), self.root, self._is_unread):
             if not restored or relative != RESTORE_MARKER:
                 self._compare(relative, each)
-        # Of what is in a folder that can't be read nobody knows whether it is missing.
+        # Whether entries of an unreadable folder are missing is unknown.
         unknown = tuple(f"{folder}/" if folder else "" for folder in self._unread_folders)
         for name in self.expected:
             if not name.startswith(unknown):
@@ -73,7 +73,7 @@ class Comparison:
         name = os.fsdecode(relative)
         wanted = self.expected.pop(name, None)
         if wanted is None:
-            if not self.damage:  # else what is missing is a line
+            if not self.damage:  # else a damaged line may be the reason
                 self.differences.add(name, "not in the manifest")
             return
         try:
@@ -97,7 +97,7 @@ class Comparison:
 
 
 def device_of(root: bytes) -> int | None:
-    """Its device number; None for what can't be looked at, as whoever lists it will say."""
+    """Returns the device number; None when it can't be read, which listing it will report."""
     try:
         return os.stat(root).st_dev
     except OSError:
@@ -105,12 +105,12 @@ def device_of(root: bytes) -> int | None:
 
 
 def compare(snapshot: bytes, root: bytes) -> Entry:
-    """What was restored to `root` against the manifest."""
+    """Compares what was restored to `root` with the manifest."""
     return Comparison(snapshot, root, {}).compare(restored=True)
 
 
 def check(snapshots: list[bytes]) -> Entry:
-    """All of them, each file read once however many snapshots share it."""
+    """Checks all snapshots; reads a file once, however many of them share it."""
     total = {"snapshots": 0, "files": 0, "entries": 0, "read_bytes": 0, "total_bytes": 0, "differences": 0}
     read: Read = {}
     for snapshot in snapshots:

@@ -1,4 +1,4 @@
-"""The files of a snapshot that say what it holds: runs on hosts, with the standard library alone.
+"""The format of a snapshot's manifest and SHA256SUMS: runs on hosts, with the standard library alone.
 
 `manifest` has one JSON document a line, in the order of their paths: an entry (entries.py) with hard_link_of, inode,
 and source_ctime_ns: the ctime that the source had when the two were compared, null where they were not the same or
@@ -21,21 +21,21 @@ OF_THE_SOURCE = "source_ctime_ns"
 
 
 class Named:
-    """Counted; the first few are told to a person."""
+    """Counts differences, and reports the first few."""
 
     def __init__(self, what: str, of: bytes = b"") -> None:
         self.count = 0
         self._what = f"{what}: snapshot {os.path.basename(of).decode(errors='replace')}" if of else what
 
     def add(self, path: str, words: str) -> None:
-        """An entry, and what is with it; path may be empty, when it is about all."""
+        """Reports a difference; the path is empty when it concerns all entries."""
         self.count += 1
         if self.count <= SHOWN:
             print(f"{self._what}: {f'{path!r}: ' if path else ''}{words}", file=sys.stderr)
 
 
 def sums_of(entries: Iterable[Entry]) -> Iterable[bytes]:
-    """The lines of SHA256SUMS."""
+    """Returns the lines of SHA256SUMS."""
     return (sum_line(entry["sha256"], os.fsencode(entry["path"])) for entry in entries if entry["type"] == "file")
 
 
@@ -48,7 +48,7 @@ def sum_line(sha256: str, relative: bytes) -> bytes:
 
 
 def entry_in(line: bytes) -> Entry:
-    """The entry that a line of a manifest holds. Raises ValueError for a damaged one."""
+    """Parses a line of a manifest. Raises ValueError for a damaged one."""
     try:
         entry = json.loads(line.decode("ascii"))
     except RecursionError:

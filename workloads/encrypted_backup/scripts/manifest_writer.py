@@ -1,4 +1,4 @@
-"""A snapshot's manifest in the making: runs on the client, as root, with the standard library alone."""
+"""Writes a snapshot's manifest: runs on the client, as root, with the standard library alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Writer:
         self._unread: list[Entry] = []
         self._not_kept: set[str] = set()
         self._sums: list[bytes] = []
-        self._first_of: dict[int, str] = {}  # inode -> the first path that has it
+        self._first_of: dict[int, str] = {}  # inode -> its first path
         self._first_source_of: dict[tuple[int, int], str] = {}
         self._known: dict[tuple[str, int], tuple[Entry, str]] = {}
         if previous is not None:
@@ -60,7 +60,7 @@ class Writer:
                 }
 
     def write(self) -> Entry:
-        """The files manifest, SHA256SUMS and unread, all of them whole or none."""
+        """Writes the files manifest, SHA256SUMS and unread: all of them, or none."""
         made = {name: os.path.join(self.snapshot, name) for name in (b"manifest", b"SHA256SUMS", b"unread")}
         seen = set()
         digest = hashlib.sha256()
@@ -89,7 +89,7 @@ class Writer:
         }
 
     def _is_new(self, found: Found) -> bool:
-        """Whether its content will be read, as far as is known before its source was looked at."""
+        """Returns whether the content will be read, as far as is known before its source is examined."""
         relative, each = found
         return is_file(each) and (os.fsdecode(relative), each.inode()) not in self._known
 
@@ -100,7 +100,7 @@ class Writer:
         try:
             same = os.lstat(os.path.join(b"/", relative)).st_ctime_ns == known[0][OF_THE_SOURCE]
         except OSError:
-            return None  # to be told when the two are compared
+            return None  # reported when the two are compared
         return known if same else None
 
     def _line(self, relative: bytes, each: os.DirEntry[bytes]) -> str:
@@ -109,7 +109,7 @@ class Writer:
         if taken_over is not None and self._first_of.setdefault(each.inode(), name) == name:
             entry, line = taken_over
         else:
-            if taken_over is not None:  # it has another name now, that comes before
+            if taken_over is not None:  # its inode has an earlier name now
                 entry = taken_over[0] | {"hard_link_of": self._first_of[each.inode()]}
             else:
                 new = self._new_entry(relative, each)
@@ -157,7 +157,7 @@ class Writer:
             return None
         if words:
             (self.changed if has_changed else self.differences).add(entry["path"], ", ".join(words))
-        # Within a tick of the kernel's clock a file may be written to twice with one ctime: a fresh one proves nothing.
+        # Within a tick of the kernel's clock two writes have one ctime: a fresh ctime proves nothing.
         return original.st_ctime_ns if not words and original.st_ctime_ns < self.began_ns else None
 
     def _links(self, original: os.stat_result, entry: Entry) -> list[str]:
@@ -172,7 +172,7 @@ class Writer:
         return [] if (other.st_dev, other.st_ino) == key else [f"a hard link of {linked!r}"]
 
     def _has_changed(self, source: bytes) -> bool:
-        """Whether a source was written to, or taken away, since the backup began. Raises OSError of another kind."""
+        """Returns whether a source was changed or removed since the backup began. Raises other OSErrors."""
         try:
             changed_ns = os.lstat(source).st_ctime_ns
         except (FileNotFoundError, NotADirectoryError):
@@ -180,7 +180,7 @@ class Writer:
         return self.began_ns <= changed_ns <= time.time_ns() + CLOCK_AHEAD_NS
 
     def _failed_source(self, relative: bytes, error: OSError) -> None:
-        """A source that could not be read or compared: one that has changed meanwhile may have gone."""
+        """Reports a source that could not be read or compared; one that has changed meanwhile may be gone."""
         name = os.fsdecode(relative)
         try:
             if isinstance(error, (FileNotFoundError, NotADirectoryError)) and self._has_changed(b"/" + relative):
@@ -192,11 +192,11 @@ class Writer:
         self._unread.append({"path": name, "why": str(error.strerror)})
 
     def _look_for_what_is_missing(self, seen: set[bytes]) -> None:
-        """What is in the sources and not in the copy: whoever can't read it can't have copied it."""
+        """Reports entries of the sources that the copy lacks: unreadable ones can't have been copied."""
         try:
             wanted = saved(os.path.join(self.snapshot, b"selection"))
         except FileNotFoundError:
-            return  # whoever made the copy did not say of what
+            return  # the copy has no record of its selection
         tops = {source.lstrip(b"/") for source in wanted.sources}
         told = set()
 

@@ -35,7 +35,7 @@ class Pieces:
         self._zeros = bytes(overlap + CHUNK_BYTES)
 
     def of(self, path: Path) -> Iterator[int]:
-        """The length of each piece; it can be looked at until the next one is asked for."""
+        """Yields the length of each piece; a piece is valid until the next one is requested."""
         self._buffer[: self._overlap] = bytes(self._overlap)
         with path.open("rb", buffering=0) as file, memoryview(self._buffer) as view:
             while length := file.readinto(view[self._overlap :]):
@@ -45,7 +45,7 @@ class Pieces:
 
     @property
     def blank(self) -> bool:
-        """Whether a whole piece has nothing but zeros, as where a disk was never written."""
+        """Returns whether a piece is all zeros, as where a disk was never written."""
         return self._end == len(self._buffer) and self._buffer == self._zeros
 
     def __contains__(self, text: bytes) -> bool:
@@ -53,7 +53,7 @@ class Pieces:
 
 
 def search(name: str, paths: Iterable[Path], patterns: list[bytes], control: bytes) -> dict[str, object]:
-    """One place: how much was read, how many of the patterns were found, and whether the control was."""
+    """Searches one place; returns the bytes read, how many patterns were found, and whether the control was."""
     pieces = Pieces(max(map(len, [*patterns, control])))
     read, found, control_found = 0, set(), False
     for path in paths:
@@ -65,12 +65,12 @@ def search(name: str, paths: Iterable[Path], patterns: list[bytes], control: byt
                 found |= {pattern for pattern in patterns if pattern in pieces}
                 control_found = control_found or control in pieces
         except OSError as error:
-            raised(error)  # a file of /run may have gone
+            raised(error)  # a file of /run may be gone
     return {"place": name, "read_bytes": read, "patterns": len(patterns), "found": len(found), "control": control_found}
 
 
 def files_in_memory() -> Iterator[Path]:
-    """The regular files of every tmpfs, and of what swaps."""
+    """Returns the regular files of every tmpfs, and the swap files."""
     for line in Path("/proc/self/mounts").read_bytes().splitlines():
         _, where, kind, *_ = line.split(b" ")
         if kind in (b"tmpfs", b"ramfs"):
@@ -81,12 +81,12 @@ def files_in_memory() -> Iterator[Path]:
 
 
 def path_in(field: bytes) -> str:
-    """The path in a line of mounts or swaps, where what would part the fields is octal (proc_pid_mounts(5))."""
+    """Decodes a path of mounts or swaps, in which blanks are octal (proc_pid_mounts(5))."""
     return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), field))
 
 
 def raised(error: OSError) -> None:
-    """A place that can't be searched proves nothing; what has gone meanwhile is no place."""
+    """Raises errors but those of files that are gone: a place that can't be searched proves nothing."""
     if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         raise error
 

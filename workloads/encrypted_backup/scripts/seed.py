@@ -1,4 +1,4 @@
-"""Runs on the client's host, as root: makes a tree of files that has all that a backup must keep.
+"""Makes a tree of files with everything that a backup must keep: runs on the client, as root.
 
     python3 - make DIRECTORY SEED FILES     a new tree, in the place of an earlier one; the same seed makes the same
     tree python3 - change DIRECTORY SEED         a tenth of the small files written anew, one added, one removed, one
@@ -18,7 +18,7 @@ import struct
 import sys
 from pathlib import Path
 
-MARKER = ".made-up"  # a tree with it is replaced by the next
+MARKER = ".made-up"  # a tree with this file is replaced by the next
 SMALL_BYTES = (1, 6000)
 LARGE_BYTES = 2 << 20
 SPARSE_BYTES = 16 << 20
@@ -49,13 +49,13 @@ ODD_NAMES = (
 
 
 def text_of(seed: str, number: int, size: int) -> bytes:
-    """`size` bytes that begin with the known text, where they have room for it."""
+    """Returns `size` bytes that begin with the known text, where it fits."""
     line = f"plaintext-{seed} file {number} ".encode()
     return (line * (size // len(line) + 1))[:size]
 
 
 def small_files(root: Path, seed: str, files: int) -> list[Path]:
-    """Where the small files are: a hundred in a folder."""
+    """Returns a small file's path: a hundred files in a folder."""
     return [root / f"folder-{number // 100:04d}" / f"name-{seed}-{number:06d}.txt" for number in range(files)]
 
 
@@ -113,7 +113,7 @@ def change(root: Path, seed: str) -> None:
         path.write_bytes(text_of(seed, 1_000_000, chance.randint(*SMALL_BYTES)))
     small[1].unlink()
     small[2].rename(small[2].with_name(f"name-{seed}-renamed"))
-    # Another mode and the same content: the snapshot before must keep the mode that it has.
+    # Another mode, the same content: the previous snapshot must keep its mode.
     small[3].chmod(0o700)
     (root / f"name-{seed}-added").write_bytes(text_of(seed, 0, 100))
 

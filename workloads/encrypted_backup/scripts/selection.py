@@ -23,18 +23,18 @@ KERNELS_OWN = frozenset(
     b"fuse.lxcfs hugetlbfs mqueue nfsd nsfs proc pstore resctrl rpc_pipefs securityfs selinuxfs smackfs spufs sysfs "
     b"tracefs xenfs".split()
 )
-# Gone at the next boot. One may be a source, if somebody names it.
+# Gone at the next boot. A backup may name one as a source.
 IN_MEMORY = frozenset((b"tmpfs", b"ramfs"))
-# A restore keeps it in a target that it has not done with (client_restore.sh).
+# A restore keeps it in its target until it is complete (client_restore.sh).
 RESTORE_MARKER = b".tidemark-restore"
 
 
 class Refused(Exception):
-    """What can't be backed up, and what to do instead."""
+    """A source that can't be backed up, and what to do instead."""
 
 
 def compiled(pattern: bytes) -> re.Pattern[bytes]:
-    """What a pattern matches: paths from the root, without their first slash."""
+    """Compiles a pattern; it matches paths from the root, without their first slash."""
     body = pattern.removesuffix(b"/").removeprefix(b"/")
     parts = {b"*": b"[^/]*", b"?": b"[^/]"}
     text = b"".join(parts.get(each, re.escape(each)) for each in re.split(rb"([*?])", body))
@@ -42,7 +42,9 @@ def compiled(pattern: bytes) -> re.Pattern[bytes]:
 
 
 def rule(path: bytes, below: bytes = b"") -> bytes:
-    """Leaves a path out, or what is `below` it: rsync takes a backslash for itself in a rule without a wildcard."""
+    """Returns the rule that excludes a path, or what is `below` it; without a wildcard rsync takes backslashes
+    literally.
+    """
     if re.search(rb"[*?\[]", path + below):
         path = re.sub(rb"([\\*?\[])", rb"\\\1", path)
     return b"- " + path + below
@@ -71,7 +73,7 @@ class Selection:
         self._mounts = {mount.lstrip(b"/") for mount in mounts}
 
     def leaves_out(self, relative: bytes, *, is_folder: bool) -> bool:
-        """Whether an entry is left out itself; it may also be in a folder that is."""
+        """Returns whether an entry itself is excluded; it may also be in an excluded folder."""
         if relative == self.own.lstrip(b"/") or (not is_folder and relative in self._mounts):
             return True
         return any(
@@ -81,7 +83,7 @@ class Selection:
         )
 
     def walk(self, failed: Failed) -> Iterator[bytes]:
-        """Every path that a copy has to have, a folder before what is in it; a source may be in another one."""
+        """Yields every path that a copy must have, a folder before its contents; sources may contain each other."""
         for source in self.sources:
             top = source.lstrip(b"/")
             try:
@@ -109,12 +111,12 @@ class Selection:
             return False
 
     def rules(self) -> list[bytes]:
-        """What is left out, as rsync is told."""
+        """Returns the exclusions as rsync's rules."""
         rules = [rule(self.own, b"/"), rule(b"/" + RESTORE_MARKER), *(b"- " + each for each in self.patterns)]
         return rules + [rule(each, b"/*" if os.path.isdir(each) else b"") for each in self.mounts]
 
     def save(self, path: bytes) -> None:
-        """Writes it to a file, the same for the same selection."""
+        """Writes the selection to a file, the same for the same selection."""
         content = {
             "sources": [os.fsdecode(each) for each in self.sources],
             "exclude": [os.fsdecode(each) for each in self.patterns],
@@ -127,7 +129,7 @@ class Selection:
 
 
 def saved(path: bytes) -> Selection:
-    """What `save` wrote. Raises OSError."""
+    """Reads what `save` wrote. Raises OSError."""
     with open(path, encoding="ascii") as file:
         content = json.load(file)
 
@@ -158,14 +160,14 @@ def file_systems() -> list[tuple[bytes, bytes, int]]:
                 if os.lstat(where).st_dev == os.makedev(major, minor):
                     found.append((where, kind.split()[0], os.makedev(major, minor)))
             except OSError:
-                continue  # not for root's eyes (FUSE): whoever comes by there says so
+                continue  # hidden from root (FUSE): walking there reports it
     return found
 
 
 def selected(
     own: bytes, sources: Sequence[bytes], patterns: Sequence[bytes], *, one_file_system: bool = False
 ) -> Selection:
-    """The selection on this host as it is now. Raises Refused."""
+    """Returns the current selection on this host. Raises Refused."""
     mounted = file_systems()
     kernels_own = {device: kind for _, kind, device in mounted if kind in KERNELS_OWN}
     real = []
@@ -188,7 +190,7 @@ def selected(
     outermost = tuple(
         each + b"/" for each in no_files if not each.startswith(tuple(other + b"/" for other in no_files))
     )
-    # Whoever has a disk mounted below one of them is told that it is left out with it.
+    # A disk that is mounted below one of them is excluded with it, which is reported.
     disks = [
         where
         for where, kind, _ in mounted

@@ -1,4 +1,4 @@
-"""What the snapshots of the mounted volume say of themselves: runs on the client, as root.
+"""Reads the records of the mounted volume's snapshots: runs on the client, as root.
 
     python3 - SNAPSHOTS
 
@@ -14,12 +14,12 @@ import re
 import sys
 
 NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z", re.ASCII)
-# A record has the sources and the patterns of one command line (execve(2), MAX_ARG_STRLEN), and is no longer.
+# A record holds the sources and patterns of one command line, and is not longer (execve(2), MAX_ARG_STRLEN).
 LONGEST_BYTES = 1 << 20
 
 
 def record_of(folder: str) -> dict[str, object]:
-    """A snapshot's record, or what is wrong with it."""
+    """Returns a snapshot's record, or what is wrong with it."""
     try:
         with open(os.path.join(folder, "snapshot.json"), "rb") as file:
             content = file.read(LONGEST_BYTES + 1)

@@ -1,7 +1,7 @@
 # Shows logs and states, each under a line "@@ NAME". Arguments: ROLE
 role=$1
 parts_of_any_host
-part lsblk lsblk --json --bytes --output NAME,KNAME,TYPE,SIZE,SERIAL,FSTYPE,MOUNTPOINTS
+part lsblk lsblk --json --bytes --output NAME,KNAME,TYPE,SIZE,SERIAL,FSTYPE,MOUNTPOINT
 if [ "$role" = client ]; then
     part mdstat cat /proc/mdstat
     for array in /sys/block/md*; do

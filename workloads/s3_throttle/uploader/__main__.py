@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def serve(requests: Requests, scratch: Path, patience_s: float, claim: int) -> None:
-    """Syncs until `done`. Raises Gone when whoever asks has gone."""
+    """Measures syncs until `done`. Raises Gone when the tasks are gone."""
     say({"kind": "ready"})
     interface: kernel.Interface | None = None
     while (line := requests.next(patience_s)) != "done":
@@ -71,7 +71,7 @@ def serve(requests: Requests, scratch: Path, patience_s: float, claim: int) -> N
 
 
 def say(document: dict[str, Any]) -> None:
-    """One line."""
+    """Prints a record as one line."""
     print(json.dumps(document), flush=True)
 
 

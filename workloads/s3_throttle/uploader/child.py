@@ -1,4 +1,4 @@
-"""A process group that ends when we do, however we end."""
+"""A process group that ends when this process ends, in whatever way."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Child:
             _become(work, environment, output, not_its)
 
     def poll(self) -> int | None:
-        """The exit code, minus the signal's number where one ended it; None while it runs."""
+        """Returns the exit code, or minus the number of the signal that ended it; None while it runs."""
         if self.returncode is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -42,9 +42,9 @@ class Child:
         return self.returncode
 
     def end(self, patience_s: float) -> int:
-        """Asks the group to end, and no longer asks after so many seconds; the exit code."""
+        """Terminates the group, and kills it after so many seconds; returns the exit code."""
         if self.poll() is None:
-            # The throttle passes it on, and lets go of what it holds.
+            # The throttle passes the signal on, and continues the processes that it has stopped.
             self._signal(signal.SIGTERM)
             deadline_s = time.monotonic() + patience_s
             while self.poll() is None and time.monotonic() < deadline_s:
@@ -57,7 +57,7 @@ class Child:
         return self.returncode
 
     def _signal(self, signum: int) -> None:
-        """To the group, or to the process that does not lead one yet."""
+        """Signals the group, or the process that does not lead one yet."""
         try:
             os.killpg(self.pid, signum)
         except ProcessLookupError:

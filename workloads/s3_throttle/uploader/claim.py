@@ -1,4 +1,4 @@
-"""One run at a time has the uploader: what two move at once is neither's rate. The second is told who is first."""
+"""Lets one run at a time use the uploader: two would share the rate. The error of the second names the first."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# A run that was killed is still here for a moment: its sync gets five seconds to end (sync.py).
+# A run that was killed still exists for a moment: its sync gets five seconds to end (sync.py).
 PATIENCE_S = 7.0
 POLL_S = 0.2
 
 
 class Taken(Exception):
-    """Somebody else has it; the words say who."""
+    """Another run has the uploader, which the error names."""
 
 
 @contextmanager
 def claimed(folder: Path, who: str, patience_s: float = PATIENCE_S) -> Iterator[int]:
-    """Holds the uploader for `who`, for as long as this process lives; the descriptor is not for children that fork."""
+    """Locks the uploader for `who` while this process lives; forked children must close the descriptor."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / "claim", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -38,7 +38,7 @@ def _locked(descriptor: int, patience_s: float) -> bool:
     deadline_s = time.monotonic() + patience_s
     while True:
         try:
-            # The kernel lets go of it when the process ends, however that ends.
+            # The kernel releases the lock when the process ends, in whatever way.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline_s:

@@ -11,11 +11,11 @@ from workloads.s3_throttle.uploader.spec import Spec
 PLUGIN = "workloads.s3_throttle.uploader.counts"
 COUNTS = "TIDEMARK_S3_COUNTS"
 """The variable that names the file for the CLI's counts."""
-CONNECT_SECONDS = 10  # the CLI's own 60, five times, is a long way to "it can't be reached"
+CONNECT_SECONDS = 10  # the CLI's own 60, five times, take long to find that S3 can't be reached
 
 
 def sync_command(spec: Spec, source: Path) -> list[str]:
-    """The AWS CLI's sync."""
+    """Returns the AWS CLI's sync."""
     destination = f"s3://{spec.bucket}/{spec.prefix}"
     sync = [spec.aws, "s3", "sync", "--no-progress", "--only-show-errors"]
     return [*sync, "--cli-connect-timeout", str(CONNECT_SECONDS), f"{source}/", destination]
@@ -34,7 +34,7 @@ def throttle_arguments(spec: Spec, report: Path) -> list[str] | None:
 
 
 def configuration(spec: Spec) -> str:
-    """The CLI's configuration file. It takes whole KB/s, which are KiB/s."""
+    """Returns the CLI's configuration file. It takes whole KB/s, which are KiB/s."""
     lines = ["[plugins]", f"counts = {PLUGIN}", "[default]", f"region = {spec.region}"]
     if spec.max_bandwidth_kib_per_s is not None:
         lines += ["s3 =", f"    max_bandwidth = {spec.max_bandwidth_kib_per_s}KB/s"]
@@ -42,7 +42,7 @@ def configuration(spec: Spec) -> str:
 
 
 def environment(spec: Spec, configuration_file: Path, counts: Path) -> dict[str, str]:
-    """What the command finds: no credentials. Those are the instance's own, and the CLI asks for them itself."""
+    """Returns the command's environment, without credentials: the CLI asks for the instance's own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     made = {"AWS_CONFIG_FILE": str(configuration_file), "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", COUNTS: str(counts)}
     if spec.endpoint is not None:

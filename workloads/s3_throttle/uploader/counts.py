@@ -16,12 +16,12 @@ FILE = "TIDEMARK_S3_COUNTS"
 
 _guard = threading.Lock()
 _counts = {"attempts": 0, "retries": 0, "failures": 0}
-_LENGTH = 100  # more than they ever take: one write replaces all of the one before
+_LENGTH = 100  # more than a record needs: each write replaces the whole of the previous one
 _file: int | None = None
 
 
 def awscli_initialize(events: Any) -> None:
-    """The CLI calls this when it loads the plugin."""
+    """Registers the plugin: the CLI calls this."""
     global _file
     events.register("session-initialized", _watch)
     if path := os.environ.get(FILE):
@@ -34,7 +34,7 @@ def _watch(session: Any, **_: Any) -> None:
 
 
 def _count(attempts: int, response: Any, caught_exception: Any, **_: Any) -> None:
-    """Answers nothing: whether there is another attempt is for others to decide."""
+    """Counts an attempt; returns None, which leaves the decision about a retry to others."""
     failed = caught_exception is not None or (response is not None and response[0].status_code >= 400)
     with _guard:
         _counts["attempts"] += 1

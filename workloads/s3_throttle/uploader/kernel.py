@@ -1,4 +1,4 @@
-"""What the kernel counts while a sync runs: bytes of the interface, time of the processors, segments sent again."""
+"""Reads the kernel's counters while a sync runs: the interface's bytes, processor time, retransmitted segments."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PERIOD_S = 0.02  # five looks in 100 ms, the shortest window that is told of
+PERIOD_S = 0.02  # five samples in 100 ms, the shortest window that is reported
 
 
-# Less than this in so many seconds is nobody's transfer.
+# Fewer bytes in this time are no transfer.
 SILENCE_S = 0.1
 SILENT_BYTES = 15_000
 SILENCE_AT_MOST_S = 5.0
 
 SEND_BUFFERS = Path("/proc/sys/net/ipv4/tcp_wmem")
-"""The least, the first and the greatest size of a socket's send buffer, in bytes (tcp(7)), of new connections."""
+"""The minimum, default and maximum send buffer of new connections, in bytes (tcp(7))."""
 
 
 # Beyond a VPC's internet gateway the MTU is 1500 (Amazon VPC, "Network maximum transmission unit"); Ethernet's header
@@ -28,7 +28,7 @@ FRAME_BYTES = 1514
 
 @dataclass
 class Samples:
-    """Counters of an interface as time goes by, one entry a look; `t` is this host's clock."""
+    """Samples of an interface's counters; `t` is this host's clock."""
 
     t: list[float] = field(default_factory=list)
     tx: list[int] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Samples:
     again: list[int] = field(default_factory=list)  # segments, by TCP, of the whole host
 
     def sent_once(self) -> list[int]:
-        """What was sent without what TCP sent again: a transfer is no further for that."""
+        """The bytes sent without retransmissions, which do not advance a transfer."""
         return without_repetitions(self.tx, self.again)
 
 
@@ -52,7 +52,7 @@ def without_repetitions(tx: Sequence[int], again: Sequence[int]) -> list[int]:
 
 
 class Interface:
-    """The interface that has an address."""
+    """Returns the interface that has an address."""
 
     def __init__(self, address: str) -> None:
         said = subprocess.run(
@@ -69,14 +69,14 @@ class Interface:
         self.forget()
 
     def forget(self) -> None:
-        """Begins anew; a look that was due is not."""
+        """Restarts the samples."""
         self.samples = Samples()
         self._next_s = 0.0
-        # The clock at the beginning, and from then on one that is not set: a time that goes back would be no time.
+        # The clock at the beginning, and a monotonic one from then on: times must not go back.
         self._unix_minus_clock_s = time.time() - time.monotonic()
 
     def look(self) -> int:
-        """Notes both counters; what was sent. One that the kernel has set back goes on from where it was."""
+        """Samples both counters; returns the bytes sent. A counter that was reset goes on from where it was."""
         for number, file in enumerate(self._files):
             shown = int(os.pread(file, 32, 0))
             self._counted[number] += shown - self._shown[number] if shown >= self._shown[number] else shown
@@ -89,14 +89,14 @@ class Interface:
         return sent
 
     def wait_for_silence(self) -> None:
-        """Waits until what ended sockets still had in their buffers has gone, for some seconds at most."""
+        """Waits, for some seconds at most, until the buffers of closed sockets are sent."""
         deadline_s, sent = time.monotonic() + SILENCE_AT_MOST_S, -SILENT_BYTES
         while time.monotonic() < deadline_s and (now := self.look()) - sent >= SILENT_BYTES:
             sent = now
             time.sleep(SILENCE_S)
 
     def look_in_time(self) -> int:
-        """Sleeps until the next look is due, and looks. One that is late is not made up for."""
+        """Sleeps until the next sample is due, and takes it. Missed samples are skipped."""
         now_s = time.monotonic()
         self._next_s = max(self._next_s + PERIOD_S, now_s)
         time.sleep(self._next_s - now_s)
@@ -104,13 +104,15 @@ class Interface:
 
 
 def busy_ratio(before: tuple[int, int], after: tuple[int, int]) -> float | None:
-    """Of `busy_and_total` at two times. None where the ticks have not grown: iowait may go back (proc_stat(5))."""
+    """Returns the busy share between two readings of `busy_and_total`. None where the ticks have not grown: iowait may
+    decrease (proc_stat(5)).
+    """
     busy, total = (later - earlier for earlier, later in zip(before, after, strict=True))
     return round(busy / total, 4) if total > 0 and 0 <= busy <= total else None
 
 
 def busy_and_total() -> tuple[int, int]:
-    """Ticks that the processors worked, and all ticks, since boot (proc_stat(5))."""
+    """Returns the processors' busy ticks, and all ticks, since boot (proc_stat(5))."""
     words = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=9)[1:9]
     user, nice, system, idle, iowait, irq, softirq, steal = map(int, words)
     busy = user + nice + system + irq + softirq
@@ -118,13 +120,13 @@ def busy_and_total() -> tuple[int, int]:
 
 
 def segments_sent_again(snmp: bytes) -> int:
-    """TCP's RetransSegs since boot (RFC 4022), in what /proc/net/snmp shows."""
+    """Returns TCP's RetransSegs since boot (RFC 4022) from /proc/net/snmp."""
     names, values = (line.split() for line in snmp.splitlines() if line.startswith(b"Tcp:"))
     return int(values[names.index(b"RetransSegs")])
 
 
 def limit_send_buffers(limit_bytes: int, kept: Path) -> None:
-    """Lets new connections have no more; what it was is kept in a file."""
+    """Limits the send buffers of new connections; keeps the previous sizes in a file."""
     before = SEND_BUFFERS.read_text(encoding="ascii")
     kept.write_text(before, encoding="ascii")
     least = min(int(before.split()[0]), limit_bytes)
@@ -132,21 +134,21 @@ def limit_send_buffers(limit_bytes: int, kept: Path) -> None:
 
 
 def restore_send_buffers(kept: Path) -> None:
-    """Gives back what was kept, also by a run that was killed. Nothing kept is well: then nothing was changed."""
+    """Restores the kept sizes, also those of a killed run; does nothing where none are kept."""
     if kept.exists():
         SEND_BUFFERS.write_text(kept.read_text(encoding="ascii"), encoding="ascii")
         kept.unlink()
 
 
 def cap(interface: str, bytes_per_s: int) -> None:
-    """Lets the interface send no faster, headers counted."""
-    # A timer's tick of the rate at least (tc-tbf(8); 100 Hz here), and ten packets.
+    """Limits the interface's rate, headers included."""
+    # At least the bytes of a timer's tick (tc-tbf(8); 100 Hz here), and ten packets.
     burst = max(bytes_per_s // 100, 15_140)
     _tc("replace", interface, "tbf", "rate", f"{bytes_per_s * 8}bit", "burst", str(burst), "latency", "100ms")
 
 
 def uncap(interface: str) -> None:
-    """Takes away what `cap` made, or a run before that was killed. None there is well."""
+    """Removes the limit of `cap`, also that of a killed run; succeeds if there is none."""
     command = ["tc", "qdisc", "show", "dev", interface, "root"]
     shown = subprocess.run(command, capture_output=True, text=True, check=False)
     if shown.stdout.startswith("qdisc tbf"):

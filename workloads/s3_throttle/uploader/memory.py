@@ -1,4 +1,4 @@
-"""Memory taken ahead, in few steps: for hosts on which a page fault is dear.
+"""Allocates memory ahead, in few steps: for hosts on which a page fault is expensive.
 
 User Mode Linux learns of each page of a process by a signal, and tells it of each by three switches of processes: 80 us
 and more. The AWS CLI touches 14,000 pages before its first byte, a second and a half of two and a half. Pages that are
@@ -14,11 +14,13 @@ import mmap
 VARIABLE = "TIDEMARK_MEMORY_AHEAD_MIB"
 MIB = 1 << 20
 BLOCK = 16 * MIB  # glibc takes no threshold for mapping blocks beside the heap above 32 MiB (mallopt(3))
-MADV_POPULATE_WRITE = 23  # linux/mman.h, since 5.14; where it is refused, nothing is taken ahead, and nothing is lost
+MADV_POPULATE_WRITE = (
+    23  # linux/mman.h, since 5.14; where it is refused, nothing is allocated ahead, which does no harm
+)
 
 
 def environment(mib: int) -> dict[str, str]:
-    """What a program in Python finds that is to take so much ahead; nothing for 0."""
+    """Returns the environment of a Python program that allocates this much ahead; an empty one for 0."""
     if not mib:
         return {}
     return {
@@ -30,7 +32,7 @@ def environment(mib: int) -> dict[str, str]:
 
 
 def take_ahead(mib: int) -> None:
-    """Has so much of the heap mapped, and frees it for what comes."""
+    """Maps this much of the heap, and frees it for later allocations."""
     libc = ctypes.CDLL(None)
     libc.malloc.restype = ctypes.c_void_p
     blocks = [libc.malloc(ctypes.c_size_t(BLOCK)) for _ in range(mib * MIB // BLOCK)]
@@ -38,7 +40,7 @@ def take_ahead(mib: int) -> None:
         start = ctypes.c_void_p(block + mmap.PAGESIZE - block % mmap.PAGESIZE)
         length = ctypes.c_size_t(BLOCK - 2 * mmap.PAGESIZE)
         libc.madvise(start, length, MADV_POPULATE_WRITE)
-        # It is the change of protection that has them told; they end as they were.
+        # The change of protection populates the pages; their protection ends as it was.
         for protection in (mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC, mmap.PROT_READ | mmap.PROT_WRITE):
             libc.mprotect(start, length, protection)
     for block in filter(None, blocks):

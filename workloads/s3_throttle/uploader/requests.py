@@ -1,4 +1,4 @@
-"""What the tasks say, a line each, and whether they are still there: their end closes our standard input."""
+"""Reads the tasks' requests, one a line, and notices their end, which closes standard input."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ CHUNK_BYTES = 65536
 
 
 class Gone(Exception):
-    """Whoever speaks to us has ended, or has given no sign of life for too long."""
+    """The tasks have ended, or have sent no heartbeat for too long."""
 
 
 class Requests:
-    """Lines from a descriptor, read so that nothing is ever waited for unasked."""
+    """Reads lines from a descriptor, without blocking unless asked to."""
 
     def __init__(self, descriptor: int = 0) -> None:
         self._descriptor = descriptor
@@ -22,7 +22,7 @@ class Requests:
         self._poll.register(descriptor, select.POLLIN)
 
     def next(self, patience_s: float) -> str:
-        """The next line. Raises Gone at the end of all, or when nothing has come for so long."""
+        """Returns the next line. Raises Gone at the end of input, or when nothing has come for too long."""
         while b"\n" not in self._unread:
             if not self._poll.poll(patience_s * 1000):
                 raise Gone
@@ -31,7 +31,7 @@ class Requests:
         return line.decode(errors="replace")
 
     def look(self) -> None:
-        """Raises Gone when there will be no more lines; does not wait."""
+        """Raises Gone at the end of input; does not wait."""
         if self._poll.poll(0):
             self._take()
 

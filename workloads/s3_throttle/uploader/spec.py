@@ -1,4 +1,4 @@
-"""What a sync is to be, as the tasks say it."""
+"""The tasks' specification of a sync."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ class Spec:
 
     @property
     def cycle_s(self) -> float | None:
-        """A stop and a run together."""
+        """The length of a stop and a run."""
         return None if self.stop_s is None or self.run_s is None else self.stop_s + self.run_s
 
     @property
     def throttled(self) -> bool:
-        """Whether the throttle holds it."""
+        """Whether the throttle limits it."""
         return self.rate_bytes_per_s is not None or self.stop_s is not None
 
     def to_json(self) -> str:
-        """As from_json takes it."""
+        """Returns the form that from_json reads."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Spec:
-        """Raises TypeError for a field too many or too few."""
+        """Reads a specification. Raises TypeError for an unknown or missing field."""
         return cls(**json.loads(text))

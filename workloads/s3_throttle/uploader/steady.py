@@ -13,13 +13,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# What the CLI says before and after the objects: a look at the bucket, the last answers.
+# The CLI's own traffic before and after the objects: a listing of the bucket, the last answers.
 MARGIN_BYTES = 8192
-# Connections are opened and send buffers filled. The tail is alike: fewer and fewer connections have something to send.
+# Connections are opened and send buffers filled. In the tail fewer and fewer connections have something to send.
 START_S = 1.0
 START_CYCLES = 2
 LEAST_CYCLES = 20
-HARDLY_MORE = 0.03  # of a target: headers are not the same for all caps, and a cap may hold a little above it
+HARDLY_MORE = 0.03  # of a target: headers differ between methods, and a method may exceed its target a little
 WINDOWS = 100
 COSINES = 8  # the paper's 0.4 n^(2/3), of 100
 STUDENT_T = 2.306  # of 8 degrees of freedom, at 97.5 %: half of the interval that has the mean in 95 of 100 cases
@@ -27,7 +27,7 @@ STUDENT_T = 2.306  # of 8 degrees of freedom, at 97.5 %: half of the interval th
 
 @dataclass(frozen=True)
 class Steady:
-    """Times are the samples' own; `bytes_per_s` and the 95 % interval's half, over the mean, are of what was sent."""
+    """The steady part, by the samples' clock: its rate, and half of the mean's 95 % interval, relative to the mean."""
 
     from_s: float
     until_s: float
@@ -36,19 +36,19 @@ class Steady:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length."""
         return self.until_s - self.from_s
 
 
 class Curve:
-    """Bytes sent over time, as straight lines between looks; `t` grows, `sent` does not shrink."""
+    """Bytes sent over time, interpolated between samples; `t` grows, `sent` does not shrink."""
 
     def __init__(self, t: Sequence[float], sent: Sequence[int]) -> None:
         self._t = t
         self._sent = sent
 
     def at(self, t: float) -> float:
-        """Bytes sent by then."""
+        """Returns the bytes sent by then."""
         after = bisect.bisect_right(self._t, t)
         if after == 0 or after == len(self._t):
             return float(self._sent[0 if after == 0 else -1])
@@ -56,12 +56,12 @@ class Curve:
         return self._sent[after - 1] + (t - t0) / (t1 - t0) * (self._sent[after] - self._sent[after - 1])
 
     def first(self) -> float | None:
-        """When the objects began to be sent."""
+        """When the first object began to be sent."""
         at = bisect.bisect_right(self._sent, self._sent[0] + MARGIN_BYTES) if self._sent else 0
         return self._t[at - 1] if 0 < at < len(self._sent) else None
 
     def last(self) -> float:
-        """When they had been sent."""
+        """When the last object had been sent."""
         return self._t[bisect.bisect_left(self._sent, self._sent[-1] - MARGIN_BYTES)]
 
     def paid_off(self, first_s: float, from_s: float, until_s: float, bytes_per_s: float) -> float:

@@ -1,4 +1,4 @@
-"""One sync, measured: its files, its command, a look at the interface each 20 ms, and what it says at the end."""
+"""Measures one sync: its files, its command, samples of the interface each 20 ms, and the final record."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from workloads.throttle.__main__ import main as throttle
 # The CLI waits for a lost connection for a minute, five times over (botocore: read_timeout, max_attempts). It starts in
 # a quarter of this on a busy machine, and no pause of the throttle's is a quarter as long.
 SILENCE_S = 45.0
-SILENT_BYTES = 4096  # less is SYNs, and what is said of the clock and the like
+SILENT_BYTES = 4096  # less are SYNs, NTP and the like
 END_S = 5.0
-CHECK_PERIODS = 50  # looks at the interface for one at how well the mean is known, which takes some milliseconds
+CHECK_PERIODS = 50  # samples for each estimate of the mean, which takes some milliseconds
 STOP_FIELDS = ("t_unix_s", "stopped_s", "unacked_bytes", "notsent_bytes", "acked_bytes")
-# What a sync was ended by.
+# Why a sync ended.
 ITSELF, KNOWN, BOUND = "itself", "known", "bound"
-LOOK_PERIODS = 10  # looks at the interface for one at whoever asked for this
+LOOK_PERIODS = 10  # samples for each check of the tasks
 
 
 def measure(
@@ -41,7 +41,7 @@ def measure(
     still_wanted: Callable[[], None] = lambda: None,
     not_the_childs: Iterable[int] = (),
 ) -> dict[str, Any]:
-    """Runs the sync to its end, and looks at the interface meanwhile; `still_wanted` raises when that is in vain."""
+    """Runs the sync to its end, and samples the interface meanwhile; `still_wanted` raises when the tasks are gone."""
     source = Path(spec.folder)
     shutil.rmtree(source, ignore_errors=True)
     link_files(Path(spec.pool), spec.pool_objects, source, spec.objects)
@@ -55,7 +55,7 @@ def measure(
     variables = environment(spec, configuration_file, counts)
     if spec.tc_bytes_per_s is not None:
         kernel.cap(interface.name, spec.tc_bytes_per_s)
-    interface.wait_for_silence()  # of the sync before
+    interface.wait_for_silence()  # of the previous sync
     interface.forget()
     busy_before = kernel.busy_and_total()
     cpu_before_s = _cpu_s()
@@ -98,12 +98,12 @@ def measure(
 
 
 def send_buffers_file(scratch: Path) -> Path:
-    """Where the sizes of send buffers are kept while they are others. It outlives a run that is killed."""
+    """Returns the file of the previous send buffer sizes, which outlives a killed run."""
     return scratch.with_name("tcp_wmem")
 
 
 def steady_so_far(spec: Spec, samples: kernel.Samples, *, ended: bool) -> Steady | None:
-    """The steady part of what was seen until now."""
+    """Returns the steady part of the samples so far."""
     target = spec.wire_target_bytes_per_s
     return steady_part(
         samples.t, sent_once(spec, samples), cycle_s=spec.cycle_s, target_bytes_per_s=target, ended=ended
@@ -111,21 +111,21 @@ def steady_so_far(spec: Spec, samples: kernel.Samples, *, ended: bool) -> Steady
 
 
 def sent_once(spec: Spec, samples: kernel.Samples) -> list[int]:
-    """What was sent without what was sent again. What `tc` drops here has not been sent before."""
+    """Returns the bytes sent without retransmissions. With `tc` all count: it drops segments before they are sent."""
     return samples.tx if spec.tc_bytes_per_s is not None else samples.sent_once()
 
 
 def is_known(spec: Spec, steady: Steady | None) -> bool:
-    """Whether its mean is known as well as it was asked for."""
+    """Returns whether the mean is known to the requested precision."""
     if steady is None or spec.precision_ratio is None:
         return False
     least_s = max(spec.least_s, LEAST_CYCLES * (spec.cycle_s or 0.0))
-    # A cycle is a length of time with a fraction of a second, and 20 of them may be a little less than 20 of them.
+    # In floating point the sum of 20 cycles may be a little less than 20 times a cycle.
     return steady.seconds >= least_s * 0.9999 and steady.known_to_ratio <= spec.precision_ratio
 
 
 def read_stops(path: Path) -> dict[str, list[Any]] | None:
-    """The throttle's stops (workloads/throttle/report.py), a list for each field; None where there was no throttle."""
+    """Returns the throttle's stops (workloads/throttle/report.py), a list for each field; None without a throttle."""
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()]
     except (OSError, ValueError):
@@ -134,7 +134,7 @@ def read_stops(path: Path) -> dict[str, list[Any]] | None:
 
 
 def link_files(pool: Path, pool_count: int, folder: Path, count: int) -> None:
-    """`count` files in a folder, the pool's first `pool_count` over and over: links, so that nothing is copied."""
+    """Links `count` files into a folder: the pool's first `pool_count`, repeatedly."""
     folder.mkdir(parents=True)
     files = sorted(pool.iterdir())[:pool_count]
     if len(files) < pool_count:
@@ -144,15 +144,15 @@ def link_files(pool: Path, pool_count: int, folder: Path, count: int) -> None:
 
 
 def object_name(number: int) -> str:
-    """Of the file of this number, from 0 on; it is the number-th of the pool, which begins again after its last."""
+    """Returns the name of the file of this number, from 0 on."""
     return f"object-{number + 1:06d}"
 
 
 def _work(command: list[str], arguments: list[str] | None) -> Callable[[], int]:
-    """What the child does: it becomes the CLI, or it is the throttle, which starts that."""
+    """Becomes the CLI, or the throttle, which starts the CLI: the child's work."""
 
     def become() -> int:
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and others would inherit that
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the CLI would inherit that
         os.execve(command[0], command, dict(os.environ))
 
     def hold() -> int:
@@ -164,14 +164,14 @@ def _work(command: list[str], arguments: list[str] | None) -> Callable[[], int]:
 
 @dataclass(frozen=True)
 class Seen:
-    """Why the watch ended: the sync did by itself, its mean was known, the time was over, or a fault, in words."""
+    """Why watching ended: the sync ended by itself, its mean was known, its time was over, or a fault."""
 
     ended_by: str | None
     fault: str | None = None
 
 
 def _watch(child: Child, interface: kernel.Interface, spec: Spec, still_wanted: Callable[[], None]) -> Seen:
-    """Looks until it has ended, or is to be."""
+    """Samples until the sync has ended, or should be ended."""
     started_s = moved_s = time.monotonic()
     moved_bytes: int | None = None
     looks = 0
@@ -198,13 +198,13 @@ def _watch(child: Child, interface: kernel.Interface, spec: Spec, still_wanted: 
 
 
 def _cpu_s() -> float:
-    """Of all children that have ended and been waited for."""
+    """Returns the processor time of all children that have been waited for."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def _document(path: Path) -> Any:
-    """What is in the file, None where it was not written: whatever was to do so did not come to its end."""
+    """Returns the file's content; None where its writer did not finish."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -212,7 +212,7 @@ def _document(path: Path) -> Any:
 
 
 def _last_line(path: Path, *, of_throttle: bool) -> str | None:
-    """The CLI's last words; the throttle's are in its report."""
+    """Returns the end of the CLI's output; the throttle's is in its report."""
     lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     own = [line for line in lines if not (of_throttle and line.startswith("throttle: "))]
     return own[-1][:500] if own else None

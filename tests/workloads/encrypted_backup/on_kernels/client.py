@@ -17,7 +17,7 @@ from workloads.encrypted_backup.context import Context, script
 from workloads.encrypted_backup.passphrase import checked
 from workloads.encrypted_backup.tasks import connected
 from workloads.encrypted_backup.volume import Volume
-from workloads.held import PATIENCE_SECONDS
+from workloads.lease import LEASE_TIMEOUT_SECONDS
 
 PASSPHRASE = "a passphrase for a test"
 SOURCE, SEED = "/srv/data", "5eed"
@@ -45,7 +45,9 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 def shell(context: Context, command: str, host: str = "client") -> str:
     """What a command says on a host, as root."""
     lines: list[str] = []
-    code, said = context.hosts.remote(host).stream(f"sudo -n bash -c '{command}'", lines.append, silence_s=120)
+    code, said = context.hosts.connector(host).execute(
+        f"sudo -n bash -c '{command}'", lines.append, idle_timeout_seconds=120
+    )
     assert code == 0, said
     return "\n".join(lines)
 
@@ -64,7 +66,7 @@ def nothing_is_open(context: Context) -> bool:
 
 
 def digest(context: Context, directory: str) -> str:
-    return str(context.on_client.run(script("host_tree_digest"), [directory]).facts[0]["digest"])
+    return str(context.client.run(script("host_tree_digest"), [directory]).facts[0]["digest"])
 
 
 def names(words: list[str]) -> list[str]:
@@ -101,7 +103,7 @@ def killed(context: Context, task: subprocess.Popen[str]) -> None:
     task.send_signal(signal.SIGKILL)
     task.communicate()
     log = "/run/tidemark-backup-keeper.log"
-    deadline_s = time.monotonic() + PATIENCE_SECONDS + 180
+    deadline_s = time.monotonic() + LEASE_TIMEOUT_SECONDS + 180
     # The detaching says how much it changed, and then the keeper does.
     while shell(context, f"grep -c changed {log} 2> /dev/null; true") != "2":
         assert time.monotonic() < deadline_s, shell(context, f"cat {log}; true")

@@ -30,7 +30,7 @@ def words(encrypted_backup_region: Path, key_file: Path) -> list[str]:
 def volume(words: list[str], encrypted_backup_region: Path) -> list[str]:
     """The volume, formatted, and files to back up; what tasks are told."""
     with on_client(encrypted_backup_region) as context:
-        context.on_client.run(host_program("seed"), ["make", SOURCE, SEED, "60"], locked=False)
+        context.client.run(host_program("seed"), ["make", SOURCE, SEED, "60"], locked=False)
     succeeded(fab("encrypted-backup.format", *words))
     return words
 
@@ -50,6 +50,6 @@ def _results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def context(encrypted_backup_region: Path) -> Iterator[Context]:
     with on_client(encrypted_backup_region) as found:
         # A test may have stopped it; and it has another address since it was started again.
-        found.power.start(found.server)
-        found.power.await_return(found.server, print)
+        found.power.start(found.server_host)
+        found.power.await_return(found.server_host, print)
         yield found

@@ -28,7 +28,7 @@ from tests.workloads.encrypted_backup.on_kernels.client import (
 from tests.workloads.fabric_task import fab
 from workloads.encrypted_backup.backup import add_snapshot, back_up, snapshots_on
 from workloads.encrypted_backup.context import Context
-from workloads.encrypted_backup.stages import Step, entered
+from workloads.encrypted_backup.reversible import ActionOutcome, performed
 from workloads.encrypted_backup.volume import mounted, opened, reach
 from workloads.errors import WorkloadError
 
@@ -57,7 +57,7 @@ def interrupted_after(context: Context, step: str) -> Iterator[None]:
     """What the block does is interrupted when that step has been done, as Ctrl-C does it."""
     note = context.note
 
-    def stop(done: Step) -> None:
+    def stop(done: ActionOutcome) -> None:
         note(done)
         if done.name == step and not done.undoing:
             raise KeyboardInterrupt
@@ -76,12 +76,12 @@ def test_a_run_that_is_interrupted_after_any_step_leaves_nothing_open(
         with interrupted_after(context, step):
             back_up(context, in_process(), [SOURCE])
         assert nothing_is_open(context)
-    with entered(reach(context, stop_server=False), context.note):
+    with performed(reach(context, stop_server=False), context.note):
         for step in ("open", "check", "mount", "copy", "verify", "publish"):
-            with interrupted_after(context, step), entered(opened(context, in_process()), lambda s: context.note(s)):
+            with interrupted_after(context, step), performed(opened(context, in_process()), lambda s: context.note(s)):
                 add_snapshot(context, [SOURCE], time.monotonic())
             assert shell(context, "grep -c tidemark-backup /proc/mounts; ls /dev/mapper").split() == ["0", "control"]
-        with entered(opened(context, in_process()), context.note):
+        with performed(opened(context, in_process()), context.note):
             there = [snapshot.name for snapshot in snapshots_on(context)]
     assert there[:-1] == made, "an interruption after the last step comes too late for its snapshot, and for no other"
     made.append(there[-1])
@@ -95,15 +95,15 @@ def test_a_server_that_dies_loses_nothing_earlier(volume: list[str], made: list[
     context.limit_seconds = 10
     note = context.note
 
-    def die_when_mounted(step: Step) -> None:
-        note(step)
-        if step.name == "mount":
-            ec2.stop_instances(InstanceIds=[context.server.id], Force=True)
+    def die_when_mounted(outcome: ActionOutcome) -> None:
+        note(outcome)
+        if outcome.name == "mount":
+            ec2.stop_instances(InstanceIds=[context.server_host.id], Force=True)
 
     context.note = die_when_mounted  # type: ignore[method-assign]
     with pytest.raises(WorkloadError, match=r"the disk under the backup volume (gave errors|has gone)"):
         back_up(context, in_process(), [SOURCE])
-    ec2.get_waiter("instance_stopped").wait(InstanceIds=[context.server.id])
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=[context.server_host.id])
     wait_for("nothing is open on the client", lambda: nothing_is_open(context), 120)
     made.append(backed_up(succeeded(fab("encrypted-backup.run", "--source", SOURCE, *volume))))
 

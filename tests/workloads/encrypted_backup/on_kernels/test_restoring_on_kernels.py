@@ -23,12 +23,12 @@ from tests.workloads.encrypted_backup.on_kernels.client import (
     succeeded,
 )
 from tests.workloads.fabric_task import fab
-from workloads.encrypted_backup import blind
+from workloads.encrypted_backup import plaintext_search
 from workloads.encrypted_backup.context import Context, host_program
-from workloads.encrypted_backup.stages import entered
+from workloads.encrypted_backup.reversible import performed
 from workloads.encrypted_backup.volume import open_volume, opened, reach
 from workloads.errors import WorkloadError
-from workloads.iscsi_tunnel import settings as tunnel_settings
+from workloads.iscsi_tunnel import endpoints
 from workloads.scripts import find_script
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1500)]
@@ -54,7 +54,7 @@ def test_what_is_restored_is_what_was_backed_up(
     shell(context, f"rm -f {SOURCE}/new")
     first = digest(context, SOURCE)
     seen: list[str] = []
-    with blind.recorded_packets(context):
+    with plaintext_search.captured_packets(context):
         task = begun(volume, "attach")
         mounted = threading.Event()
         said: list[str] = []
@@ -70,14 +70,17 @@ def test_what_is_restored_is_what_was_backed_up(
     assert PASSPHRASE not in "".join(said + seen)
     for path in (tmp_path / "results").rglob("*"):
         assert not path.is_file() or PASSPHRASE.encode() not in path.read_bytes()
-    assert blind.search(context, [f"plaintext-{SEED}".encode(), f"name-{SEED}".encode(), PASSPHRASE.encode()]) == 0
+    assert (
+        plaintext_search.search(context, [f"plaintext-{SEED}".encode(), f"name-{SEED}".encode(), PASSPHRASE.encode()])
+        == 0
+    )
 
-    context.on_client.run(host_program("seed"), ["change", SOURCE, SEED], locked=False)
+    context.client.run(host_program("seed"), ["change", SOURCE, SEED], locked=False)
     assert digest(context, SOURCE) != first
     task = begun(volume, "mount")
     # The link is cut for longer than ssh waits: what was asked of the disk waits, and the copy goes on.
-    cut = find_script("client_cut", tunnel_settings.SCRIPTS)
-    context.on_client.run(cut, [context.server.private_address, "20"], locked=False)
+    cut = find_script("client_cut", endpoints.SCRIPTS)
+    context.client.run(cut, [context.server_host.private_address, "20"], locked=False)
     output, _ = task.communicate()
     assert task.returncode == 0, output
     made.append(backed_up(output))
@@ -108,19 +111,19 @@ def test_bad_input_is_one_line_and_changes_nothing(volume: list[str], context: C
 
 def test_a_volume_that_holds_something_is_formatted_only_by_its_name(volume: list[str], context: Context) -> None:
     """Runs last: afterwards there is a TrueCrypt volume, made by tcplay, which is opened as it is."""
-    server = context.server.volumes[0].id
+    server = context.server_host.volumes[0].id
     disk = f"/dev/tidemark/{server}"
     # Flushed, for the target reads the disk beside this host's cache.
     shell(context, f"head -c 20000000 /dev/zero > {disk}; head -c 40000 /dev/urandom > {disk}; sync {disk}", "server")
     line = refused(fab("encrypted-backup.format", *volume))
     assert f"{server} holds data (data within its first 16 MiB); give another volume" in line
     volume_made = find_script("truecrypt_volume", Path(__file__).parent)
-    context.hosts.remote("server").run(volume_made, [disk], locked=False, stdin=f"{PASSPHRASE}\n".encode())
+    context.hosts.connector("server").run(volume_made, [disk], locked=False, stdin=f"{PASSPHRASE}\n".encode())
     truecrypt = in_process()
     truecrypt.kind = "truecrypt"
-    with entered(reach(context, stop_server=False), context.note):
+    with performed(reach(context, stop_server=False), context.note):
         empty = pytest.raises(WorkloadError, match="there is no file system on /dev/mapper/tidemark-backup")
-        with empty, entered(opened(context, truecrypt), context.note):
+        with empty, performed(opened(context, truecrypt), context.note):
             pass
         open_volume(context, truecrypt)
         context.brief("client_filesystem", ["new"])

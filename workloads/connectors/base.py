@@ -1,0 +1,172 @@
+"""What every connector offers: scripts run as root, on a host or here, and a failure is one line."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from workloads.connectors.script import Script, ScriptResult, facts_in, script_command, script_error
+from workloads.errors import WorkloadError
+
+# How long a script may print nothing before it is given up.
+IDLE_TIMEOUT_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A line that was sent to a script, and its answer; times are of this machine's clock."""
+
+    answer: str
+    sent_unix_s: float
+    received_unix_s: float
+
+
+class ScriptProcess(ABC):
+    """A command that runs. Reading its output raises TimeoutError after `idle_timeout_seconds` without a line."""
+
+    idle_timeout_seconds: float
+    lines: Iterator[str]
+    """The lines of its standard output, as they come."""
+
+    @abstractmethod
+    def send(self, content: bytes) -> bool:
+        """Writes to its standard input; returns False where it has ended: its exit code and output tell why."""
+
+    @abstractmethod
+    def close_stdin(self) -> None:
+        """Ends its standard input."""
+
+    @abstractmethod
+    def wait(self, timeout_seconds: float | None = None) -> tuple[int, str]:
+        """Waits for its end; returns its exit code and standard error.
+
+        Raises TimeoutError after `timeout_seconds`, by default `idle_timeout_seconds`.
+        """
+
+
+class Connector(ABC):
+    """Runs scripts as root: on a host over its connection, or on the machine that the tasks run on."""
+
+    user: str
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Its name in messages."""
+
+    @property
+    @abstractmethod
+    def _silence_remedy(self) -> str:
+        """What a person does about a command that prints nothing."""
+
+    @abstractmethod
+    def _process(
+        self, name: str, command: str, idle_timeout_seconds: float
+    ) -> contextlib.AbstractContextManager[ScriptProcess]:
+        """Runs `command` while the block lasts; `name` stands for it in messages."""
+
+    @contextlib.contextmanager
+    def _execute(self, name: str, command: str, idle_timeout_seconds: float) -> Iterator[ScriptProcess]:
+        with self._process(name, command, idle_timeout_seconds) as process:
+            try:
+                yield process
+            except TimeoutError as error:
+                raise WorkloadError(
+                    f"{name} was silent for {process.idle_timeout_seconds:g} s", self._silence_remedy, self.name
+                ) from error
+
+    def execute(
+        self,
+        command: str,
+        on_line: Callable[[str], None],
+        *,
+        stdin: bytes = b"",
+        idle_timeout_seconds: float = IDLE_TIMEOUT_SECONDS,
+        name: str | None = None,
+    ) -> tuple[int, str]:
+        """Runs `command` and passes each line of its output to `on_line`; returns exit code and standard error."""
+        with self._execute(name or command.split()[0], command, idle_timeout_seconds) as process:
+            process.send(stdin)
+            process.close_stdin()
+            for line in process.lines:
+                on_line(line)
+            return process.wait()
+
+    @contextlib.contextmanager
+    def start(
+        self, script: Script, arguments: Iterable[str] = (), *, idle_timeout_seconds: float = IDLE_TIMEOUT_SECONDS
+    ) -> Iterator[ScriptProcess]:
+        """Runs `script`, without the host-wide lock, while the block lasts; its standard input stays open."""
+        command = script_command(script.name, list(arguments), self.user, locked=False, keep_stdin_open=True)
+        with self._execute(script.name, command, idle_timeout_seconds) as process:
+            process.send(script.followed_by_input())
+            yield process
+
+    def exchange(
+        self,
+        script: Script,
+        lines: Sequence[str],
+        arguments: Iterable[str] = (),
+        *,
+        idle_timeout_seconds: float = IDLE_TIMEOUT_SECONDS,
+    ) -> list[Exchange]:
+        """Runs `script`, which must answer each line with one line, and sends each of `lines` after the answer to the
+        one before.
+        """
+        exchanges: list[Exchange] = []
+        with self.start(script, arguments, idle_timeout_seconds=idle_timeout_seconds) as process:
+            for line in lines:
+                sent_unix_s = time.time()
+                if not process.send(f"{line}\n".encode()):
+                    break
+                answer = next(process.lines, None)
+                if answer is None:
+                    break
+                exchanges.append(Exchange(answer, sent_unix_s, time.time()))
+            process.close_stdin()
+            code, stderr = process.wait()
+        if code:
+            raise script_error(self.name, script.name, code, stderr)
+        if len(exchanges) < len(lines):
+            raise WorkloadError(
+                f"{script.name} answered {len(exchanges)} of {len(lines)} times", "run the task again", self.name
+            )
+        return exchanges
+
+    def run(
+        self,
+        script: Script,
+        arguments: Iterable[str] = (),
+        *,
+        locked: bool = True,
+        idle_timeout_seconds: float = IDLE_TIMEOUT_SECONDS,
+        on_line: Callable[[str], None] | None = None,
+        stdin: bytes | None = None,
+    ) -> ScriptResult:
+        """Runs `script`, waits for its end, and returns its facts. With `locked`, waits for the host-wide lock.
+
+        `on_line` gets each line of output. `stdin` is what the script itself reads from its standard input: the place
+        for a secret.
+        """
+        lines: list[str] = []
+
+        def take(line: str) -> None:
+            lines.append(line)
+            if on_line is not None:
+                on_line(line)
+
+        keep_stdin_open = stdin is not None
+        command = script_command(
+            script.name, list(arguments), self.user, locked=locked, keep_stdin_open=keep_stdin_open
+        )
+        content = script.text.encode() if stdin is None else script.followed_by_input() + stdin
+        code, stderr = self.execute(
+            command, take, stdin=content, idle_timeout_seconds=idle_timeout_seconds, name=script.name
+        )
+        if code:
+            raise script_error(self.name, script.name, code, stderr)
+        stdout = "\n".join(lines)
+        return ScriptResult(self.name, stdout, stderr, facts_in(stdout, self.name))

@@ -1,0 +1,40 @@
+"""Runs work for several hosts at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from typing import TypeVar
+
+from workloads.errors import WorkloadError
+
+T = TypeVar("T")
+
+
+def in_threads(work: Mapping[str, Callable[[], T]], on_interrupt: Callable[[], None]) -> dict[str, T]:
+    """Runs every piece of `work` in a thread of its own; returns the results by name.
+
+    An interrupt calls `on_interrupt`, which must unblock the threads. Where several fail, the first by name is raised
+    and the others are printed, so that one run shows every host that is at fault.
+    """
+    if not work:
+        return {}
+    pool = ThreadPoolExecutor(max_workers=len(work), thread_name_prefix="host")
+    futures: dict[Future[T], str] = {pool.submit(job): name for name, job in work.items()}
+    try:
+        for _ in as_completed(futures):
+            pass
+    except BaseException:
+        on_interrupt()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    errors = {name: error for future, name in futures.items() if (error := future.exception()) is not None}
+    if errors:
+        first, *others = (errors[name] for name in sorted(errors))
+        for other in others:
+            if isinstance(other, WorkloadError):
+                print(f"tidemark: {other.shown}", file=sys.stderr)
+        raise first
+    return {name: future.result() for future, name in futures.items()}

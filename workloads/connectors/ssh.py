@@ -1,0 +1,255 @@
+"""Runs scripts on a host over SSH; the one place where connections are made.
+
+Fabric opens the connections, with other defaults: host keys are pinned (Fabric accepts any), every wait has a timeout
+(Fabric has none), and the user's own SSH configuration and agent are left out unless the inventory names no key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import paramiko
+from fabric import Config, Connection  # type: ignore[import-untyped]
+from paramiko.config import SSHConfig
+
+from inventory import Host, Ssh
+from workloads.connectors.base import Connector, ScriptProcess
+from workloads.connectors.errors import connect_error
+from workloads.connectors.proxy_socket import ProxySocket
+from workloads.errors import WorkloadError
+from workloads.user_path import user_path
+
+CONNECT_TIMEOUT_SECONDS = 15
+# A host that has just booted answers TCP before sshd is ready to speak, and a rehearsal host shares its CPU with
+# others.
+BANNER_TIMEOUT_SECONDS = 30
+AUTHENTICATION_TIMEOUT_SECONDS = 30
+# How long a command is silent before its host is checked, and how often from then on.
+CHECK_SECONDS = 2.0
+
+# What paramiko logs as an error, with a traceback, comes to the task as an exception as well.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+
+
+def _no_check() -> None:
+    """Knows nothing of the host."""
+
+
+class SshConnector(Connector):
+    """An open connection to one host."""
+
+    _silence_remedy = "see whether the host is up, and run the task again"
+
+    def __init__(
+        self,
+        host: Host,
+        user: str,
+        connection: Connection,
+        proxy: ProxySocket | None,
+        check: Callable[[], None] = _no_check,
+    ) -> None:
+        self.host = host
+        self.user = user
+        self._connection = connection
+        self._proxy = proxy
+        self._check = check
+
+    @property
+    def name(self) -> str:
+        """The host's name in the inventory."""
+        return self.host.name
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the transport is up. A host that died silently looks open until something is asked of it."""
+        return bool(self._connection.is_connected)
+
+    def close(self) -> None:
+        """Closes the connection; threads that wait on it get an error."""
+        with contextlib.suppress(Exception):
+            self._connection.close()
+        if self._proxy is not None:
+            self._proxy.close()
+
+    @contextlib.contextmanager
+    def _process(self, name: str, command: str, idle_timeout_seconds: float) -> Iterator[SshProcess]:
+        channel = self._open_channel(name)
+        try:
+            yield SshProcess(channel, command, idle_timeout_seconds, self._check)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            self._check()  # why it broke is worth more than that it did
+            raise WorkloadError(f"the connection broke ({error})", "run the task again", self.name) from error
+        finally:
+            channel.close()
+
+    def _open_channel(self, name: str) -> paramiko.Channel:
+        try:
+            transport = self._connection.transport
+            if transport is None:
+                raise EOFError("closed")
+            channel: paramiko.Channel = transport.open_session(timeout=CONNECT_TIMEOUT_SECONDS)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            self._check()
+            raise WorkloadError(
+                f"the connection is gone, {name!r} was not run", "run the task again", self.name
+            ) from error
+        return channel
+
+
+class SshProcess(ScriptProcess):
+    """A command that runs in `channel`; raises paramiko's errors and OSError."""
+
+    def __init__(
+        self,
+        channel: paramiko.Channel,
+        command: str,
+        idle_timeout_seconds: float,
+        check: Callable[[], None] = _no_check,
+    ) -> None:
+        self.channel = channel
+        self.idle_timeout_seconds = idle_timeout_seconds
+        self._check = check
+        self._stderr: list[bytes] = []
+        self._stderr_reader = threading.Thread(target=self._read_stderr, daemon=True)
+        # Set while there is something to read, or the end of it: makes a read that can be waited for in parts.
+        self._readable = threading.Event()
+        channel.in_buffer.set_event(self._readable)
+        channel.settimeout(idle_timeout_seconds)
+        channel.exec_command(command)
+        self._stderr_reader.start()
+        self.lines = self._lines()
+
+    def send(self, content: bytes) -> bool:
+        """Writes to its standard input; returns False where it has ended."""
+        try:
+            self.channel.sendall(content)
+        except TimeoutError:
+            raise
+        except OSError:
+            return False
+        return True
+
+    def close_stdin(self) -> None:
+        """Ends its standard input."""
+        self.channel.shutdown_write()
+
+    def wait(self, timeout_seconds: float | None = None) -> tuple[int, str]:
+        """Waits for its end; returns its exit code and standard error."""
+        if timeout_seconds is None:
+            timeout_seconds = self.idle_timeout_seconds
+        self._stderr_reader.join(timeout=min(timeout_seconds, CHECK_SECONDS))
+        self._wait(self.channel.status_event.wait, timeout_seconds)
+        code = self.channel.recv_exit_status()
+        if code == -1:
+            raise EOFError("it ended without an exit code")
+        self._stderr_reader.join(timeout=timeout_seconds)
+        return code, b"".join(self._stderr).decode(errors="replace")
+
+    def _wait(self, until: Callable[[float], bool], timeout_seconds: float) -> None:
+        """Waits until it is so; whether the host is still there is looked at meanwhile. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_seconds
+        while not until(max(0.0, min(CHECK_SECONDS, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+            self._check()
+
+    def _read_stderr(self) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := self.channel.recv_stderr(65536):
+                self._stderr.append(chunk)
+
+    def _receive(self) -> bytes:
+        self._wait(self._readable.wait, self.idle_timeout_seconds)
+        return self.channel.recv(65536)
+
+    def _lines(self) -> Iterator[str]:
+        pending = b""
+        while chunk := self._receive():
+            *whole, pending = (pending + chunk).split(b"\n")
+            for line in whole:
+                yield line.decode(errors="replace")
+        if pending:
+            yield pending.decode(errors="replace")
+
+
+def connect(host: Host, ssh: Ssh, host_keys: Sequence[str], check: Callable[[], None] = _no_check) -> SshConnector:
+    """Connects to `host`, which must show one of `host_keys` ("ssh-ed25519 AAAA…").
+
+    `check` raises when the host has ended; it is called while something that runs there is silent.
+    """
+    if not host_keys:
+        raise WorkloadError("no host key is known", "give host_keys in the inventory", host.name)
+    arguments: dict[str, Any] = {
+        "banner_timeout": BANNER_TIMEOUT_SECONDS,
+        "auth_timeout": AUTHENTICATION_TIMEOUT_SECONDS,
+        "channel_timeout": CONNECT_TIMEOUT_SECONDS,
+        **_credentials(host, ssh),
+    }
+    proxy: ProxySocket | None = None
+    if ssh.proxy_command is not None:
+        try:
+            proxy = ProxySocket(ssh.proxy_command, host.address, host.port)
+        except (OSError, ValueError) as error:
+            raise WorkloadError(
+                f"ssh.proxy_command does not start ({error})", "correct it in the inventory", host.name
+            ) from error
+        arguments["sock"] = proxy.socket
+    connection = Connection(
+        host=host.address,
+        user=ssh.user,
+        port=host.port,
+        config=Config(overrides={"load_ssh_configs": False}, ssh_config=SSHConfig(), lazy=True),
+        gateway=False,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        connect_kwargs=arguments,
+    )
+    try:
+        pin(connection.client, host, host_keys)
+        connection.open()
+    except BaseException as error:
+        # Looked at before it is closed from here.
+        transport = connection.client.get_transport()
+        hung_up = transport is not None and not transport.is_active()
+        stderr = proxy.close() if proxy is not None else ""
+        with contextlib.suppress(Exception):
+            connection.close()
+        if isinstance(error, (OSError, EOFError, ValueError, paramiko.SSHException)):
+            raise connect_error(host, ssh, error, stderr, hung_up=hung_up) from error
+        raise
+    return SshConnector(host, ssh.user, connection, proxy, check)
+
+
+def _credentials(host: Host, ssh: Ssh) -> dict[str, Any]:
+    if ssh.identity_file is None:
+        return {"allow_agent": True, "look_for_keys": True}
+    identity = user_path(ssh.identity_file)
+    if not identity.is_file():
+        raise WorkloadError(
+            f"ssh.identity_file {ssh.identity_file} is not there", "give the file of your private key", host.name
+        )
+    return {"allow_agent": False, "look_for_keys": False, "key_filename": str(identity)}
+
+
+def pin(client: paramiko.SSHClient, host: Host, host_keys: Sequence[str]) -> None:
+    """Makes `client` accept `host_keys` from `host` and no others."""
+    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    known = client.get_host_keys()
+    known.clear()
+    # paramiko looks a host up under this name when the port is not the usual one.
+    name = host.address if host.port == 22 else f"[{host.address}]:{host.port}"
+    for text in host_keys:
+        unreadable = WorkloadError(
+            f"host key {text[:40]!r} cannot be read", 'give it whole, as "ssh-ed25519 AAAA…"', host.name
+        )
+        try:
+            entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {text}")
+        except Exception as error:  # paramiko's and cryptography's have no other class in common
+            raise unreadable from error
+        if entry is None or entry.key is None:
+            raise unreadable
+        known.add(name, entry.key.get_name(), entry.key)

@@ -1,0 +1,53 @@
+"""Reads CloudWatch's metrics of the minutes of a run: once a minute is whole, and for as long as one may be late."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from workloads import cloudwatch
+from workloads.efs_iops.context import Context
+
+# A rehearsal's minutes are there a second after their end, and its endpoint may be asked at any rate.
+REHEARSAL_POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """A run until `until_unix_s`, by the runner's clock; `cells` are the begin and the end of each cell."""
+
+    cells: tuple[tuple[float, float], ...]
+    until_unix_s: float
+
+    @property
+    def from_unix_s(self) -> float:
+        """The begin of the first cell; the end of the run, where none began."""
+        return min((start for start, _ in self.cells), default=self.until_unix_s)
+
+    def was_busy(self, from_unix_s: float, until_unix_s: float) -> bool:
+        """Returns whether a cell ran then, if only for a moment."""
+        return any(start < until_unix_s and end > from_unix_s for start, end in self.cells)
+
+
+def read_metrics(context: Context, window: Window) -> None:
+    """Records every metric of the window's whole minutes; says what is missing, and why."""
+    if not cloudwatch.is_file_system_id(context.file_system.id):
+        context.console.say("cloudwatch", f"left out: {context.file_system.id} is no EFS file system")
+        return
+    started = time.monotonic()
+    minutes = cloudwatch.minutes(window.from_unix_s, window.until_unix_s)
+    with context.console.under_way("cloudwatch", f"{len(minutes)} minutes") as progress:
+        answer = cloudwatch.wait_for(
+            cloudwatch.client(context.inventory.region),
+            context.file_system.id,
+            minutes,
+            # A minute in which nothing was moved may never come.
+            [minute for minute in minutes if window.was_busy(minute, minute + cloudwatch.PERIOD_S)],
+            poll_s=REHEARSAL_POLL_S if context.inventory.rehearsal else cloudwatch.POLL_S,
+            tell=progress.update,
+        )
+    for record in answer.records:
+        context.results.append("cloudwatch", record)
+    context.results.step("cloudwatch", time.monotonic() - started, None)
+    words = f"{len(minutes)} whole minute{'' if len(minutes) == 1 else 's'}, waited {time.monotonic() - started:.0f} s"
+    context.console.say("cloudwatch", words if answer.reason is None else f"{words}; {answer.reason}")

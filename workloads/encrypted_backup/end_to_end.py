@@ -1,0 +1,65 @@
+"""The whole experiment with made-up files: two backups, a search for plaintext, a recovery by the sheet."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from inventory import Host
+from workloads.encrypted_backup import plaintext_search, recovery_sheet
+from workloads.encrypted_backup.backup import back_up
+from workloads.encrypted_backup.context import Context, host_program
+from workloads.encrypted_backup.drill import drill, facts
+from workloads.encrypted_backup.reversible import Action, performed
+from workloads.encrypted_backup.volume import Volume, claimed, formatted
+
+SAMPLE = "/srv/tidemark-sample"
+FILES = 300
+SHEET = "recovery-sheet.md"
+
+
+def run_end_to_end(context: Context, volume: Volume, blank: Host, erase: str | None, folder: Path) -> None:
+    """Runs all of it, and records it in the results; the sheet goes to `folder`."""
+    seed = secrets.token_hex(6)
+    volume.stop_server = False
+    context.run = "sample"
+    sample(context, "make", seed, str(FILES))
+    context.run = "format"
+    formatted(context, volume, erase)
+    context.run = "first"
+    with plaintext_search.captured_packets(context):
+        back_up(context, volume, [SAMPLE])
+    context.run = "blind"
+    with performed([Action("search", lambda: _search(context, seed))], context.note):
+        pass
+    # From here on as a person does it: the server is stopped; each task starts it, and stops it at its end.
+    context.run = "second"
+    sample(context, "change", seed)
+    with performed([Action("stop", lambda: context.power.stop(context.server_host))], context.note):
+        pass
+    back_up(context, volume, [SAMPLE])
+    context.run = "drill"
+    with performed(claimed(context, stop_server=True), context.note):
+        page = recovery_sheet.rendered(facts(context, [SAMPLE]))
+        (folder / SHEET).write_text(page, encoding="utf-8")
+        recover = Action("recover", lambda: recover_and_say(context, page, volume, blank, SAMPLE))
+        with performed([recover], context.note):
+            pass
+
+
+def sample(context: Context, *words: str) -> None:
+    """Makes or changes the made-up files on the client."""
+    (fact, *_) = context.long(
+        host_program("seed"), [words[0], SAMPLE, *words[1:]], f"{words[0]} the made-up files"
+    ).facts
+    context.record("sample", **fact)
+
+
+def recover_and_say(context: Context, page: str, volume: Volume, blank: Host, source: str) -> None:
+    """Runs the drill, and says how long it took."""
+    seconds = drill(context, page, volume.passphrase, blank, source)
+    context.console.say("drill", f"{blank.name} has restored everything from the sheet alone in {seconds:.0f} s")
+
+
+def _search(context: Context, seed: str) -> None:
+    plaintext_search.search(context, [f"plaintext-{seed}".encode(), f"name-{seed}".encode()])

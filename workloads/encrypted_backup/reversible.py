@@ -1,0 +1,104 @@
+"""Performs actions in order, and undoes them in reverse, whatever happens in between.
+
+The ordinary end of a backup is the same undoing: unmount, close, detach, stop. An action that fails or is interrupted
+is undone only where its undoing also copes with half of it. An undoing that fails does not keep the earlier actions
+from being undone: a disk that can't be unmounted is no reason to leave a server running.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from workloads.errors import WorkloadError
+
+
+@dataclass(frozen=True)
+class Action:
+    """What `do` does under `name`, and `undo` undoes under `undo_name`; None: there is nothing to undo.
+
+    With `undo_half_done`, `undo` also copes with what was not done to its end, or not at all.
+    """
+
+    name: str
+    do: Callable[[], None]
+    undo_name: str = ""
+    undo: Callable[[], None] | None = None
+    undo_half_done: bool = False
+
+
+@dataclass(frozen=True)
+class ActionOutcome:
+    """An action that was done or undone. `fault` is one line, None when it succeeded."""
+
+    name: str
+    seconds: float
+    undoing: bool
+    fault: str | None
+
+
+Note = Callable[[ActionOutcome], None]
+
+
+@contextmanager
+def performed(actions: Sequence[Action], note: Note) -> Iterator[None]:
+    """Performs the actions in order, runs the block, and undoes the actions in reverse; `note` gets every outcome.
+
+    Raises the fault of the block or of an action; without one, the first fault of undoing.
+    """
+    faults: list[Exception] = []
+    with ExitStack() as stack:
+        # Called last: it raises a fault of undoing only when nothing else failed, and else prints it.
+        stack.push(_raiser(faults))
+        for action in actions:
+            _perform(action, stack, note, faults)
+        yield
+
+
+def _perform(action: Action, stack: ExitStack, note: Note, faults: list[Exception]) -> None:
+    def undo_later() -> None:
+        if action.undo is not None:
+            stack.callback(_undo, action.undo_name, action.undo, note, faults)
+
+    def do() -> None:
+        if action.undo_half_done:
+            undo_later()
+        action.do()
+        if not action.undo_half_done:
+            undo_later()
+
+    # Registered before it is noted: an interrupt while it is noted undoes it, too.
+    _timed(action.name, do, note, undoing=False)
+
+
+def _raiser(faults: list[Exception]) -> Callable[..., bool]:
+    def look(kind: object, error: object, trace: object) -> bool:
+        if error is None and faults:
+            raise faults[0]
+        for fault in faults:
+            print(f"tidemark: while undoing: {fault}", file=sys.stderr)
+        return False
+
+    return look
+
+
+def _undo(name: str, undo: Callable[[], None], note: Note, faults: list[Exception]) -> None:
+    try:
+        _timed(name, undo, note, undoing=True)
+    except (WorkloadError, OSError) as fault:
+        faults.append(fault)
+
+
+def _timed(name: str, work: Callable[[], None], note: Note, *, undoing: bool) -> None:
+    began = time.monotonic()
+    fault: str | None = None
+    try:
+        work()
+    except BaseException as error:
+        fault = str(error) or type(error).__name__
+        raise
+    finally:
+        note(ActionOutcome(name, time.monotonic() - began, undoing, fault))

@@ -1,0 +1,136 @@
+"""Makes Fabric tasks of the experiments' declarations: faults as one line, an exit code, an orderly end."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from invoke.collection import Collection
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from inventory import InventoryError
+from workloads.errors import WorkloadError
+from workloads.experiment import PLAN, REQUIRED, Experiment, Option, Request, Stage, Task
+from workloads.lazy_import import lazy_import
+from workloads.load_inventory import PROJECT
+
+if TYPE_CHECKING:
+    from workloads import run_stages
+else:
+    run_stages = lazy_import("workloads.run_stages")
+
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def reported(body: F) -> F:
+    """Turns a fault into one line and an exit code; an interrupt, SIGTERM or SIGHUP ends the task in order."""
+
+    def terminate(*_: object) -> NoReturn:
+        raise SystemExit(EXIT_TERMINATED)
+
+    @functools.wraps(body)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        signal.signal(signal.SIGTERM, terminate)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) has it ignored
+            signal.signal(signal.SIGHUP, terminate)
+        try:
+            return body(*args, **kwargs)
+        except WorkloadError as error:
+            raise Exit(f"tidemark: {error.shown}", code=1) from None
+        except InventoryError as error:
+            raise Exit(f"tidemark: {error}", code=1) from None
+        except KeyboardInterrupt:
+            raise Exit("tidemark: interrupted; run the task again to go on", code=EXIT_INTERRUPTED) from None
+        except OSError as error:
+            raise Exit(f"tidemark: {error}; see that the file or directory can be used", code=1) from None
+
+    return wrapper  # type: ignore[return-value]
+
+
+def run_module(module: str, *arguments: str) -> None:
+    """Runs a module of the project as a process of its own; its exit code is the task's."""
+    # It ends with this process, even if that is killed: nobody would read its output.
+    command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", module, *arguments]
+    code = subprocess.call(command, cwd=PROJECT)
+    if code:
+        raise Exit(code=code)
+
+
+def collection(name: str, *tasks: Any) -> Collection:
+    """Tasks under a name: `fab NAME.TASK`."""
+    found = Collection(name)
+    for each in tasks:
+        found.add_task(each)
+    return found
+
+
+def experiment_tasks(experiment: Experiment) -> Collection:
+    """Every task of an experiment: `plan`, its stages, `collect` and `all`, and those of its own."""
+
+    def add(name: str, help: str, body: Callable[[Request], object], *options: Option) -> None:
+        tasks.add_task(make_task(name, help, lambda **given: body(Request(experiment, name, given)), options))
+
+    tasks, common, stages = Collection(experiment.name), experiment.options, experiment.stages
+    if experiment.plan is not None:
+        add("plan", "Show what a plan measures, and for how long.", lambda request: run_stages.show_plan(request), PLAN)
+    for stage in stages:
+        if stage.help:
+            add(stage.name, stage.help, partial(_run, stage), *common, *_options_of(stage))
+    for own in experiment.tasks:
+        add(own.name, own.help, partial(_do, own), *own.options, *(common if own.common else ()))
+    if stages:
+        collected = "Fetch the hosts' logs into the newest results."
+        add("collect", collected, lambda request: run_stages.collect(request), *common)
+        options = dict.fromkeys(option for stage in stages for option in _options_of(stage))
+        add("all", experiment.all_help, _run_all, *common, *options)
+    return tasks
+
+
+def _options_of(stage: Stage) -> tuple[Option, ...]:
+    return (PLAN, *stage.options) if stage.takes_plan else stage.options
+
+
+def _run(stage: Stage, request: Request) -> None:
+    run_stages.run_stage(request, stage)
+
+
+def _run_all(request: Request) -> None:
+    run_module("report", str(run_stages.run_all(request)))
+
+
+def _do(own: Task, request: Request) -> None:
+    done = own.body(request)
+    if own.reports:
+        run_module("report", str(done))
+
+
+def make_task(name: str, help: str, body: Callable[..., object], options: Sequence[Option]) -> Any:
+    """A Fabric task that calls `body` with its options by name. Invoke reads them from the signature."""
+
+    def wrapper(_: Any, **given: Any) -> None:
+        body(**given)
+
+    shown: Any = reported(wrapper)
+    shown.__doc__ = help
+    context = inspect.Parameter("_", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    shown.__signature__ = inspect.Signature([context, *(_parameter(option) for option in options)])
+    repeatable = [option.name for option in options if option.repeatable]
+    required = [option.name for option in options if option.default is REQUIRED]
+    return task(
+        name=name, iterable=repeatable, positional=required, help={option.name: option.help for option in options}
+    )(shown)
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    default = inspect.Parameter.empty if option.default is REQUIRED else option.default
+    return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=default)

@@ -1,0 +1,278 @@
+"""Assembles, creates and repairs the client's arrays: the mirrors, and the stripe over them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from workloads.errors import WorkloadError
+from workloads.md_raid.context import Context, script
+from workloads.md_raid.parsers import ArrayDetail, ArrayStatus, ClientState, Disk
+from workloads.md_raid.settings import BENCH_STRIPE, CHUNK_KIB, MIRROR_LEGS, STRIPE
+from workloads.md_raid.topology import Leg, Mirror
+
+REBUILD_POLL_S = 1.0
+# A rebuild that has not moved for this long will not end by waiting.
+REBUILD_STALL_S = 300
+
+
+def assemble_mirrors(context: Context) -> int:
+    """Assembles the mirrors that exist, and notes the others as absent."""
+    state = context.client_state(fresh=True)
+    context.absent = []
+    changed = 0
+    for mirror in context.topology.mirrors:
+        mirror_devices(context, state, mirror)
+        refuse_failed(context, state.status.get(mirror.name))
+        detail = state.arrays.get(mirror.name)
+        if detail is not None and detail.label == f"tidemark:{mirror.name}":
+            check_mirror(context, state, mirror, detail)
+            continue
+        if detail is not None:
+            raise WorkloadError(
+                f"/dev/{mirror.name} is another array ({detail.label or 'without a name'})",
+                f"stop it with mdadm --stop /dev/{mirror.name} if it is not wanted",
+                context.client_name,
+            )
+        disks = [state.disks[leg.iqn] for leg in mirror.legs]
+        refuse_taken(context, state, disks)
+        labelled = [disk for disk in disks if disk.label is not None]
+        foreign = [disk for disk in labelled if disk.label != f"tidemark:{mirror.name}"]
+        if foreign:
+            raise WorkloadError(
+                f"{foreign[0].device} ({foreign[0].target}) is a leg of {foreign[0].label}, not of {mirror.name}",
+                "the inventory's volumes have another order than when the arrays were made: "
+                "restore that order, or give fresh volumes",
+                context.client_name,
+            )
+        if not labelled:
+            refuse_unreadable(context, disks)
+            context.absent.append(mirror)
+        elif len(labelled) < len(disks) and all(disk.events == 0 for disk in labelled):
+            refuse_unreadable(context, disks)
+            changed += context.on_client("client_unlabel", [disk.device for disk in labelled]).changed
+            context.absent.append(mirror)
+        else:
+            names = [disk.device for disk in disks if disk in labelled]
+            changed += context.on_client("client_assemble", [mirror.name, *names]).changed
+    return changed
+
+
+def refuse_failed(context: Context, status: ArrayStatus | None) -> None:
+    """Refuses an array that neither runs nor waits for members: one that is broken, or in an unknown state."""
+    if status is not None and status.activity not in ("active", "inactive"):
+        raise WorkloadError(
+            status.condition,
+            "see that every storage server is up; then stop what lies on it, and it "
+            f"(mdadm --stop /dev/{status.name}), and run configure again, which assembles it from its legs",
+            context.client_name,
+        )
+
+
+def refuse_taken(context: Context, state: ClientState, disks: Sequence[Disk]) -> None:
+    """Refuses legs that another device holds; a leg that waits in an inactive array is recognised by its label."""
+    for disk in disks:
+        holder = state.status.get(disk.holder or "")
+        waiting = holder is not None and holder.activity == "inactive"
+        if disk.holder is not None and not (waiting and disk.label is not None):
+            words = f" ({holder.condition})" if holder is not None and not holder.active else ""
+            raise WorkloadError(
+                f"{disk.device} ({disk.target}) is held by {disk.holder}{words}",
+                f"take it from there (lsblk {disk.device}; an array is stopped by mdadm --stop /dev/{disk.holder}), "
+                "then run configure again",
+                context.client_name,
+            )
+
+
+def refuse_unreadable(context: Context, disks: Sequence[Disk]) -> None:
+    """Refuses legs whose label could not be read: they may belong to an array."""
+    for disk in disks:
+        if disk.label_fault is not None:
+            raise WorkloadError(
+                f"whether {disk.device} ({disk.target}) has an array's label is not known ({disk.label_fault})",
+                "see that every storage server is up, then run configure again",
+                context.client_name,
+            )
+
+
+def mirror_devices(context: Context, state: ClientState, mirror: Mirror) -> list[str]:
+    """Returns the client's disks under a mirror, in the order of the servers."""
+    devices = []
+    for leg in mirror.legs:
+        disk = state.disk_of(leg.iqn)
+        if disk is None:
+            raise WorkloadError(
+                f"no disk came from {leg.iqn} ({leg.server})",
+                f"see that {leg.server} is up, then run configure again",
+                context.client_name,
+            )
+        devices.append(disk.device)
+    return devices
+
+
+def check_mirror(context: Context, state: ClientState, mirror: Mirror, detail: ArrayDetail) -> None:
+    """Refuses a running array that is not a mirror of this experiment."""
+    by_device = context.leg_by_device(state)
+    held = {by_device.get(leg.device) for leg in detail.legs if leg.device is not None}
+    strange = held - set(mirror.legs)
+    expected = ("raid10", f"o{MIRROR_LEGS}", MIRROR_LEGS)
+    if (detail.level, detail.layout, detail.raid_devices) != expected or strange:
+        raise WorkloadError(
+            f"/dev/{mirror.name} is {detail.level} {detail.layout} over "
+            + ", ".join(leg.device or "nothing" for leg in detail.legs),
+            f"it should be raid10 o{MIRROR_LEGS}, a leg from each server: deploy fresh volumes, "
+            "or stop it and clear its legs",
+            context.client_name,
+        )
+
+
+def check_zeroed(context: Context) -> int:
+    """Checks on the storage servers that the legs of absent mirrors read as zero."""
+    wanted: dict[str, list[str]] = {}
+    for mirror in context.absent:
+        for leg in mirror.legs:
+            wanted.setdefault(leg.server, []).append(leg.volume)
+    if wanted:
+        context.hosts.run(script("storage_zeroed"), wanted)
+    return 0
+
+
+def create_mirrors(context: Context) -> int:
+    """Creates the mirrors that are absent."""
+    if not context.absent:
+        return 0
+    state = context.client_state()
+    mirrors = [f"{mirror.name}={','.join(mirror_devices(context, state, mirror))}" for mirror in context.absent]
+    changed = context.on_client("client_mirrors", [str(CHUNK_KIB), *mirrors]).changed
+    context.absent = []
+    return changed
+
+
+def lost_legs(context: Context, state: ClientState) -> list[tuple[Mirror, Leg, str]]:
+    """Returns the legs that are not in their mirror although their disk is there."""
+    lost = []
+    for mirror in context.topology.mirrors:
+        detail = state.arrays.get(mirror.name)
+        if detail is None:
+            continue
+        # A leg that is being rebuilt has a slot and is neither active nor lost.
+        held = {leg.device for leg in detail.legs if leg.slot is not None and "removed" not in leg.state}
+        held |= {leg.device for leg in detail.legs if leg.state.startswith("spare")}
+        held -= {leg.device for leg in detail.legs if "faulty" in leg.state}
+        for leg in mirror.legs:
+            disk = state.disk_of(leg.iqn)
+            if disk is not None and disk.device not in held:
+                lost.append((mirror, leg, disk.device))
+    return lost
+
+
+def return_legs(context: Context, on_rebuilt: Callable[[str], None] | None = None) -> int:
+    """Adds lost legs to their mirrors again, and waits until every leg holds all data."""
+    state = context.client_state()
+    mirrors = [active_array(context, state.status, mirror.name) for mirror in context.topology.mirrors]
+    if all(mirror.whole for mirror in mirrors):
+        return 0
+    lost = lost_legs(context, state)
+    changed = 0
+    if lost:
+        devices: dict[str, list[str]] = {}
+        for mirror, _, device in lost:
+            devices.setdefault(mirror.name, []).append(device)
+        pairs = [f"{name}={','.join(those)}" for name, those in devices.items()]
+        changed = context.on_client("client_readd", pairs).changed
+    wait_rebuilt(context, on_rebuilt)
+    return changed
+
+
+def active_array(context: Context, status: Mapping[str, ArrayStatus], name: str) -> ArrayStatus:
+    """Returns the array of that name. Raises WorkloadError when it is absent or not active."""
+    array = status.get(name)
+    refuse_failed(context, array)
+    if array is None or not array.active:
+        words = f"{name} is not there" if array is None else array.condition
+        raise WorkloadError(words, "run configure again", context.client_name)
+    return array
+
+
+def wait_rebuilt(context: Context, on_rebuilt: Callable[[str], None] | None = None) -> None:
+    """Waits until every mirror has all its legs, and shows how far each is."""
+    waiting = {mirror.name for mirror in context.topology.mirrors}
+    last_words, last_move = "", time.monotonic()
+    with context.console.under_way("rebuild", "mirrors") as progress:
+        while True:
+            status = context.array_status()
+            shown = []
+            for name in sorted(waiting):
+                array = active_array(context, status, name)
+                if array.whole:
+                    waiting.discard(name)
+                    if on_rebuilt is not None:
+                        on_rebuilt(name)
+                else:
+                    shown.append(rebuild_words(array))
+            if not waiting:
+                return
+            words = ", ".join(shown)
+            progress.update(words)
+            if words != last_words:
+                last_words, last_move = words, time.monotonic()
+            if time.monotonic() - last_move > REBUILD_STALL_S:
+                raise WorkloadError(
+                    f"the rebuild has not moved for {REBUILD_STALL_S} s: {words}",
+                    "see mdadm --detail and dmesg on the client, then run configure again",
+                    context.client_name,
+                )
+            time.sleep(REBUILD_POLL_S)
+
+
+def rebuild_words(array: ArrayStatus) -> str:
+    """Describes how far a mirror's rebuild is: md1 [2/3] 12.5 %."""
+    percent = "" if array.recovery_percent is None else f" {array.recovery_percent} %"
+    return f"{array.name} [{array.working}/{array.raid_devices}]{percent}"
+
+
+def stop_leftover_stripes(context: Context) -> int:
+    """Stops arrays that hold the mirrors: a temporary stripe, or the stripe with members missing."""
+    status = context.client_state().status
+    leftover = [name for name in (BENCH_STRIPE, STRIPE) if name in status]
+    if STRIPE in leftover and status[STRIPE].active:
+        leftover.remove(STRIPE)
+    mirrors = {mirror.name for mirror in context.topology.mirrors}
+    for name in leftover:
+        if strange := sorted(set(status[name].members) - mirrors):
+            raise WorkloadError(
+                f"/dev/{name} is another array, over {', '.join(strange)}",
+                f"stop it with mdadm --stop /dev/{name} if it is not wanted, or give it another name",
+                context.client_name,
+            )
+    return context.on_client("client_stop", leftover).changed if leftover else 0
+
+
+def make_stripe(context: Context) -> int:
+    """Assembles or creates the RAID-0 over the mirrors."""
+    changed = stop_leftover_stripes(context)
+    state = context.client_state()
+    mirrors = [active_array(context, state.status, mirror.name).name for mirror in context.topology.mirrors]
+    devices = [f"/dev/{name}" for name in mirrors]
+    detail = state.arrays.get(STRIPE)
+    label = f"tidemark:{STRIPE}"
+    if detail is not None:
+        members = {leg.device for leg in detail.legs}
+        if detail.level != "raid0" or members != set(devices):
+            raise WorkloadError(
+                f"/dev/{STRIPE} is {detail.level} over {', '.join(sorted(map(str, members)))}",
+                f"stop it with mdadm --stop /dev/{STRIPE} if it is not wanted",
+                context.client_name,
+            )
+        return changed
+    labelled = [name for name in mirrors if state.array_labels.get(name) == label]
+    unknown = [name for name in mirrors if name in state.label_faults]
+    if unknown and not labelled:
+        raise WorkloadError(
+            f"whether {unknown[0]} has {STRIPE}'s label is not known ({state.label_faults[unknown[0]]})",
+            "see dmesg on that host, then run configure again",
+            context.client_name,
+        )
+    # Creating writes labels only, but a stripe that exists is never created anew: its data would be given up.
+    how = "assemble" if labelled else "create"
+    return changed + context.on_client("client_stripe", [STRIPE, str(CHUNK_KIB), how, *devices]).changed

@@ -1,0 +1,94 @@
+"""Runs an experiment's stages: alone, or all of them up to the collected logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from workloads import deployment
+from workloads.deployment import existing, latest, local_versions, recorded
+from workloads.errors import WorkloadError
+from workloads.experiment import Request, Stage
+from workloads.logs import collect_logs
+from workloads.results import Results
+
+
+def show_plan(request: Request) -> None:
+    """Says what a plan measures, and for how long."""
+    plan = request.experiment.plan
+    assert plan is not None, "an experiment without a plan has no such task"
+    for line in plan.describe(request.plan):
+        request.console.say("plan", line)
+
+
+def run_stage(request: Request, stage: Stage) -> None:
+    """Runs one stage on the hosts, recorded as it declares."""
+    with connected_context(request) as context:
+        if stage.results is None:
+            stage.body(context, request.plan)
+        elif stage.results == "newest":
+            with recorded(context, latest(context)):
+                stage.body(context, request.plan)
+        else:
+            with recorded(context, start_results(request, context)):
+                for each in request.experiment.stages:
+                    if each.name == "configure":
+                        each.body(context, request.plan)
+                stage.body(context, request.plan)
+
+
+def run_all(request: Request) -> Path:
+    """Runs every stage into new results, and collects the logs; the directory of the results."""
+    experiment = request.experiment
+    with connected_context(request) as context:
+        results = start_results(request, context)
+        with recorded(context, results):
+            try:
+                for stage in experiment.stages:
+                    stage.body(context, request.plan)
+            except Exception:
+                if experiment.collect_after_failure:
+                    with suppress(WorkloadError):
+                        _collect(request, context)
+                raise
+            _collect(request, context)
+    return results.directory
+
+
+def collect(request: Request) -> None:
+    """Fetches the hosts' logs into the newest results."""
+    with deployment.connected(request.inventory, request.console) as found:
+        found.results = existing(found)
+        collect_logs(found, request.experiment.scripts)
+
+
+def start_results(request: Request, context: deployment.Deployment) -> Results:
+    """New results, with the plan in them."""
+    plan = None if request.plan is None else request.plan.to_dict()
+    return Results.start(context.inventory, plan=plan, versions=local_versions())
+
+
+@contextmanager
+def connected_context(request: Request) -> Iterator[Any]:
+    """The experiment's context, its connections closed at the end; faults of this machine are found before any host is
+    touched.
+    """
+    experiment = request.experiment
+    measures, inventory = request.plan is not None, request.inventory
+    if measures:
+        experiment.prepare()
+    if experiment.connect is not None:
+        with experiment.connect(request) as context:
+            yield context
+    else:
+        with deployment.connected(inventory, request.console) as found:
+            yield experiment.make_context(found, request)
+
+
+def _collect(request: Request, context: Any) -> None:
+    if request.experiment.collect is not None:
+        request.experiment.collect(context)
+    else:
+        collect_logs(context, request.experiment.scripts)
