@@ -78,11 +78,11 @@ PLANS: list[tuple[str, str, str, str]] = [
     ("a field unknown", "mirrors = 1", "mirrors = 1\nmirorrs = 2", "mirorrs is not a field of a plan; remove it"),
     (
         "no time",
-        "measured_seconds = 2",
+        "measured_seconds = 1.5",
         "measured_seconds = 0",
         "measured_seconds is 0; it should be seconds, from 0.5",
     ),
-    ("time in words", "measured_seconds = 2", 'measured_seconds = "2s"', "measured_seconds is '2s'; it should be"),
+    ("time in words", "measured_seconds = 1.5", 'measured_seconds = "2s"', "measured_seconds is '2s'; it should be"),
     ("unaligned reads", "request_bytes = 4096", "request_bytes = 4000", "request_bytes is 4000; it should be"),
     ("a pattern that writes", 'name = "random"', 'name = "write"', "it should be sequential or random"),
     ("a pattern twice", 'name = "random"', 'name = "sequential"', "tables with different names"),
