@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from workloads.errors import WorkloadError
-from workloads.md_raid.settings import PLANS
 from workloads.md_raid.topology import Topology
 from workloads.plan_file import Fields, fields_of, read_file
+
+PLANS = Path(__file__).parent / "plans"
 
 PatternName = Literal["sequential", "random"]
 Layout = Literal["stripe", "mirror", "raw"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent / "scripts"
-PLANS = Path(__file__).parent / "plans"
 
 # The original's "15 GB" were made with `lvcreate -L 15G`, which is 15 GiB (16.1 GB); five of them, less
 # md's labels, make the 75 GB array. Volumes are given in GiB by EC2 too, whatever its pages call them.
