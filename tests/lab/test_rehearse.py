@@ -164,6 +164,6 @@ def test_the_report_shows_what_it_is_told(monkeypatch: pytest.MonkeyPatch, tmp_p
     done = real(told["command"], input=told["input"], cwd=told["cwd"], capture_output=True, text=True, check=True)
     rows = [line for line in done.stdout.splitlines() if "not done" in line]
     assert [" ".join(row.replace("|", " ").split()) for row in rows] == [
-        f"md-raid not done 12 {MISSING} {MISSING} {MISSING} no room",
-        f"efs-iops not done {MISSING} {MISSING} {MISSING} {MISSING} interrupted",
+        f"md-raid not done 12 {MISSING} {MISSING} {MISSING} {MISSING} no room",
+        f"efs-iops not done {MISSING} {MISSING} {MISSING} {MISSING} {MISSING} interrupted",
     ]

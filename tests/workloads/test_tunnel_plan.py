@@ -39,7 +39,7 @@ def test_write_cells_are_left_out_where_something_is_on_the_disk() -> None:
         ("request_bytes = 4096", "request_bytes = 3145728", "multiple of every request_bytes"),
         ('name = "random"', 'name = "backwards"', "it should be sequential or random or single"),
         ("depth = 1\n", "depth = 2\n", "depth is 2; it should be 1 where the pattern is single"),
-        ("ssh_seconds = 3", "ssh_seconds = 3\ncolour = 1", "colour is not a field of a plan"),
+        ("ssh_seconds = 2", "ssh_seconds = 2\ncolour = 1", "colour is not a field of a plan"),
     ],
 )
 def test_a_wrong_plan_is_one_line(old: str, new: str, words: str) -> None:
