@@ -22,42 +22,125 @@ A claim in the file:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
 
+from documents import DocumentError, Fault, Items, Model, Number, Text, read
 from report.expressions import Expression, ExpressionError, Sentence
 
 SCHEMA = 1
-# libyaml's, where PyYAML was built with it: a tenth of the time.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CLAIMS = Path(__file__).resolve().parent.parent / "claims"
-PLACES = ("aws", "rehearsal", "either")
+
+Prose = Annotated[str, Text("text", folded=True)]
+Formula = Annotated[str, Text("an expression over the summary", folded=True)]
+"""In the language of report/expressions.py"""
+Figure = Annotated[float, Number()]
 
 
 class ClaimError(Exception):
-    """A claims file that can't be used: file, claim, field and what is allowed, in one line."""
+    """A claims file that can't be used: file, claim, field and what is allowed, in a line for each fault."""
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(Model):
     """A published point of a figure: whose line it belongs to, and where it lies."""
 
-    of: str
-    x: float
-    y: float
+    of: Prose
+    x: Figure
+    y: Figure
 
 
 @dataclass(frozen=True)
-class Published:
-    value: float | None
-    unit: str
-    date: str
-    source: str
-    points: tuple[Point, ...] = ()
+class Published(Model):
+    """What was published."""
+
+    value: Figure | None
+    """The published figure; null: none was published"""
+    unit: Prose
+    date: Prose
+    source: Prose
+    points: Annotated[tuple[Point, ...], Items("a list of points")] = ()
+    """Published points, which are drawn into the figure"""
+
+
+@dataclass(frozen=True)
+class Applies(Model):
+    """Where a run counts."""
+
+    where: Literal["aws", "rehearsal", "either"]
+    reason: Prose | None = None
+    """Why a run elsewhere does not count"""
+
+    def faults(self) -> Iterator[Fault]:
+        """Checks that there is a reason where one is needed."""
+        if self.where != "either" and self.reason is None:
+            yield Fault(("reason",), None, f"text: why only a run of {self.where} counts")
+
+
+@dataclass(frozen=True)
+class Tolerance(Model):
+    """How far a measured figure may be from the published one."""
+
+    ratio: Annotated[float, Number(0)]
+    """Of the published figure"""
+    reason: Prose
+
+
+@dataclass(frozen=True)
+class LaterEntry(Model):
+    """What the provider has documented since."""
+
+    fact: Prose
+    date: Prose
+    source: Prose
+    test: Formula | None = None
+    """A run for which it is true differs as documented"""
+
+
+@dataclass(frozen=True)
+class Entry(Model):
+    """A claim as the file has it."""
+
+    id: Annotated[str, Text("the experiment's name, / and a name", r"[a-z0-9-]+/[a-z0-9-]+")]
+    claim: Prose
+    """The claim in our own words"""
+    published: Published
+    applies: Applies
+    test: Formula
+    """Whether the claim holds, in the language of report/expressions.py, with `published` and `tolerance` as names"""
+    measured: Formula | None = None
+    """The figure shown beside the published one"""
+    when: Formula | None = None
+    """For a run for which it is not true the claim was not tested"""
+    tolerance: Tolerance | None = None
+    later: Annotated[tuple[LaterEntry, ...], Items("a list of facts")] = ()
+    """What the provider has documented since"""
+    needs: Prose | None = None
+    """Why a run is not judged for which `when` is not true: a sentence with figures of the summary in braces"""
+    finding: Prose | None = None
+    """What the run found: a sentence with figures of the summary in braces"""
+
+
+@dataclass(frozen=True)
+class Ledger(Model):
+    """The ledger of an experiment: claims/<experiment>.yaml."""
+
+    schema: Annotated[int, Number(SCHEMA, SCHEMA)]
+    """The version of this format"""
+    experiment: Prose
+    """The experiment's name, which is the file's, too"""
+    claims: Annotated[tuple[Entry, ...], Items("a list of at least one claim", least=1, unique=["id"])]
+
+    def faults(self) -> Iterator[Fault]:
+        """Checks that the claims are of the experiment."""
+        for index, entry in enumerate(self.claims):
+            if not entry.id.startswith(f"{self.experiment}/"):
+                yield Fault(("claims", index, "id"), entry.id, f"an id that begins with {self.experiment}/")
 
 
 @dataclass(frozen=True)
@@ -87,155 +170,87 @@ class Claim:
     needs: Sentence | None = None
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """libyaml's where PyYAML was built with it: a tenth of the time. Refuses a field that a mapping has twice, of which
+    YAML's readers take the last.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+        names = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if names.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def load_claims(experiment: str, summary_type: type, folder: Path = CLAIMS) -> list[Claim]:
+    """Reads the ledger of an experiment. Raises ClaimError with a line for each fault that can be found at once."""
     path = folder / f"{experiment}.yaml"
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         raise ClaimError(f"{path}: no such file; each experiment has one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ClaimError(f"{path}: can't be read: {error}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2018-13-01 is a ValueError
         raise ClaimError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     try:
-        top = _Fields(document, "the file", {"schema", "experiment", "claims"})
-        if top.get("schema") != SCHEMA:
-            raise ClaimError(f"schema is {top.get('schema')!r}, this report reads {SCHEMA}")
-        if top.text("experiment") != experiment:
-            raise ClaimError(f"experiment is {top.get('experiment')!r}, the file's name says {experiment!r}")
-        entries = top.get("claims")
-        if not isinstance(entries, list) or not entries:
-            raise ClaimError("claims must be a list of at least one")
-        claims = [_claim(entry, number, experiment, summary_type) for number, entry in enumerate(entries)]
-        twice = {claim.id for claim in claims if sum(claim.id == other.id for other in claims) > 1}
-        if twice:
-            raise ClaimError(f"{sorted(twice)[0]} is there twice")
+        ledger = read(Ledger, document, str(path), "a mapping")
+    except DocumentError as error:
+        raise ClaimError("\n".join(_by_id(line, document) for line in error.lines)) from None
+    if ledger.experiment != experiment:
+        raise ClaimError(f"{path}: experiment is {ledger.experiment!r}, the file's name says {experiment!r}")
+    try:
+        return [_claim(entry, summary_type) for entry in ledger.claims]
     except ClaimError as error:
         raise ClaimError(f"{path}: {error}") from None
-    return claims
 
 
-class _Fields:
-    """A mapping of the file; each fault names the claim and the field."""
+def _claim(entry: Entry, summary_type: type) -> Claim:
+    ratio = entry.tolerance.ratio if entry.tolerance else None
+    names = {"published": entry.published.value, "tolerance": ratio}
 
-    def __init__(self, document: Any, where: str, known: set[str]) -> None:
-        if not isinstance(document, dict):
-            raise ClaimError(f"{where} must be a mapping")
-        unknown = sorted(str(key) for key in document.keys() - known)
-        if unknown:
-            raise ClaimError(f"{where}: unknown field {unknown[0]!r}; allowed: {', '.join(sorted(known))}")
-        self.document: dict[str, Any] = document
-        self.where = where
+    def parse(field: str, text: str, *, condition: bool = True) -> Expression:
+        try:
+            parsed = Expression.parse(text, summary_type, names)
+        except ExpressionError as error:
+            raise ClaimError(f"{entry.id}: {field}: {error}") from None
+        if condition and parsed.kind != "boolean":
+            raise ClaimError(f"{entry.id}: {field}: {parsed.text} is a {parsed.kind}, it can't hold or differ")
+        return parsed
 
-    def get(self, key: str) -> Any:
-        return self.document.get(key)
+    def sentence(field: str, text: str | None) -> Sentence | None:
+        try:
+            return Sentence.parse(text, summary_type) if text else None
+        except ExpressionError as error:
+            raise ClaimError(f"{entry.id}: {field}: {error}") from None
 
-    def text(self, key: str) -> str:
-        value = self.document.get(key)
-        if not isinstance(value, str) or not value.strip():
-            raise ClaimError(f"{self.where}: {key} must be text, not {value!r}")
-        return " ".join(value.split())
-
-    def number_or_none(self, key: str) -> float | None:
-        value = self.document.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise ClaimError(f"{self.where}: {key} must be a number or null, not {value!r}")
-        return value
-
-
-def _claim(entry: Any, number: int, experiment: str, summary_type: type) -> Claim:
-    known = {
-        "id",
-        "claim",
-        "published",
-        "applies",
-        "measured",
-        "when",
-        "test",
-        "tolerance",
-        "later",
-        "finding",
-        "needs",
-    }
-    fields = _Fields(entry, f"claims[{number}]", known)
-    fields.where = identity = fields.text("id")
-    if not identity.startswith(f"{experiment}/"):
-        raise ClaimError(f"{identity}: id must begin with {experiment}/")
-    known = {"value", "unit", "date", "source", "points"}
-    published = _Fields(fields.get("published"), f"{identity}: published", known)
-    applies = _Fields(fields.get("applies"), f"{identity}: applies", {"where", "reason"})
-    where = applies.text("where")
-    if where not in PLACES:
-        raise ClaimError(f"{identity}: applies.where is {where!r}, allowed: {', '.join(PLACES)}")
-    ratio = reason = None
-    if fields.get("tolerance") is not None:
-        tolerance = _Fields(fields.get("tolerance"), f"{identity}: tolerance", {"ratio", "reason"})
-        ratio, reason = tolerance.number_or_none("ratio"), tolerance.text("reason")
-        if ratio is None or ratio < 0:
-            raise ClaimError(f"{identity}: tolerance.ratio must be 0 or more, not {ratio!r}")
-    value = published.number_or_none("value")
-    names = {"published": value, "tolerance": ratio}
-    test = _expression(fields, "test", summary_type, names)
-    when = _expression(fields, "when", summary_type, names) if fields.get("when") else None
-    later = _later(fields, identity, summary_type, names)
-    facts = [("later: test", each.test) for each in later]
-    for key, condition in (("test", test), ("when", when), *facts):
-        if condition is not None and condition.kind != "boolean":
-            raise ClaimError(f"{identity}: {key}: {condition.text} is a {condition.kind}, it can't hold or differ")
     return Claim(
-        id=identity,
-        claim=fields.text("claim"),
-        published=Published(
-            value, published.text("unit"), published.text("date"), published.text("source"), _points(published)
-        ),
-        where=where,
-        elsewhere_reason=applies.text("reason") if where != "either" else "",
-        measured=_expression(fields, "measured", summary_type, names) if fields.get("measured") else None,
-        when=when,
-        test=test,
+        id=entry.id,
+        claim=entry.claim,
+        published=entry.published,
+        where=entry.applies.where,
+        elsewhere_reason=entry.applies.reason or "",
+        measured=parse("measured", entry.measured, condition=False) if entry.measured else None,
+        when=parse("when", entry.when) if entry.when else None,
+        test=parse("test", entry.test),
         tolerance_ratio=ratio,
-        tolerance_reason=reason,
-        later=later,
-        finding=_sentence(fields, "finding", summary_type),
-        needs=_sentence(fields, "needs", summary_type),
+        tolerance_reason=entry.tolerance.reason if entry.tolerance else None,
+        later=tuple(
+            Later(each.fact, each.date, each.source, parse(f"later[{index}].test", each.test) if each.test else None)
+            for index, each in enumerate(entry.later)
+        ),
+        finding=sentence("finding", entry.finding),
+        needs=sentence("needs", entry.needs),
     )
 
 
-def _later(claim: _Fields, identity: str, summary_type: type, names: Mapping[str, float | None]) -> tuple[Later, ...]:
-    entries = claim.get("later") or []
-    if not isinstance(entries, list):
-        raise ClaimError(f"{identity}: later must be a list, not {entries!r}")
-    found = []
-    for number, entry in enumerate(entries):
-        fields = _Fields(entry, f"{identity}: later[{number}]", {"fact", "date", "source", "test"})
-        test = _expression(fields, "test", summary_type, names) if fields.get("test") else None
-        found.append(Later(fields.text("fact"), fields.text("date"), fields.text("source"), test))
-    return tuple(found)
+def _by_id(line: str, document: Any) -> str:
+    """Names a claim by its id, where it has one, instead of its place in the file."""
 
+    def name(match: re.Match[str]) -> str:
+        entry = document["claims"][int(match[1])]
+        found = entry.get("id") if isinstance(entry, dict) else None
+        return f"{found}: " if isinstance(found, str) and found.isprintable() else match[0]
 
-def _points(published: _Fields) -> tuple[Point, ...]:
-    entries = published.get("points") or []
-    if not isinstance(entries, list):
-        raise ClaimError(f"{published.where}: points must be a list, not {entries!r}")
-    points = []
-    for number, entry in enumerate(entries):
-        fields = _Fields(entry, f"{published.where}: points[{number}]", {"of", "x", "y"})
-        x, y = fields.number_or_none("x"), fields.number_or_none("y")
-        if x is None or y is None:
-            raise ClaimError(f"{fields.where}: x and y must be numbers")
-        points.append(Point(fields.text("of"), x, y))
-    return tuple(points)
-
-
-def _expression(fields: _Fields, key: str, summary_type: type, names: Mapping[str, float | None]) -> Expression:
-    try:
-        return Expression.parse(fields.text(key), summary_type, names)
-    except ExpressionError as error:
-        raise ClaimError(f"{fields.where}: {key}: {error}") from None
-
-
-def _sentence(fields: _Fields, key: str, summary_type: type) -> Sentence | None:
-    try:
-        return Sentence.parse(fields.text(key), summary_type) if fields.get(key) is not None else None
-    except ExpressionError as error:
-        raise ClaimError(f"{fields.where}: {key}: {error}") from None
+    return re.sub(r"(?<=: )claims\[(\d+)\]\.(?!id\b)", name, line, count=1)

@@ -164,16 +164,16 @@ def test_a_field_of_the_wrong_kind_is_named(path: FieldPath, value: Any) -> None
     with pytest.raises(InventoryError) as refusal:
         read(changed(path, value))
     message = str(refusal.value)
-    assert message.startswith(f"hosts.json: {spelt(path)}")
-    assert "expected " in message
-    assert "\n" not in message
+    for line in message.splitlines():
+        assert line.startswith(f"hosts.json: {spelt(path)}")
+        assert "expected " in line or " is not a field; " in line
 
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("schema",), 2, "schema is 2; expected 1, the only schema there is"),
-        (("schema",), True, "schema is true; expected 1, the only schema there is"),
+        (("schema",), 2, "schema is 2; expected 1"),
+        (("schema",), True, "schema is true; expected 1"),
         (("region",), "", 'region is ""; expected a region, such as eu-central-1'),
         (("rehearsal",), "yes", 'rehearsal is "yes"; expected true or false'),
         (
@@ -194,7 +194,7 @@ def test_a_field_of_the_wrong_kind_is_named(path: FieldPath, value: Any) -> None
         (
             ("ssh", "password"),
             "x",
-            "ssh.password is not a field of schema 1; expected user, identity_file, proxy_command",
+            "ssh.password is not a field; allowed are user, identity_file, proxy_command",
         ),
         (("network", "mtu"), 90, "network.mtu is 90; expected a whole number of bytes from 576 to 65535"),
         (
@@ -202,15 +202,15 @@ def test_a_field_of_the_wrong_kind_is_named(path: FieldPath, value: Any) -> None
             "10.20.0.1/16",
             'network.cidr is "10.20.0.1/16"; expected an IPv4 network such as 10.20.0.0/16',
         ),
-        (("hosts",), [], "hosts is []; expected at least one host"),
+        (("hosts",), [], "hosts is []; expected a list of at least one host"),
         (
             ("hosts", 0, "name"),
             "Storage 1",
             'hosts[0].name is "Storage 1"; expected a name of a-z, 0-9 and -, such as storage-1',
         ),
         (("hosts", 1, "name"), "storage-1", "hosts[1].name is storage-1, as is hosts[0].name; each must be different"),
-        (("hosts", 0, "port"), 0, "hosts[0].port is 0; expected a whole number of a TCP port from 1 to 65535"),
-        (("hosts", 0, "port"), True, "hosts[0].port is true; expected a whole number of a TCP port from 1 to 65535"),
+        (("hosts", 0, "port"), 0, "hosts[0].port is 0; expected a whole number from 1 to 65535"),
+        (("hosts", 0, "port"), True, "hosts[0].port is true; expected a whole number from 1 to 65535"),
         (
             ("hosts", 0, "address"),
             "54.1.2.300",
@@ -235,7 +235,7 @@ def test_a_field_of_the_wrong_kind_is_named(path: FieldPath, value: Any) -> None
         (
             ("hosts", 0, "cpu_limit"),
             0,
-            "hosts[0].cpu_limit is 0; expected a whole number of CPUs from 1 to 4096",
+            "hosts[0].cpu_limit is 0; expected a whole number of CPUs from 1 to 4096, or null",
         ),
         (
             ("hosts", 0, "volumes", 0, "id"),
@@ -265,7 +265,7 @@ def test_a_field_of_the_wrong_kind_is_named(path: FieldPath, value: Any) -> None
         (
             ("hosts", 0, "volumes", 0, "iops"),
             0,
-            "hosts[0].volumes[0].iops is 0; expected a whole number of IOPS from 1 to 10000000",
+            "hosts[0].volumes[0].iops is 0; expected a whole number of IOPS from 1 to 10000000, or null",
         ),
     ],
 )
@@ -278,20 +278,19 @@ def test_malformed(path: FieldPath, value: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1 column 1 is not JSON (Expecting value); expected one JSON object, schema 1"),
+        ("", "line 1 column 1 is not JSON (Expecting value); expected one JSON object"),
         (
             '{"schema": 1,\n"hosts" []}',
-            "line 2 column 9 is not JSON (Expecting ':' delimiter); expected one JSON object, schema 1",
+            "line 2 column 9 is not JSON (Expecting ':' delimiter); expected one JSON object",
         ),
         ('{"schema": 1, "schema": 1}', "the field schema appears twice in one object; leave one"),
         ('{"schema": NaN}', "NaN is not JSON; leave the field null when there is no number"),
         (
             "[]",
-            "the document is []; expected an object with schema, project, stack, experiment, region, "
-            "rehearsal, "
-            "expires_at, ssh, network, hosts, file_system, elastic_ips, bucket, cost",
+            "the document is []; expected an object with project, stack, experiment, region, rehearsal, expires_at, "
+            "ssh, network, hosts, file_system, elastic_ips, bucket, cost, schema, $schema",
         ),
-        ("[" * 100_000, "is nested too deeply; expected one JSON object, schema 1"),
+        ("[" * 100_000, "is nested too deeply; expected one JSON object"),
     ],
     ids=["empty", "comma", "twice", "nan", "list", "deep"],
 )
@@ -561,9 +560,9 @@ class TestFileSystem:
         with pytest.raises(InventoryError) as refusal:
             read(changed(path, value, WITH_FILE_SYSTEM))
         message = str(refusal.value)
-        assert message.startswith(f"hosts.json: {spelt(path)}")
-        assert "expected " in message
-        assert "\n" not in message
+        for line in message.splitlines():
+            assert line.startswith(f"hosts.json: {spelt(path)}")
+            assert "expected " in line or " is not a field; " in line
 
     @pytest.mark.parametrize(
         ("path", "value", "message"),
@@ -572,9 +571,9 @@ class TestFileSystem:
                 (),
                 [],
                 "file_system is []; expected an object with id, throughput_mode, provisioned_mib_per_s, "
-                "performance_mode, one_zone, mount_targets",
+                "performance_mode, one_zone, mount_targets, or null",
             ),
-            (("mount_targets",), [], "file_system.mount_targets is []; expected at least one mount target"),
+            (("mount_targets",), [], "file_system.mount_targets is []; expected a list of at least one mount target"),
             (
                 ("mount_targets", 1, "zone"),
                 "eu-central-1a",
@@ -616,8 +615,8 @@ class TestFileSystem:
             (
                 ("size_gib",),
                 1,
-                "file_system.size_gib is not a field of schema 1; expected id, throughput_mode, "
-                "provisioned_mib_per_s, performance_mode, one_zone, mount_targets",
+                "file_system.size_gib is not a field; allowed are id, throughput_mode, provisioned_mib_per_s, "
+                "performance_mode, one_zone, mount_targets",
             ),
         ],
     )
@@ -688,8 +687,8 @@ class TestElasticIps:
             ),
             ([{**ELASTIC_IP, "allocated": 1}], "elastic_ips[0].allocated is 1; expected true or false"),
             (
-                [{"id": "eipalloc-0abc"}],
-                "elastic_ips[0].address is missing; expected id, address, allocated, reassociate",
+                [{name: value for name, value in ELASTIC_IP.items() if name != "address"}],
+                "elastic_ips[0].address is missing; expected an IPv4 address such as 10.20.1.10",
             ),
             (
                 [ELASTIC_IP, {**ELASTIC_IP, "id": "eipalloc-0def"}],
@@ -774,13 +773,14 @@ json_values = st.recursive(
 
 @given(st.sampled_from(all_fields(WITH_FILE_SYSTEM)), json_values)
 @settings(max_examples=300, deadline=None)
-def test_any_value_anywhere_is_taken_or_refused_in_one_line(path: FieldPath, value: Any) -> None:
+def test_any_value_anywhere_is_taken_or_refused_in_a_line_for_each_fault(path: FieldPath, value: Any) -> None:
     try:
-        found = read(changed(path, value, WITH_FILE_SYSTEM))
+        found, lines = read(changed(path, value, WITH_FILE_SYSTEM)), []
     except InventoryError as error:
-        message = str(error)
-        assert message.startswith(f"hosts.json: {spelt(path)}")
-        assert len(message.splitlines()) == 1
+        found, lines = None, str(error).splitlines()
+    assert all(line.startswith(f"hosts.json: {spelt(path)}") for line in lines)
+    if found is None:
+        assert lines
     else:
         expected = changed(path, value, WITH_FILE_SYSTEM)
         if path == ("file_system",) and value is None:
@@ -818,3 +818,53 @@ def test_a_wrong_cost_is_named(field: str, value: object, message: str) -> None:
     cost = {"usd_per_hour": 7.41, "prices_of": "2025-06", "besides": [], field: value}
     with pytest.raises(InventoryError, match=re.escape(message)):
         read(changed(("cost",), cost))
+
+
+def test_all_faults_are_told_at_once_and_a_misspelt_field_once() -> None:
+    document = changed(("hosts", 0, "port"), "22")
+    document["hosts"][1]["adress"] = document["hosts"][1].pop("address")
+    document["network"]["mtu"] = 90
+    with pytest.raises(InventoryError) as refusal:
+        read(document)
+    assert sorted(refusal.value.lines) == [
+        'hosts.json: hosts[0].port is "22"; expected a whole number from 1 to 65535',
+        "hosts.json: hosts[1].adress is not a field; did you mean address?",
+        "hosts.json: network.mtu is 90; expected a whole number of bytes from 576 to 65535",
+    ]
+
+
+def test_a_screen_of_faults_is_enough() -> None:
+    with pytest.raises(InventoryError) as refusal:
+        read({**EXAMPLE, "hosts": [{}] * 30})
+    assert len(refusal.value.lines) == 21
+    assert refusal.value.lines[-1] == "hosts.json: and 340 more"
+
+
+def test_an_editor_may_be_told_the_schema() -> None:
+    assert read({"$schema": "../schemas/inventory.schema.json", **EXAMPLE}) == read(EXAMPLE)
+    with pytest.raises(InventoryError, match=r"\$schema is 1; expected the path or URL"):
+        read({"$schema": 1, **EXAMPLE})
+
+
+def test_reading_takes_less_than_50_ms_once_pydantic_is_imported() -> None:
+    program = """
+import sys, time
+import pydantic.dataclasses, pydantic.fields, pydantic.plugin._loader, pydantic.types
+from inventory import Inventory
+text = sys.stdin.read()
+began = time.process_time()
+Inventory.from_json(text, "hosts.json")
+print(time.process_time() - began)
+"""
+    seconds = []
+    for _ in range(3):  # what else runs here makes one of them slow, not all
+        ran = subprocess.run(
+            [sys.executable, "-c", program],
+            input=json.dumps(WITH_FILE_SYSTEM),
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parents[1],
+        )
+        seconds.append(float(ran.stdout))
+    assert min(seconds) < 0.05

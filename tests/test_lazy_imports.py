@@ -14,7 +14,7 @@ from workloads.load_inventory import PROJECT
 @pytest.mark.parametrize(
     ("module", "without"),
     [
-        ("fabfile", ["boto3", "botocore", "rich"]),
+        ("fabfile", ["boto3", "botocore", "pydantic", "pydantic_core", "rich"]),
         ("report.ledger", ["numpy", "vl_convert", "duckdb", "jinja2"]),
     ],
 )

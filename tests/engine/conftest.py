@@ -82,9 +82,9 @@ def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
     # A copy of the program: the engine writes into the stack file's folder.
     project = tmp_path / "project"
     (project / "stacks").mkdir(parents=True)
-    for name in ("Pulumi.yaml", "__main__.py", "inventory.py"):
+    for name in ("Pulumi.yaml", "__main__.py"):
         shutil.copy(PROJECT / name, project / name)
-    for name in ("aws_offers", "components"):
+    for name in ("aws_offers", "components", "documents", "inventory"):
         shutil.copytree(PROJECT / name, project / name)
     (project / ".venv").symlink_to(PROJECT / ".venv")
     document = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{stack}.yaml").read_text())

@@ -17,7 +17,7 @@ from lab.service_model import ServiceModel
 from tests.lab.conftest import Api
 
 MINUTE = 1_700_000_040  # a whole minute
-MODEL = ServiceModel("m", 0.0, 3500, 3000, None, 4096)
+MODEL = ServiceModel("m", 0.0, 4096, read_ops_per_s=3500, write_ops_per_s=3000)
 NOTHING: dict[str, Any] = {
     "count": 0,
     "failed": 0,

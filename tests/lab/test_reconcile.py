@@ -23,7 +23,7 @@ from lab.unexpected_exit import ExitReason, OnExit
 from lab.vpc import Network, Port
 
 BOUND_SECONDS = 10
-MODEL = ServiceModel("slow", 0.01, None, None, None, 1)
+MODEL = ServiceModel("slow", 0.01, 1)
 OTHER_MODEL = replace(MODEL, name="other")
 CLIENT = Instance(
     instance_id="i-1",

@@ -50,15 +50,15 @@ def test_a_limit_may_be_absent() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"name": ""}, "name is ''"),
-        ({"name": "none"}, "name is 'none'"),
+        ({"name": ""}, 'name is ""; expected a name, other than none'),
+        ({"name": "none"}, 'name is "none"; expected a name, other than none'),
         ({"delay_seconds": -1}, "delay_seconds is -1"),
-        ({"delay_seconds": True}, "delay_seconds is True"),
+        ({"delay_seconds": True}, "delay_seconds is true; expected a number of seconds from 0 to 10"),
         ({"delay_seconds": float("nan")}, "delay_seconds is nan"),
         ({"read_ops_per_s": 0}, "read_ops_per_s is 0"),
         ({"write_ops_per_s": 1.5}, "write_ops_per_s is 1.5"),
-        ({"metering_minimum_bytes": None}, "metering_minimum_bytes is None"),
-        ({"delay_ms": 7}, "delay_ms is not a field"),
+        ({"metering_minimum_bytes": None}, "metering_minimum_bytes is null"),
+        ({"delay_ms": 7}, "delay_ms is not a field; did you mean delay_seconds?"),
     ],
 )
 def test_a_field_at_fault_is_named(changes: dict[str, Any], words: str) -> None:

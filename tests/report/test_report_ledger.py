@@ -133,11 +133,11 @@ def test_later_facts_stand_below_the_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("later", "fault"),
     [
-        ("soon", "later must be a list"),
-        ([fact(test="no.such > 1")], "later[0]: test:"),
+        ("soon", 'later is "soon"; expected a list of facts'),
+        ([fact(test="no.such > 1")], "later[0].test: no.such"),
         ([fact(test="published")], "it can't hold or differ"),
-        ([{"fact": "x"}], "later[0]: date must be text"),
-        ([fact(url="x")], "later[0]: unknown field 'url'"),
+        ([{"fact": "x"}], "later[0].date is missing; expected text"),
+        ([fact(url="x")], "later[0].url is not a field; allowed are fact, date"),
     ],
 )
 def test_a_wrong_later_fact_is_named(tmp_path: Path, later: object, fault: str) -> None:

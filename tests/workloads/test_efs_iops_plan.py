@@ -86,17 +86,32 @@ def test_files_are_as_many_and_as_long_as_the_cells_need() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (HEAD, "mine.toml: no cell is planned"),
-        (HEAD + "fixed = 3\n", "fixed is 3; it should be a list of tables [[fixed]]"),
-        ('name = "mine"\nseconds = 1\n' + FIXED + ALONG, "seconds is 1; it should be a whole number from 2"),
-        (HEAD + FIXED.replace('"read"', '"erase"') + ALONG, "fixed[0].operations is ['write', 'erase']"),
-        (HEAD + FIXED.replace("[1, 40]", "[]") + ALONG, "fixed[0].writers is []"),
-        (HEAD + FIXED.replace("[1, 40]", "[0]") + ALONG, "fixed[0].writers is [0]"),
-        (HEAD + FIXED.replace("[1, 40]", "[40, 40]") + ALONG, "each once"),
-        (HEAD + FIXED.replace("writers", "workers") + ALONG, "fixed[0].writers is missing"),
-        (HEAD + FIXED + ALONG.replace("16777216", "1000"), "sequential[0].span_bytes is 1000"),
-        (HEAD + FIXED + "span_bytes = 4096\n" + ALONG, "fixed[0].span_bytes is not a field of a plan"),
-        (HEAD + "hours = 3\n" + FIXED + ALONG, "hours is not a field of a plan"),
+        (HEAD, "a table [[fixed]] or [[sequential]]: no cell is planned"),
+        (HEAD + "fixed = 3\n", "fixed is 3; expected a list of tables [[fixed]]"),
+        ('name = "mine"\nseconds = 1\n' + FIXED + ALONG, "seconds is 1; expected a whole number of seconds from 2"),
+        (
+            HEAD + FIXED.replace('"read"', '"erase"') + ALONG,
+            'fixed[0].operations[1] is "erase"; expected one of write, read',
+        ),
+        (
+            HEAD + FIXED.replace("[1, 40]", "[]") + ALONG,
+            "fixed[0].writers is []; expected a list of at least one whole number",
+        ),
+        (
+            HEAD + FIXED.replace("[1, 40]", "[0]") + ALONG,
+            "fixed[0].writers[0] is 0; expected a whole number from 1 to 1024",
+        ),
+        (
+            HEAD + FIXED.replace("[1, 40]", "[40, 40]") + ALONG,
+            "fixed[0].writers[1] is 40, as is fixed[0].writers[0]; each must be different",
+        ),
+        (HEAD + FIXED.replace("writers", "workers") + ALONG, "fixed[0].workers is not a field; did you mean writers?"),
+        (
+            HEAD + FIXED + ALONG.replace("16777216", "1000"),
+            "sequential[0].span_bytes is 1000; expected a multiple of every size in request_bytes",
+        ),
+        (HEAD + FIXED + "span_bytes = 4096\n" + ALONG, "fixed[0].span_bytes is not a field"),
+        (HEAD + "hours = 3\n" + FIXED + ALONG, "hours is not a field"),
         ("name", "not TOML"),
     ],
 )

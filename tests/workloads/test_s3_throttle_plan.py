@@ -11,7 +11,7 @@ import pytest
 
 from workloads.errors import WorkloadError
 from workloads.s3_throttle import plan as plans
-from workloads.s3_throttle.plan import PLANS, Cell, Cycle, cells, least_seconds, read
+from workloads.s3_throttle.plan import Cell, Cycle, cells, least_seconds, read
 from workloads.s3_throttle.run import Measured, amount, cap, payload_ratio
 from workloads.s3_throttle.uploader.command import configuration, environment, sync_command, throttle_arguments
 from workloads.s3_throttle.uploader.spec import Spec
@@ -51,7 +51,7 @@ def spec(**changes: object) -> Spec:
     return Spec(**{**known, **changes})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("path", sorted(PLANS.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(plans.Plan.folder().glob("*.toml")), ids=lambda path: path.stem)
 def test_the_plans_can_be_read_and_judge_the_claim(path: Path) -> None:
     plan = plans.load(path.stem)
     assert sum(each.send_buffer_bytes is None for each in plan.duty_cycles) >= 5  # what the claim asks for
@@ -77,27 +77,36 @@ def test_free_comes_first_and_last() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (("seconds = 4", "seconds = 1"), "test: seconds is 1; it should be seconds, from 2 to 86400"),
+        (("seconds = 4", "seconds = 1"), "test: seconds is 1; expected a number of seconds from 2 to 86400"),
         (
             ("[0.05, 0.95]", "[0.05, 1]"),
-            "test: closed_loop is [0.05, 1]; it should be a list of numbers from 0.01 to 0.99",
+            "test: closed_loop[1] is 1; expected a number from 0.01 to 0.99",
         ),
-        (("[0.05, 0.95]", "[0.05, 0.05]"), "test: closed_loop is [0.05, 0.05]"),
-        (("[0.05, 0.95]", "0.5"), "test: closed_loop is 0.5"),
-        (("[0.05, 0.95]", "[true]"), "test: closed_loop is [True]"),
-        (("probe_bytes = 1048576", "probe_bytes = 1048577"), "test: probe_bytes is 1048577; it should be a multiple"),
-        (("stop_s = 0.4", "stop_s = 20"), "test: duty_cycle[0].stop_s is 20.0; it should be 10 seconds at most"),
-        (("tc = [0.25]", "tcp = [0.25]"), "test: tc is missing"),
-        (("precision = 0.03", "precision = 3"), "test: precision is 3; it should be a number from 0.001 to 0.5"),
+        (
+            ("[0.05, 0.95]", "[0.05, 0.05]"),
+            "test: closed_loop[1] is 0.05, as is closed_loop[0]; each must be different",
+        ),
+        (("[0.05, 0.95]", "0.5"), "test: closed_loop is 0.5; expected a list of numbers"),
+        (("[0.05, 0.95]", "[true]"), "test: closed_loop[0] is true; expected a number"),
+        (
+            ("probe_bytes = 1048576", "probe_bytes = 1048577"),
+            "test: probe_bytes is 1048577; expected a multiple of object_bytes",
+        ),
+        (
+            ("stop_s = 0.4", "stop_s = 20"),
+            "test: duty_cycle[0].stop_s is 20; expected a number of seconds from 0.01 to 10",
+        ),
+        (("tc = [0.25]", "tcp = [0.25]"), "test: tcp is not a field; did you mean tc?"),
+        (("precision = 0.03", "precision = 3"), "test: precision is 3; expected a number from 0.001 to 0.5"),
         (
             ("most_seconds = 40", "most_seconds = 20"),
-            "test: most_seconds is 20.0; it should be 22 at least, as duty-cycle-0.4-0.6 takes them",
+            "test: most_seconds is 20.0; expected 22 at least, as duty-cycle-0.4-0.6 takes them",
         ),
         (
             ("run_s = 0.6", "run_s = 0.6\nsend_buffer_bytes = 1"),
-            "test: duty_cycle[0].send_buffer_bytes is 1; it should",
+            "test: duty_cycle[0].send_buffer_bytes is 1; expected",
         ),
-        (("tc = [0.25]", "tc = []\nburst = 1"), "test: burst is not a field of a plan"),
+        (("tc = [0.25]", "tc = []\nburst = 1"), "test: burst is not a field"),
     ],
 )
 def test_a_fault_is_one_line(change: tuple[str, str], expected: str) -> None:
@@ -126,7 +135,7 @@ def test_a_plan_is_shown_on_a_terminal_without_its_characters(tmp_path: Path) ->
 
 def test_two_cells_alike_are_refused() -> None:
     cycle = "[[duty_cycle]]\nstop_s = 0.4\nrun_s = 0.6\n"
-    with pytest.raises(WorkloadError, match="two cells are duty-cycle-0"):
+    with pytest.raises(WorkloadError, match=r'duty_cycle is \["duty-cycle-0.4-0.6"\]; expected cells that differ'):
         read(TEXT + cycle, "test")
 
 

@@ -10,10 +10,10 @@ from tests.workloads.call_task import call_task
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS
 from workloads.iscsi_tunnel.experiment import EXPERIMENT
-from workloads.iscsi_tunnel.plan import PLANS, cells_of, load, read
+from workloads.iscsi_tunnel.plan import Plan, cells_of, load, read
 from workloads.iscsi_tunnel.prove import capture_proof
 
-SHORT = (PLANS / "short.toml").read_text()
+SHORT = (Plan.folder() / "short.toml").read_text()
 
 
 def test_both_plans_can_be_read() -> None:
@@ -33,13 +33,17 @@ def test_write_cells_are_left_out_where_something_is_on_the_disk() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("depth = 8", "depth = 0", r"plan: pattern\[0\].depth is 0; it should be a whole number from 1 to 1024"),
+        ("depth = 8", "depth = 0", r"plan: pattern\[0\].depth is 0; expected a whole number from 1 to 1024"),
         ("cut_seconds = 20", f"cut_seconds = {LIMIT_SECONDS}", "cut_seconds is 120"),
-        ("33554432", "33554433", "written_bytes is 33554433; it should be a multiple of 1048576"),
+        (
+            "33554432",
+            "33554433",
+            "written_bytes is 33554433; expected a whole .*, a multiple of 1048576",
+        ),
         ("request_bytes = 4096", "request_bytes = 3145728", "multiple of every request_bytes"),
-        ('name = "random"', 'name = "backwards"', "it should be sequential or random or single"),
-        ("depth = 1\n", "depth = 2\n", "depth is 2; it should be 1 where the pattern is single"),
-        ("ssh_seconds = 2", "ssh_seconds = 2\ncolour = 1", "colour is not a field of a plan"),
+        ('name = "random"', 'name = "backwards"', "expected one of sequential, random, single"),
+        ("depth = 1\n", "depth = 2\n", r"pattern\[2\].depth is 2; expected 1 where the pattern is single"),
+        ("ssh_seconds = 2", "ssh_seconds = 2\ncolour = 1", "colour is not a field"),
     ],
 )
 def test_a_wrong_plan_is_one_line(old: str, new: str, words: str) -> None:

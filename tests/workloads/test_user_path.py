@@ -11,7 +11,7 @@ import pytest
 from inventory import Inventory, Ssh
 from tests.workloads.call_task import call_task
 from tests.workloads.fakes import host_key, inventory_document, inventory_of
-from workloads import load_inventory, plan_file
+from workloads import load_inventory
 from workloads.connectors.ssh import connect, pin
 from workloads.efs_iops import plan as efs_iops
 from workloads.efs_iops.experiment import EXPERIMENT
@@ -40,7 +40,7 @@ def test_the_home_of_a_user_who_is_not_here_is_no_traceback(inventory: Inventory
     ):
         load_inventory.load(None, "~nobody-here/x")
     with pytest.raises(WorkloadError, match="--plan ~nobody-here/x: no such plan"):
-        plan_file.read_file("~nobody-here/x", PLANS)
+        md_raid.load("~nobody-here/x")
     with pytest.raises(WorkloadError, match=r"client: ssh.identity_file ~nobody-here/x is not there"):
         connect(inventory.host("client"), Ssh("admin", "~nobody-here/x", None), [host_key(20)])
 
@@ -68,14 +68,14 @@ def test_where_an_answer_goes_is_looked_at_before_it_is_measured(output: str, sa
     [
         (DIGITS, "plan.toml: a number has thousands of digits; correct that number"),
         (f"-{DIGITS}", "plan.toml: a number has thousands of digits; correct that number"),
-        (f"0x{'f' * 5000}", " is a number of thousands of digits; it should be "),
+        (f"0x{'f' * 5000}", " is a number of thousands of digits; expected "),
         ("[" * 3000 + "]" * 3000, "plan.toml: is nested too deeply; correct it"),
-        (f'"{"x" * 5000}"', "...; it should be "),
-        ("nan", " is nan; it should be "),
-        ("inf", " is inf; it should be "),
-        ("[[1]]", " is [[1]]; it should be "),
-        ("{ a = 1 }", " is {'a': 1}; it should be "),
-        ("2026-01-01", "; it should be "),
+        (f'"{"x" * 5000}"', "...; expected "),
+        ("nan", " is nan; expected "),
+        ("inf", " is inf; expected "),
+        ("[[1]]", "; expected "),
+        ("{ a = 1 }", ' is {"a": 1}; expected '),
+        ("2026-01-01", ' is "2026-01-01"; expected '),
     ],
     ids=lambda value: value[:8],
 )

@@ -73,27 +73,37 @@ def test_inventories(change: Change, expected: str) -> None:
 
 
 PLANS: list[tuple[str, str, str, str]] = [
-    ("not TOML", "name =", "name ==", "not TOML.*line 3"),
-    ("a field missing", "depth = 8", "", r"pattern\[0\].depth is missing; give a whole number from 1 to 1024"),
-    ("a field unknown", "mirrors = 1", "mirrors = 1\nmirorrs = 2", "mirorrs is not a field of a plan; remove it"),
+    ("not TOML", "name =", "name ==", "not TOML.*line 4"),
+    ("a field missing", "depth = 8", "", r"pattern\[0\].depth is missing; expected a whole number from 1 to 1024"),
+    ("a field unknown", "mirrors = 1", "mirrors = 1\nmirorrs = 2", "mirorrs is not a field; did you mean mirrors"),
     (
         "no time",
         "measured_seconds = 1.5",
         "measured_seconds = 0",
-        "measured_seconds is 0; it should be seconds, from 0.5",
+        "measured_seconds is 0; expected a number of seconds from 0.5",
     ),
-    ("time in words", "measured_seconds = 1.5", 'measured_seconds = "2s"', "measured_seconds is '2s'; it should be"),
-    ("unaligned reads", "request_bytes = 4096", "request_bytes = 4000", "request_bytes is 4000; it should be"),
-    ("a pattern that writes", 'name = "random"', 'name = "write"', "it should be sequential or random"),
-    ("a pattern twice", 'name = "random"', 'name = "sequential"', "tables with different names"),
-    ("a stripe over nothing", "stripes = [1, 2,", "stripes = [0, 2,", "stripes is .*; it should be a list of whole"),
+    ("time in words", "measured_seconds = 1.5", 'measured_seconds = "2s"', 'measured_seconds is "2s"; expected'),
+    ("unaligned reads", "request_bytes = 4096", "request_bytes = 4000", "request_bytes is 4000; expected"),
+    ("a pattern that writes", 'name = "random"', 'name = "write"', "expected one of sequential, random"),
+    (
+        "a pattern twice",
+        'name = "random"',
+        'name = "sequential"',
+        r"pattern\[1\].name is sequential, as is pattern\[0\].name; each must be different",
+    ),
+    (
+        "a stripe over nothing",
+        "stripes = [1, 2,",
+        "stripes = [0, 2,",
+        r"stripes\[0\] is 0; expected a whole number from 1 to 90",
+    ),
     (
         "four servers",
         "{ servers = 3, disks = 5 }",
         "{ servers = 4, disks = 5 }",
-        r"raw\[\d\].servers is 4; it should be",
+        r"raw\[\d\].servers is 4; expected",
     ),
-    ("a yes for a number", "mirrors = 1 ", "mirrors = true ", "mirrors is True; it should be a whole number"),
+    ("a yes for a number", "mirrors = 1 ", "mirrors = true ", "mirrors is true; expected a whole number"),
 ]
 
 

@@ -1,54 +1,69 @@
-"""The plan of measurements: a TOML file, read strictly, and the cells that follow from it."""
+"""The plan of measurements of efs-iops, and the cells that follow from it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
+from documents import Fault, Items, Model, Number
 from workloads.errors import WorkloadError
-from workloads.plan_file import Fields, fields_of, read_file
+from workloads.plan_file import PlanFile
 
-PLANS = Path(__file__).parent / "plans"
 OPERATIONS = ("write", "read")
-MAX_WRITERS = 1024  # threads of one worker
-MAX_REQUEST_BYTES = 64 << 20
-MAX_CLIENTS = 8
+_Words = Items("a list of write or read, each once", least=1, unique=True)
+_Numbers = Items("a list of at least one whole number, each once", least=1, unique=True)
+# Whole, so that every second of a cell is a whole one.
+CellSeconds = Annotated[int, Number(2, 86_400, "seconds")]
 
 
 @dataclass(frozen=True)
-class Group:
-    """Cells alike but for operation, size, writers and number of clients: one for each combination.
-
-    `span_bytes` is the length of each writer's file in sequential cells, None where every operation is at offset 0;
-    `seconds` is of each cell, None where that is the plan's.
+class Group(Model):
+    """Cells that differ in operation, size, writers and number of clients: one for each combination. Every operation is
+    at offset 0.
     """
 
-    operations: tuple[str, ...]
-    request_bytes: tuple[int, ...]
-    writers: tuple[int, ...]
-    clients: tuple[int, ...]
-    span_bytes: int | None
-    seconds: int | None = None
+    operations: Annotated[tuple[Literal["write", "read"], ...], _Words]
+    request_bytes: Annotated[tuple[Annotated[int, Number(1, 64 << 20, "bytes")], ...], _Numbers]
+    writers: Annotated[tuple[Annotated[int, Number(1, 1024)], ...], _Numbers]
+    """Writers on each client: threads of one worker"""
+    clients: Annotated[tuple[Annotated[int, Number(1, 8)], ...], _Numbers]
+    seconds: CellSeconds | None = None
+    """Seconds of each cell; absent: the plan's"""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be measured. `seconds` is of each cell of a group that says nothing else."""
+class SequentialGroup(Group):
+    """Cells whose operations follow each other through a file."""
 
-    name: str
-    seconds: int
-    groups: tuple[Group, ...]
+    span_bytes: Annotated[int, Number(1, 1 << 40, "bytes")] = field(kw_only=True)
+    """Bytes of each writer's file"""
 
-    def to_dict(self) -> dict[str, Any]:
-        """The plan as the manifest shows it."""
-        return asdict(self)
+    def faults(self) -> Iterator[Fault]:
+        """Checks that whole requests fill a file."""
+        if any(self.span_bytes % size for size in self.request_bytes):
+            yield Fault(("span_bytes",), self.span_bytes, "a multiple of every size in request_bytes")
+
+
+@dataclass(frozen=True)
+class Plan(PlanFile):
+    """What is to be measured."""
+
+    seconds: CellSeconds
+    """Seconds of each cell of a group that has no other"""
+    fixed: Annotated[tuple[Group, ...], Items("a list of tables [[fixed]]")] = ()
+    sequential: Annotated[tuple[SequentialGroup, ...], Items("a list of tables [[sequential]]")] = ()
+
+    def faults(self) -> Iterator[Fault]:
+        """Checks that there is something to measure."""
+        if not self.fixed and not self.sequential:
+            yield Fault(("fixed",), [], "a table [[fixed]] or [[sequential]]: no cell is planned")
 
     @property
     def clients(self) -> int:
-        """The most clients that a cell has."""
-        return max(count for group in self.groups for count in group.clients)
+        """Returns the most clients that a cell has."""
+        return max(count for group in (*self.fixed, *self.sequential) for count in group.clients)
 
 
 @dataclass(frozen=True)
@@ -72,37 +87,16 @@ class Cell:
 def cells(plan: Plan) -> list[Cell]:
     """The cells of `plan`, in the order of the file; one that two groups name is measured once."""
     found: dict[str, Cell] = {}
-    for group in plan.groups:
+    spans = [*((group, None) for group in plan.fixed), *((group, group.span_bytes) for group in plan.sequential)]
+    for group, span_bytes in spans:
         for clients, size, operation, writers in product(
             group.clients, group.request_bytes, group.operations, group.writers
         ):
-            kind = operation if group.span_bytes is None else f"{operation}-sequential"
+            kind = operation if span_bytes is None else f"{operation}-sequential"
             name = f"{kind}-{size}-w{writers}-i{clients}"
             seconds = group.seconds or plan.seconds
-            found.setdefault(name, Cell(name, operation, size, writers, clients, group.span_bytes, seconds))
+            found.setdefault(name, Cell(name, operation, size, writers, clients, span_bytes, seconds))
     return list(found.values())
-
-
-def load(which: str | None) -> Plan:
-    """The plan called `which` (short when None), or the one in the file of that path."""
-    return read(*read_file(which, PLANS))
-
-
-def read(text: str, source: str) -> Plan:
-    """The plan in `text`; a missing, unknown or malformed field is named."""
-    fields = fields_of(text, source)
-    plan = Plan(
-        name=fields.text("name"),
-        seconds=_seconds(fields),
-        groups=(
-            *(_group(each, sequential=False) for each in fields.tables("fixed", empty=True)),
-            *(_group(each, sequential=True) for each in fields.tables("sequential", empty=True)),
-        ),
-    )
-    fields.refuse_unknown()
-    if not plan.groups:
-        raise WorkloadError(f"{source}: no cell is planned", "give a table [[fixed]] or [[sequential]]")
-    return plan
 
 
 def check(plan: Plan, clients: int) -> None:
@@ -114,23 +108,4 @@ def check(plan: Plan, clients: int) -> None:
         )
 
 
-def _seconds(fields: Fields) -> int:
-    """Whole, so that every second of a cell is a whole one."""
-    return fields.integer("seconds", 2, 86_400)
-
-
-def _group(fields: Fields, *, sequential: bool) -> Group:
-    group = Group(
-        operations=tuple(fields.words("operations", OPERATIONS)),
-        request_bytes=tuple(fields.integers("request_bytes", 1, MAX_REQUEST_BYTES)),
-        writers=tuple(fields.integers("writers", 1, MAX_WRITERS)),
-        clients=tuple(fields.integers("clients", 1, MAX_CLIENTS)),
-        span_bytes=fields.integer("span_bytes", 1, 1 << 40) if sequential else None,
-        seconds=_seconds(fields) if fields.has("seconds") else None,
-    )
-    for name in ("request_bytes", "writers", "clients"):
-        if not getattr(group, name):
-            fields.refuse(name, [], "a list of at least one number")
-    if group.span_bytes is not None and group.span_bytes % max(group.request_bytes):
-        fields.refuse("span_bytes", group.span_bytes, "a multiple of every size in request_bytes")
-    return group
+load, read = Plan.load, Plan.read

@@ -1,70 +1,83 @@
-"""The plan of measurements: a TOML file, read strictly, and the cells that follow from it."""
+"""The plan of measurements of md-raid, and the cells that follow from it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from documents import Items, Model, Number, renamed
 from workloads.errors import WorkloadError
 from workloads.md_raid.topology import Topology
-from workloads.plan_file import Fields, fields_of, read_file
-
-PLANS = Path(__file__).parent / "plans"
+from workloads.plan_file import PlanFile, Seconds
 
 PatternName = Literal["sequential", "random"]
 Layout = Literal["stripe", "mirror", "raw"]
-BLOCK_BYTES = 4096
-MAX_DEPTH = 1024
+MIB = 1 << 20
+RequestBytes = Annotated[int, Number(4096, 64 * MIB, "bytes", multiple_of=4096)]
+Depth = Annotated[int, Number(1, 1024)]
 
 
 @dataclass(frozen=True)
-class Pattern:
-    """How a cell reads: `depth` requests of `request_bytes` in flight, over all its devices together."""
+class Pattern(Model):
+    """How a cell reads."""
 
     name: PatternName
-    request_bytes: int
-    depth: int
+    request_bytes: RequestBytes
+    depth: Depth
+    """Requests in flight, over all the cell's devices together"""
 
 
 @dataclass(frozen=True)
-class Raw:
+class Raw(Model):
     """Disks read in parallel, `disks` from each of the first `servers` servers."""
 
-    servers: int
-    disks: int
+    servers: Annotated[int, Number(1, 3)]
+    disks: Annotated[int, Number(1, 90)]
+    """Disks of each server"""
 
 
 @dataclass(frozen=True)
-class Drill:
-    """The failure drill."""
+class Drill(Model):
+    """The failure drill: servers are killed while the stripe is read."""
 
-    data_bytes: int
-    steady_seconds: float
-    kill_seconds: float
-    after_seconds: float
+    data_bytes: Annotated[int, Number(MIB, 1 << 36, "bytes", multiple_of=MIB)]
+    """Bytes that are written before, and once more while servers are away"""
+    steady_seconds: Seconds
+    """Seconds of reads before the first server is killed"""
+    kill_seconds: Seconds
+    """Longest wait, in seconds, for a killed server to be missed"""
+    after_seconds: Seconds
+    """Seconds of reads after the mirrors went on without it"""
     pattern: PatternName
-    request_bytes: int
-    depth: int
-    check_bytes: int
+    request_bytes: RequestBytes
+    depth: Depth
+    """Requests in flight"""
+    check_bytes: Annotated[int, Number(MIB, 1 << 40, "bytes", multiple_of=MIB)]
+    """Bytes of each mirror, from its start, that are compared leg by leg after the rebuild"""
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(PlanFile):
     """What is to be measured."""
 
-    name: str
-    measured_seconds: float
-    warmup_seconds: float
-    stripes: tuple[int, ...]
-    mirrors: int
-    raw: tuple[Raw, ...]
-    patterns: tuple[Pattern, ...]
+    measured_seconds: Seconds
+    """Seconds of each cell that count"""
+    warmup_seconds: Annotated[float, Number(0, 86400, "seconds")]
+    """Seconds of each cell before those"""
+    stripes: Annotated[
+        tuple[Annotated[int, Number(1, 90)], ...], Items("a list of whole numbers, each once", unique=True)
+    ]
+    """Mirrors under each stripe that is measured"""
+    mirrors: Annotated[int, Number(0, 90)]
+    """Mirrors measured alone"""
+    patterns: Annotated[
+        tuple[Pattern, ...], Items("a list of at least one table [[pattern]]", least=1, unique=["name"])
+    ]
     drill: Drill
+    raw: Annotated[tuple[Raw, ...], Items("a list of tables [[raw]]")] = ()
+    """Disks read raw and in parallel"""
 
-    def to_dict(self) -> dict[str, Any]:
-        """The plan as the manifest shows it."""
-        return asdict(self)
+    __pydantic_config__ = renamed(patterns="pattern")
 
 
 @dataclass(frozen=True)
@@ -126,46 +139,6 @@ def cells(plan: Plan, topology: Topology) -> list[Cell]:
     ]
 
 
-def load(which: str | None) -> Plan:
-    """The plan called `which` (short when None), or the one in the file of that path."""
-    return read(*read_file(which, PLANS))
-
-
-def read(text: str, source: str) -> Plan:
-    """The plan in `text`; a missing, unknown or malformed field is named."""
-    fields = fields_of(text, source)
-    patterns = tuple(_pattern(each) for each in fields.tables("pattern"))
-    names = [pattern.name for pattern in patterns]
-    if len(set(names)) != len(names):
-        fields.refuse("pattern", names, "tables with different names")
-    raws = tuple(
-        Raw(each.integer("servers", 1, 3), each.integer("disks", 1, 90)) for each in fields.tables("raw", empty=True)
-    )
-    drill_fields = fields.table("drill")
-    drill = Drill(
-        data_bytes=drill_fields.multiple("data_bytes", 1 << 20, 1 << 20, 1 << 36),
-        steady_seconds=drill_fields.seconds("steady_seconds"),
-        kill_seconds=drill_fields.seconds("kill_seconds"),
-        after_seconds=drill_fields.seconds("after_seconds"),
-        pattern=_pattern_name(drill_fields, "pattern"),
-        request_bytes=drill_fields.multiple("request_bytes", BLOCK_BYTES, BLOCK_BYTES, 64 << 20),
-        depth=drill_fields.integer("depth", 1, MAX_DEPTH),
-        check_bytes=drill_fields.multiple("check_bytes", 1 << 20, 1 << 20, 1 << 40),
-    )
-    plan = Plan(
-        name=fields.text("name"),
-        measured_seconds=fields.seconds("measured_seconds"),
-        warmup_seconds=fields.seconds("warmup_seconds", least=0.0),
-        stripes=tuple(fields.integers("stripes", 1, 90)),
-        mirrors=fields.integer("mirrors", 0, 90),
-        raw=raws,
-        patterns=patterns,
-        drill=drill,
-    )
-    fields.refuse_unknown()
-    return plan
-
-
 def check(plan: Plan, topology: Topology) -> None:
     """Refuses a plan that asks for more than there is."""
     available = len(topology.mirrors)
@@ -182,14 +155,4 @@ def check(plan: Plan, topology: Topology) -> None:
             )
 
 
-def _pattern_name(fields: Fields, name: str) -> PatternName:
-    word = fields.word(name, get_args(PatternName))
-    return "sequential" if word == "sequential" else "random"
-
-
-def _pattern(fields: Fields) -> Pattern:
-    return Pattern(
-        name=_pattern_name(fields, "name"),
-        request_bytes=fields.multiple("request_bytes", BLOCK_BYTES, BLOCK_BYTES, 64 << 20),
-        depth=fields.integer("depth", 1, MAX_DEPTH),
-    )
+load, read = Plan.load, Plan.read

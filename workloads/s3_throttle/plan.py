@@ -1,17 +1,16 @@
-"""The plan of measurements: a TOML file, read strictly, and the cells that follow from it."""
+"""The plan of measurements of s3-throttle, and the cells that follow from it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
 
-from workloads.errors import WorkloadError
-from workloads.plan_file import Fields, fields_of, read_file
+from documents import Fault, Items, Model, Number, renamed
+from workloads.plan_file import PlanFile
 from workloads.s3_throttle.uploader.steady import LEAST_CYCLES, START_CYCLES, START_S
 
-PLANS = Path(__file__).parent / "plans"
-PLANS = Path(__file__).parent / "plans"
 FREE = "free"
 DUTY_CYCLE = "duty-cycle"
 CLOSED_LOOP = "closed-loop"
@@ -19,47 +18,65 @@ MAX_BANDWIDTH = "max-bandwidth"
 TC = "tc"
 METHODS = (FREE, DUTY_CYCLE, CLOSED_LOOP, MAX_BANDWIDTH, TC)
 
-# Of a target to the free rate. Below, what one burst moves would be a cell; above, nothing is held back.
-LEAST_RATIO, MOST_RATIO = 0.01, 0.99
+# Of a target to the free rate. Below 0.01 one burst would move all of a cell; above 0.99 nothing is held back.
+Ratio = Annotated[float, Number(0.01, 0.99)]
+Ratios = Annotated[tuple[Ratio, ...], Items("a list of numbers from 0.01 to 0.99, each once", unique=True)]
+# The throttle takes pauses of 10 s at most: S3 hangs up after 20 (workloads/throttle/command_line.py).
+STOP = Number(0.01, 10, "seconds")
 
 
 @dataclass(frozen=True)
-class Cycle:
-    """The original's two times, in seconds. `send_buffer_bytes` is a socket's limit, None: the system's own."""
+class Cycle(Model):
+    """The original's two times, which repeat."""
 
-    stop_s: float
-    run_s: float
-    send_buffer_bytes: int | None = None
+    stop_s: Annotated[float, STOP]
+    """Seconds for which the process is stopped; S3 hangs up after 20"""
+    run_s: Annotated[float, Number(0.01, 86400, "seconds")]
+    """Seconds for which it runs"""
+    # Below 4096 a socket could not hold one segment of a large MTU.
+    send_buffer_bytes: Annotated[int | None, Number(4096, 1 << 30, "bytes")] = None
+    """Limit of a socket's send buffer, in bytes; absent: the system's own"""
 
     @property
     def ratio(self) -> float:
-        """The part of the time in which the process runs."""
+        """Returns the part of the time in which the process runs."""
         return self.run_s / (self.run_s + self.stop_s)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be measured. Each cell lasts until the mean of its steady part is known to `precision`, a ratio: that
-    part is `seconds` and twenty cycles at least, and the cell ends `most_seconds` after its first byte at the latest.
-
-    The first, free sync moves `probe_bytes` to their end, since nothing is known then; the pool has as many. Ratios are
-    of targets to the free rate that it shows.
+class Plan(PlanFile):
+    """What is to be measured. Each cell lasts until the mean of its steady part is known to `precision`. The first sync
+    is free; the other cells' ratios are of their targets to the rate that it shows.
     """
 
-    name: str
-    seconds: float
-    most_seconds: float
-    precision: float
-    object_bytes: int
-    probe_bytes: int
-    duty_cycles: tuple[Cycle, ...]
-    closed_loop: tuple[float, ...]
-    max_bandwidth: tuple[float, ...]
-    tc: tuple[float, ...]
+    seconds: Annotated[float, Number(2, 86400, "seconds")]
+    """Shortest steady part of a cell, in seconds; it has twenty cycles at least, too"""
+    most_seconds: Annotated[float, Number(2, 86400, "seconds")]
+    """Seconds after its first byte at which a cell ends at the latest"""
+    precision: Annotated[float, Number(0.001, 0.5)]
+    """How well the mean must be known, as a ratio to it"""
+    # From 8 MiB on the AWS CLI uploads an object in parts (multipart_threshold).
+    object_bytes: Annotated[int, Number(65_536, 8 << 20, "bytes")]
+    probe_bytes: Annotated[int, Number(1 << 20, 1 << 40, "bytes")]
+    """Bytes that the first sync moves, when no rate is known yet"""
+    closed_loop: Ratios
+    max_bandwidth: Ratios
+    tc: Ratios
+    duty_cycles: Annotated[tuple[Cycle, ...], Items("a list of tables [[duty_cycle]]")] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """The plan as the manifest shows it."""
-        return asdict(self)
+    __pydantic_config__ = renamed(duty_cycles="duty_cycle")
+
+    def faults(self) -> Iterator[Fault]:
+        """Checks that the amounts fit, that every cell has time, and that no two cells are alike."""
+        if self.probe_bytes % self.object_bytes:
+            yield Fault(("probe_bytes",), self.probe_bytes, "a multiple of object_bytes")
+        planned = cells(self)
+        longest = max(planned, key=lambda cell: least_seconds(self, cell))
+        if (least := least_seconds(self, longest)) > self.most_seconds:
+            yield Fault(("most_seconds",), self.most_seconds, f"{least:g} at least, as {longest.name} takes them")
+        twice = [name for name, count in Counter(cell.name for cell in planned).items() if count > 1]
+        if twice:
+            yield Fault(("duty_cycle",), twice, "cells that differ")
 
 
 @dataclass(frozen=True)
@@ -92,55 +109,4 @@ def least_seconds(plan: Plan, cell: Cell) -> float:
     return max(plan.seconds, LEAST_CYCLES * cycle_s) + max(START_S, START_CYCLES * cycle_s)
 
 
-def load(which: str | None) -> Plan:
-    """The plan called `which` (short when None), or the one in the file of that path."""
-    return read(*read_file(which, PLANS))
-
-
-def read(text: str, source: str) -> Plan:
-    """The plan in `text`; a missing, unknown or malformed field is named."""
-    fields = fields_of(text, source)
-    plan = Plan(
-        name=fields.text("name"),
-        seconds=fields.seconds("seconds", 2.0),
-        most_seconds=fields.seconds("most_seconds", 2.0),
-        precision=fields.number("precision", 0.001, 0.5),
-        # Below 8 MiB the AWS CLI uploads an object in one piece (multipart_threshold).
-        object_bytes=fields.integer("object_bytes", 65_536, 8 << 20),
-        probe_bytes=fields.integer("probe_bytes", 1 << 20, 1 << 40),
-        duty_cycles=tuple(_cycle(each) for each in fields.tables("duty_cycle", empty=True)),
-        closed_loop=_ratios(fields, "closed_loop"),
-        max_bandwidth=_ratios(fields, "max_bandwidth"),
-        tc=_ratios(fields, "tc"),
-    )
-    fields.refuse_unknown()
-    if plan.probe_bytes % plan.object_bytes:
-        fields.refuse("probe_bytes", plan.probe_bytes, "a multiple of object_bytes")
-    for cell in cells(plan):
-        if least_seconds(plan, cell) > plan.most_seconds:
-            least = f"{least_seconds(plan, cell):g} at least, as {cell.name} takes them"
-            fields.refuse("most_seconds", plan.most_seconds, least)
-    names = [cell.name for cell in cells(plan)]
-    for name in names:
-        if names.count(name) > 1:
-            raise WorkloadError(f"{source}: two cells are {name}", "leave one")
-    return plan
-
-
-def _cycle(fields: Fields) -> Cycle:
-    # The throttle takes pauses of 10 s at most: S3 hangs up after 20 (workloads/throttle/command_line.py).
-    cycle = Cycle(
-        stop_s=fields.seconds("stop_s", 0.01),
-        run_s=fields.seconds("run_s", 0.01),
-        # Below, a socket could not hold one segment of a large MTU.
-        send_buffer_bytes=fields.integer("send_buffer_bytes", 4096, 1 << 30)
-        if fields.has("send_buffer_bytes")
-        else None,
-    )
-    if cycle.stop_s > 10:
-        fields.refuse("stop_s", cycle.stop_s, "10 seconds at most, since S3 hangs up after 20")
-    return cycle
-
-
-def _ratios(fields: Fields, name: str) -> tuple[float, ...]:
-    return tuple(fields.numbers(name, LEAST_RATIO, MOST_RATIO))
+load, read = Plan.load, Plan.read

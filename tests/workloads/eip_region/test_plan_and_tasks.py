@@ -34,14 +34,26 @@ def test_both_plans_are_read() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("moves = 2", "moves = 0", "plan.toml: moves is 0; it should be a whole number from 1 to 1000"),
-        ("moves = 2", "", "plan.toml: moves is missing; give a whole number from 1 to 1000"),
-        ("at_once = 10", "at_once = 1.5", "plan.toml: aws.at_once is 1.5; it should be a whole number from 1 to 200"),
-        ("interval_ms = 30", "interval_ms = 5", "plan.toml: rehearsal.interval_ms is 5; it should be a whole number"),
-        ("confirmations = 2", "confirm = 2", "plan.toml: confirmations is missing"),
-        ("answer_seconds = 2", "answer_seconds = 2\nspeed = 1", "plan.toml: speed is not a field of a plan; remove it"),
-        ("[rehearsal]", "[lab]", "plan.toml: rehearsal is missing; give a table [rehearsal]"),
-        ("answer_seconds = 2", "answer_seconds = 1", "plan.toml: answer_seconds is 1; it should be seconds, from 2"),
+        ("moves = 2", "moves = 0", "plan.toml: moves is 0; expected a whole number from 1 to 1000"),
+        ("moves = 2", "", "plan.toml: moves is missing; expected a whole number from 1 to 1000"),
+        ("at_once = 10", "at_once = 1.5", "plan.toml: aws.at_once is 1.5; expected a whole number from 1 to 200"),
+        (
+            "interval_ms = 30",
+            "interval_ms = 5",
+            "plan.toml: rehearsal.interval_ms is 5; expected a whole number of milliseconds from 10",
+        ),
+        ("confirmations = 2", "confirm = 2", "plan.toml: confirm is not a field; did you mean confirmations?"),
+        (
+            "answer_seconds = 2",
+            "answer_seconds = 2\nspeed = 1",
+            "plan.toml: speed is not a field; allowed are name, moves, before_seconds",
+        ),
+        ("[rehearsal]", "[rehearsals]", "plan.toml: rehearsals is not a field; did you mean rehearsal?"),
+        (
+            "answer_seconds = 2",
+            "answer_seconds = 1",
+            "plan.toml: answer_seconds is 1; expected a number of seconds from 2",
+        ),
     ],
 )
 def test_a_wrong_plan_is_one_line(old: str, new: str, words: str) -> None:
