@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Exit code 5: none of the tests that were asked for is of this kind.
 pytest = $(SUDO) $(PYTHON) -m pytest $(1) $(TESTS) || [ $$? = 5 ]
 
-.PHONY: help rehearse doctor test lint image root setup setup-tests packages python worker lock offers clean
+.PHONY: help rehearse doctor test lint image root setup setup-tests packages python worker lock offers schemas clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -70,6 +70,9 @@ worker:
 
 lock: python ## renew requirements.lock from pyproject.toml
 	@scripts/renew-lock
+
+schemas: python ## renew schemas/ from the models of inventory, plans, service models and claims
+	@$(PYTHON) -m schemas.write
 
 offers: python ## renew the table of instance types, zones and prices from AWS (needs credentials)
 	@$(PYTHON) -m aws_offers.renew
