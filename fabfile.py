@@ -10,6 +10,7 @@ from invoke.tasks import task
 
 from workloads.experiment import find_experiments
 from workloads.fabric_tasks import collection, experiment_tasks, reported, run_module
+from workloads.inventory_tasks import TASKS as inventory_tasks
 from workloads.lazy_import import lazy_import
 from workloads.results import results_root
 
@@ -123,6 +124,7 @@ namespace = Collection(
     compare,
     report,
     results,
+    inventory_tasks,
     collection("account", check),
     collection("lab", up, status, ssh, model, down),
     *map(experiment_tasks, find_experiments()),

@@ -1,0 +1,25 @@
+"""The Fabric tasks of inventories: `fab inventory.TASK`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from invoke.tasks import task
+
+from workloads.fabric_tasks import collection, reported
+from workloads.lazy_import import lazy_import
+
+if TYPE_CHECKING:
+    from workloads import inventory_example
+else:
+    inventory_example = lazy_import("workloads.inventory_example")
+
+
+@task(positional=["experiment"], help={"experiment": "its name, such as md-raid"})
+@reported
+def example(_: Any, experiment: str) -> None:
+    """Print an inventory to start from; put in your machines' addresses, ids and host keys."""
+    print(inventory_example.example_json(experiment))
+
+
+TASKS = collection("inventory", example)
