@@ -82,7 +82,18 @@ def findings(say: Callable[[str], None]) -> Iterator[Finding]:
         what, _, remedy = str(fault).partition("; ")
         yield Finding("kernel", what, remedy or "see the line above")
     else:
-        yield Finding("kernel", f"{kernel} runs on this processor")
+        yield Finding("kernel", f"{kernel} runs on this processor ({processor()})")
+
+
+def processor(cpuinfo: str | None = None) -> str:
+    """Returns the name of this machine's processor, and whether it has AMX: older User Mode Linux can't hold its
+    registers. `cpuinfo` is the text of /proc/cpuinfo.
+    """
+    text = Path("/proc/cpuinfo").read_text() if cpuinfo is None else cpuinfo
+    fields = dict(line.partition(":")[::2] for line in text.split("\n\n")[0].splitlines())
+    named = {name.strip(): value.strip() for name, value in fields.items()}
+    amx = "with" if "amx_tile" in named.get("flags", "").split() else "without"
+    return f"{named.get('model name', 'of an unknown name')}, {amx} AMX"
 
 
 def endpoint_port() -> int:

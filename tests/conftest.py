@@ -24,7 +24,7 @@ from lab.clients import environment
 from lab.errors import LabError
 from lab.leak_check import snapshot_machine
 from lab.ownership import chown_all_to_sudo_caller
-from lab.preflight import check_machine
+from lab.preflight import check_machine, processor
 from lab.rehearse import tear_down
 from lab.stacks import stack_config
 from tests.machine import wait_for
@@ -91,6 +91,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return item.get_closest_marker("kernel") is not None, min(asked, default=len(stacks))
 
     items.sort(key=rank)
+
+
+def pytest_report_header() -> str:
+    return f"processor: {len(os.sched_getaffinity(0))} x {processor()}"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -18,7 +18,8 @@ chroot "$root" systemctl mask getty@.service systemd-logind.service systemd-binf
   systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-random-seed.service systemd-sysusers.service \
   kmod-static-nodes.service sys-fs-fuse-connections.mount dev-mqueue.mount modprobe@fuse.service modprobe@drm.service \
   modprobe@efi_pstore.service modprobe@loop.service systemd-ask-password-console.path systemd-ask-password-wall.path
-# Generators run at each boot and each reload, a process each: 1.8 s of both on a rehearsal host. Only /etc/fstab is in use.
+# Generators run at each boot and each reload, a process each. Only /etc/fstab is in use. A reload takes 0.5 s without the
+# others and 1.0 s with them (Linux 7.2 on a busy AMD EPYC).
 mkdir -p "$root/etc/systemd/system-generators"
 for generator in "$root"/usr/lib/systemd/system-generators/*; do
   case ${generator##*/} in
@@ -31,9 +32,9 @@ chroot "$root" systemctl disable nfs-server.service nfs-blkmap.service rpcbind.s
 # The region asks a host to stop as EC2 does, by the power button: User Mode Linux has Ctrl-Alt-Delete for one.
 ln -sf /lib/systemd/system/poweroff.target "$root/etc/systemd/system/ctrl-alt-del.target"
 mkdir -p "$root/etc/target/pr" "$root/etc/systemd/system.conf.d"
-# A page fault takes User Mode Linux a hundred times as long as other kernels (140 us where a system call takes 24). glibc
-# gives large blocks back to the kernel and takes them anew: sshd, whose buffers grow by reallocation, then receives
-# 1 MB/s instead of 40. So memory that a process once had stays its own (mallopt(3)).
+# A page fault is dear in User Mode Linux. glibc gives large blocks back to the kernel and takes them anew, as sshd's
+# buffers do, which grow by reallocation: it then receives 17 MB/s instead of 37 (Linux 7.2 on a busy AMD EPYC; 1 instead of
+# 40 with 6.1). So memory that a process once had stays its own (mallopt(3)).
 keep='MALLOC_MMAP_THRESHOLD_=67108864 MALLOC_TRIM_THRESHOLD_=134217728 MALLOC_TOP_PAD_=1048576'
 printf '[Manager]\nDefaultTimeoutStopSec=10s\nDefaultDeviceTimeoutSec=30s\nDefaultEnvironment=%s\n' "$keep" >"$root/etc/systemd/system.conf.d/lab.conf"
 echo "$keep" | tr ' ' '\n' >>"$root/etc/environment"

@@ -49,7 +49,7 @@ def test_a_machine_that_has_everything_can_rehearse(
     code, out = doctor(capsys, monkeypatch)
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()[:-1]] == ["yes"] * 8
-    assert "yes kernel: Linux 7.2.7, for a test runs on this processor" in out
+    assert "yes kernel: Linux 7.2.7, for a test runs on this processor (" in out
     assert out.endswith("this machine can rehearse\n")
 
 
@@ -89,3 +89,10 @@ def test_memory_is_what_the_control_group_leaves() -> None:
     lines = Path("/proc/meminfo").read_text().splitlines()
     total = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal:"))
     assert 0 < available_memory_bytes() <= total
+
+
+@pytest.mark.parametrize(("flags", "words"), [("fpu amx_tile avx2", "with AMX"), ("fpu avx2", "without AMX")])
+def test_the_processor_is_named(flags: str, words: str) -> None:
+    first = f"processor\t: 0\nmodel name\t: A processor @ 2.0: GHz\nflags\t\t: {flags}\n"
+    assert preflight.processor(f"{first}\nprocessor\t: 1\nflags\t\t: amx_tile\n") == f"A processor @ 2.0: GHz, {words}"
+    assert preflight.processor("processor\t: 0\n") == "of an unknown name, without AMX"

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.workloads.throttle.real import sink
-from workloads.s3_throttle.uploader import counts, kernel, memory, sync
+from workloads.s3_throttle.uploader import counts, kernel, sync
 from workloads.s3_throttle.uploader.child import Child
 from workloads.s3_throttle.uploader.claim import Taken, claimed
 from workloads.s3_throttle.uploader.kernel import Interface
@@ -396,23 +396,3 @@ class TestRequests:
             Requests(ours).next(0.05)
         os.close(ours)
         os.close(theirs)
-
-
-def test_memory_is_taken_ahead_and_used() -> None:
-    program = """
-import resource
-from workloads.s3_throttle.uploader.memory import take_ahead
-take_ahead(32)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-kept = [bytes(2000) for _ in range(10_000)]  # 20 MB
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-    def faults(environment: dict[str, str]) -> int:
-        command = [sys.executable, "-c", program]
-        done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=True)
-        return int(done.stdout)
-
-    assert faults(memory.environment(32)) < 1000
-    assert faults({}) > 4000  # without the thresholds it has gone again
-    assert memory.environment(0) == {}

@@ -24,7 +24,6 @@ from pathlib import Path
 from workloads.connectors.ssh import SshConnector
 from workloads.errors import WorkloadError
 from workloads.s3_throttle.context import ENVIRONMENT, HERE
-from workloads.s3_throttle.uploader import memory
 
 LOCK = HERE / "uploader.lock"
 PYTHON = "3.11"  # of Debian 12, which the stacks' images are
@@ -44,11 +43,7 @@ SERVICES_KEPT = frozenset({"s3", "sts", "codedeploy", "config", "sagemaker-runti
 PIP_TIMEOUT_S = 600
 SILENCE_S = 300.0
 AWS_SCRIPT = f"""#!{ENVIRONMENT}/bin/python3
-import os
 import sys
-if mib := os.environ.get("{memory.VARIABLE}"):
-    from workloads.s3_throttle.uploader.memory import take_ahead
-    take_ahead(int(mib))
 from awscli.clidriver import main
 sys.exit(main())
 """

@@ -31,8 +31,6 @@ AMPLE = 1.25
 # Objects that are sent at once (max_concurrent_requests of the AWS CLI).
 AT_ONCE = 10
 KIB = 1024
-# What the AWS CLI takes until its first byte, and some more.
-MEMORY_AHEAD_MIB = 48
 # Words of botocore's and S3's errors.
 NO_CREDENTIALS = ("credentials", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "AccessDenied")
 FINAL = (
@@ -216,7 +214,6 @@ def make_spec(
         address=context.uploader.private_address,
         # A duty cycle stretches the time between bytes, too.
         limit_s=(START_SECONDS / cell.ratio if cell.cycle else START_SECONDS) + longest_s,
-        memory_ahead_mib=MEMORY_AHEAD_MIB if context.inventory.rehearsal else 0,
         precision_ratio=None if free is None else plan.precision,
         least_s=plan.seconds,
         most_s=plan.most_seconds,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from workloads.s3_throttle.uploader import memory
 from workloads.s3_throttle.uploader.spec import Spec
 
 PLUGIN = "workloads.s3_throttle.uploader.counts"
@@ -47,4 +46,4 @@ def environment(spec: Spec, configuration_file: Path, counts: Path) -> dict[str,
     made = {"AWS_CONFIG_FILE": str(configuration_file), "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", COUNTS: str(counts)}
     if spec.endpoint is not None:
         made["AWS_ENDPOINT_URL_S3"] = spec.endpoint
-    return kept | made | memory.environment(spec.memory_ahead_mib)
+    return kept | made

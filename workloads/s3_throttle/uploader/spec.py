@@ -13,7 +13,6 @@ class Spec:
 
     `endpoint` is the URL of S3, None for AWS's own; `address` is the host's, on the interface that is watched;
     `tc_bytes_per_s` is of the wire, headers included, as tc counts; all other rates are of what TCP carries.
-    `memory_ahead_mib` is how much memory the CLI takes before it starts (memory.py).
 
     With `precision_ratio` the sync is ended when the mean of its steady part (steady.py) is known to that, which takes
     `least_s` and twenty cycles, or `most_s` after its first byte; else it goes on until all is sent.
@@ -37,7 +36,6 @@ class Spec:
     run_s: float | None = None
     max_bandwidth_kib_per_s: int | None = None
     tc_bytes_per_s: int | None = None
-    memory_ahead_mib: int = 0
     precision_ratio: float | None = None
     least_s: float = 0.0
     most_s: float = 0.0
