@@ -440,4 +440,4 @@ def test_a_region_whose_lifeline_closes_ends_by_itself(own_folder: Path) -> None
     assert not (own_folder / "volumes").exists()
     with pytest.raises(LabError, match="no rehearsal region runs"):
         control.running()
-    assert "whoever started the region is gone" in (own_folder / "region.log").read_text()
+    assert "the process that started the region has exited" in (own_folder / "region.log").read_text()
