@@ -1,4 +1,4 @@
-"""s3-throttle, as its tasks need it."""
+"""The declaration of s3-throttle for fabfile.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ START_SECONDS = 4  # of a cell besides its transfer: the AWS CLI begins, and end
 
 
 def describe_plan(found: plan.Plan) -> list[str]:
-    """What a plan measures, and for how long."""
+    """Describes what a plan measures, and for how long."""
     cells = plan.cells(found)
     least = sum(plan.least_seconds(found, cell) for cell in cells)
     lines = [

@@ -77,7 +77,7 @@ class Measured:
 
     @property
     def whole(self) -> bool:
-        """Whether everything was sent, instead of the sync being ended when its mean was known."""
+        """Whether everything was sent; else the sync was ended once its mean was known."""
         return self.final is not None and self.final["ended_by"] == ITSELF
 
     @property
@@ -90,7 +90,7 @@ class Measured:
 
     @property
     def sent_once(self) -> list[int]:
-        """What the interface had sent at each sample, without TCP's retransmissions."""
+        """The bytes that the interface had sent at each sample, without TCP's retransmissions."""
         tx, again = self.samples["tx"], self.samples["again"]
         return tx if self.spec.tc_bytes_per_s is not None else without_repetitions(tx, again)
 

@@ -21,9 +21,9 @@ def sync_command(spec: Spec, source: Path) -> list[str]:
 
 
 def throttle_arguments(spec: Spec, report: Path) -> list[str] | None:
-    """The throttle's arguments up to `--` where that holds the sync, else None.
+    """Returns the throttle's arguments up to `--`, or None for a sync without it.
 
-    The original held a process that was at work; what the CLI does before its first byte is not held here, either.
+    The original held a process that was already transferring, so the CLI is not held before its first byte.
     """
     if spec.rate_bytes_per_s is not None:
         return ["--report", str(report), "--rate", f"{spec.rate_bytes_per_s} B/s"]
