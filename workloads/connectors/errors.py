@@ -1,4 +1,4 @@
-"""What a failed attempt to connect means, and what to do about it."""
+"""Translates failed attempts to connect into errors with a remedy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from workloads.errors import WorkloadError
 
 
 class Unreachable(WorkloadError):
-    """Nothing speaks SSH there now: the host may be booting, gone, or behind a closed port."""
+    """SSH does not answer now: the host may be booting, gone, or behind a closed port."""
 
 
 def connect_error(host: Host, ssh: Ssh, error: Exception, proxy_stderr: str, *, hung_up: bool) -> WorkloadError:

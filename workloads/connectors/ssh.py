@@ -66,7 +66,7 @@ class SshConnector(Connector):
 
     @property
     def is_open(self) -> bool:
-        """Whether the transport is up. A host that died silently looks open until something is asked of it."""
+        """Whether the transport is up. A host that died silently looks open until the next request."""
         return bool(self._connection.is_connected)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""md-raid, as its tasks need it."""
+"""The declaration of md-raid for fabfile.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ else:
 
 
 def describe_plan(found: plan.Plan) -> list[str]:
-    """What a plan measures, and for how long."""
+    """Describes what a plan measures, and for how long."""
     sets = len(found.stripes) + found.mirrors + len(found.raw)
     cells = sets * len(found.patterns)
     seconds = found.warmup_seconds + found.measured_seconds
