@@ -16,8 +16,7 @@ from typing import Any
 
 from workloads.s3_throttle.uploader import kernel
 from workloads.s3_throttle.uploader.child import Child
-from workloads.s3_throttle.uploader.command import configuration, environment, sync_command, throttle_arguments
-from workloads.s3_throttle.uploader.spec import Spec
+from workloads.s3_throttle.uploader.spec import Spec, configuration, environment, sync_command, throttle_arguments
 from workloads.s3_throttle.uploader.steady import LEAST_CYCLES, Curve, Steady, steady_part
 from workloads.throttle.__main__ import main as throttle
 
