@@ -17,7 +17,7 @@ from workloads.experiment import Request
 from workloads.run_stages import connected_context
 from workloads.user_path import output_path
 
-BASE_SECONDS = 5  # some of these seconds may be spoilt by other processes of the machine
+BASE_SECONDS = 5  # in some of them other processes may disturb the measurement
 
 
 def measure_base(request: Request) -> None:

@@ -13,7 +13,7 @@ from workloads.efs_iops import mountstats
 from workloads.efs_iops.context import MOUNT_POINT, Context, script
 from workloads.sampling import Parser, Sampler, Sampling, host_sampler
 
-# A rehearsal's minutes are there a second after their end, and its endpoint may be asked at any rate.
+# A rehearsal's minutes arrive a second after their end, and its endpoint has no limit of calls.
 REHEARSAL_POLL_S = 1.0
 
 
@@ -46,7 +46,7 @@ def read_metrics(context: Context, window: Window) -> None:
             cloudwatch.client(context.inventory.region),
             context.file_system.id,
             minutes,
-            # A minute in which nothing was moved may never come.
+            # A minute without activity may never arrive.
             [minute for minute in minutes if window.was_busy(minute, minute + cloudwatch.PERIOD_S)],
             poll_s=REHEARSAL_POLL_S if context.inventory.rehearsal else cloudwatch.POLL_S,
             tell=progress.update,

@@ -199,7 +199,7 @@ class Workers:
             except WorkloadError as fault:
                 attempt.faults[name] = fault
                 if attempt.was_late:
-                    # The others begin for nothing: without a connection a worker ends at its next line.
+                    # Ends the others' workers: one without a connection ends at its next line.
                     for other in hosts:
                         context.hosts.drop(other.name)
 

@@ -102,8 +102,7 @@ class _Link:
         with self._connected() as link:
             transport = paramiko.Transport(link)
             try:
-                # Longer than start_client waits: else either timeout may be first, and the error be that of a closed
-                # connection.
+                # Longer than start_client's: else this timeout may come first, with the error of a closed connection.
                 transport.banner_timeout = 2 * self._at.seconds
                 transport.start_client(timeout=self._at.seconds)
                 if not transport.initial_kex_done:  # it returns like this after the timeout, too

@@ -20,7 +20,7 @@ ALLOWED = (
     "give a name such as .cache, the end of a path such as .local/share/Trash, or a path from the root such as "
     "/home/*/.cache; * and ? stand for any characters but a slash, and a slash at the end takes directories alone"
 )
-# rsync gives these a meaning that the host's program does not.
+# rsync gives these a meaning that the host's program does not know.
 NOT_TAKEN = ("[", "\\", "**", "\0", "\n")
 
 

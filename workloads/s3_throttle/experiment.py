@@ -17,7 +17,7 @@ else:
     names = ("configure", "environment", "plan", "run", "context")
     configure, environment, plan, run, contexts = (lazy_import(f"{__package__}.{name}") for name in names)
 
-START_SECONDS = 4  # of a cell besides its transfer: the AWS CLI begins, and ends
+START_SECONDS = 4  # of a cell besides its transfer: the AWS CLI's start and end
 
 
 def describe_plan(found: plan.Plan) -> list[str]:
