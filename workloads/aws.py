@@ -1,6 +1,4 @@
-"""The clients of AWS that tasks use; the endpoint is boto3's own choice (AWS_ENDPOINT_URL in a
-rehearsal).
-"""
+"""Clients of AWS for tasks, and their errors. boto3 chooses the endpoint (AWS_ENDPOINT_URL in a rehearsal)."""
 
 from __future__ import annotations
 
@@ -26,19 +24,19 @@ INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
 
 
 def is_instance_id(text: str) -> bool:
-    """Whether `text` is an EC2 instance's id; machines of one's own may have any name there."""
+    """Returns whether `text` is an EC2 instance's id; a person's own machines may have any id."""
     return INSTANCE_ID.fullmatch(text) is not None
 
 
 def ec2_client(region: str) -> EC2Client:
-    """An EC2 client."""
+    """Returns an EC2 client."""
     with one_line("EC2"):
         return boto3.client("ec2", **client_arguments("EC2", region))
 
 
 def client_arguments(service: str, region: str) -> dict[str, Any]:
-    """The arguments of any service's client: timeouts, and in a rehearsal its endpoint on loopback, which takes any
-    credentials, so that none of yours are sent there. `service` as in boto3's AWS_ENDPOINT_URL_<SERVICE>.
+    """Returns the arguments of a service's client: timeouts, and in a rehearsal its endpoint on loopback with made-up
+    credentials, so that no real ones are sent there. `service` as in boto3's AWS_ENDPOINT_URL_<SERVICE>.
     """
     arguments: dict[str, Any] = {
         "region_name": region,
@@ -56,7 +54,7 @@ def client_arguments(service: str, region: str) -> dict[str, Any]:
 
 @contextmanager
 def one_line(what: str, service: str = "EC2") -> Iterator[None]:
-    """Turns boto3's errors into one line about `what`, which was asked of `service`."""
+    """Raises boto3's errors as WorkloadError: one line about `what` was asked of `service`."""
     try:
         yield
     except ClientError as error:
@@ -65,7 +63,7 @@ def one_line(what: str, service: str = "EC2") -> Iterator[None]:
             f"{what}: {service} answers {detail.get('Code', 'an error')} ({detail.get('Message', error)})",
             "see that the stack is up and that your credentials are those of its account",
         ) from error
-    except ResponseParserError as error:  # no BotoCoreError; its text is the whole page of whoever answers
+    except ResponseParserError as error:  # no BotoCoreError; its text is the whole page that was received
         raise WorkloadError(
             f"{what}: what answers in the place of {service} is no endpoint of AWS", "see your network and its proxies"
         ) from error

@@ -1,4 +1,4 @@
-"""Measures the cells of a plan one after the other: each leaves a record and a line, whatever becomes of it."""
+"""Measures the cells of a plan one after the other; each gets a record and a line, also after an error."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from workloads.errors import WorkloadError
 
 
 class IncompleteError(WorkloadError):
-    """Some cells are no measurement. What the others measured is in the results."""
+    """Some cells have no valid measurement; the results have the others."""
 
 
 @dataclass
 class CellOutcome:
-    """A cell's outcome: `words` for a person, `figures` for its record, and the `reason` why it is no measurement."""
+    """A cell's outcome: `words` for a person, `figures` for its record, and the `reason` why it is not valid."""
 
     words: str = ""
     reason: str | None = None
@@ -25,7 +25,7 @@ class CellOutcome:
 
 
 class CellRun:
-    """The cells of one run, `total` of them; `failed` says which are no measurement, and why."""
+    """The `total` cells of one run; `failed` lists those without a valid measurement, with the reason."""
 
     def __init__(self, deployment: Deployment, total: int, name_width: int = 24) -> None:
         self.failed: list[str] = []
@@ -36,16 +36,16 @@ class CellRun:
         self._started = time.monotonic()
 
     def label(self, cell: str) -> str:
-        """The number and the name of the cell that is measured now, as they are shown."""
+        """Returns the number and the name of the current cell, to be shown."""
         number = f"{self._measured + 1}/{self._total}"
         return f"{number:>6} {cell:<{self._name_width}}"
 
     def measure_cell(
         self, record: Mapping[str, Any], measure: Callable[[], CellOutcome], *, raise_faults: bool = False
     ) -> CellOutcome:
-        """Measures the cell that `record` names, appends its record, and says a line.
+        """Measures the cell that `record` names, appends its record, and prints a line.
 
-        A WorkloadError makes the cell incomplete; it is raised only with `raise_faults`. An interrupt is recorded, and
+        A WorkloadError makes the cell incomplete; it is raised only with `raise_faults`. An interrupt is recorded and
         raised.
         """
         cell, outcome = str(record["cell"]), CellOutcome()
@@ -71,14 +71,14 @@ class CellRun:
         return outcome
 
     def finish(self) -> None:
-        """Records how long the run took, and says how many cells are complete."""
+        """Records how long the run took, and prints how many cells are complete."""
         seconds = time.monotonic() - self._started
         self._deployment.results.step("run", seconds, None)
         complete = self._total - len(self.failed)
         self._deployment.console.say("run", f"{complete} of {self._total} cells in {seconds:.0f} s")
 
     def raise_incomplete(self, remedy: str, host: str | None = None) -> None:
-        """Raises IncompleteError when some cells are no measurement."""
+        """Raises IncompleteError when a cell has no valid measurement."""
         if self.failed:
             raise IncompleteError(
                 f"{len(self.failed)} of {self._total} cells are not complete, the first: {self.failed[0]}", remedy, host

@@ -1,8 +1,7 @@
 """Measures over SSH how far the hosts' clocks are from the runner's.
 
-Each probe brackets the host's reading between two of the runner's, as NTP's do (RFC 5905, section 8): whatever share of
-the round trip either way took, the true offset is within half the round trip of the result. Clocks are never set, and
-may differ by any amount.
+Each probe takes the host's time between two readings of the runner's clock, as NTP does (RFC 5905, section 8): the true
+offset is within half the round trip of the result. Clocks are never set, and may differ by any amount.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 from workloads.scripts import SHARED, find_script
 
-# The first waits for bash to begin; of the others, one will meet neither a busy host nor a busy network.
+# The first waits for bash to start; of the others, one will probably find host and network idle.
 PROBES = 8
 SILENCE_S = 30.0
-TOLD_FROM_S = 1.0  # a person should know of an offset of this size; smaller ones are usual
+REPORTED_FROM_S = 1.0  # an offset of this size is shown; smaller ones are usual
 
 
 @dataclass(frozen=True)
 class Probe:
-    """The host's clock, and ours when it was asked and when the answer was here, in Unix seconds."""
+    """The host's clock, and the runner's when the question was sent and the answer received, in Unix seconds."""
 
     sent_unix_s: float
     host_unix_s: float
@@ -35,20 +34,20 @@ class Probe:
 
     @property
     def round_trip_s(self) -> float:
-        """How long the answer took."""
+        """The time between question and answer."""
         return self.received_unix_s - self.sent_unix_s
 
 
 @dataclass(frozen=True)
 class Offset:
-    """`offset_s` is the host's clock less ours when ours showed `t_unix_s`, true to `uncertainty_s` either way."""
+    """The host's clock minus the runner's, when the runner's showed `t_unix_s`; exact to ± `uncertainty_s`."""
 
     offset_s: float
     uncertainty_s: float
     t_unix_s: float
 
     def record(self, host: str) -> dict[str, Any]:
-        """The document of raw/clocks.ndjson."""
+        """Returns the record for raw/clocks.ndjson."""
         return {
             "t_unix_s": self.t_unix_s,
             "host": host,
@@ -58,9 +57,8 @@ class Offset:
 
 
 def offset_of(probes: Iterable[Probe]) -> Offset:
-    """The offset by the probe with the shortest round trip.
-
-    One during which our own clock was set back is left out; ValueError when no other is there.
+    """Returns the offset by the probe with the shortest round trip; ignores probes during which the runner's clock was
+    set back. Raises ValueError when no probe is left.
     """
     sound = [probe for probe in probes if probe.round_trip_s >= 0]
     if not sound:
@@ -71,7 +69,7 @@ def offset_of(probes: Iterable[Probe]) -> Offset:
 
 
 def measure(connector: SshConnector, probes: int = PROBES) -> Offset:
-    """The offset of a host's clock, now."""
+    """Measures the offset of a host's clock. Raises WorkloadError when the clock can't be read."""
     exchanges = connector.exchange(find_script("host_clock", SHARED), ["?"] * probes, idle_timeout_seconds=SILENCE_S)
     try:
         return offset_of([_probe(exchange) for exchange in exchanges])
@@ -97,12 +95,12 @@ class HostClocks:
         self._offsets: dict[str, Offset] = {}
 
     def measure(self) -> None:
-        """Measures all clocks at once, and records them."""
+        """Measures all clocks at once; records them, and shows large offsets."""
         deployment = self._deployment
         measured = deployment.hosts.each(self._hosts, measure)
         self._offsets |= measured
         for name, offset in measured.items():
-            if abs(offset.offset_s) >= TOLD_FROM_S:
+            if abs(offset.offset_s) >= REPORTED_FROM_S:
                 where = "ahead" if offset.offset_s > 0 else "behind"
                 deployment.console.say("clocks", f"{name} is {abs(offset.offset_s):.1f} s {where}")
             deployment.results.append("clocks", offset.record(name))

@@ -1,8 +1,8 @@
-"""What CloudWatch has of an EFS file system, minute by minute; asked until it is all there.
+"""Reads CloudWatch's metrics of an EFS file system, minute by minute, and waits for late ones.
 
 Metrics, their dimensions, units and valid statistics: Amazon EFS user guide, "CloudWatch metrics for Amazon EFS"
-(https://docs.aws.amazon.com/efs/latest/ug/efs-metrics.html). A minute's values come some minutes late, and may be
-corrected after that; a minute without activity has none of the operations' metrics.
+(https://docs.aws.amazon.com/efs/latest/ug/efs-metrics.html). A minute's values arrive some minutes late, and may be
+corrected after that. A minute without activity has no metrics of operations.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ PERIOD_S = 60
 # The most that GetMetricData takes in a call
 # (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html).
 QUERIES_A_CALL = 500
-# Whatever a file system does is in this metric: a minute in which it did something has arrived when this has.
+# Every operation counts in this metric: a minute with activity has arrived when this has.
 ARRIVAL = ("TotalIOBytes", "SampleCount")
 WAIT_LIMIT_S = 600.0
 POLL_S = 10.0
 LONGEST_PAUSE_S = 60.0
 
-# What AWS's services call it (botocore/retries/standard.py has the same, and more of other services).
+# AWS's error codes for throttling (as in botocore/retries/standard.py, which has more).
 _THROTTLED = frozenset(
     {
         "Throttling",
@@ -57,8 +57,8 @@ _THROTTLED = frozenset(
 _CREDENTIALS_GONE = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
 )
-# What may be over at the next attempt; other faults of botocore's are of the set-up.
-_PASSING = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError)
+# Errors that may pass by themselves; botocore's others are of the configuration.
+_TRANSIENT = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError)
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,13 @@ METRICS = (
     Metric("ClientConnections", "Count", ("Sum",)),
 )
 
-# What was read, by the metric's name, the start of the minute in Unix seconds, and the statistic.
+# Values by the metric's name, the start of the minute in Unix seconds, and the statistic.
 Values = dict[tuple[str, int, str], float]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """`records` as raw/cloudwatch.ndjson has them, that of the asking last; `reason` tells why some may be missing."""
+    """Records for raw/cloudwatch.ndjson, the last one about the reading itself; `reason` why some may be missing."""
 
     records: list[dict[str, Any]]
     reason: str | None
@@ -99,50 +99,50 @@ class Reading:
 
 @dataclass(frozen=True)
 class Timing:
-    """The clocks, the sleep and the chance (0 to 1) by which is waited."""
+    """The clocks, the sleep and the random numbers (0 to 1) of `wait_for`."""
 
     unix_s: Callable[[], float] = time.time
     monotonic_s: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    chance: Callable[[], float] = random.random
+    random: Callable[[], float] = random.random
 
 
-class _Unanswered(Exception):
-    """CloudWatch answered, and left something out; `passing` tells whether to ask for it again."""
+class _IncompleteAnswer(Exception):
+    """CloudWatch's answer is incomplete; `transient`: it may be complete the next time."""
 
-    def __init__(self, words: str, *, passing: bool) -> None:
+    def __init__(self, words: str, *, transient: bool) -> None:
         super().__init__(words)
-        self.passing = passing
+        self.transient = transient
 
 
 def is_file_system_id(text: str) -> bool:
-    """Whether `text` is an EFS file system's id; a file system of one's own may have any name."""
+    """Returns whether `text` is an EFS file system's id; a person's own file system may have any id."""
     return FILE_SYSTEM_ID.fullmatch(text) is not None
 
 
 def client(region: str) -> CloudWatchClient:
-    """A CloudWatch client."""
+    """Returns a CloudWatch client."""
     with one_line("metrics", "CloudWatch"):
         return boto3.client("cloudwatch", **client_arguments("CLOUDWATCH", region))
 
 
 def minutes(from_unix_s: float, until_unix_s: float) -> range:
-    """The starts, in Unix seconds, of the minutes that lie wholly between two points in time; there may be none."""
+    """Returns the starts, in Unix seconds, of the whole minutes between two times; there may be none."""
     first = -int(-from_unix_s // PERIOD_S) * PERIOD_S
     last = int(until_unix_s // PERIOD_S) * PERIOD_S
     return range(first, max(first, last), PERIOD_S)
 
 
 def ask(client: CloudWatchClient, file_system_id: str, asked: range) -> list[dict[str, Any]]:
-    """The records of the minutes `asked` (of `minutes`), by metric and minute, as far as they are there.
+    """Returns the records of the minutes `asked` (from `minutes`) that have arrived, by metric and minute.
 
-    Raises WorkloadError when CloudWatch does not answer, or not everything.
+    Raises WorkloadError when CloudWatch does not answer, or leaves something out.
     """
     values: Values = {}
     with one_line(f"metrics of {file_system_id}", "CloudWatch"):
         try:
             _read(client, file_system_id, asked, into=values)
-        except _Unanswered as error:
+        except _IncompleteAnswer as error:
             raise WorkloadError(f"metrics of {file_system_id}: {error}", "ask again") from error
     return _records(values)
 
@@ -158,21 +158,21 @@ def wait_for(
     tell: Callable[[str], None] = lambda words: None,
     timing: Timing | None = None,
 ) -> Reading:
-    """Asks for the minutes `asked` (of `minutes`) until those that are `wanted` have arrived and two answers in a row
-    are the same. Wanted are those in which something was moved, by their starts in Unix seconds; None is all.
+    """Reads the minutes `asked` (from `minutes`) until all of `wanted` have arrived and two answers in a row are equal.
 
-    What was read is kept, whatever goes wrong: after `limit_s`, or when the credentials are no longer valid, the
-    reading has what there is, and the reason. ValueError when a minute is wanted that is not asked for.
+    `wanted` are the starts of minutes with activity; None means all. After `limit_s`, or an error that will not pass,
+    such as credentials that have expired, the reading has what was read so far, and the reason. Raises ValueError for
+    a wanted minute that is not among those asked.
     """
     wanted = set(asked if wanted is None else wanted)
-    if strangers := sorted(wanted - set(asked)):
-        raise ValueError(f"the minute {strangers[0]} is not one of those from {asked.start} to {asked.stop}")
+    if others := sorted(wanted - set(asked)):
+        raise ValueError(f"the minute {others[0]} is not one of those from {asked.start} to {asked.stop}")
     timing = timing or Timing()
     started_s = timing.monotonic_s()
     known: Values = {}
     last: Values | None = None
     faults_in_a_row = 0
-    told = None
+    shown = None
 
     def reading(reason: str | None) -> Reading:
         about = {
@@ -192,16 +192,16 @@ def wait_for(
         fault: _Fault | None = None
         try:
             _read(client, file_system_id, asked, into=answer)
-        except (ClientError, BotoCoreError, _Unanswered) as error:
+        except (ClientError, BotoCoreError, _IncompleteAnswer) as error:
             fault = _fault(error)
-        # What an earlier answer had stays, and so do the first pages of an answer that broke off.
+        # Keeps earlier answers, and the first pages of an answer that was interrupted.
         known |= answer
         missing = sorted(minute for minute in wanted if (ARRIVAL[0], minute, ARRIVAL[1]) not in known)
         state = _lacking(missing, len(wanted)) if missing else "no two answers in a row were the same"
         if fault is not None:
             faults_in_a_row += 1
             state = f"{fault.words}; {_lacking(missing, len(wanted))}" if missing else fault.words
-            if not fault.passing:
+            if not fault.transient:
                 return reading(state)
         else:
             faults_in_a_row = 0
@@ -211,17 +211,19 @@ def wait_for(
         left_s = limit_s - (timing.monotonic_s() - started_s)
         if left_s <= 0:
             return reading(f"{state}, after {limit_s:g} s")
-        if missing and state != told:
+        if missing and state != shown:
             tell(f"{state}; asking again for up to {left_s:.0f} s")
-            told = state
-        timing.sleep(min(_pause_s(poll_s, faults_in_a_row, timing.chance()), left_s))
+            shown = state
+        timing.sleep(min(_pause_s(poll_s, faults_in_a_row, timing.random()), left_s))
 
 
-def _pause_s(poll_s: float, faults_in_a_row: int, chance: float) -> float:
-    """The time to the next attempt; after faults it doubles, and is cut by chance so that not all come back at once."""
+def _pause_s(poll_s: float, faults_in_a_row: int, random_share: float) -> float:
+    """Returns the time to the next attempt; after faults it doubles, and is shortened at random, so that clients do not
+    all come back at once.
+    """
     if not faults_in_a_row:
         return poll_s
-    return min(poll_s * 2.0 ** min(faults_in_a_row, 16), LONGEST_PAUSE_S) * (0.5 + chance / 2)
+    return min(poll_s * 2.0 ** min(faults_in_a_row, 16), LONGEST_PAUSE_S) * (0.5 + random_share / 2)
 
 
 def _lacking(missing: list[int], wanted: int) -> str:
@@ -231,31 +233,31 @@ def _lacking(missing: list[int], wanted: int) -> str:
 
 @dataclass(frozen=True)
 class _Fault:
-    """What went wrong, in one line, and whether it may be over at the next attempt."""
+    """An error in one line, and whether it may pass by itself."""
 
     words: str
-    passing: bool
+    transient: bool
 
 
-def _fault(error: ClientError | BotoCoreError | _Unanswered) -> _Fault:
-    if isinstance(error, _Unanswered):
-        return _Fault(str(error), error.passing)
+def _fault(error: ClientError | BotoCoreError | _IncompleteAnswer) -> _Fault:
+    if isinstance(error, _IncompleteAnswer):
+        return _Fault(str(error), error.transient)
     if isinstance(error, BotoCoreError):
         words = " ".join(str(error).split())
-        return _Fault(f"CloudWatch cannot be asked ({words})", isinstance(error, _PASSING))
+        return _Fault(f"CloudWatch cannot be asked ({words})", isinstance(error, _TRANSIENT))
     detail = error.response.get("Error", {})
     code = detail.get("Code", "an error")
     message = " ".join(detail.get("Message", "").split())
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _CREDENTIALS_GONE:
-        return _Fault(f"the credentials are no longer valid ({code}): renew them and ask again", passing=False)
+        return _Fault(f"the credentials are no longer valid ({code}): renew them and ask again", transient=False)
     if code in _THROTTLED or status == 429:
-        return _Fault(f"CloudWatch is asked too often ({code})", passing=True)
-    return _Fault(f"CloudWatch answers {code} ({message})", passing=status >= 500)
+        return _Fault(f"CloudWatch is asked too often ({code})", transient=True)
+    return _Fault(f"CloudWatch answers {code} ({message})", transient=status >= 500)
 
 
 def _read(client: CloudWatchClient, file_system_id: str, asked: range, *, into: Values) -> None:
-    """Adds what is there of the minutes `asked`; what was read before a fault is in it all the same."""
+    """Adds the values of the minutes `asked`; keeps those read before a fault."""
     if not asked:
         return
     columns = [(metric, statistic) for metric in METRICS for statistic in metric.statistics]
@@ -277,7 +279,7 @@ def _read_part(
     for page in pages:
         for result in page["MetricDataResults"]:
             metric, statistic = part[result["Id"]]
-            # A long column comes in parts, over several pages; the last tells how it ended.
+            # A long series comes in parts, over several pages; the last part's status counts.
             states[result["Id"]] = result.get("StatusCode", "Complete")
             for timestamp, value in zip(result["Timestamps"], result["Values"], strict=True):
                 minute = int(timestamp.timestamp())
@@ -286,7 +288,7 @@ def _read_part(
     for name, state in states.items():
         if state != "Complete":
             metric, statistic = part[name]
-            raise _Unanswered(f"CloudWatch answers {state} for {metric.name}", passing=state != "Forbidden")
+            raise _IncompleteAnswer(f"CloudWatch answers {state} for {metric.name}", transient=state != "Forbidden")
 
 
 def _query(name: str, file_system_id: str, metric: Metric, statistic: str) -> MetricDataQueryTypeDef:
@@ -308,7 +310,7 @@ def _query(name: str, file_system_id: str, metric: Metric, statistic: str) -> Me
 
 
 def _records(values: Values) -> list[dict[str, Any]]:
-    """A record for each metric and minute, with the statistics that are there."""
+    """Returns a record for each metric and minute, with the statistics that were read."""
     found: list[dict[str, Any]] = []
     for metric in METRICS:
         for minute in sorted({minute for name, minute, _ in values if name == metric.name}):

@@ -1,4 +1,4 @@
-"""What the serial console of a host says of its kernel's end."""
+"""Finds a kernel's panic in the output of a host's serial console."""
 
 from __future__ import annotations
 
@@ -6,37 +6,34 @@ import re
 from collections.abc import Sequence
 
 LAST_LINES = 8
-# A kernel's words for a fault that it does not survive: kernel/panic.c, arch/x86/kernel/dumpstack.c ("Oops"),
+# Messages of a fatal kernel fault: kernel/panic.c, arch/x86/kernel/dumpstack.c ("Oops"),
 # lib/bug.c; and arch/um/os-Linux/skas/process.c ("userspace - ptrace ..."), after which User Mode Linux panics.
 _PANIC = re.compile(r"Kernel panic - not syncing: .*")
 _CAUSE = re.compile(r"userspace - ptrace \S.* failed.*|(?:Oops|BUG|Unable to handle kernel)\b.*:.*")
-# The first line of every boot (init/main.c), and what a rehearsal, whose kernels are quiet, writes instead; what comes
-# before it is another boot's.
+# The first line of every boot (init/main.c), and a rehearsal's instead, whose kernels are quiet. Lines before it are of
+# an earlier boot.
 _BOOT = re.compile(r"Linux version \d|^tidemark: power on$")
 _CAUSE_LINES = 60  # a panic's own traces and registers lie between a cause and the panic
-# Colours and cursor movements, and other control characters.
+# Colours, cursor movements and other control characters.
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def lines_of(console: str) -> list[str]:
-    """The lines of a console that say something, without what only a terminal understands."""
+    """Returns the lines of a console that are not empty, without control characters."""
     lines = (_CONTROL.sub("", line).rstrip() for line in console.splitlines())
     return [line for line in lines if line.strip()]
 
 
 def last_lines(console: str) -> list[str]:
-    """The last lines of a console, fit to be shown; of a kernel that panicked, the last up to its panic: what follows
-    are registers and a trace.
-    """
+    """Returns a console's last lines, to be shown; after a panic those up to it, without registers and trace."""
     lines = lines_of(console)
     at = _panic_at(lines)
     return lines[-LAST_LINES:] if at is None else lines[max(0, at + 1 - LAST_LINES) : at + 1]
 
 
 def kernel_panic(console: str) -> str | None:
-    """Why the newest boot's kernel has ended: its panic, behind the fault that led to it where there is one.
-
-    None: it has not panicked, or has booted again since.
+    """Returns the panic of the newest boot's kernel, after the fault that caused it if that is shown; None when it has
+    not panicked, or has booted again since.
     """
     lines = lines_of(console)
     at = _panic_at(lines)
@@ -51,7 +48,7 @@ def kernel_panic(console: str) -> str | None:
 
 
 def _panic_at(lines: Sequence[str]) -> int | None:
-    """The line of the newest boot's panic."""
+    """Returns the index of the newest boot's panic."""
     for at in range(len(lines) - 1, -1, -1):
         if _BOOT.search(lines[at]):
             return None

@@ -1,4 +1,4 @@
-"""What a task works with: connections to an inventory's hosts, a console, and the results that it writes."""
+"""The context of every task: connections to an inventory's hosts, a console, and results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from workloads.results import NullResults, Results, results_root
 
 @dataclass
 class Deployment:
-    """Connections, a console and results, if any; `versions` gathers what runs on the hosts.
+    """Connections, a console and results, if any; `versions` collects the versions on the hosts.
 
     An experiment's context extends it: `Context(**vars(deployment), …)`.
     """
@@ -69,7 +69,7 @@ def connected(inventory: Inventory, console: Console) -> Iterator[Deployment]:
 
 @contextmanager
 def recorded(deployment: Deployment, results: Results) -> Iterator[None]:
-    """Writes what the block does, and the versions that it finds, to `results`."""
+    """Records what the block does, and the versions that it finds, in `results`."""
     deployment.results = results
     deployment.console.say("results", str(results.directory))
     with results.recording():

@@ -1,4 +1,4 @@
-"""The one error that a task reports to a person: what is wrong, where, and what to do about it."""
+"""The error that a task shows to a person: what is wrong, where, and what to do about it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 class WorkloadError(Exception):
     """A fault that a person can act on; its text is one line.
 
-    `what` names the fault, `remedy` the next step; `host` is set when the fault is at one host. `detail` are lines that
-    prove it, such as a console's last ones: `shown` has them, indented, below the line.
+    `what` is the fault, `remedy` the next step, `host` the host with the fault, if any. `detail` are lines of evidence,
+    such as a console's last ones; `shown` has them, indented, below the line.
     """
 
     def __init__(self, what: str, remedy: str, host: str | None = None, detail: Sequence[str] = ()) -> None:

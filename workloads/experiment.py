@@ -1,4 +1,4 @@
-"""What an experiment is to its tasks: one declaration, `EXPERIMENT` in workloads/<experiment>/experiment.py.
+"""The declaration of an experiment for fabfile.py: `EXPERIMENT` in workloads/<experiment>/experiment.py.
 
 Only light modules are imported here and there, since `fab --list` reads all of them.
 """
@@ -133,7 +133,7 @@ def _as_it_is(deployment: Deployment, request: Request) -> Deployment:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment, as its tasks need it.
+    """One experiment.
 
     `prepare` looks at what a measurement needs on this machine. `check` refuses an inventory that lacks what the
     experiment needs, or a plan that asks for more than the inventory has. Both come before any host is touched.

@@ -59,7 +59,7 @@ def reported(body: F) -> F:
 
 def run_module(module: str, *arguments: str) -> None:
     """Runs a module of the project as a process of its own; its exit code is the task's."""
-    # It ends with this process, even if that is killed: nobody would read its output.
+    # It ends with this process, even if that is killed.
     command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", module, *arguments]
     code = subprocess.call(command, cwd=PROJECT)
     if code:

@@ -1,8 +1,7 @@
-"""Host keys of hosts whose inventory has none: read once from the instance's console, then pinned by
-instance id.
+"""Host keys for hosts without keys in the inventory: read once from the instance's console, then pinned by instance id.
 
-The user data of a host writes each public host key to its console at first boot. EC2's GetConsoleOutput
-brings the console over an authenticated channel, so the first connection need not trust whoever answers.
+A host's user data writes its public host keys to the console at first boot. EC2's GetConsoleOutput returns the console
+over an authenticated channel, so that even the first connection checks the host's key.
 """
 
 from __future__ import annotations
@@ -32,24 +31,22 @@ POLL_SECONDS = 1.0
 
 
 class Console(Protocol):
-    """Where console output comes from; the part of boto3's EC2 client that is used."""
+    """A source of console output."""
 
     def __call__(self, instance_id: str) -> str:
-        """The console output of an instance so far."""
+        """Returns the console output of an instance so far."""
 
 
 def state_dir() -> Path:
-    """Where the project keeps what it learned about deployments (TIDEMARK_STATE_DIR, or .tidemark beside
-    fabfile.py).
-    """
+    """Returns the folder of state about deployments: TIDEMARK_STATE_DIR, or .tidemark beside fabfile.py."""
     return Path(os.environ.get("TIDEMARK_STATE_DIR") or Path(__file__).resolve().parent.parent / ".tidemark")
 
 
 def keys_in(console: str) -> tuple[str, ...]:
-    """The host keys that `console` names, in order, each once.
+    """Returns the host keys on a console, in order, each once.
 
-    A serial console ends its lines with \\r\\n and may cut one in the middle while it is being written, or when the
-    kernel writes between: only a line that has ended and has a whole key counts.
+    Only complete lines with a whole key count: a serial console may show a line that is half written, or one that the
+    kernel's output interrupts.
     """
     whole, _, _ = console.rpartition("\n")
     found = dict.fromkeys(match.group(1) for match in LINE.finditer(whole))
@@ -63,7 +60,7 @@ class HostKeyStore:
         self.path = path
 
     def read(self) -> dict[str, list[str]]:
-        """All pinned keys; none when the file is not there yet."""
+        """Returns all pinned keys. Raises WorkloadError for a damaged file."""
         try:
             document = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -82,7 +79,7 @@ class HostKeyStore:
         return document
 
     def pin(self, host: Host, keys: Sequence[str]) -> None:
-        """Keeps `keys` for the host; other keys than those kept are refused."""
+        """Pins `keys` for the host. Raises WorkloadError when others are pinned."""
         document = self.read()
         kept = document.get(host.id)
         if kept is not None and sorted(kept) != sorted(keys):
@@ -107,9 +104,10 @@ def host_keys(
     timeout_seconds: float = CONSOLE_TIMEOUT_SECONDS,
     tell: Callable[[str], None] = print,
 ) -> dict[str, tuple[str, ...]]:
-    """The keys to expect from each host by name: from the inventory, else kept, else from its console.
+    """Returns the expected keys of each host by name: from the inventory, or pinned before, or from its console.
 
-    Raises WorkloadError when a console shows none in time, or at once when `watch` sees that its instance has ended.
+    Raises WorkloadError when a console shows none in time, and ResourceGone when `watch` finds that an instance has
+    ended.
     """
     store = store or HostKeyStore(state_dir() / STORE_NAME)
     kept = store.read()
@@ -162,10 +160,10 @@ def host_keys(
 
 
 def console_of(region: str) -> Console:
-    """The console of instances in `region`, as EC2 shows it.
+    """Returns a reader of the consoles of instances in `region`.
 
-    What is kept from an instance's last start or restart comes first: that it is there is promised for one hour. The
-    console of this moment (`Latest`) is asked for where that shows no key; only types built on Nitro have it.
+    It reads the output that EC2 keeps of the last start or restart, which is promised for one hour. Where that has no
+    key, it reads the current output (`Latest`), which only instance types built on Nitro have.
     """
     client = ec2_client(region)
 
@@ -176,7 +174,7 @@ def console_of(region: str) -> Console:
             return kept
         try:
             return client.get_console_output(InstanceId=instance_id, Latest=True).get("Output", "") or kept
-        except ClientError:  # of another type; that it may be asked at all, the first call has shown
+        except ClientError:  # another instance type: the first call has succeeded, so it is not a lack of permission
             return kept
 
     return read

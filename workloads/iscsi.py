@@ -1,4 +1,4 @@
-"""What the experiments that export volumes by iSCSI have in common. Their scripts find the same in scripts/iscsi.sh."""
+"""Names of the experiments that export volumes by iSCSI, as in scripts/libraries/iscsi.sh."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import re
 IQN_AUTHORITY = "iqn.2026-11.io.tidemark"
 ISCSI_PORT = 3260  # RFC 7143, section 15
 
-# May stand in an IQN, in a volume group's name and in a path.
+# Valid in an IQN, in a volume group's name and in a path.
 VOLUME_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def target_name(server: str, volume: str) -> str:
-    """The name of the target that exports a volume; IQNs are lower case (RFC 3722)."""
+    """Returns the name of the target that exports a volume; IQNs are lower case (RFC 3722)."""
     return f"{IQN_AUTHORITY}:{server}.{volume.lower()}"
 
 
 def initiator_name(host: str) -> str:
-    """The name by which a host logs in, which the target's list of initiators holds."""
+    """Returns the name by which a host logs in, and which the target's ACL has."""
     return f"{IQN_AUTHORITY}:initiator.{host.lower()}"
 
 
 def device_unit(path: str) -> str:
-    """The unit by which systemd knows a block device, as systemd-escape --path has it."""
+    """Returns systemd's unit of a block device, as systemd-escape --path does."""
     return path.removeprefix("/").replace("-", r"\x2d").replace("/", "-") + ".device"

@@ -1,7 +1,7 @@
 """Runs a script for the duration of a `with` block, on a lease that heartbeats renew.
 
 The script answers with one line when it is ready. From then on it gets an empty line every few seconds. When none has
-come for the lease's timeout, or its standard input has ended, it exits by itself: its task is gone, in whatever way.
+come for the lease's timeout, or its standard input has ended, it exits by itself.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from workloads.connectors.script import Script, script_error
 from workloads.errors import WorkloadError
 
 HEARTBEAT_SECONDS = 3.0
-# Ten heartbeats: a link that is silent for so long has failed a person, too.
+# Ten heartbeats.
 LEASE_TIMEOUT_SECONDS = 30
 START_SECONDS = 60.0
-# The script has nothing left to do but to exit. A host that has died is not waited for as one that starts is.
+# The script only has to exit: a short timeout, because the host may have died.
 END_SECONDS = 5.0
 DONE = b"done\n"
 
@@ -40,7 +40,7 @@ def lease(connector: Connector, script: Script, arguments: Iterable[str] = ()) -
         if next(process.lines, None) is None:
             code, stderr = process.wait()
             raise script_error(connector.name, script.name, code, stderr)
-        # From here on an error of the block is the block's, and not of this connection.
+        # The block's errors must not pass through the script's context managers.
         ending = starting.pop_all()
     try:
         with heartbeats(process):

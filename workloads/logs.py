@@ -1,4 +1,4 @@
-"""Fetches the hosts' logs, which a script prints in sections, into a run's directory."""
+"""Fetches the hosts' logs into a run's directory; a script prints them in sections."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def sections(text: str) -> dict[str, str]:
 
 
 def collect_logs(deployment: Deployment, scripts: Path) -> int:
-    """Writes the output of each host's host_logs.sh, of the folder `scripts`, to the results; returns the number of
-    files.
+    """Runs host_logs.sh of the folder `scripts` on each host; writes its output to the results, and returns the number
+    of files.
     """
     started = time.monotonic()
     roles = {host.name: [host.role] for host in deployment.inventory.hosts}
     with deployment.console.under_way("collect", "logs"):
-        said = deployment.hosts.run(find_script("host_logs", scripts, "sections"), roles)
-    files = write_sections(deployment.results, said)
+        output = deployment.hosts.run(find_script("host_logs", scripts, "sections"), roles)
+    files = write_sections(deployment.results, output)
     deployment.results.step("collect", time.monotonic() - started, None)
     where = deployment.results.directory / "logs"
-    deployment.console.say("collect", f"{files} logs of {len(said)} hosts in {where}")
+    deployment.console.say("collect", f"{files} logs of {len(output)} hosts in {where}")
     return files
 
 
-def write_sections(results: Results, said: Mapping[str, ScriptResult]) -> int:
+def write_sections(results: Results, output: Mapping[str, ScriptResult]) -> int:
     """Writes each host's sections that are not empty to logs/HOST-NAME.txt; returns the number of files."""
     files = 0
-    for host, result in said.items():
+    for host, result in output.items():
         for name, text in sections(result.stdout).items():
             if name != END and text.strip():
                 results.write_log(f"{host}-{name}.txt", f"{text}\n")

@@ -23,7 +23,7 @@ STATE_TIMEOUT_SECONDS = 600
 SSH_TIMEOUT_SECONDS = 600
 POLL_SECONDS = 1.0
 
-# Nothing is synced, stopped or told: the kernel starts over at once.
+# Nothing is synced, stopped or announced: the kernel restarts at once.
 _CRASH = Script("crash", "echo 1 > /proc/sys/kernel/sysrq\necho b > /proc/sysrq-trigger\n# end of script")
 
 
@@ -39,18 +39,18 @@ class Power:
         self._tell = tell
 
     def kill(self, host: Host) -> None:
-        """Cuts the host's power; returns when EC2 has taken the request."""
+        """Cuts the host's power; returns when EC2 has accepted the request."""
         if is_instance_id(host.id):
             with one_line(f"forced stop of {host.name}"):
                 ec2_client(self._hosts.inventory.region).stop_instances(InstanceIds=[host.id], Force=True)
             return
         self._tell(f"{host.name} is no EC2 instance: it is crashed through SysRq, and comes back by itself")
-        # The connection breaks with the host; how is of no interest.
+        # The connection breaks with the host, in one way or another.
         with contextlib.suppress(WorkloadError):
             self._hosts.connector(host.name).run(_CRASH, locked=False, idle_timeout_seconds=3)
 
     def stop(self, host: Host) -> None:
-        """Shuts an instance down in order and waits for that; leaves any other machine up."""
+        """Shuts an instance down cleanly and waits until it is stopped; leaves any other machine up."""
         if not is_instance_id(host.id):
             self._tell(f"{host.name} is no EC2 instance: it stays up")
             return
@@ -60,7 +60,7 @@ class Power:
         self._wait_for_state(host, {"stopped"})
 
     def start(self, host: Host) -> None:
-        """Starts an instance; returns when EC2 has taken the request."""
+        """Starts an instance; returns when EC2 has accepted the request."""
         if not is_instance_id(host.id):
             return
         self._wait_for_state(host, {"stopped", "running"})
@@ -68,7 +68,7 @@ class Power:
             ec2_client(self._hosts.inventory.region).start_instances(InstanceIds=[host.id])
 
     def await_return(self, host: Host, tell: Callable[[str], None]) -> Host:
-        """Waits until SSH answers; returns the host with the address that it has then."""
+        """Waits until SSH answers; returns the host with its new address."""
         self._hosts.drop(host.name)
         if is_instance_id(host.id):
             tell(f"{host.name} starts")
@@ -82,7 +82,7 @@ class Power:
 
 
 class _Instances:
-    """The EC2 instances of some hosts. Raises ResourceGone where one has ended, or ends while it starts."""
+    """The EC2 instances of some hosts. Raises ResourceGone when one has been terminated, or stops while it starts."""
 
     def __init__(self, inventory: Inventory, hosts: Collection[Host]) -> None:
         self.client = ec2_client(inventory.region)
@@ -91,13 +91,13 @@ class _Instances:
         self._came_up: set[str] = set()
 
     def look(self, states: Collection[str] = ("running",)) -> Mapping[str, InstanceTypeDef]:
-        """Returns the instances by id, which are to come into one of `states`."""
+        """Returns the instances by id, while they are expected to reach one of `states`."""
         with one_line(f"state of {', '.join(self._names.values())}"):
             answer = self.client.describe_instances(InstanceIds=list(self._names))
         found = {each["InstanceId"]: each for group in answer["Reservations"] for each in group["Instances"]}
         for instance_id, instance in found.items():
             state = instance["State"]["Name"]
-            # Right after a start EC2 may still say `stopped`; once an instance was on its way up, that is its end.
+            # Right after a start EC2 may still say `stopped`; once an instance was pending, `stopped` means its end.
             stopped_again = instance_id in self._came_up and state in GONE and "stopped" not in states
             if state in FINAL or stopped_again:
                 console = read_console(self.client, instance_id)
@@ -110,7 +110,7 @@ class _Instances:
     def wait_for(
         self, states: Collection[str], act: Callable[[Mapping[str, InstanceTypeDef]], None] = lambda _: None
     ) -> Mapping[str, InstanceTypeDef]:
-        """Waits until each instance is in one of `states`; calls `act` with what each look finds."""
+        """Waits until each instance is in one of `states`; calls `act` with the instances at each poll."""
         found: Mapping[str, InstanceTypeDef] = {}
 
         def arrived() -> bool:
@@ -131,12 +131,12 @@ class _Instances:
 
 
 def with_current_addresses(inventory: Inventory, tell: Callable[[str], None] | None = None) -> Inventory:
-    """Returns the inventory with the public addresses that its instances have now. With `tell`, starts those that are
-    stopped, and waits until all run.
+    """Returns the inventory with its instances' current public addresses. With `tell`, starts stopped instances, and
+    waits until all run.
 
-    EC2 gives an instance another public address at each start, which the stack's output does not know; one that was
-    stopped when the stack was deployed has its id there in the place of an address. Addresses that are other names or
-    private ones are someone's choice and stay.
+    EC2 gives an instance a new public address at each start, which the stack's output does not have; it has the id
+    of an instance that was stopped at deployment instead of an address. Names and private addresses are a person's
+    choice and stay.
     """
     hosts = [host for host in inventory.hosts if is_instance_id(host.id)]
     if not hosts:

@@ -1,8 +1,8 @@
-"""Ends a wait when what it waits for is gone: an instance that is stopped or terminated, a kernel that has panicked,
-a file system or a volume that is deleted.
+"""Ends a wait when a resource is gone: an instance that is stopped or terminated, a kernel that has panicked, a file
+system or a volume that is deleted.
 
-Only what the API says clearly ends a wait. What it does not know, or can't be asked, ends none, and people's own
-machines have no instance to look at.
+Only a clear answer of the API ends a wait; an unknown resource or a failed call does not. A person's own machines have
+no instance, and are not watched.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from mypy_boto3_efs.client import EFSClient
 
 LOOK_SECONDS = 1.0
-# EC2 brings a console up to date some minutes after it was written; a rehearsal's is there at once.
+# EC2 updates a console some minutes after it was written; a rehearsal's is current.
 CONSOLE_SECONDS = 10.0
-# A kind that could not be looked at (no credentials, no permission, no network) is left alone for so long.
+# The wait before a kind of resource is read again after an error (no credentials, no permission, no network).
 BACK_OFF_SECONDS = 30.0
-# A look that fails is made again soon: it must not keep whoever waits from its own next attempt.
-QUICKLY = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})
+# Short timeouts: a call must not delay the waiting task's own next attempt, and is repeated soon.
+SHORT_TIMEOUTS = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})
 # Instance states of the EC2 User Guide, "Instance lifecycle": SSH answers in none of these.
 GONE = frozenset({"stopping", "stopped", "shutting-down", "terminated"})
 FINAL = frozenset({"shutting-down", "terminated"})
-# LifeCycleState of EFS' DescribeFileSystems and State of EC2's DescribeVolumes: it does not come back from these.
+# LifeCycleState of EFS' DescribeFileSystems and State of EC2's DescribeVolumes from which none comes back.
 FILE_SYSTEM_GONE = frozenset({"deleting", "deleted", "error"})
 VOLUME_GONE = frozenset({"deleting", "deleted", "error"})
 
@@ -45,13 +45,12 @@ Found = TypeVar("Found")
 
 
 class ResourceGone(WorkloadError):
-    """What is waited for does not come: waiting longer is of no use."""
+    """A resource is gone; waiting longer is of no use."""
 
 
 class ResourceWatch:
-    """Looks at what an inventory names, for all that wait for it: one call of a kind, once a second at most.
-
-    `check` may be called from several threads. Calls are made only from `check`: while nothing waits, nothing is asked.
+    """Watches an inventory's resources: calls each API at most once a second, and only in `check`, which may be called
+    from several threads.
     """
 
     def __init__(self, inventory: Inventory, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -67,8 +66,8 @@ class ResourceWatch:
         self._not_before: dict[str, float] = {}  # kind -> when it may be asked for again
 
     def check(self, host: str) -> None:
-        """Raises ResourceGone when the host's instance has ended, its kernel has panicked, or a file system or a volume
-        of the inventory is gone.
+        """Raises ResourceGone when the host's instance has ended or its kernel has panicked, or when a file system or a
+        volume of the inventory is gone.
         """
         instance_id = self._ids.get(host)
         if instance_id is None:
@@ -78,7 +77,7 @@ class ResourceWatch:
             if asked - self._looked >= LOOK_SECONDS:
                 self._look()
             if self._state(instance_id) in GONE and self._looked < asked:
-                self._look()  # what was seen before may be over: somebody has started it meanwhile
+                self._look()  # the cached state may be old: the instance may have been started since
             if self._state(instance_id) in GONE:
                 console = read_console(self._ec2, instance_id)
                 instance = self._instances[instance_id]
@@ -99,7 +98,7 @@ class ResourceWatch:
     def _client(self, service: str) -> Any:
         if service not in self._clients:
             arguments = client_arguments(service.upper(), self._inventory.region)
-            arguments["config"] = arguments["config"].merge(QUICKLY)
+            arguments["config"] = arguments["config"].merge(SHORT_TIMEOUTS)
             make: Any = boto3.client
             self._clients[service] = make(service, **arguments)
         return self._clients[service]
@@ -120,7 +119,7 @@ class ResourceWatch:
                 self._resource_fault = ResourceGone(f"file system {system_id} is {state}", remedy)
 
     def _ask(self, kind: str, look: Callable[[], Mapping[str, Found]]) -> Mapping[str, Found]:
-        """What a look found; nothing when it could not be made."""
+        """Returns what `look` finds; nothing after an error."""
         if self._clock() < self._not_before.get(kind, float("-inf")):
             return {}
         try:
@@ -135,7 +134,7 @@ class ResourceWatch:
             return {}
 
     def _instances_now(self) -> dict[str, InstanceTypeDef]:
-        # By a filter: an id that the API does not know yet, or no more, is no error then.
+        # A filter, because an id that the API does not (yet) know is then no error.
         ids = sorted(set(self._ids.values()))
         answer = self._ec2.describe_instances(Filters=[{"Name": "instance-id", "Values": ids}])
         return {
@@ -160,7 +159,7 @@ class ResourceWatch:
         return {system["FileSystemId"]: str(system["LifeCycleState"]) for system in found}
 
     def _check_console(self, host: str, instance_id: str) -> None:
-        """A panicked kernel may stand still in an instance that EC2 calls running."""
+        """Raises ResourceGone for a panicked kernel, which may be in an instance that EC2 calls running."""
         if self._clock() - self._consoles.get(instance_id, float("-inf")) < CONSOLE_SECONDS:
             return
         self._consoles[instance_id] = self._clock()
@@ -172,14 +171,14 @@ class ResourceWatch:
 
 
 def remedy_for(*, rehearsal: bool) -> str:
-    """What to do about a part of a deployment that is gone."""
+    """Returns the advice for a resource that is gone."""
     if rehearsal:
         return "see `fab lab.status` and the region's log, then rehearse again"
     return "see the EC2 console for the cause, then replace it (pulumi up --refresh)"
 
 
 def instance_gone(instance: InstanceTypeDef, host: str, console: str, *, rehearsal: bool) -> ResourceGone:
-    """The error about an instance that has ended: EC2's reason, the kernel's, and its console's last lines."""
+    """Returns the error for an instance that has ended: EC2's reason, the kernel's, and its console's last lines."""
     reason = instance.get("StateReason", {}).get("Message") or instance.get("StateTransitionReason") or ""
     panic = kernel_panic(console)
     if panic is not None and panic not in reason:
@@ -193,7 +192,7 @@ def instance_gone(instance: InstanceTypeDef, host: str, console: str, *, rehears
 
 
 def read_console(client: EC2Client, instance_id: str) -> str:
-    """The console of an instance as EC2 shows it; empty where it shows none."""
+    """Returns an instance's console; empty where EC2 shows none, or the call fails."""
     try:
         with one_line(f"console of {instance_id}"):
             return client.get_console_output(InstanceId=instance_id).get("Output", "")

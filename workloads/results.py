@@ -168,12 +168,12 @@ class Results:
         def write() -> None:
             with (self.directory / "raw" / f"{stream}.ndjson").open("ab", buffering=0) as file:
                 size = file.tell()
-                # A run that was killed may have left half a line, which would spoil this one, too.
+                # A killed run may have left half a line, which would damage this one, too.
                 whole = stream in self._whole_streams or _ends_with_newline(Path(file.name))
                 rest = line if whole else b"\n" + line
                 self._whole_streams.add(stream)
                 try:
-                    while rest:  # a disk that fills up takes a part of it
+                    while rest:  # a disk that fills up accepts only a part
                         rest = rest[file.write(rest) :]
                 except OSError:
                     file.truncate(size)

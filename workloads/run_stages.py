@@ -16,7 +16,7 @@ from workloads.results import Results
 
 
 def show_plan(request: Request) -> None:
-    """Says what a plan measures, and for how long."""
+    """Prints what a plan measures, and for how long."""
     plan = request.experiment.plan
     assert plan is not None, "an experiment without a plan has no such task"
     for line in plan.describe(request.plan):
@@ -24,7 +24,7 @@ def show_plan(request: Request) -> None:
 
 
 def run_stage(request: Request, stage: Stage) -> None:
-    """Runs one stage on the hosts, recorded as it declares."""
+    """Runs one stage on the hosts, and records it in the results that it declares."""
     with connected_context(request) as context:
         if stage.results is None:
             stage.body(context, request.plan)
@@ -40,7 +40,7 @@ def run_stage(request: Request, stage: Stage) -> None:
 
 
 def run_all(request: Request) -> Path:
-    """Runs every stage into new results, and collects the logs; the directory of the results."""
+    """Runs every stage into new results, and collects the logs; returns the results' directory."""
     experiment = request.experiment
     with connected_context(request) as context:
         results = start_results(request, context)
@@ -65,16 +65,14 @@ def collect(request: Request) -> None:
 
 
 def start_results(request: Request, context: deployment.Deployment) -> Results:
-    """New results, with the plan in them."""
+    """Makes new results, with the plan in them."""
     plan = None if request.plan is None else request.plan.to_dict()
     return Results.start(context.inventory, plan=plan, versions=local_versions())
 
 
 @contextmanager
 def connected_context(request: Request) -> Iterator[Any]:
-    """The experiment's context, its connections closed at the end; faults of this machine are found before any host is
-    touched.
-    """
+    """Gives the experiment's context, and closes its connections at the end. Checks this machine before any host."""
     experiment = request.experiment
     measures, inventory = request.plan is not None, request.inventory
     if measures:

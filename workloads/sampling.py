@@ -1,4 +1,4 @@
-"""What each host does while something is measured, second by second: a script there prints, a record is kept here."""
+"""Samples the hosts each second while something is measured: scripts print samples, which become records."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ from workloads.connectors.ssh import SshConnector, connect
 from workloads.errors import WorkloadError
 from workloads.results import Results
 
-# A host that has said nothing for so long has gone; one that comes back is asked again.
+# A host that has printed nothing for this long is gone; it is tried again.
 SILENCE_S = 10.0
 RETRY_S = 2.0
 
-Take = Callable[[str], Mapping[str, Any] | None]
+Parser = Callable[[str], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """A script that prints without end. `arguments` and `taking` are made for a host by its name; what `taking` gives
-    takes a line, and gives a record of `stream` when one is whole.
+    """A script that prints until it is ended. `arguments` and `make_parser` get a host's name. The parser gets each
+    line, and returns a record of `stream` when one is complete.
     """
 
     script: Script
     arguments: Callable[[str], list[str]]
     stream: str
-    taking: Callable[[str], Take]
+    make_parser: Callable[[str], Parser]
 
 
 def host_sampler(script: Script, hosts: ConnectionPool) -> Sampler:
-    """CPU, network counters and memory, by host_sample.sh."""
+    """Returns a sampler of CPU, network counters and memory, by host_sample.sh."""
 
-    def taking(name: str) -> Take:
+    def make_parser(name: str) -> Parser:
         return lambda line: host_record(name, line) if line.startswith("{") else None
 
-    return Sampler(script, lambda name: [hosts.inventory.host(name).private_address], "host", taking)
+    return Sampler(script, lambda name: [hosts.inventory.host(name).private_address], "host", make_parser)
 
 
 def host_record(host: str, line: str) -> dict[str, object]:
-    """A line of host_sample.sh as results hold it."""
+    """Returns the record of a line of host_sample.sh."""
     sample = json.loads(line)
     busy, total = sample.pop("busy"), sample.pop("total")
     return {"t_unix_s": sample.pop("t_unix_s"), "host": host, "cpu_busy_ratio": round(busy / total, 4), **sample}
 
 
 class Sampling:
-    """Samplers on hosts, each over a connection of its own, for as long as the block lasts.
+    """Runs samplers on all hosts for the duration of a `with` block, each over a connection of its own.
 
-    A host that dies is left out while it is gone: its seconds are missing from the results, not zero. Without results
-    the samplers run all the same, as they cost the hosts something, and nothing is kept.
+    While a host is gone its seconds are missing from the results, not zero. Without results the samplers run all the
+    same, because they take some of the hosts' time.
     """
 
     def __init__(self, hosts: ConnectionPool, results: Results, samplers: list[Sampler]) -> None:
@@ -88,10 +88,11 @@ class Sampling:
             if thread.ident is not None:
                 thread.join(timeout=5)
         for who, faults in sorted(self._misread.items()):
-            # One is a line that a broken connection has cut.
+            # A single one is a line that a broken connection has cut off.
             if len(faults) > 1:
                 print(
-                    f"tidemark: {who} is not understood ({faults[-1]}); what it would tell is missing", file=sys.stderr
+                    f"tidemark: the output of {who} can't be parsed ({faults[-1]}); its records are missing",
+                    file=sys.stderr,
                 )
 
     def _sample(self, name: str, sampler: Sampler) -> None:
@@ -99,17 +100,17 @@ class Sampling:
         while not self._ended.is_set():
             connector: SshConnector | None = None
             try:
-                # The address may change while the sampler runs: it is looked up at each attempt.
+                # Looked up at each attempt: the address may change while the sampler runs.
                 inventory = self._hosts.inventory
                 connector = connect(inventory.host(name), inventory.ssh, self._hosts.keys_of(name))
                 with self._guard:
                     self._connectors.add(connector)
                 if self._ended.is_set():
                     return
-                take = sampler.taking(name)
+                parse = sampler.make_parser(name)
 
-                def keep(line: str, take: Take = take) -> None:
-                    record = take(line)
+                def keep(line: str, parse: Parser = parse) -> None:
+                    record = parse(line)
                     if record is not None:
                         self._misread.pop(who, None)
                         self._results.append(sampler.stream, record)
@@ -119,7 +120,7 @@ class Sampling:
             except (WorkloadError, OSError):
                 pass
             except (ValueError, KeyError) as error:
-                # Not a host that has gone: what a kernel or a tool shows there is of another form.
+                # The host is there, but a kernel or a tool on it prints another format.
                 self._misread.setdefault(who, []).append(" ".join(str(error).split()))
             finally:
                 if connector is not None:

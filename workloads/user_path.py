@@ -1,4 +1,4 @@
-"""A path as a person gives it, on the command line or in the inventory."""
+"""Paths that a person gives on the command line or in the inventory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from workloads.errors import WorkloadError
 
 
 def user_path(text: str) -> Path:
-    """`text` with a ~ at its beginning expanded. That of a user who is not known here stays: no such file is there."""
+    """Returns the path with a leading ~ expanded; leaves ~USER of an unknown user, which names no file."""
     path = Path(text)
     try:
         return path.expanduser()
@@ -17,14 +17,14 @@ def user_path(text: str) -> Path:
 
 
 def output_path(text: str) -> Path:
-    """The file that `--output` names, looked at before anything is done for it. Raises WorkloadError."""
+    """Returns the path of `--output`. Raises WorkloadError when no file can be written there."""
     path = user_path(text)
     try:
         if path.is_dir():
             raise WorkloadError(f"--output {text}: that is a directory", "give a file in it")
         if not path.parent.is_dir():
             raise WorkloadError(
-                f"--output {text}: there is no directory {path.parent}", "give a file in one that is there"
+                f"--output {text}: there is no directory {path.parent}", "give a file in an existing directory"
             )
     except OSError as error:
         raise WorkloadError(f"--output {text}: {error.strerror}", "give another file") from error

@@ -1,4 +1,4 @@
-"""Waits until something is so, with a timeout."""
+"""Waits for a condition, with a timeout."""
 
 from __future__ import annotations
 

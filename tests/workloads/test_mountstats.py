@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from tests.workloads.fakes import recorded
 from workloads.efs_iops import mountstats
-from workloads.efs_iops.mountstats import MountStats, Operation, ParseError, Rate
+from workloads.efs_iops.mountstats import MountStats, Operation, ParseError
 
 BEFORE, AFTER = "mountstats-before.txt", "mountstats-after.txt"
 POINT = "/mnt/efs"
@@ -97,8 +97,6 @@ def test_before_linux_5_3_errors_are_not_known() -> None:
     stats = mountstats.parse(old, POINT)
     assert stats.operations["READ"] == Operation(100, 103, 1, 20480, 123456, 50, 700, 800, None)
     assert stats.record(0.0, "client-1")["ops"]["READ"]["errors"] is None
-    rate = mountstats.rates(stats, stats, 1.0)["READ"]
-    assert (rate.errors, rate.errors_percent) == (None, None)
 
 
 def test_statvers_1_0_has_no_pages() -> None:
@@ -184,62 +182,6 @@ def test_a_text_cut_anywhere_is_refused_or_whole_in_what_it_has() -> None:
     assert taken < len(SMALL) / 5
 
 
-def test_rates_without_an_operation_are_not_known() -> None:
-    stats = mountstats.parse(SMALL, POINT)
-    rate = mountstats.rates(stats, stats, 2.0)["READ"]
-    assert rate == Rate(0, 0.0, 0.0, None, 0, None, None, None, None, 0, None)
-
-
-def test_rates() -> None:
-    before = mountstats.parse(SMALL, POINT)
-    later = small(
-        ("age:\t61", "age:\t71"), ("100 103 1 20480 123456 50 700 800 2", "150 155 1 40960 205376 75 950 1100 3")
-    )
-    rate = mountstats.rates(before, mountstats.parse(later, POINT))["READ"]
-    assert rate == Rate(
-        operations=50,
-        ops_per_s=5.0,
-        kib_per_s=10.0,
-        kib_per_op=2.0,
-        retransmissions=2,
-        retransmissions_percent=4.0,
-        rtt_ms=5.0,
-        execute_ms=6.0,
-        queue_ms=0.5,
-        errors=1,
-        errors_percent=2.0,
-    )
-
-
-def test_an_operation_that_was_not_listed_before_began_at_nothing() -> None:
-    before = mountstats.parse(small(("\t        READ: 100 103 1 20480 123456 50 700 800 2\n", "")), POINT)
-    rate = mountstats.rates(before, mountstats.parse(SMALL, POINT), 10.0)["READ"]
-    assert (rate.operations, rate.ops_per_s, rate.retransmissions, rate.errors) == (100, 10.0, 3, 2)
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "seconds", "says"),
-    [
-        (SMALL, small(("age:\t61", "age:\t3")), 1.0, r"^/mnt/efs was mounted anew.*\(61 s old, then 3 s\)$"),
-        (SMALL, small(("READ: 100", "READ: 99")), 1.0, r"mounted anew.*READ counts fewer"),
-        (SMALL, SMALL, None, r"no time passed between the readings of /mnt/efs; give the seconds, above 0$"),
-        (SMALL, SMALL, -1.0, r"no time passed"),
-    ],
-)
-def test_readings_that_are_not_of_one_mount_are_one_line(
-    before: str, after: str, seconds: float | None, says: str
-) -> None:
-    with pytest.raises(ParseError, match=says) as caught:
-        mountstats.rates(mountstats.parse(before, POINT), mountstats.parse(after, POINT), seconds)
-    assert "\n" not in str(caught.value)
-
-
-def test_readings_of_two_places_are_one_line() -> None:
-    other = small(("mounted on /mnt/efs", "mounted on /mnt/other"))
-    with pytest.raises(ParseError, match=r"^the readings are of two mounts, /mnt/efs and /mnt/other$"):
-        mountstats.rates(mountstats.parse(SMALL, POINT), mountstats.parse(other, "/mnt/other"), 1.0)
-
-
 def test_a_real_mount() -> None:
     """Recorded on Linux 6.1 with NFS 4.1 while something wrote."""
     text = recorded(AFTER)
@@ -254,7 +196,58 @@ def test_a_real_mount() -> None:
     assert set(stats.record(0.0, "client-1")["ops"]) == {
         name for name, count in re.findall(r"^\s+([A-Z_]+): (\d+) ", text, flags=re.MULTILINE) if count != "0"
     }
-    assert mountstats.rates(mountstats.parse(recorded(BEFORE), POINT), stats)["WRITE"].operations > 0
+    before = mountstats.parse(recorded(BEFORE), POINT)
+    assert stats.operations["WRITE"].operations > before.operations["WRITE"].operations
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """What nfsiostat shows of one operation between two readings; quotients of no operations are None."""
+
+    operations: int
+    ops_per_s: float
+    kib_per_s: float
+    kib_per_op: float | None
+    retransmissions: int
+    retransmissions_percent: float | None
+    rtt_ms: float | None
+    execute_ms: float | None
+    queue_ms: float | None
+    errors: int | None
+    errors_percent: float | None
+
+
+def rates(before: MountStats, after: MountStats, seconds: float) -> dict[str, Rate]:
+    """What nfsiostat computes from the counters of two readings `seconds` apart, by operation.
+
+    Its kB are 1024 bytes, of whole calls and replies.
+    """
+    return {name: _rate(before.operations[name], later, seconds) for name, later in after.operations.items()}
+
+
+def _rate(before: Operation, after: Operation, seconds: float) -> Rate:
+    operations = after.operations - before.operations
+    retransmissions = after.transmissions - before.transmissions - operations
+    moved = after.bytes_sent - before.bytes_sent + after.bytes_received - before.bytes_received
+    errors = None if after.errors is None else after.errors - (before.errors or 0)
+    kib = moved / 1024
+
+    def per_op(amount: float) -> float | None:
+        return amount / operations if operations else None
+
+    return Rate(
+        operations=operations,
+        ops_per_s=operations / seconds,
+        kib_per_s=kib / seconds,
+        kib_per_op=per_op(kib),
+        retransmissions=retransmissions,
+        retransmissions_percent=per_op(retransmissions * 100),
+        rtt_ms=per_op(after.rtt_ms - before.rtt_ms),
+        execute_ms=per_op(after.execute_ms - before.execute_ms),
+        queue_ms=per_op(after.queue_ms - before.queue_ms),
+        errors=errors,
+        errors_percent=None if errors is None else per_op(errors * 100),
+    )
 
 
 Shown = dict[str, list[str]]
@@ -332,7 +325,7 @@ def as_nfsiostat_prints(rate: Rate) -> list[str | None]:
 
 def at_the_mount(stats: MountStats) -> MountStats:
     """The same mount before it did anything."""
-    nothing = dataclasses.replace(mountstats.NOTHING_YET, errors=0)
+    nothing = Operation(0, 0, 0, 0, 0, 0, 0, 0, 0)
     return dataclasses.replace(stats, age_s=0, operations=dict.fromkeys(stats.operations, nothing))
 
 
@@ -342,11 +335,11 @@ def test_nfsiostat_shows_the_same_of_a_real_mount(nfsiostat: Nfsiostat) -> None:
     # Seconds are whatever lay between the readings; here any will do.
     theirs = nfsiostat(after, before, 10)
     assert sorted(theirs) == ["ACCESS", "GETATTR", "READ", "WRITE"]
-    rates = mountstats.rates(earlier, later, 10)
-    assert theirs == {name: as_nfsiostat_prints(rates[name]) for name in theirs}
+    ours = rates(earlier, later, 10)
+    assert theirs == {name: as_nfsiostat_prints(ours[name]) for name in theirs}
 
-    rates = mountstats.rates(at_the_mount(later), later)
-    assert nfsiostat(after, None, 0) == {name: as_nfsiostat_prints(rates[name]) for name in theirs}
+    ours = rates(at_the_mount(later), later, later.age_s)
+    assert nfsiostat(after, None, 0) == {name: as_nfsiostat_prints(ours[name]) for name in theirs}
 
 
 growth = st.lists(st.integers(0, 2**40) | st.integers(0, 5), min_size=9, max_size=9)
@@ -362,8 +355,8 @@ def test_nfsiostat_shows_the_same_of_any_counters(
         {name: [a + b for a, b in zip(first[name], second[name], strict=True)] for name in first}, fields
     )
     theirs = nfsiostat(after, before, seconds)
-    rates = mountstats.rates(mountstats.parse(before, POINT), mountstats.parse(after, POINT), seconds)
-    assert theirs == {name: as_nfsiostat_prints(rates[name]) for name in first}
+    ours = rates(mountstats.parse(before, POINT), mountstats.parse(after, POINT), seconds)
+    assert theirs == {name: as_nfsiostat_prints(ours[name]) for name in first}
 
 
 def with_counters(counters: dict[str, list[int]], fields: int) -> str:

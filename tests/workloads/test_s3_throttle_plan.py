@@ -13,8 +13,7 @@ from workloads.errors import WorkloadError
 from workloads.s3_throttle import plan as plans
 from workloads.s3_throttle.plan import Cell, Cycle, cells, least_seconds, read
 from workloads.s3_throttle.run import Measured, amount, cap, payload_ratio
-from workloads.s3_throttle.uploader.command import configuration, environment, sync_command, throttle_arguments
-from workloads.s3_throttle.uploader.spec import Spec
+from workloads.s3_throttle.uploader.spec import Spec, configuration, environment, sync_command, throttle_arguments
 from workloads.throttle.command_line import parse_command_line
 
 TEXT = """

@@ -114,7 +114,7 @@ class TestSession:
             cut_short()
         assert no_more(int(note.read_text())), "leaving the block has waited for it"
 
-    def test_signs_of_life_keep_it_while_nothing_is_asked(
+    def test_heartbeats_keep_the_lease_between_syncs(
         self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.1)
@@ -132,7 +132,7 @@ class TestSession:
         asked = spec(tmp_path, "exit 0")
         with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
             time.sleep(1.5)
-            with pytest.raises(WorkloadError, match=r"^client: uploader_sync failed with exit code 1 \(whoever asked"):
+            with pytest.raises(WorkloadError, match=r"^client: uploader_sync failed with exit code 1 \(the tasks that"):
                 session.sync(asked)
 
 

@@ -17,9 +17,8 @@ import pytest
 from tests.workloads.throttle.real import sink
 from workloads.s3_throttle.uploader import counts, kernel, sync
 from workloads.s3_throttle.uploader.child import Child
-from workloads.s3_throttle.uploader.claim import Taken, claimed
 from workloads.s3_throttle.uploader.kernel import Interface
-from workloads.s3_throttle.uploader.requests import Gone, Requests
+from workloads.s3_throttle.uploader.requests import Requests, TasksGone, UploaderLocked, uploader_lock
 from workloads.s3_throttle.uploader.spec import Spec
 from workloads.s3_throttle.uploader.sync import measure, send_buffers_file
 
@@ -125,9 +124,9 @@ class TestSync:
 
         def gone() -> None:
             if note.exists() and note.read_text().strip():
-                raise Gone
+                raise TasksGone
 
-        with pytest.raises(Gone):
+        with pytest.raises(TasksGone):
             measure(spec(tmp_path, f"echo $$ > {note}; {HANGS}", **held), interface, scratch, still_wanted=gone)
         assert within(5, lambda: no_more(int(note.read_text())))
         assert not (tmp_path / "cell").exists()
@@ -190,13 +189,13 @@ with socket.create_connection(("127.0.0.1", {target.port})) as connection:
 
         def gone() -> None:
             if seen.exists() and seen.read_text().strip():
-                raise Gone
+                raise TasksGone
 
         if ends == "in order":
             measure(spec(tmp_path, f"cat {sizes} > {seen}", send_buffer_bytes=8192), interface, scratch)
         else:
             asked = spec(tmp_path, f"cat {sizes} > {seen}; {HANGS}", send_buffer_bytes=8192)
-            with pytest.raises(Gone):
+            with pytest.raises(TasksGone):
                 measure(asked, interface, scratch, still_wanted=gone)
         assert seen.read_text() == "4096 8192 8192\n"
         assert sizes.read_text() == "4096\t16384\t4194304\n"
@@ -224,9 +223,9 @@ with socket.create_connection(("127.0.0.1", {target.port})) as connection:
         monkeypatch.setattr(kernel, "uncap", done.append)
 
         def gone() -> None:
-            raise Gone
+            raise TasksGone
 
-        with pytest.raises(Gone):
+        with pytest.raises(TasksGone):
             measure(spec(tmp_path, HANGS, tc_bytes_per_s=7), interface, scratch, still_wanted=gone)
         assert done == ["lo 7", "lo"]
 
@@ -348,28 +347,28 @@ def test_requests_are_counted_as_they_end(tmp_path: Path, monkeypatch: pytest.Mo
 
 class TestClaim:
     def test_the_second_is_told_who_is_first(self, tmp_path: Path) -> None:
-        first, second = claimed(tmp_path, "anna (process 7)"), claimed(tmp_path, "bert", 0.0)
-        with first, pytest.raises(Taken, match=r"^anna \(process 7\)$"), second:
+        first, second = uploader_lock(tmp_path, "anna (process 7)"), uploader_lock(tmp_path, "bert", 0.0)
+        with first, pytest.raises(UploaderLocked, match=r"^anna \(process 7\)$"), second:
             pass
-        with claimed(tmp_path, "bert", 0.0):
+        with uploader_lock(tmp_path, "bert", 0.0):
             assert (tmp_path / "claim").read_text() == "bert\n"
 
     def test_a_first_that_is_ending_is_waited_for(self, tmp_path: Path) -> None:
         holder = subprocess.Popen(["flock", str(tmp_path / "claim"), "sleep", "1"])
         assert within(10, (tmp_path / "claim").exists)
-        with claimed(tmp_path, "bert", 30.0):
+        with uploader_lock(tmp_path, "bert", 30.0):
             assert holder.wait(10) == 0
 
     def test_it_ends_with_the_process(self, tmp_path: Path) -> None:
         program = f"""
 import os, signal
 from pathlib import Path
-from workloads.s3_throttle.uploader.claim import claimed
-with claimed(Path({str(tmp_path)!r}), "anna"):
+from workloads.s3_throttle.uploader.requests import uploader_lock
+with uploader_lock(Path({str(tmp_path)!r}), "anna"):
     os.kill(os.getpid(), signal.SIGKILL)
 """
         assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
-        with claimed(tmp_path, "bert", 0.0):
+        with uploader_lock(tmp_path, "bert", 0.0):
             pass
 
 
@@ -384,15 +383,15 @@ class TestRequests:
         requests.look()
         assert requests.next(1) == "two"
         os.close(theirs)
-        with pytest.raises(Gone):
+        with pytest.raises(TasksGone):
             requests.look()
-        with pytest.raises(Gone):
+        with pytest.raises(TasksGone):
             requests.next(1)
         os.close(ours)
 
     def test_who_gives_no_sign_is_gone(self) -> None:
         ours, theirs = os.pipe()
-        with pytest.raises(Gone):
+        with pytest.raises(TasksGone):
             Requests(ours).next(0.05)
         os.close(ours)
         os.close(theirs)

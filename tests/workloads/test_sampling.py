@@ -13,7 +13,7 @@ from tests.workloads.fakes import inventory_document, inventory_of
 from workloads import sampling
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import Script
-from workloads.efs_iops import samplers
+from workloads.efs_iops import metrics
 from workloads.results import NullResults, Results
 from workloads.sampling import Sampler, Sampling, host_record
 
@@ -36,7 +36,7 @@ class Said:
 
 
 def sampled(
-    lines: list[str], taking: Callable[[str], sampling.Take], results: Results, monkeypatch: pytest.MonkeyPatch
+    lines: list[str], make_parser: Callable[[str], sampling.Parser], results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lets a host say the lines at each of four connections."""
     document = inventory_document()
@@ -49,7 +49,7 @@ def sampled(
     monkeypatch.setattr(sampling, "RETRY_S", 0.01)
     monkeypatch.setattr(sampling, "connect", connect)
     hosts = ConnectionPool(inventory_of({**document, "hosts": document["hosts"][3:]}), {"client": []})
-    sampler = Sampler(Script("host_sample", "# end of script"), lambda _: [], "host", taking)
+    sampler = Sampler(Script("host_sample", "# end of script"), lambda _: [], "host", make_parser)
     with Sampling(hosts, results, [sampler]):
         wait_for("four connections", lambda: len(made) > 3, 10)
 
@@ -60,7 +60,7 @@ SAMPLE = (
 )
 
 
-def host_lines(name: str) -> sampling.Take:
+def host_lines(name: str) -> sampling.Parser:
     return lambda line: host_record(name, line)
 
 
@@ -70,10 +70,10 @@ def test_what_is_never_understood_is_told_once(
     text = (Path(__file__).parent / "recorded" / "mountstats-after.txt").read_text()
     later = text.replace("RPC iostats version: 1.1", "RPC iostats version: 2.0")
     assert later != text
-    sampled(["@@ 100.5", *later.splitlines(), "@@ end"], samplers.mountstats_lines, NullResults(), monkeypatch)
+    sampled(["@@ 100.5", *later.splitlines(), "@@ end"], metrics.mountstats_lines, NullResults(), monkeypatch)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(
-        "tidemark: client: host_sample is not understood (/mnt/efs: RPC iostats version 2.0 is not known"
+        "tidemark: the output of client: host_sample can't be parsed (/mnt/efs: RPC iostats version 2.0 is not known"
     )
 
 

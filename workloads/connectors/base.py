@@ -1,4 +1,4 @@
-"""What every connector offers: scripts run as root, on a host or here, and a failure is one line."""
+"""The interface of all connectors: run scripts as root, on a host or on this machine; a failure is one line."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Connector(ABC):
     @property
     @abstractmethod
     def _silence_remedy(self) -> str:
-        """What a person does about a command that prints nothing."""
+        """Returns the advice for a command that prints nothing."""
 
     @abstractmethod
     def _process(

@@ -1,4 +1,4 @@
-"""What a failed attempt to connect means, and what to do about it."""
+"""Translates failed attempts to connect into errors with a remedy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from workloads.errors import WorkloadError
 
 
 class Unreachable(WorkloadError):
-    """Nothing speaks SSH there now: the host may be booting, gone, or behind a closed port."""
+    """SSH does not answer now: the host may be booting, gone, or behind a closed port."""
 
 
 def connect_error(host: Host, ssh: Ssh, error: Exception, proxy_stderr: str, *, hung_up: bool) -> WorkloadError:
@@ -23,8 +23,8 @@ def connect_error(host: Host, ssh: Ssh, error: Exception, proxy_stderr: str, *, 
             host.name,
         )
     if isinstance(error, paramiko.AuthenticationException) and hung_up:
-        # sshd takes the key and then hangs up as long as PAM turns everyone away: while a host boots, /run/nologin
-        # is there (pam_nologin(8), systemd-user-sessions.service(8)). paramiko calls that a failed authentication.
+        # sshd accepts the key and then hangs up while PAM rejects everyone: while a host boots, /run/nologin exists
+        # (pam_nologin(8), systemd-user-sessions.service(8)). paramiko reports a failed authentication.
         return Unreachable(
             f"SSH at {at} hangs up in the middle of the log-in, as a host does that is still booting",
             f"if it goes on, see why that host lets nobody in as {ssh.user} (journalctl -u ssh)",
@@ -45,6 +45,6 @@ def connect_error(host: Host, ssh: Ssh, error: Exception, proxy_stderr: str, *, 
         )
     reason = proxy_stderr.splitlines()[-1] if proxy_stderr else str(error) or type(error).__name__
     remedy = "see whether the host is up"
-    if ssh.proxy_command is None:  # a rehearsal has one, and no address of a person's to let in
+    if ssh.proxy_command is None:  # with one, as in a rehearsal, the person's address does not matter
         remedy += " and whether its security group lets your address in (tidemark:sshCidr)"
     return Unreachable(f"SSH at {at} does not answer ({reason})", remedy, host.name)

@@ -24,7 +24,7 @@ def local_user() -> str:
 
 
 class LocalConnector(Connector):
-    """Runs scripts here by the same command line as on a host, with sudo where that is needed.
+    """Runs scripts on this machine by the same command line as on a host, with sudo if needed.
 
     As on a host, a script that nobody waits for any more runs on, and sees the end of its standard input.
     """

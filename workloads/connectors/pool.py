@@ -54,7 +54,7 @@ class ConnectionPool:
             connector.close()
 
     def check(self, name: str) -> None:
-        """Raises WorkloadError where the host is known to be gone, for good or until somebody starts it."""
+        """Raises WorkloadError when the host is known to be terminated or stopped."""
         self._check(name)
 
     def keys_of(self, name: str) -> Sequence[str]:

@@ -66,7 +66,7 @@ class ScriptResult:
 
     @property
     def changed(self) -> int:
-        """How many things the script changed on the host."""
+        """The number of things that the script changed on the host."""
         return int(self.facts[-1].get("changed", 0)) if self.facts else 0
 
 

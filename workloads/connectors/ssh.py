@@ -32,7 +32,7 @@ AUTHENTICATION_TIMEOUT_SECONDS = 30
 # How long a command is silent before its host is checked, and how often from then on.
 CHECK_SECONDS = 2.0
 
-# What paramiko logs as an error, with a traceback, comes to the task as an exception as well.
+# paramiko logs errors with a traceback; the task gets the same as an exception.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
@@ -66,7 +66,7 @@ class SshConnector(Connector):
 
     @property
     def is_open(self) -> bool:
-        """Whether the transport is up. A host that died silently looks open until something is asked of it."""
+        """Whether the transport is up. A host that died silently looks open until the next request."""
         return bool(self._connection.is_connected)
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class SshConnector(Connector):
         try:
             yield SshProcess(channel, command, idle_timeout_seconds, self._check)
         except (OSError, EOFError, paramiko.SSHException) as error:
-            self._check()  # why it broke is worth more than that it did
+            self._check()  # raises the cause, if it is known
             raise WorkloadError(f"the connection broke ({error})", "run the task again", self.name) from error
         finally:
             channel.close()

@@ -10,14 +10,14 @@ from workloads.clocks import HostClocks
 from workloads.efs_iops import plan as plans
 from workloads.efs_iops.configure import configure
 from workloads.efs_iops.context import Context
+from workloads.efs_iops.metrics import sampling
 from workloads.efs_iops.run import Workers
-from workloads.efs_iops.samplers import sampling
 from workloads.errors import WorkloadError
 from workloads.experiment import Request
 from workloads.run_stages import connected_context
 from workloads.user_path import output_path
 
-BASE_SECONDS = 5  # some of these seconds may be spoilt by other processes of the machine
+BASE_SECONDS = 5  # in some of them other processes may disturb the measurement
 
 
 def measure_base(request: Request) -> None:

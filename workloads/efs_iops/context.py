@@ -1,4 +1,4 @@
-"""What a task of efs-iops works with."""
+"""The context of efs-iops's tasks: connections, and what the experiment adds to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""efs-iops, as its tasks need it."""
+"""The declaration of efs-iops for fabfile.py."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TLS = Option("tls", "mount through amazon-efs-utils with TLS, where the hosts ha
 
 
 def describe_plan(found: plan.Plan) -> list[str]:
-    """What a plan measures, and for how long."""
+    """Describes what a plan measures, and for how long."""
     cells = plan.cells(found)
     seconds = sum(cell.seconds + OVERHEAD_SECONDS for cell in cells)
     lengths = " or ".join(str(each) for each in sorted({cell.seconds for cell in cells}))

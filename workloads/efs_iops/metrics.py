@@ -1,14 +1,19 @@
-"""Reads CloudWatch's metrics of the minutes of a run: once a minute is whole, and for as long as one may be late."""
+"""What is measured beside the workers: counters of the clients each second, and CloudWatch's metrics of each minute."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from workloads import cloudwatch
-from workloads.efs_iops.context import Context
+from workloads.clocks import HostClocks
+from workloads.efs_iops import mountstats
+from workloads.efs_iops.context import MOUNT_POINT, Context, script
+from workloads.sampling import Parser, Sampler, Sampling, host_sampler
 
-# A rehearsal's minutes are there a second after their end, and its endpoint may be asked at any rate.
+# A rehearsal's minutes arrive a second after their end, and its endpoint has no limit of calls.
 REHEARSAL_POLL_S = 1.0
 
 
@@ -25,12 +30,12 @@ class Window:
         return min((start for start, _ in self.cells), default=self.until_unix_s)
 
     def was_busy(self, from_unix_s: float, until_unix_s: float) -> bool:
-        """Returns whether a cell ran then, if only for a moment."""
+        """Returns whether a cell ran at any time between."""
         return any(start < until_unix_s and end > from_unix_s for start, end in self.cells)
 
 
 def read_metrics(context: Context, window: Window) -> None:
-    """Records every metric of the window's whole minutes; says what is missing, and why."""
+    """Records every metric of the window's whole minutes; prints what is missing, and why."""
     if not cloudwatch.is_file_system_id(context.file_system.id):
         context.console.say("cloudwatch", f"left out: {context.file_system.id} is no EFS file system")
         return
@@ -41,7 +46,7 @@ def read_metrics(context: Context, window: Window) -> None:
             cloudwatch.client(context.inventory.region),
             context.file_system.id,
             minutes,
-            # A minute in which nothing was moved may never come.
+            # A minute without activity may never arrive.
             [minute for minute in minutes if window.was_busy(minute, minute + cloudwatch.PERIOD_S)],
             poll_s=REHEARSAL_POLL_S if context.inventory.rehearsal else cloudwatch.POLL_S,
             tell=progress.update,
@@ -51,3 +56,34 @@ def read_metrics(context: Context, window: Window) -> None:
     context.results.step("cloudwatch", time.monotonic() - started, None)
     words = f"{len(minutes)} whole minute{'' if len(minutes) == 1 else 's'}, waited {time.monotonic() - started:.0f} s"
     context.console.say("cloudwatch", words if answer.reason is None else f"{words}; {answer.reason}")
+
+
+def sampling(context: Context, clocks: HostClocks) -> Sampling:
+    """Samples every client for the duration of a `with` block."""
+
+    def phase(host: str) -> list[str]:
+        """Returns at which microsecond of a host's second a second of the runner begins."""
+        return [str(round(clocks.offset_s(host) % 1 * 1_000_000))]
+
+    counted = Sampler(script("client_mountstats"), phase, "mountstats", mountstats_lines)
+    samplers = [host_sampler(script("host_sample"), context.hosts), counted]
+    return Sampling(context.hosts, context.results, samplers)
+
+
+def mountstats_lines(host: str) -> Parser:
+    """Returns a reader of client_mountstats.sh's lines: it gives a record for each whole copy of the file."""
+    time_of: list[float] = []
+    lines: list[str] = []
+
+    def parse(line: str) -> Mapping[str, Any] | None:
+        if not line.startswith("@@ "):
+            lines.append(line)
+            return None
+        if line != "@@ end":
+            time_of[:] = [float(line.removeprefix("@@ "))]
+            lines.clear()
+            return None
+        found = mountstats.parse("\n".join(lines), MOUNT_POINT)
+        return found.record(time_of[0], host)
+
+    return parse

@@ -1,7 +1,7 @@
-"""Reads /proc/self/mountstats: what the kernel counts of an NFS mount. Text in, dataclasses out.
+"""Parses /proc/self/mountstats: the kernel's counters of an NFS mount.
 
-The format is the kernel's (fs/nfs/super.c, nfs_show_stats; net/sunrpc/stats.c, rpc_clnt_show_stats). Rates mean what
-nfsiostat of nfs-utils means, which the original experiment read: its kB are 1024 bytes, of whole calls and replies.
+The format is the kernel's (fs/nfs/super.c, nfs_show_stats; net/sunrpc/stats.c, rpc_clnt_show_stats). The original
+experiment read the same counters with nfsiostat of nfs-utils.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from typing import Any
 
 
 class ParseError(ValueError):
-    """The text is no mountstats, or lacks this mount; one line."""
+    """The text is not mountstats, or lacks the mount; one line."""
 
 
 @dataclass(frozen=True)
 class Bytes:
-    """The line `bytes:`. `pages_…` are pages, and None in statvers 1.0.
-
-    `normal_…` and `direct_…` are what programs asked for, `server_…` what READ and WRITE carried, without headers.
+    """The line `bytes:`. Programs requested `normal_…` and `direct_…`; READ and WRITE carried `server_…`, without
+    headers. `pages_…` are pages, and None in statvers 1.0.
     """
 
     normal_read: int
@@ -48,8 +47,8 @@ class Transport:
 class Operation:
     """One line of the per-op statistics since the mount.
 
-    `transmissions` exceeds `operations` by what was sent again; `bytes_…` are whole calls and replies, with headers;
-    times are sums over all operations; `errors` is None before Linux 5.3 (RPC iostats 1.0).
+    `transmissions` minus `operations` are retransmissions; `bytes_…` are whole calls and replies, with headers; times
+    are sums over all operations; `errors` is None before Linux 5.3 (RPC iostats 1.0).
     """
 
     operations: int
@@ -61,9 +60,6 @@ class Operation:
     rtt_ms: int
     execute_ms: int
     errors: int | None
-
-
-NOTHING_YET = Operation(0, 0, 0, 0, 0, 0, 0, 0, None)
 
 
 @dataclass(frozen=True)
@@ -81,9 +77,9 @@ class MountStats:
     operations: Mapping[str, Operation]
 
     def record(self, t_unix_s: float, host: str) -> dict[str, Any]:
-        """The document of raw/mountstats.ndjson; `t_unix_s` is the host's clock when the text was read.
+        """Returns the record for raw/mountstats.ndjson, without operations that were never sent.
 
-        Operations that were never sent are left out.
+        `t_unix_s` is the host's clock when the text was read.
         """
         return {
             "t_unix_s": t_unix_s,
@@ -100,23 +96,6 @@ class MountStats:
         }
 
 
-@dataclass(frozen=True)
-class Rate:
-    """What nfsiostat shows of one operation between two readings; quotients of no operations are None."""
-
-    operations: int
-    ops_per_s: float
-    kib_per_s: float
-    kib_per_op: float | None
-    retransmissions: int
-    retransmissions_percent: float | None
-    rtt_ms: float | None
-    execute_ms: float | None
-    queue_ms: float | None
-    errors: int | None
-    errors_percent: float | None
-
-
 _DEVICE = re.compile(
     r"device (?P<device>.+) mounted on (?P<point>\S+) with fstype (?P<type>\S+)( statvers=(?P<version>\S+))?$"
 )
@@ -125,15 +104,15 @@ _RPC = re.compile(r"RPC iostats version:\s+(?P<version>\S+)")
 _OPERATION = re.compile(r"(\w+):((?: +\d+)+)$")
 _RPC_VERSIONS = ("1.0", "1.1")
 _STAT_VERSIONS = ("1.0", "1.1")  # include/linux/nfs_iostat.h, NFS_IOSTAT_VERS
-# Where sends, receives and bad_xids stand behind the protocol's name (net/sunrpc/xprtsock.c, xs_*_print_stats;
+# The position of sends, receives and bad_xids after the protocol's name (net/sunrpc/xprtsock.c, xs_*_print_stats;
 # xprtrdma/transport.c, xprt_rdma_print_stats). udp has neither connections nor idle time.
 _FIRST_COUNTER = {"tcp": 5, "rdma": 5, "udp": 2}
 
 
 def parse(text: str, mount_point: str) -> MountStats:
-    """The statistics of what is mounted at `mount_point`, the last one where several lie upon each other.
+    """Returns the statistics of the mount at `mount_point`; of several mounts there, of the last, visible one.
 
-    Raises ParseError when nothing of NFS is mounted there, or the text was cut short or is of an unknown version.
+    Raises ParseError when no NFS is mounted there, and for a text that was cut short or is of an unknown version.
     """
     mounts = _mounts(text)
     wanted = mount_point.rstrip("/") or "/"
@@ -147,54 +126,6 @@ def parse(text: str, mount_point: str) -> MountStats:
     if head["version"] not in ("", *_STAT_VERSIONS):
         raise ParseError(f"{wanted}: statvers {head['version']} is not known, {' and '.join(_STAT_VERSIONS)} are")
     return _mount(head, lines)
-
-
-def rates(before: MountStats, after: MountStats, seconds: float | None = None) -> dict[str, Rate]:
-    """What every operation did between two readings `seconds` apart, by its name.
-
-    Without `seconds`, the mount's age tells, which has whole seconds only. Raises ParseError when it was mounted anew
-    between the two, or no time has passed.
-    """
-    point = after.mount_point
-    if point != before.mount_point:
-        raise ParseError(f"the readings are of two mounts, {before.mount_point} and {point}")
-    if after.age_s < before.age_s:
-        raise ParseError(f"{point} was mounted anew between the readings ({before.age_s} s old, then {after.age_s} s)")
-    elapsed_s = after.age_s - before.age_s if seconds is None else seconds
-    if elapsed_s <= 0:
-        raise ParseError(f"no time passed between the readings of {point}; give the seconds, above 0")
-    found = {}
-    for name, later in after.operations.items():
-        earlier = before.operations.get(name, NOTHING_YET)
-        if later.operations < earlier.operations:
-            raise ParseError(f"{point} was mounted anew between the readings ({name} counts fewer operations)")
-        found[name] = _rate(earlier, later, elapsed_s)
-    return found
-
-
-def _rate(before: Operation, after: Operation, seconds: float) -> Rate:
-    operations = after.operations - before.operations
-    retransmissions = after.transmissions - before.transmissions - operations
-    moved = after.bytes_sent - before.bytes_sent + after.bytes_received - before.bytes_received
-    errors = None if after.errors is None else after.errors - (before.errors or 0)
-    kib = moved / 1024
-
-    def per_op(amount: float) -> float | None:
-        return amount / operations if operations else None
-
-    return Rate(
-        operations=operations,
-        ops_per_s=operations / seconds,
-        kib_per_s=kib / seconds,
-        kib_per_op=per_op(kib),
-        retransmissions=retransmissions,
-        retransmissions_percent=per_op(retransmissions * 100),
-        rtt_ms=per_op(after.rtt_ms - before.rtt_ms),
-        execute_ms=per_op(after.execute_ms - before.execute_ms),
-        queue_ms=per_op(after.queue_ms - before.queue_ms),
-        errors=errors,
-        errors_percent=None if errors is None else per_op(errors * 100),
-    )
 
 
 def _mounts(text: str) -> list[tuple[dict[str, str], list[str]]]:
@@ -248,7 +179,7 @@ def _mount(head: Mapping[str, str], lines: list[str]) -> MountStats:
         missing = "per-op statistics" if transports else "xprt"
         raise ParseError(f"{point}: mountstats was cut short before {missing}")
     capabilities = (each.partition("=") for each in fields.get("caps", "").split(",") if each)
-    # With nconnect there is a line for each connection; nfsiostat looks at the last alone.
+    # With nconnect there is a line for each connection; nfsiostat reads only the last.
     sends, receives, bad_xids = (sum(counters[index] for _, counters in transports) for index in range(3))
     return MountStats(
         device=head["device"],
@@ -279,17 +210,8 @@ def _numbers(point: str, line: str, least: int) -> list[int]:
 
 def _bytes(point: str, value: str) -> Bytes:
     numbers = _numbers(point, f"bytes: {value}", 6)
-    pages_read, pages_written = numbers[6:8] if len(numbers) >= 8 else (None, None)
-    return Bytes(
-        normal_read=numbers[0],
-        normal_write=numbers[1],
-        direct_read=numbers[2],
-        direct_write=numbers[3],
-        server_read=numbers[4],
-        server_write=numbers[5],
-        pages_read=pages_read,
-        pages_written=pages_written,
-    )
+    pages = numbers[6:8] if len(numbers) >= 8 else (None, None)
+    return Bytes(*numbers[:6], *pages)
 
 
 def _transport(point: str, line: str) -> tuple[str, list[int]]:
@@ -308,14 +230,4 @@ def _operation(point: str, line: str) -> tuple[str, Operation]:
     numbers = [int(word) for word in match.group(2).split()] if match else []
     if match is None or len(numbers) < 8:
         raise ParseError(f"{point}: {line[:60]!r} should be an operation with eight or nine whole numbers")
-    return match.group(1), Operation(
-        operations=numbers[0],
-        transmissions=numbers[1],
-        major_timeouts=numbers[2],
-        bytes_sent=numbers[3],
-        bytes_received=numbers[4],
-        queue_ms=numbers[5],
-        rtt_ms=numbers[6],
-        execute_ms=numbers[7],
-        errors=numbers[8] if len(numbers) > 8 else None,
-    )
+    return match.group(1), Operation(*numbers[:8], errors=numbers[8] if len(numbers) > 8 else None)

@@ -15,9 +15,8 @@ from workloads.clocks import HostClocks
 from workloads.connectors.parallel import in_threads
 from workloads.efs_iops.configure import files_of
 from workloads.efs_iops.context import FOLDER, MOUNT_POINT, Context, script
-from workloads.efs_iops.metrics import Window, read_metrics
+from workloads.efs_iops.metrics import Window, read_metrics, sampling
 from workloads.efs_iops.plan import Cell, Plan, cells
-from workloads.efs_iops.samplers import sampling
 from workloads.errors import WorkloadError
 from workloads.load_inventory import lab_dir
 from workloads.worker import Outcome, arguments, rate_words, run_worker
@@ -39,7 +38,7 @@ SERVICE_MODEL = "service-model.json"
 
 @dataclass
 class Attempt:
-    """What an attempt at a cell came to, by host."""
+    """The outcome of an attempt at a cell, by host."""
 
     start_unix_s: float
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -61,7 +60,7 @@ class Attempt:
 
 @dataclass
 class Lead:
-    """How long before the start of a cell its workers are sent for."""
+    """How long before the start of a cell its workers are started."""
 
     factor: float = 1.0
 
@@ -200,7 +199,7 @@ class Workers:
             except WorkloadError as fault:
                 attempt.faults[name] = fault
                 if attempt.was_late:
-                    # The others begin for nothing: without a connection a worker ends at its next line.
+                    # Ends the others' workers: one without a connection ends at its next line.
                     for other in hosts:
                         context.hosts.drop(other.name)
 

@@ -1,4 +1,4 @@
-"""The Elastic IP in EC2's API: which host has it, and giving it to another."""
+"""The Elastic IP in EC2's API: finds the host that has it, and gives it to another."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def until_known(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Asked:
     """Repeats `call` until it succeeds; for at least `unknown_seconds` while EC2 does not know the allocation, since a
-    new one may not be known everywhere yet. Raises ClientError then, and at any other error.
+    new one may not be known everywhere yet. Raises ClientError after that, and for any other error.
 
     `attempted` gets each attempt, with the error's code.
     """
@@ -97,8 +97,8 @@ class Address:
         return f"{self.elastic_ip.address} ({self.elastic_ip.id})"
 
     def holder(self) -> Host | None:
-        """Returns the host that has the address now, or None. Raises WorkloadError when something else has it, and it
-        may not be taken from there.
+        """Returns the host that has the address now, or None. Raises WorkloadError when something else has it, and the
+        inventory does not allow to take it from there.
         """
         instance_id, card = self._association()
         if instance_id is None and card is None:
@@ -121,7 +121,7 @@ class Address:
             )
 
     def await_shown(self, host: Host, limit_seconds: float) -> float | None:
-        """Returns when DescribeAddresses showed that the host has it; None: not within the limit."""
+        """Returns when DescribeAddresses first showed the host as the holder; None: not within the limit."""
         return wait_until(
             lambda: time.time() if self._association()[0] == host.id else None,
             timeout_seconds=limit_seconds,

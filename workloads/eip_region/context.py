@@ -1,4 +1,4 @@
-"""What a task of eip-region works with."""
+"""The context of eip-region's tasks: connections, and what the experiment adds to them."""
 
 from __future__ import annotations
 

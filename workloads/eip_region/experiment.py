@@ -1,4 +1,4 @@
-"""eip-region, as its tasks need it."""
+"""The declaration of eip-region for fabfile.py."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OVERHEAD_SECONDS = 2  # of a move: until the new host has answered often enough
 
 
 def describe_plan(found: plan.Plan) -> list[str]:
-    """What a plan measures, and for how long."""
+    """Describes what a plan measures, and for how long."""
     lines = []
     for where, pace in (("AWS", found.aws), ("a rehearsal", found.rehearsal)):
         seconds = pace.settle_seconds + found.moves * (

@@ -1,4 +1,4 @@
-"""Moves the address once, as a client and as the API see it; takes it back when the new host does not answer."""
+"""Moves the address once, and measures it as a client and by the API; undoes a move to a host that does not answer."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from workloads.eip_region.move_journal import MoveJournal
 from workloads.eip_region.probe import Probe, Prober, answers_of
 from workloads.errors import WorkloadError
 
-# Answers of the host that has the address, before it is moved: one may be luck.
+# Answers of the current holder that are needed before a move: a single one may be a coincidence.
 STEADY_ANSWERS = 2
 
 
 @dataclass(frozen=True)
 class Move:
     """One move. Times are seconds since 1970 by the clock of this machine; None: did not happen. `delay_s` is a random
-    wait before the call: without it, calls and connections could keep step.
+    wait before the call, without which calls and connections could be synchronised.
     """
 
     move: int

@@ -1,4 +1,4 @@
-"""Finds out which host answers at an address: opens SSH connections that go as far as the host's key.
+"""Finds out which host answers at an address: opens SSH connections up to the exchange of the host's key.
 
 The key exchange proves that the host has the key that it shows (RFC 4253, section 8), so it is recognised by its pinned
 key; nobody logs in.
@@ -35,8 +35,8 @@ OTHER_KEY = "another host key than the pinned ones"
 @dataclass(frozen=True)
 class Probe:
     """One connection, by the clock of this machine. `connected_unix_s` is when TCP's handshake was done; None: it was
-    not, or a proxy command made it that does not tell. `ended_unix_s` is when SSH's key exchange was done, or the
-    connection was given up. `host` is the host that answered; None: none did, and `fault` says why.
+    not, or a proxy command does not report it. `ended_unix_s` is when SSH's key exchange was done, or the
+    connection was given up. `host` is the host that answered; None: none did, and `fault` is the reason.
     """
 
     started_unix_s: float
@@ -57,8 +57,8 @@ class Endpoint:
 
 
 def make_endpoint(address: str, ssh: Ssh, host_keys: Mapping[str, Sequence[str]], seconds: float) -> Endpoint:
-    """Returns the endpoint for hosts with these keys. Raises WorkloadError when two hosts have the same key: which of
-    them answers could not be told.
+    """Returns the endpoint for hosts with these keys. Raises WorkloadError when two hosts have the same key: they
+    could not be distinguished.
     """
     keys: dict[tuple[str, str], str] = {}
     for host, lines in host_keys.items():
@@ -67,7 +67,7 @@ def make_endpoint(address: str, ssh: Ssh, host_keys: Mapping[str, Sequence[str]]
             other = keys.setdefault((kind, text), host)
             if other != host:
                 raise WorkloadError(
-                    f"it has the host key of {other}, and who answers at the address is known by its key",
+                    f"it has the host key of {other}, and a host is recognised by its key",
                     "give one of them new keys (ssh-keygen -A, after removing /etc/ssh/ssh_host_*), and its host_keys",
                     host,
                 )
@@ -91,7 +91,7 @@ def probe(at: Endpoint) -> Probe:
 
 
 class _Link:
-    """One connection, as far as it comes."""
+    """One connection, up to the key exchange."""
 
     def __init__(self, at: Endpoint) -> None:
         self._at = at
@@ -102,8 +102,7 @@ class _Link:
         with self._connected() as link:
             transport = paramiko.Transport(link)
             try:
-                # Longer than start_client waits: else either timeout may be first, and the error be that of a closed
-                # connection.
+                # Longer than start_client's: else this timeout may come first, with the error of a closed connection.
                 transport.banner_timeout = 2 * self._at.seconds
                 transport.start_client(timeout=self._at.seconds)
                 if not transport.initial_kex_done:  # it returns like this after the timeout, too

@@ -30,8 +30,8 @@ def remap_task(request: Request) -> None:
 
 
 def remap(context: Context, to: Host | None, times: int) -> list[Move]:
-    """Moves the address to `to` (None: to another zone), then back and forth, `times` moves in all; one move to a host
-    that has it already is none. The caller holds the address' lock.
+    """Moves the address to `to` (None: to another zone), then back and forth, `times` moves in all. One move to the
+    current holder does nothing. The caller holds the address' lock.
     """
     journal = MoveJournal(context.address.elastic_ip.id)
     holder = settle(context, journal, to)
@@ -51,7 +51,7 @@ def remap(context: Context, to: Host | None, times: int) -> list[Move]:
 
 
 def tell(context: Context, made: Move) -> None:
-    """Says a line about a move."""
+    """Prints a line about a move."""
     shown = "not shown" if made.shown_unix_s is None else f"shown after {made.shown_unix_s - made.asked_unix_s:.2f} s"
     context.console.say(
         "remap",
@@ -61,8 +61,8 @@ def tell(context: Context, made: Move) -> None:
 
 
 def settle(context: Context, journal: MoveJournal, to: Host | None) -> Host:
-    """Returns the host that has the address. First completes or undoes a move that another run left pending; gives the
-    address to a host when none has it.
+    """Completes or undoes a move that another run left pending; gives the address to a host when none has it. Returns
+    the holder.
     """
     pending = journal.pending()
     holder = context.address.holder()

@@ -20,7 +20,7 @@ ALLOWED = (
     "give a name such as .cache, the end of a path such as .local/share/Trash, or a path from the root such as "
     "/home/*/.cache; * and ? stand for any characters but a slash, and a slash at the end takes directories alone"
 )
-# rsync gives these a meaning that the host's program does not.
+# rsync gives these a meaning that the host's program does not know.
 NOT_TAKEN = ("[", "\\", "**", "\0", "\n")
 
 
@@ -189,7 +189,7 @@ def prune(context: Context, volume: Volume, keep: Keep) -> tuple[list[str], list
 
 
 def _tell_damaged(context: Context, snapshots: Sequence[Snapshot]) -> set[str]:
-    """Says which snapshots have a damaged record; returns their names."""
+    """Prints which snapshots have a damaged record; returns their names."""
     damaged = [snapshot for snapshot in snapshots if snapshot.damaged is not None]
     for snapshot in damaged:
         context.console.say(context.run, f"snapshot {snapshot.name}: {snapshot.damaged}")
@@ -201,7 +201,7 @@ def _prune(context: Context, names: Sequence[str]) -> None:
 
 
 def compared(context: Context, result: ScriptResult, *, and_damaged: int = 0) -> dict[str, Any]:
-    """Says and returns what a comparison found. Raises WorkloadError when entries differ, or records are damaged."""
+    """Prints and returns a comparison's outcome. Raises WorkloadError when entries differ, or records are damaged."""
     seen = dict(result.facts[0])
     for line in result.stderr.splitlines():
         context.console.say(context.run, line)

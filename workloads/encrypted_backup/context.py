@@ -1,4 +1,4 @@
-"""What a task of encrypted-backup works with."""
+"""The context of encrypted-backup's tasks: connections, and what the experiment adds to them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ _LINE = re.compile(
 
 @dataclass(frozen=True)
 class Copied:
-    """How far a copy is; `seconds_left` is rsync's estimate."""
+    """The progress of a copy; `seconds_left` is rsync's estimate."""
 
     done_bytes: int
     percent: int
@@ -124,7 +124,7 @@ class Copied:
 
     @property
     def words(self) -> str:
-        """For a person."""
+        """The progress, for a person."""
         return f"{si_bytes(self.done_bytes)}, {self.percent} %, {duration_words(self.seconds_left)} left"
 
 

@@ -32,7 +32,7 @@ def run_end_to_end(context: Context, volume: Volume, blank: Host, erase: str | N
     context.run = "blind"
     with performed([Action("search", lambda: _search(context, seed))], context.note):
         pass
-    # From here on as a person does it: the server is stopped; each task starts it, and stops it at its end.
+    # From here on as a person would: the server is stopped, and each task starts it and stops it at the end.
     context.run = "second"
     sample(context, "change", seed)
     with performed([Action("stop", lambda: context.power.stop(context.server_host))], context.note):
@@ -56,7 +56,7 @@ def sample(context: Context, *words: str) -> None:
 
 
 def recover_and_say(context: Context, page: str, volume: Volume, blank: Host, source: str) -> None:
-    """Runs the drill, and says how long it took."""
+    """Runs the drill, and prints how long it took."""
     seconds = drill(context, page, volume.passphrase, blank, source)
     context.console.say("drill", f"{blank.name} has restored everything from the sheet alone in {seconds:.0f} s")
 

@@ -1,4 +1,4 @@
-"""encrypted-backup, as its tasks need it."""
+"""The declaration of encrypted-backup for fabfile.py."""
 
 from __future__ import annotations
 

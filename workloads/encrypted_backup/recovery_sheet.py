@@ -22,7 +22,7 @@ _BLOCK = re.compile(r"^```sh(?: (?P<where>\w+))?\n(?P<text>.*?)^```$", re.MULTIL
 
 @dataclass(frozen=True)
 class Facts:
-    """What the page names. `host_keys` are the pinned keys, `sources` the directories of the newest snapshot."""
+    """The facts on the page. `host_keys` are the pinned keys, `sources` the directories of the newest snapshot."""
 
     stack: str
     region: str

@@ -1,4 +1,4 @@
-"""Snapshots by name, and which of them a prune keeps. Nothing here talks to a host."""
+"""Snapshots by name, and which of them a prune keeps. Pure: no connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A complete backup. `new_bytes` is what it holds that the one before it did not; times are UTC.
+    """A complete backup. `new_bytes` are those that the previous one does not have; times are UTC.
 
     `exclude` are the patterns of what was left out. `unread` is the number of entries that could not be read, or not be
     compared with their copy: the snapshot's file of that name lists them. `damaged` says what is wrong with the record;
@@ -45,7 +45,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Keep:
-    """How many of the newest snapshots are kept: of all, and of those that are the last of a day, a week, a month."""
+    """How many snapshots are kept: of the newest, and of the last ones of each day, week and month."""
 
     last: int = 0
     daily: int = 0

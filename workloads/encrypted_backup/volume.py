@@ -18,8 +18,8 @@ from workloads.lease import lease, lease_holder
 LUKS = "luks"
 KINDS = (LUKS, "truecrypt", "veracrypt")
 # argon2id's cost slows down guessing: cryptsetup's own choice (up to 1 GiB of memory, two seconds) on a real machine.
-# In a rehearsal host each page of memory costs a switch of processes: 64 MiB took 11 s to fill; 1 MiB takes three with
-# all else. Its volume lives for minutes and holds made-up files.
+# On a rehearsal host page faults are expensive: 64 MiB took 11 s to fill; opening with 1 MiB takes three in all. Its
+# volume exists for minutes and holds made-up files.
 REHEARSAL_COST = ("--pbkdf-memory", "1024", "--pbkdf-force-iterations", "4", "--pbkdf-parallel", "1")
 
 
@@ -57,7 +57,7 @@ def detach(context: Context) -> None:
 
 def keeper(context: Context) -> Script:
     """Returns the script that releases the volume and detaches the disk on the client when the run is gone."""
-    # A second last line would be taken for the end of the whole, which is read line by line.
+    # Without its own END_OF_SCRIPT line: the host would take that for the end of the whole script.
     detaching = endpoints.script("client_detach").text.rstrip().removesuffix(END_OF_SCRIPT)
     function = f"detach() {{\nbash -s -- {shlex.quote(context.iqn)} << 'END_OF_DETACH'\n{detaching}\nEND_OF_DETACH\n}}"
     keeping = script("client_keeper")

@@ -72,7 +72,7 @@ class Status:
 
 @dataclass(frozen=True)
 class TunnelConfig:
-    """What both endpoints must configure in the same way. `known`: the client has an attachment, or a part of one."""
+    """The configuration that both endpoints share. `known`: the client has an attachment, or a part of one."""
 
     server_address: str
     client_address: str

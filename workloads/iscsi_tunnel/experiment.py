@@ -1,4 +1,4 @@
-"""iscsi-tunnel, as its tasks need it."""
+"""The declaration of iscsi-tunnel for fabfile.py."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TUN = Option("tun", "the number of the client's tun device (default: a free one)
 
 
 def describe_plan(found: plan.Plan) -> list[str]:
-    """What a plan measures, and for how long."""
+    """Describes what a plan measures, and for how long."""
     cells = sum(len(plan.cells_of(found, path, writes=True)) for path in plan.PATHS)
     seconds = cells * (found.warmup_seconds + found.measured_seconds) + 2 * found.ssh_seconds
     return [

@@ -1,4 +1,4 @@
-"""Proves that the target is reached through the tunnel alone, and that nothing but SSH passes between the hosts."""
+"""Proves that the target is reachable only through the tunnel, and that only SSH passes between the hosts."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def prove_capture(tunnel: TunnelEndpoints) -> tuple[Attachment, list[Proof]]:
 
 
 def capture_proof(host: str, peer: str, seen: dict[str, Any], moved_bytes: int) -> Proof:
-    """Proves that a host saw SSH alone, at least as many bytes as the disk's, and no readable iSCSI."""
+    """Proves that a host saw only SSH, at least as many bytes as were read from the disk, and no readable iSCSI."""
     packets, sizes = seen["packets"], seen["bytes"]
     others = {name: count for name, count in packets.items() if name != SSH and name not in HARMLESS}
     enough = sizes.get(SSH, 0) >= moved_bytes > 0
@@ -83,7 +83,7 @@ def capture_proof(host: str, peer: str, seen: dict[str, Any], moved_bytes: int) 
 
 
 def prove_listeners(tunnel: TunnelEndpoints, attached: Attachment) -> Proof:
-    """Proves that the target listens on the tunnel's address alone."""
+    """Proves that the target listens only on the tunnel's address."""
     listens = [
         str(fact["listens"]) for fact in tunnel.server.run(script("server_listeners")).facts if "listens" in fact
     ]

@@ -90,7 +90,7 @@ def measure_path(tunnel: TunnelEndpoints, plan: Plan, cells: list[Cell], device:
 
 
 def measure(tunnel: TunnelEndpoints, plan: Plan, cell: Cell, device: str, label: str) -> CellOutcome:
-    """Reads or writes the disk by the worker, as the cell says."""
+    """Reads or writes the disk with the worker, as the cell defines."""
     words = arguments(
         [device],
         pattern=cell.pattern.order,

@@ -12,7 +12,7 @@ from workloads.md_raid.settings import BENCH_STRIPE, CHUNK_KIB, MIRROR_LEGS, STR
 from workloads.md_raid.topology import Leg, Mirror
 
 REBUILD_POLL_S = 1.0
-# A rebuild that has not moved for this long will not end by waiting.
+# A rebuild without progress for this long is stuck.
 REBUILD_STALL_S = 300
 
 
@@ -273,6 +273,6 @@ def make_stripe(context: Context) -> int:
             "see dmesg on that host, then run configure again",
             context.client_name,
         )
-    # Creating writes labels only, but a stripe that exists is never created anew: its data would be given up.
+    # An existing stripe is never created again: creating writes only labels, but would lose its data.
     how = "assemble" if labelled else "create"
     return changed + context.on_client("client_stripe", [STRIPE, str(CHUNK_KIB), how, *devices]).changed

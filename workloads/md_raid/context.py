@@ -1,4 +1,4 @@
-"""What a task of md-raid works with."""
+"""The context of md-raid's tasks: connections, and what the experiment adds to them."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class FailureDrill:
                 for number, server in enumerate(self.context.topology.servers[:KILLED_SERVERS], start=1):
                     self.kill_during_reads(number, server)
                 self.event("reads-finished", errors=self.errors)
-                # Two legs of three miss this block: a rebuild has to bring it to them.
+                # Two legs of three lack this block: a rebuild must copy it to them.
                 self.write_block(self.drill.data_bytes)
                 self.verify("degraded")
             except BaseException:

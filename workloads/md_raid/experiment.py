@@ -1,4 +1,4 @@
-"""md-raid, as its tasks need it."""
+"""The declaration of md-raid for fabfile.py."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ else:
 
 
 def describe_plan(found: plan.Plan) -> list[str]:
-    """What a plan measures, and for how long."""
+    """Describes what a plan measures, and for how long."""
     sets = len(found.stripes) + found.mirrors + len(found.raw)
     cells = sets * len(found.patterns)
     seconds = found.warmup_seconds + found.measured_seconds
     patterns = " and ".join(pattern.name for pattern in found.patterns)
-    # Each kill lasts until every mirror has missed the server, which nobody knows beforehand.
+    # The time until every mirror has noticed a kill is unknown beforehand.
     least = found.drill.steady_seconds + 2 * found.drill.after_seconds
     return [
         f"{found.name}: {cells} cells of {seconds:g} s ({sets} sets of devices, {patterns}), "

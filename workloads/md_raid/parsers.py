@@ -80,7 +80,7 @@ class ArrayStatus:
 @dataclass(frozen=True)
 class Disk:
     """A disk of the client: its iSCSI session and its md label. `holder` is the array or device that uses it, if any.
-    `label_fault` says why its label could not be read.
+    `label_fault` is the reason when its label could not be read.
     """
 
     device: str
@@ -217,7 +217,7 @@ def ping_outcome(text: str) -> str:
 @dataclass(frozen=True)
 class ClientState:
     """The client's state by client_state.sh. `array_labels` are the labels on arrays, which belong to an array over
-    them; `label_faults` says why a label could not be read.
+    them; `label_faults` are the reasons when a label could not be read.
     """
 
     status: dict[str, ArrayStatus]

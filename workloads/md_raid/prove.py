@@ -1,4 +1,4 @@
-"""Proves what the measurements take for granted: the MTU, the hosts' limits, closed ports, zeroed legs."""
+"""Proves the preconditions of the measurements: the MTU, the hosts' limits, closed ports, zeroed legs."""
 
 from __future__ import annotations
 

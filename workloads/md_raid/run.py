@@ -15,7 +15,7 @@ from workloads.worker import arguments, bring_worker, rate_words, run_worker
 
 
 def run(context: Context, plan: Plan) -> int:
-    """Measures every cell of `plan`; returns their number. Raises IncompleteError when some are no measurement."""
+    """Measures every cell of `plan`; returns their number. Raises IncompleteError when some are not valid."""
     check(plan, context.topology)
     bring_worker(context, [context.client_name])
     planned = cells(plan, context.topology)
@@ -93,7 +93,7 @@ def devices_of(context: Context, cell: Cell) -> list[str]:
 
 
 def measure(context: Context, plan: Plan, cell: Cell, devices: list[str], label: str) -> CellOutcome:
-    """Reads the devices by the worker, as the cell says."""
+    """Reads the devices with the worker, as the cell defines."""
     words = arguments(
         devices,
         pattern=cell.pattern.name,

@@ -93,7 +93,7 @@ class Topology:
                         "use letters, digits, point, hyphen and underscore",
                         server.name,
                     )
-                # LVM's own label and the rounding to its extents need some room beside the leg.
+                # LVM's label and the rounding to extents need some more room.
                 if volume.size_gib <= LEG_GIB:
                     raise WorkloadError(
                         f"volume {volume.id} has {volume.size_gib} GiB, too small for a leg of {LEG_GIB}",

@@ -1,1 +1,1 @@
-"""s3-throttle: how well a bandwidth cap holds on `aws s3 sync`, by each way that there is to set one."""
+"""s3-throttle: how well a bandwidth cap holds on `aws s3 sync`, for each way to set one."""

@@ -1,4 +1,4 @@
-"""What a task of s3-throttle works with."""
+"""The context of s3-throttle's tasks: connections, and what the experiment adds to them."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ OURS = ("__init__.py", "errors.py", "throttle", "s3_throttle/__init__.py", "s3_t
 """The files of this project that belong to it, below workloads/."""
 
 # Nine tenths of the package by size: manual pages, and the descriptions of other services. `aws s3` asks S3 and, for
-# credentials, STS; the others are names that the CLI changes in its list of commands, and must be in it. What colours
-# programs and reads Markdown is asked for by rich, of which the throttle uses a line of text.
+# credentials, STS; the others are names that the CLI changes in its list of commands, and must be in it. rich requires
+# packages for syntax highlighting and Markdown, which the throttle does not use.
 LEFT_OUT = ("awscli/examples", "awscli/topics", "bin", "pygments", "markdown_it", "mdurl")
 SERVICES = "awscli/botocore/data"
 SERVICES_KEPT = frozenset({"s3", "sts", "codedeploy", "config", "sagemaker-runtime", "sdb", "sms-voice"})

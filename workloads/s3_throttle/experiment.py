@@ -1,4 +1,4 @@
-"""s3-throttle, as its tasks need it."""
+"""The declaration of s3-throttle for fabfile.py."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ else:
     names = ("configure", "environment", "plan", "run", "context")
     configure, environment, plan, run, contexts = (lazy_import(f"{__package__}.{name}") for name in names)
 
-START_SECONDS = 4  # of a cell besides its transfer: the AWS CLI begins, and ends
+START_SECONDS = 4  # of a cell besides its transfer: the AWS CLI's start and end
 
 
 def describe_plan(found: plan.Plan) -> list[str]:
-    """What a plan measures, and for how long."""
+    """Describes what a plan measures, and for how long."""
     cells = plan.cells(found)
     least = sum(plan.least_seconds(found, cell) for cell in cells)
     lines = [

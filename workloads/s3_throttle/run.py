@@ -26,12 +26,12 @@ from workloads.s3_throttle.uploader.sync import ITSELF
 # Mbit/s.
 START_SECONDS = 60.0
 SLOWEST_BYTES_PER_S = 200_000
-# A throttle may let more pass than it should, and the objects must last until the cell's time is over.
+# A throttle may exceed its target, and the objects must last until the cell's time is over.
 AMPLE = 1.25
 # Objects that are sent at once (max_concurrent_requests of the AWS CLI).
 AT_ONCE = 10
 KIB = 1024
-# Words of botocore's and S3's errors.
+# Words in errors of botocore and S3.
 NO_CREDENTIALS = ("credentials", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "AccessDenied")
 FINAL = (
     "exit_code",
@@ -58,7 +58,7 @@ class Measured:
     spec: Spec
     payload_bytes: int
     target_bytes_per_s: int | None
-    payload_to_wire_ratio: float | None = None  # that of the first, free sync; None: this is it
+    payload_to_wire_ratio: float | None = None  # of the first, free sync; None in that sync itself
     samples: dict[str, list[Any]] = field(default_factory=dict)
     stops: dict[str, list[Any]] = field(default_factory=dict)
     final: dict[str, Any] | None = None
@@ -77,7 +77,7 @@ class Measured:
 
     @property
     def whole(self) -> bool:
-        """Whether everything was sent, instead of the sync being ended when its mean was known."""
+        """Whether everything was sent; else the sync was ended once its mean was known."""
         return self.final is not None and self.final["ended_by"] == ITSELF
 
     @property
@@ -90,7 +90,7 @@ class Measured:
 
     @property
     def sent_once(self) -> list[int]:
-        """What the interface had sent at each sample, without TCP's retransmissions."""
+        """The bytes that the interface had sent at each sample, without TCP's retransmissions."""
         tx, again = self.samples["tx"], self.samples["again"]
         return tx if self.spec.tc_bytes_per_s is not None else without_repetitions(tx, again)
 

@@ -45,7 +45,7 @@ class Session:
         self._host = host
 
     def begin(self) -> None:
-        """Waits for the program. Raises WorkloadError when another run has it."""
+        """Waits until the program is ready. Raises WorkloadError when another run uses it."""
         self._answer()
 
     def sync(self, spec: Spec) -> SyncResult:
@@ -86,7 +86,7 @@ class Session:
 def uploading(
     connector: SshConnector, python: str = f"{ENVIRONMENT}/bin/python3", folder: str = STATE
 ) -> Iterator[Session]:
-    """Starts the program for this run. Raises WorkloadError with the name of the run that has it already."""
+    """Starts the program for this run. Raises WorkloadError with the name of another run that uses it."""
     words = [python, folder, lease_holder(f"a run since {utc_now()}"), str(LEASE_TIMEOUT_SECONDS)]
     with connector.start(find_script(SCRIPT, SCRIPTS), words, idle_timeout_seconds=START_SECONDS) as process:
         session = Session(process, connector.name)

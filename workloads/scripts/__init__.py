@@ -1,4 +1,4 @@
-"""The scripts that more than one experiment sends to its hosts, and how any script is found."""
+"""Scripts that more than one experiment sends to its hosts; finds any script by name."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ _LIBRARY = SHARED / "lib.sh"
 
 
 def find_script(name: str, folder: Path, *libraries: str) -> Script:
-    """The script called `name` in an experiment's `folder`, or the shared one; with the functions that it may use,
-    those of the named `libraries` among them.
-    """
+    """Returns the script `name` of an experiment's `folder`, or the shared one, with both lib.sh and `libraries`."""
     path = folder / f"{name}.sh"
     if not path.is_file():
         path = SHARED / f"{name}.sh"

@@ -1,4 +1,4 @@
-# Which ports can be reached from here. Arguments: NAME=ADDRESS:PORT...
+# Prints which ports can be reached from here. Arguments: NAME=ADDRESS:PORT...
 # probe NAME ADDRESS PORT
 probe() {
     local reached=false
@@ -8,7 +8,7 @@ probe() {
     json '{"to": "%s", "port": %s, "reached": %s}' "$1" "$3" "$reached"
 }
 
-# Side by side: a closed port keeps one waiting to the end.
+# All at once: a closed port takes the whole timeout.
 for pair in "$@"; do
     place=${pair#*=}
     probe "${pair%%=*}" "${place%:*}" "${place##*:}" &

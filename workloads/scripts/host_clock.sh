@@ -1,5 +1,5 @@
-# Says what this host's clock shows, once for each line that comes, until none does. No argument.
-# It is spoken with: the time of each question and of its answer is known to whoever asks. No process is started.
+# Prints this host's clock for each line of standard input, until that ends. No argument.
+# The task notes the times of each line and of its answer. No process is started, so that answers are quick.
 while IFS= read -r _; do
     printf '{"clock": %s}\n' "${EPOCHREALTIME/,/.}"
 done

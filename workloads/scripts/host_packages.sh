@@ -1,4 +1,4 @@
-# Installs what is missing, loads the kernel's modules, and says what the host is.
+# Installs missing packages, loads kernel modules, and prints the host's versions.
 # Arguments: PACKAGE... -- MODULE...
 
 packages=()

@@ -1,4 +1,4 @@
-# Says each second what the host does, until nobody listens. Arguments: ADDRESS
+# Prints the host's counters each second, until its output has no reader. Argument: ADDRESS
 # The counters are those of the interface that has ADDRESS. No process is started while it runs.
 address=$1
 interface=$(ip -brief -4 address show to "$address" | { read -r name _; echo "${name%%@*}"; })

@@ -1,7 +1,7 @@
 # An iSCSI target for each volume: one IQN, one LUN, one portal, one initiator.
 # Arguments: ADDRESS INITIATOR PARAMETERS UNITS IQN=VOLUME_ID=PATH...
-# PARAMETERS, NAME=VALUE with spaces between, are of the negotiation (RFC 7143, 13); what is not named stays as it is.
-# UNITS, with spaces between, are what must be there at boot before the targets: ADDRESS, and each PATH, which is exported.
+# PARAMETERS: NAME=VALUE of the negotiation (RFC 7143, 13), separated by spaces; others stay as they are.
+# UNITS: systemd units, separated by spaces, that provide ADDRESS and each PATH at boot, before the targets.
 #
 # Targets are made through the kernel's configfs, which is also what targetcli shows; targetctl writes them to the
 # file from which rtslib-fb-targetctl.service restores them at boot.
@@ -23,7 +23,7 @@ if [ ! -d /sys/module/target_core_iblock ] || [ ! -d /sys/module/iscsi_target_mo
     modprobe -a target_core_iblock iscsi_target_mod
 fi
 
-# altering WORDS: called before a change, so that a stop between it and the save is seen by the next run.
+# altering WORDS: called before a change, so that the next run notices an interruption before the save.
 altering() {
     if [ -z "$unsaved" ]; then
         rm -f "$saved"
@@ -41,7 +41,7 @@ attribute() {
     fi
 }
 
-# systemd reads this at the next boot, when the service runs; to reload it now would only take seconds.
+# systemd reads this at the next boot, when the service runs; reloading now would cost seconds.
 put /etc/systemd/system/rtslib-fb-targetctl.service.d/tidemark.conf "[Unit]
 Wants=$units
 After=$units"
@@ -87,8 +87,8 @@ for pair in "$@"; do
         echo 1 > "$object/enable"
     fi
 
-    # No demo mode: who has no ACL does not get in, and does not see the target. The initiator's name is not a
-    # secret and no CHAP is asked for, as in the original; the security group is what keeps others out.
+    # No demo mode: an initiator without an ACL can neither log in nor see the target. Initiators' names are no secret,
+    # and there is no CHAP, as in the original; the security group keeps others out.
     attribute "$tpg/attrib/generate_node_acls" 0
     attribute "$tpg/attrib/demo_mode_write_protect" 1
     attribute "$tpg/attrib/demo_mode_discovery" 0

@@ -1,11 +1,11 @@
 # Functions that all scripts share; sent before each of them.
 #
-# A script prints what it found as JSON, one object a line, on standard output; the last has "changed", the number
-# of things it changed. Words for people go to standard error. A fault ends the script with one line that
-# holds what is wrong and what to do, which the task shows.
+# A script prints facts as JSON, one object a line, on standard output; the last has "changed", the number of things it
+# changed. Messages for people go to standard error. A fault ends the script with one line, which the task shows: what is
+# wrong, and what to do.
 #
-# Starting a process takes a rehearsal host, whose system calls are emulated, tens of milliseconds. What is only looked at
-# is therefore read with bash's own means, and asked of a tool once for all devices.
+# Starting a process takes a rehearsal host, whose system calls are emulated, tens of milliseconds. So files are read with
+# bash itself, and a tool is run once for all devices.
 # shellcheck disable=SC2034  # the scripts use what is set here
 set -euo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -24,9 +24,9 @@ die() {
     exit 1
 }
 
-# json FORMAT VALUE...: prints a line of JSON. FORMAT is printf's, with each text in quotation marks ("%s"); every VALUE is
-# escaped (RFC 8259, 7), so that one with quotation marks, backslashes or line feeds in it, which a mount's options, a
-# device's name or a tool's words may have, stays one text. No process is started.
+# json FORMAT VALUE...: prints a line of JSON. FORMAT is printf's, with each text in quotation marks ("%s"). Every VALUE is
+# escaped (RFC 8259, 7): mount options, device names and tools' messages may contain quotation marks, backslashes or line
+# feeds. No process is started.
 json() {
     local format=$1 value code byte escaped
     local -a values=()
@@ -59,18 +59,18 @@ quiet() {
     return "$code"
 }
 
-# rest SECONDS: a pause that starts no process, as `sleep` would.
+# rest SECONDS: pauses without starting a process, which `sleep` would.
 never=
 rest() {
     [ -n "$never" ] || exec {never}<> <(:) # nobody writes to it
     read -r -t "$1" -u "$never" || true
 }
 
-# to_last: what was changed is to outlive a cut of power right after the script; `finish` sees that it is on the disk.
+# to_last: makes `finish` write changes to the disk, so that they survive a power failure right after the script.
 # Otherwise a file may be missing or empty for half a minute (ext4(5): commit, delalloc).
 to_last=no
 
-# put PATH TEXT: makes the file hold TEXT; whole or not at all.
+# put PATH TEXT: writes TEXT to the file, atomically.
 put() {
     local path=$1 text=$2
     if [ -f "$path" ] && [ "$(< "$path")" = "$text" ]; then
@@ -94,16 +94,16 @@ link() {
     did "linked $2 to $1"
 }
 
-# enable_unit UNIT WANTED_BY: lets a unit start at boot. The link is what `systemctl enable` makes; that one asks System
-# V's tools as well, and takes a rehearsal host eight seconds.
+# enable_unit UNIT WANTED_BY: enables a unit. It makes the link that `systemctl enable` makes; that command also runs System
+# V's tools, which takes a rehearsal host eight seconds.
 enable_unit() {
     if [ ! -e "/etc/systemd/system/$2.wants/$1" ]; then
         link "/lib/systemd/system/$1" "/etc/systemd/system/$2.wants/$1"
     fi
 }
 
-# boot_is_over UNIT...: waits until what systemd does at boot with these units (or shell patterns of units) is done: then
-# nobody but the script is at work on what they make. A unit whose turn has not come yet is inactive, and has a job.
+# boot_is_over UNIT...: waits until systemd has finished with these units (or shell patterns of units) at boot, so that they
+# do not interfere with the script. A unit that has not started yet is inactive, and has a job.
 BOOT_SECONDS=180
 boot_is_over() {
     local jobs unit words waiting

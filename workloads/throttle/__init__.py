@@ -1,6 +1,5 @@
-"""A bandwidth cap for a process that is not ours to change: `python -m workloads.throttle`.
+"""A bandwidth cap for a process whose program can't be changed: `python -m workloads.throttle`.
 
-It stops and continues a process with its children (SIGSTOP, SIGCONT) so that their TCP connections together move a
-given rate. It stands on its own: of this project it uses one exception, and beside the standard library only rich.
-README.md says what it can't do.
+Stops and continues a process with its children (SIGSTOP, SIGCONT) so that their TCP connections together move a given
+rate. Uses one exception of this project, and rich beside the standard library. README.md lists its limits.
 """

@@ -1,4 +1,4 @@
-"""`python -m workloads.throttle`: holds a command, or a process that runs already, to a rate."""
+"""`python -m workloads.throttle`: holds a command, or a running process, to a rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workloads.throttle.run import EXIT_REFUSED, run
 
 
 def main() -> int:
-    _have_standard_streams()
+    _open_missing_standard_streams()
     display = Display()
     try:
         return run(parse_command_line(sys.argv[1:]), display)
@@ -21,8 +21,8 @@ def main() -> int:
         return EXIT_REFUSED
 
 
-def _have_standard_streams() -> None:
-    """A descriptor that was closed when we were started would otherwise be given to a pipe of ours."""
+def _open_missing_standard_streams() -> None:
+    """Opens /dev/null for each standard stream that is closed: a pipe opened later would get its number."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The command line: read strictly, a fault is one line."""
+"""Parses the command line; an error is one line."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from workloads.errors import WorkloadError
-from workloads.throttle.rates import parse_rate
-from workloads.throttle.report_files import A_FILE
-from workloads.throttle.settings import Cycle, Settings
+from workloads.throttle.report import A_FILE
+from workloads.throttle.settings import Cycle, Settings, parse_rate
 
 # S3 closes a connection that was idle for about 20 s (aws-cli issue #1090); others are no more patient.
 LONGEST_PAUSE_S = 10.0
@@ -26,7 +25,7 @@ USAGE = """\
 EPILOG = """\
 Exit code: the command's (128 and the signal's number when one ended it; 126 or 127 when it can't be run); with --pid 0,
 or 128 and the number of the signal that ended the throttle; 2 for a wrong call, 1 when holding back went wrong.
-Ctrl-C with --pid lets go of the process."""
+Ctrl-C with --pid ends the cap; the process runs on."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,11 +41,11 @@ def parse_command_line(arguments: Sequence[str]) -> Settings:
         at = words.index("--")
         words, command = words[:at], tuple(words[at + 1 :])
     parser = _parser()
-    options, strangers = parser.parse_known_args(words)
-    if strangers:
-        raise WorkloadError(f"{strangers[0]!r} is no option", "a command comes after --, as in: -- aws s3 sync FROM TO")
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        raise WorkloadError(f"{unknown[0]!r} is no option", "a command comes after --, as in: -- aws s3 sync FROM TO")
     if (command is None) == (options.pid is None):
-        raise WorkloadError("what is to be held back", "either --pid PID, or a command after --")
+        raise WorkloadError("no process to hold back, or two", "give either --pid PID, or a command after --")
     if command is not None and not command:
         raise WorkloadError("nothing after --", "the command comes there, as in: -- aws s3 sync FROM TO")
     if options.rate is not None and (options.stop is not None or options.run is not None):
@@ -56,7 +55,7 @@ def parse_command_line(arguments: Sequence[str]) -> Settings:
     if options.rate is None and options.max_pause is not None:
         raise WorkloadError("--max-pause without --rate", "--stop is the pause")
     if options.rate is not None and options.from_first_byte:
-        raise WorkloadError("--from-first-byte with --rate", "a rate holds nobody who moves nothing")
+        raise WorkloadError("--from-first-byte with --rate", "a rate never stops a process that moves nothing")
     return Settings(
         pace=_cycle(options) if options.rate is None else parse_rate(options.rate),
         max_pause_s=_seconds("--max-pause", options.max_pause, 0.1, LONGEST_PAUSE_S)
@@ -79,18 +78,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rate", help="what its TCP connections may move, in and out together: 2MiB/s, 16 Mbit/s")
     parser.add_argument("--stop", metavar="S", help="the original's way: stop for so many seconds (0.4) ...")
-    parser.add_argument("--run", metavar="S", help="... then run for so many (0.6), for ever, whatever is moved")
+    parser.add_argument("--run", metavar="S", help="... then run for so many (0.6), repeatedly, whatever is moved")
     parser.add_argument(
         "--from-first-byte",
         action="store_true",
-        help="with --stop and --run: not before the process moves something, so that it starts as quickly as ever",
+        help="with --stop and --run: only once the process has moved something, so that its start is not slowed",
     )
     parser.add_argument(
         "--max-pause",
         metavar="S",
         help=f"no pause is longer ({DEFAULT_MAX_PAUSE_S:.0f}); S3 hangs up after 20 s",
     )
-    parser.add_argument("--pid", help="a process that runs already, with its children")
+    parser.add_argument("--pid", help="a running process, with its children")
     parser.add_argument("--report", metavar="FILE", help="how well it held, as JSON; samples of 100 ms go beside it")
     return parser
 

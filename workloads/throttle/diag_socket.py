@@ -1,4 +1,4 @@
-"""The conversation with the kernel about its TCP connections; what is said is in sock_diag.py."""
+"""Netlink sockets that read TCP connections from the kernel; sock_diag.py has the messages."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SOL_NETLINK = 270  # linux/socket.h
 NETLINK_ADD_MEMBERSHIP = 1  # linux/netlink.h
 SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 DATAGRAM_BYTES = 1 << 18
-# An answer takes about a kilobyte of the socket's receive buffer, which has 212992 bytes unless told otherwise.
+# Requests in one datagram. An answer takes about a kilobyte of the receive buffer, which has 212992 bytes by default.
 AT_ONCE = 64
-# An end takes about as much. A server may end thousands of connections between two looks.
+# The receive buffer for ended connections, a kilobyte each: a server may end thousands between two readings.
 ENDS_BYTES = 1 << 22
-# The kernel answers within the call; this is only so that nothing stays stopped if it should not.
+# The kernel answers within the call; the timeout only keeps processes from staying stopped if it does not.
 ANSWER_S = 1.0
 
 
 class DiagSocket:
-    """Asks and listens. Raises OSError where the kernel (or a sandbox around us) has no sock_diag."""
+    """Reads connections, live and ended. Raises OSError where the kernel, or a sandbox, has no sock_diag."""
 
     def __init__(self) -> None:
         self._questions = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
@@ -38,11 +38,11 @@ class DiagSocket:
         self._ends.setblocking(False)
         self._sequence = 0
         try:
-            self._make_room()
+            self._enlarge_buffer()
             self._questions.bind((0, 0))
             self._ends.bind((0, 0))
             for group in END_GROUPS:
-                # Without these messages the last bytes of a connection are lost, no more.
+                # Without these messages only the last bytes of a connection are lost.
                 with contextlib.suppress(OSError):
                     self._ends.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
         except OSError:
@@ -50,7 +50,7 @@ class DiagSocket:
             raise
 
     def dump(self) -> list[Connection]:
-        """Every connection of this network namespace."""
+        """Returns every connection of this network namespace."""
         found: list[Connection] = []
         for family in FAMILIES:
             number = self._number(1)
@@ -59,13 +59,13 @@ class DiagSocket:
             while not done:
                 answer = parse_answer(self._questions.recv(DATAGRAM_BYTES))
                 if number not in answer.answered:
-                    continue  # what was left of a question that was given up
+                    continue  # the rest of an answer to a request that timed out
                 done = answer.done
                 found += answer.connections
         return found
 
     def ask(self, connections: Sequence[Connection]) -> tuple[list[Connection], list[Connection]]:
-        """These connections as they are now, and those of them that are no more."""
+        """Returns the current state of these connections, and those that no longer exist."""
         found: list[Connection] = []
         missing: list[Connection] = []
         for start in range(0, len(connections), AT_ONCE):
@@ -82,21 +82,21 @@ class DiagSocket:
                 missing += [part[sequence - first] for sequence in answer.missing if sequence >= first]
         return found, missing
 
-    def _make_room(self) -> None:
-        """As many ends may wait to be read as root may keep, or as anyone may."""
+    def _enlarge_buffer(self) -> None:
+        """Enlarges the buffer for ended connections; beyond the system's limit where root may."""
         try:
             self._ends.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, ENDS_BYTES)
         except PermissionError:
             self._ends.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ENDS_BYTES)
 
     def _number(self, count: int) -> int:
-        """The first of so many numbers that no question of late had; they have 32 bits."""
+        """Returns the first of `count` sequence numbers (32 bits) that no recent request used."""
         first = self._sequence + 1 if self._sequence < 2**31 else 1
         self._sequence = first + count - 1
         return first
 
     def ended(self) -> list[Connection]:
-        """Connections that were destroyed since the last call, with their final counters."""
+        """Returns the connections destroyed since the last call, with their final counters."""
         found: list[Connection] = []
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -105,7 +105,7 @@ class DiagSocket:
                 except OSError as fault:
                     if isinstance(fault, BlockingIOError):
                         raise
-                    # ENOBUFS: more ended at once than the buffer holds; those are lost, the next are not.
+                    # ENOBUFS: more ended at once than the buffer holds; those are lost, later ones are not.
         return found
 
     def close(self) -> None:

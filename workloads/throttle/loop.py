@@ -1,4 +1,4 @@
-"""The loop that holds processes back: look, ask for the next turn, stop or continue, wait."""
+"""The loop that holds processes back: read counters, decide, stop or continue, wait."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import signal
 import time
 from collections.abc import Callable
 
+from workloads.throttle.display import Progress
 from workloads.throttle.meter import Meter
 from workloads.throttle.pacing import Pacer
 from workloads.throttle.processes import Identity, send
-from workloads.throttle.progress import Progress
 from workloads.throttle.record import Record, Stop
 from workloads.throttle.settings import Settings
 from workloads.throttle.signals import ENDING, Caught, Signals, suspend_self
@@ -17,19 +17,17 @@ from workloads.throttle.tally import Buffered, Counts
 from workloads.throttle.tree import Tree
 from workloads.throttle.watchdog import Watchdog
 
-# New processes and connections are looked for this often, and after each stop. In a pause there should be none.
+# How often new processes and connections are searched for; also after each stop. In a pause there should be none.
 SEARCH_S = 0.02
 PAUSED_SEARCH_S = 0.05
-# A command that was told to end is not stopped for so long, so that it can.
+# How long a command that got a signal to end is left running, so that it can end.
 GRACE_S = 1.0
-# The kernel tells a connection's final counters a moment after the process that held it has ended.
+# The kernel reports a connection's final counters a moment after its process has ended.
 LAST_LOOK_S = 0.02
 
 
 class Loop:
-    """One run. `command` is the process that was started, None for one that ran before; without `meter` nothing is
-    measured.
-    """
+    """One run. `command` is the process that the throttle started, or None; without `meter` nothing is measured."""
 
     def __init__(
         self,
@@ -55,7 +53,7 @@ class Loop:
         self._record = record
         self._command = command
         self._keep_stop = keep_stop
-        self._at_stop: tuple[Buffered, int] | None = None  # and what had been sent by then
+        self._at_stop: tuple[Buffered, int] | None = None  # send buffers, and bytes sent, at the stop
         self._exit_code: int | None = None
         self._stopped_at_s: float | None = None
         self._began_at_s = self._resumed_at_s = time.monotonic()
@@ -68,7 +66,10 @@ class Loop:
         self.longest_pause_s: float | None = None
 
     def run(self) -> int:
-        """Holds back until the end; the exit code. Whatever happens, nothing stays stopped. Raises WatchdogGone."""
+        """Holds processes back until the end; returns the exit code. Continues all of them, also after an error.
+
+        Raises WatchdogGone.
+        """
         try:
             while self._exit_code is None:
                 now_s = self._look()
@@ -84,8 +85,8 @@ class Loop:
             self._watchdog.done()
 
     def _look(self) -> float:
-        """Reads counts; the time at which they were true."""
-        self._watchdog.alive()
+        """Reads the counters; returns the time at which they held."""
+        self._watchdog.heartbeat()
         now_s = time.monotonic()
         every_s = SEARCH_S if self._stopped_at_s is None else PAUSED_SEARCH_S
         searching = self._search_now or now_s - self._searched_at_s >= every_s
@@ -105,7 +106,7 @@ class Loop:
         now_s = time.monotonic()
         running_s = self._running_s(now_s)
         self._record.add(now_s, None if self.counts is None else self.counts.network_bytes, running_s)
-        self._progress.tell(now_s, self.counts, running_s, now_s - self._began_at_s)
+        self._progress.update(now_s, self.counts, running_s, now_s - self._began_at_s)
         self._progress.warn_of_short_pauses(self._pacer.cut_short)
         if self._meter is not None:
             self._progress.warn_of_unseen(self._meter.unseen)
@@ -113,19 +114,19 @@ class Loop:
         return now_s
 
     def _act(self, now_s: float) -> None:
-        turn = self._pacer.turn(now_s, 0 if self.counts is None else self.counts.process_bytes)
+        decision = self._pacer.decide(now_s, 0 if self.counts is None else self.counts.process_bytes)
         if now_s < self._free_until_s:
             self._resume()
             self._wait(SEARCH_S)
-        elif turn.run_s > 0:
+        elif decision.run_s > 0:
             self._resume()
-            undisturbed = self._wait(min(turn.run_s, SEARCH_S))
-            if undisturbed and turn.stop_s > 0 and turn.run_s <= SEARCH_S:
+            undisturbed = self._wait(min(decision.run_s, SEARCH_S))
+            if undisturbed and decision.stop_s > 0 and decision.run_s <= SEARCH_S:
                 self._stop()
         elif self._stopped_at_s is None:
-            self._stop()  # and look again at once: what stands moves nothing, so now the counts are exact
+            self._stop()  # then read again at once: stopped processes move nothing, so the counters are exact
         else:
-            self._wait(min(turn.stop_s, PAUSED_SEARCH_S))
+            self._wait(min(decision.stop_s, PAUSED_SEARCH_S))
 
     def _stop(self) -> None:
         self._tree.stop()
@@ -144,7 +145,7 @@ class Loop:
             self._stopped_at_s = None
 
     def _note_stop(self, start_s: float, stopped_s: float) -> None:
-        """A stop that has ended, with the counts of the last look, which was a moment ago."""
+        """Records a stop that has ended, with the counters of the last reading, a moment ago."""
         if self._at_stop is not None and self.counts is not None:
             (buffered, sent_bytes), self._at_stop = self._at_stop, None
             acked_bytes = self.counts.sent_bytes - sent_bytes
@@ -154,7 +155,7 @@ class Loop:
         return self._ran_s + (now_s - self._resumed_at_s if self._stopped_at_s is None else 0.0)
 
     def _wait(self, seconds: float) -> bool:
-        """Waits, or deals with a signal that comes meanwhile; then False."""
+        """Waits; returns False when a signal came, after handling it."""
         caught = self._signals.wait(seconds)
         if caught is None:
             return True
@@ -175,7 +176,7 @@ class Loop:
             self._free_until_s = time.monotonic() + GRACE_S
 
     def _suspend(self) -> None:
-        """Ctrl-Z means the command too, which stands until we are continued. A process that is not ours goes on."""
+        """Handles Ctrl-Z: a command stays stopped until the throttle is continued; a process of --pid runs on."""
         if self._settings.command is None:
             self._resume()
         else:
@@ -183,7 +184,7 @@ class Loop:
         self._progress.pause()
         self._watchdog.suspended()
         away_s = suspend_self()
-        self._watchdog.alive()
+        self._watchdog.heartbeat()
         if self._stopped_at_s is not None:
-            self._stopped_at_s += away_s  # a person's pause is none of ours
+            self._stopped_at_s += away_s  # the time suspended by a person is no pause of the throttle's
         self._resume()

@@ -1,23 +1,28 @@
-"""Processes as /proc shows them (proc(5)): who they are, what they have started, which sockets they hold."""
+"""Processes: reads them from /proc (proc(5)), signals them, and starts a command."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+# linux/prctl.h
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
-STOPPED = "T"  # by a signal; "t", stopped by a debugger, is that debugger's affair and takes signals through it
+STOPPED = "T"  # by a signal; a process that a debugger has stopped shows "t", and gets signals through the debugger
 _GONE = (FileNotFoundError, ProcessLookupError)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A process for certain: a pid is used again, but not with the same start time (clock ticks since boot)."""
+    """Identifies a process: a pid may be reused, but not with the same start time (clock ticks since boot)."""
 
     pid: int
     start_ticks: int
@@ -25,7 +30,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Stat:
-    """/proc/PID/stat, as far as it matters here; `threads` is how many the process still has."""
+    """Fields of /proc/PID/stat."""
 
     pid: int
     name: str
@@ -37,22 +42,22 @@ class Stat:
 
     @property
     def identity(self) -> Identity:
-        """Which process it is."""
+        """The process that this is of."""
         return Identity(self.pid, self.start_ticks)
 
     @property
     def ended(self) -> bool:
-        """Nothing of it runs any more. A process whose first thread has ended shows Z while others go on."""
+        """Whether all threads have ended: a process shows Z once its first has, while others may go on."""
         return self.state in "ZX" and self.threads <= 1
 
     @property
     def of_kernel(self) -> bool:
-        """It is a thread of the kernel's own."""
+        """Whether it is a kernel thread."""
         return bool(self.flags & PF_KTHREAD)
 
 
 def parse_stat(text: str) -> Stat:
-    """One line of /proc/PID/stat. The name, in parentheses, may hold blanks and parentheses itself."""
+    """Parses a line of /proc/PID/stat. The name, in parentheses, may itself contain blanks and parentheses."""
     pid, _, rest = text.partition(" (")
     name, _, fields = rest.rpartition(") ")
     values = fields.split()
@@ -61,15 +66,15 @@ def parse_stat(text: str) -> Stat:
 
 
 def read_stat(pid: int) -> Stat | None:
-    """What a process is now, or None when there is none of this pid."""
+    """Returns the process's current state, or None where the pid does not exist."""
     text = _read(f"/proc/{pid}/stat")
     return None if text is None else parse_stat(text)
 
 
 def children(pid: int) -> list[int]:
-    """The pids of the processes that a process has started and not yet waited for.
+    """Returns the pids of a process's children, also of those that ended and were not waited for.
 
-    The kernel promises a whole list only for a process that is stopped (proc(5), task/TID/children).
+    The list is complete only while the process is stopped (proc(5), task/TID/children).
     """
     if not _has_children_files():
         return [stat.pid for stat in _all_stats() if stat.parent == pid]
@@ -80,7 +85,7 @@ def children(pid: int) -> list[int]:
 
 
 def ancestors(pid: int) -> list[int]:
-    """The parent, its parent, and so on to the first process."""
+    """Returns the parent, its parent, and so on to the first process."""
     found: list[int] = []
     stat = read_stat(pid)
     while stat is not None and stat.parent > 0:
@@ -90,7 +95,7 @@ def ancestors(pid: int) -> list[int]:
 
 
 def socket_inodes(pid: int) -> set[int]:
-    """The inode of each socket that a process holds open. Raises PermissionError where that is not ours to see."""
+    """Returns the inodes of a process's open sockets. Raises PermissionError where they may not be read."""
     found: set[int] = set()
     for number in _list(f"/proc/{pid}/fd"):
         with contextlib.suppress(*_GONE):  # closed meanwhile
@@ -101,7 +106,7 @@ def socket_inodes(pid: int) -> set[int]:
 
 
 def open_pidfd(pid: int) -> tuple[Stat, int] | None:
-    """A process and a descriptor that means this very process for ever, whatever becomes of the pid."""
+    """Returns a process and a descriptor of it, which stays valid when the pid is reused; None where it is gone."""
     before = read_stat(pid)
     if before is None:
         return None
@@ -117,7 +122,7 @@ def open_pidfd(pid: int) -> tuple[Stat, int] | None:
 
 
 def send(identity: Identity, signum: int) -> bool:
-    """Send a signal to this process and no other. False when it has ended."""
+    """Sends a signal to this process; returns False when it has ended."""
     found = open_pidfd(identity.pid)
     if found is None:
         return False
@@ -131,6 +136,51 @@ def send(identity: Identity, signum: int) -> bool:
         return False
     finally:
         os.close(pidfd)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command, and what it inherits: its process group, the signals that the throttle was started to ignore (as by
+    nohup), and those that were blocked.
+    """
+
+    arguments: tuple[str, ...]
+    group: int
+    ignored: frozenset[int]
+    blocked: frozenset[int]
+
+
+def launch(command: Command, reset: Iterable[int]) -> int:
+    """Starts a command as a shell would, as a child of the calling process; returns its pid. The calling process must
+    have one thread. `reset` are the signals whose handling the command does not inherit.
+
+    Raises OSError when the command can't be run. When the calling process dies, the command gets SIGCONT.
+    """
+
+    def inherit() -> None:
+        signal_at_parents_end(signal.SIGCONT)
+        for signum in reset:
+            signal.signal(signum, signal.SIG_IGN if signum in command.ignored else signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, command.blocked)
+
+    process = subprocess.Popen(
+        command.arguments,
+        process_group=command.group,
+        preexec_fn=inherit,  # safe: there is one thread
+        close_fds=False,  # the throttle's own are closed on exec; the others are meant for the command
+    )
+    process.returncode = 0  # the caller waits for it, not this object
+    return process.pid
+
+
+def signal_at_parents_end(signum: int) -> None:
+    """Makes the kernel send `signum` to the calling process when its parent dies."""
+    _prctl(PR_SET_PDEATHSIG, signum)
+
+
+def adopt_orphans() -> None:
+    """Makes the calling process, instead of init, the parent of its orphaned descendants."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 @cache
@@ -153,7 +203,7 @@ def _list(path: str) -> list[str]:
 
 
 def _read(path: str) -> str | None:
-    # Some of these are read a hundred times a second: without Path and without a buffer.
+    # Some files are read a hundred times a second: this is faster than Path and a buffered file.
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except _GONE:
@@ -167,3 +217,8 @@ def _read(path: str) -> str | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option}")

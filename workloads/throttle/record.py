@@ -1,6 +1,6 @@
-"""How well a cap held: counts at irregular times become samples of 100 ms, windows of a second, and a few figures.
+"""How well a cap held: turns counts at irregular times into samples of 100 ms, windows of a second, and a few figures.
 
-Samples are handed on as they come, so that little grows with time.
+Samples are passed on at once, so that memory does not grow with time.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 SAMPLES_PER_S = 10
-# The end of a connection that has long been idle is no transfer: a byte for FIN, some thirty for TLS's close_notify.
+# Closing an idle connection is no transfer: it takes a byte for FIN, and some thirty for TLS's close_notify.
 ACTIVE_BYTES = 100
 
 
 @dataclass(frozen=True)
 class Sample:
-    """`bytes` went over the network in the 100 ms from `start_s` on (the last sample: in what was left), and the
-    processes ran for `running_ratio` of them. None: not measured.
+    """100 ms from `start_s` on; the last sample may be shorter. `bytes` went over the network (None: not measured), and
+    the processes ran for `running_ratio` of the time.
     """
 
     start_s: float
@@ -27,8 +27,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Stop:
-    """The processes stood for `stopped_s` from `start_s` on. At its beginning `unacked_bytes` were in the send buffers,
-    `notsent_bytes` of them not sent yet; until its end peers acknowledged `acked_bytes`.
+    """A stop of the processes. At its start `unacked_bytes` were in the send buffers, `notsent_bytes` of them not sent
+    yet; peers acknowledged `acked_bytes` until its end.
     """
 
     start_s: float
@@ -40,8 +40,8 @@ class Stop:
 
 @dataclass(frozen=True)
 class Figures:
-    """What is said at the end. The active time is from the first to the last sample with 100 bytes or more; windows are
-    the whole seconds of it, and a figure over windows is None when there is none.
+    """The figures of a run. The active time lasts from the first to the last sample with 100 bytes or more; windows are
+    its whole seconds. Figures over windows are None where there is no window.
     """
 
     seconds: float
@@ -55,7 +55,7 @@ class Figures:
 
 
 class Record:
-    """Takes counts as they are read, `bytes_total` None where they can't be. Hands each sample to `keep`."""
+    """Collects counts as they are read; passes each sample to `keep`."""
 
     def __init__(self, start_s: float, keep: Callable[[Sample], None] = lambda sample: None) -> None:
         self._start_s = start_s
@@ -72,7 +72,10 @@ class Record:
         self._windows = _Spread()
 
     def add(self, now_s: float, bytes_total: int | None, running_total_s: float) -> None:
-        """Counts since the beginning, at `now_s`. Between two calls they are taken to grow evenly."""
+        """Adds the counts since the beginning, at `now_s`; interpolates linearly between two calls.
+
+        `bytes_total` is None where bytes can't be measured.
+        """
         while (edge_s := self._edge_s(self._edges + 1)) <= now_s:
             then_s, then_bytes, then_running_s = self._last
             share = (edge_s - then_s) / (now_s - then_s) if now_s > then_s else 1.0
@@ -85,7 +88,7 @@ class Record:
         self._last = (now_s, bytes_total, running_total_s)
 
     def figures(self) -> Figures:
-        """The end: what is left becomes the last sample."""
+        """Ends the record, with a last, shorter sample; returns the figures."""
         now_s, moved, running_s = self._last
         seconds = now_s - self._start_s
         if now_s > self._edge_s(self._edges):
@@ -98,7 +101,7 @@ class Record:
             seconds=seconds,
             active_s=active_s,
             bytes=moved,
-            # Less than a window says more of the beginning and the end than of the cap.
+            # Over less than a window the mean depends more on the beginning and the end than on the cap.
             mean_bytes_per_s=moved / active_s if moved is not None and active_s and self._windows.count else None,
             window_std_bytes_per_s=self._windows.deviation,
             windows=self._windows.count,
@@ -156,5 +159,5 @@ class _Spread:
 
     @property
     def deviation(self) -> float | None:
-        """Of the values themselves, not of a population that they were drawn from."""
+        """The standard deviation of the values, not of a population that they sample."""
         return math.sqrt(self._squares / self.count) if self.count else None

@@ -1,4 +1,4 @@
-"""The end of a run as a document, and in words.
+"""The report of a run: as a document, in words, and its files.
 
 `--report FILE` writes one JSON object, schema 1, to FILE, and the samples of 100 ms to FILE with `.samples.ndjson` in
 place of `.json`, a line each: {"t_unix_s", "bytes", "running_ratio"}. `t_unix_s` is where the sample begins; a last,
@@ -11,21 +11,27 @@ and their names are null.
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import stat
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from workloads.throttle.rates import Rate, in_unit
-from workloads.throttle.record import Figures
-from workloads.throttle.settings import Settings
+from workloads.errors import WorkloadError
+from workloads.throttle.record import Figures, Sample, Stop
+from workloads.throttle.settings import Rate, Settings, in_unit
 
 SCHEMA = 1
+A_FILE = "give a file in a directory that can be written"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run that has ended. `cut_short` pauses would have had to be longer than the bound for the rate to hold;
-    `sent_bytes` and `received_bytes` are None when nothing was measured; `cpu_s` is what the throttle itself used.
+    """A run that has ended. `cut_short` pauses ended at the longest allowed, before the rate was reached. `sent_bytes`
+    and `received_bytes` are None when nothing was measured. `cpu_s` is the throttle's own processor time.
     """
 
     figures: Figures
@@ -40,7 +46,7 @@ class Outcome:
 
 
 def document(settings: Settings, outcome: Outcome, samples: Path | None, stops: Path | None) -> dict[str, Any]:
-    """The report. Of the command there is its name alone: its arguments may hold what is nobody's business."""
+    """Returns the report. It has the command's name without its arguments, which may be confidential."""
     pace, figures = settings.pace, outcome.figures
     target = pace.bytes_per_s if isinstance(pace, Rate) else None
     mean = figures.mean_bytes_per_s
@@ -70,7 +76,7 @@ def document(settings: Settings, outcome: Outcome, samples: Path | None, stops: 
 
 
 def sentences(settings: Settings, outcome: Outcome) -> list[str]:
-    """The same for a person."""
+    """Returns the report in words."""
     pace, figures = settings.pace, outcome.figures
     unit = pace.unit if isinstance(pace, Rate) else "MB/s"
     lines = []
@@ -95,3 +101,118 @@ def sentences(settings: Settings, outcome: Outcome) -> list[str]:
     running = "" if figures.running_ratio is None else f"; running {figures.running_ratio:.0%} of the time"
     lines.append(f"{outcome.stops} stops{longest}{running}")
     return lines
+
+
+class Writer:
+    """Writes report, samples and stops. Opens the files at once, so that a fault is known before anything starts.
+
+    Existing files keep their content until the first sample. A device, a pipe or the name of a descriptor (/dev/stdout)
+    gets the report alone, appended; `samples` and `stops` are then None.
+    """
+
+    def __init__(self, path: Path, unix_minus_clock_s: float | None = None) -> None:
+        """Opens the files. `unix_minus_clock_s` turns samples' times into Unix time; None: from time.monotonic().
+
+        Raises WorkloadError.
+        """
+        self.samples: Path | None = None
+        self.stops: Path | None = None
+        self._offset_s = time.time() - time.monotonic() if unix_minus_clock_s is None else unix_minus_clock_s
+        self._fault: OSError | None = None
+        self._begun = False
+        self._made: list[Path] = []
+        self._report: TextIO | None = None
+        self._sample_lines: TextIO | None = None
+        self._stop_lines: TextIO | None = None
+        try:
+            if _is_file_of_a_directory(path):
+                self.samples, self.stops = (
+                    path.with_name(f"{path.name.removesuffix('.json')}.{name}.ndjson") for name in ("samples", "stops")
+                )
+            self._report = self._open(path)
+            if self.samples is not None and self.stops is not None:
+                self._sample_lines, self._stop_lines = self._open(self.samples), self._open(self.stops)
+        except OSError as fault:
+            self.close()
+            raise WorkloadError(f"--report {path}: {fault.strerror}", A_FILE) from None
+
+    def keep(self, sample: Sample) -> None:
+        """Writes a sample. An error is kept until `write`: a full disk is no reason to end the cap."""
+        record = {"bytes": sample.bytes, "running_ratio": round(sample.running_ratio, 4)}
+        self._add(self._sample_lines, sample.start_s, record)
+
+    def keep_stop(self, stop: Stop) -> None:
+        """Writes a stop; an error is kept until `write`."""
+        record = {
+            "stopped_s": round(stop.stopped_s, 4),
+            "unacked_bytes": stop.unacked_bytes,
+            "notsent_bytes": stop.notsent_bytes,
+            "acked_bytes": stop.acked_bytes,
+        }
+        self._add(self._stop_lines, stop.start_s, record)
+
+    def write(self, report: dict[str, Any]) -> None:
+        """Writes the report. Raises OSError when the report, or a sample or stop before it, could not be written."""
+        assert self._report is not None  # it was opened
+        self._begin()
+        json.dump(report, self._report, indent=1)
+        self._report.write("\n")
+        self._report.flush()
+        for each in (self._sample_lines, self._stop_lines):
+            if each is not None:
+                each.flush()
+        if self._fault is not None:
+            raise self._fault
+
+    def close(self) -> None:
+        """Closes the files; removes those that it created if nothing was written."""
+        for each in (self._report, self._sample_lines, self._stop_lines):
+            if each is not None:
+                with contextlib.suppress(OSError):  # `write` has raised it
+                    each.close()
+        if not self._begun:
+            for path in self._made:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def _add(self, lines: TextIO | None, start_s: float, record: dict[str, Any]) -> None:
+        if lines is None or self._fault is not None:
+            return
+        try:
+            self._begin()
+            lines.write(f"{json.dumps({'t_unix_s': round(start_s + self._offset_s, 3), **record})}\n")
+        except OSError as fault:
+            self._fault = fault
+
+    def _open(self, path: Path) -> TextIO:
+        there_before = path.exists()
+        # Without O_NONBLOCK, opening a FIFO without a reader would block for ever.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o666)
+        os.set_blocking(descriptor, True)
+        if not there_before:
+            self._made.append(path)
+        return os.fdopen(descriptor, "w", encoding="ascii")
+
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        if self.samples is None:
+            return
+        for each in (self._report, self._sample_lines, self._stop_lines):
+            if each is not None and stat.S_ISREG(os.fstat(each.fileno()).st_mode):
+                os.ftruncate(each.fileno(), 0)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _is_file_of_a_directory(path: Path) -> bool:
+    """Returns whether `path` is, or will be, a file under its own name: /dev/fd/1 may be a file under another."""
+    folder = Path(os.path.realpath(path.parent))
+    if folder == Path("/dev") or folder.is_relative_to("/proc"):
+        return False
+    return path.is_file() or not path.exists()

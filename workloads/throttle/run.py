@@ -1,32 +1,25 @@
-"""One run from the settings on: checks first, then the watchdog, then the loop, then what is to be said of it."""
+"""One run: checks, the watchdog, the loop, the report."""
 
 from __future__ import annotations
 
 import errno
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
 from workloads.errors import WorkloadError
-from workloads.throttle.closed_loop import ClosedLoop
+from workloads.throttle.checks import check_kernel, check_process, check_same
 from workloads.throttle.diag_socket import DiagSocket
-from workloads.throttle.display import Display
-from workloads.throttle.duty_cycle import DutyCycle
-from workloads.throttle.launch import Command
+from workloads.throttle.display import Display, Progress
 from workloads.throttle.loop import Loop
 from workloads.throttle.meter import Meter
-from workloads.throttle.pacing import Pacer
-from workloads.throttle.processes import Identity, children, read_stat
-from workloads.throttle.progress import Progress
-from workloads.throttle.rates import Rate
+from workloads.throttle.pacing import ClosedLoop, DutyCycle, Pacer
+from workloads.throttle.processes import Command, Identity, children, read_stat
 from workloads.throttle.record import Record
-from workloads.throttle.refusals import check_process, check_same
-from workloads.throttle.report import Outcome, document, sentences
-from workloads.throttle.report_files import Writer
-from workloads.throttle.settings import Settings
+from workloads.throttle.report import Outcome, Writer, document, sentences
+from workloads.throttle.settings import Rate, Settings
 from workloads.throttle.signals import ENDING, PASSED_ON, Signals
 from workloads.throttle.tree import Member, Tree
 from workloads.throttle.watchdog import Failed, Watchdog, WatchdogGone
@@ -38,8 +31,8 @@ EXIT_NOT_FOUND = 127
 
 
 def run(settings: Settings, display: Display) -> int:
-    """Holds back until the end; the exit code. Raises WorkloadError when there is a reason not to begin."""
-    _check_kernel()
+    """Holds processes back until the end; returns the exit code. Raises WorkloadError when a run can't begin."""
+    check_kernel()
     with ExitStack() as stack:
         process = None
         if settings.pid is not None:
@@ -60,10 +53,10 @@ def run(settings: Settings, display: Display) -> int:
                 _check_again(process, watchdog)
             return _hold(settings, display, process, writer, meter, signals, watchdog)
         except WatchdogGone:
-            display.say("the watchdog was killed; what was held back runs on, without a cap")
+            display.say("the watchdog was killed; the processes run on, without a cap")
             return EXIT_FAULT
         except OSError as fault:
-            display.say(f"{fault.strerror or fault}; what was held back runs on, without a cap")
+            display.say(f"{fault.strerror or fault}; the processes run on, without a cap")
             return EXIT_FAULT
 
 
@@ -114,15 +107,6 @@ def _hold(
     return code
 
 
-def _check_kernel() -> None:
-    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
-        raise WorkloadError("this is not Linux 5.3 or newer", "run it there")
-    try:
-        os.close(os.pidfd_open(os.getpid()))
-    except OSError as fault:
-        raise WorkloadError(f"pidfd_open: {fault.strerror}", "it takes Linux 5.3, in a sandbox too") from None
-
-
 def _meter(settings: Settings, stack: ExitStack) -> Meter | None:
     try:
         return Meter(stack.enter_context(DiagSocket()))
@@ -130,8 +114,8 @@ def _meter(settings: Settings, stack: ExitStack) -> Meter | None:
         if not settings.needs_counts:
             return None  # the duty cycle needs no counts; its report then has none
         raise WorkloadError(
-            f"the kernel does not tell its TCP connections (sock_diag: {fault.strerror})",
-            "a rate can't be held without, nor a first byte seen; --stop and --run alone can",
+            f"the kernel does not report TCP connections (sock_diag: {fault.strerror})",
+            "without them neither --rate nor --from-first-byte works; --stop and --run alone do",
         ) from None
 
 
@@ -180,5 +164,5 @@ def _opening(settings: Settings, process: Identity | None) -> str:
     pid = "" if process is None else f" (pid {process.pid})"
     what = f"{settings.command[0]}{pid}" if settings.command is not None else f"pid {settings.pid}"
     if isinstance(settings.pace, Rate):
-        return f"{what}: held to {settings.pace.taken_as}"
+        return f"{what}: held to {settings.pace.explained}"
     return f"{what}: stopped for {settings.pace.stop_s:g} s, then running for {settings.pace.run_s:g} s"

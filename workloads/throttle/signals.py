@@ -1,4 +1,4 @@
-"""Signals as events: they are blocked, and taken while the loop waits, with word of who sent them."""
+"""Signals as events: blocked, and taken while the loop waits, with their sender."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
 PASSED_ON = ENDING | {signal.SIGUSR1, signal.SIGUSR2}
-# What a shell or nohup may have told us to ignore: we go on ignoring it, and so does the command.
+# A shell or nohup may have started the throttle with these ignored; it and the command go on ignoring them.
 MAY_BE_IGNORED = PASSED_ON | {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 
 _SIGSET_BYTES = 128  # sigset_t of glibc and musl
@@ -33,8 +33,8 @@ class _TimeSpec(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Caught:
-    """A signal. `by_terminal`: the kernel sent it, as for Ctrl-C, and to the whole foreground group: the command has it
-    as well.
+    """A signal. `by_terminal`: the kernel sent it to the whole foreground group, as for Ctrl-C, so the command got it,
+    too.
     """
 
     number: int
@@ -42,9 +42,8 @@ class Caught:
 
 
 class Signals:
-    """Blocks signals for the whole process from its making on; the process must have one thread.
-
-    `ignored` and `blocked` are how it was before.
+    """Blocks signals from its creation on; the process must have one thread. `ignored` and `blocked` are the signals
+    that were so before.
     """
 
     def __init__(self, wanted: Iterable[int]) -> None:
@@ -52,7 +51,7 @@ class Signals:
         waited_for = {*wanted, signal.SIGCHLD} - self.ignored
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it were ignored, none would come
         self.blocked = frozenset(int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, waited_for))
-        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # with `stty tostop`, a word from the background would stop us
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # with `stty tostop`, output from the background would stop us
         self._library = ctypes.CDLL(None, use_errno=True)
         self._set = ctypes.create_string_buffer(_SIGSET_BYTES)
         self._library.sigemptyset(self._set)
@@ -60,9 +59,9 @@ class Signals:
             self._library.sigaddset(self._set, int(number))
 
     def wait(self, seconds: float) -> Caught | None:
-        """The next signal, or None after so many seconds, or earlier when we were stopped meanwhile.
+        """Returns the next signal, or None after so many seconds; earlier when this process was stopped meanwhile.
 
-        Not by signal.sigtimedwait: when that is interrupted and its time is over, it returns whatever lay in memory.
+        Does not use signal.sigtimedwait: interrupted when its time is over, it returns uninitialised memory.
         """
         info = _SigInfo()
         whole, part = divmod(max(0.0, seconds), 1.0)
@@ -77,7 +76,7 @@ class Signals:
 
 
 def suspend_self() -> float:
-    """Stops this process as Ctrl-Z would, until somebody continues it; for how many seconds that was."""
+    """Stops this process as Ctrl-Z would, until it is continued; returns for how many seconds."""
     before_s = time.monotonic()
     signal.raise_signal(signal.SIGSTOP)
     return time.monotonic() - before_s

@@ -1,8 +1,8 @@
-"""The kernel's TCP connections by netlink, sock_diag(7): requests, and what the answers mean. No socket in here.
+"""Netlink messages about TCP connections, sock_diag(7): makes requests and parses answers; has no socket.
 
-It is what `ss -tin` prints: for each connection struct tcp_info, with the bytes that the peer has acknowledged and
-those that came from it, and how much waits in the two buffers. Anyone may ask. Layouts are those of linux/netlink.h,
-linux/inet_diag.h and linux/tcp.h, which only ever grow at the end; what is read of it is there since Linux 4.6.
+The data are those of `ss -tin`: for each connection struct tcp_info, with the bytes that the peer has acknowledged and
+sent, and the fill of both buffers. No privilege is needed. Layouts are those of linux/netlink.h, linux/inet_diag.h and
+linux/tcp.h, which only grow at the end; the fields read here exist since Linux 4.6.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NLM_F_DUMP = 0x300
 INET_DIAG_INFO = 2
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
-# Multicast groups to which the kernel tells a connection's final counters when it is destroyed
+# Multicast groups to which the kernel sends a connection's final counters when it is destroyed
 # (SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY).
 END_GROUPS = (1, 3)
 
@@ -49,7 +49,7 @@ _BYTE_COUNTS_AT = 120  # in struct tcp_info: bytes_acked, bytes_received; after 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One TCP connection. `inode` is 0 when no process holds it: the kernel still sends what is buffered.
+    """One TCP connection. `inode` is 0 once no process holds it; the kernel still sends what is buffered.
 
     `acked_bytes` counts SYN and FIN as a byte each, as the kernel does.
     """
@@ -61,29 +61,29 @@ class Connection:
     unacked_bytes: int  # written by the process, not yet acknowledged by the peer
     acked_bytes: int
     received_bytes: int
-    notsent_bytes: int = 0  # of the unacknowledged ones, those that were not sent for the first time yet
+    notsent_bytes: int = 0  # of the unacknowledged ones, those that were not sent yet
 
     @property
     def cookie(self) -> int:
-        """The kernel's number for this connection, never used twice."""
+        """The kernel's unique number of this connection."""
         return int(_COOKIE.unpack_from(self.id, _COOKIE_AT)[0])
 
     @property
     def ports(self) -> tuple[int, int]:
-        """Ours and the peer's."""
+        """The local port and the peer's."""
         here, there = struct.unpack_from("!HH", self.id)
         return here, there
 
     @property
     def process_bytes(self) -> int:
-        """What the process has written to it and read from it: this stands still while the process is stopped."""
+        """What the process has written and read: constant while the process is stopped."""
         return self.acked_bytes + self.unacked_bytes + self.received_bytes - self.unread_bytes
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one datagram held. `answered` has the sequence numbers of the requests that it belongs to, `missing` of
-    those whose connection is no more; `done` says that a dump has ended.
+    """The content of a datagram. `answered` are the sequence numbers of its requests, `missing` those whose connection
+    no longer exists; `done` tells that a dump has ended.
     """
 
     connections: tuple[Connection, ...]
@@ -93,12 +93,12 @@ class Answer:
 
 
 def dump_request(family: int, sequence: int) -> bytes:
-    """Asks for all connections of a family."""
+    """Returns a request for all connections of an address family."""
     return _request(family, bytes(48), sequence, NLM_F_REQUEST | NLM_F_DUMP)
 
 
 def exact_requests(connections: Sequence[Connection], first_sequence: int) -> bytes:
-    """Asks for these connections alone, which takes no walk through the kernel's table; one datagram."""
+    """Returns one datagram that requests these connections; the kernel looks each up without walking its table."""
     return b"".join(
         _request(each.family, each.id, sequence, NLM_F_REQUEST)
         for sequence, each in enumerate(connections, first_sequence)
@@ -106,7 +106,7 @@ def exact_requests(connections: Sequence[Connection], first_sequence: int) -> by
 
 
 def parse_answer(datagram: bytes) -> Answer:
-    """Reads a datagram. Raises OSError when the kernel refuses to answer at all, ValueError when it is cut off."""
+    """Parses a datagram. Raises OSError when the kernel refuses the request, ValueError when it is cut off."""
     connections: list[Connection] = []
     missing: list[int] = []
     answered: list[int] = []
@@ -140,7 +140,7 @@ def _request(family: int, identity: bytes, sequence: int, flags: int) -> bytes:
 
 
 def _parse_connection(body: bytes) -> Connection | None:
-    """None for what has no counts: a connection that is only remembered, as TIME_WAIT or FIN_WAIT2."""
+    """Returns None for a connection without counters, as in TIME_WAIT or FIN_WAIT2."""
     family, _, _, _, identity, _, unread, unacked, _, inode = _unpack(_MESSAGE, body, 0)
     offset = _MESSAGE.size
     while offset + _ATTRIBUTE.size <= len(body):
@@ -159,7 +159,7 @@ def _check_missing(body: bytes) -> None:
     (negative,) = _unpack(struct.Struct("=i"), body, 0)
     # ENOENT: no such connection. ESTALE: its addresses are taken by a later one, whose cookie is another.
     if -negative not in (2, 116):
-        raise OSError(-negative, "the kernel does not tell its connections (sock_diag)")
+        raise OSError(-negative, "the kernel does not report TCP connections (sock_diag)")
 
 
 def _unpack(layout: struct.Struct, data: bytes, offset: int) -> tuple[Any, ...]:

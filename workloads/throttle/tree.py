@@ -1,9 +1,8 @@
-"""A process and all that it has started: found again and again, stopped and continued together.
+"""A process and its descendants: searched for repeatedly, stopped and continued together.
 
-Parents are stopped before their children: who stands starts nothing new, so the list of children read after that is
-whole; and a parent that waits for its children does not see them stop. They are continued in the opposite order,
-children first, for the second reason: when the parent runs again, its children are no longer stopped. A shell would
-otherwise say that its job was suspended, and take the terminal back.
+Parents are stopped before their children. A stopped process starts nothing new, so the list of its children is then
+complete; and a parent that waits for its children does not see them stop. Children are continued first, for the second
+reason: a shell that runs while its job is stopped would report it as suspended, and take the terminal back.
 """
 
 from __future__ import annotations
@@ -18,26 +17,26 @@ from workloads.throttle.processes import STOPPED, Identity, Stat, children, open
 
 @dataclass
 class Member:
-    """A process of the tree. `held` while it stands because of us, `told` once whoever watches over us knows of it."""
+    """A process of the tree. `held`: stopped by us. `announced`: the watchdog knows it."""
 
     identity: Identity
     name: str
     pidfd: int
     held: bool = False
-    told: bool = False
+    announced: bool = False
     out_of_reach: bool = False
 
     @property
     def pid(self) -> int:
-        """Its pid, for looking at it; signals go to `pidfd`."""
+        """Its pid, for reading /proc; signals go to `pidfd`."""
         return self.identity.pid
 
 
 class Tree:
-    """The processes under `roots`, and those once seen there that have lost their parents.
+    """The processes under `roots`, and those once seen there whose parents have ended.
 
-    `announce` is told of a process before it is stopped for the first time. A process that somebody else has stopped is
-    left as it is until somebody else continues it. `out_of_reach` is told of one that may not be signalled.
+    Calls `announce` before it stops a process for the first time, and `out_of_reach` for one that may not be signalled.
+    Leaves a process alone that something else has stopped, until that continues it.
     """
 
     def __init__(
@@ -54,19 +53,19 @@ class Tree:
 
     @property
     def pids(self) -> list[int]:
-        """Those there were at the last look."""
+        """The processes found by the last search."""
         return list(self._members)
 
     def find(self) -> None:
-        """Looks for new processes, and forgets ended ones."""
+        """Searches for new processes, and drops ended ones."""
         self._walk(lambda member, stat: None)
 
     def stop(self) -> None:
-        """Stops all that are not stopped yet. Called again, it stops those that have come since."""
+        """Stops every process that is not stopped yet; called again, also those started since."""
         self._walk(self._stop)
 
     def resume(self) -> None:
-        """Continues those that we have stopped."""
+        """Continues the processes that it has stopped."""
         for member in reversed(self._stop_order):
             if member.held:
                 member.held = False
@@ -74,7 +73,7 @@ class Tree:
         self._stop_order.clear()
 
     def close(self) -> None:
-        """Continues all and lets go of them."""
+        """Continues all processes and drops them."""
         self.resume()
         for member in self._members.values():
             os.close(member.pidfd)
@@ -82,7 +81,7 @@ class Tree:
 
     def _walk(self, visit: Callable[[Member, Stat], None]) -> None:
         seen: set[int] = set()
-        waiting = [*reversed(self._members), *reversed(list(self._roots()))]  # the last is the next
+        waiting = [*reversed(self._members), *reversed(list(self._roots()))]  # taken from the end
         while waiting:
             pid = waiting.pop()
             if pid in seen:
@@ -110,9 +109,9 @@ class Tree:
     def _stop(self, member: Member, stat: Stat) -> None:
         if member.held or member.out_of_reach or stat.state == STOPPED:
             return
-        if not member.told:
+        if not member.announced:
             self._announce(member.identity)
-            member.told = True
+            member.announced = True
         try:
             _signal(member, signal.SIGSTOP)
         except PermissionError:
@@ -132,5 +131,5 @@ class Tree:
 def _signal(member: Member, signum: int) -> None:
     try:
         signal.pidfd_send_signal(member.pidfd, signum)
-    except ProcessLookupError:  # ended, and known to have at the next look
+    except ProcessLookupError:  # it has ended; the next search drops it
         return

@@ -1,19 +1,17 @@
-"""Whoever ends the throttle, and however: no process stays stopped. A second process sees to it.
+"""A second process that continues every stopped process when the throttle ends, in whatever way.
 
-It is forked before anything is stopped and holds the reading end of a pipe. The throttle names each process in it
-before stopping it for the first time. When the pipe closes without "done" (a crash, SIGKILL), or nothing comes for
-SILENCE_S (the throttle hangs, or was stopped itself), the watchdog continues all that were named: by pid and start
-time, so that a pid that was used again is left alone. Whatever was stopped was named, so processes that started later
-are among them.
+It is forked before anything is stopped, and reads from a pipe. The throttle names each process there before stopping it
+for the first time. When the pipe closes without "done" (a crash, SIGKILL), or nothing comes for SILENCE_S (the throttle
+hangs, or was stopped itself), the watchdog continues all that were named: by pid and start time, so that a reused pid
+is left alone.
 
-It is the parent of the command, if there is one. In a process group of its own, it gets no Ctrl-C; as the parent, in
-the same session, it keeps the command's group from being orphaned when the throttle is killed: the kernel sends
-SIGHUP to a group that becomes orphaned while some of it is stopped (_exit in POSIX, kill_orphaned_pgrp in
-kernel/exit.c). What the command starts and leaves behind comes to it as well (PR_SET_CHILD_SUBREAPER), so that the
-tree stays whole.
+It is the parent of the command, if there is one. It has a process group of its own, so it gets no Ctrl-C. As the
+parent, in the same session, it keeps the command's group from being orphaned when the throttle is killed: the kernel
+sends SIGHUP to a group that becomes orphaned while a member is stopped (_exit in POSIX, kill_orphaned_pgrp in
+kernel/exit.c). Orphans of the command become its children (PR_SET_CHILD_SUBREAPER), so that the tree stays whole.
 
-Should the watchdog be killed, the kernel itself continues the command (PR_SET_PDEATHSIG); the throttle notices, lets
-go of the others and ends.
+When the watchdog is killed, the kernel continues the command (PR_SET_PDEATHSIG); the throttle notices, continues the
+others and ends.
 """
 
 from __future__ import annotations
@@ -26,13 +24,12 @@ import time
 from dataclasses import dataclass
 from typing import NoReturn
 
-from workloads.throttle.launch import Command, adopt_orphans, launch
-from workloads.throttle.processes import Identity, send
+from workloads.throttle.processes import Command, Identity, adopt_orphans, launch, send
 
-# The throttle says that it is alive every half second, in pauses too.
-ALIVE_S = 0.5
+# The throttle sends a heartbeat every half second, in pauses too.
+HEARTBEAT_S = 0.5
 SILENCE_S = 5.0
-DEAF_TO = (
+IGNORED_SIGNALS = (
     signal.SIGINT,
     signal.SIGTERM,
     signal.SIGHUP,
@@ -47,37 +44,37 @@ DEAF_TO = (
 
 
 class WatchdogGone(Exception):
-    """The watchdog has ended before it was told to."""
+    """The watchdog has ended before `done`."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """The command runs."""
+    """The command was started."""
 
     pid: int
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The command can't be run, with the error number of why."""
+    """The command can't be run: the error number."""
 
     errno: int
 
 
 class Watchdog:
-    """The throttle's end. Its methods raise WatchdogGone when the other end is no more."""
+    """The throttle's side. Its methods raise WatchdogGone when the watchdog has ended."""
 
     def __init__(self, pid: int, orders: int, reports: int) -> None:
         self.pid = pid
         self._orders = orders
         self._reports = reports
         self._unread = b""
-        self._said_alive_s = -ALIVE_S
+        self._heartbeat_at_s = -HEARTBEAT_S
 
     @classmethod
     def start(cls, command: Command | None) -> Watchdog:
-        """Forks it, and lets it start the command. The calling process has one thread, and SIGCHLD not ignored: with a
-        SIGCHLD the watchdog says that there is a report to read, or that it has ended.
+        """Forks the watchdog, which starts the command. The calling process must have one thread, and must not ignore
+        SIGCHLD, by which the watchdog announces a report, or its own end.
         """
         orders_in, orders_out = os.pipe()
         reports_in, reports_out = os.pipe()
@@ -95,7 +92,7 @@ class Watchdog:
         return cls(pid, orders_out, reports_in)
 
     def first_report(self) -> Started | Failed:
-        """Waits for what became of the command."""
+        """Waits until the command has started or failed."""
         while not self._unread.endswith(b"\n"):
             piece = os.read(self._reports, 4096)
             if not piece:
@@ -106,7 +103,7 @@ class Watchdog:
         return Started(number) if word == b"started" else Failed(number)
 
     def ended(self) -> int | None:
-        """The command's exit code (128 and the number of the signal that ended it) once it has ended, or None."""
+        """Returns the command's exit code, as `exit_code` has it, or None while it runs."""
         os.set_blocking(self._reports, False)
         with contextlib.suppress(BlockingIOError):
             piece = os.read(self._reports, 4096)
@@ -118,31 +115,31 @@ class Watchdog:
         return self._next_report()[1]
 
     def hold(self, identity: Identity) -> None:
-        """This process is going to be stopped."""
-        self._say(f"hold {identity.pid} {identity.start_ticks}")
+        """Announces a process that is about to be stopped."""
+        self._send(f"hold {identity.pid} {identity.start_ticks}")
 
-    def alive(self) -> None:
-        """To be called twice a second or more often."""
+    def heartbeat(self) -> None:
+        """Sends a heartbeat when one is due; to be called at least twice a second."""
         now_s = time.monotonic()
-        if now_s - self._said_alive_s >= ALIVE_S:
-            self._said_alive_s = now_s
-            self._say("alive")
+        if now_s - self._heartbeat_at_s >= HEARTBEAT_S:
+            self._heartbeat_at_s = now_s
+            self._send("heartbeat")
 
     def suspended(self) -> None:
-        """A person has suspended us, and what is stopped is meant to be: silence means nothing until the next word."""
-        self._say("suspended")
-        self._said_alive_s = -ALIVE_S
+        """Announces that a person has suspended the throttle: missing heartbeats are ignored until the next message."""
+        self._send("suspended")
+        self._heartbeat_at_s = -HEARTBEAT_S
 
     def done(self) -> None:
-        """All were continued; it may go."""
+        """Ends the watchdog, after all processes were continued."""
         with contextlib.suppress(WatchdogGone):
-            self._say("done")
+            self._send("done")
         os.close(self._orders)
         os.close(self._reports)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
 
-    def _say(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         try:
             os.write(self._orders, f"{line}\n".encode())
         except BrokenPipeError:
@@ -155,7 +152,7 @@ class Watchdog:
 
 
 class _Watch:
-    """The other end: what runs in the process that was forked."""
+    """The forked process's side."""
 
     def __init__(self, throttle: int, orders: int, reports: int) -> None:
         self._throttle = throttle
@@ -166,7 +163,7 @@ class _Watch:
         self._unread = b""
 
     def run(self, command: Command | None) -> NoReturn:
-        for signum in DEAF_TO:
+        for signum in IGNORED_SIGNALS:
             signal.signal(signum, signal.SIG_IGN)
         os.setpgid(0, 0)
         poll = select.poll()
@@ -175,14 +172,14 @@ class _Watch:
         if command is not None:
             adopt_orphans()
             try:
-                pid = launch(command, DEAF_TO)
+                pid = launch(command, IGNORED_SIGNALS)
             except OSError as fault:
                 self._report(f"failed {fault.errno}")
                 os._exit(0)
             pidfd = os.pidfd_open(pid)
             poll.register(pidfd, select.POLLIN)
             self._report(f"started {pid}")
-        _let_go_of_standard_streams()
+        _close_standard_streams()
         while True:
             ready = [descriptor for descriptor, _ in poll.poll(SILENCE_S * 1000)]
             if pid is not None and pidfd in ready:
@@ -222,7 +219,7 @@ class _Watch:
             os.kill(self._throttle, signal.SIGCHLD)
 
     def _reap_orphans(self, command: int | None) -> None:
-        """The command's own end is waited for elsewhere, so it must not be taken here."""
+        """Waits for ended orphans, not for the command: `run` waits for that."""
         while True:
             try:
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -234,13 +231,13 @@ class _Watch:
 
 
 def exit_code(wait_status: int) -> int:
-    """As shells have it: the exit code, or 128 and the number of the signal."""
+    """Returns the exit code as shells do: 128 plus the signal's number where a signal ended the process."""
     code = os.waitstatus_to_exitcode(wait_status)
     return code if code >= 0 else 128 - code
 
 
-def _let_go_of_standard_streams() -> None:
-    """Whoever reads the other end of a pipe shall see it close when the command and the throttle have ended."""
+def _close_standard_streams() -> None:
+    """Replaces the standard streams, so that a reader of them sees their end when command and throttle have ended."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)

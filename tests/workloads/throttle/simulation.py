@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from workloads.throttle.closed_loop import LOOK_S
 from workloads.throttle.loop import PAUSED_SEARCH_S, SEARCH_S
-from workloads.throttle.pacing import Pacer
+from workloads.throttle.pacing import LOOK_S, Pacer
 
 # A look at the sockets, and what a signal or a wake-up may be late by: as on a busy machine of two processors.
 READING_S = 0.0003
@@ -139,19 +138,19 @@ def hold(
 
     while now_s < seconds:
         held.samples.append((now_s, process.network_bytes))
-        turn = pacer.turn(now_s, round(moved()))
-        assert turn.run_s > 0 or turn.stop_s > 0
-        if turn.run_s > 0:
+        decision = pacer.decide(now_s, round(moved()))
+        assert decision.run_s > 0 or decision.stop_s > 0
+        if decision.run_s > 0:
             if not running:
                 held.pauses_s.append(now_s - stopped_at_s)
                 running, at_continue = True, process.process_bytes
-            pass_time(min(turn.run_s, SEARCH_S) + random_.uniform(0, LATE_S))
-            if turn.stop_s > 0 and turn.run_s <= SEARCH_S:
+            pass_time(min(decision.run_s, SEARCH_S) + random_.uniform(0, LATE_S))
+            if decision.stop_s > 0 and decision.run_s <= SEARCH_S:
                 stop()
         elif running:
             stop()
         else:
-            pass_time(min(turn.stop_s, PAUSED_SEARCH_S) + random_.uniform(0, LATE_S))
+            pass_time(min(decision.stop_s, PAUSED_SEARCH_S) + random_.uniform(0, LATE_S))
         pass_time(READING_S)
     held.seconds = now_s
     return held

@@ -20,7 +20,8 @@ from tests.workloads.throttle.simulation import (
     steady,
     threads,
 )
-from workloads.throttle.closed_loop import (
+from workloads.throttle.loop import PAUSED_SEARCH_S
+from workloads.throttle.pacing import (
     BURST_S,
     LEAST_LOOK_S,
     LEAST_PAUSE_S,
@@ -28,9 +29,8 @@ from workloads.throttle.closed_loop import (
     LOOK_S,
     PERIOD_S,
     ClosedLoop,
+    Decision,
 )
-from workloads.throttle.loop import PAUSED_SEARCH_S
-from workloads.throttle.pacing import Turn
 
 MIB = 2**20
 MAX_PAUSE_S = 2.0
@@ -86,11 +86,11 @@ class _Later:
 
     cut_short = 0
 
-    def turn(self, now_s: float, moved_bytes: int) -> Turn:
+    def decide(self, now_s: float, moved_bytes: int) -> Decision:
         if now_s < self._last_s:
             self._offset_s += self._last_s
         self._last_s = now_s
-        return self._pacer.turn(self._offset_s + now_s, moved_bytes)
+        return self._pacer.decide(self._offset_s + now_s, moved_bytes)
 
 
 @pytest.mark.parametrize(
@@ -175,13 +175,13 @@ def test_whatever_it_is_told_no_pause_is_longer_than_the_bound(
     now_s, moved, stopped_at_s = 0.0, 0, None
     for elapsed_s, more in steps:
         now_s, moved = now_s + elapsed_s, moved + more
-        turn = pacer.turn(now_s, moved)
-        if turn.run_s > 0:
-            stopped_at_s = now_s + turn.run_s if turn.stop_s else None
+        decision = pacer.decide(now_s, moved)
+        if decision.run_s > 0:
+            stopped_at_s = now_s + decision.run_s if decision.stop_s else None
             continue
         stopped_at_s = now_s if stopped_at_s is None else stopped_at_s
-        assert turn.stop_s > 0
-        assert now_s + turn.stop_s <= stopped_at_s + max_pause_s + 1e-6
+        assert decision.stop_s > 0
+        assert now_s + decision.stop_s <= stopped_at_s + max_pause_s + 1e-6
 
 
 def test_a_reading_that_the_next_one_takes_back_does_no_harm() -> None:
@@ -214,24 +214,24 @@ def test_a_rate_that_can_be_held_is_not_complained_of() -> None:
 def test_who_has_been_fast_is_looked_at_more_often_for_some_time() -> None:
     """Before anything is known, every ten milliseconds; the next burst shall not be as large as the first."""
     pacer = ClosedLoop(1.0 * MIB, MAX_PAUSE_S)
-    assert pacer.turn(0.0, 0) == Turn(LOOK_S, 0.0)
-    pacer.turn(0.01, 10 * MIB)
+    assert pacer.decide(0.0, 0) == Decision(LOOK_S, 0.0)
+    pacer.decide(0.01, 10 * MIB)
     now_s = 20.0  # the debt is paid, the credit as great as it gets
     for _ in range(10):
-        turn = pacer.turn(now_s, 10 * MIB)
-        assert turn.run_s <= LEAST_LOOK_S
+        decision = pacer.decide(now_s, 10 * MIB)
+        assert decision.run_s <= LEAST_LOOK_S
         now_s += 0.1
     for _ in range(1000):
-        turn = pacer.turn(now_s, 10 * MIB)
+        decision = pacer.decide(now_s, 10 * MIB)
         now_s += 0.1
-    assert turn == Turn(LOOK_S, 0.0)
+    assert decision == Decision(LOOK_S, 0.0)
 
 
 def test_after_an_idle_time_only_a_tenth_of_a_second_goes_at_once() -> None:
     pacer = ClosedLoop(1000.0 * 1024, MAX_PAUSE_S)
-    pacer.turn(0.0, 0)
-    pacer.turn(3600.0, 0)
-    worth_an_hour = pacer.turn(3600.0, 2 * 1024 * 1024)
+    pacer.decide(0.0, 0)
+    pacer.decide(3600.0, 0)
+    worth_an_hour = pacer.decide(3600.0, 2 * 1024 * 1024)
     assert worth_an_hour.run_s == 0
     assert worth_an_hour.stop_s > 2 * 1024 * 1024 / (1000 * 1024) - BURST_S - PAUSED_SEARCH_S
 
@@ -239,8 +239,8 @@ def test_after_an_idle_time_only_a_tenth_of_a_second_goes_at_once() -> None:
 def test_a_debt_that_could_never_be_paid_is_forgiven_in_part() -> None:
     pacer = ClosedLoop(1024.0, MAX_PAUSE_S)
     process = steady(1024.0)
-    pacer.turn(0.0, 0)
-    pacer.turn(0.01, 10 * 1024 * 3600)  # ten hours' worth
+    pacer.decide(0.0, 0)
+    pacer.decide(0.01, 10 * 1024 * 3600)  # ten hours' worth
     process.process_bytes = 10 * 1024 * 3600
     held = hold(_Later(pacer), process, 120)
     assert held.samples[-1][1] - held.samples[0][1] > 30 * 1024

@@ -8,8 +8,7 @@ import pytest
 
 from workloads.errors import WorkloadError
 from workloads.throttle.command_line import parse_command_line
-from workloads.throttle.rates import Rate, parse_rate
-from workloads.throttle.settings import Cycle, Settings
+from workloads.throttle.settings import Cycle, Rate, Settings, parse_rate
 
 
 def test_a_command_with_a_rate() -> None:

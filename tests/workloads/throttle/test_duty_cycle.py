@@ -5,23 +5,22 @@ from __future__ import annotations
 import pytest
 
 from tests.workloads.throttle.simulation import LATE_S, READING_S, Buffered, hold, steady
-from workloads.throttle.duty_cycle import DutyCycle
-from workloads.throttle.pacing import Turn
+from workloads.throttle.pacing import Decision, DutyCycle
 
 
 def test_it_begins_with_the_stop_as_the_original_did() -> None:
     cycle = DutyCycle(0.4, 0.6)
-    assert cycle.turn(100.0, 0) == Turn(0.0, 0.4)
-    assert cycle.turn(100.5, 0) == Turn(pytest.approx(0.5), 0.4)  # type: ignore[arg-type]
-    assert cycle.turn(101.1, 0) == Turn(0.0, pytest.approx(0.3))  # type: ignore[arg-type]
+    assert cycle.decide(100.0, 0) == Decision(0.0, 0.4)
+    assert cycle.decide(100.5, 0) == Decision(pytest.approx(0.5), 0.4)  # type: ignore[arg-type]
+    assert cycle.decide(101.1, 0) == Decision(0.0, pytest.approx(0.3))  # type: ignore[arg-type]
 
 
 def test_it_may_wait_for_the_first_byte() -> None:
     cycle = DutyCycle(0.4, 0.6, from_first_byte=True)
-    assert cycle.turn(100.0, 0).stop_s == 0
-    assert cycle.turn(103.0, 0).stop_s == 0
-    assert cycle.turn(103.1, 1) == Turn(0.0, 0.4)
-    assert cycle.turn(103.6, 1) == Turn(pytest.approx(0.5), 0.4)  # type: ignore[arg-type]
+    assert cycle.decide(100.0, 0).stop_s == 0
+    assert cycle.decide(103.0, 0).stop_s == 0
+    assert cycle.decide(103.1, 1) == Decision(0.0, 0.4)
+    assert cycle.decide(103.6, 1) == Decision(pytest.approx(0.5), 0.4)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("stop_s", "run_s"), [(0.4, 0.6), (0.05, 0.95), (1.9, 0.1), (0.02, 0.03)])
@@ -43,4 +42,4 @@ def test_a_buffer_that_drains_in_the_pause_makes_it_more_than_promised() -> None
 
 def test_bytes_do_not_matter() -> None:
     idle, busy = DutyCycle(0.4, 0.6), DutyCycle(0.4, 0.6)
-    assert [idle.turn(t / 7, 0) for t in range(30)] == [busy.turn(t / 7, t * 10**9) for t in range(30)]
+    assert [idle.decide(t / 7, 0) for t in range(30)] == [busy.decide(t / 7, t * 10**9) for t in range(30)]

@@ -7,10 +7,8 @@ import io
 import pytest
 import rich.console
 
-from workloads.throttle.display import LIVE_S, QUIET_S, Display
-from workloads.throttle.progress import CUT_SHORT_SAID, NOTHING_MOVED_S, Progress
-from workloads.throttle.rates import parse_rate
-from workloads.throttle.settings import Cycle, Settings
+from workloads.throttle.display import CUT_SHORT_WARNING, LIVE_S, NOTHING_MOVED_S, QUIET_S, Display, Progress
+from workloads.throttle.settings import Cycle, Settings, parse_rate
 from workloads.throttle.tally import Counts
 
 HELD = Settings(pace=parse_rate("2 MiB/s"), max_pause_s=2.0, command=("true",), pid=None, report=None)
@@ -29,7 +27,7 @@ def moved(count: int) -> Counts:
 def test_without_a_terminal_there_is_a_line_every_ten_seconds() -> None:
     progress, shown = words(terminal=False)
     for tenth in range(301):
-        progress.tell(tenth / 10, moved(tenth * 2**20 // 5), tenth / 40, tenth / 10)
+        progress.update(tenth / 10, moved(tenth * 2**20 // 5), tenth / 40, tenth / 10)
     assert shown.getvalue().splitlines() == [
         f"throttle: 2 MiB/s of 2 MiB/s, {round(seconds) * 2 * 2**20:,} bytes, running 25% of the time"
         for seconds in (QUIET_S, 2 * QUIET_S, 3 * QUIET_S)
@@ -39,7 +37,7 @@ def test_without_a_terminal_there_is_a_line_every_ten_seconds() -> None:
 def test_on_a_terminal_one_line_moves_and_is_gone_in_the_end() -> None:
     progress, shown = words(terminal=True)
     for tenth in range(11):
-        progress.tell(tenth / 10, moved(0), 0.1, 0.2)
+        progress.update(tenth / 10, moved(0), 0.1, 0.2)
     assert shown.getvalue().count("throttle: ") == int(1 / LIVE_S)
     assert "\n" not in shown.getvalue()
     progress.pause()
@@ -57,9 +55,9 @@ def test_a_line_that_stays_takes_the_place_of_the_moving_one() -> None:
 
 def test_a_rate_that_can_not_be_held_is_said_once() -> None:
     progress, shown = words(terminal=False)
-    for count in range(CUT_SHORT_SAID + 5):
+    for count in range(CUT_SHORT_WARNING + 5):
         progress.warn_of_short_pauses(count)
-        assert len(shown.getvalue().splitlines()) == (count >= CUT_SHORT_SAID)
+        assert len(shown.getvalue().splitlines()) == (count >= CUT_SHORT_WARNING)
     assert "2 MiB/s would take pauses longer than 2 s" in shown.getvalue()
 
 
@@ -98,6 +96,6 @@ def test_what_was_not_seen_or_has_moved_is_not_said_to_have_moved_nothing(
 def test_a_cycle_has_no_target_and_maybe_no_counts(counts: Counts | None, expected: str) -> None:
     settings = Settings(pace=Cycle(0.4, 0.6), max_pause_s=2.0, command=("true",), pid=None, report=None)
     progress, shown = words(terminal=False, settings=settings)
-    progress.tell(0.0, counts, 0.0, 0.0)
-    progress.tell(QUIET_S, counts, 6.0, 10.0)
+    progress.update(0.0, counts, 0.0, 0.0)
+    progress.update(QUIET_S, counts, 6.0, 10.0)
     assert shown.getvalue() == f"throttle: {expected} 60% of the time\n"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workloads.errors import WorkloadError
-from workloads.throttle.rates import LEAST_BYTES_PER_S, MOST_BYTES_PER_S, UNITS, in_unit, parse_rate
+from workloads.throttle.settings import LEAST_BYTES_PER_S, MOST_BYTES_PER_S, UNITS, in_unit, parse_rate
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_a_rate_out_of_range_is_refused_with_the_range(text: str) -> None:
         parse_rate(text)
 
 
-def test_it_says_what_it_was_taken_as() -> None:
-    assert parse_rate("2MiB/s").taken_as == "2 MiB/s, which is 2,097,152 bytes a second"
-    assert parse_rate("2 KB/s").taken_as == "2 kB/s, which is 2,000 bytes a second"
+def test_a_rate_is_explained_in_bytes() -> None:
+    assert parse_rate("2MiB/s").explained == "2 MiB/s, which is 2,097,152 bytes a second"
+    assert parse_rate("2 KB/s").explained == "2 kB/s, which is 2,000 bytes a second"
 
 
 @given(

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from workloads.throttle.rates import parse_rate
 from workloads.throttle.record import Figures
 from workloads.throttle.report import Outcome, document, sentences
-from workloads.throttle.settings import Cycle, Settings
+from workloads.throttle.settings import Cycle, Settings, parse_rate
 
 HELD = Settings(
     pace=parse_rate("2 MiB/s"), max_pause_s=2.0, command=("aws", "s3", "presign", "secret"), pid=None, report=None

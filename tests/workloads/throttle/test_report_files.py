@@ -10,7 +10,7 @@ import pytest
 
 from workloads.errors import WorkloadError
 from workloads.throttle.record import Sample, Stop
-from workloads.throttle.report_files import Writer
+from workloads.throttle.report import Writer
 
 SAMPLE = Sample(start_s=5.25, bytes=12, running_ratio=0.5)
 STOP = Stop(start_s=5.0, stopped_s=0.4, unacked_bytes=900, notsent_bytes=700, acked_bytes=800)

@@ -38,8 +38,8 @@ from tests.workloads.throttle.real import (
     state_of,
     wait_until,
 )
+from workloads.throttle.display import NOTHING_MOVED_S
 from workloads.throttle.processes import children
-from workloads.throttle.progress import NOTHING_MOVED_S
 
 MIB = 2**20
 CYCLE = ("--stop", 0.05, "--run", 0.05)
@@ -63,7 +63,7 @@ def test_a_command_that_a_signal_ended_has_its_exit_code() -> None:
     assert run_throttle(*CYCLE, "--", "sh", "-c", "kill -TERM $$").returncode == 128 + signal.SIGTERM
 
 
-def test_it_says_what_the_rate_was_taken_as() -> None:
+def test_it_says_how_the_rate_was_understood() -> None:
     done = run_throttle("--rate", "16Mbit/s", "--", "true")
     assert "held to 16 Mbit/s, which is 2,000,000 bytes a second" in done.stderr
 

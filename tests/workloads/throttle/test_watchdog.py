@@ -123,7 +123,7 @@ def test_a_throttle_that_was_suspended_says_so_and_is_waited_for() -> None:
         held.does("dog.suspended()")
         held.does("time.sleep(1)")  # ten times as long as it would take
         assert is_stopped(one.pid)
-        held.does("dog.alive()")
+        held.does("dog.heartbeat()")
         wait_until(lambda: not is_stopped(one.pid), "after its return silence means nothing")
 
 

@@ -1,11 +1,11 @@
-# Makes the files that the workers read and write, where they are not there with that size.
+# Makes the files that the workers read and write; keeps existing ones of the right size.
 # Arguments: MOUNT_POINT FOLDER COUNT BYTES SPAN_COUNT SPAN_BYTES
-# COUNT files of BYTES for operations at offset 0, and SPAN_COUNT of SPAN_BYTES to go along. They hold random bytes.
+# COUNT files of BYTES for operations at offset 0, and SPAN_COUNT of SPAN_BYTES for sequential ones, of random bytes.
 point=$1
 shift
 folder=$1
 mkdir -p "$folder" || die "no folder can be made on the file system" "see whether it is mounted and writable (df, mount)"
-# A link, or something else that is mounted below, leads away from the file system that is to be measured.
+# A link, or another mount below, would lead to a file system that is not to be measured.
 mapfile -t devices < <(stat --format=%d "$point" "$folder/.")
 [ "${devices[0]}" = "${devices[1]:-}" ] \
     || die "$folder is not on the file system at $point" "see what is linked or mounted there (findmnt --target $folder) and take it away"
@@ -14,7 +14,7 @@ while IFS=$'\t' read -r name seen; do
     size[$name]=$seen
 done < <(find "$folder" -maxdepth 1 -type f -printf '%f\t%s\n')
 
-# ensure PREFIX COUNT BYTES: PREFIX-0001 and on. One stream is cut into all of them: a process for each would take long.
+# ensure PREFIX COUNT BYTES: makes PREFIX-0001 and so on. One stream is split into all files: a process for each is slow.
 ensure() {
     local number name
     for ((number = 1; number <= $2; number++)); do
@@ -30,7 +30,7 @@ ensure() {
     done
 }
 
-# quiet_in COMMAND...: as quiet, with standard input left as it is.
+# quiet_in COMMAND...: as quiet, and leaves standard input open.
 quiet_in() {
     local output
     output=$("$@" 2>&1) || { echo "$output" >&2; return 1; }

@@ -1,5 +1,5 @@
 # Mounts the file system. Arguments: ADDRESS MOUNT_POINT MOUNT_SECONDS PORT_SECONDS tls|plain FILE_SYSTEM OPTIONS
-# Prints the mount as the kernel shows it, whatever it is: the task sees whether it is the right one.
+# Prints the mount as the kernel shows it; the task checks it.
 address=$1
 point=$2
 mount_seconds=$3
@@ -8,8 +8,8 @@ how=$5
 file_system=$6
 asked=$7
 
-# mounted: sets `device`, `type` and `options` by /proc/self/mounts, whether something is mounted at the mount point. Of
-# several that lie upon each other, the last is what is seen there.
+# mounted: sets `device`, `type` and `options` of the mount at the mount point from /proc/self/mounts; fails when there is
+# none. Of several mounts at one point the last is the visible one.
 mounted() {
     local -a words
     device=
@@ -23,9 +23,9 @@ mounted() {
     [ -n "$device" ]
 }
 
-# tunnel_to PORT: sets `tunnel` to where the tunnel leads that listens at PORT here, to nothing where that is not known.
-# efs-utils keeps the configuration of each in /var/run/efs/stunnel-config.FILE_SYSTEM.PLACE.PORT and starts the tunnel
-# with that name as argument (src/efs_utils_common/proxy.py); one that no process has is of a tunnel that has gone.
+# tunnel_to PORT: sets `tunnel` to the far end of the tunnel that listens at PORT, or to nothing when it is unknown.
+# efs-utils keeps each configuration in /var/run/efs/stunnel-config.FILE_SYSTEM.PLACE.PORT and passes that name to the
+# tunnel's process (src/efs_utils_common/proxy.py); a file without a process is of a tunnel that has ended.
 tunnel_to() {
     local file key value
     tunnel=
@@ -39,7 +39,7 @@ tunnel_to() {
     done
 }
 
-# answers: whether something accepts a connection at the mount target's NFS port, in two seconds.
+# answers: succeeds when the mount target's NFS port accepts a connection within two seconds.
 answers() {
     timeout 2 bash -c "exec 3<> /dev/tcp/$address/2049" 2> /dev/null
 }
@@ -59,7 +59,7 @@ if ! mounted; then
     else
         attempt=(mount -t nfs4 -o "$asked" "$address:/" "$point")
     fi
-    # A hard mount waits for ever: it is ended from here.
+    # A hard mount waits for ever: a timeout ends it.
     code=0
     quiet timeout --kill-after=5 "$mount_seconds" "${attempt[@]}" || code=$?
     if [ "$code" -eq 124 ] || [ "$code" -eq 137 ]; then

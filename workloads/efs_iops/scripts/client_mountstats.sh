@@ -1,6 +1,6 @@
-# Shows each second what the kernel counts of its NFS mounts, until nobody listens. Arguments: PHASE_MICROSECONDS
-# It looks when this host's clock is PHASE_MICROSECONDS past a whole second: that is when cells begin and end, and minutes.
-# "@@ TIME" stands before each copy of /proc/self/mountstats, "@@ end" behind it. No process is started while it runs.
+# Prints the kernel's counters of NFS mounts each second, until its output has no reader. Argument: PHASE_MICROSECONDS
+# It reads when this host's clock is PHASE_MICROSECONDS past a whole second, which is when cells and minutes begin and end.
+# "@@ TIME" precedes each copy of /proc/self/mountstats, "@@ end" follows it. No process is started while it runs.
 phase=$1
 while true; do
     now=${EPOCHREALTIME//[.,]/}

@@ -1,4 +1,4 @@
-# What `df` says of the file system, and the sizes of our files added up. Arguments: MOUNT_POINT FOLDER
+# Prints df's figures of the file system, and the total size of our files. Arguments: MOUNT_POINT FOLDER
 read -r total used < <(df --block-size=1 --output=size,used "$1" | tail -n 1)
 files=0
 while read -r size; do

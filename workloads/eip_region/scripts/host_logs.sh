@@ -1,4 +1,4 @@
-# Shows logs and states, each under a line "@@ NAME". Arguments: ROLE, of which there is one.
+# Prints logs and states in sections, each after a line "@@ NAME". Argument: ROLE, always the same
 parts_of_any_host
 part addresses ip -statistics address
 part sockets ss --tcp --numeric --all

@@ -1,6 +1,5 @@
-# Types the recovery sheet's commands on a blank machine: what is on standard input, which is that machine's person.
-# Argument: ENDING, the commands that give everything back. Standard input: the password, the passphrase, the server's
-# address, and then the page's commands to the end.
+# Types the recovery sheet's commands on a blank machine, as a person would. Argument: ENDING, the commands that detach
+# everything. Standard input: the password, the passphrase and the server's address, a line each, then the commands.
 #
 # ssh asks for its password on the terminal, or by a program when there is none (ssh(1), SSH_ASKPASS); the rest reads its
 # standard input, as it does from a keyboard.
@@ -24,7 +23,7 @@ SSH_ASKPASS=$DESK/ask SSH_ASKPASS_REQUIRE=force bash -euo pipefail "$DESK/comman
 cat "$DESK/said" >&2
 if [ "$code" -ne 0 ]; then
     said=$(tail -n 1 "$DESK/said")
-    # Half a recovery has the tunnel, and keeps every backup out. What it does not have can't be given back.
+    # An interrupted recovery keeps the tunnel, and so keeps every backup out. Some of it may not exist: errors are ignored.
     bash -uo pipefail -c "$1" < /dev/null >&2 || true
     die "a command of the sheet failed with exit code $code ($said)" "correct the sheet, or what it names"
 fi

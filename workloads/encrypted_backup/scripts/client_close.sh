@@ -1,4 +1,4 @@
-# Closes the volume: its key is gone from the kernel's memory then.
+# Closes the volume, which removes its key from the kernel's memory.
 close_volume
 finish
 # end of script

@@ -1,6 +1,6 @@
-# Copies the sources into a new snapshot that is not complete yet. Arguments: NAME yes|no COUNT SOURCE... PATTERN..., so many
-# sources; what a pattern matches is left out. The text of copy_plan.py stands here when this is sent.
-# yes: stays within the file systems of the sources. A file that is as it was in an earlier snapshot is a hard link of it.
+# Copies the sources into a new, still incomplete snapshot. Arguments: NAME yes|no COUNT SOURCE... PATTERN...; COUNT is the
+# number of sources, and paths that match a pattern are left out. yes: stays within the sources' file systems.
+# A file that has not changed since an earlier snapshot is a hard link to it. The text of copy_plan.py is inserted below.
 name=$1
 one_file_system=$2
 shift 2
@@ -12,7 +12,7 @@ partial=$SNAPSHOTS/.partial-$name
 mkdir -p "$partial/tree"
 touch "$partial/began"
 newest_snapshot
-# Where the disk has gone, that is the cause, and not what could not be written without it.
+# When the disk has gone, that is reported, and not the errors that follow from it.
 under_way python3 -c "$program" plan "$RUN" "$@" "$one_file_system" "$partial" "$newest" 2> "$RUN/errors" || {
     code=$?
     still_mounted
@@ -24,8 +24,8 @@ mapfile -d '' -t rules < "$RUN/rules"
 options=(--relative --delete "${rules[@]/#/--filter=}")
 [ "$one_file_system" = no ] || options+=(--one-file-system)
 
-# unchanged: whether the newest snapshot has the same sources just as they are now; the look ends at the first change.
-# The folders above them are left out: the time of /home or /tmp says nothing about what is copied.
+# unchanged: succeeds when the newest snapshot has the same sources in their current state; stops at the first change.
+# The folders above the sources are left out: the time of /home or /tmp is irrelevant.
 unchanged() {
     local said
     [ ! -s "$RUN/anew" ] || return 1
@@ -34,8 +34,8 @@ unchanged() {
         "${sources[@]}" "$newest/tree/" 2>&1 | head --bytes=1) && [ -z "$said" ]
 }
 
-# above_the_sources: gives the folders above the sources the owners, modes and times that they have now. Not the sources
-# themselves: one that is a file is a link now, and what is changed in it is changed in the earlier snapshot.
+# above_the_sources: gives the folders above the sources their current owners, modes and times. Not the sources themselves:
+# a file is a hard link by now, and a change would change the earlier snapshot.
 above_the_sources() {
     local source above=()
     for source in "${sources[@]}"; do
@@ -49,24 +49,24 @@ count=0
 vanished=0
 linked=false
 if [ -n "$newest" ] && unchanged; then
-    # Links alone, which cp makes several times as fast as rsync, who compares each file once more.
+    # Only links: cp makes them several times as fast as rsync, which compares each file again.
     { under_way cp --archive --link "$newest/tree/." "$partial/tree" && above_the_sources; } 2> "$RUN/errors" \
         || failed_copy "$?" "$RUN/errors" "the backup volume"
     linked=true
 else
     [ -z "$newest" ] || options+=("--link-dest=$newest/tree")
-    # What a run that was cut short has copied is taken from there, never written into: its files may be those of a
-    # complete snapshot, whose modes and owners a copy into them would change. rsync takes up to twenty such folders.
+    # Copies of an interrupted run are linked, never written to: they may be links to a complete snapshot, whose modes and
+    # owners a write would change. rsync takes up to twenty such folders.
     for earlier in "$SNAPSHOTS"/.partial-*; do
         if [ "$earlier" != "$partial" ] && [ "$count" -lt 18 ]; then
             options+=("--link-dest=$earlier/tree")
             count=$((count + 1))
         fi
     done
-    # What can't be read is named when the copy is read back, and the rest is kept.
+    # Unreadable files are reported when the copy is read back; the rest is kept.
     copy_with_progress "the backup volume" "${options[@]}" -- "${sources[@]}" "$partial/tree/"
     vanished=$(grep -c '^file has vanished: ' "$RUN/errors") || true
-    # Then what must not be a link of an earlier snapshot. rsync writes a file beside it, which takes its place.
+    # Then files that must not be links to an earlier snapshot: rsync writes a new file and renames it.
     [ ! -s "$RUN/anew" ] || copy_with_progress "the backup volume" \
         --relative --ignore-times "--files-from=$RUN/anew" --from0 -- / "$partial/tree/"
 fi

@@ -1,9 +1,8 @@
-# What is on a device. Argument: DEVICE
-# Says "contents": empty, ours (a LUKS2 volume with this project's label), or what is found there.
+# Prints the contents of a device: empty, ours (a LUKS2 volume with this project's label), or what was found. Argument: DEVICE
 device=$1
 size=$(blockdev --getsize64 "$device") || die "$device can't be read" "see that the volume is attached"
 
-# data: where the device holds something, in words; nothing when it is empty as far as one looks.
+# data: prints where the device holds data; nothing when the samples are all zeros.
 data() {
     python3 - "$device" "$size" << 'END_OF_PYTHON'
 import os
@@ -25,7 +24,7 @@ for sample in range(1, SAMPLES + 1):
 END_OF_PYTHON
 }
 
-# First, since the other two then find in memory what they look at.
+# First: wipefs and cryptsetup then find what they read in the page cache.
 contents=$(data) || die "$device can't be read" "see the lines above"
 signatures=$(wipefs --noheadings --output TYPE "$device" | sort -u | tr '\n' ' ')
 if [ "$signatures" = "crypto_LUKS " ] && cryptsetup isLuks --type luks2 "$device" \

@@ -1,5 +1,5 @@
-# Makes a LUKS2 volume of a device that was looked at. Arguments: DEVICE [CRYPTSETUP_OPTION...]; the passphrase follows on
-# standard input, and goes from there to cryptsetup without passing the shell.
+# Makes a LUKS2 volume of a device that was checked before. Arguments: DEVICE [CRYPTSETUP_OPTION...]. The passphrase is on
+# standard input, which cryptsetup reads itself.
 device=$1
 shift
 load_ciphers

@@ -1,4 +1,4 @@
-# Mounts the volume, and takes away what a prune that was cut short has left.
+# Mounts the volume, and removes the rest of an interrupted prune.
 mounted && die "$MOUNT is mounted already" "another run is at work, or left it: run \`fab encrypted-backup.release\`"
 # shellcheck disable=SC2174  # /run is there
 mkdir -p -m 0700 "$RUN"
@@ -6,7 +6,7 @@ mkdir -p "$MOUNT"
 quiet mount -t ext4 -o nodev,nosuid,noexec,noatime "$MAPPED" "$MOUNT" || die "$MAPPED can't be mounted" "the cause is in the lines above"
 mkdir -p "$SNAPSHOTS"
 for gone in "$SNAPSHOTS"/.pruned-*; do
-    # What can't be removed keeps nobody from what is there.
+    # Not an error: the snapshots can be used all the same.
     [ ! -e "$gone" ] || rm -rf "$gone" || echo "$gone can't be removed: see the disk's health" >&2
 done
 read -r size free < <(df --output=size,avail -B1 "$MOUNT" | tail -n 1) || true

@@ -1,5 +1,5 @@
-# Opens the volume. Arguments: DEVICE luks|truecrypt|veracrypt; the passphrase follows on standard input, and goes from
-# there to cryptsetup without passing the shell.
+# Opens the volume. Arguments: DEVICE luks|truecrypt|veracrypt. The passphrase is on standard input, which cryptsetup reads
+# itself.
 device=$1
 kind=$2
 WRONG_PASSPHRASE=2 # cryptsetup(8), "RETURN CODES"

@@ -1,5 +1,5 @@
-# Removes snapshots. Arguments: NAME...; one that is half removed is no snapshot any more. One that can't be removed keeps no
-# other from it.
+# Removes snapshots. Arguments: NAME... Each is renamed first, so that a half removed one is no snapshot. After an error
+# the others are removed all the same.
 failed=()
 for name in "$@"; do
     [ -d "$SNAPSHOTS/$name" ] || continue

@@ -1,5 +1,5 @@
-# Runs a Python program with the host's own python3: the program's text stands here when this is sent, and the arguments are
-# its own. It is what is under way on the host, and is ended by whoever cleans up.
+# Runs a Python program with the host's own python3. The program's text is inserted below; the arguments are the program's.
+# Its process is noted, so that a later run can end it.
 IFS= read -r -d '' program << 'END_OF_PYTHON' || true
 @PROGRAM@
 END_OF_PYTHON

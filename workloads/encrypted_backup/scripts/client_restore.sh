@@ -1,4 +1,4 @@
-# Copies a snapshot out. Arguments: NAME TARGET; a restore that was cut short goes on, if it was of the same snapshot.
+# Copies a snapshot to a folder. Arguments: NAME TARGET. Continues an interrupted restore of the same snapshot.
 name=$1
 target=$2
 MARKER=.tidemark-restore

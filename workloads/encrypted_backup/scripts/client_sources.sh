@@ -1,4 +1,4 @@
-# Whether each source can be backed up, before anything is started. Arguments: COUNT SOURCE... PATTERN..., so many sources.
+# Checks that each source can be backed up. Arguments: COUNT SOURCE... PATTERN...; COUNT is the number of sources.
 for source in "${@:2:$1}"; do
     [ -d "$source" ] || die "there is no directory $source" "give --source a directory of this host"
     found=$(readlink -f -- "$source")

@@ -1,5 +1,4 @@
-# Whether a snapshot can be restored there, before anything is started. Arguments: TARGET
-# The folder must be absent or empty, or be what a restore that was cut short has left.
+# Checks that a snapshot can be restored to a folder: it must be absent, empty, or an interrupted restore's. Argument: TARGET
 target=$1
 [[ $target == /* ]] || die "--target $target is no path from the root" "give one that begins with /: it is a directory of the client"
 MARKER=.tidemark-restore

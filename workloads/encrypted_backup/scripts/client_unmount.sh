@@ -1,4 +1,4 @@
-# Unmounts the volume, after what is under way on it was ended.
+# Ends the process that uses the volume, and unmounts it.
 end_what_is_under_way
 unmount
 finish

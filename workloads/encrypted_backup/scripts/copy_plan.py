@@ -3,11 +3,11 @@
     python3 - look OWN COUNT SOURCE... PATTERN...
     python3 - plan OWN COUNT SOURCE... PATTERN... yes|no SNAPSHOT NEWEST
 
-`look` says whether the sources, so many, can be backed up. `plan` writes the file `selection` into a snapshot that is
-being made, and into OWN (the folder of this project's own files, which is never copied), each word ended by a NUL:
-`sources`, `rules` (what is left out), and `anew`: files that rsync takes for those of an earlier snapshot, because
-they have its size and time, though they were written to. Size and time are what anybody can set: VeraCrypt gives a
-container the time that it had. Says one JSON document: the file systems that are left out.
+COUNT is the number of sources. `look` checks that they can be backed up. `plan` writes the file `selection` into an
+incomplete snapshot, and NUL-terminated lists into OWN (the folder of this project's own files, which is never copied):
+`sources`, `rules` (the exclusions), and `anew`: changed files that rsync would link to an earlier snapshot because size
+and mtime are the same. Any program can set an mtime: VeraCrypt restores a container's. Prints one JSON document with
+the file systems that are left out.
 """
 
 from __future__ import annotations
@@ -37,25 +37,23 @@ def begun_before(snapshot: bytes) -> list[tuple[bytes, int]]:
     return found
 
 
-class Suspicion:
-    """Which files rsync would take from earlier snapshots though they are others now, by their ctime, which nobody can
-    set.
-    """
+class ChangedFiles:
+    """Finds changed files that rsync would link to an earlier copy, by their ctime, which no program can set."""
 
     def __init__(self, snapshot: bytes, newest: bytes | None) -> None:
-        # A damaged manifest tells nothing: what is linked in spite of that is compared afterwards.
+        # Nothing is known from a damaged manifest: wrong links are found by the comparison afterwards.
         entries, damage = read_manifest(newest) if newest else ([], [])
         self._known: dict[str, Entry] = {}
         if not damage:
             self._known = {entry["path"]: entry for entry, _ in entries if entry["type"] == "file"}
         self._cut_short = begun_before(snapshot)
 
-    def is_on(self, relative: bytes, found: os.stat_result) -> bool:
+    def must_copy(self, relative: bytes, found: os.stat_result) -> bool:
         """Returns whether a source file must be copied even if its size and time are the same. Raises OSError."""
         entry = self._known.get(os.fsdecode(relative))
         # rsync compares whole seconds where one side has no fractions.
         if entry and (entry["size"], entry["mtime_ns"] // 10**9) == (found.st_size, found.st_mtime_ns // 10**9):
-            # Manifests of earlier versions have no ctime: what is linked is compared afterwards.
+            # Manifests of earlier versions have no ctime: wrong links are found by the comparison afterwards.
             if entry.get(OF_THE_SOURCE, found.st_ctime_ns) == found.st_ctime_ns:
                 return False
             return bool(sha256_of(b"/" + relative, found.st_size) != entry["sha256"])
@@ -64,7 +62,7 @@ class Suspicion:
             for tree, began_ns in self._cut_short
         )
 
-    def those_of(self, selection: Selection) -> Iterator[bytes]:
+    def paths_in(self, selection: Selection) -> Iterator[bytes]:
         """Returns the paths of the selection that must be copied, with the other names of the same files."""
         if not self._known and not self._cut_short:
             return
@@ -76,7 +74,7 @@ class Suspicion:
                 if not stat.S_ISREG(found.st_mode):
                     continue
                 key = (found.st_dev, found.st_ino)
-                if self.is_on(relative, found):
+                if self.must_copy(relative, found):
                     suspected.add(key)
                 if found.st_nlink > 1 or key in suspected:
                     names.setdefault(key, []).append(relative)
@@ -87,7 +85,7 @@ class Suspicion:
 
 
 def put_words(path: bytes, words: Iterable[bytes]) -> None:
-    """Writes words, each followed by a NUL, for bash's mapfile."""
+    """Writes NUL-terminated words for bash's mapfile."""
     with open(path, "wb") as file:
         file.writelines(word + b"\0" for word in words)
 
@@ -103,7 +101,7 @@ def main(command: bytes, own: bytes, count: bytes, *words: bytes) -> None:
     found.save(os.path.join(snapshot, b"selection"))
     put_words(os.path.join(own, b"sources"), found.sources)
     put_words(os.path.join(own, b"rules"), found.rules())
-    put_words(os.path.join(own, b"anew"), Suspicion(snapshot, newest or None).those_of(found))
+    put_words(os.path.join(own, b"anew"), ChangedFiles(snapshot, newest or None).paths_in(found))
 
 
 if __name__ == "__main__":

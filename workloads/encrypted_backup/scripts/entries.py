@@ -1,7 +1,7 @@
-"""Reads what one entry of a folder is from its file system: runs on hosts, with the standard library alone.
+"""Reads directory entries with all their metadata: runs on hosts, with the standard library only.
 
-An entry is a dictionary: path (relative, as os.fsdecode has it), type, mode, uid, gid, mtime_ns; of a file size and
-sha256, of a link target, of a device rdev; xattrs (base64) where it has any that a copy can keep.
+An entry is a dictionary: path (relative, by os.fsdecode), type, mode, uid, gid, mtime_ns; for a file size and sha256,
+for a link target, for a device rdev; xattrs (base64) where it has any that a copy can keep.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-# One buffer for all reads: where a page fault is expensive, as on a small virtual machine, a new buffer for each read
-# costs more than the read and the checksum.
+# One buffer for all reads: on a small virtual machine the page faults of a new buffer cost more than read and checksum.
 BLOCK = bytearray(1 << 20)
 # How many files are read ahead, and how much of each: as many requests as a disk handles at once.
 AHEAD_FILES = 16
@@ -31,24 +30,21 @@ TYPES = {
     stat.S_IFBLK: "block",
 }
 UNKNOWN = "unknown"
-# The attributes that an ext4 volume keeps (ext4(5), xattr(7)); lib.sh tells rsync the same. POSIX ACLs are copied by
-# rsync's --acls. Others are of one file system: system.nfs4_acl, btrfs.compression.
+# The attributes that an ext4 volume keeps (ext4(5), xattr(7)), as in lib.sh; rsync copies POSIX ACLs by --acls. Other
+# attributes belong to one file system: system.nfs4_acl, btrfs.compression.
 KEPT_ATTRIBUTES = ("user.", "trusted.", "security.")
 KEPT_ACLS = ("system.posix_acl_access", "system.posix_acl_default")
 # rsync's own attributes, which it does not copy (rsync(1), --fake-super).
 RSYNC_NOTES = "user.rsync.%"
-# A file system (sshfs, s3fs) or kernel without attributes is no fault.
+# Not an error: a file system (sshfs, s3fs) or kernel without attributes.
 NO_ATTRIBUTES = (errno.EOPNOTSUPP, errno.ENOSYS)
 Entry = dict[str, Any]
-Found = tuple[bytes, "os.DirEntry[bytes]"]  # the path below a root, and what is there
-Failed = Callable[[bytes, OSError], None]  # gets the path, relative to the root, of what can't be read
+Found = tuple[bytes, "os.DirEntry[bytes]"]  # the path below a root, and its entry
+Failed = Callable[[bytes, OSError], None]  # gets the path, relative to the root, that can't be read
 
 
-def ask_for(path: bytes) -> None:
-    """Lets the disk begin with a file that will be read soon.
-
-    What the page cache holds of it is dropped first, as far as it is written.
-    """
+def prefetch(path: bytes) -> None:
+    """Drops a file from the page cache, and makes the disk begin to read it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -62,31 +58,30 @@ def ask_for(path: bytes) -> None:
         os.close(fd)
 
 
-def asked_for(entries: Iterable[Found], root: bytes, wanted: Callable[[Found], bool]) -> Iterator[Found]:
-    """The same entries; the disk is asked for the content of those that are `wanted` some files before they come.
+def with_read_ahead(entries: Iterable[Found], root: bytes, wanted: Callable[[Found], bool]) -> Iterator[Found]:
+    """Yields the same entries, and prefetches the content of the `wanted` ones some files ahead.
 
-    One small file after the other costs a round trip each, which is long where the disk is behind a tunnel.
+    Without that, each small file would cost a round trip, which is long for a disk behind a tunnel.
     """
     waiting: deque[Found] = deque()
     for found in entries:
         if wanted(found):
-            ask_for(os.path.join(root, found[0]))
+            prefetch(os.path.join(root, found[0]))
         waiting.append(found)
         if len(waiting) > AHEAD_FILES:
             yield waiting.popleft()
     yield from waiting
 
 
-def sha256_of(path: bytes, size: int, *, asked: bool = False) -> str:
-    """Of the first `size` bytes as the disk has them: what the page cache holds is dropped first, unless `ask_for` has
-    done so.
+def sha256_of(path: bytes, size: int, *, prefetched: bool = False) -> str:
+    """Returns the checksum of the first `size` bytes on the disk; drops the page cache first unless `prefetched`.
 
-    No more than that: a file that is written to may grow as fast as it is read.
+    It reads no more than that: a file may grow as fast as it is read.
     """
     digest = hashlib.sha256()
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        if not asked:
+        if not prefetched:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         with memoryview(BLOCK) as block:
             while size and (length := os.readv(fd, [block[:size]])):
@@ -125,7 +120,7 @@ def describe(
     found: os.stat_result,
     sha256: str | None = None,
     *,
-    asked: bool = False,
+    prefetched: bool = False,
     not_kept: set[str] | None = None,
 ) -> Entry:
     """Returns an entry; `sha256` is a regular file's checksum, computed when it is None. Raises OSError."""
@@ -133,7 +128,7 @@ def describe(
     entry: Entry = {"path": os.fsdecode(relative), "type": kind, "mode": stat.S_IMODE(found.st_mode)}
     entry |= {"uid": found.st_uid, "gid": found.st_gid, "mtime_ns": found.st_mtime_ns}
     if kind == "file":
-        entry |= {"size": found.st_size, "sha256": sha256 or sha256_of(path, found.st_size, asked=asked)}
+        entry |= {"size": found.st_size, "sha256": sha256 or sha256_of(path, found.st_size, prefetched=prefetched)}
     elif kind == "link":
         entry["target"] = os.fsdecode(os.readlink(path))
     elif kind in ("char", "block"):
@@ -184,8 +179,9 @@ def without(entry: Entry, *left_out: str) -> Entry:
 
 
 def differing(expected: Entry, found: Entry) -> list[str]:
-    """Times of what is no regular file count in whole seconds: rsync leaves a folder, a link, a fifo that it made
-    within the second of the original's time as it is (rsync.c, same_mtime without ATTRS_ACCURATE_TIME).
+    """Returns the keys that differ. Times of other than regular files are compared in whole seconds: rsync does not
+    correct a folder, link or fifo that it made within the same second (rsync.c, same_mtime without
+    ATTRS_ACCURATE_TIME).
     """
     keys = {key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)}
     if found["type"] != "file" and expected["mtime_ns"] // 10**9 == found["mtime_ns"] // 10**9:

@@ -1,5 +1,5 @@
-# A checksum of a directory with all that its files have, by programs that are no part of the backup. Argument: DIRECTORY
-# Owners and groups by number, times to the nanosecond, hard links, ACLs, every extended attribute; no access times.
+# Prints a checksum of a directory, by programs that the backup does not use. Argument: DIRECTORY
+# It covers owners and groups by number, times to the nanosecond, hard links, ACLs and extended attributes; no access times.
 cd "$1" || die "there is no directory $1" "see whether it was restored"
 command -v getfattr > /dev/null || die "getfattr is not on this host" "install attr there"
 # tar writes a file's attributes in the order in which they were set: these are sorted beside it.

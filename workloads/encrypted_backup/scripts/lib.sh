@@ -1,4 +1,4 @@
-# The open volume on its client. The folder is root's alone: snapshots keep what people have deleted since.
+# The open volume on its client. Only root may read its folder: snapshots keep files that people have deleted since.
 # shellcheck disable=SC2034  # the scripts use what is set here
 NAME=tidemark-backup
 MAPPED=/dev/mapper/$NAME
@@ -6,15 +6,14 @@ RUN=/run/tidemark-backup
 MOUNT=$RUN/volume
 SNAPSHOTS=$MOUNT/snapshots
 LABEL=tidemark-backup
-# What a run has under way is noted here, so that it can be ended by whoever cleans up: its process id and its start.
+# The process id and start time of a run's process, so that a later run can end it.
 UNDER_WAY=$RUN/under-way
-# The process id of the keeper of the newest run, and what one has done whose run was no more; outside of RUN, which is
-# made when the volume is mounted.
+# The process id of the newest run's keeper, and the output of one that released a volume; outside of RUN, which is made
+# when the volume is mounted.
 KEEPER=/run/tidemark-backup-keeper
 KEEPER_LOG=$KEEPER.log
 
-# load_ciphers: XTS for the volume, the AF_ALG interface for its header; where a kernel has them built in, there is nothing
-# to load.
+# load_ciphers: loads XTS for the volume and the AF_ALG interface for its header, unless they are built in.
 load_ciphers() {
     modprobe --all --quiet dm_crypt xts af_alg algif_skcipher algif_hash || true
 }
@@ -27,13 +26,14 @@ mounted() {
     return 1
 }
 
-# still_mounted: a disk that was away for too long has been taken from under the folder, which is then one in memory.
+# still_mounted: ends the script when the volume was unmounted because its disk was away too long: the folder is then in
+# memory.
 still_mounted() {
     mounted || die "the disk under the backup volume has gone" "see whether the server and the tunnel are up, and run the task again"
 }
 
-# start_of PID: sets `start` to when a process began, in ticks since boot (proc_pid_stat(5), starttime), or to nothing. A
-# process id is given again, to somebody else's process; the two together are not.
+# start_of PID: sets `start` to the process's start in ticks since boot (proc_pid_stat(5), starttime), or to nothing. A
+# process id may be reused; with the start time it is unique.
 start_of() {
     local fields
     start=
@@ -48,7 +48,7 @@ note_under_way() {
     echo "$1 $start" > "$UNDER_WAY"
 }
 
-# end_what_is_under_way: a copy that nobody waits for any more.
+# end_what_is_under_way: ends the noted process, such as a copy whose task has gone.
 end_what_is_under_way() {
     local pid began second start
     { read -r pid began < "$UNDER_WAY"; } 2> /dev/null || return 0
@@ -60,14 +60,14 @@ end_what_is_under_way() {
         kill -0 "$pid" 2> /dev/null || break
         rest 0.5
     done
-    # Its children, too: what one of them writes keeps the volume in use.
+    # Its children, too: they may keep the volume in use.
     pkill -KILL --parent "$pid" 2> /dev/null || true
     kill -KILL "$pid" 2> /dev/null || true
     did "ended process $pid after $second looks, which a run had left"
 }
 
-# unmount: flushes what was written. A disk that has gone fails what is not written yet, and is unmounted all the same.
-# Through a slow tunnel, what a process that was ended had written takes its time.
+# unmount: writes what is cached, and unmounts. When the disk has gone, the writes fail and it is unmounted all the same.
+# Through a slow tunnel the writes of an ended process take some time.
 unmount() {
     local attempt
     mounted || return 0
@@ -93,7 +93,7 @@ release() {
     close_volume
 }
 
-# A snapshot's name (snapshots.py has the same): nothing else in that folder is one.
+# The pattern of a snapshot's name, as in snapshots.py.
 A_SNAPSHOT='[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z'
 
 # newest_snapshot: sets `newest` to the folder of the last complete snapshot, or to nothing.
@@ -110,18 +110,18 @@ failed_disk() {
     die "the disk under $1 gave errors" "see whether the server and the tunnel are up, and run the task again"
 }
 
-# flush PATH: what was written to the volume of that path is on its disk.
+# flush PATH: writes what is cached of the file system of PATH to its disk.
 flush() {
     quiet sync -f "$1" || failed_disk "the backup volume"
 }
 
-# says ERRORS_FILE WORDS: whether rsync, or cp, gave that reason. It is the end of a line; before it there are names, which
-# may be any words.
+# says ERRORS_FILE WORDS: succeeds when a line of rsync's or cp's errors ends with that reason; before it there are file
+# names, which may contain anything.
 says() {
     grep -q -E ": $2( \([0-9]+\))?\$" "$1"
 }
 
-# failed_copy EXIT_CODE ERRORS_FILE WHERE: what the failure of rsync, or of cp, means.
+# failed_copy EXIT_CODE ERRORS_FILE WHERE: ends the script with the cause of rsync's or cp's failure.
 failed_copy() {
     local last
     still_mounted
@@ -132,10 +132,10 @@ failed_copy() {
         failed_disk "$3"
     fi
     last=$(grep -v '^$' "$2" | tail -n 2 | head -n 1)
-    die "the copy failed with exit code $1 (${last:0:200})" "mend that and run again; it goes on where it was"
+    die "the copy failed with exit code $1 (${last:0:200})" "correct that and run again; the copy continues"
 }
 
-# under_way COMMAND...: runs it where whoever cleans up finds it; its exit code.
+# under_way COMMAND...: runs it as the noted process; returns its exit code.
 under_way() {
     local code=0 pid
     "$@" &
@@ -146,19 +146,18 @@ under_way() {
     return "$code"
 }
 
-# What a copy keeps, both ways; of attributes those that ext4 has (entries.py knows the same).
+# rsync's options for a faithful copy, with the extended attributes that ext4 keeps (entries.py has the same).
 FAITHFULLY=(--archive --hard-links --acls --xattrs --sparse --numeric-ids
     '--filter=+x user.*' '--filter=+x trusted.*' '--filter=+x security.*' '--filter=-x *')
 
-# copy_with_progress WHERE ARGUMENT...: rsync with its running line on standard output. That something could not be copied
-# is no failure of the copy: what is there is compared afterwards, entry by entry. A disk that takes nothing is.
+# copy_with_progress WHERE ARGUMENT...: runs rsync with its progress on standard output. Files that can't be copied are no
+# failure, because the copy is compared afterwards, entry by entry. A disk that can't be written is one.
 copy_with_progress() {
     local where=$1 code=0
     shift
     under_way rsync "${FAITHFULLY[@]}" --no-inc-recursive --info=progress2,stats0,flist0 "$@" \
         > >(stdbuf -oL tr '\r' '\n') 2> "$RUN/errors" || code=$?
-    # 24: files that were there when the copy began have gone meanwhile; 23: some could not be copied whole (rsync(1), "EXIT
-    # VALUES").
+    # 24: source files vanished during the copy; 23: some could not be copied whole (rsync(1), "EXIT VALUES").
     case $code in
         0 | 24) return ;;
         23)

@@ -1,14 +1,14 @@
 """Writes and compares the manifest of a snapshot: runs on the client, as root.
 
-    python3 - write SNAPSHOT [PREVIOUS]      after a copy: makes the snapshot's manifest, reading back what is new
-    python3 - compare SNAPSHOT ROOT          after a restore: ROOT against the manifest
-    python3 - check SNAPSHOT...              every file of every snapshot against its manifest
+    python3 - write SNAPSHOT [PREVIOUS]      after a copy: writes the snapshot's manifest, and reads back what is new
+    python3 - compare SNAPSHOT ROOT          after a restore: compares ROOT with the manifest
+    python3 - check SNAPSHOT...              compares every file of every snapshot with its manifest
 
-A snapshot is a folder with `tree` in it, and the files of manifest_format.py; `unread` has path and why of what could
-not be read when it was made. Only the standard library is used, and the modules that are sent with it.
+A snapshot is a folder with `tree` in it, and the files of manifest_format.py; `unread` lists the paths that could not
+be read when it was made, and why. Only the standard library is used, and the modules that are sent with this one.
 
-Says one JSON document on standard output: counts, "differences" among them. The first of each kind are named on
-standard error: names are the client's alone, and no figure.
+Prints one JSON document: counts, with "differences". Names go to standard error only, the first few of each kind: they
+are confidential, and so in no document.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import sys
 from workloads.encrypted_backup.scripts.entries import (
     Entry,
     Found,
-    asked_for,
     describe,
     differing,
     is_file,
     paths_below,
+    with_read_ahead,
     without,
 )
-from workloads.encrypted_backup.scripts.manifest_format import OF_THE_SOURCE, Named, read_manifest
+from workloads.encrypted_backup.scripts.manifest_format import OF_THE_SOURCE, Findings, read_manifest
 from workloads.encrypted_backup.scripts.manifest_writer import Writer
 from workloads.encrypted_backup.scripts.selection import RESTORE_MARKER
 
@@ -40,7 +40,7 @@ class Comparison:
     def __init__(self, snapshot: bytes, root: bytes, read: Read) -> None:
         self.root = root
         self.read = read
-        self.differences = Named("differs", of=snapshot)
+        self.differences = Findings("differs", of=snapshot)
         entries, self.damage = read_manifest(snapshot)
         for words in self.damage:
             self.differences.add("", words)
@@ -51,8 +51,8 @@ class Comparison:
         self._device = device_of(root)
 
     def compare(self, *, restored: bool = False) -> Entry:
-        """Reads everything, and counts differences; ignores the marker of a tree that is `restored`."""
-        for relative, each in asked_for(paths_below(self.root, self._failed), self.root, self._is_unread):
+        """Reads everything, and counts differences; ignores the marker of a `restored` tree."""
+        for relative, each in with_read_ahead(paths_below(self.root, self._failed), self.root, self._is_unread):
             if not restored or relative != RESTORE_MARKER:
                 self._compare(relative, each)
         # Whether entries of an unreadable folder are missing is unknown.
@@ -79,7 +79,7 @@ class Comparison:
         try:
             found = each.stat(follow_symlinks=False)
             key: tuple[int | None, int] = (found.st_dev, found.st_ino)
-            entry = describe(os.path.join(self.root, relative), relative, found, self.read.get(key), asked=True)
+            entry = describe(os.path.join(self.root, relative), relative, found, self.read.get(key), prefetched=True)
         except OSError as error:
             self.differences.add(name, f"cannot be read ({error.strerror})")
             return
@@ -97,7 +97,7 @@ class Comparison:
 
 
 def device_of(root: bytes) -> int | None:
-    """Returns the device number; None when it can't be read, which listing it will report."""
+    """Returns the device number; None when it can't be read, which the listing then reports."""
     try:
         return os.stat(root).st_dev
     except OSError:
@@ -105,12 +105,12 @@ def device_of(root: bytes) -> int | None:
 
 
 def compare(snapshot: bytes, root: bytes) -> Entry:
-    """Compares what was restored to `root` with the manifest."""
+    """Compares a restored tree with the manifest."""
     return Comparison(snapshot, root, {}).compare(restored=True)
 
 
 def check(snapshots: list[bytes]) -> Entry:
-    """Checks all snapshots; reads a file once, however many of them share it."""
+    """Checks all snapshots; reads a file that several of them share once."""
     total = {"snapshots": 0, "files": 0, "entries": 0, "read_bytes": 0, "total_bytes": 0, "differences": 0}
     read: Read = {}
     for snapshot in snapshots:
@@ -123,15 +123,15 @@ def main(arguments: list[bytes]) -> int:
     command, *paths = arguments
     try:
         if command == b"write":
-            said = Writer(paths[0], paths[1] if len(paths) > 1 and paths[1] else None).write()
+            counts = Writer(paths[0], paths[1] if len(paths) > 1 and paths[1] else None).write()
         elif command == b"check":
-            said = check(paths)
+            counts = check(paths)
         else:
-            said = compare(paths[0], paths[1])
+            counts = compare(paths[0], paths[1])
     except OSError as error:
         where = os.fsdecode(error.filename or b"the backup volume")
         sys.exit(f"tidemark-error: {where} gave an error ({error.strerror})|see the volume's room and its disk")
-    print(json.dumps(said))
+    print(json.dumps(counts))
     return 0
 
 

@@ -1,8 +1,8 @@
-"""The format of a snapshot's manifest and SHA256SUMS: runs on hosts, with the standard library alone.
+"""The format of a snapshot's manifest and SHA256SUMS: runs on hosts, with the standard library only.
 
-`manifest` has one JSON document a line, in the order of their paths: an entry (entries.py) with hard_link_of, inode,
-and source_ctime_ns: the ctime that the source had when the two were compared, null where they were not the same or
-could not be compared. SHA256SUMS is what sha256sum reads.
+`manifest` has one JSON document a line, ordered by path: an entry (entries.py) with hard_link_of, inode, and
+source_ctime_ns: the source's ctime when the two were compared, null where they differed or could not be compared.
+SHA256SUMS is in sha256sum's format.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COUNTED = ("mode", "uid", "gid", "inode")
 OF_THE_SOURCE = "source_ctime_ns"
 
 
-class Named:
+class Findings:
     """Counts differences, and reports the first few."""
 
     def __init__(self, what: str, of: bytes = b"") -> None:
@@ -40,9 +40,7 @@ def sums_of(entries: Iterable[Entry]) -> Iterable[bytes]:
 
 
 def sum_line(sha256: str, relative: bytes) -> bytes:
-    """As sha256sum writes it: a name with a backslash or a line feed is escaped, and its line begins with a
-    backslash.
-    """
+    """Returns a line as sha256sum writes it: when a name needs escapes, the line begins with a backslash."""
     escaped = relative.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
     return (b"\\" if escaped != relative else b"") + sha256.encode() + b"  " + escaped + b"\n"
 
@@ -75,9 +73,9 @@ def entry_in(line: bytes) -> Entry:
 
 
 def read_manifest(snapshot: bytes) -> tuple[list[tuple[Entry, str]], list[str]]:
-    """The entries of a manifest that can be read, each with its line, and where it is damaged.
+    """Returns the readable entries of a manifest, each with its line, and descriptions of its damage.
 
-    The list of checksums is made of the same entries: each proves the other.
+    SHA256SUMS is derived from the same entries, so a difference between the two is damage.
     """
     entries: list[tuple[Entry, str]] = []
     damage = []
@@ -94,7 +92,7 @@ def read_manifest(snapshot: bytes) -> tuple[list[tuple[Entry, str]], list[str]]:
         try:
             with open(os.path.join(snapshot, b"SHA256SUMS"), "rb") as file:
                 if file.read() != b"".join(sums_of(entry for entry, _ in entries)):
-                    damage.append("its manifest and its SHA256SUMS are not of each other: one is damaged")
+                    damage.append("its manifest and its SHA256SUMS differ: one is damaged")
         except OSError as error:
             damage.append(f"its SHA256SUMS can't be read ({error.strerror})")
     return entries, damage

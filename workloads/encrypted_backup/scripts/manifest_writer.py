@@ -1,4 +1,4 @@
-"""Writes a snapshot's manifest: runs on the client, as root, with the standard library alone."""
+"""Writes a snapshot's manifest: runs on the client, as root, with the standard library only."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from workloads.encrypted_backup.scripts.entries import (
     UNKNOWN,
     Entry,
     Found,
-    asked_for,
     describe,
     differing,
     is_file,
     paths_below,
+    with_read_ahead,
     without,
 )
-from workloads.encrypted_backup.scripts.manifest_format import OF_THE_SOURCE, Named, read_manifest, sum_line
+from workloads.encrypted_backup.scripts.manifest_format import OF_THE_SOURCE, Findings, read_manifest, sum_line
 from workloads.encrypted_backup.scripts.selection import saved
 
-# A source's ctime may be of a file server's clock. One that lies further ahead than a clock that anybody looks after is
-# of a file system that has none of its own and shows the mtime, which anybody can set (sshfs): it tells nothing.
+# A source's ctime may come from a file server's clock, which may be ahead. One further ahead is not a clock's: some
+# file systems (sshfs) have no ctime and show the mtime, which any program can set.
 CLOCK_AHEAD_NS = 3600 * 10**9
 
 
 class Writer:
-    """A snapshot's manifest in the making. An entry that is the very file of the snapshot before, by its inode, and
-    whose source has the ctime that it had when the two were compared, is taken over; every other one is read back and
-    compared with its source now. Nobody can set a ctime; size, mtime and name say nothing here.
+    """Makes a snapshot's manifest. Reuses the previous snapshot's entry for the same inode whose source still has the
+    ctime of their comparison; reads every other file back and compares it with its source. Size, mtime and name prove
+    nothing; no program can set a ctime.
     """
 
     def __init__(self, snapshot: bytes, previous: bytes | None) -> None:
         self.snapshot = snapshot
         self.tree = os.path.join(snapshot, b"tree")
         self.began_ns = os.stat(os.path.join(snapshot, b"began")).st_mtime_ns
-        self.differences = Named("differs")
-        self.unread = Named("could not be read")
-        self.changed = Named("changed meanwhile")
+        self.differences = Findings("differs")
+        self.unread = Findings("could not be read")
+        self.changed = Findings("changed meanwhile")
         self.counts = dict.fromkeys(("files", "entries", "total_bytes", "new_files", "new_bytes"), 0)
         self._unread: list[Entry] = []
         self._not_kept: set[str] = set()
@@ -51,7 +51,7 @@ class Writer:
         if previous is not None:
             entries, damage = read_manifest(previous)
             if damage:
-                Named("everything is read back", previous).add("", damage[0])
+                Findings("everything is read back", previous).add("", damage[0])
             else:
                 self._known = {
                     (entry["path"], entry["inode"]): (entry, line)
@@ -60,17 +60,17 @@ class Writer:
                 }
 
     def write(self) -> Entry:
-        """Writes the files manifest, SHA256SUMS and unread: all of them, or none."""
+        """Writes the files manifest, SHA256SUMS and unread; none of them after an error."""
         made = {name: os.path.join(self.snapshot, name) for name in (b"manifest", b"SHA256SUMS", b"unread")}
         seen = set()
         digest = hashlib.sha256()
         with open(made[b"manifest"] + b".new", "wb") as file:
-            for relative, each in asked_for(paths_below(self.tree, self._failed_copy), self.tree, self._is_new):
+            for relative, each in with_read_ahead(paths_below(self.tree, self._failed_copy), self.tree, self._is_new):
                 seen.add(relative)
                 line = self._line(relative, each).encode("ascii")
                 file.write(line)
                 digest.update(line)
-        self._look_for_what_is_missing(seen)
+        self._report_missing(seen)
         with open(made[b"SHA256SUMS"] + b".new", "wb") as file:
             file.writelines(self._sums)
         with open(made[b"unread"] + b".new", "w", encoding="ascii") as listing:
@@ -93,7 +93,7 @@ class Writer:
         relative, each = found
         return is_file(each) and (os.fsdecode(relative), each.inode()) not in self._known
 
-    def _taken_over(self, relative: bytes, each: os.DirEntry[bytes]) -> tuple[Entry, str] | None:
+    def _reused(self, relative: bytes, each: os.DirEntry[bytes]) -> tuple[Entry, str] | None:
         known = self._known.get((os.fsdecode(relative), each.inode()))
         if known is None or known[0].get(OF_THE_SOURCE) is None:
             return None
@@ -105,12 +105,12 @@ class Writer:
 
     def _line(self, relative: bytes, each: os.DirEntry[bytes]) -> str:
         name = os.fsdecode(relative)
-        taken_over = self._taken_over(relative, each)
-        if taken_over is not None and self._first_of.setdefault(each.inode(), name) == name:
-            entry, line = taken_over
+        reused = self._reused(relative, each)
+        if reused is not None and self._first_of.setdefault(each.inode(), name) == name:
+            entry, line = reused
         else:
-            if taken_over is not None:  # its inode has an earlier name now
-                entry = taken_over[0] | {"hard_link_of": self._first_of[each.inode()]}
+            if reused is not None:  # its inode has an earlier name now
+                entry = reused[0] | {"hard_link_of": self._first_of[each.inode()]}
             else:
                 new = self._new_entry(relative, each)
                 if new is None:
@@ -128,7 +128,9 @@ class Writer:
         name = os.fsdecode(relative)
         path = os.path.join(self.tree, relative)
         try:
-            entry = describe(path, relative, each.stat(follow_symlinks=False), asked=self._is_new((relative, each)))
+            entry = describe(
+                path, relative, each.stat(follow_symlinks=False), prefetched=self._is_new((relative, each))
+            )
         except OSError as error:
             self._failed_copy(relative, error)
             return None
@@ -143,8 +145,8 @@ class Writer:
         self.differences.add(os.fsdecode(relative), f"the copy can't be read ({error.strerror})")
 
     def _compared_with_source(self, relative: bytes, entry: Entry) -> int | None:
-        """The source's ctime, when the two are the same. One that differs, and was written to since the backup began,
-        is no fault, but is said.
+        """Returns the source's ctime if the two are the same. Reports a difference: as a change, and not as a fault,
+        when the source was written to since the backup began.
         """
         source = os.path.join(b"/", relative)
         try:
@@ -157,7 +159,7 @@ class Writer:
             return None
         if words:
             (self.changed if has_changed else self.differences).add(entry["path"], ", ".join(words))
-        # Within a tick of the kernel's clock two writes have one ctime: a fresh ctime proves nothing.
+        # Two writes within a tick of the kernel's clock have the same ctime: a fresh ctime proves nothing.
         return original.st_ctime_ns if not words and original.st_ctime_ns < self.began_ns else None
 
     def _links(self, original: os.stat_result, entry: Entry) -> list[str]:
@@ -180,7 +182,7 @@ class Writer:
         return self.began_ns <= changed_ns <= time.time_ns() + CLOCK_AHEAD_NS
 
     def _failed_source(self, relative: bytes, error: OSError) -> None:
-        """Reports a source that could not be read or compared; one that has changed meanwhile may be gone."""
+        """Reports a source that could not be read or compared; counts one that is gone by now as a change."""
         name = os.fsdecode(relative)
         try:
             if isinstance(error, (FileNotFoundError, NotADirectoryError)) and self._has_changed(b"/" + relative):
@@ -191,27 +193,27 @@ class Writer:
         self.unread.add(name, str(error.strerror))
         self._unread.append({"path": name, "why": str(error.strerror)})
 
-    def _look_for_what_is_missing(self, seen: set[bytes]) -> None:
-        """Reports entries of the sources that the copy lacks: unreadable ones can't have been copied."""
+    def _report_missing(self, seen: set[bytes]) -> None:
+        """Reports entries of the sources that the copy lacks; they may be unreadable."""
         try:
             wanted = saved(os.path.join(self.snapshot, b"selection"))
         except FileNotFoundError:
             return  # the copy has no record of its selection
         tops = {source.lstrip(b"/") for source in wanted.sources}
-        told = set()
+        reported = set()
 
         def failed(folder: bytes, error: OSError) -> None:
-            if folder in told:
+            if folder in reported:
                 return
-            told.add(folder)
+            reported.add(folder)
             if folder in tops:
                 self.differences.add(f"/{os.fsdecode(folder)}", f"the source can't be read ({error.strerror})")
             else:
                 self._failed_source(folder, error)
 
         for relative in wanted.walk(failed):
-            if relative and relative not in seen and relative not in told:
-                told.add(relative)
+            if relative and relative not in seen and relative not in reported:
+                reported.add(relative)
                 self._missing(relative)
 
     def _missing(self, relative: bytes) -> None:
@@ -222,7 +224,7 @@ class Writer:
             if stat.S_ISREG(found.st_mode) and changed:
                 os.close(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK))
             elif describe(source, relative, found)["type"] == UNKNOWN:
-                raise OSError(0, "neither a file nor a folder, a link, a device")
+                raise OSError(0, "an unknown type of file")
         except OSError as error:
             self._failed_source(relative, error)
             return

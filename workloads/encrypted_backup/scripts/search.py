@@ -1,10 +1,9 @@
-"""Runs on the server, as root: searches its disk, its files in memory and what was recorded on its network for known
-text.
+"""Searches the server's disk, its files in memory and captured packets for known text: runs there, as root.
 
     python3 - DISK CAPTURE PATTERN...
 
-Patterns arrive as hexadecimal digits, so that none of them is anywhere on this host but in this process. In each
-place a thing that must be there is searched for, too: who finds that finds the other. Says one JSON document a place.
+Patterns are given as hexadecimal digits, so that the text itself is only in this process's memory. In each place a
+positive control is searched for, too: a text that must be there. Prints one JSON document for each place.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ CONTROL_TEXT = b"tidemark searched this file in memory"
 
 
 class Pieces:
-    """The content of files in pieces that overlap, so that nothing hides between two.
+    """Reads files in overlapping pieces, so that no text is cut between two.
 
-    All in one buffer, since a new one for each costs more than the search where a page fault is dear.
+    It uses one buffer: on a small virtual machine the page faults of new ones cost more than the search.
     """
 
     def __init__(self, overlap: int) -> None:
@@ -86,7 +85,7 @@ def path_in(field: bytes) -> str:
 
 
 def raised(error: OSError) -> None:
-    """Raises errors but those of files that are gone: a place that can't be searched proves nothing."""
+    """Raises an error unless the file is gone: a place that can't be searched proves nothing."""
     if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         raise error
 
@@ -102,7 +101,7 @@ def main(disk: str, capture: str, *patterns: str) -> None:
         ):
             print(json.dumps(place))
     except OSError as error:
-        sys.exit(f"tidemark-error: {error.filename} can't be searched ({error.strerror})|see to it, and search again")
+        sys.exit(f"tidemark-error: {error.filename} can't be searched ({error.strerror})|correct that and run again")
     finally:
         CONTROL.unlink()
 

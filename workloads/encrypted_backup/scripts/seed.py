@@ -1,11 +1,10 @@
 """Makes a tree of files with everything that a backup must keep: runs on the client, as root.
 
-    python3 - make DIRECTORY SEED FILES     a new tree, in the place of an earlier one; the same seed makes the same
-    tree python3 - change DIRECTORY SEED         a tenth of the small files written anew, one added, one removed, one
-    renamed
+    python3 - make DIRECTORY SEED FILES     replaces the tree; the same seed makes the same tree
+    python3 - change DIRECTORY SEED         rewrites a tenth of the small files; adds, removes and renames one
 
-Every small file holds the known text `plaintext-SEED`, and every name of one the known word `name-SEED`: neither may be
-found where only ciphertext belongs. Says one JSON document: what the tree has.
+Every small file contains the text `plaintext-SEED`, and its name `name-SEED`: neither may be found where only
+ciphertext belongs. Prints one JSON document that describes the tree.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ MARKER = ".made-up"  # a tree with this file is replaced by the next
 SMALL_BYTES = (1, 6000)
 LARGE_BYTES = 2 << 20
 SPARSE_BYTES = 16 << 20
-# An ACL as the kernel keeps it (linux/posix_acl_xattr.h): version 2, then tag, permissions and id of each entry. It
-# gives the user 1234 read and write, beside rw-r--r-- with a mask of rw.
+# An ACL in the kernel's format (linux/posix_acl_xattr.h): version 2, then tag, permissions and id of each entry. It
+# gives user 1234 read and write, beside rw-r--r-- with a mask of rw.
 ACL = struct.pack("<I", 2) + b"".join(
     struct.pack("<HHI", tag, permissions, identity)
     for tag, permissions, identity in (
@@ -55,7 +54,7 @@ def text_of(seed: str, number: int, size: int) -> bytes:
 
 
 def small_files(root: Path, seed: str, files: int) -> list[Path]:
-    """Returns a small file's path: a hundred files in a folder."""
+    """Returns the small files' paths, a hundred in a folder."""
     return [root / f"folder-{number // 100:04d}" / f"name-{seed}-{number:06d}.txt" for number in range(files)]
 
 
@@ -113,7 +112,7 @@ def change(root: Path, seed: str) -> None:
         path.write_bytes(text_of(seed, 1_000_000, chance.randint(*SMALL_BYTES)))
     small[1].unlink()
     small[2].rename(small[2].with_name(f"name-{seed}-renamed"))
-    # Another mode, the same content: the previous snapshot must keep its mode.
+    # Changes only the mode: the previous snapshot must keep the old one.
     small[3].chmod(0o700)
     (root / f"name-{seed}-added").write_bytes(text_of(seed, 0, 100))
 

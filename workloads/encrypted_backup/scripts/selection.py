@@ -1,9 +1,8 @@
-"""What a backup takes of a host, its sources without what is left out: runs on the client, as root, with the standard
-library alone.
+"""What a backup copies of a host: runs on the client, as root, with the standard library only.
 
-A pattern is a subset of rsync's (rsync(1), "PATTERN MATCHING RULES"), so that both agree on what it means: with a
-slash in front it is a path from the root, otherwise a name, or the last names of a path, anywhere; `*` and `?` stand
-for any characters but a slash; a slash at its end takes folders alone. What it matches is left out with all below it.
+Patterns are a subset of rsync's (rsync(1), "PATTERN MATCHING RULES"): with a leading slash a path from the root,
+otherwise the last name or names of any path; `*` and `?` match any characters but a slash; a trailing slash matches
+folders only. A match is excluded with everything below it.
 """
 
 from __future__ import annotations
@@ -15,22 +14,21 @@ from collections.abc import Iterator, Sequence
 
 from workloads.encrypted_backup.scripts.entries import Failed, children_of
 
-# File systems that show what the kernel knows and hold no file of anybody's: those of util-linux's list
-# (libmount/src/utils.c, mnt_fstype_is_pseudofs) that are mounted at a place, without the ones that do hold files
-# (overlay, virtiofs, FUSE) or lead to some (autofs).
-KERNELS_OWN = frozenset(
+# File systems of the kernel's own data, without anybody's files: util-linux's list (libmount/src/utils.c,
+# mnt_fstype_is_pseudofs), without those that do hold files (overlay, virtiofs, FUSE) or lead to some (autofs).
+PSEUDO = frozenset(
     b"binder binfmt_misc bpf cgroup cgroup2 configfs cpuset debugfs devpts devtmpfs dlmfs efivarfs functionfs fusectl "
     b"fuse.lxcfs hugetlbfs mqueue nfsd nsfs proc pstore resctrl rpc_pipefs securityfs selinuxfs smackfs spufs sysfs "
     b"tracefs xenfs".split()
 )
-# Gone at the next boot. A backup may name one as a source.
+# Lost at the next boot; excluded unless a source is in one.
 IN_MEMORY = frozenset((b"tmpfs", b"ramfs"))
-# A restore keeps it in its target until it is complete (client_restore.sh).
+# In a restore's target until it is complete (client_restore.sh).
 RESTORE_MARKER = b".tidemark-restore"
 
 
 class Refused(Exception):
-    """A source that can't be backed up, and what to do instead."""
+    """A source can't be backed up; the second argument is what to do instead."""
 
 
 def compiled(pattern: bytes) -> re.Pattern[bytes]:
@@ -42,8 +40,8 @@ def compiled(pattern: bytes) -> re.Pattern[bytes]:
 
 
 def rule(path: bytes, below: bytes = b"") -> bytes:
-    """Returns the rule that excludes a path, or what is `below` it; without a wildcard rsync takes backslashes
-    literally.
+    """Returns the rule that excludes a path, or what is `below` it. rsync takes backslashes literally in a rule without
+    wildcards.
     """
     if re.search(rb"[*?\[]", path + below):
         path = re.sub(rb"([\\*?\[])", rb"\\\1", path)
@@ -51,8 +49,8 @@ def rule(path: bytes, below: bytes = b"") -> bytes:
 
 
 class Selection:
-    """The sources (real paths from the root) without `own`, without what matches `patterns`, and without what is in a
-    file system of `mounts`: of a folder that one is mounted at, the folder itself is copied.
+    """The sources (real paths from the root) without `own`, without matches of `patterns`, and without the contents of
+    the file systems at `mounts`; a mount point itself is copied.
     """
 
     def __init__(
@@ -146,9 +144,7 @@ def saved(path: bytes) -> Selection:
 
 
 def file_systems() -> list[tuple[bytes, bytes, int]]:
-    """What is mounted: where, the type, the device number (proc_pid_mountinfo(5)); without what another one is mounted
-    over.
-    """
+    """Returns the visible mounts: mount point, type and device number (proc_pid_mountinfo(5))."""
     found = []
     with open("/proc/self/mountinfo", "rb") as file:
         for line in file:
@@ -169,7 +165,7 @@ def selected(
 ) -> Selection:
     """Returns the current selection on this host. Raises Refused."""
     mounted = file_systems()
-    kernels_own = {device: kind for _, kind, device in mounted if kind in KERNELS_OWN}
+    pseudo = {device: kind for _, kind, device in mounted if kind in PSEUDO}
     real = []
     for source in sources:
         try:
@@ -177,24 +173,24 @@ def selected(
             device = os.lstat(path).st_dev
         except OSError as error:
             raise Refused(f"{os.fsdecode(source)} can't be read ({error.strerror})", "give another directory") from None
-        if device in kernels_own:
-            kind = kernels_own[device].decode()
+        if device in pseudo:
+            kind = pseudo[device].decode()
             raise Refused(f"{os.fsdecode(source)} is in {kind}, which has no files", "give a directory that has files")
         real.append(path)
     inside = tuple(path if path.endswith(b"/") else path + b"/" for path in real)
     no_files = [
         where
         for where, kind, _ in mounted
-        if kind in KERNELS_OWN | IN_MEMORY and where not in real and where.startswith(inside)
+        if kind in PSEUDO | IN_MEMORY and where not in real and where.startswith(inside)
     ]
     outermost = tuple(
         each + b"/" for each in no_files if not each.startswith(tuple(other + b"/" for other in no_files))
     )
-    # A disk that is mounted below one of them is excluded with it, which is reported.
+    # A disk that is mounted below one of them is excluded with it, and reported.
     disks = [
         where
         for where, kind, _ in mounted
-        if kind not in KERNELS_OWN | IN_MEMORY and where.startswith(outermost) and not where.startswith(own + b"/")
+        if kind not in PSEUDO | IN_MEMORY and where.startswith(outermost) and not where.startswith(own + b"/")
     ]
     mounts = sorted({*disks, *(each.rstrip(b"/") for each in outermost)})
     found = Selection(own, real, patterns, mounts, one_file_system=one_file_system)

@@ -1,5 +1,5 @@
-# Runs commands of the recovery sheet as root on the server. Standard input: the lines that they ask for, then `commands`,
-# and then the commands to the end.
+# Runs commands of the recovery sheet as root on the server. Standard input: the lines that they read, then `commands`,
+# then the commands.
 typed=
 while IFS= read -r line && [ "$line" != commands ]; do
     typed+=$line$'\n'

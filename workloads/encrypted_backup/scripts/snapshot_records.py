@@ -2,8 +2,8 @@
 
     python3 - SNAPSHOTS
 
-One JSON document a folder that has a snapshot's name: its record (snapshot.json) with "folder", the name of the
-folder; or the folder with "damaged", which says why there is no record that can be read.
+Prints one JSON document for each folder with a snapshot's name: its record (snapshot.json) and "folder", or "folder"
+and "damaged", the reason why the record can't be read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 import sys
 
 NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z", re.ASCII)
-# A record holds the sources and patterns of one command line, and is not longer (execve(2), MAX_ARG_STRLEN).
+# A record was one argument of a command, whose length is limited (execve(2), MAX_ARG_STRLEN).
 LONGEST_BYTES = 1 << 20
 
 
@@ -30,7 +30,7 @@ def record_of(folder: str) -> dict[str, object]:
     except (ValueError, RecursionError):
         return {"damaged": "its record is damaged"}
     if len(content) > LONGEST_BYTES or not isinstance(found, dict):
-        return {"damaged": "its record is no record"}
+        return {"damaged": "its record is not a JSON object or too long"}
     return found
 
 

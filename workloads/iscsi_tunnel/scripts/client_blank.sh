@@ -1,6 +1,6 @@
-# Whether a disk may be written to: nothing on it, as far as samples show. Arguments: DEVICE OFFSET LENGTH
-# What is encrypted shows no label and looks like noise; so not labels count, but that everything reads as zero: the first
-# and the last MiB, 64 KiB at each 256 MiB, and the whole stretch that is to be written.
+# Checks by samples that a disk is empty and may be written to. Arguments: DEVICE OFFSET LENGTH
+# Encrypted data has no label, so labels are not enough: all samples must read as zero. They are the first and the last MiB,
+# 64 KiB at each 256 MiB, and the whole range that is to be written.
 python3 - "$@" << 'PYTHON' || exit 1
 import json, mmap, os, sys
 

@@ -1,4 +1,4 @@
-# Takes disk and tunnel away, and proves that they have gone. Arguments: IQN
+# Removes disk and tunnel, and checks that they are gone. Argument: IQN
 iqn=$1
 look_at_sessions
 names=

@@ -1,6 +1,6 @@
-# Logs in to the target at the other end of the tunnel and waits for its disk, which must have that many bytes.
+# Logs in to the target at the other end of the tunnel and waits for its disk, which must have SIZE_BYTES.
 # Arguments: IQN ADDRESS INITIATOR VOLUME_ID SIZE_BYTES LIMIT_SECONDS
-# Only what is bound to our own interface record is touched: other sessions and the host's own initiator name stay.
+# Uses an interface record of its own: other sessions and the host's initiator name stay as they are.
 iqn=$1
 address=$2
 initiator=$3
@@ -25,7 +25,7 @@ if [ ! -e "$record" ]; then
     did "discovered $iqn"
 fi
 text=$'\n'$(< "$record")$'\n'
-# A session that is away waits so long; noops find out that it is. Not started at boot: attaching is asked for.
+# How long an interrupted session waits; noops detect the interruption. Not started at boot: a person attaches the disk.
 settings=(
     node.startup=manual
     "node.session.timeo.replacement_timeout=$limit_seconds"
@@ -60,7 +60,7 @@ if [ "$((sectors * 512))" -ne "$size_bytes" ]; then
     die "the disk has $((sectors * 512)) bytes, and the volume $volume has $size_bytes" \
         "see what the server exports (targetcli ls there), and run attach again"
 fi
-# Looked for, not settled: udev may be busy with others for seconds. `-ef`: the link leads to the disk.
+# Polls instead of `udevadm settle`: udev may be busy with other devices for seconds. `-ef`: the link leads to the disk.
 SECONDS=0
 stable=
 while [ "$SECONDS" -lt "$WAIT_S" ]; do

@@ -1,5 +1,5 @@
-# What must be known of a client before it attaches, its public key among it. No argument.
-# The private half is made here and never leaves.
+# Prints a client's state before it attaches, with its public key. No argument.
+# Makes the private key if there is none; it never leaves this host.
 if [ ! -s "$FOLDER/id_ed25519.pub" ]; then
     mkdir -p "$FOLDER"
     chmod 700 "$FOLDER"

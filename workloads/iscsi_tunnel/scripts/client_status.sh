@@ -1,4 +1,4 @@
-# What there is of an attachment. Arguments: IQN
+# Prints the state of an attachment. Argument: IQN
 iqn=$1
 word=detached
 since=

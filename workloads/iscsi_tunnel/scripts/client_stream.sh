@@ -1,5 +1,5 @@
-# Moves bytes over one SSH connection, as fast as it goes. Arguments: read|write USER SERVER PORT ALIAS
-# ssh says itself how many bytes it moved in which time, log-in not counted.
+# Moves bytes over one SSH connection as fast as possible. Arguments: read|write USER SERVER PORT ALIAS
+# ssh itself reports how many bytes it moved in which time, without the log-in.
 operation=$1
 options=(-F /dev/null -T -i "$FOLDER/id_ed25519" -p "$4" -o IdentitiesOnly=yes -o BatchMode=yes -o LogLevel=VERBOSE
     -o UserKnownHostsFile="$FOLDER/known_hosts" -o GlobalKnownHostsFile=/dev/null -o HostKeyAlias="$5"
@@ -8,7 +8,7 @@ options=(-F /dev/null -T -i "$FOLDER/id_ed25519" -p "$4" -o IdentitiesOnly=yes -
 if [ "$operation" = read ]; then
     words=$(ssh -n "${options[@]}" -- "$2@$3" read 2>&1 > /dev/null) || true
 else
-    # The server ends it after its seconds.
+    # The server ends it after SECONDS.
     words=$(ssh "${options[@]}" -- "$2@$3" write 2>&1 > /dev/null < /dev/zero) || true
 fi
 pattern='Transferred: sent ([0-9]+), received ([0-9]+) bytes, in ([0-9.]+) seconds'

@@ -25,7 +25,7 @@ if [ -e "/sys/class/net/tun$tun" ] && [ "$(own TUN)" != "$tun" ]; then
     die "tun$tun is in use by something else" "name another number (--tun), or leave it out: a free one is taken"
 fi
 
-# quoted VALUE: as the shell reads it back.
+# quoted VALUE: prints VALUE quoted for a shell.
 quoted() {
     printf "'%s'" "${1//\'/\'\\\'\'}"
 }
@@ -52,12 +52,12 @@ put /usr/local/sbin/tidemark-tunnel "$(cat << 'SUPERVISOR'
 #
 # ssh ends when three of its keep-alives have gone unanswered; it is started again after a pause that doubles from one
 # second up to fifteen. The iSCSI session waits meanwhile, and logs in again by itself. When it has waited longer than its
-# limit, the kernel fails what is asked of the disk: then nothing may stay mounted on it, and the attachment ends.
+# limit, the kernel fails requests to the disk: then everything on it is unmounted, and the attachment ends.
 set -u
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 . /etc/tidemark-tunnel/attachment
 LONGEST_PAUSE=15
-GOOD_AFTER=30 # a connection that stood so long was no failed attempt
+GOOD_AFTER=30 # seconds after which a connection does not count as a failed attempt
 OVERHEAD=100  # of a tunnelled packet: SSH's header, padding and tag, at most 64, and a segment's own options
 GIVEN_UP=3
 RUN=/run/tidemark-tunnel
@@ -65,14 +65,14 @@ mkdir -p "$RUN"
 exec {never}<> <(:)
 rest() { read -r -t "$1" -u "$never" || true; }
 
-# state WORD DETAIL: what `status` shows.
+# state WORD DETAIL: sets what `status` shows.
 state() {
     printf '%s\t%s\t%s\n' "$1" "$EPOCHSECONDS" "$2" > "$RUN/state.new"
     mv "$RUN/state.new" "$RUN/state"
     echo "$1: $2"
 }
 
-# lost: whether the session has waited longer than its limit.
+# lost: succeeds when the session has waited longer than its limit.
 lost() {
     local session name state
     for session in /sys/class/iscsi_session/session*; do
@@ -95,8 +95,8 @@ SUPERVISOR
 declare -f what_is_on climb
 cat << 'SUPERVISOR'
 
-# release DISK: unmounts what is on it, and on what stands on it; and takes away the latter. Sets `left` to what is still
-# mounted then.
+# release DISK: unmounts everything on the disk and on devices that use it, and removes those devices. Sets `left` to what
+# is still mounted.
 release() {
     local number name
     what_is_on "$1"
@@ -113,7 +113,7 @@ release() {
     left=${mounts[*]}
 }
 
-# give_up: nothing stays mounted on a dead disk, nor open.
+# give_up: unmounts and closes everything on a dead disk.
 give_up() {
     local session disk name left=
     [ -z "${ssh:-}" ] || kill "$ssh" 2> /dev/null
@@ -135,20 +135,20 @@ if [ ! -e "/sys/class/net/tun$TUN" ]; then
 fi
 ip address replace "$LOCAL" peer "$REMOTE" dev "tun$TUN"
 ip link set dev "tun$TUN" mtu "$MTU_MAX" up
-# What comes out of the tunnel goes no further, whether this machine is a router otherwise or not.
+# Packets from the tunnel are not forwarded, even if this machine is a router.
 echo 0 > "/proc/sys/net/ipv4/conf/tun$TUN/forwarding"
-# Nothing is lost inside the tunnel, only late, and who waits for a loss fills ssh's buffers with short packets. BBR sends
-# as fast as what arrives, in packets that are full. A kernel that has none keeps its own.
+# Inside the tunnel packets are late, never lost: a congestion control that waits for losses fills ssh's buffers with short
+# packets. BBR sends at the rate of delivery, in full packets. A kernel without it keeps its own.
 ip route replace "$REMOTE" dev "tun$TUN" src "$LOCAL" congctl bbr || echo "no BBR: the kernel's own congestion control"
 
-# seen_segment: the largest that the connection's path lets through, or nothing.
+# seen_segment: prints the largest segment that the connection's path passes, or nothing.
 seen_segment() {
     ss --tcp --numeric --info --no-header dst "$SERVER" dport = "$SSH_PORT" \
         | sed --quiet 's/.* mss:\([0-9]*\).*/\1/p' | sort --numeric-sort | tail --lines=1
 }
 
-# fit SEGMENT: a packet of the tunnel, in one of SSH's, fills whole segments of the connection, as many as come nearest
-# to what ssh reads at once: what a packet costs does not depend on its length.
+# fit SEGMENT: sets the MTU so that a packet of the tunnel, in one of SSH's, fills whole segments of the connection, about as
+# many as ssh reads at once: the cost of a packet does not depend on its length.
 fit() {
     local segment=$1 mtu
     [ -n "$segment" ] && [ "$segment" -gt 700 ] || return 0
@@ -159,20 +159,20 @@ fit() {
 proxy=()
 if [ -n "$PROXY" ]; then
     proxy=(-o "ProxyCommand=$PROXY")
-    # How large the segments behind the proxy are is not seen: as large as the internet's.
+    # The segments behind the proxy can't be seen: takes the internet's size.
     fit 1448
 fi
-# acknowledge_at_once: sshd holds a short packet back until what it sent before is acknowledged, for it sets TCP_NODELAY for
-# terminals alone (OpenSSH's packet.c, ssh_packet_set_interactive), and Linux acknowledges up to 40 ms later (TCP_DELACK_MIN
-# in net/tcp.h). Both for each request of the disk, unless the route says otherwise. It is made anew before each attempt:
-# the way to the server may be another by now.
+# acknowledge_at_once: makes a route with quick acknowledgements. sshd holds a short packet back until the previous one is
+# acknowledged, because it sets TCP_NODELAY for terminals only (OpenSSH's packet.c, ssh_packet_set_interactive), and Linux
+# delays acknowledgements by up to 40 ms (TCP_DELACK_MIN in net/tcp.h): that is a delay for each request of the disk. The
+# route is made before each attempt, because the path to the server may have changed.
 acknowledge_at_once() {
     local address way
     ip route flush table all proto "$ROUTE_PROTOCOL"
     read -r address _ < <(getent ahostsv4 "$SERVER") || return 0
     way=$(ip -4 route get "$address" 2> /dev/null | head --lines=1)
     way=${way%% uid *}
-    # Not by `local`, which leads to this machine itself. A blackhole of the same address, with no metric, comes before it.
+    # Not the table `local`, which leads to this machine itself. A blackhole of the same address without a metric wins.
     [ "${way%% *}" = "$address" ] || return 0
     read -ra way <<< "$way"
     ip route replace "${way[@]}" proto "$ROUTE_PROTOCOL" metric 50 quickack 1
@@ -236,7 +236,7 @@ Restart=on-failure
 RestartSec=1
 RestartPreventExitStatus=3"
 
-# described: sets `word` and `detail` to what the supervisor says of the tunnel.
+# described: sets `word` and `detail` to the tunnel's state as the supervisor reports it.
 described() {
     word=
     detail=

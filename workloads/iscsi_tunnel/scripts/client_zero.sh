@@ -1,4 +1,4 @@
-# Makes a stretch of a disk read as zero again. Arguments: DEVICE OFFSET LENGTH
+# Zeroes a range of a disk. Arguments: DEVICE OFFSET LENGTH
 quiet blkdiscard --zeroout --offset "$2" --length "$3" "$1" || die "$1 cannot be written" "see dmesg on that host"
 did "zeroed $3 bytes of $1"
 finish

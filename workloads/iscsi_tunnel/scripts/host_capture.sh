@@ -1,6 +1,6 @@
-# Counts what passes between this host and its peer, by protocol and port. Arguments: start ADDRESS PEER | stop
-# Every packet on the interface with ADDRESS is looked at, whole: what would betray an unencrypted target is searched for.
-# A unit of its own counts until it is told to stop; it ends by itself, should nobody tell it.
+# Counts packets between this host and its peer, by protocol and port. Arguments: start ADDRESS PEER | stop
+# It reads every whole packet on the interface with ADDRESS, and searches for marks of an unencrypted target.
+# It runs as a unit until it is stopped, or its time is over.
 unit=tidemark-capture.service
 result=$STATE/capture.json
 systemctl stop "$unit" 2> /dev/null || true
@@ -43,7 +43,7 @@ while not ending:
         continue
     if protocol != 0x0800:
         if protocol == 0x86DD and frame[24] == 0xFF:
-            packets["ipv6-multicast"] += 1  # what every host says to its link, to none of them in particular
+            packets["ipv6-multicast"] += 1  # multicasts of any host on the link
         else:
             packets["arp" if protocol == 0x0806 else "ethertype-%04x" % protocol] += 1
         continue

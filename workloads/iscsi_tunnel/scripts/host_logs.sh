@@ -1,4 +1,4 @@
-# Shows logs and states, each under a line "@@ NAME". Arguments: ROLE
+# Prints logs and states in sections, each after a line "@@ NAME". Argument: ROLE
 role=$1
 parts_of_any_host
 part addresses ip -brief address

@@ -1,17 +1,17 @@
-# What the scripts of iscsi-tunnel share besides; sent after the libraries in workloads/scripts.
+# Functions of iscsi-tunnel's scripts; sent after the libraries in workloads/scripts.
 # shellcheck disable=SC2034  # the scripts use what is set here
 FOLDER=/etc/tidemark-tunnel
 UNIT=tidemark-tunnel.service
 IFACE=tidemark
-# By it our own routes are told from others: a number that nobody has (iproute2's rt_protos).
+# Marks our own routes: a number that iproute2's rt_protos does not assign.
 ROUTE_PROTOCOL=83
 
-# routes: what this machine routes anywhere, as JSON.
+# routes: prints this machine's routes as JSON.
 routes() {
     ip -4 -json route show table all
 }
 
-# own VARIABLE: the value that the attachment's file has for it, or nothing.
+# own VARIABLE: prints its value in the attachment's file, or nothing.
 own() {
     local line
     [ -f "$FOLDER/attachment" ] || return 0
@@ -24,7 +24,7 @@ own() {
     done < "$FOLDER/attachment"
 }
 
-# forget_sessions IQN: ends the session with that target and forgets the target, as far as there are any.
+# forget_sessions IQN: ends the session with the target and forgets the target; succeeds if there is none.
 forget_sessions() {
     look_at_sessions
     if [ -n "${session_of[$1]:-}" ]; then
@@ -37,7 +37,7 @@ forget_sessions() {
     fi
 }
 
-# drop_tunnel: ends the tunnel's unit and takes its device away, as far as they are there.
+# drop_tunnel: ends the tunnel's unit and removes its device; succeeds if there is none.
 drop_tunnel() {
     local tun
     tun=$(own TUN)

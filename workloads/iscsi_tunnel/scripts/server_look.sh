@@ -1,4 +1,4 @@
-# What must be known of the server before its tunnel is made. No argument.
+# Prints the server's state before its tunnel is made. No argument.
 tun=
 local=
 peer=
@@ -15,7 +15,7 @@ json '{"tun": "%s", "local": "%s", "remote": "%s", "size_bytes": %s}' "$tun" "$l
 devices=(/sys/class/net/tun*)
 json '{"devices": "%s"}' "${devices[*]##*/}"
 echo "{\"routes\": $(routes)}"
-# Whoever is logged in now: the kernel says so in the list entry of that initiator.
+# The initiator that is logged in: the kernel notes it in the ACL's info.
 for acl in /sys/kernel/config/target/iscsi/"$AUTHORITY":*/tpgt_1/acls/*; do
     [ -e "$acl/info" ] || continue
     read -r first < "$acl/info"

@@ -1,4 +1,4 @@
-# A second portal of the target, for the measurement without a tunnel alone. Arguments: open|close IQN ADDRESS
+# Opens or closes a second portal of the target, for the measurement without a tunnel. Arguments: open|close IQN ADDRESS
 tpg=/sys/kernel/config/target/iscsi/$2/tpgt_1
 portal=$tpg/np/$3:$PORT
 if [ "$1" = open ] && [ ! -d "$portal" ]; then

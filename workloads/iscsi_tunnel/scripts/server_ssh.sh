@@ -1,7 +1,7 @@
 # Lets one user with one key open one tun device over SSH, and nothing else. Arguments: USER TUN PUBLIC_KEY
 #
-# A mistake must not lock anyone out: sshd checks the configuration before it is read, and a timer takes it back unless
-# server_ssh_keep.sh, which comes over a log-in that was made afterwards, stops it.
+# A mistake must not lock anyone out: sshd checks the configuration before it is loaded, and a timer restores the previous
+# one unless server_ssh_keep.sh, sent over a new log-in, stops the timer.
 user=$1
 tun=$2
 key=$3
@@ -14,13 +14,13 @@ if ! id "$user" > /dev/null 2>&1; then
     quiet useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
     did "made the user $user"
 fi
-# restrict: no forwarding, no terminal, no commands file (sshd(8), AUTHORIZED_KEYS FILE FORMAT). The file is root's, so
-# that who has the key can't add another.
+# restrict: no forwarding, no terminal, no commands file (sshd(8), AUTHORIZED_KEYS FILE FORMAT). Root owns the file,
+# so that the key's user can't add another key.
 put "$keys" "restrict,tunnel=\"$tun\",command=\"/usr/sbin/nologin\" $key tidemark-tunnel"
 chmod 644 "$keys"
 
-# The tun device is given back before the client, which waits 15 s, tries again: sshd gives up on the tick after the two
-# that went unanswered, 9 s, and some more while there is something to read from the device.
+# sshd must release the tun device before the client, which waits 15 s, tries again: it gives up after two unanswered
+# keep-alives and one more interval, 9 s, or somewhat later while the device has data.
 text="# One user, one key, one tun device: written by tidemark (iscsi-tunnel).
 Match User $user
     PermitTunnel point-to-point
@@ -38,7 +38,7 @@ Match User $user
 if [ ! -f "$drop_in" ] || [ "$(< "$drop_in")" != "$text" ]; then
     rm -f "$drop_in.before"
     [ ! -f "$drop_in" ] || cp -p "$drop_in" "$drop_in.before"
-    # back: makes the file what it was, with no moment between without one.
+    # back: restores the previous file atomically.
     back="if [ -f $drop_in.before ]; then mv -f $drop_in.before $drop_in; else rm -f $drop_in; fi"
     put "$drop_in" "$text"
     if ! words=$(sshd -t 2>&1); then

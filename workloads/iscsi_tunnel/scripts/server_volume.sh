@@ -1,4 +1,4 @@
-# The server's end of the tunnel and the volume that is exported there, at each boot too.
+# Makes the server's end of the tunnel and the exported volume, also for each boot.
 # Arguments: USER TUN LOCAL PEER MTU VOLUME_ID DEVICE SIZE_GIB
 user=$1
 tun=$2
@@ -9,7 +9,7 @@ id=$6
 device=$7
 size_gib=$8
 
-# At boot its own unit makes what is made here.
+# At boot a unit does what this script does: waits for it.
 boot_is_over tidemark-tunnel-server.service rtslib-fb-targetctl.service
 scan_disks
 disk_of "$id" "$device"
@@ -17,7 +17,7 @@ name=${disk#/dev/}
 name=${name//\//!}
 read -r sectors < "/sys/block/$name/size"
 size_bytes=$((sectors * 512))
-# Of a disk that one buys, which hardly ever has whole GiB, either of the two next to it.
+# The size of a bought disk is hardly ever whole GiB: either of the two nearest is accepted.
 below_gib=$((size_bytes >> 30))
 above_gib=$(((size_bytes + (1 << 30) - 1) >> 30))
 [ "$size_gib" -eq "$below_gib" ] || [ "$size_gib" -eq "$above_gib" ] \
@@ -37,7 +37,7 @@ fi
 
 [ -d /sys/module/tun ] || modprobe --quiet tun \
     || die "kernel $(uname -r) has no module tun" "boot a kernel that has it (Debian's linux-image-cloud-amd64 does)"
-# At the next boot the disk may have another name: it is found in the same way then, and by a name that stays.
+# The disk may have another name at the next boot: the unit finds it in the same way, under a stable link.
 if [ -z "${serial_of[$disk]:-}" ] && [[ $device != /dev/disk/* ]]; then
     for link in /dev/disk/by-id/*; do
         if [ "$link" -ef "$disk" ]; then
@@ -58,18 +58,18 @@ SIZE_BYTES='$size_bytes'"
 put /usr/local/sbin/tidemark-tunnel-server "$(cat << 'BOOT'
 #!/bin/bash
 # Makes the tunnel's device, which its user may open, and the link by which the target finds its volume.
-# Nothing is changed that is as it should be.
+# Changes nothing that is right already.
 set -eu
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 . /etc/tidemark-tunnel/server
-# Nothing else asks for it at boot; where the kernel has it built in, there is no module.
+# Nothing else loads it at boot; a kernel may have it built in.
 [ -d /sys/module/tun ] || modprobe --quiet tun || true
 if [ ! -e "/sys/class/net/tun$TUN" ]; then
     ip tuntap add dev "tun$TUN" mode tun user "$TUNNEL_USER"
 fi
 ip address replace "$LOCAL" peer "$PEER" dev "tun$TUN"
 ip link set dev "tun$TUN" mtu "$MTU" up
-# What comes out of the tunnel goes no further, whether this host is a router otherwise or not.
+# Packets from the tunnel are not forwarded, even if this host is a router.
 echo 0 > "/proc/sys/net/ipv4/conf/tun$TUN/forwarding"
 # As at the client's end (client_tunnel.sh).
 ip route replace "$PEER" dev "tun$TUN" src "$LOCAL" congctl bbr || echo "no BBR: the kernel's own congestion control"
@@ -113,21 +113,21 @@ WantedBy=multi-user.target"
 link /etc/systemd/system/tidemark-tunnel-server.service \
     /etc/systemd/system/multi-user.target.wants/tidemark-tunnel-server.service
 for other in /sys/class/net/tun*; do
-    # Of an earlier configuration: ours alone are owned by the tunnel's user.
+    # Devices of an earlier configuration: only ours belong to the tunnel's user.
     if [ -e "$other/owner" ] && [ "${other##*/}" != "tun$tun" ] && [ "$(< "$other/owner")" = "$(id --user "$user")" ]; then
         quiet ip link delete "${other##*/}"
         did "took ${other##*/} away"
     fi
 done
 if [ "$changed" -ne "$before" ] && [ -e "/sys/class/net/tun$tun" ]; then
-    # The addresses may be others now.
+    # The addresses may have changed.
     quiet ip address flush dev "tun$tun"
 fi
 if [ "$changed" -ne "$before" ] || [ ! -e "/sys/class/net/tun$tun" ] || [ ! -b "/dev/tidemark/$id" ]; then
     quiet /usr/local/sbin/tidemark-tunnel-server || die "the tunnel's end could not be made" "see the lines above"
     did "made tun$tun and /dev/tidemark/$id"
 fi
-# Whoever sets ip_forward for the whole host (Docker does when it starts) sets this, too.
+# Setting ip_forward for the whole host, as Docker does when it starts, sets this, too.
 set_value "/proc/sys/net/ipv4/conf/tun$tun/forwarding" 0
 json '{"volume": "%s", "disk": "%s", "size_bytes": %s}' "$id" "$disk" "$size_bytes"
 finish

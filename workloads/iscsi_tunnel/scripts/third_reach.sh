@@ -1,10 +1,10 @@
-# Which ports can be reached by a route that leads to them through a gateway, made for the question and taken away.
+# Prints whether a port can be reached through a gateway, by a temporary route.
 # Arguments: GATEWAY ADDRESS PORT
-# A host that answers on one interface for the address of another would let itself be reached so.
+# That succeeds when the gateway answers on one interface for the address of another.
 gateway=$1
 address=$2
 port=$3
-# Without the route nothing would be tried, and "not reached" would say nothing.
+# Without the route nothing would be tried, and "not reached" would prove nothing.
 quiet ip route replace "$address/32" via "$gateway" \
     || die "no route to $address by $gateway can be made" "leave this host out, or give it an address in the server's network"
 trap 'ip route delete "$address/32" via "$gateway" 2> /dev/null || true' EXIT

@@ -1,4 +1,4 @@
-# A temporary stripe over some of the mirrors, without a label of its own. Arguments: ARRAY STRIPE CHUNK_KIB MIRROR...
+# Makes a temporary stripe over some of the mirrors, without a label of its own. Arguments: ARRAY STRIPE CHUNK_KIB MIRROR...
 # `mdadm --build` writes nothing, so the mirrors keep the label of the whole stripe, which is assembled again
 # afterwards; but it holds the mirrors, and must be stopped meanwhile.
 bench=$1
@@ -11,8 +11,8 @@ fi
 if [ -d "/sys/block/$stripe/md" ]; then
     stop_array "$stripe"
 fi
-# It shows the first mirror's start, and there the label of the whole stripe: udev must not assemble from it. The rule is gone
-# with the next boot, as this stripe is.
+# Its first blocks are those of the first mirror, with the label of the whole stripe: udev must not assemble from it. The
+# rule lasts until the next boot, as the stripe does.
 rule=/run/udev/rules.d/63-tidemark-bench.rules
 if [ ! -e "$rule" ]; then
     put "$rule" "KERNEL==\"$bench\", ENV{SYSTEMD_READY}=\"0\", OPTIONS+=\"nowatch\""

@@ -1,10 +1,10 @@
-# Lets md read every leg and compare them, from the start of each mirror as far as is asked. Arguments: BYTES ARRAY...
+# Makes md read all legs and compare them, over the first BYTES of each mirror. Arguments: BYTES ARRAY...
 bytes=$1
 shift
 REST_SECONDS=60
 
-# at_rest ARRAY: ends a check, and waits until md does nothing more: "idle" is written at once and comes about later, and until
-# then the kernel refuses another stretch (sync_min, sync_max: EBUSY).
+# at_rest ARRAY: ends a check, and waits until md is idle. Until then the kernel refuses another range (sync_min, sync_max:
+# EBUSY).
 at_rest() {
     local md=/sys/block/$1/md action asked=
     SECONDS=0
@@ -40,14 +40,14 @@ for array in "$@"; do
         read -r action < "$md/sync_action"
         read -r done_sectors _ _ < "$md/sync_completed"
         read -r last < "$md/sync_max"
-        # A check that stops short of the end waits there until it is told to be idle.
+        # A check that stops at sync_max stays active until "idle" is written.
         if [ "$action" = idle ]; then
             break
         fi
         if [ "$last" != max ] && [[ $done_sectors =~ ^[0-9]+$ ]] && [ "$done_sectors" -ge "$last" ]; then
             break
         fi
-        echo "comparing $array: $done_sectors" # a sign of life for the task
+        echo "comparing $array: $done_sectors" # so that the task's idle timeout does not end
         rest 0.5
     done
     at_rest "$array"

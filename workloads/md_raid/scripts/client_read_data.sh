@@ -1,4 +1,4 @@
-# The checksum of what is read back, past the page cache. Arguments: DEVICE OFFSET_BYTES BYTES
+# Prints the checksum of a range, read without the page cache. Arguments: DEVICE OFFSET_BYTES BYTES
 device=$1
 offset_bytes=$2
 bytes=$3

@@ -1,4 +1,4 @@
-# Gives mirrors their legs back. Arguments: ARRAY=DEVICE,DEVICE...
+# Adds legs to their mirrors again. Arguments: ARRAY=DEVICE,DEVICE...
 for pair in "$@"; do
     array=${pair%%=*}
     IFS=, read -r -a devices <<< "${pair#*=}"
@@ -24,7 +24,7 @@ for pair in "$@"; do
             if [ -e "/sys/block/$array/md/dev-${device#/dev/}" ] || mdadm "/dev/$array" --re-add "$device" > /dev/null 2>&1; then
                 continue
             fi
-            # The write-intent bitmap does not tell what this leg lacks: all of it is copied.
+            # The write-intent bitmap does not cover what this leg lacks: all of it is copied.
             how=add
             quiet mdadm "/dev/$array" --add "$device" \
                 || die "$device cannot be added to $array" "see mdadm --detail /dev/$array on that host"

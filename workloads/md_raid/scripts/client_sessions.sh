@@ -8,17 +8,17 @@ done
 shift
 WAIT_S=60
 
-# record_of IQN ADDRESS: sets `record` to the file of that target's settings by our interface, or to nothing.
+# record_of IQN ADDRESS: sets `record` to the file of the target's settings for our interface, or to nothing.
 record_of() {
     record=/etc/iscsi/nodes/$1/$2,$PORT,1/$IFACE
     [ -f "$record" ] || record=
 }
 
-# What the host does about its sessions at boot is over first.
+# Waits until the host's own services for sessions have finished at boot.
 boot_is_over open-iscsi.service iscsid.service
 
-# Records and sessions of an earlier deployment, whose targets have gone; and those by the host's own interface, which earlier
-# versions of this used. Other experiments have interfaces of their own.
+# Removes records and sessions of an earlier deployment, whose targets have gone, and those of the host's own interface,
+# which earlier versions used. Other experiments have interfaces of their own.
 for file in /etc/iscsi/nodes/"$AUTHORITY":*/*/{"$IFACE",default}; do
     [ -e "$file" ] || continue
     interface=${file##*/}
@@ -55,7 +55,7 @@ for pair in "$@"; do
         || die "portal $address does not offer $target" "see targetcli ls on that storage server; run configure again"
 done
 
-# At once for all that our interface has.
+# One call for all records of our interface.
 for setting in "${settings[@]}"; do
     for pair in "$@"; do
         record_of "${pair%%=*}" "${pair#*=}"
@@ -76,7 +76,7 @@ for pair in "$@"; do
     [ -n "${session_of[${pair%%=*}]:-}" ] || missing=$((missing + 1))
 done
 if [ "$missing" -gt 0 ]; then
-    # Logs in to all at once; 15 says that some sessions are there already.
+    # Logs in to all at once; 15 means that some sessions exist already.
     code=0
     output=$(iscsiadm --mode node --interface "$IFACE" --login 2>&1) || code=$?
     if [ "$code" -ne 0 ] && [ "$code" -ne 15 ]; then
@@ -106,7 +106,7 @@ for pair in "$@"; do
     device=/sys/block/$disk/device
     read -r state < "$device/state"
     if [ "$state" != running ]; then
-        # A disk whose session was away longer than the replacement timeout stays offline until it is told.
+        # A disk whose session was away longer than the replacement timeout stays offline until its state is written.
         echo running > "$device/state"
         echo 1 > "$device/rescan"
         did "brought $disk back"

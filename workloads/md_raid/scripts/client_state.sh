@@ -1,11 +1,11 @@
-# Shows what the client has, each part under a line "@@ NAME": the tools' own output, read by the task.
+# Prints the client's state in sections, each after a line "@@ NAME": the tools' own output, which the task parses.
 [ -r /proc/mdstat ] || die "the kernel has no md arrays (/proc/mdstat is missing)" "run configure, which loads them"
 echo "@@ mdstat"
 cat /proc/mdstat
 
-# holder_of DEVICE: sets `holder` to what has taken it, or to nothing; and `examined` to whether its label is to be looked
-# for. An array that runs says what it has; one that does not (udev had one leg only) says nothing, and must be told from
-# an array that is not there.
+# holder_of DEVICE: sets `holder` to the device that holds it, or to nothing; and `examined` to whether its label must be
+# read. A running array lists its legs. One that does not run (udev had one leg only) lists none, and must be distinguished
+# from an array that does not exist.
 holder_of() {
     local link state
     holder=
@@ -19,8 +19,8 @@ holder_of() {
     done
 }
 
-# show_label DEVICE: the md label on it. That there is none is known by mdadm's word for it (Examine.c) alone: any other
-# failure would be taken for a fresh disk.
+# show_label DEVICE: prints the md label. Only mdadm's own message (Examine.c) means that there is none: any other failure
+# would pass for a fresh disk.
 show_label() {
     local words
     if words=$(mdadm --examine --export "$1" 2>&1); then
@@ -35,7 +35,7 @@ for array in /sys/block/md*; do
     [ -d "$array/md" ] || continue
     name=${array##*/}
     echo "@@ detail $name"
-    mdadm --detail "/dev/$name" || true # the part is empty then, which is refused
+    mdadm --detail "/dev/$name" || true # the section is then empty, which the task refuses
     holder_of "$name"
     if [ "$examined" = yes ]; then
         # A mirror carries the label of the stripe over it.

@@ -1,5 +1,5 @@
-# Clears the labels of an array whose creation was cut short, and which never ran. Arguments: DEVICE...
-# The data begins beyond the first MiB (mdadm aligns it to 1 MiB at least), so nothing but the label is there.
+# Clears the labels of an array whose creation was interrupted, and which never ran. Arguments: DEVICE...
+# Data begins beyond the first MiB (mdadm aligns it to 1 MiB at least), so only the label is cleared.
 for device in "$@"; do
     for md in /sys/block/md*/slaves/"${device#/dev/}"; do
         [ -e "$md" ] || continue

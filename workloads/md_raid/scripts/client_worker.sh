@@ -1,10 +1,10 @@
-# Runs the native worker, with caches dropped, and says whether the arrays were whole before and after.
+# Runs the native worker, with caches dropped, and prints whether the arrays were complete before and after.
 # Arguments: WORKER ARGUMENT...
 arrays() {
     local file name degraded
     for file in /sys/block/md*/md/degraded; do
         [ -e "$file" ] || continue
-        degraded=null # not known, which is not whole
+        degraded=null # unknown, which does not count as complete
         read -r degraded < "$file" || true
         name=${file#/sys/block/}
         json '{"kind": "array", "when": "%s", "array": "%s", "degraded": %s}' "$1" "${name%%/*}" "${degraded:-null}"
@@ -23,7 +23,7 @@ code=0
 wait "$pid" || code=$?
 arrays after
 if [ "$code" -ne 0 ]; then
-    # Its own words stand on standard error.
+    # Its own message is on standard error.
     exit "$code"
 fi
 finish

@@ -1,4 +1,4 @@
-# Writes random data and says its checksum, taken from the stream and not from the disk.
+# Writes random data and prints its checksum, computed from the stream and not from the disk.
 # Arguments: DEVICE OFFSET_BYTES BYTES
 device=$1
 offset_bytes=$2

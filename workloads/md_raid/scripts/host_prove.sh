@@ -1,6 +1,6 @@
-# Proofs that a host can give of itself. Arguments: LARGEST_PAYLOAD_BYTES NAME=ADDRESS...
+# Prints the proofs that a host can make itself. Arguments: LARGEST_PAYLOAD_BYTES NAME=ADDRESS...
 #
-# The packets may not be fragmented: the largest that the network promises must pass, one byte more must be refused.
+# With fragmentation off, a packet of the network's MTU must pass, and one byte more must be refused.
 payload=$1
 shift
 # try NAME ADDRESS BYTES

@@ -1,14 +1,14 @@
-# What the scripts of md-raid share besides; sent after the libraries in workloads/scripts.
+# Functions of md-raid's scripts; sent after the libraries in workloads/scripts.
 # shellcheck disable=SC2034  # the scripts use it
 IFACE=tidemark-md-raid
 
-# ignored ARRAY...: lines for mdadm's configuration by which arrays of ours are not assembled by themselves. They are known
-# by their names, which the scripts that create them give.
+# ignored ARRAY...: prints lines for mdadm's configuration that keep our arrays, known by name, from being assembled
+# automatically.
 ignored() {
     printf 'ARRAY <ignore> metadata=1.2 name=tidemark:%s\n' "$@"
 }
 
-# stop_array NAME: stops an md array. udev looks at a device that was just closed, and holds it for that moment.
+# stop_array NAME: stops an md array. udev opens a device that was just closed, and keeps it in use for a moment.
 stop_array() {
     local try holder
     for holder in "/sys/block/$1/holders/"md*; do
@@ -29,7 +29,7 @@ stop_array() {
     did "stopped $1"
 }
 
-# refuse_held DEVICE...: what an array, or anything else, has taken is never made part of a new array.
+# refuse_held DEVICE...: ends the script when an array, or anything else, holds one of the devices.
 refuse_held() {
     local device holder
     for device in "$@"; do

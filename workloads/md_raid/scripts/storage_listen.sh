@@ -1,11 +1,11 @@
-# A listener on a port that no security group opens, and a look whether it answers here. Arguments: ADDRESS PORT SECONDS
+# Listens on a port that no security group opens, and checks that it answers locally. Arguments: ADDRESS PORT SECONDS
 address=$1
 port=$2
 seconds=$3
 unit=tidemark-listener.service
 systemctl stop "$unit" 2> /dev/null || true
 systemctl reset-failed "$unit" 2> /dev/null || true
-# It ends by itself, should the task that started it be killed.
+# It ends by itself, in case the task that started it is killed.
 quiet systemd-run --collect --unit="$unit" --property=RuntimeMaxSec="$seconds" python3 -c '
 import socket, sys
 listener = socket.create_server((sys.argv[1], int(sys.argv[2])))

@@ -1,4 +1,4 @@
-# One volume group and one logical volume on each EBS volume, found by the volume's id.
+# Makes a volume group and a logical volume on each EBS volume, which is found by its id.
 # Arguments: SIZE_GIB VOLUME_ID=DEVICE...
 size_gib=$1
 shift
@@ -6,8 +6,8 @@ size_bytes=$((size_gib << 30))
 
 # A leg holds a member of the client's array. Without this, udev here would find the member inside the logical
 # volume after a restart, assemble the client's array on the storage server, and so hold the volume that the target
-# is to export. The host's own arrays are assembled as ever: between udev's rules that look at what a volume holds (60) and
-# mdadm's (64), a leg becomes one that holds nothing.
+# is to export. The host's own arrays are assembled as before: between udev's rules that read a volume's contents (60) and
+# mdadm's (64), this rule clears the result for a leg.
 put /etc/udev/rules.d/63-tidemark-legs.rules \
     'SUBSYSTEM=="block", ENV{DM_NAME}=="tidemark--*-leg", ENV{ID_FS_TYPE}=="linux_raid_member", ENV{ID_FS_TYPE}=""'
 if [ -d /etc/mdadm ]; then
@@ -21,7 +21,7 @@ if [ "$changed" -gt 0 ]; then
     udevadm control --reload
 fi
 
-# At boot udev has LVM activate the volumes (lvm-activate-VG.service, lvm2-…) while this looks for them.
+# At boot udev makes LVM activate the volumes (lvm-activate-VG.service, lvm2-…): waits for that.
 for pair in "$@"; do
     if [ ! -b "/dev/tidemark-${pair%%=*}/leg" ]; then
         quiet udevadm settle || die "udev is still busy" "see journalctl -u systemd-udevd on that host, and run again"
@@ -31,7 +31,7 @@ for pair in "$@"; do
 done
 
 scan_disks
-# Kept first, and read then: of a tool that fails nothing would be seen but that there is nothing.
+# Into variables first: in a pipe or a loop a failure of the tool would look like an empty list.
 volumes=$(pvs --noheadings --options pv_name,vg_name) || die "pvs failed" "see the message above"
 legs=$(lvs --noheadings --units b --nosuffix --options vg_name,lv_name,lv_size) || die "lvs failed" "see the message above"
 declare -A group_of_disk=() is_pv=()
@@ -44,7 +44,7 @@ while read -r group name bytes; do
     [ "$name" != leg ] || size_of_leg[$group]=$bytes
 done <<< "$legs"
 
-# Which volumes lack what; nothing is changed before all were looked at.
+# What each volume lacks; nothing is changed before all were checked.
 declare -A disk_of_volume=() volume_of_disk=()
 new=()
 for pair in "$@"; do
@@ -70,19 +70,19 @@ done
 if [ "${#new[@]}" -gt 0 ]; then
     signatures=$(wipefs --noheadings --output DEVICE,TYPE "${new[@]}") || die "wipefs failed" "see the message above"
     while read -r disk signature; do
-        # A volume that LVM was about to take is still fresh: LVM has it, and it is in no group.
+        # A volume that LVM has labelled, and that is in no group, is still fresh: vgcreate was interrupted.
         if [ -n "$disk" ] && { [ "$signature" != LVM2_member ] || [ -z "${is_pv[/dev/$disk]:-}" ]; }; then
             die "/dev/$disk holds data ($signature)" "give a fresh volume, or run wipefs --all /dev/$disk on that host"
         fi
     done <<< "$signatures"
     for disk in "${new[@]}"; do
-        if taken "$disk" ours; then # that nothing else has it for itself alone, vgcreate sees
+        if taken "$disk" ours; then # vgcreate finds any other exclusive user
             die "$disk is in use on that host ($taker)" "give a fresh volume, or take it from what uses it (lsblk $disk)"
         fi
     done
 fi
 
-# make_leg VOLUME_ID: its volume group, logical volume and device, as far as they are missing.
+# make_leg VOLUME_ID: makes the volume group, logical volume and device, unless they exist.
 make_leg() {
     local vg=tidemark-$1
     if [ -z "${group_of_disk[${disk_of_volume[$1]}]:-}" ]; then
@@ -90,7 +90,7 @@ make_leg() {
             || die "vgcreate $vg on ${disk_of_volume[$1]} failed" "see the message above"
     fi
     if [ -z "${size_of_leg[$vg]:-}" ]; then
-        # Nothing is wiped or zeroed here: whether the volume reads as zero is to be seen, not made.
+        # Nothing is wiped or zeroed: storage_zeroed.sh checks that the volume reads as zero.
         quiet lvcreate --yes --wipesignatures n --zero n --size "${size_gib}g" --name leg "$vg" \
             || die "$1 has no room for $size_gib GiB" "use volumes larger than $size_gib GiB"
     elif [ ! -b "/dev/$vg/leg" ]; then
@@ -98,7 +98,7 @@ make_leg() {
     fi
 }
 
-# Side by side: LVM waits for udev most of the time.
+# All at once: LVM waits for udev most of the time.
 declare -A worker=()
 for pair in "$@"; do
     id=${pair%%=*}

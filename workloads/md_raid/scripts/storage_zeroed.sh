@@ -1,7 +1,7 @@
 # Reads samples of each leg and refuses one that is not zero. Arguments: VOLUME_ID...
 #
 # An array made with --assume-clean takes its legs to be equal; they are when all read as zero. A fresh EBS volume
-# does, by EC2's word; what this looks for is a volume that is not fresh. Whatever was on it before left traces in
+# does, as EC2 documents; this finds a volume that is not fresh. Previous contents leave traces in
 # known places: partition tables, md and LVM labels and most superblocks lie in the first or last MiB, and file
 # systems spread theirs over the volume (ext4 a group at every 128 MiB). So the first and the last MiB are read
 # whole, and 64 KiB at every 64 MiB between. Reading all would take a volume at its 160 MiB/s 96 s, and the

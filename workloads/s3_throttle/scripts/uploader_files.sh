@@ -1,10 +1,10 @@
-# Makes the pool of files that are synced as large as is needed: those that are there stay. Arguments: FOLDER COUNT BYTES
-# They hold random bytes, so that no two are alike. Prints the SHA-256 of the first COUNT.
+# Makes a pool of COUNT files to sync, of random bytes; keeps existing ones. Arguments: FOLDER COUNT BYTES
+# Prints the SHA-256 of the first COUNT.
 folder=$1
 count=$2
 bytes=$3
 mkdir -p "$folder"
-# One of another size is of another plan, or was cut short: then all are made anew.
+# A file of another size is of another plan, or incomplete: then all are made anew.
 if [ -n "$(find "$folder" -type f ! -size "${bytes}c" -print -quit)" ]; then
     rm -rf "$folder"
     mkdir -p "$folder"

@@ -1,4 +1,4 @@
-# Whether S3 answers this host. Arguments: HOST PORT SECONDS
+# Checks that S3 answers this host. Arguments: HOST PORT SECONDS
 host=$1
 port=$2
 seconds=$3

@@ -1,3 +1,4 @@
-"""What runs on the uploader: one sync under one way of capping it, measured from beside. It stands on its own: of this
-project it uses the throttle, and beside the standard library nothing.
+"""The program on the uploader: runs syncs under a cap, and samples the interface meanwhile.
+
+It needs the throttle and the standard library only.
 """

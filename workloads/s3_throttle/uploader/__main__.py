@@ -1,12 +1,11 @@
-"""`python -m workloads.s3_throttle.uploader FOLDER WHO PATIENCE_S`: measures syncs while whoever asks for them lives.
+"""`python -m workloads.s3_throttle.uploader FOLDER WHO LEASE_TIMEOUT_S`: measures syncs for the run called WHO.
 
-In FOLDER is what there is of them while one runs.
+FOLDER holds the files of a sync while it runs. A line of standard input is a sync as JSON (spec.py), or `done`, or an
+empty one: a heartbeat. The program ends when no line has come for LEASE_TIMEOUT_S between syncs.
 
-A line of standard input is a sync as JSON (spec.py); an empty one is a sign of life, due every PATIENCE_S while no sync
-is under way; `done` is the end. First we say {"kind":"ready"}. Nothing is printed while a sync runs: the connection
-that this comes by is of the interface that is watched. After it come {"kind":"samples","t":[…],…} (kernel.Samples),
-{"kind":"stops",…} (of the throttle, a list a field) and {"kind":"final",…}, a line each; or, where it could not be
-begun, {"kind":"fault","what":…}.
+It prints {"kind":"ready"} at its start, and nothing while a sync runs, because its output passes the interface that is
+measured. After a sync it prints {"kind":"samples","t":[…],…} (kernel.Samples), {"kind":"stops",…} (of the throttle, a
+list for each field) and {"kind":"final",…}, a line each; or {"kind":"fault","what":…} where a sync could not be begun.
 
 When standard input ends, so does the sync: nothing stays stopped, and no cap stays on the interface.
 """
@@ -21,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from workloads.s3_throttle.uploader import kernel
-from workloads.s3_throttle.uploader.claim import Taken, claimed
-from workloads.s3_throttle.uploader.requests import Gone, Requests
+from workloads.s3_throttle.uploader.requests import Requests, TasksGone, UploaderLocked, uploader_lock
 from workloads.s3_throttle.uploader.spec import Spec
 from workloads.s3_throttle.uploader.sync import measure, send_buffers_file
 
@@ -30,28 +28,28 @@ EXIT_FAULT = 1
 
 
 def main() -> int:
-    folder, who, patience_s = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+    folder, who, timeout_s = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with claimed(folder, who) as claim:
+        with uploader_lock(folder, who) as lock:
             try:
-                serve(Requests(), folder / "sync", patience_s, claim)
+                serve(Requests(), folder / "sync", timeout_s, lock)
             finally:
                 shutil.rmtree(folder / "sync", ignore_errors=True)
-    except Taken as first:
+    except UploaderLocked as first:
         print(f"tidemark-error: another run is under way: {first}|wait for its end and run again", file=sys.stderr)
         return EXIT_FAULT
-    except Gone:
-        print("whoever asked for syncs is no more", file=sys.stderr)
+    except TasksGone:
+        print("the tasks that asked for syncs have gone", file=sys.stderr)
         return EXIT_FAULT
     return 0
 
 
-def serve(requests: Requests, scratch: Path, patience_s: float, claim: int) -> None:
-    """Measures syncs until `done`. Raises Gone when the tasks are gone."""
+def serve(requests: Requests, scratch: Path, timeout_s: float, lock: int) -> None:
+    """Measures syncs until `done`. Raises TasksGone when the tasks are gone."""
     say({"kind": "ready"})
     interface: kernel.Interface | None = None
-    while (line := requests.next(patience_s)) != "done":
+    while (line := requests.next(timeout_s)) != "done":
         if not line:
             continue
         spec = Spec.from_json(line)
@@ -60,7 +58,7 @@ def serve(requests: Requests, scratch: Path, patience_s: float, claim: int) -> N
                 interface = kernel.Interface(spec.address)
                 kernel.uncap(interface.name)
                 kernel.restore_send_buffers(send_buffers_file(scratch))
-            final = measure(spec, interface, scratch, still_wanted=requests.look, not_the_childs=[claim])
+            final = measure(spec, interface, scratch, still_wanted=requests.look, not_inherited=[lock])
         except (OSError, LookupError) as fault:
             say({"kind": "fault", "what": str(fault)})
             continue

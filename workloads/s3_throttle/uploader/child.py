@@ -11,27 +11,31 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from workloads.throttle.launch import signal_at_parents_end
+from workloads.throttle.processes import signal_at_parents_end
 
 POLL_S = 0.02
 
 
 class Child:
-    """`work` in a forked process, which leads a session of its own; what it returns is the exit code.
+    """Runs `work` in a forked process with a session of its own; `work` returns the exit code.
 
-    Forked, so that a program in Python that is loaded here already needs no start: loading one takes a rehearsal's host
-    a second, ten times as long as all else that happens between two syncs. The calling process has one thread.
+    Forked, so that a Python program that is loaded already need not be started: that takes a rehearsal's host a second,
+    ten times as long as everything else between two syncs. The calling process must have one thread.
     """
 
     def __init__(
-        self, work: Callable[[], int], environment: Mapping[str, str], output: Path, not_its: Iterable[int] = ()
+        self,
+        work: Callable[[], int],
+        environment: Mapping[str, str],
+        output: Path,
+        not_inherited: Iterable[int] = (),
     ) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
-            _become(work, environment, output, not_its)
+            _become(work, environment, output, not_inherited)
 
     def poll(self) -> int | None:
         """Returns the exit code, or minus the number of the signal that ended it; None while it runs."""
@@ -41,12 +45,12 @@ class Child:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
-    def end(self, patience_s: float) -> int:
+    def end(self, timeout_s: float) -> int:
         """Terminates the group, and kills it after so many seconds; returns the exit code."""
         if self.poll() is None:
             # The throttle passes the signal on, and continues the processes that it has stopped.
             self._signal(signal.SIGTERM)
-            deadline_s = time.monotonic() + patience_s
+            deadline_s = time.monotonic() + timeout_s
             while self.poll() is None and time.monotonic() < deadline_s:
                 time.sleep(POLL_S)
         if self.poll() is None:
@@ -64,13 +68,15 @@ class Child:
             os.kill(self.pid, signum)
 
 
-def _become(work: Callable[[], int], environment: Mapping[str, str], output: Path, not_its: Iterable[int]) -> NoReturn:
+def _become(
+    work: Callable[[], int], environment: Mapping[str, str], output: Path, not_inherited: Iterable[int]
+) -> NoReturn:
     code = 1
     try:
         os.setsid()
         signal_at_parents_end(signal.SIGTERM)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for descriptor in not_its:
+        for descriptor in not_inherited:
             os.close(descriptor)
         nowhere, words = os.open(os.devnull, os.O_RDONLY), os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for descriptor, ours in ((nowhere, 0), (words, 1), (words, 2)):

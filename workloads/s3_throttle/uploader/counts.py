@@ -1,8 +1,8 @@
-"""A plugin of the AWS CLI that counts requests to S3, those that were tried again, and those that failed.
+"""A plugin of the AWS CLI that counts requests to S3, retries and failures.
 
-The CLI says nothing of a request that succeeded at the second attempt, and its --debug costs more than the transfer.
-botocore asks after every attempt whether there shall be another (event needs-retry): there the counting is. The counts
-are written each time, since a sync whose mean is known is ended by SIGTERM.
+The CLI does not report a request that succeeded at the second attempt, and its --debug costs more than the transfer.
+botocore emits needs-retry after every attempt: the plugin counts there. It writes the counts each time, since a sync
+whose mean is known is ended by SIGTERM. The CLI loads it by name, so it is a module of its own.
 """
 
 from __future__ import annotations

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PERIOD_S = 0.02  # five samples in 100 ms, the shortest window that is reported
-
-
 # Fewer bytes in this time are no transfer.
 SILENCE_S = 0.1
 SILENT_BYTES = 15_000
@@ -19,8 +17,6 @@ SILENCE_AT_MOST_S = 5.0
 
 SEND_BUFFERS = Path("/proc/sys/net/ipv4/tcp_wmem")
 """The minimum, default and maximum send buffer of new connections, in bytes (tcp(7))."""
-
-
 # Beyond a VPC's internet gateway the MTU is 1500 (Amazon VPC, "Network maximum transmission unit"); Ethernet's header
 # has 14 more.
 FRAME_BYTES = 1514
@@ -41,8 +37,8 @@ class Samples:
 
 
 def without_repetitions(tx: Sequence[int], again: Sequence[int]) -> list[int]:
-    """Bytes sent, less a full frame for each segment that was sent again. They do not shrink: TCP counts a segment a
-    moment before the interface does.
+    """Returns the bytes sent, less a full frame for each retransmitted segment; never decreasing, although TCP counts a
+    segment a moment before the interface does.
     """
     found: list[int] = []
     for sent, segments in zip(tx, again, strict=True):
@@ -52,7 +48,7 @@ def without_repetitions(tx: Sequence[int], again: Sequence[int]) -> list[int]:
 
 
 class Interface:
-    """Returns the interface that has an address."""
+    """The interface that has an address. Raises LookupError when there is none."""
 
     def __init__(self, address: str) -> None:
         said = subprocess.run(
@@ -76,7 +72,7 @@ class Interface:
         self._unix_minus_clock_s = time.time() - time.monotonic()
 
     def look(self) -> int:
-        """Samples both counters; returns the bytes sent. A counter that was reset goes on from where it was."""
+        """Samples both counters; returns the bytes sent. A counter that was reset continues from its last value."""
         for number, file in enumerate(self._files):
             shown = int(os.pread(file, 32, 0))
             self._counted[number] += shown - self._shown[number] if shown >= self._shown[number] else shown

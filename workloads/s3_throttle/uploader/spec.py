@@ -1,23 +1,30 @@
-"""The tasks' specification of a sync."""
+"""A sync as the tasks specify it, and the command, configuration and environment that run it."""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
+
+PLUGIN = "workloads.s3_throttle.uploader.counts"
+COUNTS = "TIDEMARK_S3_COUNTS"
+"""The variable that names the file for the CLI's counts."""
+CONNECT_SECONDS = 10  # the CLI's own 60, five times, take long to find that S3 can't be reached
 
 
 @dataclass(frozen=True)
 class Spec:
-    """One sync of `objects` files, which are the pool's first `pool_objects` over and over. None in a cap: it is not
-    used. Nothing here is secret.
+    """One sync of `objects` files, the pool's first `pool_objects` repeatedly, under the caps that are not None.
+    Nothing here is secret.
 
-    `endpoint` is the URL of S3, None for AWS's own; `address` is the host's, on the interface that is watched;
-    `tc_bytes_per_s` is of the wire, headers included, as tc counts; all other rates are of what TCP carries.
+    `endpoint` is the URL of S3, None for AWS's own; `address` is the host's, on the interface that is measured.
+    `tc_bytes_per_s` includes headers, as tc counts; all other rates are of TCP's payload.
 
-    With `precision_ratio` the sync is ended when the mean of its steady part (steady.py) is known to that, which takes
-    `least_s` and twenty cycles, or `most_s` after its first byte; else it goes on until all is sent.
-    `wire_target_bytes_per_s` is what the interface should send, headers included; `send_buffer_bytes` is the most that
-    a socket may hold.
+    With `precision_ratio` the sync is ended once the mean of its steady part (steady.py) is known to that, after at
+    least `least_s` and twenty cycles, or `most_s` after its first byte; else it runs until all is sent.
+    `wire_target_bytes_per_s` is the interface's intended rate, headers included; `send_buffer_bytes` limits a socket's
+    send buffer.
     """
 
     aws: str
@@ -60,3 +67,39 @@ class Spec:
     def from_json(cls, text: str) -> Spec:
         """Reads a specification. Raises TypeError for an unknown or missing field."""
         return cls(**json.loads(text))
+
+
+def sync_command(spec: Spec, source: Path) -> list[str]:
+    """Returns the AWS CLI's sync."""
+    destination = f"s3://{spec.bucket}/{spec.prefix}"
+    sync = [spec.aws, "s3", "sync", "--no-progress", "--only-show-errors"]
+    return [*sync, "--cli-connect-timeout", str(CONNECT_SECONDS), f"{source}/", destination]
+
+
+def throttle_arguments(spec: Spec, report: Path) -> list[str] | None:
+    """Returns the throttle's arguments up to `--`, or None for a sync without it.
+
+    The original held a process that was already transferring, so the CLI is not held before its first byte.
+    """
+    if spec.rate_bytes_per_s is not None:
+        return ["--report", str(report), "--rate", f"{spec.rate_bytes_per_s} B/s"]
+    if spec.stop_s is not None and spec.run_s is not None:
+        return ["--report", str(report), "--stop", str(spec.stop_s), "--run", str(spec.run_s), "--from-first-byte"]
+    return None
+
+
+def configuration(spec: Spec) -> str:
+    """Returns the CLI's configuration file. It takes whole KB/s, which are KiB/s."""
+    lines = ["[plugins]", f"counts = {PLUGIN}", "[default]", f"region = {spec.region}"]
+    if spec.max_bandwidth_kib_per_s is not None:
+        lines += ["s3 =", f"    max_bandwidth = {spec.max_bandwidth_kib_per_s}KB/s"]
+    return "\n".join(lines) + "\n"
+
+
+def environment(spec: Spec, configuration_file: Path, counts: Path) -> dict[str, str]:
+    """Returns the command's environment, without credentials: the CLI asks for the instance's own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    made = {"AWS_CONFIG_FILE": str(configuration_file), "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", COUNTS: str(counts)}
+    if spec.endpoint is not None:
+        made["AWS_ENDPOINT_URL_S3"] = spec.endpoint
+    return kept | made

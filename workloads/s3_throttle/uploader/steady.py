@@ -1,9 +1,9 @@
-"""The steady part of a transfer, and how well its mean is known; a transfer may end when that is well enough.
+"""The steady part of a transfer, and the precision of its mean.
 
-The mean's standard error comes from the slowest movements of its series, by the equal-weighted cosine estimator with
+The mean's standard error comes from the lowest frequencies of the series, by the equal-weighted cosine estimator with
 Student's t (Lazarus, Lewis, Stock and Watson, Journal of Business & Economic Statistics 36, 2018), as in
-report/mean_rate.py: windows that follow each other are not independent, and a cap that makes up for a burst by a pause
-has a better mean than its windows let one think.
+report/mean_rate.py. Neighbouring windows are not independent: a cap that follows a burst by a pause has a more precise
+mean than the windows' deviation suggests.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# The CLI's own traffic before and after the objects: a listing of the bucket, the last answers.
+# The CLI's own traffic before and after the objects: the listing of the bucket, the last responses.
 MARGIN_BYTES = 8192
-# Connections are opened and send buffers filled. In the tail fewer and fewer connections have something to send.
+# At the start connections open and send buffers fill; in the tail fewer and fewer connections have data to send.
 START_S = 1.0
 START_CYCLES = 2
 LEAST_CYCLES = 20
@@ -56,18 +56,18 @@ class Curve:
         return self._sent[after - 1] + (t - t0) / (t1 - t0) * (self._sent[after] - self._sent[after - 1])
 
     def first(self) -> float | None:
-        """When the first object began to be sent."""
+        """Returns when the first object began to be sent; None: it has not."""
         at = bisect.bisect_right(self._sent, self._sent[0] + MARGIN_BYTES) if self._sent else 0
         return self._t[at - 1] if 0 < at < len(self._sent) else None
 
     def last(self) -> float:
-        """When the last object had been sent."""
+        """Returns when the last object had been sent."""
         return self._t[bisect.bisect_left(self._sent, self._sent[-1] - MARGIN_BYTES)]
 
     def paid_off(self, first_s: float, from_s: float, until_s: float, bytes_per_s: float) -> float:
-        """When no more had been sent than the rate allows from `first_s` on, or else hardly more.
+        """Returns when the bytes since `first_s` first were no more than the rate allows, or else hardly more.
 
-        It is looked for from `from_s` to `until_s`, which it is where there was no such time.
+        Searches from `from_s` to `until_s`; returns `until_s` when there was no such time.
         """
         begun = self.at(first_s)
         looks = range(bisect.bisect_left(self._t, from_s), bisect.bisect_left(self._t, until_s))
@@ -86,10 +86,10 @@ def steady_part(
     target_bytes_per_s: float | None = None,
     ended: bool = False,
 ) -> Steady | None:
-    """The part between start and tail; None where nothing is. A transfer that goes on (not `ended`) has no tail yet.
+    """Returns the part between start and tail, or None. A transfer that has not `ended` has no tail yet.
 
-    The start is the first second, or the first two cycles; where a target is given, it lasts until what went at once at
-    the beginning is paid off, and half of the time at most. With cycles the steady part has whole ones.
+    The start lasts for a second, or two cycles; with a target until the burst at the beginning is paid off, but at most
+    half of the time. With cycles the steady part consists of whole ones.
     """
     curve = Curve(t, sent)
     first_s = curve.first()
@@ -111,9 +111,9 @@ def steady_part(
 
 
 def known_to(curve: Curve, from_s: float, until_s: float, cycle_s: float) -> float:
-    """Half of the mean's 95 % interval, in bytes a second.
+    """Returns half of the mean's 95 % interval, in bytes a second.
 
-    Of rates over a hundredth of the time each, or over a cycle, so that where a cycle was cut makes no difference.
+    It uses rates over a hundredth of the time each, or over a whole cycle, so that cut cycles have no influence.
     """
     width_s = max(cycle_s, (until_s - from_s) / WINDOWS)
     step_s = (until_s - from_s - width_s) / (WINDOWS - 1)

@@ -16,21 +16,20 @@ from typing import Any
 
 from workloads.s3_throttle.uploader import kernel
 from workloads.s3_throttle.uploader.child import Child
-from workloads.s3_throttle.uploader.command import configuration, environment, sync_command, throttle_arguments
-from workloads.s3_throttle.uploader.spec import Spec
+from workloads.s3_throttle.uploader.spec import Spec, configuration, environment, sync_command, throttle_arguments
 from workloads.s3_throttle.uploader.steady import LEAST_CYCLES, Curve, Steady, steady_part
 from workloads.throttle.__main__ import main as throttle
 
-# The CLI waits for a lost connection for a minute, five times over (botocore: read_timeout, max_attempts). It starts in
-# a quarter of this on a busy machine, and no pause of the throttle's is a quarter as long.
+# The CLI waits for a lost connection for a minute, five times (botocore: read_timeout, max_attempts). On a busy machine
+# it starts within a quarter of this, and the throttle's pauses are shorter than a quarter.
 SILENCE_S = 45.0
 SILENT_BYTES = 4096  # less are SYNs, NTP and the like
 END_S = 5.0
-CHECK_PERIODS = 50  # samples for each estimate of the mean, which takes some milliseconds
+CHECK_PERIODS = 50  # samples between two estimates of the mean, which take some milliseconds
 STOP_FIELDS = ("t_unix_s", "stopped_s", "unacked_bytes", "notsent_bytes", "acked_bytes")
 # Why a sync ended.
 ITSELF, KNOWN, BOUND = "itself", "known", "bound"
-LOOK_PERIODS = 10  # samples for each check of the tasks
+LOOK_PERIODS = 10  # samples between two checks that the tasks are still there
 
 
 def measure(
@@ -39,9 +38,12 @@ def measure(
     scratch: Path,
     *,
     still_wanted: Callable[[], None] = lambda: None,
-    not_the_childs: Iterable[int] = (),
+    not_inherited: Iterable[int] = (),
 ) -> dict[str, Any]:
-    """Runs the sync to its end, and samples the interface meanwhile; `still_wanted` raises when the tasks are gone."""
+    """Runs the sync to its end, and samples the interface meanwhile; returns the final record.
+
+    `still_wanted` raises when the tasks are gone. The child closes the descriptors `not_inherited`.
+    """
     source = Path(spec.folder)
     shutil.rmtree(source, ignore_errors=True)
     link_files(Path(spec.pool), spec.pool_objects, source, spec.objects)
@@ -63,7 +65,7 @@ def measure(
     try:
         if spec.send_buffer_bytes is not None:
             kernel.limit_send_buffers(spec.send_buffer_bytes, send_buffers)
-        child = Child(work, variables, said, not_the_childs)
+        child = Child(work, variables, said, not_inherited)
         try:
             seen = _watch(child, interface, spec, still_wanted)
         finally:
@@ -149,7 +151,7 @@ def object_name(number: int) -> str:
 
 
 def _work(command: list[str], arguments: list[str] | None) -> Callable[[], int]:
-    """Becomes the CLI, or the throttle, which starts the CLI: the child's work."""
+    """Returns the child's work: to become the CLI, or the throttle, which starts the CLI."""
 
     def become() -> int:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the CLI would inherit that

@@ -1,4 +1,4 @@
-# What the scripts of experiments over iSCSI share; sent after workloads/scripts/lib.sh. workloads/iscsi.py has the same names.
+# Functions of the experiments over iSCSI; sent after workloads/scripts/lib.sh. Names as in workloads/iscsi.py.
 # shellcheck disable=SC2034  # the scripts use what is set here
 AUTHORITY=iqn.2026-11.io.tidemark
 PORT=3260
@@ -20,16 +20,16 @@ scan_disks() {
     done
 }
 
-# shows DISK VOLUME_ID: whether the disk's serial is the volume's id. EBS drops the hyphen of its ids in NVMe's serial;
-# virtio-blk has room for 20 bytes of what it is given (VIRTIO_BLK_ID_BYTES in linux/virtio_blk.h).
+# shows DISK VOLUME_ID: succeeds when the disk's serial is the volume's id. EBS drops the hyphen of its ids in NVMe's serial;
+# virtio-blk keeps 20 bytes of it (VIRTIO_BLK_ID_BYTES in linux/virtio_blk.h).
 shows() {
     local serial=${serial_of[$1]}
     [ "$serial" = "$2" ] || { [[ $2 == vol-* ]] && [ "$serial" = "${2//-/}" ]; } \
         || { [[ $1 == /dev/vd* ]] && [ "${#serial}" -eq 20 ] && [[ $2 == "$serial"?* ]]; }
 }
 
-# whole_disk NAME: sets `whole` to the kernel's name of the whole disk that NAME (a link, perhaps) leads to; fails with
-# `fault` set for what is none, and without for what is not there.
+# whole_disk NAME: sets `whole` to the kernel's name of the whole disk that NAME, perhaps a link, leads to. Fails with
+# `fault` set when it is no whole disk, and without when it does not exist.
 whole_disk() {
     local path name
     whole=
@@ -52,10 +52,10 @@ whole_disk() {
     return 1
 }
 
-# find_disk VOLUME_ID DEVICE: sets `disk`, after scan_disks; otherwise `fault` and `remedy`, and fails. The volume's id as
-# serial finds it; where several disks show that serial, or none shows any, DEVICE says which. Xen shows no serial, and has
-# sdf as xvdf. A name below /dev/disk/by-id is an identity itself; any other name may lead to another disk tomorrow, so that
-# a disk with another serial is not taken by it.
+# find_disk VOLUME_ID DEVICE: sets `disk`, after scan_disks; or sets `fault` and `remedy`, and fails. The disk has the
+# volume's id as serial. Where several disks show that serial, or none shows any, DEVICE decides. Xen shows no serial, and
+# calls sdf xvdf. A name below /dev/disk/by-id identifies a disk; any other name may lead to another disk after a boot, so a
+# disk with another serial is refused.
 find_disk() {
     local each named='' found=() name=$2
     disk=
@@ -102,9 +102,9 @@ disk_of() {
     find_disk "$1" "$2" || die "$fault" "$remedy"
 }
 
-# what_is_on DISK: what stands on a disk, as the kernel shows it. Sets `stack` to the kernel's names of the disk, its
-# partitions, and all that holds one of these, bottom up; `holders` to the latter as one knows them, `swaps` to those that
-# are swapped to; `mounts` to where they are mounted (spaces as \040), in the order of mounting.
+# what_is_on DISK: finds everything that uses a disk. Sets `stack` to the kernel's names of the disk, its partitions and the
+# devices that hold them, bottom up; `holders` to those devices' usual names; `swaps` to the swap devices among them; and
+# `mounts` to the mount points (spaces as \040), in the order of mounting.
 what_is_on() {
     local name=${1#/dev/} names=" " numbers=" " lines line fields source
     stack=()
@@ -118,7 +118,7 @@ what_is_on() {
         source=${line##* - }
         source=${source#* }
         source=${source%% *}
-        # By its number, whatever it was called; btrfs has numbers of its own.
+        # By device number, under any name; btrfs has numbers of its own.
         if [[ $numbers == *" ${fields[2]} "* ]] || [[ $names == *" $source "* ]]; then
             mounts+=("${fields[4]}")
         fi
@@ -129,7 +129,7 @@ what_is_on() {
     done
 }
 
-# climb PATH: notes a device, its partitions, and what holds them, for what_is_on.
+# climb PATH: adds a device, its partitions and their holders, for what_is_on.
 climb() {
     local path=$1 name=${1##*/} each='' number=''
     [[ " ${stack[*]} " != *" $name "* ]] || return 0
@@ -150,8 +150,8 @@ climb() {
 }
 
 # taken DISK [ours]: sets `taker` to what uses the disk, or one of its partitions, on this host; fails when nothing does.
-# What shows no holder (ZFS, a target) has opened it for itself alone, so that it can't be opened so a second time; with
-# `ours` (our own target may have it) that is left out.
+# A user without a holder (ZFS, a target) has opened the disk exclusively, so a second exclusive open fails; with `ours`
+# (our own target may have it) that is not tried.
 taken() {
     local code=0
     what_is_on "$1"
@@ -159,7 +159,7 @@ taken() {
     read -r taker <<< "$taker" || true
     [ -z "$taker" ] || return 0
     [ "${2:-}" != ours ] || return 1
-    # 16: EBUSY. A disk that can't be opened at all is found by what is to use it.
+    # 16: EBUSY. Any other error is left to the tool that will use the disk.
     python3 -c 'import os, sys
 try:
     os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL)
@@ -174,8 +174,8 @@ except OSError as error:
     return 1
 }
 
-# own_interface NAME INITIATOR: an interface record of our own, whose log-ins have INITIATOR as the initiator's name. The
-# host's own name, its other records and their sessions stay as they are.
+# own_interface NAME INITIATOR: makes an interface record whose log-ins use INITIATOR as the initiator's name. The host's
+# own name, other records and their sessions stay as they are.
 own_interface() {
     local record=/etc/iscsi/ifaces/$1 setting
     quiet systemctl start iscsid.service || die "iscsid does not start" "see journalctl -u iscsid on that host"
@@ -194,7 +194,7 @@ own_interface() {
     fi
 }
 
-# look_at_sessions: reads the iSCSI sessions there are; session_of maps a target's name to its session's directory.
+# look_at_sessions: reads the iSCSI sessions; session_of maps a target's name to its session's directory.
 declare -A session_of=()
 look_at_sessions() {
     local session name
@@ -206,9 +206,8 @@ look_at_sessions() {
     done
 }
 
-# session_ready IQN: whether the session is logged in and its disk is there, after look_at_sessions; sets `disk`. A disk is
-# listed in /sys/block a moment after its own directory, when all else that one looks for is there (device_add_disk in
-# block/genhd.c).
+# session_ready IQN: succeeds when the session is logged in and its disk exists, after look_at_sessions; sets `disk`. A disk
+# is listed in /sys/block last, after its own directory and its attributes (device_add_disk in block/genhd.c).
 session_ready() {
     local session=${session_of[$1]:-} state size
     disk=

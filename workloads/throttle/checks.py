@@ -1,8 +1,9 @@
-"""Which processes are left alone, and the one line that says why."""
+"""Checks before a run: whether the kernel can do it, and whether the process may be held back."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from workloads.errors import WorkloadError
@@ -11,11 +12,21 @@ from workloads.throttle.processes import Identity, Stat, ancestors, read_stat, s
 NAME_THE_TRANSFER = "name the process that transfers"
 
 
-def check_process(pid: int, *, measured: bool) -> Identity:
-    """The process of this pid, when it may be held back; `measured` when its connections are to be read as well.
+def check_kernel() -> None:
+    """Raises WorkloadError where the kernel has no pidfd_open, or a sandbox forbids it."""
+    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
+        raise WorkloadError("this is not Linux 5.3 or newer", "run it there")
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as fault:
+        raise WorkloadError(f"pidfd_open: {fault.strerror}", "it takes Linux 5.3, in a sandbox too") from None
 
-    Raises WorkloadError for pid 1, a thread of the kernel, ourselves and our ancestors, a process of another user
-    (unless we are root), one that is gone, and a thread that is no process.
+
+def check_process(pid: int, *, measured: bool) -> Identity:
+    """Returns the process of this pid, if it may be held back; with `measured`, if its connections can be read, too.
+
+    Raises WorkloadError for pid 1, a kernel thread, the throttle and its ancestors, a process of another user (unless
+    root runs the throttle), one that is gone, and a thread that is no process.
     """
     stat = read_stat(pid)
     if stat is None or stat.ended:
