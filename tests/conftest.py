@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import socketserver
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,11 @@ from lab.preflight import check_machine, processor
 from lab.rehearse import tear_down
 from lab.stacks import stack_config
 from tests.machine import wait_for
+
+# As in the Makefile: many images of Python set it, and each process that a test starts would compile what it imports,
+# boto3 for 0.7 s and pulumi_aws for four. The workers of pytest-xdist start after this, without it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # HYPOTHESIS_PROFILE=thorough asks for five times as many examples.
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
