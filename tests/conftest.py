@@ -6,6 +6,8 @@ import functools
 import os
 import signal
 import socket
+import socketserver
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ import botocore.client
 import botocore.loaders
 import pulumi.runtime.resource
 import pytest
+import werkzeug.serving
 from hypothesis import HealthCheck, settings
 from pulumi.runtime.proto.source_pb2 import StackTrace
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
@@ -29,9 +32,19 @@ from lab.rehearse import tear_down
 from lab.stacks import stack_config
 from tests.machine import wait_for
 
+# As in the Makefile: many images of Python set it, and each process that a test starts would compile what it imports,
+# boto3 for 0.7 s and pulumi_aws for four. The workers of pytest-xdist start after this, without it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# HYPOTHESIS_PROFILE=thorough asks for five times as many examples.
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
+THOROUGH = PROFILE == "thorough"
+
 # How long an example takes, or takes to make, says how busy the machine is.
-settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+for name, examples in (("quick", 40), ("thorough", 200)):
+    settings.register_profile(name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(PROFILE)
 
 AWS_VARIABLES = (
     "AWS_PROFILE",
@@ -137,6 +150,15 @@ def _make_once() -> Iterator[None]:
         # Where each resource was declared, and by whom, up to pytest: a sixth of a program's time, and nobody reads it.
         patch.setattr(pulumi.runtime.resource, "_get_stack_trace", StackTrace)
         patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # 1,300 images for each region of each account
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stop_servers_at_once() -> Iterator[None]:
+    """Servers look every 0.5 s whether they should stop, and each test with one would wait for that."""
+    with pytest.MonkeyPatch.context() as patch:
+        for server in (socketserver.BaseServer, werkzeug.serving.BaseWSGIServer):
+            patch.setattr(server.serve_forever, "__defaults__", (0.02,))
         yield
 
 

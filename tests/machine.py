@@ -1,8 +1,10 @@
-"""Looking at this machine from a test: its processes, and waiting until something is so."""
+"""This machine as tests use it: its processes, its compiler, and waiting for a condition."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,17 @@ def wait_for(what: str, look: Callable[[], bool], seconds: float) -> float:
         assert time.monotonic() - began < seconds, f"not within {seconds} s: {what}"
         time.sleep(0.1)
     return time.monotonic() - began
+
+
+def make(folder: Path, target: str = "all") -> Path:
+    """Makes a target of a native part in its own `build` folder, and returns that folder.
+
+    `make worker` has made most of it there. The lock keeps the workers of pytest-xdist from building side by side.
+    """
+    with (folder / "Makefile").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["make", "-s", "-C", str(folder), target], check=True)
+    return folder / "build"
 
 
 def processes_with(*words: str) -> list[Path]:

@@ -26,10 +26,6 @@ WAIT_SECONDS = 30.0
 """For what must come: far above the slowest, so that a busy machine fails nothing."""
 
 
-def build(directory: Path, target: str) -> None:
-    subprocess.run(["make", "-s", "-C", str(SOURCE), f"BUILD={directory}", target], check=True)
-
-
 def receive(connection: socket.socket, count: int) -> bytes:
     """So many bytes, or fewer if the stream ends."""
     got = bytearray()

@@ -17,14 +17,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import free_port
+from tests.conftest import THOROUGH, free_port
 from tests.lab import nfs_messages as nfs
 from tests.lab.mount_target import (
     NOTHING,
+    SOURCE,
     WAIT_SECONDS,
     Front,
     added_up,
-    build,
     check_seconds,
     has_ended,
     receive,
@@ -33,15 +33,19 @@ from tests.lab.mount_target import (
     send_beside,
     send_until_blocked,
 )
+from tests.machine import make
 
 HOUR_NS = 3600 * 10**9 // 4  # a quarter of one: what must not wait for it would never come in the time of a test
 
 
-@pytest.fixture(scope="session", params=["mount-target", "mount-target-asan"])
-def binary(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("mount-target")
-    build(directory, "sanitize" if request.param.endswith("asan") else "all")
-    return directory / str(request.param)
+PLAIN, SANITIZED = "mount-target", "mount-target-asan"
+BOTH_BUILDS = pytest.mark.parametrize("binary", [PLAIN, SANITIZED], indirect=True)
+
+
+@pytest.fixture(scope="session", params=[PLAIN, SANITIZED] if THOROUGH else [SANITIZED])
+def binary(request: pytest.FixtureRequest) -> Path:
+    """The build with sanitizers, which asks for more in the same tests; hosts and BOTH_BUILDS try the plain one."""
+    return make(SOURCE, "sanitize" if request.param.endswith("asan") else "all") / str(request.param)
 
 
 @pytest.fixture
@@ -77,6 +81,7 @@ def stream_of(messages: list[bytes], drawn: tuple[list[int], list[int], list[int
     return split(b"".join(records), chunks)
 
 
+@BOTH_BUILDS
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=STREAMS, replies=STREAMS)
 def test_passes_every_byte_both_ways(
@@ -170,6 +175,7 @@ def test_metering_minimum(front: Front) -> None:
     }  # fmt: skip
 
 
+@BOTH_BUILDS
 def test_seconds_add_up_to_all_that_passed(front: Front) -> None:
     """Over some seconds' ends, with answers out of order and numbers as they are on the wire of a PC."""
     sent = {"read": 0, "write": 0}
@@ -244,6 +250,7 @@ def test_connections_are_counted(front: Front) -> None:
     front.wait_until(lambda seconds: seconds[-1]["connections"] == 0)
 
 
+@BOTH_BUILDS
 def test_nothing_is_early_and_replies_are_not_held(front: Front) -> None:
     """The delay, of every kind of call; a client's answers to the server's calls are none."""
     front.follow(delay_ns=50_000_000)
@@ -572,10 +579,10 @@ def test_an_end_within_a_record_ends_both(front: Front) -> None:
         assert has_ended(pair.client)
 
 
-def test_a_client_with_too_much_in_the_queue_waits(front: Front, binary: Path) -> None:
+# A quarter of a GiB waits there, with the address sanitizer more of its own.
+@pytest.mark.parametrize("binary", [PLAIN], indirect=True)
+def test_a_client_with_too_much_in_the_queue_waits(front: Front) -> None:
     """Until the server takes some of it; another client goes on meanwhile."""
-    if binary.name.endswith("asan"):
-        pytest.skip("takes a quarter of a GiB, and more of the address sanitizer's own")
     record = nfs.record(nfs.write_call(1, bytes(nfs.MIB)))
     with front.open() as pair, front.open() as other:
         sent = send_until_blocked(pair.client, record)
@@ -589,16 +596,15 @@ def test_a_client_with_too_much_in_the_queue_waits(front: Front, binary: Path) -
         assert len(receive(pair.server, left)) == left
 
 
+@pytest.mark.parametrize("binary", [PLAIN], indirect=True)
 @pytest.mark.parametrize("waiting", ["for nothing", "for the client", "for the server", "for a turn"])
-def test_it_sleeps_while_there_is_nothing_to_do(front: Front, binary: Path, waiting: str) -> None:
+def test_it_sleeps_while_there_is_nothing_to_do(front: Front, waiting: str) -> None:
     """Over a second's end. Spinning would take all of a CPU's time, or what it gets of it."""
     record = nfs.record(nfs.write_call(1, bytes(nfs.MIB)))
     with front.open() as pair:
         if waiting == "for the client":
             send_until_blocked(pair.server, record)
         elif waiting == "for the server":
-            if binary.name.endswith("asan"):
-                pytest.skip("takes a quarter of a GiB, and more of the address sanitizer's own")
             send_until_blocked(pair.client, record)
         elif waiting == "for a turn":  # and nothing else: both have sent all that they will
             front.follow(delay_ns=HOUR_NS)

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.lab import nfs_messages as nfs
@@ -106,7 +106,6 @@ CALLS = st.tuples(
 STEPS = st.lists(MODELS | st.none() | st.lists(CALLS, min_size=1, max_size=30), min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=150)
 @given(steps=STEPS)
 def test_due_times_are_exact(
     parts: Path, steps: list[dict[str, int | None] | list[tuple[str, int, int]] | None]
@@ -250,7 +249,6 @@ def test_a_call_that_was_cut_short_is_another(parts: Path, message: bytes) -> No
     assert answers[-1] == described(nfs.record(message), kind, "call", 3, moved)
 
 
-@settings(deadline=None)
 @given(noise=st.binary(max_size=300), keep=st.integers(0, 140), tail=st.booleans())
 def test_noise_is_never_more_than_a_call(parts: Path, noise: bytes, keep: int, tail: bool) -> None:
     """The beginning of a good message and then anything: an answer, and no read outside of it (the sanitizers look)."""
@@ -275,7 +273,6 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-@settings(deadline=None)
 @given(
     which=st.lists(st.integers(0, len(MESSAGES) - 1), min_size=1, max_size=6),
     fragments=st.lists(st.integers(0, 10**6), max_size=8),
@@ -357,7 +354,6 @@ def test_results(parts: Path, name: str) -> None:
     assert ask(parts, [f"result {kind} {nfs.record(message).hex()}"]) == [expected]
 
 
-@settings(deadline=None)
 @given(
     xids=st.lists(st.integers(0, 40) | st.integers(0, 2**32 - 1), max_size=200),
     first=st.integers(0, 2**32 - 1),

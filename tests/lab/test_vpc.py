@@ -313,7 +313,6 @@ def allowed_by_the_text(packet: Packet, text: str) -> bool:
     return verdict("forward") == "accept"
 
 
-@settings(max_examples=200, deadline=None)
 @given(accounts(), st.data())
 def test_the_text_lets_through_just_what_the_groups_allow(
     account: tuple[list[Port], list[Group]], data: st.DataObject

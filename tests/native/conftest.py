@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.native_worker import NativeWorker, build
+from tests.machine import make
+from tests.native.native_worker import SOURCE, NativeWorker
 
 FILE_BYTES = 1024 * 1024
 
 
 @pytest.fixture(scope="session")
-def worker_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("native")
-    build(directory)
-    return directory
+def worker_build() -> Path:
+    return make(SOURCE)
 
 
 @pytest.fixture

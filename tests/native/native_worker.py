@@ -18,10 +18,6 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[2] / "workloads/native"
 
 
-def build(directory: Path, target: str = "all") -> None:
-    subprocess.run(["make", "-s", "-C", str(SOURCE), f"BUILD={directory}", target], check=True)
-
-
 @dataclass(frozen=True)
 class Outcome:
     code: int
@@ -37,6 +33,10 @@ class Outcome:
         assert [line["kind"] for line in self.lines].count("final") == 1
         assert self.lines[-1]["kind"] == "final"
         return self.lines[-1]
+
+
+# Leaves the processors to the tests beside it: for a worker whose times nothing is asked of.
+NICE = ("nice", "-n", "19")
 
 
 class NativeWorker:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -16,6 +17,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 WHY_SKIPPED = "there is no Chromium here (make setup-tests installs it)"
 DRAWN_WITHIN_SECONDS = 120
+_SHOWN: WeakKeyDictionary[webdriver.Chrome, tuple[str, int, int, bool]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -35,14 +37,21 @@ def browser() -> Iterator[webdriver.Chrome]:
         driver.quit()
 
 
-def show(driver: webdriver.Chrome, page: Path, *, width: int, dark: bool = False) -> None:
-    """Open a page at a width, and wait until its figures are drawn."""
+def show(driver: webdriver.Chrome, page: Path, *, width: int, dark: bool = False, anew: bool = False) -> None:
+    """Open a page at a width, and wait until its figures are drawn, which takes seconds.
+
+    A page that this browser already shows so stays, unless it shall be loaded `anew`.
+    """
+    drawn = "return document.documentElement.dataset.charts === 'drawn'"
+    shown = (page.as_uri(), page.stat().st_mtime_ns, width, dark)
+    if not anew and _SHOWN.get(driver) == shown and driver.execute_script(drawn):
+        return
+    _SHOWN[driver] = shown
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
     driver.get(page.as_uri())
-    drawn = "return document.documentElement.dataset.charts === 'drawn'"
     WebDriverWait(driver, DRAWN_WITHIN_SECONDS).until(lambda _: driver.execute_script(drawn))
 
 

@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import vl_convert
 
-Draw = Callable[..., str]
+Draw = Callable[..., Any]
+
+
+def _once(draw: Draw, folder: Path) -> Draw:
+    """Draws what looks the same once, and keeps it in a folder that the workers of pytest-xdist share."""
+
+    def drawn(*what: Any, **settings: Any) -> Any:
+        key = hashlib.sha256(json.dumps([draw.__name__, what, settings]).encode()).hexdigest()
+        for kind in (".svg", ".png"):
+            if (file := folder / f"{key}{kind}").exists():
+                content = file.read_bytes()
+                return content.decode() if kind == ".svg" else content
+        new = draw(*what, **settings)
+        kind, content = (".svg", new.encode()) if isinstance(new, str) else (".png", new)
+        half = folder / f"{key}.{os.getpid()}"
+        half.write_bytes(content)
+        half.rename(folder / f"{key}{kind}")
+        return new
+
+    return drawn
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _draw_once() -> Iterator[Draw]:
-    """What looks the same is drawn once: three quarters of what the tests of pages draw is repeated."""
+def _draw_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Draw]:
+    """Three quarters of what the tests of pages draw is repeated, and starting to draw takes each worker a second."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "drawings"
+    folder.mkdir(exist_ok=True)
     draw: Draw = vl_convert.vegalite_to_svg
-    drawings: dict[str, str] = {}
-
-    def draw_once(*what: Any, **settings: Any) -> str:
-        key = json.dumps([what, settings])
-        if key not in drawings:
-            drawings[key] = draw(*what, **settings)
-        return drawings[key]
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vl_convert, "vegalite_to_svg", draw_once)
+        for name in ("vegalite_to_svg", "svg_to_png"):
+            patch.setattr(vl_convert, name, _once(getattr(vl_convert, name), folder))
         yield draw
 
 

@@ -44,15 +44,25 @@ def marks(driver: webdriver.Chrome, figure: str, mark: str) -> int:
     return len(driver.find_elements(By.CSS_SELECTOR, f"#figure-{figure} .live .mark-{mark} > path"))
 
 
+def smallest_text_px(driver: webdriver.Chrome) -> float:
+    sizes: list[float] = driver.execute_script(
+        "return [...document.querySelectorAll('p, dd, td, th, h1, h2, h3, figcaption, .live svg text')]"
+        ".filter((each) => each.textContent.trim() && each.getClientRects().length)"
+        ".map((each) => parseFloat(getComputedStyle(each).fontSize))"
+    )
+    assert len(sizes) > 100
+    return min(sizes)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(PHONE, False), (DESK, True), (DESK, False)])
 @pytest.mark.parametrize("experiment", ["md-raid", "efs-iops"])
-@pytest.mark.parametrize(("width", "dark"), [(DESK, False), (PHONE, False), (DESK, True)])
 def test_nothing_is_fetched_nothing_goes_wrong_and_all_fits(
     driver: webdriver.Chrome, runs: dict[str, Path], experiment: str, width: int, dark: bool
 ) -> None:
     page = runs[experiment] / "report.html"
     requested(driver)
     said(driver)
-    show(driver, page, width=width, dark=dark)
+    show(driver, page, width=width, dark=dark, anew=True)
     assert said(driver) == []
     assert {url for url in requested(driver) if not url.startswith(("data:", "blob:"))} == {page.as_uri()}
     charts = driver.find_elements(By.CSS_SELECTOR, "figure.chart")
@@ -64,6 +74,11 @@ def test_nothing_is_fetched_nothing_goes_wrong_and_all_fits(
         assert all(0 < panel.size["width"] <= width for panel in panels)
         assert all("REHEARSAL" in str(panel.get_attribute("textContent")) for panel in panels)
     assert driver.execute_script(SCROLLS_SIDEWAYS) is False
+    if width == PHONE:
+        assert smallest_text_px(driver) >= 10
+
+
+# The next three are on the page that the last one has shown.
 
 
 def test_a_figure_has_a_mark_for_each_cell(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
@@ -73,6 +88,31 @@ def test_a_figure_has_a_mark_for_each_cell(driver: webdriver.Chrome, runs: dict[
     published = 6
     assert marks(driver, "iops", "symbol.role-mark") == len(measured) + published
     assert marks(driver, "latency", "symbol.role-mark") == 5 * len(summary.cells)
+
+
+def test_the_pointer_is_told_what_a_mark_is(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
+    show(driver, runs["efs-iops"] / "report.html", width=DESK)
+    mark: Any = driver.find_elements(By.CSS_SELECTOR, "#figure-latency .live .mark-symbol.role-mark > path")[0]
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", mark)
+    ActionChains(driver).move_to_element(mark).perform()
+    told = driver.find_element(By.ID, "vg-tooltip-element")
+    assert told.is_displayed()
+    assert "p50" in told.text
+
+
+def test_print_and_no_script_show_the_still_figures(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
+    show(driver, runs["efs-iops"] / "report.html", width=DESK)
+    shown = "return [...document.querySelectorAll('.still, .live')].map((e) => [e.className, e.clientHeight > 50])"
+    assert all(there == ("live" in kind) for kind, there in driver.execute_script(shown))
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert all(there == (kind == "still") for kind, there in driver.execute_script(shown))
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        driver.get((runs["efs-iops"] / "report.html").as_uri())
+        assert all(each.is_displayed() for each in driver.find_elements(By.CSS_SELECTOR, "figure.chart .still svg"))
+    finally:
+        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 def test_what_was_not_measured_has_no_mark(driver: webdriver.Chrome, tmp_path: Path) -> None:
@@ -91,7 +131,7 @@ def test_one_page_over_all_draws_every_figure(driver: webdriver.Chrome, runs: di
     page = build_overview(runs["md-raid"].parents[2]).page
     requested(driver)
     said(driver)
-    show(driver, page, width=PHONE)
+    show(driver, page, width=PHONE, anew=True)
     assert said(driver) == []
     assert {url for url in requested(driver) if not url.startswith(("data:", "blob:"))} == {page.as_uri()}
     charts = driver.find_elements(By.CSS_SELECTOR, "figure.chart.is-live")
@@ -99,20 +139,19 @@ def test_one_page_over_all_draws_every_figure(driver: webdriver.Chrome, runs: di
     assert driver.execute_script(SCROLLS_SIDEWAYS) is False
 
 
-def test_text_is_large_enough_to_be_read_on_a_telephone(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
-    show(driver, runs["efs-iops"] / "report.html", width=PHONE)
-    sizes: list[float] = driver.execute_script(
-        "return [...document.querySelectorAll('p, dd, td, th, h1, h2, h3, figcaption, .live svg text')]"
-        ".filter((each) => each.textContent.trim() && each.getClientRects().length)"
-        ".map((each) => parseFloat(getComputedStyle(each).fontSize))"
-    )
-    assert len(sizes) > 100
-    assert min(sizes) >= 10
-
-
 def column(driver: webdriver.Chrome, table: str, number: int) -> list[str]:
     cells = driver.find_elements(By.CSS_SELECTOR, f"#{table} tbody tr td:nth-child({number})")
     return [str(cell.get_attribute("textContent")) for cell in cells]
+
+
+def test_nothing_is_wider_than_a_sheet(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
+    for name, run in runs.items():
+        show(driver, run / "report.html", width=PAPER)
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        try:
+            assert driver.execute_script("return document.documentElement.scrollWidth") <= PAPER, name
+        finally:
+            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_tables_are_sorted_by_what_they_say(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
@@ -132,38 +171,3 @@ def test_tables_are_sorted_by_what_they_say(driver: webdriver.Chrome, runs: dict
     assert seconds == sorted(seconds)
     heads = driver.find_elements(By.CSS_SELECTOR, "#table-steps th")
     assert [each.get_attribute("aria-sort") for each in heads] == [None, "descending", None]
-
-
-def test_the_pointer_is_told_what_a_mark_is(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
-    show(driver, runs["efs-iops"] / "report.html", width=DESK)
-    mark: Any = driver.find_elements(By.CSS_SELECTOR, "#figure-latency .live .mark-symbol.role-mark > path")[0]
-    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", mark)
-    ActionChains(driver).move_to_element(mark).perform()
-    told = driver.find_element(By.ID, "vg-tooltip-element")
-    assert told.is_displayed()
-    assert "p50" in told.text
-
-
-def test_nothing_is_wider_than_a_sheet(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
-    for name, run in runs.items():
-        show(driver, run / "report.html", width=PAPER)
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-        try:
-            assert driver.execute_script("return document.documentElement.scrollWidth") <= PAPER, name
-        finally:
-            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
-
-
-def test_print_and_no_script_show_the_still_figures(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
-    show(driver, runs["efs-iops"] / "report.html", width=DESK)
-    shown = "return [...document.querySelectorAll('.still, .live')].map((e) => [e.className, e.clientHeight > 50])"
-    assert all(there == ("live" in kind) for kind, there in driver.execute_script(shown))
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    assert all(there == (kind == "still") for kind, there in driver.execute_script(shown))
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
-    driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    try:
-        driver.get((runs["efs-iops"] / "report.html").as_uri())
-        assert all(each.is_displayed() for each in driver.find_elements(By.CSS_SELECTOR, "figure.chart .still svg"))
-    finally:
-        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

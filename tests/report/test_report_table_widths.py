@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import rich.console
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -176,7 +176,6 @@ def any_table(draw: st.DrawFn) -> Table:
 
 
 @given(any_table(), st.sampled_from([60, *WIDTHS]), st.booleans())
-@settings(max_examples=60, deadline=None)
 def test_any_table_is_whole(table: Table, width: int, terminal: bool) -> None:
     seen = printed(table, width, terminal=terminal)
     assert max(cell_len(line) for line in seen.lines) <= width

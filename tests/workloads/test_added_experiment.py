@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.workloads.fabric_task import fab_each
 from workloads.load_inventory import PROJECT
 
 TOY = """
@@ -51,27 +50,30 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def fab(tree: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fabric", *words]
-    return subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=60, check=False)
-
-
-def test_its_tasks_are_there(tree: Path) -> None:
-    listed = json.loads(fab(tree, "--list", "--list-format=json").stdout)
+def test_its_tasks_are_there(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    scratch = tmp_path_factory.mktemp("said")
+    listing, help_of_run = fab_each(scratch, ["--list", "--list-format=json"], ["--help", "toy-box.run"], project=tree)
+    listed = json.loads(listing.stdout)
     tasks = {group["name"]: {task["name"] for task in group["tasks"]} for group in listed["collections"]}
     assert tasks["toy-box"] == {"plan", "run", "wind-up", "collect", "all"}
     assert len(tasks) >= 7, "the others are found in the same way"
-    help_of_run = fab(tree, "--help", "toy-box.run").stdout
-    assert "Measure a toy." in help_of_run
-    assert all(f"--{option}=STRING" in help_of_run for option in ("stack", "inventory", "plan"))
+    assert "Measure a toy." in help_of_run.stdout
+    assert all(f"--{option}=STRING" in help_of_run.stdout for option in ("stack", "inventory", "plan"))
 
 
-def test_they_run_and_fail_as_all_do(tree: Path) -> None:
-    assert fab(tree, "toy-box.plan").stdout.split() == ["plan", "short:", "a", "toy"]
-    refused = fab(tree, "toy-box.run", "--plan", "long", "--inventory", "nowhere.json")
-    assert (refused.returncode, refused.stderr) == (1, "tidemark: --plan long: no such plan; give short\n")
-    refused = fab(tree, "toy-box.run", "--inventory", "nowhere.json")
-    assert refused.stderr.startswith("tidemark: --inventory nowhere.json: cannot be read")
-    assert fab(tree, "toy-box.wind-up", "--turns", "3").stdout == "3\n"
-    refused = fab(tree, "toy-box.wind-up", "--turns", "often")
-    assert refused.stderr == "tidemark: --turns often is out of range; allowed are 1 to 9\n"
+def test_they_run_and_fail_as_all_do(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    plan, no_such_plan, no_inventory, turned, too_often = fab_each(
+        tmp_path_factory.mktemp("said"),
+        ["toy-box.plan"],
+        ["toy-box.run", "--plan", "long", "--inventory", "nowhere.json"],
+        ["toy-box.run", "--inventory", "nowhere.json"],
+        ["toy-box.wind-up", "--turns", "3"],
+        ["toy-box.wind-up", "--turns", "often"],
+        project=tree,
+    )
+    assert plan.stdout.split() == ["plan", "short:", "a", "toy"]
+    refused = (no_such_plan.returncode, no_such_plan.stderr)
+    assert refused == (1, "tidemark: --plan long: no such plan; give short\n")
+    assert no_inventory.stderr.startswith("tidemark: --inventory nowhere.json: cannot be read")
+    assert turned.stdout == "3\n"
+    assert too_often.stderr == "tidemark: --turns often is out of range; allowed are 1 to 9\n"

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import pytest
 
 from inventory import InventoryError
 from tests.workloads.call_task import call_task
+from tests.workloads.fabric_task import fab, fab_each
 from tests.workloads.fakes import inventory_document, inventory_of
 from workloads.errors import WorkloadError
 from workloads.host_keys import host_keys
@@ -142,41 +140,32 @@ def test_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         call_task(EXPERIMENT, "run", inventory=str(file))
 
 
-COMMANDS: list[tuple[str, list[str], str]] = [
-    ("nothing is running", ["md-raid.configure"], "no rehearsal is running"),
-    ("no such file", ["md-raid.configure", "--inventory", "absent.json"], "absent.json: cannot be read (No such file"),
-    ("a file that is no inventory", ["md-raid.prove", "--inventory", "pyproject.toml"], "is not JSON"),
-    ("no such plan", ["md-raid.run", "--plan", "shrot"], "--plan shrot: no such plan"),
-    ("no results to collect into", ["report"], "no results in"),
-    ("a stack of another kind", ["md-raid.drill", "--stack", "--help-me"], "is not a stack's name"),
+COMMANDS: list[tuple[list[str], str]] = [
+    (["md-raid.configure"], "no rehearsal is running"),
+    (["md-raid.configure", "--inventory", "absent.json"], "absent.json: cannot be read (No such file"),
+    (["md-raid.prove", "--inventory", "pyproject.toml"], "is not JSON"),
+    (["md-raid.run", "--plan", "shrot"], "--plan shrot: no such plan"),
+    (["report"], "no results in"),
+    (["md-raid.drill", "--stack", "--help-me"], "is not a stack's name"),
 ]
 
 
-@pytest.mark.parametrize(("words", "expected"), [row[1:] for row in COMMANDS], ids=[row[0] for row in COMMANDS])
-def test_commands(words: list[str], expected: str, tmp_path: Path) -> None:
+def test_commands(tmp_path: Path) -> None:
     """As a person types them: one line on standard error, an exit code, no traceback."""
     worker = tmp_path / "worker"
     worker.write_bytes(b"\x7fELF")
-    done = subprocess.run(
-        [sys.executable, "-m", "fabric", *words],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "TIDEMARK_WORKER": str(worker)},
-    )
-    assert done.returncode == 1
-    assert expected in done.stderr
-    assert done.stderr.startswith("tidemark: ")
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert "Traceback" not in done.stdout + done.stderr
+    every = fab_each(tmp_path, *(words for words, _ in COMMANDS), TIDEMARK_WORKER=str(worker))
+    for done, (_, expected) in zip(every, COMMANDS, strict=True):
+        assert done.returncode == 1, done
+        assert expected in done.stderr
+        assert done.stderr.startswith("tidemark: "), done
+        assert len(done.stderr.strip().splitlines()) == 1, done
+        assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_every_task_is_described_in_one_sentence() -> None:
     """Asked for as JSON: how lines break depends on the longest name and on the terminal."""
-    words = [sys.executable, "-m", "fabric", "--list", "--list-format=json"]
-    done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True)
+    done = fab("--list", "--list-format=json")
     top = json.loads(done.stdout)
     listed = [*top["tasks"], *(task for group in top["collections"] for task in group["tasks"])]
     assert len(listed) >= 11
