@@ -1,6 +1,6 @@
 """Writes a run's results: a manifest, and raw records as newline-delimited JSON (docs/interfaces.md, "Results").
 
-The manifest is there before anything is measured, with the status "running": a run that was cut short can be told from
+The manifest is there before anything is measured, with the status "running": a run that was cut short differs from
 one that is complete. Each record is written when it is known, so that none is lost with the process.
 """
 

@@ -119,7 +119,7 @@ def test_a_file_system_is_made_only_where_there_is_none_for_sure(
     done = world.run(backup_script("client_filesystem"), "old")
     assert any(call.startswith("mkfs.ext4") for call in world.calls) == made
     checked = world.run(backup_script("client_check_filesystem"), "preen")
-    fault = "what is on /dev/mapper/tidemark-backup can't be told"
+    fault = "the contents of /dev/mapper/tidemark-backup can't be determined"
     unknown = not made and blkid != "echo ext4"
     assert (fault in done.stderr, fault in checked.stderr) == (unknown, unknown)
 
