@@ -625,7 +625,11 @@ def _set(field: str, value: object) -> Callable[[Record], None]:
     return change
 
 
-FAULTS = [_drop, *(partial(_set, value=value) for value in ("?", None, [1], -5, {}, 1e18))]
+WRONG_VALUES: tuple[object, ...] = ("?", None, [1], -5, {}, 1e18)
+FAULTS: list[Callable[[str], Callable[[Record], None]]] = [
+    _drop,
+    *(partial(_set, value=wrong) for wrong in WRONG_VALUES),
+]
 
 
 @pytest.mark.parametrize("stream", STREAMS)

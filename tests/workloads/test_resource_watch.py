@@ -23,6 +23,7 @@ from tests.workloads.fake_clock import FakeClock
 from tests.workloads.fakes import inventory_document, inventory_of
 from tests.workloads.ssh_host import ssh_host
 from workloads.aws import ec2_client
+from workloads.connectors import ssh
 from workloads.connectors.errors import Unreachable
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import END_OF_SCRIPT, Script
@@ -289,9 +290,12 @@ def test_who_waits_for_a_script_is_told_at_once(inventory: Inventory, tmp_path: 
         assert time.monotonic() - began < BOUND_SECONDS
 
 
-def test_a_script_that_is_silent_for_a_while_is_waited_for(inventory: Inventory, tmp_path: Path) -> None:
+def test_a_script_that_is_silent_for_a_while_is_waited_for(
+    inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "CHECK_SECONDS", 0.2)
     script = Script(
-        "slow", f'echo "{{\\"one\\": 1}}"\nsleep 3\necho "{{\\"two\\": 2}}"\nexec >&-\nsleep 3\n{END_OF_SCRIPT}\n'
+        "slow", f'echo "{{\\"one\\": 1}}"\nsleep 0.7\necho "{{\\"two\\": 2}}"\nexec >&-\nsleep 0.7\n{END_OF_SCRIPT}\n'
     )
     with ssh_host(inventory.host("client"), tmp_path) as connector:
         assert connector.run(script, locked=False, idle_timeout_seconds=30).facts == ({"one": 1}, {"two": 2})

@@ -70,9 +70,10 @@ class TestSession:
     def test_a_sync_may_be_silent_for_as_long_as_it_takes(
         self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sessions, "START_SECONDS", 5.0)
-        asked = spec(tmp_path, "sleep 7; exit 3")
+        asked = spec(tmp_path, "sleep 2; exit 3")
         with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
+            monkeypatch.setattr(sessions, "START_SECONDS", 0.5)
+            session._process.idle_timeout_seconds = sessions.START_SECONDS
             seen = session.sync(asked)
         assert seen.final is not None
         assert seen.final["exit_code"] == 3
@@ -121,7 +122,7 @@ class TestSession:
         monkeypatch.setattr(sessions, "LEASE_TIMEOUT_SECONDS", 1)
         asked = spec(tmp_path, "exit 0")
         with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
-            time.sleep(2.5)
+            time.sleep(1.5)
             assert session.sync(asked).final is not None
 
     def test_without_any_it_ends_and_that_is_one_line(

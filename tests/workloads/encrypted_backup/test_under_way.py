@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ def start_of(pid: int) -> str:
 @pytest.mark.parametrize("stale", [True, False])
 def test_a_process_id_alone_is_nobody(stale: bool, tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
+        # Reaped at once, as init does: a process that nobody has waited for is still there.
+        threading.Thread(target=process.wait).start()
         try:
             start = start_of(process.pid)
             end_what_is_under_way(f"{process.pid} {int(start) - stale}\n", tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.workloads.throttle.simulation import (
@@ -151,7 +151,6 @@ def flows(draw: st.DrawFn, target: float) -> Process:
     return steady(free)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.data(), st.sampled_from([256 * 1024, 1 * MIB, 64 * MIB]), st.integers(0, 1000))
 def test_whatever_the_process_does_the_mean_stays_below(data: st.DataObject, target: int, seed: int) -> None:
     process = data.draw(flows(target))
@@ -161,7 +160,6 @@ def test_whatever_the_process_does_the_mean_stays_below(data: st.DataObject, tar
     assert all(pause_s <= MAX_PAUSE_S + PAUSE_SLACK_S for pause_s in held.pauses_s)
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 5), st.integers(0, 10**9)), min_size=1, max_size=60),
     st.floats(1024, 1e9),
