@@ -336,7 +336,7 @@ def test_start_at(worker: NativeWorker, data_file: Path) -> None:
 
 def test_many_threads_add_up(worker: NativeWorker, data_file: Path) -> None:
     """Far more threads than processors: many are off the processor at each second's turn."""
-    process = worker.start(*words(data_file, "read", "random", 512, 200, 2.1), prefix=NICE)
+    process = worker.start(*words(data_file, "read", "random", 512, 200, 2.1))
     outcome, io = finish_with_io(process)
     check_outcome(outcome)
     assert outcome.final["ops"] == io["syscr"] - reads_of_starting(worker)

@@ -255,12 +255,12 @@ def test_an_hour_s_lag_and_less(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("points", "says"),
     [
-        ("many", "points must be a list"),
-        ([7], "points[0] must be a mapping"),
-        ([{"of": "write", "x": 1}], "points[0]: x and y must be numbers"),
-        ([{"of": "write", "x": 1, "y": "lots"}], "points[0]: y must be a number or null"),
-        ([{"x": 1, "y": 2}], "points[0]: of must be text"),
-        ([{"of": "write", "x": 1, "y": 2, "z": 3}], "unknown field 'z'"),
+        ("many", 'published.points is "many"; expected a'),
+        ([7], "published.points[0] is 7; expected a"),
+        ([{"of": "write", "x": 1}], "published.points[0].y is missing; expected a number"),
+        ([{"of": "write", "x": 1, "y": "lots"}], 'published.points[0].y is "lots"; expected a number'),
+        ([{"x": 1, "y": 2}], "published.points[0].of is missing; expected text"),
+        ([{"of": "write", "x": 1, "y": 2, "z": 3}], "published.points[0].z is not a field; allowed are of, x, y"),
     ],
 )
 def test_a_wrong_point_is_named(tmp_path: Path, points: object, says: str) -> None:
