@@ -42,7 +42,7 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "workloads" / "toy_box").mkdir(parents=True)
     (tmp_path / "workloads" / "toy_box" / "__init__.py").touch()
     (tmp_path / "workloads" / "toy_box" / "experiment.py").write_text(TOY)
-    for name in ("fabfile.py", "inventory.py"):
+    for name in ("fabfile.py", "inventory", "documents"):
         (tmp_path / name).symlink_to(PROJECT / name)
     for path in (PROJECT / "workloads").iterdir():
         if path.name != "__pycache__":
