@@ -1,0 +1,98 @@
+"""README and docs/: the paths, links, commands and stacks that they name exist, and the short ones stay short."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fabfile import namespace
+from workloads.experiment import find_experiments
+
+PROJECT = Path(__file__).parent.parent
+DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+# Made by a run: no part of the checkout.
+MADE = ("results/", ".lab/", ".tidemark/", ".venv/")
+TASKS = set(namespace.task_names)
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+
+
+def code_of(document: Path) -> list[str]:
+    """Returns what is set as code: the words between backticks, and the lines of code blocks."""
+    text = document.read_text()
+    return re.findall(r"`([^`\n]+)`", text) + [line.strip() for line in text.splitlines() if line.startswith("    ")]
+
+
+def anchors(document: Path) -> list[str]:
+    """Returns the headings' anchors as GitHub makes them."""
+    headings = re.findall(r"^##+ (.*)$", document.read_text(), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+@each_document
+def test_every_path_exists(document: Path) -> None:
+    folders = {path.name for path in PROJECT.iterdir() if path.is_dir()}
+    words = {word for code in code_of(document) for word in code.split()}
+    paths = {word for word in words if "/" in word and word.split("/")[0] in folders and not word.startswith(MADE)}
+    missing = [path for path in paths if not any(PROJECT.glob(re.sub(r"<[^>]*>", "*", path.rstrip("/,."))))]
+    assert not missing
+
+
+@each_document
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@each_document
+def test_every_command_exists(document: Path) -> None:
+    targets = re.findall(r"^([a-z-]+):.*## ", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    for code in code_of(document):
+        for target in re.findall(r"\bmake ([a-z-]+)", code):
+            assert target in targets, code
+        for name, rest in re.findall(r"\bfab ([a-z][a-z0-9.-]*[a-z])(?![a-z0-9.])([^#]*)", code):
+            assert name in TASKS, code
+            known = {flag for argument in namespace[name].get_arguments() for flag in argument.names}
+            for option in re.findall(r"--([a-z-]+)", rest):
+                assert option.replace("-", "_") in known, code
+
+
+@each_document
+def test_every_stack_exists(document: Path) -> None:
+    for code in code_of(document):
+        for stack in re.findall(r"\b(?:pulumi|fab)\b.* (?:-s|--stack|stack init) ([a-z0-9.-]+)", code):
+            assert (PROJECT / "stacks" / f"Pulumi.{stack}.yaml").exists(), code
+
+
+def test_the_list_of_tasks_is_complete() -> None:
+    listed = set()
+    for line in (PROJECT / "docs/tasks.md").read_text().splitlines():
+        prefix = ""
+        for name in re.findall(r"`([a-z0-9.-]+)[^`]*`", line.split("|")[1]) if line.startswith("|") else ():
+            prefix = prefix if name.startswith(".") else name.partition(".")[0]
+            listed.add(prefix + name if name.startswith(".") else name)
+    assert listed <= TASKS
+    common = {f"{each.name}.{task}" for each in find_experiments() for task in ("all", "plan", "collect")}
+    assert TASKS - listed <= common
+
+
+def test_the_design_has_a_contents_list() -> None:
+    design = PROJECT / "docs/design.md"
+    assert re.findall(r"^ *- \[.*\]\(#(.*)\)$", design.read_text(), re.MULTILINE) == [
+        anchor for anchor in anchors(design) if anchor != "contents"
+    ]
+
+
+@pytest.mark.parametrize("name", ["where.md", "glossary.md"])
+def test_a_short_table_stays_short(name: str) -> None:
+    rows = [line for line in (PROJECT / "docs" / name).read_text().splitlines() if line.startswith("| ")]
+    assert len(rows) - 2 <= 15, "a map of fifteen rows is read; a longer one is searched"
+
+
+def test_the_readme_stays_short() -> None:
+    assert len((PROJECT / "README.md").read_text().splitlines()) <= 120
