@@ -230,5 +230,6 @@ def _operation(point: str, line: str) -> tuple[str, Operation]:
     numbers = [int(word) for word in match.group(2).split()] if match else []
     if match is None or len(numbers) < 8:
         raise ParseError(f"{point}: {line[:60]!r} should be an operation with eight or nine whole numbers")
-    errors = numbers[8] if len(numbers) > 8 else None
-    return match.group(1), Operation(*numbers[:8], errors)
+    operations, transmissions, timeouts, sent, received, queue_ms, rtt_ms, execute_ms = numbers[:8]
+    counters = (operations, transmissions, timeouts, sent, received, queue_ms, rtt_ms, execute_ms)
+    return match.group(1), Operation(*counters, numbers[8] if len(numbers) > 8 else None)
