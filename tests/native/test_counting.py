@@ -257,7 +257,8 @@ def test_reader_that_stalls_holds_nothing_up(worker: NativeWorker, data_file: Pa
     time.sleep(7)
     outcome = finish(process)
     check_outcome(outcome)
-    assert len(outcome.intervals) == 8
+    # The last read may end after the time, where others have the processor: in a ninth interval, then.
+    assert 8 <= len(outcome.intervals) <= 9
     assert all(line["ops"] > 0 for line in outcome.intervals)
 
 
