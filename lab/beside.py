@@ -6,10 +6,8 @@ that is held to a rate, a silence of seconds, a backup that is compared and not 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,7 +18,7 @@ from lab.isolation import users_proxies
 from lab.outcomes import Outcome, read_outcomes
 from lab.ownership import chown_to_sudo_caller
 from lab.paths import PROJECT, lab_dir
-from lab.preflight import MEMORY_BYTES, available_memory_bytes
+from lab.preflight import MEMORY_BYTES, available_memory_bytes, listen
 from lab.stacks import rehearsal_settings
 
 REHEARSE = ("setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", "lab", "rehearse")
@@ -105,6 +103,6 @@ class Beside:
 
 
 def _free_port() -> int:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as found:
+    with listen(0) as found:
         port: int = found.getsockname()[1]
         return port

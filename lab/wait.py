@@ -11,16 +11,14 @@ def wait_until(
     *,
     timeout_seconds: float,
     interval_seconds: float = 0.1,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
     """Calls `predicate` every `interval_seconds` until it is true. Returns False if the timeout passes first.
 
     The predicate is called at least once, and once more when the time is over.
     """
-    deadline = clock() + timeout_seconds
+    deadline = time.monotonic() + timeout_seconds
     while not predicate():
-        if clock() >= deadline:
+        if time.monotonic() >= deadline:
             return False
-        sleep(interval_seconds)
+        time.sleep(interval_seconds)
     return True
