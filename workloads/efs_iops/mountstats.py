@@ -231,5 +231,7 @@ def _operation(point: str, line: str) -> tuple[str, Operation]:
     if match is None or len(numbers) < 8:
         raise ParseError(f"{point}: {line[:60]!r} should be an operation with eight or nine whole numbers")
     operations, transmissions, timeouts, sent, received, queue_ms, rtt_ms, execute_ms = numbers[:8]
-    counters = (operations, transmissions, timeouts, sent, received, queue_ms, rtt_ms, execute_ms)
-    return match.group(1), Operation(*counters, numbers[8] if len(numbers) > 8 else None)
+    errors = numbers[8] if len(numbers) > 8 else None
+    return match.group(1), Operation(
+        operations, transmissions, timeouts, sent, received, queue_ms, rtt_ms, execute_ms, errors
+    )
