@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import toy_dice
 from tests.conftest import free_port, require_region
 from workloads.load_inventory import PROJECT
 
@@ -81,47 +82,6 @@ uname -r
 echo "@@ end"
 # end of script
 """
-SCHEMA = """
-from dataclasses import dataclass
-
-from report.summary import RunSummary
-
-
-@dataclass(frozen=True)
-class Summary(RunSummary):
-    throws: int
-"""
-PAGE = """
-from report.experiments import Experiment
-from report.page import KeyFigure, Page, Section
-from report.summary import run_fields
-from report.table import Table, TextColumn
-from report.toy_dice.schema import Summary
-
-
-def summarize(run):
-    return Summary(**run_fields(run, 1), throws=len(list(run.stream("throws"))))
-
-
-def page(manifest, summary, claims):
-    table = Table.of("Throws of the dice", [TextColumn("number", str)], [summary.throws], name="throws")
-    return Page("Is it a die?", [KeyFigure("throws", str(summary.throws))], [Section("throws", "Throws", [table])], [])
-
-
-EXPERIMENT = Experiment(summarize, page)
-"""
-CLAIMS = """
-schema: 1
-experiment: toy-dice
-claims:
-  - id: toy-dice/thrown
-    claim: It is thrown twice.
-    published: {value: 2, unit: throws, date: "2026", source: a toy}
-    applies: {where: either}
-    measured: throws
-    test: throws == published
-    tolerance: null
-"""
 FILES = {
     "components/experiments/toy_dice.py": COMPONENT,
     "workloads/toy_dice/__init__.py": "",
@@ -129,9 +89,9 @@ FILES = {
     "workloads/toy_dice/scripts/throw.sh": SCRIPT,
     "workloads/toy_dice/scripts/host_logs.sh": LOGS,
     "report/toy_dice/__init__.py": "",
-    "report/toy_dice/schema.py": SCHEMA,
-    "report/toy_dice/experiment.py": PAGE,
-    "claims/toy-dice.yaml": CLAIMS,
+    "report/toy_dice/schema.py": toy_dice.SCHEMA,
+    "report/toy_dice/experiment.py": toy_dice.PAGE,
+    "claims/toy-dice.yaml": toy_dice.CLAIMS,
 }
 
 

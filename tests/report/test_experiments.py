@@ -16,45 +16,8 @@ from report.__main__ import main
 from report.claims import CLAIMS
 from report.experiments import experiment_names, load_experiment, summary_type
 from report.overview import build_overview
+from tests import toy_dice
 
-SCHEMA = """
-from dataclasses import dataclass
-
-from report.summary import RunSummary
-
-
-@dataclass(frozen=True)
-class Summary(RunSummary):
-    throws: int
-"""
-EXPERIMENT = """
-from report.experiments import Experiment
-from report.page import KeyFigure, Page, Section
-from report.summary import run_fields
-from report.table import Table, TextColumn
-from report.toy_dice.schema import Summary
-
-
-def summarize(run):
-    return Summary(**run_fields(run, 1), throws=len(list(run.stream("throws"))))
-
-
-def page(manifest, summary, claims):
-    table = Table.of("Throws of the dice", [TextColumn("number", str)], [summary.throws], name="throws")
-    return Page("Is it a die?", [KeyFigure("throws", str(summary.throws))], [Section("throws", "Throws", [table])], [])
-
-
-EXPERIMENT = Experiment(summarize, page)
-"""
-CLAIM = {
-    "id": "toy-dice/thrown",
-    "claim": "It is thrown twice.",
-    "published": {"value": 2, "unit": "throws", "date": "2026", "source": "a toy"},
-    "applies": {"where": "either"},
-    "measured": "throws",
-    "test": "throws == published",
-    "tolerance": None,
-}
 MANIFEST = {
     "schema": 1,
     "experiment": "toy-dice",
@@ -73,11 +36,11 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     folder = tmp_path / "package" / "toy_dice"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text("")
-    (folder / "schema.py").write_text(SCHEMA)
-    (folder / "experiment.py").write_text(EXPERIMENT)
+    (folder / "schema.py").write_text(toy_dice.SCHEMA)
+    (folder / "experiment.py").write_text(toy_dice.PAGE)
     claims = tmp_path / "claims"
     shutil.copytree(CLAIMS, claims)
-    (claims / "toy-dice.yaml").write_text(json.dumps({"schema": 1, "experiment": "toy-dice", "claims": [CLAIM]}))
+    (claims / "toy-dice.yaml").write_text(toy_dice.CLAIMS)
     monkeypatch.setattr(report, "__path__", [*report.__path__, str(folder.parent)])
     for module in (build, ledger):
         monkeypatch.setattr(module, "CLAIMS", claims)

@@ -124,7 +124,9 @@ def test_what_workers_say_goes_to_the_results_with_cell_and_host(results: Result
     assert not window.was_busy(cell["start_unix_s"] + 3, cell["start_unix_s"] + 60)
 
 
-def test_a_client_that_dies_leaves_the_others_records_and_is_asked_no_more(results: Results) -> None:
+def context_with_a_dying_client(results: Results) -> tuple[Context, FakeHosts]:
+    """client-2 is gone when its first worker starts."""
+
     def answer(host: str, script: str, arguments: list[str]) -> str:
         if host == "client-2":
             hosts.dead.add("client-2")
@@ -132,6 +134,11 @@ def test_a_client_that_dies_leaves_the_others_records_and_is_asked_no_more(resul
         return good(host, script, arguments)
 
     context, hosts = fake_context(answer, results)
+    return context, hosts
+
+
+def test_a_client_that_dies_leaves_the_others_records_and_is_asked_no_more(results: Results) -> None:
+    context, hosts = context_with_a_dying_client(results)
     with pytest.raises(IncompleteError, match="2 of 4 cells are not complete, the first: write-1-w2-i2"):
         measure(context, TWO)
     by_cell = {cell["cell"]: cell for cell in records(results, "cells")}
@@ -144,13 +151,7 @@ def test_a_client_that_dies_leaves_the_others_records_and_is_asked_no_more(resul
 
 
 def test_a_cell_that_is_not_begun_is_no_part_of_the_window(results: Results) -> None:
-    def answer(host: str, script: str, arguments: list[str]) -> str:
-        if host == "client-2":
-            hosts.dead.add("client-2")
-            raise WorkloadError("the connection broke", "run the task again", host)
-        return good(host, script, arguments)
-
-    context, hosts = fake_context(answer, results)
+    context, _ = context_with_a_dying_client(results)
     window = run.measure_cells(context, TWO, CellRun(context, 4))
     assert len(window.cells) == 3
 
