@@ -60,6 +60,13 @@ def test_the_plans_can_be_read_and_judge_the_claim(path: Path) -> None:
     assert any((each.stop_s, each.run_s) == (0.4, 0.6) and each.send_buffer_bytes for each in plan.duty_cycles)
 
 
+def test_the_closed_loops_send_buffer_is_in_its_cells() -> None:
+    text = TEXT.replace("tc = [0.25]", "tc = [0.25]\nclosed_loop_send_buffer_bytes = 16384")
+    cell = next(each for each in cells(read(text, "test")) if each.method == "closed-loop")
+    assert cell.name == "closed-loop-0.05-wmem-16384"
+    assert cap(cell, 1_000, None) == {"rate_bytes_per_s": 1_000, "send_buffer_bytes": 16384}
+
+
 def test_free_comes_first_and_last() -> None:
     names = [cell.name for cell in cells(read(TEXT, "test"))]
     assert names == [
@@ -163,7 +170,7 @@ def test_each_way_is_capped_by_its_own_field_alone() -> None:
     free.samples = {"t": [0.0, 1.0], "tx": [5_000, 1_055_000 + 10 * 1514], "rx": [0, 0], "again": [3, 13]}
     assert payload_ratio(free) == pytest.approx(1 / 1.05)
     assert cap(Cell("free", "free", 1.0), None, None) == {}
-    assert cap(Cell("c", "closed-loop", 0.5), 1_000, free) == {"rate_bytes_per_s": 1_000}
+    assert cap(Cell("c", "closed-loop", 0.5), 1_000, free) == {"rate_bytes_per_s": 1_000, "send_buffer_bytes": None}
     cycle = Cell("d", "duty-cycle", 0.6, Cycle(0.4, 0.6, 16384))
     assert cap(cycle, 1_000, free) == {"stop_s": 0.4, "run_s": 0.6, "send_buffer_bytes": 16384}
     assert cap(Cell("m", "max-bandwidth", 0.5), 2048, free) == {"max_bandwidth_kib_per_s": 2}

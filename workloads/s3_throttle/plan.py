@@ -23,6 +23,8 @@ Ratio = Annotated[float, Number(0.01, 0.99)]
 Ratios = Annotated[tuple[Ratio, ...], Items("a list of numbers from 0.01 to 0.99, each once", unique=True)]
 # The throttle takes pauses of 10 s at most: S3 hangs up after 20 (workloads/throttle/command_line.py).
 STOP = Number(0.01, 10, "seconds")
+# Below 4096 a socket could not hold one segment of a large MTU.
+SendBuffer = Annotated[int | None, Number(4096, 1 << 30, "bytes")]
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,7 @@ class Cycle(Model):
     """Seconds for which the process is stopped; S3 hangs up after 20"""
     run_s: Annotated[float, Number(0.01, 86400, "seconds")]
     """Seconds for which it runs"""
-    # Below 4096 a socket could not hold one segment of a large MTU.
-    send_buffer_bytes: Annotated[int | None, Number(4096, 1 << 30, "bytes")] = None
+    send_buffer_bytes: SendBuffer = None
     """Limit of a socket's send buffer, in bytes; absent: the system's own"""
 
     @property
@@ -62,6 +63,8 @@ class Plan(PlanFile):
     closed_loop: Ratios
     max_bandwidth: Ratios
     tc: Ratios
+    closed_loop_send_buffer_bytes: SendBuffer = None
+    """Limit of a socket's send buffer in the closed loop's cells, in bytes; absent: the system's own"""
     duty_cycles: Annotated[tuple[Cycle, ...], Items("a list of tables [[duty_cycle]]")] = ()
 
     __pydantic_config__ = renamed(duty_cycles="duty_cycle")
@@ -81,26 +84,34 @@ class Plan(PlanFile):
 
 @dataclass(frozen=True)
 class Cell:
-    """One sync. `ratio` is of its target to the free rate, `cycle` the two times of a duty cycle."""
+    """One sync. `ratio` is of its target to the free rate, `cycle` the two times of a duty cycle, `send_buffer_bytes`
+    the limit of a socket's send buffer.
+    """
 
     name: str
     method: str
     ratio: float
     cycle: Cycle | None = None
+    send_buffer_bytes: int | None = None
 
 
 def cells(plan: Plan) -> list[Cell]:
     """The cells of `plan`: free first, since it tells the free rate, and free again at the end, for what drifted."""
     found = [Cell("free", FREE, 1.0)]
-    found += [Cell(_name_of(cycle), DUTY_CYCLE, cycle.ratio, cycle) for cycle in plan.duty_cycles]
-    for method, ratios in ((CLOSED_LOOP, plan.closed_loop), (MAX_BANDWIDTH, plan.max_bandwidth), (TC, plan.tc)):
+    for cycle in plan.duty_cycles:
+        name = f"{DUTY_CYCLE}-{cycle.stop_s:g}-{cycle.run_s:g}{_buffer_in_name(cycle.send_buffer_bytes)}"
+        found.append(Cell(name, DUTY_CYCLE, cycle.ratio, cycle, cycle.send_buffer_bytes))
+    buffer = plan.closed_loop_send_buffer_bytes
+    for ratio in plan.closed_loop:
+        name = f"{CLOSED_LOOP}-{ratio:g}{_buffer_in_name(buffer)}"
+        found.append(Cell(name, CLOSED_LOOP, ratio, send_buffer_bytes=buffer))
+    for method, ratios in ((MAX_BANDWIDTH, plan.max_bandwidth), (TC, plan.tc)):
         found += [Cell(f"{method}-{ratio:g}", method, ratio) for ratio in ratios]
     return [*found, Cell("free-again", FREE, 1.0)]
 
 
-def _name_of(cycle: Cycle) -> str:
-    name = f"{DUTY_CYCLE}-{cycle.stop_s:g}-{cycle.run_s:g}"
-    return name if cycle.send_buffer_bytes is None else f"{name}-wmem-{cycle.send_buffer_bytes}"
+def _buffer_in_name(send_buffer_bytes: int | None) -> str:
+    return "" if send_buffer_bytes is None else f"-wmem-{send_buffer_bytes}"
 
 
 def least_seconds(plan: Plan, cell: Cell) -> float:

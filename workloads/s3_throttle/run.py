@@ -243,7 +243,7 @@ def payload_ratio(free: Measured) -> float:
 def cap(cell: Cell, target: int | None, free: Measured | None) -> dict[str, Any]:
     """Returns the fields of the spec that throttle the cell."""
     if cell.method == CLOSED_LOOP:
-        return {"rate_bytes_per_s": target}
+        return {"rate_bytes_per_s": target, "send_buffer_bytes": cell.send_buffer_bytes}
     if cell.method == DUTY_CYCLE and cell.cycle is not None:
         return asdict(cell.cycle)
     if cell.method == MAX_BANDWIDTH:
