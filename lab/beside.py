@@ -1,17 +1,20 @@
 """Experiments in a region of their own, beside the region of this process.
 
 They are those whose figures do not depend on how fast this machine is (`rehearsal:beside` in their stack files): a link
-that is held to a rate, a silence of seconds, a backup that is compared and not timed.
+that is held to a rate, a silence of seconds, a backup that is compared and not timed. The process beside starts with
+the longest; the region of this process takes the shortest that are left when its own experiments have ended.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from lab.errors import LabError
 from lab.isolation import users_proxies
@@ -32,16 +35,37 @@ def room_for_two_regions() -> bool:
 
 
 def split(experiments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Divides experiments into those that run in this region, one at least, and those that run beside it."""
+    """Divides experiments into those that run in this region, one at least, and those that may run beside it, the
+    longest first.
+    """
     if not room_for_two_regions():
         return list(experiments), []
-    beside = [each for each in experiments if rehearsal_settings(each).beside]
+    settings = {each: rehearsal_settings(each) for each in experiments}
+    beside = sorted((each for each in experiments if settings[each].beside), key=lambda each: -settings[each].seconds)
     here = [each for each in experiments if each not in beside]
     return (here, beside) if here else (list(experiments), [])
 
 
+class Claims:
+    """Divides experiments among processes: the one that makes an experiment's file in the folder runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def take(self, experiment: str) -> bool:
+        """Returns whether the experiment was nobody's and is this process's now."""
+        try:
+            (self._folder / experiment).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+
 class Beside:
-    """A rehearsal of several experiments in a process and a region of its own; it ends in order with this process."""
+    """A rehearsal of several experiments in a process and a region of its own; it ends in order with this process.
+
+    It leaves out those that this process takes from `claims` first.
+    """
 
     def __init__(self, experiments: Sequence[str]) -> None:
         folder = lab_dir()
@@ -50,13 +74,17 @@ class Beside:
         self.log = folder.with_name(f"{folder.name}-beside.log")
         self._outcomes = folder.with_name(f"{folder.name}-beside.json")
         self._outcomes.unlink(missing_ok=True)
+        self._claims_folder = folder.with_name(f"{folder.name}-beside-claims")
+        shutil.rmtree(self._claims_folder, ignore_errors=True)
+        self._claims_folder.mkdir(parents=True)
+        self.claims = Claims(self._claims_folder)
         self._began = time.monotonic()
         with users_proxies():
             region = {"TIDEMARK_LAB_DIR": str(self._folder), "TIDEMARK_LAB_PORT": str(_free_port())}
             environment = {**os.environ, **region}
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*REHEARSE, *experiments, "--outcomes", str(self._outcomes)],
+                [*REHEARSE, *experiments, "--outcomes", str(self._outcomes), "--claims", str(self._claims_folder)],
                 cwd=PROJECT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -66,9 +94,12 @@ class Beside:
             )
         chown_to_sudo_caller(self.log)
 
-    def follow(self, say: Callable[[str], None]) -> tuple[list[Outcome], bool]:
-        """Says what it said and says, until it has ended; its outcomes, and whether nothing is left of it."""
-        say(f"beside: what was said of {', '.join(self._experiments)} in a region of their own")
+    def follow(self, say: Callable[[str], None], run_here: Sequence[str] = ()) -> tuple[list[Outcome], bool]:
+        """Says what it said and says, until it has ended; returns the outcomes of its experiments, without those that
+        were `run_here`, and whether nothing is left of it.
+        """
+        its_own = [each for each in self._experiments if each not in run_here]
+        say(f"beside: what was said of {', '.join(its_own)} in a region of their own")
         with self.log.open(encoding="utf-8", errors="replace") as log:
             while True:
                 ended = self._process.poll() is not None
@@ -81,7 +112,7 @@ class Beside:
             outcomes = read_outcomes(self._outcomes)
         except LabError as fault:
             seconds = time.monotonic() - self._began
-            outcomes = [Outcome(each, seconds, None, str(fault)) for each in self._experiments]
+            outcomes = [Outcome(each, seconds, None, str(fault)) for each in its_own]
         clean = self._process.returncode == 0 or not all(each.done for each in outcomes)
         self._remove_files()
         return outcomes, clean
@@ -100,6 +131,7 @@ class Beside:
     def _remove_files(self) -> None:
         for path in (self.log, self._outcomes):
             path.unlink(missing_ok=True)
+        shutil.rmtree(self._claims_folder, ignore_errors=True)
 
 
 def _free_port() -> int:

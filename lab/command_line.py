@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from lab import control, service_model
 from lab.account import read_account, running_host
+from lab.beside import Claims
 from lab.clients import Clients
 from lab.errors import LabError
 from lab.image.build import ensure_image
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--keep", action="store_true", help="leave the region up afterwards")
     job.add_argument("--plan", help="the plan of measurements: a name or a file")
     job.add_argument("--outcomes", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py: in the place of the table
+    job.add_argument("--claims", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py: who runs which experiment
     job.add_argument("--model", help="the service model of its file systems: a name or a file")
     return parser
 
@@ -121,6 +123,7 @@ def main() -> int:
                 plan=arguments.plan,
                 model=arguments.model,
                 outcomes_file=arguments.outcomes,
+                claims=Claims(arguments.claims) if arguments.claims else None,
             )
     except LabError as fault:
         print(f"lab: {fault}", file=sys.stderr)

@@ -74,12 +74,14 @@ def rehearse(
     plan: str | None = None,
     model: str | None = None,
     outcomes_file: Path | None = None,
+    claims: beside.Claims | None = None,
 ) -> int:
     """Run experiments one after the other in one region; none named: all. The exit code: 0 all done, 1 one failed or
     something is left, 130 interrupted.
 
     Those that may run beside others do, in a region of their own, unless their outcomes are to go to `outcomes_file`:
-    then these are the ones that run beside. One that fails does not stop the rest; several end with one table of all.
+    then these are the ones that run beside. With `claims` an experiment that another process has taken is left out.
+    One that fails does not stop the rest; several end with one table of all.
     With `keep` the region stays up for a look around, with the one experiment in it; `python -m lab down` ends it.
     `model` names the service model, or its file, in the place of the one in the stack file.
     """
@@ -103,11 +105,14 @@ def rehearse(
                 say(f"rehearsal region: up at {region.url}, {time.monotonic() - began:.1f} s after the start")
                 if names_beside:
                     running_beside = beside.Beside(names_beside)
+                    claims = running_beside.claims
                     say(f"beside, in a region of their own: {', '.join(names_beside)} (log: {running_beside.log})")
                 try:
                     with contextlib.closing(RegionWatch(region)) as watch:
-                        for number, name in enumerate(here):
-                            if number:
+                        for name in [*here, *reversed(names_beside)]:
+                            if claims is not None and not claims.take(name):
+                                continue
+                            if outcomes:
                                 clean = not _unmake_stack(region, say) and clean
                             outcomes.append(_one(name, region, watch, plan, models[name], say))
                             watch.check()
@@ -116,7 +121,8 @@ def rehearse(
                     if not outcomes or outcomes[-1].reason != str(fault):  # else it was said already
                         print(f"lab: {fault}", file=sys.stderr, flush=True)
                 if running_beside is not None:
-                    outcomes_beside, clean_beside = running_beside.follow(say)
+                    run_here = [outcome.experiment for outcome in outcomes]
+                    outcomes_beside, clean_beside = running_beside.follow(say, run_here)
                     outcomes += outcomes_beside
                     clean = clean_beside and clean
             except Interrupted as signalled:
@@ -134,11 +140,14 @@ def rehearse(
         else:
             clean = tear_down(say, machine_before=machine_before) and clean
         os.close(held)
-        done = sum(outcome.done for outcome in outcomes) == len(names) and not interrupted and clean
+        expected = len(names)
+        if outcomes_file is not None and not (interrupted or region_ended):
+            expected = len(outcomes)  # another process took the others
+        done = sum(outcome.done for outcome in outcomes) == expected and not interrupted and clean
         if region is not None:
             what = f"{names[0]}: {'done' if done else 'not done'}"
             if len(names) > 1:
-                what = f"{sum(outcome.done for outcome in outcomes)} of {len(names)} experiments done"
+                what = f"{sum(outcome.done for outcome in outcomes)} of {expected} experiments done"
             say(f"{what} after {time.monotonic() - began:.0f} s")
             if outcomes_file is not None:
                 write_outcomes(outcomes_file, outcomes)

@@ -16,6 +16,7 @@ from lab.paths import PROJECT, lab_dir
 SUFFIX = ".lab"
 SERVICE_MODEL = "rehearsal:serviceModel"
 BESIDE = "rehearsal:beside"
+SECONDS = "rehearsal:seconds"
 
 Config = dict[str, str]
 
@@ -24,11 +25,13 @@ Config = dict[str, str]
 class RehearsalSettings:
     """`service_model` is the one that the experiment's file systems follow, after its task `base` has measured what an
     operation takes by itself. `beside` allows the experiment to run while another is measured on this machine.
+    `seconds` is about how long its rehearsal takes, 0 where that is not known.
     """
 
     region: str
     service_model: str | None
     beside: bool
+    seconds: int
 
 
 def rehearsable_experiments() -> tuple[str, ...]:
@@ -40,12 +43,17 @@ def rehearsal_settings(experiment: str) -> RehearsalSettings:
     """Returns what the rehearsal of an experiment needs. Raises LabError for a setting that does not exist."""
     config = stack_config(f"{experiment}{SUFFIX}", "http://127.0.0.1")
     for key in config:
-        if key.startswith("rehearsal:") and key not in (SERVICE_MODEL, BESIDE):
+        if key.startswith("rehearsal:") and key not in (BESIDE, SECONDS, SERVICE_MODEL):
             raise LabError(
                 f"stacks/Pulumi.{experiment}{SUFFIX}.yaml: {key}: not a setting of a rehearsal; "
-                f"they are {BESIDE} and {SERVICE_MODEL}"
+                f"they are {BESIDE}, {SECONDS} and {SERVICE_MODEL}"
             )
-    return RehearsalSettings(config["aws:region"], config.get(SERVICE_MODEL), config.get(BESIDE) == "true")
+    seconds = config.get(SECONDS, "0")
+    if not seconds.isdecimal():
+        raise LabError(f"stacks/Pulumi.{experiment}{SUFFIX}.yaml: {SECONDS} is {seconds}; expected a whole number")
+    return RehearsalSettings(
+        config["aws:region"], config.get(SERVICE_MODEL), config.get(BESIDE) == "true", int(seconds)
+    )
 
 
 def stack_config(stack: str, url: str) -> Config:

@@ -26,9 +26,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def rehearsing(monkeypatch: pytest.MonkeyPatch, script: str) -> beside.Beside:
-    """A process in the place of the rehearsal; `$3` is the file of its outcomes."""
+    """A process in the place of the rehearsal; `$4` is the file of its outcomes, `$6` the folder of claims."""
     monkeypatch.setattr(beside, "REHEARSE", ("setpriv", "--pdeathsig", "TERM", "--", "bash", "-c", script, "rehearse"))
-    return beside.Beside(["s3-throttle"])
+    return beside.Beside(["s3-throttle", "eip-region"])
 
 
 def until_terminated(folder: Path) -> str:
@@ -39,7 +39,7 @@ def until_terminated(folder: Path) -> str:
 def test_what_does_not_measure_this_machine_runs_beside_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beside, "room_for_two_regions", lambda: True)
     here, others = beside.split(EXPERIMENTS)
-    assert "s3-throttle" in others
+    assert others == ["s3-throttle", "encrypted-backup", "eip-region"], "the longest first"
     assert "md-raid" in here
     assert sorted([*here, *others]) == sorted(EXPERIMENTS)
     assert beside.split(["s3-throttle", "eip-region"]) == (["s3-throttle", "eip-region"], []), "nothing else to run"
@@ -51,9 +51,9 @@ def test_its_lines_and_outcomes_are_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
     monkeypatch.setenv("OUTCOMES", json.dumps([asdict(DONE)]))
-    running = rehearsing(monkeypatch, 'echo "$1 in $TIDEMARK_LAB_DIR"; echo "$OUTCOMES" > "$3"; echo "a fault" >&2')
+    running = rehearsing(monkeypatch, 'echo "$1 in $TIDEMARK_LAB_DIR"; echo "$OUTCOMES" > "$4"; echo "a fault" >&2')
     said: list[str] = []
-    assert running.follow(said.append) == ([DONE], True)
+    assert running.follow(said.append, ["eip-region"]) == ([DONE], True)
     assert said == ["beside: what was said of s3-throttle in a region of their own"]
     assert capsys.readouterr().out == f"s3-throttle in {folder}/lab-beside\na fault\n"
     assert list(folder.iterdir()) == []
@@ -61,15 +61,25 @@ def test_its_lines_and_outcomes_are_shown(
 
 def test_one_that_left_something_behind_is_not_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTCOMES", json.dumps([asdict(DONE)]))
-    running = rehearsing(monkeypatch, 'echo "$OUTCOMES" > "$3"; exit 1')
-    assert running.follow(lambda _: None) == ([DONE], False)
+    running = rehearsing(monkeypatch, 'echo "$OUTCOMES" > "$4"; exit 1')
+    assert running.follow(lambda _: None, ["eip-region"]) == ([DONE], False)
 
 
 def test_one_that_is_killed_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     running = rehearsing(monkeypatch, "kill -9 $$")
-    ((outcome,), _) = running.follow(lambda _: None)
+    ((outcome,), _) = running.follow(lambda _: None, ["eip-region"])
     assert (outcome.experiment, outcome.done) == ("s3-throttle", False)
     assert outcome.reason == "its process ended before it could say how it went"
+
+
+def test_an_experiment_is_run_by_the_process_that_takes_it_first(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    script = f'touch "$6/s3-throttle"; touch {folder}/ready; while [ ! -e "$6/eip-region" ]; do sleep 0.05; done'
+    running = rehearsing(monkeypatch, script)
+    wait_for("the process beside has taken one", (folder / "ready").exists, 20)
+    assert not running.claims.take("s3-throttle")
+    assert running.claims.take("eip-region")
+    assert not running.claims.take("eip-region")
+    running.follow(lambda _: None, ["eip-region"])  # ends because the process sees the claim
 
 
 def test_it_ends_in_order_when_it_is_stopped(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

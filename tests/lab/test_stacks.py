@@ -32,14 +32,14 @@ def test_every_experiment_with_a_stack_for_it_can_be_rehearsed(folder: Path) -> 
     assert rehearsable_experiments() == ()
     (folder / "Pulumi.toy.lab.yaml").write_text(TOY)
     assert rehearsable_experiments() == ("toy",)
-    assert rehearsal_settings("toy") == stacks.RehearsalSettings("eu-west-1", None, False)
+    assert rehearsal_settings("toy") == stacks.RehearsalSettings("eu-west-1", None, False, 0)
     assert rehearse._check(["toy"], keep=False, plan=None, model="efs-2018") == {"toy": None}
 
 
 def test_a_stack_names_what_its_rehearsal_needs(folder: Path) -> None:
-    settings = "  rehearsal:serviceModel: efs-2018\n  rehearsal:beside: true\n"
+    settings = "  rehearsal:serviceModel: efs-2018\n  rehearsal:beside: true\n  rehearsal:seconds: 40\n"
     (folder / "Pulumi.toy.lab.yaml").write_text(TOY + settings)
-    assert rehearsal_settings("toy") == stacks.RehearsalSettings("eu-west-1", "efs-2018", True)
+    assert rehearsal_settings("toy") == stacks.RehearsalSettings("eu-west-1", "efs-2018", True, 40)
     assert rehearse._check(["toy"], keep=False, plan=None, model=None) == {"toy": load("efs-2018")}
     assert rehearse._check(["toy"], keep=False, plan=None, model="none") == {"toy": None}
 
@@ -47,6 +47,12 @@ def test_a_stack_names_what_its_rehearsal_needs(folder: Path) -> None:
 def test_a_misspelt_setting_is_named(folder: Path) -> None:
     (folder / "Pulumi.toy.lab.yaml").write_text(TOY + "  rehearsal:servicemodel: efs-2018\n")
     with pytest.raises(LabError, match=r"toy\.lab\.yaml: rehearsal:servicemodel: not a setting of a rehearsal; they"):
+        rehearsal_settings("toy")
+
+
+def test_a_duration_is_a_whole_number_of_seconds(folder: Path) -> None:
+    (folder / "Pulumi.toy.lab.yaml").write_text(TOY + "  rehearsal:seconds: 1.5\n")
+    with pytest.raises(LabError, match=r"toy\.lab\.yaml: rehearsal:seconds is 1.5; expected a whole number"):
         rehearsal_settings("toy")
 
 
