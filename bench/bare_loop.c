@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "system_call.h"
+
 static volatile sig_atomic_t over;
 
 static void on_alarm(int number) {
@@ -43,23 +45,20 @@ struct job {
 
 static uint64_t loop(const struct job *job, int fd, void *buffer, atomic_uint_fast64_t *cursor, uint64_t state) {
     uint64_t operations = 0;
+    const long number = job->pattern == 'f' ? (job->reads ? SYS_read : SYS_write)
+                                            : (job->reads ? SYS_pread64 : SYS_pwrite64);
     for (; !over; operations++) {
-        ssize_t moved;
+        uint64_t request = 0;
         if (job->pattern == 'f') {
-            lseek(fd, 0, SEEK_SET);
-            moved = job->reads ? read(fd, buffer, job->size) : write(fd, buffer, job->size);
+            system_call(SYS_lseek, fd, 0, SEEK_SET, 0);
+        } else if (job->pattern == 's') {
+            request = atomic_fetch_add_explicit(cursor, 1, memory_order_relaxed) % job->requests;
         } else {
-            uint64_t request;
-            if (job->pattern == 's') {
-                request = atomic_fetch_add_explicit(cursor, 1, memory_order_relaxed) % job->requests;
-            } else {
-                state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
-                request = (state >> 33) * job->requests >> 31;
-            }
-            const off_t offset = (off_t)(request * job->size);
-            moved = job->reads ? pread(fd, buffer, job->size, offset) : pwrite(fd, buffer, job->size, offset);
+            state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
+            request = (state >> 33) * job->requests >> 31;
         }
-        if (moved != (ssize_t)job->size) {
+        const long moved = system_call(number, fd, (long)buffer, (long)job->size, (off_t)(request * job->size));
+        if (moved != (long)job->size) {
             perror("bare_loop: operation");
             _exit(1);
         }

@@ -144,12 +144,15 @@ class _IntervalLine(_Line, gc=False, tag_field="kind", tag="interval"):
 
 class _FinalLine(_Line, tag_field="kind", tag="final"):
     threads: _Whole | None = None
+    depth: _Whole = 1  # of each thread; older workers had no other
     files: Any = None
     t_first_unix_s: Any = None
     t_last_unix_s: Any = None
 
     def final(self) -> Final:
-        requests = self.threads * len(self.files) if self.threads is not None and isinstance(self.files, list) else None
+        requests = None
+        if self.threads is not None and isinstance(self.files, list):
+            requests = self.threads * self.depth * len(self.files)
         record = {"first": self.t_first_unix_s, "last": self.t_last_unix_s}
         return Final(
             host=self.host,

@@ -35,17 +35,28 @@ class Outcome:
         return self.lines[-1]
 
 
-# Leaves the processors to the tests beside it: for a worker whose times nothing is asked of.
-NICE = ("nice", "-n", "19")
+THREADS = ("--engine", "threads")
+
+
+def ring(depth: int) -> tuple[str, ...]:
+    return ("--engine", "io_uring", "--depth", str(depth))
+
+
+def words(path: Path, operation: str, pattern: str, size: object, threads: int, duration: float) -> list[str]:
+    pairs = {"--file": path, "--op": operation, "--pattern": pattern, "--size": size}
+    pairs |= {"--threads": threads, "--duration": duration}
+    return [str(word) for pair in pairs.items() for word in pair]
 
 
 class NativeWorker:
     def __init__(self, binary: Path) -> None:
         self.binary = binary
 
-    def start(self, *arguments: object, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: object, prefix: tuple[str, ...] = (), stdout: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         command = [*prefix, str(self.binary), *map(str, arguments)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
     def run(self, *arguments: object) -> Outcome:
         return finish(self.start(*arguments))
@@ -60,7 +71,7 @@ class NativeWorker:
             pytest.skip("no strace here (make setup-tests installs it)")
         if subprocess.run([strace, "-o", os.devnull, "true"], check=False, capture_output=True).returncode:
             pytest.skip("this machine lets strace trace nothing (ptrace)")
-        calls = "trace=pread64,pwrite64,read,write,lseek"
+        calls = "trace=pread64,pwrite64,read,write,lseek,io_uring_setup,io_uring_enter,io_uring_register"
         prefix: tuple[str, ...] = (strace, "-f", "-qq", "-s", "0", "-e", calls, "-o", str(log))
         if inject is not None:
             prefix += ("-e", f"inject={inject}")
@@ -85,8 +96,8 @@ def finish_with_io(process: subprocess.Popen[str]) -> tuple[Outcome, dict[str, i
 
 
 def reads_of_starting(worker: NativeWorker) -> int:
-    """What the kernel counts for loading the program, before it does anything."""
-    _, io = finish_with_io(worker.start("--no-such-flag"))
+    """What the kernel counts for loading the program, and for finding its clock, before it opens a file."""
+    _, io = finish_with_io(worker.start(*words(Path("/none"), "read", "fixed", 1, 1, 1)))
     return io["syscr"]
 
 
@@ -149,6 +160,8 @@ FINAL = COMMON | {
     "pattern": str,
     "size_bytes": int,
     "threads": int,
+    "engine": str,
+    "depth": int,
     "files": list,
     "t_first_unix_s": (float, type(None)),
     "t_last_unix_s": (float, type(None)),

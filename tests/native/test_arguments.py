@@ -46,6 +46,11 @@ BAD = [
     ({"--threads": "1025"}, "--threads", "1025", "1 to 1024"),
     ({"--threads": "two"}, "--threads", "two", "1 to 1024"),
     ({"--threads": MISSING}, "--threads", "not given", "number of threads"),
+    ({"--engine": "aio"}, "--engine", "aio", "threads, io_uring"),
+    ({"--depth": "0"}, "--depth", '"0"', "1 to 1024"),
+    ({"--depth": "1025", "--engine": "io_uring"}, "--depth", "1025", "1 to 1024"),
+    ({"--depth": "1"}, "--depth", "--engine threads", "with --engine io_uring"),
+    ({"--size": "1025M", "--engine": "io_uring"}, "--size", "1074790400", "up to 1073741824 bytes"),
     ({"--duration": "0"}, "--duration", '"0"', "0.001 to 31536000 seconds"),
     ({"--duration": "1e3"}, "--duration", "1e3", "0.001 to 31536000 seconds"),
     ({"--duration": "inf"}, "--duration", "inf", "0.001 to 31536000 seconds"),
@@ -148,7 +153,8 @@ def test_missing_file_is_code_1(worker: NativeWorker, tmp_path: Path) -> None:
 
 def test_help_and_version(worker: NativeWorker) -> None:
     done = subprocess.run([str(worker.binary), "--help"], check=True, capture_output=True, text=True)
-    for flag in [*GOOD, "--file", "--warmup", "--start-at", "--span", "--direct", "--sync", "--seed", "--overwrite"]:
+    others = ["--file", "--warmup", "--start-at", "--span", "--direct", "--sync", "--seed", "--overwrite"]
+    for flag in [*GOOD, *others, "--engine", "--depth"]:
         assert flag in done.stdout
     done = subprocess.run([str(worker.binary), "--version"], check=True, capture_output=True, text=True)
     assert done.stdout.startswith("tidemark-worker ")

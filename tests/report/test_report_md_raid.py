@@ -49,6 +49,11 @@ def test_a_cell_s_figures_are_those_of_its_final_document(builder: RunBuilder, t
     assert found.reason is None
 
 
+def test_requests_in_flight_are_those_of_each_thread(builder: RunBuilder, tmp_path: Path) -> None:
+    final(builder, "stripe-3-sequential").update(engine="io_uring", depth=32)
+    assert cell(summary_of(builder, tmp_path), "stripe-3-sequential").requests_in_flight == 8 * 32
+
+
 def test_the_same_raw_gives_the_same_summary(builder: RunBuilder, tmp_path: Path) -> None:
     path = builder.write(tmp_path)
     assert summary_json(summarize(open_run(path))) == summary_json(summarize(open_run(path)))

@@ -17,11 +17,14 @@
 #define SIZE_LIMIT_BYTES UINT64_C(0x7ffff000)
 #define THREADS_LIMIT UINT64_C(1024)
 #define ALL_THREADS_LIMIT UINT64_C(4096) /* a thread has about 160 KiB of counters, besides its buffer */
+#define DEPTH_LIMIT UINT64_C(1024)
+#define RING_SIZE_LIMIT_BYTES (UINT64_C(1) << 30) /* io_uring_register(2), of a buffer */
 #define SECONDS_LIMIT UINT64_C(31536000) /* a year */
 #define UNIX_SECONDS_LIMIT UINT64_C(9999999999) /* in the year 2286 */
 
 const char *const operation_names[] = {"read", "write", NULL};
 const char *const pattern_names[] = {"fixed", "sequential", "random", NULL};
+const char *const engine_names[] = {"threads", "io_uring", NULL};
 
 static const char help_text[] =
     "tidemark-worker: repeats one file operation and counts it, second by second\n"
@@ -33,6 +36,10 @@ static const char help_text[] =
     "                        along it; random: aligned, uniform\n"
     "  --size BYTES          bytes of an operation; K, M or G at the end mean 1024, 1024^2 or 1024^3\n"
     "  --threads N           threads of each file\n"
+    "  --engine threads|io_uring\n"
+    "                        threads: each has one request in flight (read, write, pread, pwrite); io_uring: each has\n"
+    "                        --depth of them, with registered buffers, and fixed does without lseek (threads)\n"
+    "  --depth N             requests that each thread has in flight, with --engine io_uring (1)\n"
     "  --duration SECONDS    the measured time, up to nine decimals\n"
     "  --warmup SECONDS      time before it that isn't counted (0)\n"
     "  --start-at UNIX_SECONDS\n"
@@ -146,8 +153,8 @@ static const char *parse_path(const char *flag, const char *given) {
 }
 
 enum flag {
-    FLAG_FILE, FLAG_OP, FLAG_PATTERN, FLAG_SIZE, FLAG_THREADS, FLAG_DURATION, FLAG_WARMUP, FLAG_START_AT, FLAG_SPAN,
-    FLAG_DIRECT, FLAG_SYNC, FLAG_OVERWRITE, FLAG_SEED, FLAG_HELP, FLAG_VERSION, FLAG_COUNT,
+    FLAG_FILE, FLAG_OP, FLAG_PATTERN, FLAG_SIZE, FLAG_THREADS, FLAG_ENGINE, FLAG_DEPTH, FLAG_DURATION, FLAG_WARMUP,
+    FLAG_START_AT, FLAG_SPAN, FLAG_DIRECT, FLAG_SYNC, FLAG_OVERWRITE, FLAG_SEED, FLAG_HELP, FLAG_VERSION, FLAG_COUNT,
 };
 
 static const struct {
@@ -160,6 +167,8 @@ static const struct {
     [FLAG_PATTERN] = {"--pattern", true, "fixed, sequential, random"},
     [FLAG_SIZE] = {"--size", true, "the bytes of an operation"},
     [FLAG_THREADS] = {"--threads", true, "the number of threads of each file"},
+    [FLAG_ENGINE] = {"--engine", true, NULL},
+    [FLAG_DEPTH] = {"--depth", true, NULL},
     [FLAG_DURATION] = {"--duration", true, "the seconds to measure"},
     [FLAG_WARMUP] = {"--warmup", true, NULL},
     [FLAG_START_AT] = {"--start-at", true, NULL},
@@ -193,6 +202,11 @@ static void flag_apply(struct arguments *arguments, enum flag flag, const char *
     case FLAG_PATTERN: arguments->pattern = (enum pattern)parse_choice(name, given, pattern_names); break;
     case FLAG_SIZE: arguments->size_bytes = parse_bytes(name, given, SIZE_LIMIT_BYTES); break;
     case FLAG_THREADS: arguments->threads = parse_count(name, given, 1, THREADS_LIMIT); break;
+    case FLAG_ENGINE: arguments->engine = (enum engine)parse_choice(name, given, engine_names); break;
+    case FLAG_DEPTH:
+        arguments->depth_given = true;
+        arguments->depth = parse_count(name, given, 1, DEPTH_LIMIT);
+        break;
     case FLAG_DURATION: arguments->duration_ns = parse_seconds(name, given, NS_PER_MILLISECOND, SECONDS_LIMIT); break;
     case FLAG_WARMUP: arguments->warmup_ns = parse_seconds(name, given, 0, SECONDS_LIMIT); break;
     case FLAG_START_AT:
@@ -221,6 +235,12 @@ static void check_together(const struct arguments *arguments, const bool seen[FL
     if (arguments->threads * arguments->file_count > ALL_THREADS_LIMIT)
         REFUSE("--threads", "got %" PRIu64 " for each of %zu files; allowed: up to %" PRIu64 " threads altogether",
                arguments->threads, arguments->file_count, ALL_THREADS_LIMIT);
+    if (arguments->depth_given && arguments->engine == ENGINE_THREADS)
+        REFUSE("--depth", "got %" PRIu64 " with --engine threads, where each thread has one request in flight; "
+               "allowed: with --engine io_uring", arguments->depth);
+    if (arguments->engine == ENGINE_IO_URING && arguments->size_bytes > RING_SIZE_LIMIT_BYTES)
+        REFUSE("--size", "got %" PRIu64 "; allowed: with --engine io_uring up to %" PRIu64 " bytes",
+               arguments->size_bytes, RING_SIZE_LIMIT_BYTES);
     if (arguments->span_given && arguments->pattern == PATTERN_FIXED)
         REFUSE("--span", "got %" PRIu64 " with --pattern fixed, which stays at offset 0; allowed: with --pattern "
                "sequential or random", arguments->span_bytes);
@@ -244,7 +264,7 @@ void arguments_check_start(const struct arguments *arguments) {
 }
 
 void arguments_parse(struct arguments *arguments, int argc, char **argv) {
-    *arguments = (struct arguments){.seed = 1};
+    *arguments = (struct arguments){.seed = 1, .depth = 1};
     arguments->files = calloc((size_t)argc + 1, sizeof *arguments->files);
     if (arguments->files == NULL)
         arguments_refuse(EXIT_FAILURE, "--file", "no memory");

@@ -9,6 +9,7 @@
 #define EXIT_BAD_ARGUMENTS 2
 
 enum operation { OPERATION_READ, OPERATION_WRITE };
+enum engine { ENGINE_THREADS, ENGINE_IO_URING };
 enum pattern { PATTERN_FIXED, PATTERN_SEQUENTIAL, PATTERN_RANDOM };
 
 struct arguments {
@@ -18,6 +19,9 @@ struct arguments {
     enum pattern pattern;
     uint64_t size_bytes;
     uint64_t threads; /* of each file */
+    enum engine engine;
+    bool depth_given;
+    uint64_t depth; /* requests that each thread has in flight */
     uint64_t duration_ns;
     uint64_t warmup_ns;
     bool start_at_given;
@@ -32,6 +36,7 @@ struct arguments {
 
 extern const char *const operation_names[];
 extern const char *const pattern_names[];
+extern const char *const engine_names[];
 
 /* Ends the process: 0 for --help and --version, EXIT_BAD_ARGUMENTS with one line for what can't be done. */
 void arguments_parse(struct arguments *arguments, int argc, char **argv);

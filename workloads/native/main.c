@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -70,6 +71,14 @@ static struct target *open_targets(const struct arguments *arguments) {
     return opening.targets;
 }
 
+static _Noreturn void refuse_io_uring(const char *step, int error) {
+    const char *const reason = error == ENOSYS  ? "this kernel has no io_uring, or one older than Linux 5.5"
+                               : error == EPERM ? "forbidden here (kernel.io_uring_disabled, or a seccomp filter)"
+                               : error == ENOMEM ? "not enough memory that may be locked (ulimit -l)"
+                                                 : strerror(error);
+    arguments_refuse(EXIT_FAILURE, "--engine", "io_uring: %s: %s; possible: --engine threads", step, reason);
+}
+
 static struct worker *start_workers(struct run *run, struct target *targets, size_t count) {
     struct worker *workers = allocate_cleared(count, sizeof *workers);
     for (size_t i = 0; i < count; i++) {
@@ -84,6 +93,8 @@ static struct worker *start_workers(struct run *run, struct target *targets, siz
             continue;
     }
     for (size_t i = 0; i < count; i++) {
+        if (workers[i].setup_step != NULL && workers[i].setup_error != 0)
+            refuse_io_uring(workers[i].setup_step, workers[i].setup_error);
         if (workers[i].setup_error != 0)
             target_refuse(workers[i].target->path, workers[i].setup_error);
     }
@@ -114,6 +125,7 @@ int main(int argc, char **argv) {
 
     arguments_parse(&arguments, argc, argv);
     block_signals();
+    fast_clock_start(&run.clock);
     struct target *targets = open_targets(&arguments);
 
     const size_t count = arguments.file_count * arguments.threads;
@@ -124,6 +136,8 @@ int main(int argc, char **argv) {
     atomic_init(&run.running, count);
     struct worker *workers = start_workers(&run, targets, count);
     output_start();
+
+    fast_clock_calibrate(&run.clock);
 
     const bool started = wait_for_start(&arguments);
     const uint64_t now_ns = clock_monotonic_ns();

@@ -157,9 +157,10 @@ static void write_final(const struct reporter *reporter, uint64_t end_ns) {
         write_unix_seconds(reporter, "t_first_unix_s", first_ns, out);
         write_unix_seconds(reporter, "t_last_unix_s", reporter->total.last_end_ns, out);
     }
-    fprintf(out, "\"op\":\"%s\",\"pattern\":\"%s\",\"size_bytes\":%" PRIu64 ",\"threads\":%" PRIu64 ",\"files\":[",
+    fprintf(out, "\"op\":\"%s\",\"pattern\":\"%s\",\"size_bytes\":%" PRIu64 ",\"threads\":%" PRIu64
+            ",\"engine\":\"%s\",\"depth\":%" PRIu64 ",\"files\":[",
             operation_names[arguments->operation], pattern_names[arguments->pattern], arguments->size_bytes,
-            arguments->threads);
+            arguments->threads, engine_names[arguments->engine], arguments->depth);
     for (size_t i = 0; i < arguments->file_count; i++) {
         fputs(i == 0 ? "" : ",", out);
         text_write_json(arguments->files[i], out);
@@ -174,7 +175,9 @@ static void write_final(const struct reporter *reporter, uint64_t end_ns) {
 int reporter_run(struct reporter *reporter) {
     summary_clear(&reporter->total);
     const bool ended = report_while_running(reporter);
-    const uint64_t in_flight = atomic_load(&reporter->run->running);
+    uint64_t in_flight = 0;
+    for (size_t i = 0; i < reporter->worker_count; i++)
+        in_flight += atomic_load(&reporter->workers[i].in_flight);
     const uint64_t end_ns = ended ? measured_end_ns(reporter) : clock_monotonic_ns();
     report_rest(reporter, end_ns);
     write_final(reporter, end_ns);

@@ -38,12 +38,12 @@ struct summary {
 
 void tally_clear(struct tally *tally);
 
-/* `moved` is what the system call returned, `error` its errno if that was negative. A failed operation is in
+/* `moved` is what the kernel returned: bytes, or an error's number, negated. A failed operation is in
  * `errors` only: its latency says how long a failure takes, not how fast the storage is. */
-static inline void tally_add(struct tally *tally, uint64_t started_ns, uint64_t ended_ns, ssize_t moved, int error) {
+static inline void tally_add(struct tally *tally, uint64_t started_ns, uint64_t ended_ns, long moved) {
     tally->last_end_ns = ended_ns;
     if (__builtin_expect(moved <= 0, 0)) {
-        const uint32_t number = moved == 0 ? TALLY_END_OF_FILE : (uint32_t)error;
+        const uint32_t number = moved == 0 ? TALLY_END_OF_FILE : (uint32_t)-moved;
         tally->errors[number < TALLY_ERRORS ? number : TALLY_ERRORS - 1]++;
         return;
     }

@@ -9,62 +9,14 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "engine.h"
 #include "random.h"
 
 #define BUFFER_ALIGNMENT_BYTES 4096u /* enough for O_DIRECT on every logical block size in use */
 
 #define STACK_BYTES (256u * 1024u) /* instead of 8 MiB: hosts are small, threads many */
 
-/* A disk that fails each request at once would otherwise be asked a million times a second. */
-#define PAUSE_AFTER_FAILURE_NS NS_PER_MILLISECOND
-
-/* What the timed loop needs, in one place and in registers. */
-struct request {
-    enum pattern pattern;
-    bool reads;
-    int descriptor;
-    void *buffer;
-    size_t size;
-    uint64_t count; /* of whole requests in the span */
-};
-
-static struct request plan(const struct worker *worker) {
-    const struct arguments *const arguments = worker->run->arguments;
-    return (struct request){
-        .pattern = arguments->pattern,
-        .reads = arguments->operation == OPERATION_READ,
-        .descriptor = worker->descriptor,
-        .buffer = worker->buffer,
-        .size = arguments->size_bytes,
-        .count = worker->target->request_count,
-    };
-}
-
-static inline off_t next_offset(struct worker *worker, const struct request *request) {
-    uint64_t number;
-    if (request->pattern == PATTERN_RANDOM)
-        number = random_below(&worker->random_state, request->count);
-    else
-        number = atomic_fetch_add_explicit(&worker->target->cursor, 1, memory_order_relaxed) % request->count;
-    return (off_t)(number * request->size);
-}
-
-static inline ssize_t issue(struct worker *worker, const struct request *request) {
-    if (request->pattern == PATTERN_FIXED) {
-        if (lseek(request->descriptor, 0, SEEK_SET) != 0)
-            return -1;
-        if (request->reads)
-            return read(request->descriptor, request->buffer, request->size);
-        return write(request->descriptor, request->buffer, request->size);
-    }
-    const off_t offset = next_offset(worker, request);
-    if (request->reads)
-        return pread(request->descriptor, request->buffer, request->size, offset);
-    return pwrite(request->descriptor, request->buffer, request->size, offset);
-}
-
-/* An operation has ended beyond the current interval: find the tally of the interval it ended in. */
-static void __attribute__((noinline)) turn(struct worker *worker, uint64_t started_ns, uint64_t ended_ns) {
+void worker_turn(struct worker *worker, uint64_t started_ns, uint64_t ended_ns) {
     struct run *const run = worker->run;
     const uint64_t index = grid_index(&run->grid, ended_ns);
     if (worker->first_start_ns == 0)
@@ -74,31 +26,7 @@ static void __attribute__((noinline)) turn(struct worker *worker, uint64_t start
     atomic_store_explicit(&worker->interval, index, memory_order_release);
     while (index >= atomic_load_explicit(&run->reported, memory_order_acquire) + WORKER_TALLIES)
         clock_sleep_ns(NS_PER_MILLISECOND);
-}
-
-/* The timed loop. The end of an operation is the start of the next: with one look at the clock instead of two,
- * an operation's latency includes the counting of the one before, some 20 ns; and time that the thread was kept from
- * running is in some operation's latency instead of in none. */
-static void repeat(struct worker *worker) {
-    struct run *const run = worker->run;
-    const uint64_t close_ns = run->grid.close_ns;
-    worker->interval_end_ns = run->grid.open_ns; /* until then operations are counted where nobody looks */
-    const struct request request = plan(worker);
-    uint64_t started_ns = clock_monotonic_ns();
-    while (started_ns < close_ns && !atomic_load_explicit(&run->stop, memory_order_relaxed)) {
-        const ssize_t moved = issue(worker, &request);
-        const int error = moved < 0 ? errno : 0;
-        atomic_store_explicit(&worker->recording, true, memory_order_relaxed);
-        const uint64_t ended_ns = clock_monotonic_ns();
-        const bool turns = ended_ns >= worker->interval_end_ns;
-        if (turns)
-            turn(worker, started_ns, ended_ns);
-        tally_add(worker->tally, started_ns, ended_ns, moved, error);
-        atomic_store_explicit(&worker->recording, false, memory_order_release);
-        if (moved <= 0)
-            clock_sleep_ns(PAUSE_AFTER_FAILURE_NS);
-        started_ns = moved <= 0 || turns ? clock_monotonic_ns() : ended_ns;
-    }
+    fast_clock_align(&worker->clock);
 }
 
 /* Sequential requests go through one open file for all threads, so that the kernel sees one stream to read ahead of;
@@ -112,6 +40,22 @@ static int open_own(struct worker *worker) {
     return worker->descriptor < 0 ? errno : 0;
 }
 
+static int set_up(struct worker *worker) {
+    const int error = open_own(worker);
+    if (error != 0 || worker->run->arguments->engine == ENGINE_THREADS)
+        return error;
+    return engine_io_uring_open(worker, &worker->setup_step);
+}
+
+static void repeat(struct worker *worker) {
+    worker->clock = worker->run->clock;
+    worker->interval_end_ns = worker->run->grid.open_ns; /* until then operations are counted where nobody looks */
+    if (worker->run->arguments->engine == ENGINE_THREADS)
+        engine_threads_run(worker);
+    else
+        engine_io_uring_run(worker);
+}
+
 static void *worker_main(void *argument) {
     struct worker *const worker = argument;
     struct run *const run = worker->run;
@@ -119,7 +63,7 @@ static void *worker_main(void *argument) {
      * its position (fs/file.c, __fget_light and fdget_pos; measured on tmpfs: 190 ns, of 940 for lseek and read of a
      * byte). Where it is refused, the thread is only slower. */
     unshare(CLONE_FILES);
-    worker->setup_error = open_own(worker);
+    worker->setup_error = set_up(worker);
     sem_post(&run->ready);
     while (sem_wait(&run->go) != 0)
         continue;
@@ -146,16 +90,22 @@ static int allocate(struct worker *worker, uint64_t number) {
     const struct arguments *const arguments = worker->run->arguments;
     void *tallies;
     int error = posix_memalign(&tallies, CACHE_LINE_BYTES, (WORKER_TALLIES + 1) * sizeof *worker->tallies);
+    /* Each begins at a page. */
+    const size_t pages = (arguments->size_bytes + BUFFER_ALIGNMENT_BYTES - 1) / BUFFER_ALIGNMENT_BYTES;
+    worker->buffer_stride = pages * BUFFER_ALIGNMENT_BYTES;
+    const size_t buffer_bytes = worker->buffer_stride * arguments->depth;
+    void *buffer;
     if (error == 0)
-        error = posix_memalign(&worker->buffer, BUFFER_ALIGNMENT_BYTES, arguments->size_bytes);
+        error = posix_memalign(&buffer, BUFFER_ALIGNMENT_BYTES, buffer_bytes);
     if (error != 0)
         return error;
+    worker->buffer = buffer;
     worker->tallies = tallies;
     for (unsigned i = 0; i <= WORKER_TALLIES; i++)
         tally_clear(&worker->tallies[i]);
     worker->uncounted = &worker->tallies[WORKER_TALLIES];
     worker->random_state = random_stream(arguments->seed, 2 * number);
-    fill(worker->buffer, arguments->size_bytes, random_stream(arguments->seed, 2 * number + 1));
+    fill(worker->buffer, buffer_bytes, random_stream(arguments->seed, 2 * number + 1));
     return 0;
 }
 

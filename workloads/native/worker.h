@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "arguments.h"
+#include "fast_clock.h"
 #include "grid.h"
 #include "tally.h"
 #include "target.h"
@@ -28,6 +29,7 @@
 struct run {
     const struct arguments *arguments;
     struct grid grid;
+    struct fast_clock clock; /* of which each thread has a copy */
     sem_t ready; /* posted by each thread when it has opened its file */
     sem_t go;    /* posted for each thread when the run begins */
     pthread_t reporter;
@@ -38,7 +40,9 @@ struct run {
 
 struct worker {
     alignas(CACHE_LINE_BYTES) atomic_bool recording;
-    atomic_uint_fast64_t interval; /* the one being counted */
+    atomic_uint_fast64_t interval;  /* the one being counted */
+    atomic_uint_fast64_t in_flight; /* operations */
+    struct fast_clock clock;
     uint64_t interval_end_ns;
     uint64_t first_start_ns; /* of the first operation counted; 0 before */
     struct tally *tally;     /* the current one of `tallies`, or `uncounted` in the warm-up */
@@ -47,15 +51,21 @@ struct worker {
     struct run *run;
     struct target *target;
     int descriptor;
-    void *buffer;
+    unsigned char *buffer; /* one for each request in flight, `buffer_stride` bytes apart */
+    size_t buffer_stride;
     uint64_t random_state;
+    struct queue *queue;      /* of engine_io_uring.c */
     int setup_error;
+    const char *setup_step; /* of --engine, which failed; NULL: opening the file did */
     pthread_t thread;
 };
 
 /* Starts the thread, which opens its file, posts `run->ready` (setup_error then says how that went) and waits for
  * `run->go`. Returns an error number. */
 int worker_start(struct worker *worker, struct run *run, struct target *target, uint64_t number);
+
+/* An operation has ended beyond the current interval: finds the tally of the interval it ended in. */
+void worker_turn(struct worker *worker, uint64_t started_ns, uint64_t ended_ns);
 
 /* True when the thread will not count into `interval` any more; asked only after the interval's end. */
 bool worker_has_left(const struct worker *worker, uint64_t interval);
