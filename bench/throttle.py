@@ -1,6 +1,7 @@
 """How well the throttle holds a rate: its closed loop against the original's duty cycle, on real loopback connections.
 
     python bench/throttle.py [--seconds 10] [--connections 4] [--ratios 0.05 0.5 0.95]
+    python bench/throttle.py --growth 1 10 100 1000 10000 [--seconds 10]
 
 Two kinds of transfer. "program": the sender is what limits, it spends a millisecond on each 64 KiB. "link": the
 sender is as fast as memory, and the sink reads 50 MB/s, as a network would let through; what is in the socket buffers
@@ -11,25 +12,36 @@ stop) = the ratio.
 Printed, from the throttle's own reports: the mean over the target; the standard deviation of one-second windows, in
 percent of the target; the largest 100 ms, in multiples of what 100 ms of the target are; what the throttle costs, in
 percent of a processor. The first second, with the burst before anything is known of the process, is in all of them.
+
+With --growth: how the cost grows with the number of connections, of which four move data ("program", at half its free
+rate). Printed: CPU time of one reading of the counters, and of one search for new connections, alone and divided by
+the number of connections; then the throttle's cost and its mean over the target.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from workloads.throttle.diag_socket import DiagSocket  # noqa: E402
+from workloads.throttle.meter import Meter  # noqa: E402
+from workloads.throttle.processes import socket_inodes  # noqa: E402
+
 CHUNK_BYTES = 65536
 CHUNK_WORK_S = 0.001
 LINK_BYTES_PER_S = 50e6
@@ -45,15 +57,23 @@ class Transfer:
     name: str
     limit_bytes_per_s: float | None
     connections: int
+    idle: int = 0  # connections besides, which move nothing
 
     def command(self, port: int, seconds: float) -> list[str]:
         work_s, buffer_bytes = (CHUNK_WORK_S, 0) if self.limit_bytes_per_s is None else (0.0, LINK_BUFFER_BYTES)
-        numbers = (port, seconds, self.connections, work_s, buffer_bytes)
+        numbers = (port, seconds, self.connections, self.idle, work_s, buffer_bytes)
         return [sys.executable, __file__, "--send", *map(str, numbers)]
 
 
-def send(port: int, seconds: float, connections: int, work_s: float, buffer_bytes: int) -> None:
+def allow_many_files() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def send(port: int, seconds: float, connections: int, idle: int, work_s: float, buffer_bytes: int) -> None:
     """The sender: a thread a connection; prints how many bytes and seconds."""
+    allow_many_files()
+    held = [socket.create_connection(("127.0.0.1", port)) for _ in range(idle)]
     counts = [0] * connections
     deadline = time.monotonic() + seconds
 
@@ -76,18 +96,25 @@ def send(port: int, seconds: float, connections: int, work_s: float, buffer_byte
     for thread in threads:
         thread.join()
     print(sum(counts), time.monotonic() - began)
+    for connection in held:
+        connection.close()
 
 
-def take(limit_bytes_per_s: float | None, connections: int) -> None:
-    """The sink: prints its port, and reads for ever."""
+def take(limit_bytes_per_s: float | None, connections: int, idle: int) -> None:
+    """The sink: prints its port, and reads for ever; of each sender the first `idle` connections are only held."""
+    allow_many_files()
+    held = []
     with socket.socket() as listener:
         if limit_bytes_per_s is not None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LINK_BUFFER_BYTES)
         listener.bind(("127.0.0.1", 0))
-        listener.listen()
+        listener.listen(4096)
         print(listener.getsockname()[1], flush=True)
         while True:
             connection, _ = listener.accept()
+            if len(held) < idle:
+                held.append(connection)
+                continue
             share = None if limit_bytes_per_s is None else limit_bytes_per_s / connections
             threading.Thread(target=_read_all, args=(connection, share), daemon=True).start()
 
@@ -104,6 +131,7 @@ def _read_all(connection: socket.socket, bytes_per_s: float | None) -> None:
 @contextmanager
 def sink(transfer: Transfer) -> Iterator[int]:
     command = [sys.executable, __file__, "--take", str(transfer.limit_bytes_per_s or 0), str(transfer.connections)]
+    command.append(str(transfer.idle))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None  # asked for above
@@ -131,6 +159,50 @@ def throttled(pace: list[str], transfer: Transfer, port: int, seconds: float) ->
         return found
 
 
+def cpu_of_one(act: Callable[[], object], seconds: float = 1.0) -> float:
+    """CPU seconds of one call, of as many as fit into a second, and at least three."""
+    count = 0
+    began_s, cpu_s = time.monotonic(), time.process_time()
+    while count < 3 or time.monotonic() - began_s < seconds:
+        act()
+        count += 1
+    return (time.process_time() - cpu_s) / count
+
+
+def cost_of_reading(transfer: Transfer) -> tuple[float, float]:
+    """CPU seconds of one reading of a sender's counters, and of one search for its connections."""
+    with (
+        sink(transfer) as port,
+        subprocess.Popen(transfer.command(port, 1e6), stdout=subprocess.DEVNULL) as sender,
+        DiagSocket() as diag,
+    ):
+        try:
+            meter = Meter(diag)
+            while len(socket_inodes(sender.pid)) < transfer.connections + transfer.idle:
+                time.sleep(0.1)
+            meter.search([sender.pid], time.monotonic())
+            return cpu_of_one(meter.read), cpu_of_one(lambda: meter.search([sender.pid], time.monotonic()))
+        finally:
+            sender.kill()
+
+
+def grow(connections: int, seconds: float) -> str:
+    """A row of the table that --growth prints."""
+    active = min(connections, 4)
+    transfer = Transfer("program", None, active, connections - active)
+    read_s, search_s = cost_of_reading(transfer)
+    with sink(Transfer("program", None, active)) as port:
+        target = free_rate(Transfer("program", None, active), port) / 2
+    with sink(transfer) as port:
+        report = throttled(["--rate", f"{target:.0f} B/s"], transfer, port, seconds)
+    mean = report["mean_bytes_per_s"]
+    return (
+        f"{connections:>12} {read_s * 1e3:>10.3f} {read_s / connections * 1e6:>10.1f} {search_s * 1e3:>10.3f}"
+        f" {search_s / connections * 1e6:>10.1f} {report['cpu_s'] / report['seconds']:>10.1%}"
+        f" {'too short' if mean is None else f'{mean / target:.1%}':>10}"
+    )
+
+
 def row(name: str, report: dict[str, Any], target: float) -> str:
     mean, deviation = report["mean_bytes_per_s"], report["window_std_bytes_per_s"]
     if mean is None:
@@ -147,8 +219,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--growth", type=int, nargs="+", help="numbers of connections")
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.05, 0.25, 0.5, 0.75, 0.95])
     options = parser.parse_args()
+    if options.growth:
+        names = ("read ms", "us each", "search ms", "us each", "cost", "mean")
+        print(f"{'connections':>12}", *(f"{name:>10}" for name in names))
+        for connections in options.growth:
+            print(grow(connections, options.seconds), flush=True)
+        return
     for name, limit in (("program", None), ("link", LINK_BYTES_PER_S)):
         transfer = Transfer(name, limit, options.connections)
         with sink(transfer) as port:
@@ -168,8 +247,9 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--send"]:
-        send(int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]), int(sys.argv[6]))
+        port, seconds, connections, idle, work_s, buffer_bytes = sys.argv[2:]
+        send(int(port), float(seconds), int(connections), int(idle), float(work_s), int(buffer_bytes))
     elif sys.argv[1:2] == ["--take"]:
-        take(float(sys.argv[2]) or None, int(sys.argv[3]))
+        take(float(sys.argv[2]) or None, int(sys.argv[3]), int(sys.argv[4]))
     else:
         main()

@@ -1,15 +1,22 @@
-"""What the native worker costs: its rate against a bare loop of the same system call, and fio's psync.
+"""What the native worker costs: its rate against a bare loop of the same system call, and against fio.
 
-    python bench/worker.py [--rounds 7] [--seconds 2] [--disk DIRECTORY] [--memory DIRECTORY]
+    python bench/worker.py [--parts memory disk queue] [--rounds 7] [--seconds 2]
+                           [--disk DIRECTORY] [--memory DIRECTORY] [--device DEVICE]
 
-The three take turns within a round, in an order that rotates, so that whatever else the machine does
-falls on all of them; a ratio is taken within its round. Printed: medians, and the least and the greatest
-ratio.
+The programs take turns within a round, in an order that rotates, so that whatever else the machine does falls on all
+of them; a ratio is taken within its round. Printed: medians, and of ratios the quartiles too.
 
-On tmpfs, where only the processor limits, the rate is of a second of CPU time, which other load on the
-machine changes far less than a second of the clock; on a disk it is of the clock. CPU time includes the
-start of the worker and of the bare loop, not that of fio. "fixed" is two system calls in the worker and in
-the bare loop, and one in fio, which has no such pattern.
+memory: files on tmpfs, where only the processor limits. The rate is of a second of CPU time, which other load on the
+machine changes far less than a second of the clock. CPU time includes the start of the worker and of the bare loop,
+not that of fio. "fixed" is two system calls in the worker and in the bare loop, and one in fio's psync, which has no
+such pattern. The bare loop makes its system calls without the C library, as the worker does.
+
+disk: a file on a disk, past the page cache; rates are of a second of the clock. The latencies' median and 99th
+percentile are compared with fio's.
+
+queue: 32 requests in flight on a block device, by 32 threads and by one with io_uring. DEVICE is written to! Without
+one, it is a loop device on a file in --memory, which needs root; the CPU time of the kernel's threads for it is in no
+figure.
 """
 
 from __future__ import annotations
@@ -23,13 +30,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from report.histogram import Histogram  # noqa: E402
+
 FILE_BYTES = 256 * 1024 * 1024
+DEPTH = 32
 
 
 @dataclass(frozen=True)
@@ -39,12 +51,24 @@ class Case:
     size_bytes: int
     threads: int
     direct: bool
+    depth: int = 1  # of each thread; more than one: by io_uring
 
     @property
     def name(self) -> str:
         how = "direct" if self.direct else "buffered"
-        return f"{self.pattern} {self.operation} {self.size_bytes} B x{self.threads} {how}"
+        engine = " io_uring" if self.depth > 1 else ""
+        return f"{self.pattern} {self.operation} {self.size_bytes} B x{self.threads * self.depth} {how}{engine}"
 
+
+@dataclass(frozen=True)
+class Figures:
+    per_second: float
+    per_cpu_second: float
+    p50_ns: float = 0
+    p99_ns: float = 0
+
+
+Program = Callable[[Case, Path], Figures]
 
 MEMORY_CASES = (
     Case("read", "fixed", 1, 1, False),
@@ -59,52 +83,56 @@ DISK_CASES = (
     Case("read", "random", 4096, 1, True),
     Case("read", "random", 4096, 8, True),
     Case("write", "random", 4096, 4, True),
+    Case("read", "random", 4096, 1, True, 8),
     Case("read", "sequential", 1024 * 1024, 2, True),
 )
 
 
 @dataclass(frozen=True)
 class Bench:
-    worker: Path
-    bare_loop: Path
-    seconds: float
+    worker_path: Path
+    bare_loop_path: Path
+    seconds: int
 
-    def worker_rate(self, case: Case, path: Path) -> float:
-        command = [str(self.worker), "--file", str(path), "--op", case.operation, "--pattern", case.pattern]
-        command += ["--size", str(case.size_bytes), "--threads", str(case.threads)]
-        command += ["--duration", f"{self.seconds:.3f}", *(["--direct"] if case.direct else [])]
+    def worker(self, case: Case, path: Path) -> Figures:
+        command = [str(self.worker_path), "--file", str(path), "--op", case.operation, "--pattern", case.pattern]
+        command += ["--size", str(case.size_bytes), "--threads", str(case.threads), "--duration", str(self.seconds)]
+        command += ["--direct"] if case.direct else []
+        command += ["--engine", "io_uring", "--depth", str(case.depth)] if case.depth > 1 else []
+        command += ["--overwrite"] if case.operation == "write" and path.is_block_device() else []
         output, cpu_s = run_timed(command)
         final = json.loads(output.splitlines()[-1])
         elapsed_s = float(final["t_end_unix_s"] - final["t_start_unix_s"])
-        return float(final["ops"]) / (elapsed_s if case.direct else cpu_s)
+        latencies = Histogram.from_json(final["latency_ns"])
+        p50, p99 = (latencies.percentile_ns(percent) or 0 for percent in (50, 99))
+        return Figures(final["ops"] / elapsed_s, final["ops"] / cpu_s, p50, p99)
 
-    def bare_rate(self, case: Case, path: Path) -> float:
-        command = [str(self.bare_loop), str(path), case.operation, case.pattern, str(case.size_bytes)]
-        command += [str(FILE_BYTES), str(case.threads), f"{self.seconds:.3f}"]
+    def bare_loop(self, case: Case, path: Path) -> Figures:
+        command = [str(self.bare_loop_path), str(path), case.operation, case.pattern, str(case.size_bytes)]
+        command += [str(FILE_BYTES), str(case.threads * case.depth), str(self.seconds)]
         command += ["direct" if case.direct else "buffered"]
         output, cpu_s = run_timed(command)
         operations, elapsed_s = output.split()
-        return int(operations) / (float(elapsed_s) if case.direct else cpu_s)
+        return Figures(int(operations) / float(elapsed_s), int(operations) / cpu_s)
 
-    def fio_rate(self, case: Case, path: Path) -> float:
+    def fio(self, case: Case, path: Path) -> Figures:
         # fio has no "stay at offset 0": random offsets in a file of one request come to that.
         span_bytes = case.size_bytes if case.pattern == "fixed" else FILE_BYTES
         access = case.operation if case.pattern == "sequential" else f"rand{case.operation}"
-        command = ["fio", "--name=bench", "--ioengine=psync", f"--filename={path}", f"--rw={access}"]
-        command += [
-            f"--bs={case.size_bytes}",
-            f"--size={span_bytes}",
-            f"--numjobs={case.threads}",
-            "--thread",
-        ]
-        command += ["--time_based", f"--runtime={self.seconds:.0f}", "--norandommap", "--invalidate=0"]
+        engine = ["--ioengine=psync"]
+        if case.depth > 1:
+            engine = ["--ioengine=io_uring", f"--iodepth={case.depth}", "--fixedbufs", "--registerfiles"]
+        command = ["fio", "--name=bench", *engine, f"--filename={path}", f"--rw={access}", "--thread"]
+        command += [f"--bs={case.size_bytes}", f"--size={span_bytes}", f"--numjobs={case.threads}"]
+        command += ["--time_based", f"--runtime={self.seconds}", "--norandommap", "--invalidate=0"]
         command += [f"--direct={int(case.direct)}", "--group_reporting", "--output-format=json"]
+        command += ["--lat_percentiles=1", "--clat_percentiles=0"]
         job = json.loads(run(command))["jobs"][0]
-        if case.direct:
-            return float(job[case.operation]["iops"])
+        done = job[case.operation]
         # Its own figures, without its start, which takes long enough to count. job_runtime is of all threads.
         cpu_s = (job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"] / 1000
-        return float(job[case.operation]["total_ios"] / cpu_s)
+        percentiles = done["lat_ns"]["percentile"]
+        return Figures(done["iops"], done["total_ios"] / cpu_s, percentiles["50.000000"], percentiles["99.000000"])
 
 
 def run(command: list[str]) -> str:
@@ -122,24 +150,63 @@ def run_timed(command: list[str]) -> tuple[str, float]:
     return output, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-def compare(bench: Bench, case: Case, path: Path, rounds: int) -> str:
-    rivals: dict[str, Callable[[Case, Path], float]] = {"worker": bench.worker_rate, "bare": bench.bare_rate}
-    if shutil.which("fio"):
-        rivals["fio"] = bench.fio_rate
-    rates: dict[str, list[float]] = {name: [] for name in rivals}
-    names = list(rivals)
+def measure(rivals: Sequence[tuple[Program, Case]], path: Path, rounds: int) -> list[list[Figures]]:
+    """The figures of each rival, round by round."""
+    found: list[list[Figures]] = [[] for _ in rivals]
+    numbers = list(range(len(rivals)))
     for turn in range(rounds):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            rates[name].append(rivals[name](case, path))
-    columns = [f"{case.name:<40}", f"{statistics.median(rates['worker']):>10.0f}"]
-    for name in ("bare", "fio"):
-        if name not in rates:
-            columns.append(f"{'-':>10} {'-':>20}")
-            continue
-        ratios = [ours / theirs for ours, theirs in zip(rates["worker"], rates[name], strict=True)]
-        spread = f"{statistics.median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f})"
-        columns.append(f"{statistics.median(rates[name]):>10.0f} {spread:>20}")
-    return " ".join(columns)
+        first = turn % len(rivals)
+        for number in numbers[first:] + numbers[:first]:
+            program, case = rivals[number]
+            found[number].append(program(case, path))
+    return found
+
+
+def ratio(ours: list[Figures], theirs: list[Figures], figure: str) -> str:
+    """The median and the quartiles of a figure's ratio."""
+    ratios = sorted(getattr(a, figure) / getattr(b, figure) for a, b in zip(ours, theirs, strict=True))
+    low, median, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
+    return f"{median:.3f} ({low:.3f}-{high:.3f})"
+
+
+def median(figures: list[Figures], figure: str) -> float:
+    return statistics.median(getattr(each, figure) for each in figures)
+
+
+def row(name: str, *columns: str) -> None:
+    print(f"{name:<42}", *(f"{column:>21}" for column in columns), flush=True)
+
+
+def memory(bench: Bench, path: Path, rounds: int) -> None:
+    row("op per CPU second", "worker", "bare loop", "worker/bare loop", "fio psync", "worker/fio")
+    for case in MEMORY_CASES:
+        rivals = [(bench.worker, case), (bench.bare_loop, case), (bench.fio, case)]
+        ours, bare, fio = measure(rivals, path, rounds)
+        rates = [f"{median(each, 'per_cpu_second'):.0f}" for each in (ours, bare, fio)]
+        ratios = [ratio(ours, each, "per_cpu_second") for each in (bare, fio)]
+        row(case.name, *rates[:2], ratios[0], rates[2], ratios[1])
+
+
+def disk(bench: Bench, path: Path, rounds: int) -> None:
+    row("op per second", "worker", "worker/bare loop", "worker/fio", "p50 worker/fio", "p99 worker/fio")
+    for case in DISK_CASES:
+        rivals = [(bench.worker, case), (bench.bare_loop, case), (bench.fio, case)]
+        ours, bare, fio = measure(rivals, path, rounds)
+        ratios = [ratio(ours, bare, "per_second")]
+        ratios += [ratio(ours, fio, figure) for figure in ("per_second", "p50_ns", "p99_ns")]
+        row(case.name, f"{median(ours, 'per_second'):.0f}", *ratios)
+
+
+def queue(bench: Bench, device: Path, rounds: int) -> None:
+    columns = ("threads", "io_uring", "io_uring/threads", "io_uring/fio's", "the same by op/s", "the same by op/s")
+    row("op per CPU second", *columns)
+    for operation in ("read", "write"):
+        deep = Case(operation, "random", 4096, 1, True, DEPTH)
+        many = Case(operation, "random", 4096, DEPTH, True)
+        threads, ring, fio = measure([(bench.worker, many), (bench.worker, deep), (bench.fio, deep)], device, rounds)
+        rates = [f"{median(each, 'per_cpu_second'):.0f}" for each in (threads, ring)]
+        ratios = [ratio(ring, each, figure) for figure in ("per_cpu_second", "per_second") for each in (threads, fio)]
+        row(deep.name, *rates, *ratios)
 
 
 @contextmanager
@@ -154,31 +221,53 @@ def data_file(directory: Path) -> Iterator[Path]:
         yield Path(file.name)
 
 
+@contextmanager
+def loop_device(directory: Path) -> Iterator[Path]:
+    with data_file(directory) as path:
+        device = run(["losetup", "--find", "--show", str(path)]).strip()
+        try:
+            yield Path(device)
+        finally:
+            run(["losetup", "--detach", device])
+
+
 def build(directory: Path) -> tuple[Path, Path]:
-    run(["make", "-s", "-C", str(ROOT / "workloads/native"), f"BUILD={directory}"])
+    native = ROOT / "workloads/native"
+    run(["make", "-s", "-C", str(native), f"BUILD={directory}"])
     bare_loop = directory / "bare_loop"
-    run(["gcc", "-std=c11", "-O2", "-static", "-o", str(bare_loop), str(ROOT / "bench/bare_loop.c")])
+    command = ["gcc", "-std=c11", "-O2", "-static", f"-I{native}", "-o", str(bare_loop)]
+    run([*command, str(ROOT / "bench/bare_loop.c")])
     return directory / "tidemark-worker", bare_loop
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=("memory", "disk", "queue"), default=["memory", "disk", "queue"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--disk", type=Path, default=Path("/var/tmp"), help="a directory on a disk (/var/tmp)")
     parser.add_argument("--memory", type=Path, default=Path("/dev/shm"), help="a directory on tmpfs (/dev/shm)")
+    parser.add_argument("--device", type=Path, help="a block device whose data may be destroyed (a loop device)")
     options = parser.parse_args()
+    if shutil.which("fio") is None:
+        parser.error("fio is not installed; `make setup` installs it")
     with tempfile.TemporaryDirectory(prefix="tidemark-bench-") as directory:
-        worker, bare_loop = build(Path(directory))
-        bench = Bench(worker, bare_loop, float(options.seconds))
-        heading = f"{'worker':>10} {'bare':>10} {'worker/bare':>20} {'fio':>10}"
-        for place, cases in ((options.memory, MEMORY_CASES), (options.disk, DISK_CASES)):
-            what = "op/s, median" if cases[0].direct else "op per CPU second, median"
-            print(f"\n{place}\n{what:<40} {heading} {'worker/fio':>20}")
-            with data_file(place) as path:
-                for case in cases:
-                    print(compare(bench, case, path, options.rounds))
-                    sys.stdout.flush()
+        bench = Bench(*build(Path(directory)), options.seconds)
+        if "memory" in options.parts:
+            print(f"\n{options.memory}")
+            with data_file(options.memory) as path:
+                memory(bench, path, options.rounds)
+        if "disk" in options.parts:
+            print(f"\n{options.disk}")
+            with data_file(options.disk) as path:
+                disk(bench, path, options.rounds)
+        if "queue" in options.parts and options.device is not None:
+            print(f"\n{options.device}")
+            queue(bench, options.device, options.rounds)
+        elif "queue" in options.parts:
+            with loop_device(options.memory) as device:
+                print(f"\n{device}, a loop device on a file in {options.memory}")
+                queue(bench, device, options.rounds)
 
 
 if __name__ == "__main__":
