@@ -22,6 +22,8 @@ SECOND_SLACK = 0.01
 TAIL_SECONDS_MAX = 0.5
 # The part of the window that a host's intervals must cover; less means that records are missing.
 COVERED_RATIO_MIN = 0.99
+# Pairs of an interval and a stretch that are in memory at once, 40 bytes each.
+PAIRS_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -97,30 +99,30 @@ def shares(intervals: Iterable[Interval], stretches: Sequence[tuple[float, float
 def share_columns(intervals: Intervals, starts: Floats, ends: Floats) -> Shares:
     ops, bytes_, covered = (np.zeros(len(starts)) for _ in range(3))
     for rows, at, overlap, part in overlaps(intervals, starts, ends):
-        # bincount would go through all stretches each time, 86,400 times for an interval of a day.
-        np.add.at(ops, at, intervals.ops[rows] * part)
-        np.add.at(bytes_, at, intervals.bytes[rows] * part)
-        np.add.at(covered, at, overlap)
+        ops += np.bincount(at, intervals.ops[rows] * part, len(starts))
+        bytes_ += np.bincount(at, intervals.bytes[rows] * part, len(starts))
+        covered += np.bincount(at, overlap, len(starts))
     return Shares(ops, bytes_, covered)
 
 
 def overlaps(intervals: Intervals, starts: Floats, ends: Floats) -> Iterator[tuple[Whole, Whole, Floats, Floats]]:
     """Which interval (row) overlaps which stretch (index), for how many seconds, and for which part of the interval.
 
-    Yields each interval with the first stretch that it overlaps, then those that overlap a second one, and so on.
+    Yields blocks of such pairs, since an interval of days overlaps a hundred thousand stretches of a second.
     """
     rows = np.flatnonzero(intervals.seconds > 0)
-    at = np.searchsorted(ends, intervals.t_start_unix_s[rows], "right")
-    while len(rows):
-        within = at < len(starts)
-        rows, at = rows[within], at[within]
-        reaching = starts[at] < intervals.t_end_unix_s[rows]
-        rows, at = rows[reaching], at[reaching]
-        begun, ended = intervals.t_start_unix_s[rows], intervals.t_end_unix_s[rows]
+    first = np.searchsorted(ends, intervals.t_start_unix_s[rows], "right")
+    counts = np.maximum(np.searchsorted(starts, intervals.t_end_unix_s[rows], "left") - first, 0)
+    until = counts.cumsum()
+    for block in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(until // PAIRS_AT_ONCE)) + 1):
+        of_block = counts[block]
+        pairs = np.repeat(block, of_block)
+        if not len(pairs):
+            continue
+        at = first[pairs] + np.arange(len(pairs)) - np.repeat(of_block.cumsum() - of_block, of_block)
+        begun, ended = intervals.t_start_unix_s[rows[pairs]], intervals.t_end_unix_s[rows[pairs]]
         overlap = np.minimum(ended, ends[at]) - np.maximum(begun, starts[at])
-        if len(rows):
-            yield rows, at, overlap, overlap / (ended - begun)
-        at = at + 1
+        yield rows[pairs], at, overlap, overlap / (ended - begun)
 
 
 def covers(window: Window, intervals: Sequence[Interval]) -> bool:

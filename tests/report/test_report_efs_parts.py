@@ -109,11 +109,15 @@ def test_a_steady_rate_is_found_whenever_the_hosts_began(late: list[float], seco
 edges = st.lists(st.floats(90, 120), min_size=2, max_size=8, unique=True).map(sorted)
 
 
-@given(st.lists(st.integers(0, 1000), min_size=1, max_size=8), edges)
-def test_shares_of_a_parted_time_add_up(rates: list[int], cuts: list[float]) -> None:
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=8), edges, st.sampled_from([1, 3, 1000]))
+def test_shares_of_a_parted_time_add_up(rates: list[int], cuts: list[float], pairs_at_once: int) -> None:
     worked = intervals(100.0, rates)
     bounds = [0.0, *cuts, 1000.0]
-    parts = shares(worked, list(pairwise(bounds)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("report.efs_iops.window.PAIRS_AT_ONCE", pairs_at_once)
+        parts = shares(worked, list(pairwise(bounds)))
+    alone = [sum(share([interval], *each).ops for interval in worked) for each in pairwise(bounds)]
+    assert [part.ops for part in parts] == pytest.approx(alone)
     assert sum(part.ops for part in parts) == pytest.approx(sum(i.ops for i in worked))
     assert sum(part.bytes for part in parts) == pytest.approx(sum(i.bytes for i in worked))
     assert sum(part.covered_s for part in parts) == pytest.approx(sum(i.seconds for i in worked))
