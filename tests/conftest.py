@@ -55,6 +55,8 @@ AWS_VARIABLES = (
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
 )
+# Importing all others' modules takes each worker eight seconds of CPU time.
+KERNEL_FILES_END = "_on_kernels.py"
 LAB_VARIABLES = ("TIDEMARK_LAB_DIR", "TIDEMARK_LAB_PORT")
 # Those whose tests take the longest come first: where several workers take a file each, none waits for the last.
 STACK_FIXTURES = (
@@ -68,14 +70,13 @@ STACK_FIXTURES = (
 
 
 # Tests of one stack are one worker's, which deploys it once. (The groups of pytest-xdist 3.8 get lost in pytest 9.)
+# Not those of encrypted-backup: two files that take longest each, beside which a second deployment is short.
 STACKS_OF_FILES = {
     "test_network_on_kernels.py": "md-raid",
     "test_region_on_kernels.py": "md-raid",
     "test_md_raid_on_kernels.py": "md-raid",
     "test_file_server_on_kernels.py": "efs-iops",
     "test_efs_iops_on_kernels.py": "efs-iops",
-    "test_interruptions_on_kernels.py": "encrypted-backup",
-    "test_restoring_on_kernels.py": "encrypted-backup",
 }
 
 
@@ -96,6 +97,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Among them, those of one stack follow each other: the session's region holds one stack at a time.
     """
+    for item in items:
+        if item.get_closest_marker("kernel") is not None and not item.path.name.endswith(KERNEL_FILES_END):
+            raise pytest.UsageError(f"{item.path}: make test looks for tests on kernels in *{KERNEL_FILES_END} alone")
     stacks = list(STACK_FIXTURES)
 
     def rank(item: pytest.Item) -> tuple[bool, int]:
