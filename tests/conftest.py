@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 import socket
@@ -108,6 +109,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return item.get_closest_marker("kernel") is not None, min(asked, default=len(stacks))
 
     items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays, and no search for garbage goes through it again: an eighth of the CPU time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
