@@ -7,6 +7,7 @@ All else is moto's.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -16,11 +17,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
+import moto.backends
+import moto.core.responses
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.types import Base64EncodedString
-from moto.core.utils import utcnow
+from moto.core.utils import method_names_from_class, utcnow
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
@@ -51,6 +54,16 @@ S3_SCOPE = "/s3/aws4_request"
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
+def look_up_once() -> None:
+    """Keeps what moto looks up anew for each request: its modules, on the disk, and the calls of the service's class.
+
+    That took 2 of the 5 ms of CPU time of a DescribeVpcs. Calls that are added to a class later are not found.
+    """
+    modules = tuple(moto.backends.list_of_moto_modules())
+    moto.backends.list_of_moto_modules = lambda: modules
+    moto.core.responses.method_names_from_class = functools.cache(method_names_from_class)
+
+
 class Endpoint:
     """The API on any number of listening sockets, and what the reconciler needs beyond the API's own state.
 
@@ -72,6 +85,7 @@ class Endpoint:
         self._add_missing_calls()
         behave_like_ec2()
         self._ask_no_conditions()
+        look_up_once()
 
     def serve(self, listener: socket.socket) -> None:
         """Answer on a listening socket, in a thread of its own."""

@@ -21,6 +21,8 @@ import pytest
 from lab import control, proxy_command
 from lab.clients import Clients
 from lab.errors import LabError
+from lab.kernel.boot_check import check_boot
+from lab.kernel.choice import choose_kernel
 from lab.leak_check import snapshot_machine
 from lab.paths import PROJECT, lab_dir
 from lab.reconcile import GIB
@@ -109,6 +111,12 @@ class Shell:
         if self._transport is not None:
             self._transport.close()
             self._transport = None
+
+
+def test_the_kernel_of_the_hosts_runs_on_this_processor() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("not root: hosts run as root here")
+    check_boot(choose_kernel(lambda _: None))
 
 
 @pytest.fixture(scope="module")

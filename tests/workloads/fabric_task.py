@@ -1,64 +1,65 @@
-"""Running tasks as a person does."""
+"""Running tasks as a person does, without a start of Python for each."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from lab.paths import PROJECT
 
-TASK_LIMIT_S = 600
 Done = subprocess.CompletedProcess[str]
 
 # Each command line runs in a fork, which has imported what every one of them needs, and ends as `fab` does.
 EACH_IN_A_FORK = """
 import json, os, sys
-import boto3, rich.console
+import boto3, paramiko, rich.console
 from fabric.main import program
 import fabfile
 
-commands, folder = json.loads(sys.argv[1]), sys.argv[2]
-for number, words in enumerate(commands):
+for line in sys.stdin:
+    words, environment, *files = json.loads(line)
     if os.fork() == 0:
-        for stream, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{folder}/{number}.{name}", os.O_WRONLY | os.O_CREAT), stream)
+        os.environ.clear()
+        os.environ.update(environment)
+        for stream, file in enumerate([os.devnull, *files]):
+            os.dup2(os.open(file, os.O_WRONLY if stream else os.O_RDONLY), stream)
         sys.argv = ["fab", *words]
         sys.exit(program.run())
-    print(os.waitstatus_to_exitcode(os.wait()[1]))
-    sys.stdout.flush()
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
 """
 
 
-def fab(*words: str, **environment: str) -> Done:
-    """A task, as a person types it."""
-    return subprocess.run(
-        [sys.executable, "-m", "fabric", *words],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=TASK_LIMIT_S,
-        check=False,
-        env={**os.environ, **environment},
-    )
-
-
-def fab_each(scratch: Path, *commands: list[str], project: Path = PROJECT, **environment: str) -> list[Done]:
-    """Several command lines, which share one start of Python: a second of CPU time each would be its own."""
-    ran = subprocess.run(
-        [sys.executable, "-c", EACH_IN_A_FORK, json.dumps(commands), str(scratch)],
+@functools.cache
+def _started(project: Path) -> subprocess.Popen[str]:
+    """A process that runs command lines of the project one after the other, and ends with this one."""
+    return subprocess.Popen(
+        [sys.executable, "-c", EACH_IN_A_FORK],
         cwd=project,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=TASK_LIMIT_S,
-        check=False,
-        env={**os.environ, **environment},
+        process_group=0,
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
-    codes = map(int, ran.stdout.split())
-    return [
-        Done(words, code, *((scratch / f"{number}.{name}").read_text() for name in ("out", "err")))
-        for number, (words, code) in enumerate(zip(commands, codes, strict=True))
-    ]
+
+
+def fab(*words: str, project: Path = PROJECT, **environment: str) -> Done:
+    """A task, as a person types it. A start of Python for each would take a second of CPU time."""
+    forks = _started(project)
+    assert forks.stdin is not None
+    assert forks.stdout is not None
+    with tempfile.NamedTemporaryFile("r") as out, tempfile.NamedTemporaryFile("r") as err:
+        forks.stdin.write(json.dumps([words, {**os.environ, **environment}, out.name, err.name]) + "\n")
+        forks.stdin.flush()
+        try:
+            code = int(forks.stdout.readline())
+        except BaseException:  # the test's time is over
+            os.killpg(forks.pid, signal.SIGKILL)
+            _started.cache_clear()
+            raise
+        return Done(words, code, out.read(), err.read())

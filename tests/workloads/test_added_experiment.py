@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workloads.fabric_task import fab_each
+from tests.workloads.fabric_task import fab
 from workloads.load_inventory import PROJECT
 
 TOY = """
@@ -36,9 +36,10 @@ EXPERIMENT = Experiment(
 """
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project, with a folder for one more experiment."""
+    tmp_path = tmp_path_factory.mktemp("tree")
     (tmp_path / "workloads" / "toy_box").mkdir(parents=True)
     (tmp_path / "workloads" / "toy_box" / "__init__.py").touch()
     (tmp_path / "workloads" / "toy_box" / "experiment.py").write_text(TOY)
@@ -50,9 +51,9 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_its_tasks_are_there(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    scratch = tmp_path_factory.mktemp("said")
-    listing, help_of_run = fab_each(scratch, ["--list", "--list-format=json"], ["--help", "toy-box.run"], project=tree)
+def test_its_tasks_are_there(tree: Path) -> None:
+    listing = fab("--list", "--list-format=json", project=tree)
+    help_of_run = fab("--help", "toy-box.run", project=tree)
     listed = json.loads(listing.stdout)
     tasks = {group["name"]: {task["name"] for task in group["tasks"]} for group in listed["collections"]}
     assert tasks["toy-box"] == {"plan", "run", "wind-up", "collect", "all"}
@@ -61,15 +62,16 @@ def test_its_tasks_are_there(tree: Path, tmp_path_factory: pytest.TempPathFactor
     assert all(f"--{option}=STRING" in help_of_run.stdout for option in ("stack", "inventory", "plan"))
 
 
-def test_they_run_and_fail_as_all_do(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    plan, no_such_plan, no_inventory, turned, too_often = fab_each(
-        tmp_path_factory.mktemp("said"),
-        ["toy-box.plan"],
-        ["toy-box.run", "--plan", "long", "--inventory", "nowhere.json"],
-        ["toy-box.run", "--inventory", "nowhere.json"],
-        ["toy-box.wind-up", "--turns", "3"],
-        ["toy-box.wind-up", "--turns", "often"],
-        project=tree,
+def test_they_run_and_fail_as_all_do(tree: Path) -> None:
+    plan, no_such_plan, no_inventory, turned, too_often = (
+        fab(*words.split(), project=tree)
+        for words in (
+            "toy-box.plan",
+            "toy-box.run --plan long --inventory nowhere.json",
+            "toy-box.run --inventory nowhere.json",
+            "toy-box.wind-up --turns 3",
+            "toy-box.wind-up --turns often",
+        )
     )
     assert plan.stdout.split() == ["plan", "short:", "a", "toy"]
     refused = (no_such_plan.returncode, no_such_plan.stderr)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.workloads.fabric_task import TASK_LIMIT_S, fab
+from tests.workloads.fabric_task import fab
 from workloads import deployment, load_inventory
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import Script
@@ -99,7 +99,7 @@ def test_configure_that_is_killed_after_a_step_completes_when_run_again(md_raid_
             cwd=PROJECT,
             capture_output=True,
             text=True,
-            timeout=TASK_LIMIT_S,
+            timeout=600,
             check=False,
         )
         assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr

@@ -12,7 +12,7 @@ import pytest
 
 from inventory import InventoryError
 from tests.workloads.call_task import call_task
-from tests.workloads.fabric_task import fab, fab_each
+from tests.workloads.fabric_task import fab
 from tests.workloads.fakes import inventory_document, inventory_of
 from workloads.errors import WorkloadError
 from workloads.host_keys import host_keys
@@ -154,8 +154,8 @@ def test_commands(tmp_path: Path) -> None:
     """As a person types them: one line on standard error, an exit code, no traceback."""
     worker = tmp_path / "worker"
     worker.write_bytes(b"\x7fELF")
-    every = fab_each(tmp_path, *(words for words, _ in COMMANDS), TIDEMARK_WORKER=str(worker))
-    for done, (_, expected) in zip(every, COMMANDS, strict=True):
+    for words, expected in COMMANDS:
+        done = fab(*words, TIDEMARK_WORKER=str(worker))
         assert done.returncode == 1, done
         assert expected in done.stderr
         assert done.stderr.startswith("tidemark: "), done

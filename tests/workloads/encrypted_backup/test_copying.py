@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,29 +103,31 @@ def test_an_unchanged_tree_is_linked_and_the_same_in_everything(backups: Backups
     assert not (backups.tree(SECOND) / VICTIM.parent).samefile(backups.tree(FIRST) / VICTIM.parent)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda path: path.write_bytes(b"other"),
-        lambda path: path.chmod(0o4700),
-        lambda path: os.utime(path, (1, 1)),
-        lambda path: os.setxattr(path, "user.new", b"1"),
-        lambda path: path.unlink(),
-        lambda path: path.with_name("new").touch(),
-        lambda path: path.parent.chmod(0o700),
-        lambda path: os.link(path, path.with_name("another name")),
-    ],
-    ids=["content", "mode", "time", "attribute", "removed", "added", "folder's mode", "hard link"],
-)
-def test_one_change_is_copied_and_leaves_the_first_snapshot_alone(backups: Backups, change: object) -> None:
-    assert callable(change)
-    backups.copy(FIRST)
-    before = described(backups.tree(FIRST))
-    change(backups.source / VICTIM)
-    assert not backups.copy(SECOND)
-    assert described(backups.tree(SECOND)) == described(backups.source)
-    assert described(backups.tree(FIRST)) == before
-    assert backups.copy(THIRD)
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "content": lambda path: path.write_bytes(b"other"),
+    "mode": lambda path: path.chmod(0o4700),
+    "time": lambda path: os.utime(path, (1, 1)),
+    "attribute": lambda path: os.setxattr(path, "user.new", b"1"),
+    "added": lambda path: path.with_name("new").touch(),
+    "folder's mode": lambda path: path.parent.chmod(0o700),
+    "hard link": lambda path: os.link(path, path.with_name("another name")),
+    "removed": lambda path: path.unlink(),
+}
+
+
+def test_one_change_is_copied_and_leaves_the_snapshot_before_alone(backups: Backups) -> None:
+    """Each against a snapshot of all changes before it."""
+    last = FIRST
+    backups.copy(last)
+    for number, (name, change) in enumerate(CHANGES.items(), start=2):
+        before = described(backups.tree(last))
+        change(backups.source / VICTIM)
+        snapshot = f"2026-01-{number:02}T000000Z"
+        assert not backups.copy(snapshot), name
+        assert described(backups.tree(snapshot)) == described(backups.source), name
+        assert described(backups.tree(last)) == before, name
+        last = snapshot
+    assert backups.copy("2026-02-01T000000Z")
 
 
 def test_what_is_above_a_source_is_kept_as_it_is_and_makes_nothing_be_copied(backups: Backups) -> None:
