@@ -74,15 +74,14 @@ def move(context: Context, source: Host, target: Host, journal: MoveJournal) -> 
         raise WorkloadError(
             f"{target.name} does not answer at {context.address.name}, nor does {source.name}, to which it was given "
             "back",
-            "see whether they are up and whether their security group lets your address in (tidemark:sshCidr); then "
-            "run the task again",
+            f"{_where_to_look(context)}; then run the task again",
         )
     journal.end()
     if confirmed is None:
         raise WorkloadError(
             f"it does not answer at {context.address.name} {context.plan.answer_seconds:g} s after it got the "
             f"address, which was moved back to {source.name}; that answers again",
-            "see whether it is up (`fab lab.status`, or the EC2 console) and answers SSH; then run the task again",
+            f"{_where_to_look(context)}; then run the task again",
             target.name,
         )
     return made
@@ -111,9 +110,16 @@ def no_answer(context: Context, host: Host, probes: list[Probe]) -> WorkloadErro
     seen = "no connection has ended" if last is None else last.fault or f"{last.host} answers"
     return WorkloadError(
         f"it has {context.address.name} and does not answer at port 22 ({seen})",
-        "see whether it is up and whether its security group lets your address in (tidemark:sshCidr)",
+        _where_to_look(context),
         host.name,
     )
+
+
+def _where_to_look(context: Context) -> str:
+    """Returns what to check about a host that does not answer. A person's own inventory has no stack and no setting."""
+    if context.inventory.rehearsal:
+        return "see `fab lab.status` and the region's log"
+    return "see whether it runs, and whether its security group lets this machine in at port 22"
 
 
 def _await_answers(context: Context, prober: Prober, host: Host, since_unix_s: float) -> float | None:

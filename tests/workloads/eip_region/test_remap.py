@@ -83,7 +83,7 @@ def test_a_silent_new_host_and_the_address_is_back(world: World) -> None:
         remap(context, context.host("host-2"), 5)
     assert str(refused.value).startswith(
         f"host-2: it does not answer at 203.0.113.9 ({world.allocation_id}) 2 s after it got the address, which was "
-        "moved back to host-1; that answers again; see whether it is up"
+        "moved back to host-1; that answers again; see whether it runs"
     )
     assert world.holder() == "host-1"
     (record,) = context.results.records("moves")
@@ -120,7 +120,7 @@ def test_a_holder_that_does_not_answer_and_nothing_is_moved(world: World) -> Non
         remapped(world, "host-2")
     assert str(refused.value) == (
         f"host-1: it has 203.0.113.9 ({world.allocation_id}) and does not answer at port 22 (no answer in 1 s); see "
-        "whether it is up and whether its security group lets your address in (tidemark:sshCidr)"
+        "whether it runs, and whether its security group lets this machine in at port 22"
     )
     assert world.holder() == "host-1"
     assert MoveJournal(world.allocation_id).pending() is None
