@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,15 +18,20 @@ import rich.table
 from rich.text import Text
 
 QUIET_PROGRESS_S = 10.0
+REFRESH_S = 1.0
 NAME_WIDTH = 14
 
 
 class Progress:
-    """One thing that is under way."""
+    """One thing that is under way. Its line says for how long it has been, and how long it may take."""
 
-    def __init__(self, console: rich.console.Console, name: str, status: rich.status.Status | None) -> None:
+    def __init__(
+        self, console: rich.console.Console, name: str, words: str, may_take: str, status: rich.status.Status | None
+    ) -> None:
         self._console = console
         self._name = name
+        self._words = words
+        self._may_take = may_take
         self._status = status
         self._started = self._shown = time.monotonic()
 
@@ -36,11 +42,18 @@ class Progress:
 
     def update(self, words: str) -> None:
         """Shows how far it is."""
+        self._words = words
+        self.show()
+
+    def show(self) -> None:
+        """Shows the line: at once on a terminal, elsewhere when none has been printed for QUIET_PROGRESS_S."""
+        time_words = f"{self.seconds:.0f} s; {self._may_take}" if self._may_take else f"{self.seconds:.0f} s"
+        line = Text(f"{self._name:<{NAME_WIDTH}} {self._words}  ({time_words})")
         if self._status is not None:
-            self._status.update(Text(f"{self._name:<{NAME_WIDTH}} {words}  ({self.seconds:.0f} s)"))
+            self._status.update(line)
         elif time.monotonic() - self._shown >= QUIET_PROGRESS_S:
             self._shown = time.monotonic()
-            self._console.print(Text(f"{self._name:<{NAME_WIDTH}} {words}  ({self.seconds:.0f} s)"), soft_wrap=True)
+            self._console.print(line, soft_wrap=True)
 
 
 class Console:
@@ -67,13 +80,35 @@ class Console:
         self._console.print(renderable)
 
     @contextmanager
-    def under_way(self, name: str, words: str) -> Iterator[Progress]:
-        """Shows for the duration of the block that something is being done."""
+    def under_way(self, name: str, words: str, may_take: str = "") -> Iterator[Progress]:
+        """Shows for the duration of the block that something is being done; `may_take` says how long that may be."""
         if not self._console.is_terminal:
-            yield Progress(self._console, name, None)
+            with _shown_each_second(Progress(self._console, name, words, may_take, None)) as progress:
+                yield progress
             return
-        with self._console.status(Text(f"{name:<{NAME_WIDTH}} {words}")) as status:
-            yield Progress(self._console, name, status)
+        with (
+            self._console.status(Text(f"{name:<{NAME_WIDTH}} {words}")) as status,
+            _shown_each_second(Progress(self._console, name, words, may_take, status)) as progress,
+        ):
+            yield progress
+
+
+@contextmanager
+def _shown_each_second(progress: Progress) -> Iterator[Progress]:
+    """Shows it again each second, so that its time moves where nothing else does."""
+    ended = threading.Event()
+
+    def show() -> None:
+        while not ended.wait(REFRESH_S):
+            progress.show()
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield progress
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _width(cell: rich.console.RenderableType) -> int:

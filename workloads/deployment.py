@@ -5,16 +5,16 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from inventory import Inventory
-from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.pool import BOOT_SECONDS, ConnectionPool
 from workloads.connectors.script import ScriptResult
-from workloads.console import Console
+from workloads.console import Console, duration_words
 from workloads.errors import WorkloadError
-from workloads.host_keys import host_keys
+from workloads.host_keys import CONSOLE_TIMEOUT_SECONDS, host_keys
 from workloads.power import with_current_addresses
 from workloads.resource_watch import ResourceGone, ResourceWatch
 from workloads.results import NullResults, Results, results_root
@@ -53,17 +53,24 @@ def versions_on(host: str, result: ScriptResult) -> dict[str, str]:
 @contextmanager
 def connected(inventory: Inventory, console: Console) -> Iterator[Deployment]:
     """Connects to all hosts of the inventory, and closes the connections at the end."""
-    try:
-        inventory = with_current_addresses(inventory, lambda words: console.say("hosts", words))
-    except ResourceGone:
-        raise
-    except WorkloadError as error:
-        # The inventory may be right as it is. Hosts whose keys are unknown need the API all the same.
-        console.say("hosts", f"addresses are taken from the inventory as it is ({error.what})")
-    watch = ResourceWatch(inventory)
-    keys = host_keys(inventory, watch=watch, tell=lambda words: console.say("hosts", words))
-    with ConnectionPool(inventory, keys, watch.check) as hosts:
-        hosts.wait_for_all(lambda words: console.say("hosts", words))
+
+    def say(words: str) -> None:
+        console.say("hosts", words)
+
+    with ExitStack() as stack:
+        longest = f"at most {duration_words(CONSOLE_TIMEOUT_SECONDS + BOOT_SECONDS)}"
+        with console.under_way("hosts", "waiting until all answer", longest):
+            try:
+                inventory = with_current_addresses(inventory, say)
+            except ResourceGone:
+                raise
+            except WorkloadError as error:
+                # The inventory may be right as it is. Hosts whose keys are unknown need the API all the same.
+                say(f"addresses are taken from the inventory as it is ({error.what})")
+            watch = ResourceWatch(inventory)
+            keys = host_keys(inventory, watch=watch, tell=say)
+            hosts = stack.enter_context(ConnectionPool(inventory, keys, watch.check))
+            hosts.wait_for_all(say)
         yield Deployment(hosts, console)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STATE_TIMEOUT_SECONDS = 600
 SSH_TIMEOUT_SECONDS = 600
+START_MAY_TAKE = f"at most {(STATE_TIMEOUT_SECONDS + SSH_TIMEOUT_SECONDS) // 60} minutes"
 POLL_SECONDS = 1.0
 
 # Nothing is synced, stopped or announced: the kernel restarts at once.

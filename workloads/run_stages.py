@@ -76,7 +76,9 @@ def connected_context(request: Request) -> Iterator[Any]:
     experiment = request.experiment
     measures, inventory = request.plan is not None, request.inventory
     if measures:
-        experiment.prepare()
+        with request.console.under_way("prepare", "programs for the hosts"):
+            experiment.prepare()
+        show_plan(request)
     if experiment.connect is not None:
         with experiment.connect(request) as context:
             yield context

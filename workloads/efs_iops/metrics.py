@@ -9,12 +9,14 @@ from typing import Any
 
 from workloads import cloudwatch
 from workloads.clocks import HostClocks
+from workloads.console import duration_words
 from workloads.efs_iops import mountstats
 from workloads.efs_iops.context import MOUNT_POINT, Context, script
 from workloads.sampling import Parser, Sampler, Sampling, host_sampler
 
 # A rehearsal's minutes arrive a second after their end, and its endpoint has no limit of calls.
 REHEARSAL_POLL_S = 1.0
+MAY_TAKE = f"at most {duration_words(cloudwatch.WAIT_LIMIT_S)} after the end of the last one"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def read_metrics(context: Context, window: Window) -> None:
         return
     started = time.monotonic()
     minutes = cloudwatch.minutes(window.from_unix_s, window.until_unix_s)
-    with context.console.under_way("cloudwatch", f"{len(minutes)} minutes") as progress:
+    with context.console.under_way("cloudwatch", f"{len(minutes)} minutes", MAY_TAKE) as progress:
         answer = cloudwatch.wait_for(
             cloudwatch.client(context.inventory.region),
             context.file_system.id,

@@ -14,6 +14,7 @@ from workloads.encrypted_backup.reversible import Action, performed
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel import attachment, endpoints
 from workloads.lease import lease, lease_holder
+from workloads.power import START_MAY_TAKE
 
 LUKS = "luks"
 KINDS = (LUKS, "truecrypt", "veracrypt")
@@ -70,7 +71,7 @@ def claimed(context: Context, *, stop_server: bool) -> list[Action]:
 
     def start() -> None:
         context.power.start(context.server_host)
-        with context.console.under_way("server", "starting") as progress:
+        with context.console.under_way("server", "starting", START_MAY_TAKE) as progress:
             context.power.await_return(context.server_host, progress.update)
 
     def claim() -> None:

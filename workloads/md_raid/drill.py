@@ -15,13 +15,14 @@ from typing import Any
 
 from inventory import Host
 from workloads.connectors.parallel import in_threads
+from workloads.console import si_bytes
 from workloads.errors import WorkloadError
 from workloads.md_raid.arrays import active_array, lost_legs, make_stripe, return_legs
 from workloads.md_raid.configure import export_targets, log_in, make_volumes
 from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.plan import Drill, Plan
 from workloads.md_raid.settings import STRIPE
-from workloads.power import Power
+from workloads.power import START_MAY_TAKE, Power
 from workloads.waiting import wait_until
 from workloads.worker import WORKER_SILENCE_S, Outcome, arguments, bring_worker, rate_words, run_worker
 
@@ -108,7 +109,7 @@ class FailureDrill:
 
     def write_block(self, offset_bytes: int) -> None:
         """Writes random data over all mirrors."""
-        with self.context.console.under_way("drill", f"writing {self.drill.data_bytes} bytes"):
+        with self.context.console.under_way("drill", f"writing {si_bytes(self.drill.data_bytes)}"):
             result = self.context.on_client(
                 "client_write_data", [DEVICE, str(offset_bytes), str(self.drill.data_bytes)], DATA_TIMEOUT_S
             )
@@ -120,7 +121,7 @@ class FailureDrill:
     def verify(self, when: str) -> None:
         """Reads all data back past the caches."""
         for block in self.blocks:
-            with self.context.console.under_way("drill", f"reading {block.size_bytes} bytes back"):
+            with self.context.console.under_way("drill", f"reading {si_bytes(block.size_bytes)} back"):
                 result = self.context.on_client(
                     "client_read_data", [DEVICE, str(block.offset_bytes), str(block.size_bytes)], DATA_TIMEOUT_S
                 )
@@ -147,7 +148,7 @@ class FailureDrill:
             threads=self.drill.depth,
             seconds=seconds,
         )
-        with self.context.console.under_way("drill", cell) as progress:
+        with self.context.console.under_way("drill", cell, f"at most {seconds:g} s") as progress:
             return run_worker(
                 self.context,
                 self.client,
@@ -246,7 +247,7 @@ class FailureDrill:
     def bring_back(self) -> None:
         """Starts the servers, and brings sessions and legs back."""
         hosts = self.context.hosts
-        with self.context.console.under_way("drill", "servers come back") as progress:
+        with self.context.console.under_way("drill", "servers come back", START_MAY_TAKE) as progress:
             for server in self.down:
                 self.power.start(server)
             in_threads(
@@ -284,7 +285,7 @@ class FailureDrill:
         """Waits until the initiator has logged in to every target again by itself."""
         legs = self.context.topology.legs
         logged_in = 0
-        with self.context.console.under_way("drill", "sessions come back") as progress:
+        with self.context.console.under_way("drill", "sessions come back", f"at most {SESSION_LIMIT_S} s") as progress:
 
             def all_logged_in() -> bool:
                 nonlocal logged_in

@@ -64,7 +64,7 @@ def prime(context: Context, plan: Plan) -> None:
         threads=pattern.depth,
         seconds=plan.warmup_seconds + plan.measured_seconds,
     )
-    with context.console.under_way("run", "priming"):
+    with context.console.under_way("run", "priming", _takes(plan)):
         run_worker(context, context.client_name, script("client_worker"), words)
 
 
@@ -102,7 +102,7 @@ def measure(context: Context, plan: Plan, cell: Cell, devices: list[str], label:
         seconds=plan.measured_seconds,
         warmup_seconds=plan.warmup_seconds,
     )
-    with context.console.under_way("run", label) as progress:
+    with context.console.under_way("run", label, _takes(plan)) as progress:
         outcome = run_worker(
             context,
             context.client_name,
@@ -112,3 +112,7 @@ def measure(context: Context, plan: Plan, cell: Cell, devices: list[str], label:
             on_record=lambda record: progress.update(f"{label} {rate_words(record)}"),
         )
     return CellOutcome(outcome.words, outcome.fault("read"))
+
+
+def _takes(plan: Plan) -> str:
+    return f"takes {plan.warmup_seconds + plan.measured_seconds:g} s"

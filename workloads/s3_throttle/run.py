@@ -224,7 +224,7 @@ def make_spec(
 
 def measure(context: Context, session: Session, measured: Measured, label: str) -> CellOutcome:
     """Runs one sync on the uploader."""
-    with context.console.under_way("run", label):
+    with context.console.under_way("run", label, f"at most {measured.spec.limit_s:.0f} s"):
         result = session.sync(measured.spec)
     measured.samples, measured.stops = result.samples, result.stops
     measured.final, measured.fault = result.final, result.fault
