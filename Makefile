@@ -5,6 +5,7 @@ EXPERIMENT ?=
 KEEP ?=
 PLAN ?=
 MODEL ?=
+VERBOSE ?=
 # The region makes namespaces and network interfaces, which takes root. Where there is no sudo, tests that need it skip.
 PRESERVED := TIDEMARK_LAB_DIR,TIDEMARK_LAB_PORT,TIDEMARK_RESULTS_DIR,TIDEMARK_STATE_DIR,XDG_CACHE_HOME,http_proxy,https_proxy,no_proxy
 SUDO := $(shell [ "$$(id -u)" = 0 ] || ! command -v sudo >/dev/null || echo "sudo --preserve-env=$(PRESERVED)")
@@ -28,7 +29,7 @@ help: ## say what there is
 
 rehearse: root setup ## run every experiment (or EXPERIMENT=md-raid) on real kernels, no account needed; with it KEEP=1 leaves it up
 	@$(if $(SUDO),echo "The rehearsal region needs root for its network: $(firstword $(SUDO)) asks for it now.";)\
-	$(SUDO) $(PYTHON) -m lab rehearse $(EXPERIMENT) $(if $(KEEP),--keep) $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL))
+	$(SUDO) $(PYTHON) -m lab rehearse $(EXPERIMENT) $(if $(KEEP),--keep) $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL)) $(if $(VERBOSE),--verbose)
 
 doctor: root setup ## look whether this machine can rehearse
 	@$(SUDO) $(PYTHON) -m lab doctor

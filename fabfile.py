@@ -26,16 +26,17 @@ else:
         "run": "a directory below results/ (default: the newest of all)",
         "all": "one page over every experiment",
         "png": "the run's figures as PNG, too, beside its page; SVG is always there",
+        "verbose": "print all tables of the page, not the verdicts alone",
     }
 )
 @reported
-def report(_: Any, run: str | None = None, all: bool = False, png: bool = False) -> None:
+def report(_: Any, run: str | None = None, all: bool = False, png: bool = False, verbose: bool = False) -> None:
     """Make tables, verdicts and the page of a run's results, or of the newest run of every experiment."""
     if all:
         run_module("report.overview", "--results", str(results_root()))
         return
     directory = run or str(deployment.newest_results())
-    run_module("report", directory, *(["--png"] if png else []))
+    run_module("report", directory, *(["--png"] if png else []), *(["--verbose"] if verbose else []))
 
 
 @task

@@ -1,8 +1,8 @@
-"""Experiments in a region of their own, beside the region of this process.
+"""Rehearses experiments in a second region, beside the region of this process.
 
-They are those whose figures do not depend on how fast this machine is (`rehearsal:beside` in their stack files): a link
-that is held to a rate, a silence of seconds, a backup that is compared and not timed. The process beside starts with
-the longest; the region of this process takes the shortest that are left when its own experiments have ended.
+These are experiments whose figures do not depend on how fast this machine is (`rehearsal:beside` in their stack files):
+a link that is held to a rate, a silence of seconds, a backup that is compared and not timed. The second region starts
+with the longest; the first one takes the shortest that are left when its own experiments have ended.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STOP_SECONDS = 60  # an experiment's tasks end in order, and its region after th
 
 
 def room_for_two_regions() -> bool:
-    """Whether this machine has a CPU and the memory for another region."""
+    """Returns whether this machine has a CPU and the memory for a second region."""
     return len(os.sched_getaffinity(0)) > 1 and available_memory_bytes() >= 2 * MEMORY_BYTES
 
 
@@ -62,14 +62,15 @@ class Claims:
 
 
 class Beside:
-    """A rehearsal of several experiments in a process and a region of its own; it ends in order with this process.
+    """A rehearsal of experiments in a process and a region of its own. It ends in order when this process ends.
 
     It leaves out those that this process takes from `claims` first.
     """
 
-    def __init__(self, experiments: Sequence[str]) -> None:
+    def __init__(self, experiments: Sequence[str], *, verbose: bool = False) -> None:
         folder = lab_dir()
         self._experiments = experiments
+        self._verbose = verbose
         self._folder = folder.with_name(f"{folder.name}-beside")
         self.log = folder.with_name(f"{folder.name}-beside.log")
         self._outcomes = folder.with_name(f"{folder.name}-beside.json")
@@ -84,7 +85,11 @@ class Beside:
             environment = {**os.environ, **region}
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*REHEARSE, *experiments, "--outcomes", str(self._outcomes), "--claims", str(self._claims_folder)],
+                [
+                    *(*REHEARSE, *experiments),
+                    *("--outcomes", str(self._outcomes), "--claims", str(self._claims_folder)),
+                    *(["--verbose"] if verbose else []),
+                ],
                 cwd=PROJECT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -95,12 +100,17 @@ class Beside:
         chown_to_sudo_caller(self.log)
 
     def follow(self, say: Callable[[str], None], run_here: Sequence[str] = ()) -> tuple[list[Outcome], bool]:
-        """Says what it said and says, until it has ended; returns the outcomes of its experiments, without those that
-        were `run_here`, and whether nothing is left of it.
+        """Prints its lines until it has ended; returns the outcomes of its experiments, without those that were
+        `run_here`, and whether nothing is left of it.
+
+        What it printed before this call is left out, unless it fails or all lines are wanted.
         """
         its_own = [each for each in self._experiments if each not in run_here]
-        say(f"beside: what was said of {', '.join(its_own)} in a region of their own")
+        say(f"second region: the lines of {', '.join(its_own)}" + ("" if self._verbose else ", from here on"))
         with self.log.open(encoding="utf-8", errors="replace") as log:
+            earlier = log.read()
+            if self._verbose:
+                print(earlier, end="", flush=True)
             while True:
                 ended = self._process.poll() is not None
                 if text := log.read():
@@ -108,6 +118,9 @@ class Beside:
                 if ended:
                     break
                 time.sleep(LOOK_SECONDS)
+        if self._process.returncode and not self._verbose:
+            say("second region: what it printed before")
+            print(earlier, end="", flush=True)
         try:
             outcomes = read_outcomes(self._outcomes)
         except LabError as fault:
@@ -118,7 +131,7 @@ class Beside:
         return outcomes, clean
 
     def stop(self) -> None:
-        """Ends it in order; without effect when it has ended."""
+        """Ends it in order; does nothing if it has ended."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:

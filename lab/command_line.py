@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     job = commands.add_parser("rehearse", help="run experiments from nothing to their reports")
     job.add_argument("experiment", nargs="*", help=f"by default all of {', '.join(rehearsable_experiments())}")
     job.add_argument("--keep", action="store_true", help="leave the region up afterwards")
+    job.add_argument("--verbose", action="store_true", help="print each resource and all tables")
     job.add_argument("--plan", help="the plan of measurements: a name or a file")
     job.add_argument("--outcomes", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py: in the place of the table
     job.add_argument("--claims", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py: who runs which experiment
@@ -124,6 +125,7 @@ def main() -> int:
                 model=arguments.model,
                 outcomes_file=arguments.outcomes,
                 claims=Claims(arguments.claims) if arguments.claims else None,
+                verbose=arguments.verbose,
             )
     except LabError as fault:
         print(f"lab: {fault}", file=sys.stderr)

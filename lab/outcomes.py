@@ -1,10 +1,11 @@
-"""What became of the experiments of one rehearsal, and the table that shows it.
+"""The outcomes of the experiments of one rehearsal, and the table that shows them.
 
-The table is the report's: it knows the verdicts. It is asked for as a process, since rooms do not import each other.
+The table is made by the report, which knows the verdicts. It runs as a process, since rooms do not import each other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -22,7 +23,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one experiment ended: the directory of its results, if it came so far; why it failed, or None."""
+    """How one experiment ended: the directory of its results, if it has any; why it failed, or None."""
 
     experiment: str
     seconds: float
@@ -33,30 +34,51 @@ class Outcome:
     def done(self) -> bool:
         return self.reason is None
 
+    @property
+    def page(self) -> Path | None:
+        """The page of its report; None if there is none."""
+        page = None if self.run is None else Path(self.run) / "report.html"
+        return page if page is not None and page.exists() else None
+
 
 def run_of(experiment: str, stack: str, started: datetime) -> str | None:
-    """The newest results of a stack that are not older than `started`."""
-    root = Path(os.environ.get("TIDEMARK_RESULTS_DIR") or PROJECT / "results")
-    runs = sorted((root / experiment / stack).glob("????-??-??T??????Z"))
+    """Returns the newest results of a stack that are not older than `started`."""
+    runs = _runs_of(experiment, stack)
     oldest = f"{started:%Y-%m-%dT%H%M%SZ}"
     return str(runs[-1]) if runs and runs[-1].name >= oldest else None
 
 
+def last_run_seconds(experiment: str, stack: str) -> float | None:
+    """Returns how long the tasks of the newest complete run took; None if there is none."""
+    for run in reversed(_runs_of(experiment, stack)):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            manifest = json.loads((run / "manifest.json").read_text())
+            if manifest["status"] == "complete":
+                began, ended = (datetime.fromisoformat(manifest[each]) for each in ("started_at", "finished_at"))
+                return (ended - began).total_seconds()
+    return None
+
+
+def _runs_of(experiment: str, stack: str) -> list[Path]:
+    root = Path(os.environ.get("TIDEMARK_RESULTS_DIR") or PROJECT / "results")
+    return sorted((root / experiment / stack).glob("????-??-??T??????Z"))
+
+
 def write_outcomes(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Keep them for the process that asked for these experiments."""
+    """Writes the outcomes for the process that started this one."""
     path.write_text(json.dumps([asdict(outcome) for outcome in outcomes]))
 
 
 def read_outcomes(path: Path) -> list[Outcome]:
-    """What `write_outcomes` kept. Raises LabError where its process did not come so far."""
+    """Reads what `write_outcomes` wrote. Raises LabError if its process ended before that."""
     try:
         return [Outcome(**each) for each in json.loads(path.read_text())]
     except (OSError, ValueError) as fault:
-        raise LabError("its process ended before it could say how it went") from fault
+        raise LabError("its process ended before it had written its outcome") from fault
 
 
 def show_outcomes(experiments: Sequence[str], outcomes: Sequence[Outcome], why_not: str = "interrupted") -> None:
-    """Print the table, with a row for each of the experiments; `why_not` is why some have no outcome."""
+    """Prints the table, with a row for each of the experiments; `why_not` is why some have no outcome."""
     rows = {outcome.experiment: asdict(outcome) for outcome in outcomes}
     missing = {"seconds": None, "run": None, "reason": why_not}
     document = {

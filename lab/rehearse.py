@@ -6,24 +6,23 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from lab import beside, control, program, service_model, stacks
 from lab.clients import Clients
 from lab.errors import LabError
+from lab.interrupts import Interrupted, interrupts
 from lab.isolation import isolated
 from lab.leak_check import MachineSnapshot, account_leftovers, snapshot_machine
-from lab.outcomes import Outcome, run_of, show_outcomes, write_outcomes
+from lab.outcomes import Outcome, last_run_seconds, run_of, show_outcomes, write_outcomes
 from lab.ownership import chown_to_sudo_caller
 from lab.paths import PROJECT, lab_dir
 from lab.service_model import ServiceModel
@@ -37,33 +36,7 @@ JOURNAL = "journal.ndjson"
 INVENTORY = "inventory.json"
 SETTLE_SECONDS = 20  # the reconciler needs one pass after the last call of a destroy
 FAILURES_KEPT = 5
-
-
-class Interrupted(BaseException):
-    """Ctrl-C, SIGTERM or a closed terminal: not an error of ours, and not to be caught by what handles errors."""
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into Interrupted; later ones find the tear-down at work and are ignored.
-
-    What nohup(1) started ignores SIGHUP already, and goes on to.
-    """
-    ending = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        ending.append(signal.SIGHUP)
-
-    def interrupt(number: int, _: FrameType | None) -> None:
-        for each in ending:
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, interrupt) for number in ending}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+COUNT_SECONDS = 5.0  # between two lines about resources that are created
 
 
 def rehearse(
@@ -75,6 +48,7 @@ def rehearse(
     model: str | None = None,
     outcomes_file: Path | None = None,
     claims: beside.Claims | None = None,
+    verbose: bool = False,
 ) -> int:
     """Run experiments one after the other in one region; none named: all. The exit code: 0 all done, 1 one failed or
     something is left, 130 interrupted.
@@ -83,10 +57,13 @@ def rehearse(
     then these are the ones that run beside. With `claims` an experiment that another process has taken is left out.
     One that fails does not stop the rest; several end with one table of all.
     With `keep` the region stays up for a look around, with the one experiment in it; `python -m lab down` ends it.
-    `model` names the service model, or its file, in the place of the one in the stack file.
+    `model` names the service model, or its file, in the place of the one in the stack file. `verbose` prints each
+    resource, all tables, and all lines of the experiments that ran beside.
     """
     names = tuple(experiments) or stacks.rehearsable_experiments()
     models = _check(names, keep, plan, model)
+    words = [*(["--plan", plan] if plan else []), *(["--verbose"] if verbose else [])]
+    say_created = say if verbose else _counted(say)
     here, names_beside = (names, []) if outcomes_file else beside.split(names)
     began = time.monotonic()
     folder = lab_dir()
@@ -99,14 +76,14 @@ def rehearse(
     # The region holds the reading end; should this process be killed, the region sees the pipe close and ends itself.
     lifeline, held = os.pipe()
     try:
-        with _interrupts():
+        with interrupts():
             try:
                 region = control.up(_region_of(names), say, lifeline=None if keep else lifeline)
                 say(f"rehearsal region: up at {region.url}, {time.monotonic() - began:.1f} s after the start")
                 if names_beside:
-                    running_beside = beside.Beside(names_beside)
+                    running_beside = beside.Beside(names_beside, verbose=verbose)
                     claims = running_beside.claims
-                    say(f"beside, in a region of their own: {', '.join(names_beside)} (log: {running_beside.log})")
+                    say(f"second region, side by side: {', '.join(names_beside)} (log: {running_beside.log})")
                 try:
                     with contextlib.closing(RegionWatch(region)) as watch:
                         for name in [*here, *reversed(names_beside)]:
@@ -114,7 +91,7 @@ def rehearse(
                                 continue
                             if outcomes:
                                 clean = not _unmake_stack(region, say) and clean
-                            outcomes.append(_one(name, region, watch, plan, models[name], say))
+                            outcomes.append(_one(name, region, watch, words, models[name], say, say_created))
                             watch.check()
                 except RegionEnded as fault:
                     region_ended = True
@@ -145,10 +122,12 @@ def rehearse(
             expected = len(outcomes)  # another process took the others
         done = sum(outcome.done for outcome in outcomes) == expected and not interrupted and clean
         if region is not None:
-            what = f"{names[0]}: {'done' if done else 'not done'}"
+            after = f"after {time.monotonic() - began:.0f} s"
             if len(names) > 1:
-                what = f"{sum(outcome.done for outcome in outcomes)} of {expected} experiments done"
-            say(f"{what} after {time.monotonic() - began:.0f} s")
+                say(f"{sum(outcome.done for outcome in outcomes)} of {expected} experiments done {after}")
+            else:
+                page = f"; its page is {outcomes[0].page}" if outcomes and outcomes[0].page else ""
+                say(f"{names[0]}: {'done' if done else 'not done'} {after}{page}")
             if outcomes_file is not None:
                 write_outcomes(outcomes_file, outcomes)
             elif len(names) > 1:
@@ -183,26 +162,43 @@ def _a_host(region: control.Running) -> str | None:
     return None
 
 
+def _counted(say: Say) -> Say:
+    """Returns a `say` for lines about resources that are created, which prints their number every few seconds."""
+    count, shown = 0, time.monotonic()
+
+    def say_count(_: str) -> None:
+        nonlocal count, shown
+        count += 1
+        if time.monotonic() - shown >= COUNT_SECONDS:
+            shown = time.monotonic()
+            say(f"creating: {count} resources so far")
+
+    return say_count
+
+
 def _one(
     experiment: str,
     region: control.Running,
     watch: RegionWatch,
-    plan: str | None,
+    words: Sequence[str],
     model: ServiceModel | None,
     say: Say,
+    say_created: Say,
 ) -> Outcome:
-    """One experiment in the region that is up: its stack, its tasks. Its failure is in the outcome."""
+    """Runs one experiment in the region that is up: its stack, its tasks. Its failure is in the outcome."""
     began, started = time.monotonic(), datetime.now(UTC)
     stack = f"{experiment}.lab"
     reason: str | None = None
+    took = last_run_seconds(experiment, stack)
+    say(f"{stack}: creating its resources" + (f"; the last run of its tasks took {took:.0f} s" if took else ""))
     try:
         journal = program.Journal(region.folder / JOURNAL)
-        outputs = _run_program(stack, stacks.stack_config(stack, region.url), region, watch, journal, say)
+        outputs = _run_program(stack, stacks.stack_config(stack, region.url), region, watch, journal, say_created)
         inventory = region.folder / INVENTORY
         inventory.write_text(str(outputs["inventory"]))
         chown_to_sudo_caller(inventory)
         say(f"{stack}: {len(journal.entries())} resources in {time.monotonic() - began:.1f} s")
-        if _run_experiment(experiment, region, watch, plan, model, say):
+        if _run_experiment(experiment, region, watch, words, model, say):
             reason = "its tasks failed"
     except LabError as fault:
         reason = str(fault)
@@ -241,6 +237,7 @@ def _unmake_stack(region: control.Running, say: Say) -> list[str]:
     """Unmake what the journal names, and ask the API; what is left, in words."""
     left: list[str] = []
     journal = program.Journal(region.folder / JOURNAL)
+    say(f"destroying {len(journal.entries())} resources")
     try:
         protected = journal.protected()
         if protected:
@@ -308,14 +305,13 @@ def _run_experiment(
     experiment: str,
     region: control.Running,
     watch: RegionWatch,
-    plan: str | None,
+    words: Sequence[str],
     model: ServiceModel | None,
     say: Say,
 ) -> int:
     """Runs the experiment's tasks, under its service model if it has one; returns their exit code."""
     if model is not None and _apply_model(experiment, region, watch, model, say):
         return 1
-    words = ["--plan", plan] if plan else []
     return run_task(region, watch, region.folder / INVENTORY, f"{experiment}.all", *words)
 
 

@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("run_dir", nargs="?", type=Path, metavar="RUN_DIR")
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--png", action="store_true", help="write the figures beside the page as PNG, too")
+    parser.add_argument("--verbose", action="store_true", help="print all tables of the page, not the verdicts alone")
     options = parser.parse_args(arguments)
     out = console()
     try:
@@ -37,13 +38,18 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"report: {error}", file=sys.stderr)
         return 1
     manifest = made.run.manifest
-    for table in made.tables:
+    for table in [*(made.tables if options.verbose else ()), made.claims]:
         print_table(out, table, manifest.rehearsal)
+    key_figures = made.rendered.page.key_figures
+    width = max((len(each.name) for each in key_figures), default=0)
+    for each in key_figures:
+        out.print(f"{each.name:<{width}}  {each.value} {each.unit}".rstrip(), markup=False)
     for problem in made.run.problems:
         out.print(f"note: {problem}", markup=False)
     if manifest.status != "complete":
         out.print(f"note: this run is {manifest.status}: {manifest.reason or 'no reason recorded'}", markup=False)
-    out.print(f"report: {made.page}", markup=False, soft_wrap=True)
+    tables = "" if options.verbose else "all tables are in the page, and `fab report --verbose` prints them; "
+    out.print(f"{tables}report: {made.page}", markup=False, soft_wrap=True)
     return 0
 
 

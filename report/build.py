@@ -24,7 +24,8 @@ class Report:
     summary: Any
     verdicts: list[Verdict]
     rendered: RenderedRun
-    tables: list[Table]  # for a terminal
+    claims: Table
+    tables: list[Table]  # the page's others that a terminal is shown
     page: Path
     figures: list[Path]
 
@@ -54,7 +55,7 @@ def build_report(run_path: Path, claims: Path | None = None, *, png: bool = Fals
         raise RunError(f"{error.filename}: can't be written: {error.strerror}") from None
     blocks = [block for section in page.sections for block in section.blocks]
     tables = [block for block in blocks if isinstance(block, Table) and not block.page_only]
-    return Report(run, summary, verdicts, rendered, [*tables, claims_table(verdicts)], html, figures)
+    return Report(run, summary, verdicts, rendered, claims_table(verdicts), tables, html, figures)
 
 
 def newest_run(results: Path) -> Path:

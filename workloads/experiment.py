@@ -43,6 +43,7 @@ class Option:
 
 STACK = Option("stack", "take the inventory from this Pulumi stack's output")
 INVENTORY = Option("inventory", "take the inventory from this file")
+VERBOSE = Option("verbose", "print all tables of the report, not the verdicts alone", False)
 PLAN = Option("plan", "the plan of measurements: short (what a rehearsal takes), full, or a TOML file")
 
 
@@ -53,6 +54,8 @@ class Request:
         self.experiment = experiment
         self.task = task
         self.options = options
+        self.reached_hosts = False
+        """Whether all hosts have answered: then they may have logs about a failure."""
 
     @cached_property
     def console(self) -> console.Console:

@@ -17,7 +17,7 @@ from invoke.tasks import task
 
 from inventory import InventoryError
 from workloads.errors import WorkloadError
-from workloads.experiment import PLAN, REQUIRED, Experiment, Option, Request, Stage, Task
+from workloads.experiment import PLAN, REQUIRED, VERBOSE, Experiment, Option, Request, Stage, Task
 from workloads.lazy_import import lazy_import
 from workloads.load_inventory import PROJECT
 
@@ -78,7 +78,7 @@ def experiment_tasks(experiment: Experiment) -> Collection:
     """Every task of an experiment: `plan`, its stages, `collect` and `all`, and those of its own."""
 
     def add(name: str, help: str, body: Callable[[Request], object], *options: Option) -> None:
-        tasks.add_task(make_task(name, help, lambda **given: body(Request(experiment, name, given)), options))
+        tasks.add_task(make_task(name, help, lambda **given: _call(body, Request(experiment, name, given)), options))
 
     tasks, common, stages = Collection(experiment.name), experiment.options, experiment.stages
     if experiment.plan is not None:
@@ -87,12 +87,13 @@ def experiment_tasks(experiment: Experiment) -> Collection:
         if stage.help:
             add(stage.name, stage.help, partial(_run, stage), *common, *_options_of(stage))
     for own in experiment.tasks:
-        add(own.name, own.help, partial(_do, own), *own.options, *(common if own.common else ()))
+        reports = (VERBOSE,) if own.reports else ()
+        add(own.name, own.help, partial(_do, own), *own.options, *(common if own.common else ()), *reports)
     if stages:
         collected = "Fetch the hosts' logs into the newest results."
         add("collect", collected, lambda request: run_stages.collect(request), *common)
         options = dict.fromkeys(option for stage in stages for option in _options_of(stage))
-        add("all", experiment.all_help, _run_all, *common, *options)
+        add("all", experiment.all_help, _run_all, *common, *options, VERBOSE)
     return tasks
 
 
@@ -100,18 +101,40 @@ def _options_of(stage: Stage) -> tuple[Option, ...]:
     return (PLAN, *stage.options) if stage.takes_plan else stage.options
 
 
+def _call(body: Callable[[Request], object], request: Request) -> None:
+    """Calls a task's body; an error of a run on hosts names the command that shows more."""
+    try:
+        body(request)
+    except WorkloadError as error:
+        if request.reached_hosts:
+            error.detail = (*error.detail, _where_more_is(request))
+        raise
+
+
+def _where_more_is(request: Request) -> str:
+    name = request.experiment.name
+    if request.inventory.rehearsal:
+        return f"`make rehearse EXPERIMENT={name} KEEP=1` leaves the hosts up; then `fab lab.ssh HOST` logs in to one"
+    given = " ".join(f"--{key} {value}" for key in ("stack", "inventory") if (value := request.options.get(key)))
+    return f"`fab {name}.collect {given}` fetches the hosts' logs"
+
+
 def _run(stage: Stage, request: Request) -> None:
     run_stages.run_stage(request, stage)
 
 
 def _run_all(request: Request) -> None:
-    run_module("report", str(run_stages.run_all(request)))
+    _report(run_stages.run_all(request), request)
 
 
 def _do(own: Task, request: Request) -> None:
     done = own.body(request)
     if own.reports:
-        run_module("report", str(done))
+        _report(done, request)
+
+
+def _report(results: object, request: Request) -> None:
+    run_module("report", str(results), *(["--verbose"] if request.options["verbose"] else []))
 
 
 def make_task(name: str, help: str, body: Callable[..., object], options: Sequence[Option]) -> Any:

@@ -81,9 +81,11 @@ def connected_context(request: Request) -> Iterator[Any]:
         show_plan(request)
     if experiment.connect is not None:
         with experiment.connect(request) as context:
+            request.reached_hosts = True
             yield context
     else:
         with deployment.connected(inventory, request.console) as found:
+            request.reached_hosts = True
             yield experiment.make_context(found, request)
 
 

@@ -25,10 +25,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def rehearsing(monkeypatch: pytest.MonkeyPatch, script: str) -> beside.Beside:
+def rehearsing(monkeypatch: pytest.MonkeyPatch, script: str, *, verbose: bool = False) -> beside.Beside:
     """A process in the place of the rehearsal; `$4` is the file of its outcomes, `$6` the folder of claims."""
     monkeypatch.setattr(beside, "REHEARSE", ("setpriv", "--pdeathsig", "TERM", "--", "bash", "-c", script, "rehearse"))
-    return beside.Beside(["s3-throttle", "eip-region"])
+    return beside.Beside(["s3-throttle", "eip-region"], verbose=verbose)
 
 
 def until_terminated(folder: Path) -> str:
@@ -51,12 +51,25 @@ def test_its_lines_and_outcomes_are_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
     monkeypatch.setenv("OUTCOMES", json.dumps([asdict(DONE)]))
-    running = rehearsing(monkeypatch, 'echo "$1 in $TIDEMARK_LAB_DIR"; echo "$OUTCOMES" > "$4"; echo "a fault" >&2')
+    script = 'echo "$1 in $TIDEMARK_LAB_DIR"; echo "$OUTCOMES" > "$4"; echo "a fault" >&2'
+    running = rehearsing(monkeypatch, script, verbose=True)
     said: list[str] = []
     assert running.follow(said.append, ["eip-region"]) == ([DONE], True)
-    assert said == ["beside: what was said of s3-throttle in a region of their own"]
+    assert said == ["second region: the lines of s3-throttle"]
     assert capsys.readouterr().out == f"s3-throttle in {folder}/lab-beside\na fault\n"
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_what_it_printed_before_is_shown_only_if_it_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, code: int
+) -> None:
+    script = f"echo earlier; touch {folder}/ready; while [ -e {folder}/ready ]; do sleep 0.02; done; echo later; "
+    running = rehearsing(monkeypatch, script + f"exit {code}")
+    wait_for("the script has begun", (folder / "ready").exists, 20)
+    running.follow(lambda line: (folder / "ready").unlink(missing_ok=True) if "from here" in line else print(line))
+    shown = capsys.readouterr().out.splitlines()
+    assert shown == (["later", "second region: what it printed before", "earlier"] if code else ["later"])
 
 
 def test_one_that_left_something_behind_is_not_clean(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +82,7 @@ def test_one_that_is_killed_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     running = rehearsing(monkeypatch, "kill -9 $$")
     ((outcome,), _) = running.follow(lambda _: None, ["eip-region"])
     assert (outcome.experiment, outcome.done) == ("s3-throttle", False)
-    assert outcome.reason == "its process ended before it could say how it went"
+    assert outcome.reason == "its process ended before it had written its outcome"
 
 
 def test_an_experiment_is_run_by_the_process_that_takes_it_first(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

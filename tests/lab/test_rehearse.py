@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -69,6 +71,50 @@ def test_tasks_that_fail_are_a_failure(tables: list[list[Outcome]], monkeypatch:
     assert rehearse.rehearse(["md-raid"], said.append) == 1
     assert tables == []  # one experiment has its own report, and no table of all
     assert said[-1].startswith("md-raid: not done after ")
+
+
+def test_the_last_line_names_the_page_and_a_second_run_knows_how_long_the_first_took(
+    tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIDEMARK_RESULTS_DIR", str(tmp_path))
+    times = {"started_at": "2026-11-23T12:00:05Z", "finished_at": "2026-11-23T12:03:05Z"}
+
+    def run(_: str) -> int:
+        directory = tmp_path / "md-raid" / "md-raid.lab" / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}"
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "report.html").touch()
+        (directory / "manifest.json").write_text(json.dumps({"status": "complete", **times}))
+        return 0
+
+    experiments_that(monkeypatch, run)
+    said: list[str] = []
+    assert rehearse.rehearse(["md-raid"], said.append) == 0
+    assert re.fullmatch(r"md-raid: done after \d+ s; its page is .*/report.html", said[-1])
+    assert "md-raid.lab: creating its resources" in said
+    assert rehearse.rehearse(["md-raid"], said.append) == 0
+    assert "md-raid.lab: creating its resources; the last run of its tasks took 180 s" in said
+
+
+def test_tasks_get_the_plan_and_print_all_tables_when_asked(
+    tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[object, ...]] = []
+    monkeypatch.setattr(rehearse, "_run_program", lambda *_: {"inventory": "{}"})
+    monkeypatch.setattr(rehearse, "run_task", lambda *words: given.append(words[3:]) or 0)
+    monkeypatch.setattr(rehearse, "_check_plan", lambda *_: None)
+    assert rehearse.rehearse(["md-raid"], lambda _: None) == 0
+    assert rehearse.rehearse(["md-raid"], lambda _: None, plan="full", verbose=True) == 0
+    assert given == [("md-raid.all",), ("md-raid.all", "--plan", "full", "--verbose")]
+
+
+def test_resources_are_counted_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    say = rehearse._counted(said.append)
+    say("created Vpc")
+    assert said == [], "a short wait says nothing"
+    monkeypatch.setattr(rehearse, "COUNT_SECONDS", 0.0)
+    say("created Subnet")
+    assert said == ["creating: 2 resources so far"]
 
 
 def test_an_interrupt_ends_all(tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def rehearse_until(words: str, experiment: str) -> tuple[subprocess.Popen[str], list[str]]:
     """Begin a rehearsal, and return when it has printed a line with these words."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "lab", "rehearse", experiment],
+        [sys.executable, "-m", "lab", "rehearse", experiment, "--verbose"],
         cwd=PROJECT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

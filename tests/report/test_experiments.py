@@ -71,7 +71,7 @@ def test_each_has_a_schema_and_an_experiment(name: str) -> None:
 
 @pytest.mark.usefixtures("toy")
 def test_a_new_folder_is_an_experiment_with_a_report(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(run)]) == 0
+    assert main([str(run), "--verbose"]) == 0
     printed = capsys.readouterr().out
     assert "Throws of the dice (rehearsal)" in printed
     assert "toy-dice/thrown" in printed

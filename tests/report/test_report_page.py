@@ -194,7 +194,7 @@ def test_main_writes_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[st
     newer = RunBuilder(seconds=1).write(tmp_path)
     damaged = tmp_path / "md-raid" / "md-raid.lab" / "2026-11-24T000000Z"
     damaged.mkdir()
-    assert main(["--results", str(tmp_path)]) == 0
+    assert main(["--results", str(tmp_path), "--verbose"]) == 0
     out, err = capsys.readouterr()
     assert (newer / "summary.json").exists()
     assert not (older / "summary.json").exists()
@@ -205,6 +205,11 @@ def test_main_writes_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert err == f"report: {damaged}: damaged: no manifest.json\n"
     assert main([str(older)]) == 0
     assert (older / "report.html").exists()
+    brief = capsys.readouterr().out
+    assert "Claims (rehearsal)" in brief
+    assert "rates (rehearsal)" not in brief
+    assert len(brief.splitlines()) <= 24, "verdicts, key figures and the page are one screenful"
+    assert brief.rstrip().endswith(f"`fab report --verbose` prints them; report: {older / 'report.html'}")
 
 
 @pytest.mark.parametrize(

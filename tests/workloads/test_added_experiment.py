@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from invoke.context import Context
+from invoke.exceptions import Exit
 
 from tests.workloads.fabric_task import fab
+from workloads.errors import WorkloadError
+from workloads.experiment import Experiment, Request, Stage
+from workloads.fabric_tasks import experiment_tasks
+from workloads.inventory_example import example_json
 from workloads.load_inventory import PROJECT
 
 TOY = """
@@ -79,3 +87,36 @@ def test_they_run_and_fail_as_all_do(tree: Path) -> None:
     assert no_inventory.stderr.startswith("tidemark: --inventory nowhere.json: cannot be read")
     assert turned.stdout == "3\n"
     assert too_often.stderr == "tidemark: --turns often is out of range; allowed are 1 to 9\n"
+
+
+@pytest.mark.parametrize(
+    ("rehearsal", "more"),
+    [
+        (False, "`fab toy-box.collect --inventory {file}` fetches the hosts' logs"),
+        (True, "`make rehearse EXPERIMENT=toy-box KEEP=1` leaves the hosts up; then `fab lab.ssh HOST` logs in to one"),
+    ],
+)
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_failure_on_hosts_names_the_command_that_shows_more(
+    tmp_path: Path, rehearsal: bool, more: str, reached: bool
+) -> None:
+    """Where the hosts could not be reached there is nothing to fetch from them."""
+
+    @contextmanager
+    def connect(request: Request) -> Iterator[None]:
+        if not reached:
+            raise WorkloadError("SSH does not answer", "see whether it is up")
+        yield None
+
+    def fail(context: object, plan: object) -> None:
+        raise WorkloadError("the disk is full", "make room", "client")
+
+    document = json.loads(example_json("md-raid"))
+    document["rehearsal"] = rehearsal
+    file = tmp_path / "hosts.json"
+    file.write_text(json.dumps(document))
+    toy = Experiment(name="toy-box", scripts=tmp_path, connect=connect, stages=(Stage("run", "Measure.", fail),))
+    with pytest.raises(Exit) as ended:
+        experiment_tasks(toy)["run"](Context(), stack=None, inventory=str(file))
+    fault = "client: the disk is full; make room" if reached else "SSH does not answer; see whether it is up"
+    assert ended.value.message == f"tidemark: {fault}" + (f"\n    {more.format(file=file)}" if reached else "")
