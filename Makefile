@@ -1,11 +1,11 @@
-# Two commands for a newcomer: `make rehearse` and `make test`. Both set up all that they need.
+# Two commands for a newcomer: `make rehearse` and `make test`. Both set up all that they need. `make` prints all.
 
 PYTHON := .venv/bin/python
-EXPERIMENT ?=
-KEEP ?=
-PLAN ?=
-MODEL ?=
-VERBOSE ?=
+EXPERIMENT ?= ## one experiment, such as md-raid (default: all)
+KEEP ?= ## 1 leaves the region of one experiment up
+PLAN ?= ## what is measured: short (default), full, or a TOML file
+MODEL ?= ## another service model: a name of lab/service_models, or a file
+VERBOSE ?= ## 1 prints each resource and all tables
 # The region makes namespaces and network interfaces, which takes root. Where there is no sudo, tests that need it skip.
 PRESERVED := TIDEMARK_LAB_DIR,TIDEMARK_LAB_PORT,TIDEMARK_RESULTS_DIR,TIDEMARK_STATE_DIR,XDG_CACHE_HOME,http_proxy,https_proxy,no_proxy
 SUDO := $(shell [ "$$(id -u)" = 0 ] || ! command -v sudo >/dev/null || echo "sudo --preserve-env=$(PRESERVED)")
@@ -22,30 +22,34 @@ REGIONS = $(shell awk -v most=$$((2 * $$(nproc))) \
   '/^MemAvailable/ {n = int($$2 / 3145728); print n < 1 ? 1 : n < most ? n : most}' /proc/meminfo)
 
 .PHONY: help rehearse doctor test test-quick lint image root setup setup-tests packages python worker lock offers \
-  schemas clean
+  schemas docs clean
 
-help: ## say what there is
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+help: ## print this list
+	@printf 'usage: make TARGET [VARIABLE=VALUE …]\n\n'
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@printf '\nvariables of rehearse:\n'
+	@sed -n 's/^\([A-Z]*\) ?=.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@printf '\nREADME.md begins with a rehearsal; `.venv/bin/fab --list` has the tasks.\n'
 
-rehearse: root setup ## run every experiment (or EXPERIMENT=md-raid) on real kernels, no account needed; with it KEEP=1 leaves it up
+rehearse: root setup ## run all experiments on real kernels, with no account
 	@$(if $(SUDO),echo "The rehearsal region needs root for its network: $(firstword $(SUDO)) asks for it now.";)\
 	$(SUDO) $(PYTHON) -m lab rehearse $(EXPERIMENT) $(if $(KEEP),--keep) $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL)) $(if $(VERBOSE),--verbose)
 
-doctor: root setup ## look whether this machine can rehearse
+doctor: root setup ## check whether this machine can rehearse
 	@$(SUDO) $(PYTHON) -m lab doctor
 
 # Tests on kernels: each region has one stack and one processor (tests/conftest.py).
 # What a measuring test finds would have the others' work in it.
-test: setup-tests ## the linters and every test that this machine allows
+test: setup-tests ## run the linters, and every test that this machine allows
 	@$(MAKE) --no-print-directory --jobs=3 lint image test-quick
 	@$(call pytest,--numprocesses $(REGIONS) --dist loadfile --no-loadscope-reorder -m "kernel and not measured" $(KERNEL_TESTS))
 	@$(call pytest,-m "kernel and measured" $(KERNEL_TESTS))
 
 # Some of them wait for clocks and processes, and mypy has one processor: a worker more than there are.
-test-quick: setup ## the tests without hosts
+test-quick: setup ## run the tests without hosts
 	@$(call pytest,--numprocesses $$(($$(nproc) + 1)) --dist worksteal -m "not kernel" $(TESTS))
 
-lint: setup ## style, types and shell scripts
+lint: setup ## check style, types and shell scripts
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@scripts/lint-shell
@@ -61,7 +65,7 @@ root:
 
 setup: packages python worker ## install what a rehearsal needs
 
-setup-tests: ## that, and what only tests need: a browser, for example
+setup-tests: ## install that, and what only tests need, such as a browser
 	@scripts/install-packages tests
 	@$(MAKE) --no-print-directory setup
 
@@ -76,13 +80,16 @@ worker:
 	@$(MAKE) --silent --no-print-directory -C lab/mount_target
 	@$(MAKE) --silent --no-print-directory -C lab/kernel
 
-lock: python ## renew requirements.lock from pyproject.toml
+lock: python ## renew the lock files from pyproject.toml
 	@scripts/renew-lock
 
-schemas: python ## renew schemas/ from the models of inventory, plans, service models and claims
+schemas: python ## renew schemas/ from the models of documents
 	@$(PYTHON) -m schemas.write
 
-offers: python ## renew the table of instance types, zones and prices from AWS (needs credentials)
+docs: python ## renew docs/reference/ from the tasks and the models
+	@$(PYTHON) -m docs.generate
+
+offers: python ## renew prices, instance types and zones (needs AWS credentials)
 	@$(PYTHON) -m aws_offers.renew
 
 clean: ## remove what was built here; results stay

@@ -1,4 +1,7 @@
-"""Fabric tasks: `fab --list` names them, `fab --help TASK` shows a task's options."""
+"""Fabric tasks: `fab --list` names them, `fab --help TASK` shows a task's options.
+
+The first line of each help text has at most 43 characters: then `fab --list` has a line for each task in 80 columns.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ else:
 )
 @reported
 def report(_: Any, run: str | None = None, all: bool = False, png: bool = False, verbose: bool = False) -> None:
-    """Make tables, verdicts and the page of a run's results, or of the newest run of every experiment."""
+    """Make the page of a run; print its verdicts.
+
+    With --all: one page over the newest run of every experiment.
+    """
     if all:
         run_module("report.overview", "--results", str(results_root()))
         return
@@ -42,20 +48,20 @@ def report(_: Any, run: str | None = None, all: bool = False, png: bool = False,
 @task
 @reported
 def claims(_: Any) -> None:
-    """Every published claim, with its newest verdict."""
+    """List every claim with its newest verdict."""
     run_module("report.ledger", "--results", str(results_root()))
 
 
 @task(
     help={
-        "sql": "a query over the tables of docs/results-schema.md",
-        "export": "write a file a table into this new directory",
-        "format": "of --sql: table, csv or json; of --export: csv, json or parquet",
+        "sql": "a query in DuckDB's SQL over the tables of docs/results-schema.md",
+        "export": "write each table into a file of this new directory",
+        "format": "of --sql: table (default), csv or json; of --export: csv (default), json or parquet",
     }
 )
 @reported
 def results(_: Any, sql: str | None = None, export: str | None = None, format: str | None = None) -> None:
-    """List the runs; ask them in SQL, or export them."""
+    """List the runs, query them, or export them."""
     options = {"--sql": sql, "--export": export, "--format": format}
     given = [word for name, value in options.items() if value is not None for word in (name, value)]
     run_module("report.results", "--results", str(results_root()), *given)
@@ -64,7 +70,10 @@ def results(_: Any, sql: str | None = None, export: str | None = None, format: s
 @task(help={"region": "only this one (default: every region that is enabled)"})
 @reported
 def check(_: Any, region: str | None = None) -> None:
-    """List what the account still holds of this project; nothing left is exit code 0."""
+    """List what is left in the AWS account.
+
+    The exit code is 0 when nothing is left, and 1 otherwise.
+    """
     account.check(region)
 
 
@@ -80,7 +89,11 @@ def check(_: Any, region: str | None = None) -> None:
 )
 @reported
 def compare(_: Any, base: str, new: str, also: Sequence[str] = (), margin: str | None = None) -> None:
-    """Is a run better or worse than another? Exit code 0 same, 3 better, 4 worse, 5 too noisy, 2 can't be compared."""
+    """Tell whether a run is better than another.
+
+    The exit code is 0 same, 3 better, 4 worse, 5 too noisy to tell,
+    2 can't be compared.
+    """
     options = ["--margin", margin] if margin else []
     run_module("report.compare", "--results", str(results_root()), *options, "--", base, new, *also)
 
@@ -88,7 +101,7 @@ def compare(_: Any, base: str, new: str, also: Sequence[str] = (), margin: str |
 @task
 @reported
 def up(_: Any) -> None:
-    """Start the rehearsal region on this machine."""
+    """Start the rehearsal region."""
     run_module("lab", "up")
 
 
@@ -109,14 +122,14 @@ def ssh(_: Any, host: str, command: str | None = None) -> None:
 @task(help={"name": "none, one of lab/service_models, or a TOML file"})
 @reported
 def model(_: Any, name: str) -> None:
-    """Let the region's file systems follow a service model."""
+    """Apply a service model to file systems."""
     run_module("lab", "model", name)
 
 
 @task
 @reported
 def down(_: Any) -> None:
-    """End the rehearsal region and all that is in it."""
+    """End the rehearsal region and all in it."""
     run_module("lab", "down")
 
 

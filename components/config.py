@@ -1,4 +1,4 @@
-"""The settings that every experiment has (docs/interfaces.md, stack configuration)."""
+"""The settings that every experiment has (docs/reference/settings.md)."""
 
 from __future__ import annotations
 

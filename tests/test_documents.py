@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from docs.generate import REFERENCE, arguments_of, pages
 from fabfile import namespace
-from workloads.experiment import find_experiments
 
 PROJECT = Path(__file__).parent.parent
-DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+DOCUMENTS = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").rglob("*.md"))]
 # Made by a run: no part of the checkout.
 MADE = ("results/", ".lab/", ".tidemark/", ".venv/")
 TASKS = set(namespace.task_names)
+PAGES = pages()
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
 
@@ -43,6 +44,8 @@ def test_every_path_exists(document: Path) -> None:
 @each_document
 def test_every_link_leads_somewhere(document: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if link.startswith("https://"):
+            continue
         path, _, anchor = link.partition("#")
         target = (document.parent / path).resolve() if path else document
         assert target.exists(), link
@@ -57,7 +60,7 @@ def test_every_command_exists(document: Path) -> None:
             assert target in targets, code
         for name, rest in re.findall(r"\bfab ([a-z][a-z0-9.-]*[a-z])(?![a-z0-9.])([^#]*)", code):
             assert name in TASKS, code
-            known = {flag for argument in namespace[name].get_arguments() for flag in argument.names}
+            known = {flag for argument in arguments_of(name) for flag in argument.names}
             for option in re.findall(r"--([a-z-]+)", rest):
                 assert option.replace("-", "_") in known, code
 
@@ -69,16 +72,56 @@ def test_every_stack_exists(document: Path) -> None:
             assert (PROJECT / "stacks" / f"Pulumi.{stack}.yaml").exists(), code
 
 
-def test_the_list_of_tasks_is_complete() -> None:
-    listed = set()
-    for line in (PROJECT / "docs/tasks.md").read_text().splitlines():
-        prefix = ""
-        for name in re.findall(r"`([a-z0-9.-]+)[^`]*`", line.split("|")[1]) if line.startswith("|") else ():
-            prefix = prefix if name.startswith(".") else name.partition(".")[0]
-            listed.add(prefix + name if name.startswith(".") else name)
-    assert listed <= TASKS
-    common = {f"{each.name}.{task}" for each in find_experiments() for task in ("all", "plan", "collect")}
-    assert TASKS - listed <= common
+@pytest.mark.parametrize("name", PAGES)
+def test_a_generated_page_is_current(name: str) -> None:
+    assert (REFERENCE / name).read_text(encoding="utf-8") == PAGES[name], "run `make docs`"
+
+
+def test_every_setting_is_described() -> None:
+    """By its name in the code, and by no other."""
+    text = (REFERENCE / "settings.md").read_text()
+    described = {
+        name
+        for line in text.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`(\S+?)`", line.split("|")[1])
+    }
+    read = set()
+    for path in [*(PROJECT / "components").rglob("*.py"), *(PROJECT / "lab").glob("*.py")]:
+        read |= set(re.findall(r'"tidemark:([A-Za-z]+)"', path.read_text()))
+        read |= set(re.findall(r'"(rehearsal:[A-Za-z]+)"', path.read_text()))
+    assert described == read | {"aws:region"}
+
+
+@each_document
+def test_every_setting_exists(document: Path) -> None:
+    text = (REFERENCE / "settings.md").read_text()
+    for name in re.findall(r"\btidemark:([a-z][A-Za-z]+)", " ".join(code_of(document))):
+        assert f"`{name}`" in text, name
+
+
+@each_document
+def test_every_variable_of_make_exists(document: Path) -> None:
+    known = set(re.findall(r"^([A-Z]+) \?=", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    for code in code_of(document):
+        for name in re.findall(r"\bmake .*?\b([A-Z]+)=", code):
+            assert name in known, code
+
+
+@each_document
+def test_every_module_that_is_run_exists(document: Path) -> None:
+    for code in code_of(document):
+        for module in re.findall(r"python3? -m ([a-z_.]+)", code):
+            path = PROJECT / module.replace(".", "/")
+            ours = path.is_dir() or path.with_suffix(".py").exists()
+            assert ours or module == "pytest", code
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (PROJECT / "docs/README.md").read_text()
+    for document in DOCUMENTS:
+        if document.parent != PROJECT and document.name != "README.md":
+            assert f"({document.relative_to(PROJECT / 'docs')})" in index, document
 
 
 def test_the_design_has_a_contents_list() -> None:

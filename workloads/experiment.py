@@ -41,10 +41,10 @@ class Option:
     repeatable: bool = False
 
 
-STACK = Option("stack", "take the inventory from this Pulumi stack's output")
-INVENTORY = Option("inventory", "take the inventory from this file")
+STACK = Option("stack", "the Pulumi stack whose outputs have the inventory")
+INVENTORY = Option("inventory", "the JSON file of the inventory (default, without --stack: the running rehearsal's)")
 VERBOSE = Option("verbose", "print all tables of the report, not the verdicts alone", False)
-PLAN = Option("plan", "the plan of measurements: short (what a rehearsal takes), full, or a TOML file")
+PLAN = Option("plan", "what is measured, for how many seconds: short (default), full, or the path of a TOML file")
 
 
 class Request:

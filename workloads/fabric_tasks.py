@@ -7,6 +7,7 @@ import inspect
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -28,6 +29,7 @@ else:
 
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+HELP_WIDTH = 76  # invoke indents it by two columns, and does not wrap it
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,7 +84,7 @@ def experiment_tasks(experiment: Experiment) -> Collection:
 
     tasks, common, stages = Collection(experiment.name), experiment.options, experiment.stages
     if experiment.plan is not None:
-        add("plan", "Show what a plan measures, and for how long.", lambda request: run_stages.show_plan(request), PLAN)
+        add("plan", "Show what a plan measures, and how long.", lambda request: run_stages.show_plan(request), PLAN)
     for stage in stages:
         if stage.help:
             add(stage.name, stage.help, partial(_run, stage), *common, *_options_of(stage))
@@ -90,7 +92,7 @@ def experiment_tasks(experiment: Experiment) -> Collection:
         reports = (VERBOSE,) if own.reports else ()
         add(own.name, own.help, partial(_do, own), *own.options, *(common if own.common else ()), *reports)
     if stages:
-        collected = "Fetch the hosts' logs into the newest results."
+        collected = "Fetch the hosts' logs into the results."
         add("collect", collected, lambda request: run_stages.collect(request), *common)
         options = dict.fromkeys(option for stage in stages for option in _options_of(stage))
         add("all", experiment.all_help, _run_all, *common, *options, VERBOSE)
@@ -144,7 +146,7 @@ def make_task(name: str, help: str, body: Callable[..., object], options: Sequen
         body(**given)
 
     shown: Any = reported(wrapper)
-    shown.__doc__ = help
+    shown.__doc__ = "\n".join(textwrap.fill(line, HELP_WIDTH) for line in help.splitlines())
     context = inspect.Parameter("_", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     shown.__signature__ = inspect.Signature([context, *(_parameter(option) for option in options)])
     repeatable = [option.name for option in options if option.repeatable]

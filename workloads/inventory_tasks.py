@@ -18,7 +18,11 @@ else:
 @task(positional=["experiment"], help={"experiment": "its name, such as md-raid"})
 @reported
 def example(_: Any, experiment: str) -> None:
-    """Print an inventory to start from; put in your machines' addresses, ids and host keys."""
+    """Print an inventory to start from.
+
+    Put in your machines' addresses, ids and host keys
+    (docs/how-to/own-machines.md).
+    """
     print(inventory_example.example_json(experiment))
 
 

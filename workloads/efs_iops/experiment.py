@@ -59,13 +59,14 @@ EXPERIMENT = Experiment(
     stages=(
         Stage(
             "configure",
-            "Mount the file system, see how, make files.",
+            "Mount the file system and make files.\n\nReads the mount back option by option; a difference is an error.",
             lambda context, found: configure.configure(context, found),
             options=(TLS,),
         ),
         Stage(
             "run",
-            "Measure the matrix; ask CloudWatch, too.",
+            "Measure operations by number of writers.\n\n"
+            "Rates are operations a second, sizes bytes. Afterwards it waits for CloudWatch's minutes.",
             lambda context, found: run.run(context, found),
             results="new",
             options=(TLS,),
@@ -74,11 +75,11 @@ EXPERIMENT = Experiment(
     tasks=(
         Task(
             "base",
-            "Measure one operation by itself, for a rehearsal.",
+            "Measure one operation, for a rehearsal.\n\nWrites seconds by operation, as JSON.",
             lambda request: base.measure_base(request),
             options=(Option("output", "the JSON file to write", REQUIRED), STACK, INVENTORY),
             common=False,
         ),
     ),
-    all_help="Configure, run, collect, and report.",
+    all_help="Configure, run, collect logs, and report.",
 )

@@ -50,16 +50,23 @@ EXPERIMENT = Experiment(
     check=check,
     connect=lambda request: contexts.connect(request),
     stages=(
-        Stage("prove", "Ask for an address of another region.", lambda context, _: prove.prove(context), "newest"),
+        Stage(
+            "prove",
+            "Ask for an address of another region.\n\n"
+            "It allocates one, asks until the API must know it, and releases it.",
+            lambda context, _: prove.prove(context),
+            "newest",
+        ),
         Stage("moves", "", lambda context, found: remap.remap(context, None, found.moves)),
     ),
     tasks=(
         Task(
             "remap",
-            "Move the address, and measure what a client sees.",
+            "Move the address while a client connects.\n\n"
+            "Moves it back if the host does not answer. Interruptions are in seconds.",
             lambda request: remap.remap_task(request),
             options=(
-                Option("to", "the host that gets the address", REQUIRED),
+                Option("to", "the name of the host that gets the address", REQUIRED),
                 Option("times", "how many moves in all: to that host, back, and so on (default: 1)"),
                 STACK,
                 INVENTORY,
@@ -68,6 +75,6 @@ EXPERIMENT = Experiment(
             common=False,
         ),
     ),
-    all_help="Prove, remap, collect, and report.",
+    all_help="Prove, move, collect logs, and report.",
     collect=lambda context: contexts.collect(context),
 )

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 else:
     tasks = lazy_import(f"{__package__}.tasks")
 
-CLIENT = Option("client", "the host that is backed up, when several could be; or `this`, the machine that you sit at")
+CLIENT = Option("client", "the host that is backed up, or `this` machine (default: the host of that role, else `this`)")
 LEAVE_RUNNING = Option("leave_running", "leave the server running at the end", False)
 ERASE = Option("erase", "the id of the volume, to format it though it holds data")
 KEEP = (
-    Option("keep_last", "keep so many of the newest", "0"),
-    Option("keep_daily", "keep the last of a day, for so many days", "0"),
-    Option("keep_weekly", "keep the last of a week, for so many weeks", "0"),
-    Option("keep_monthly", "keep the last of a month, for so many months", "0"),
+    Option("keep_last", "number of the newest snapshots to keep (default: 0)", "0"),
+    Option("keep_daily", "number of days of which the last snapshot is kept (default: 0)", "0"),
+    Option("keep_weekly", "number of weeks of which the last snapshot is kept (default: 0)", "0"),
+    Option("keep_monthly", "number of months of which the last snapshot is kept (default: 0)", "0"),
 )
 
 EXPERIMENT = Experiment(
@@ -32,14 +32,23 @@ EXPERIMENT = Experiment(
         CLIENT,
         Option("passphrase_fd", "read the passphrase from this open file descriptor (default: ask)"),
         Option("key_file", "take every byte of this file as the passphrase"),
-        Option("type", "what the volume is: luks, or truecrypt or veracrypt to open an existing one", "luks"),
+        Option(
+            "type", "the volume's format: luks (default), or truecrypt or veracrypt to open an existing one", "luks"
+        ),
         LEAVE_RUNNING,
     ),
     tasks=(
-        Task("format", "Make the encrypted volume on an empty disk.", lambda r: tasks.format_volume(r), (ERASE,)),
+        Task(
+            "format",
+            "Make the encrypted volume.\n\nRefuses a disk that holds data, unless --erase names it.",
+            lambda r: tasks.format_volume(r),
+            (ERASE,),
+        ),
         Task(
             "run",
-            "Back directories up: a snapshot more, server stopped again.",
+            "Add a snapshot of directories.\n\n"
+            "Starts the server, attaches the volume, copies, reads back, and undoes it all in reverse.\n"
+            "The exit code is 3 when entries could not be read.",
             lambda request: tasks.run(request),
             (
                 Option("source", "a directory to back up; give it as often as needed", repeatable=True),
@@ -54,28 +63,34 @@ EXPERIMENT = Experiment(
         Task("list", "List the snapshots.", lambda request: tasks.list_snapshots(request)),
         Task(
             "restore",
-            "Copy a snapshot out, and compare every checksum.",
+            "Copy a snapshot out and compare checksums.",
             lambda request: tasks.restore(request),
             (
                 Option("target", "a directory of the client, empty or absent", REQUIRED),
-                Option("snapshot", "its name, or latest", "latest"),
+                Option("snapshot", "its name, as `list` shows it (default: latest)", "latest"),
             ),
         ),
-        Task("check", "Read everything back, and compare every checksum.", lambda request: tasks.check(request)),
-        Task("prune", "Remove the snapshots that need not be kept.", lambda request: tasks.prune(request), KEEP),
+        Task("check", "Read all back and compare checksums.", lambda request: tasks.check(request)),
+        Task(
+            "prune",
+            "Remove snapshots that no rule keeps.\n\n"
+            "A snapshot that any of the options keeps stays. At least one option is needed.",
+            lambda request: tasks.prune(request),
+            KEEP,
+        ),
         Task(
             "release",
-            "Unmount, close and detach what a killed run left.",
+            "Detach what a killed run left.",
             lambda request: tasks.release(request),
             (STACK, INVENTORY, CLIENT),
             common=False,
         ),
         Task(
             "recovery-sheet",
-            "Write the page for whoever has lost the computer.",
+            "Write the page for a lost computer.\n\nIt has every command that restores a backup on a blank machine.",
             lambda request: tasks.write_recovery_sheet(request),
             (
-                Option("output", "the file to write (Markdown)", "recovery-sheet.md"),
+                Option("output", "the Markdown file to write (default: recovery-sheet.md)", "recovery-sheet.md"),
                 STACK,
                 INVENTORY,
                 CLIENT,
@@ -85,13 +100,15 @@ EXPERIMENT = Experiment(
         ),
         Task(
             "drill",
-            "Restore everything on a blank host, from the sheet.",
+            "Restore on a blank host from the page.",
             lambda request: tasks.drill(request),
             (Option("source", "the directory of the client that what was restored is compared with", REQUIRED),),
         ),
         Task(
             "all",
-            "With made-up files: format, back up twice, drill, report.",
+            "Do everything with made-up files.\n\n"
+            "Formats the volume, backs up twice, searches the server for the files' contents, drills, "
+            "reports.",
             lambda request: tasks.run_all(request),
             (ERASE,),
             reports=True,

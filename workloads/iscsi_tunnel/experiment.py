@@ -22,7 +22,7 @@ else:
     )
 
 CLIENT = Option("client", "a host's name, or `this` for this machine (default: the host of that role)")
-LIMIT = Option("limit", "how many seconds a lost connection is waited for before the disk fails (default: 120)")
+LIMIT = Option("limit", "seconds without a connection after which reads and writes fail (default: 120)")
 TUN = Option("tun", "the number of the client's tun device (default: a free one)")
 
 
@@ -58,30 +58,39 @@ EXPERIMENT = Experiment(
     stages=(
         Stage(
             "configure",
-            "Prepare the server for a tunnel from the client.",
+            "Prepare the server for a tunnel.\n\nTakes sshd's configuration back if a new log-in fails.",
             lambda context, _: configure.configure(context),
             takes_plan=False,
         ),
         Stage(
             "prove",
-            "Prove that nothing but SSH passes.",
+            "Prove that nothing but SSH passes.\n\n"
+            "Captures the traffic between the hosts, and tries the target's port from the client and a "
+            "third host.",
             lambda context, _: prove.prove(context),
             results="newest",
             takes_plan=False,
         ),
-        Stage("run", "Measure what the tunnel costs.", lambda context, found: run.run(context, found), results="new"),
+        Stage(
+            "run",
+            "Measure what the tunnel costs.\n\n"
+            "Reads and writes the disk through the tunnel and without it (MiB/s), and moves data by ssh "
+            "alone.",
+            lambda context, found: run.run(context, found),
+            results="new",
+        ),
         Stage(
             "drill",
-            "Lose the connection; see it come back.",
+            "Lose the connection; see it come back.\n\nKills ssh, then cuts the path, while the disk is read.",
             lambda context, found: drill.drill(context, found),
             results="newest",
         ),
         Stage("detach", "", lambda context, _: attachment.detach_recorded(context)),
     ),
     tasks=(
-        Task("attach", "Attach the volume; says its stable name.", lambda request: tasks.attach(request), (LIMIT, TUN)),
-        Task("detach", "Detach the volume; proves that it has gone.", lambda request: tasks.detach(request)),
+        Task("attach", "Attach the volume; print its path.", lambda request: tasks.attach(request), (LIMIT, TUN)),
+        Task("detach", "Detach the volume; prove that it is gone.", lambda request: tasks.detach(request)),
         Task("status", "Show tunnel, session and disk.", lambda request: tasks.status(request)),
     ),
-    all_help="Do all of these, and report.",
+    all_help="Configure, prove, run, drill, report.",
 )

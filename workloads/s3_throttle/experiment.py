@@ -46,16 +46,18 @@ EXPERIMENT = Experiment(
     stages=(
         Stage(
             "configure",
-            "Bring the AWS CLI and the throttle, make files.",
+            "Bring AWS CLI and throttle; make files.",
             lambda context, found: configure.configure(context, found),
         ),
         Stage(
             "run",
-            "Sync by each way of capping; read back.",
+            "Sync by each way of capping a rate.\n\n"
+            "Reads the interface's counters every 20 ms (rates in MB/s); reads every object back, and "
+            "deletes it.",
             lambda context, found: run.run(context, found, context.results.directory.name),
             results="new",
         ),
     ),
-    all_help="Configure, run, collect, and report.",
+    all_help="Configure, run, collect logs, and report.",
     collect_after_failure=True,
 )

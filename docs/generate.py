@@ -1,0 +1,152 @@
+"""Writes the pages of docs/reference/ that are made from the code: `make docs`.
+
+Tasks come from the Fabric tasks' declarations, the fields of documents from the models that read them (as in schemas/),
+the values of plans and service models from their files. tests/test_documents.py checks that the pages are current.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from invoke.parser import Argument
+
+from fabfile import namespace
+from schemas.write import models, schema_of
+
+PROJECT = Path(__file__).resolve().parent.parent
+REFERENCE = PROJECT / "docs" / "reference"
+MADE = "<!-- Made by `make docs`: edit docs/generate.py, or the help texts and models that it reads. -->\n"
+COMMON = "For all experiments"
+
+TASKS = """
+`fab` is `.venv/bin/fab`. `fab --list` names the tasks, `fab --help TASK` shows a task's options. Each task
+may be stopped at any point and run again. Without `--stack` and `--inventory` a task takes the inventory of
+the rehearsal that is running.
+"""
+INVENTORY = """
+An inventory is the one JSON document that tasks know of a deployment: the stack's output `inventory`, or a
+file that you write (`--inventory hosts.json`). `fab inventory.example md-raid` prints one to start from. A
+missing, unknown or malformed field is an error that names the field and what is allowed.
+[Interfaces](../interfaces.md#inventory-inventory-schema-1) says how disks and host keys are found.
+"""
+PLANS = """
+A plan says what an experiment measures, and for how long. `--plan` takes a name, `short` (the default) or
+`full`, or the path of a TOML file with these fields. `fab md-raid.plan` shows what a plan comes to. The plans
+are `workloads/<experiment>/plans/*.toml`.
+"""
+SERVICE_MODELS = """
+A service model is the delay and the limits that a rehearsal applies. `make rehearse MODEL=NAME` takes a name
+of `lab/service_models/` or the path of a TOML file with these fields; `fab lab.model NAME` applies one to a
+region that is up.
+"""
+CLAIMS = """
+`claims/<experiment>.yaml` holds the published claims of an experiment, and the expressions that test them.
+Expressions name fields of `summary.json` (`report/<experiment>/schema.py`). `fab claims` lists all claims
+with their newest verdicts.
+"""
+
+
+def pages() -> dict[str, str]:
+    """Returns the text of each page by its file's name."""
+    found = models()
+    plans = {name: model for name, model in found.items() if name.startswith("plan.")}
+    return {
+        "tasks.md": _page("Tasks", TASKS, _tasks()),
+        "inventory.md": _page("Inventory", INVENTORY, _document(schema_of("inventory", found["inventory"]), {}, 2)),
+        "plans.md": _page("Plans", PLANS, (line for name, model in plans.items() for line in _plan(name, model))),
+        "service-models.md": _page(
+            "Service models",
+            SERVICE_MODELS,
+            _document(schema_of("service-model", found["service-model"]), _values(PROJECT / "lab/service_models"), 2),
+        ),
+        "claims.md": _page("Claims", CLAIMS, _document(schema_of("claims", found["claims"]), {}, 2)),
+    }
+
+
+def arguments_of(task_name: str) -> list[Argument]:
+    """Returns a task's arguments with their help, which Task.get_arguments removes from the task."""
+    task = copy.copy(namespace[task_name])
+    task.help = dict(task.help)
+    return list(task.get_arguments())
+
+
+def _page(title: str, opening: str, lines: Iterable[str]) -> str:
+    return "\n".join([MADE, f"# {title}", opening, *lines]).rstrip() + "\n"
+
+
+def _tasks() -> Iterator[str]:
+    names = sorted(namespace.task_names, key=lambda name: (name.rpartition(".")[0], name))
+    for group, members in groupby(names, key=lambda name: name.rpartition(".")[0]):
+        tasks = list(members)
+        options: dict[tuple[str, str], list[str]] = {}
+        yield from (f"## {group or COMMON}", "", "| task | does |", "| --- | --- |")
+        for name in tasks:
+            task = namespace[name]
+            positional = task.positional or ()
+            given = "".join(f" {argument.upper()}" for argument in positional)
+            yield f"| `{name}{given}` | {_cell(inspect.getdoc(task) or '')} |"
+            for argument in arguments_of(name):
+                flag = f"--{argument.name.replace('_', '-')}"
+                needed = " (required; the flag may be left out)" if argument.name in positional else ""
+                options.setdefault((flag, f"{argument.help or ''}{needed}"), []).append(name.rpartition(".")[2])
+        if options:
+            yield from ("", "| option | of | meaning |", "| --- | --- | --- |")
+            for (flag, meaning), of in sorted(options.items()):
+                yield f"| `{flag}` | {', '.join(of) if len(of) < len(tasks) else 'every task'} | {_cell(meaning)} |"
+        yield ""
+
+
+def _plan(name: str, model: Any) -> Iterator[str]:
+    experiment = name.removeprefix("plan.")
+    folder = PROJECT / "workloads" / experiment.replace("-", "_") / "plans"
+    yield from (f"## {experiment}", "", *_document(schema_of(name, model), _values(folder), 3))
+
+
+def _values(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """Returns the content of the TOML files of a folder, by name; short before full."""
+    files = sorted(folder.glob("*.toml"), key=lambda path: (path.stem != "short", path.stem))
+    return {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in files}
+
+
+def _document(schema: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]], level: int) -> Iterator[str]:
+    """Yields a table of a document's fields, and one of each kind of object in it."""
+    yield from _fields(schema, values)
+    for kind, inner in schema.get("$defs", {}).items():
+        yield from (f"{'#' * level} {kind}", "", inner.get("description", ""), "", *_fields(inner, {}))
+
+
+def _fields(schema: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield "| field | meaning |" + "".join(f" {name} |" for name in values)
+    yield "| --- | --- |" + " --- |" * len(values)
+    required = schema.get("required", ())
+    for name, field in schema["properties"].items():
+        shown = f"`{name}`" if name in required else f"`{name}` (optional)"
+        of_each = "".join(f" {_value(document.get(name))} |" for document in values.values())
+        yield f"| {shown} | {_cell(field['description'])} |{of_each}"
+    yield ""
+
+
+def _value(value: Any) -> str:
+    """Returns a value of a plan: tables within it have sections of their own."""
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_value(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return ("; " if any(isinstance(each, dict) for each in value) else "/").join(_value(each) for each in value)
+    return _cell(str(value))
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "\\<")
+
+
+if __name__ == "__main__":
+    for name, text in pages().items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
