@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from invoke.parser import Argument
+from invoke.parser.argument import Argument
 
 from fabfile import namespace
 from schemas.write import models, schema_of
@@ -92,7 +92,7 @@ def _tasks() -> Iterator[str]:
             given = "".join(f" {argument.upper()}" for argument in positional)
             yield f"| `{name}{given}` | {_cell(inspect.getdoc(task) or '')} |"
             for argument in arguments_of(name):
-                flag = f"--{argument.name.replace('_', '-')}"
+                flag = f"--{str(argument.name).replace('_', '-')}"
                 needed = " (required; the flag may be left out)" if argument.name in positional else ""
                 options.setdefault((flag, f"{argument.help or ''}{needed}"), []).append(name.rpartition(".")[2])
         if options:

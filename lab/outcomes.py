@@ -36,9 +36,10 @@ class Outcome:
 
     @property
     def page(self) -> Path | None:
-        """The page of its report; None if there is none."""
-        page = None if self.run is None else Path(self.run) / "report.html"
-        return page if page is not None and page.exists() else None
+        """The page of its report, relative to the working directory if it is below; None if there is none."""
+        if self.run is None or not (page := Path(self.run) / "report.html").exists():
+            return None
+        return page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
 
 
 def run_of(experiment: str, stack: str, started: datetime) -> str | None:

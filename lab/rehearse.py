@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -164,11 +165,12 @@ def _a_host(region: control.Running) -> str | None:
 
 def _counted(say: Say) -> Say:
     """Returns a `say` for lines about resources that are created, which prints their number every few seconds."""
-    count, shown = 0, time.monotonic()
+    count, shown = 0, math.inf
 
     def say_count(_: str) -> None:
         nonlocal count, shown
         count += 1
+        shown = min(shown, time.monotonic())
         if time.monotonic() - shown >= COUNT_SECONDS:
             shown = time.monotonic()
             say(f"creating: {count} resources so far")

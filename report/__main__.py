@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
-from report.build import build_report, newest_run
+from rich.console import Console
+
+from report.build import Report, build_report, newest_run
 from report.claims import ClaimError
 from report.runs import RunError, list_runs
-from report.table import console, print_table
+from report.table import REHEARSAL, console, print_table
+from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN
+
+NAMES_WIDTH = 64  # so that a line has 79 columns with the verdict and the mark
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,19 +44,44 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"report: {error}", file=sys.stderr)
         return 1
     manifest = made.run.manifest
-    for table in [*(made.tables if options.verbose else ()), made.claims]:
-        print_table(out, table, manifest.rehearsal)
-    key_figures = made.rendered.page.key_figures
-    width = max((len(each.name) for each in key_figures), default=0)
-    for each in key_figures:
-        out.print(f"{each.name:<{width}}  {each.value} {each.unit}".rstrip(), markup=False)
+    if options.verbose:
+        for table in made.tables:
+            print_table(out, table, manifest.rehearsal)
+    _print_key_figures(out, made)
+    if not options.verbose:
+        _print_verdicts(out, made)
     for problem in made.run.problems:
         out.print(f"note: {problem}", markup=False)
     if manifest.status != "complete":
         out.print(f"note: this run is {manifest.status}: {manifest.reason or 'no reason recorded'}", markup=False)
-    tables = "" if options.verbose else "all tables are in the page, and `fab report --verbose` prints them; "
-    out.print(f"{tables}report: {made.page}", markup=False, soft_wrap=True)
+    if not options.verbose:
+        out.print("The page says why, and has all tables; `fab report --verbose` prints them.", markup=False)
+    page = made.page.relative_to(Path.cwd()) if made.page.is_relative_to(Path.cwd()) else made.page
+    out.print(f"report: {page}", markup=False, soft_wrap=True)
     return 0
+
+
+def _print_key_figures(out: Console, made: Report) -> None:
+    key_figures = made.rendered.page.key_figures
+    width = max((len(each.name) for each in key_figures), default=0)
+    for each in key_figures:
+        out.print(f"{each.name:<{width}}  {each.value} {each.unit}".rstrip(), markup=False, soft_wrap=True)
+
+
+def _print_verdicts(out: Console, made: Report) -> None:
+    """Prints the claims' names by verdict; with what was found, where that differs from what was published."""
+    out.print()
+    mark = f" ({REHEARSAL})" if made.run.manifest.rehearsal else ""
+    for verdict in (HOLDS, DIFFERS, NOT_JUDGED, NOT_RUN):
+        found = [each for each in made.verdicts if each.verdict == verdict]
+        if found:
+            names = textwrap.wrap(", ".join(each.claim.id.partition("/")[2] for each in found), NAMES_WIDTH)
+            out.print(f"{verdict:<10} {names[0]}{'' if len(names) > 1 else mark}", markup=False, soft_wrap=True)
+            for number, line in enumerate(names[1:], 2):
+                out.print(f"{'':<10} {line}{mark if number == len(names) else ''}", markup=False, soft_wrap=True)
+        if verdict == DIFFERS:
+            for each in found:
+                out.print(f"{'':<10} {each.claim.id}: {each.detail}", markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,7 @@ class Report:
     summary: Any
     verdicts: list[Verdict]
     rendered: RenderedRun
-    claims: Table
-    tables: list[Table]  # the page's others that a terminal is shown
+    tables: list[Table]  # for a terminal
     page: Path
     figures: list[Path]
 
@@ -55,7 +54,7 @@ def build_report(run_path: Path, claims: Path | None = None, *, png: bool = Fals
         raise RunError(f"{error.filename}: can't be written: {error.strerror}") from None
     blocks = [block for section in page.sections for block in section.blocks]
     tables = [block for block in blocks if isinstance(block, Table) and not block.page_only]
-    return Report(run, summary, verdicts, rendered, claims_table(verdicts), tables, html, figures)
+    return Report(run, summary, verdicts, rendered, [*tables, claims_table(verdicts)], html, figures)
 
 
 def newest_run(results: Path) -> Path:

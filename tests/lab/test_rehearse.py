@@ -99,8 +99,13 @@ def test_tasks_get_the_plan_and_print_all_tables_when_asked(
     tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[tuple[object, ...]] = []
+
+    def run_task(*words: object) -> int:
+        given.append(words[3:])
+        return 0
+
     monkeypatch.setattr(rehearse, "_run_program", lambda *_: {"inventory": "{}"})
-    monkeypatch.setattr(rehearse, "run_task", lambda *words: given.append(words[3:]) or 0)
+    monkeypatch.setattr(rehearse, "run_task", run_task)
     monkeypatch.setattr(rehearse, "_check_plan", lambda *_: None)
     assert rehearse.rehearse(["md-raid"], lambda _: None) == 0
     assert rehearse.rehearse(["md-raid"], lambda _: None, plan="full", verbose=True) == 0

@@ -206,10 +206,10 @@ def test_main_writes_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main([str(older)]) == 0
     assert (older / "report.html").exists()
     brief = capsys.readouterr().out
-    assert "Claims (rehearsal)" in brief
+    assert re.search(r"^not judged .* \(rehearsal\)$", brief, re.MULTILINE)
     assert "rates (rehearsal)" not in brief
     assert len(brief.splitlines()) <= 24, "verdicts, key figures and the page are one screenful"
-    assert brief.rstrip().endswith(f"`fab report --verbose` prints them; report: {older / 'report.html'}")
+    assert brief.rstrip().endswith(f"`fab report --verbose` prints them.\nreport: {older / 'report.html'}")
 
 
 @pytest.mark.parametrize(
