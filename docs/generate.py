@@ -54,18 +54,12 @@ with their newest verdicts.
 
 def pages() -> dict[str, str]:
     """Returns the text of each page by its file's name."""
-    found = models()
-    plans = {name: model for name, model in found.items() if name.startswith("plan.")}
     return {
         "tasks.md": _page("Tasks", TASKS, _tasks()),
-        "inventory.md": _page("Inventory", INVENTORY, _document(schema_of("inventory", found["inventory"]), {}, 2)),
-        "plans.md": _page("Plans", PLANS, (line for name, model in plans.items() for line in _plan(name, model))),
-        "service-models.md": _page(
-            "Service models",
-            SERVICE_MODELS,
-            _document(schema_of("service-model", found["service-model"]), _values(PROJECT / "lab/service_models"), 2),
-        ),
-        "claims.md": _page("Claims", CLAIMS, _document(schema_of("claims", found["claims"]), {}, 2)),
+        "inventory.md": _page("Inventory", INVENTORY, _documents("inventory")),
+        "plans.md": _page("Plans", PLANS, _documents("plan")),
+        "service-models.md": _page("Service models", SERVICE_MODELS, _documents("service-model")),
+        "claims.md": _page("Claims", CLAIMS, _documents("claims")),
     }
 
 
@@ -102,23 +96,28 @@ def _tasks() -> Iterator[str]:
         yield ""
 
 
-def _plan(name: str, model: Any) -> Iterator[str]:
-    experiment = name.removeprefix("plan.")
-    folder = PROJECT / "workloads" / experiment.replace("-", "_") / "plans"
-    yield from (f"## {experiment}", "", *_document(schema_of(name, model), _values(folder), 3))
+def _documents(kind: str) -> Iterator[str]:
+    """Yields the fields of one model, or of several whose names begin with `kind`, each under a heading."""
+    for name, model in models().items():
+        if name.split(".")[0] == kind:
+            schema, variant = schema_of(name, model), name.partition(".")[2]
+            if variant:
+                yield from (f"## {variant}", "")
+            yield from _fields(schema, _values(name))
+            for inner_name, inner in schema.get("$defs", {}).items():
+                heading = "###" if variant else "##"
+                yield from (f"{heading} {inner_name}", "", inner.get("description", ""), "", *_fields(inner, {}))
 
 
-def _values(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Returns the content of the TOML files of a folder, by name; short before full."""
-    files = sorted(folder.glob("*.toml"), key=lambda path: (path.stem != "short", path.stem))
-    return {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in files}
-
-
-def _document(schema: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]], level: int) -> Iterator[str]:
-    """Yields a table of a document's fields, and one of each kind of object in it."""
-    yield from _fields(schema, values)
-    for kind, inner in schema.get("$defs", {}).items():
-        yield from (f"{'#' * level} {kind}", "", inner.get("description", ""), "", *_fields(inner, {}))
+def _values(name: str) -> dict[str, Mapping[str, Any]]:
+    """Returns the content of the project's TOML files whose first line names this schema; short before full."""
+    found = {}
+    files = [*PROJECT.glob("workloads/*/plans/*.toml"), *PROJECT.glob("lab/service_models/*.toml")]
+    for path in sorted(files, key=lambda path: (path.stem != "short", path.stem)):
+        text = path.read_text(encoding="utf-8")
+        if text.partition("\n")[0].endswith(f"/{name}.schema.json"):
+            found[path.stem] = tomllib.loads(text)
+    return found
 
 
 def _fields(schema: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -75,7 +75,8 @@ def _print_verdicts(out: Console, made: Report) -> None:
     for verdict in (HOLDS, DIFFERS, NOT_JUDGED, NOT_RUN):
         found = [each for each in made.verdicts if each.verdict == verdict]
         if found:
-            names = textwrap.wrap(", ".join(each.claim.id.partition("/")[2] for each in found), NAMES_WIDTH)
+            listed = ", ".join(each.claim.id.partition("/")[2] for each in found)
+            names = textwrap.wrap(listed, NAMES_WIDTH, break_on_hyphens=False)
             out.print(f"{verdict:<10} {names[0]}{'' if len(names) > 1 else mark}", markup=False, soft_wrap=True)
             for number, line in enumerate(names[1:], 2):
                 out.print(f"{'':<10} {line}{mark if number == len(names) else ''}", markup=False, soft_wrap=True)

@@ -123,7 +123,7 @@ def test_a_seventh_experiment_is_rehearsed_as_the_six_are(tree: Path) -> None:
 
     refused = python("lab", "rehearse", "toy-cards")
     assert "toy-dice" in refused.stderr, "it is among those that there are"
-    done = python("lab", "rehearse", "toy-dice")
+    done = python("lab", "rehearse", "toy-dice", "--verbose")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Throws of the dice (rehearsal)" in done.stdout
     (run,) = (tree / "results" / "toy-dice" / "toy-dice.lab").iterdir()

@@ -9,6 +9,9 @@ import pytest
 
 from docs.generate import REFERENCE, arguments_of, pages
 from fabfile import namespace
+from report import outcomes
+from tests.document_outputs import outputs_of, shape
+from workloads.experiment import find_experiments
 
 PROJECT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").rglob("*.md"))]
@@ -115,6 +118,24 @@ def test_every_module_that_is_run_exists(document: Path) -> None:
             path = PROJECT / module.replace(".", "/")
             ours = path.is_dir() or path.with_suffix(".py").exists()
             assert ours or module == "pytest", code
+
+
+@pytest.mark.parametrize(("name", "experiment"), [("README.md", "eip-region"), ("docs/tutorial.md", "efs-iops")])
+def test_an_output_is_that_of_a_run(name: str, experiment: str) -> None:
+    """tests/lab/test_rehearse_on_kernels.py compares what a rehearsal prints today with the recorded one."""
+    recorded = (PROJECT / "tests/recorded" / f"rehearse-{experiment}.txt").read_text()
+    assert {shape(line) for line in outputs_of(PROJECT / name)} <= {shape(line) for line in recorded.splitlines()}
+
+
+def test_the_table_of_the_readme_is_that_of_a_rehearsal_of_all() -> None:
+    """But for the last column, which is the page of each."""
+    rows = [line for line in (PROJECT / "README.md").read_text().splitlines() if line.startswith("    |")]
+    table = [[cell.strip() for cell in row.strip().strip("|").split("|")] for row in rows]
+    assert table[0] == [column.name for column in outcomes.COLUMNS[:-1]]
+    assert {row[0] for row in table[1:]} == {each.name for each in find_experiments()}
+    for name, _, _, *counted in table[1:]:
+        ledger = (PROJECT / "claims" / f"{name}.yaml").read_text()
+        assert sum(map(int, counted)) == ledger.count("- id: "), name
 
 
 def test_every_page_is_in_the_index() -> None:

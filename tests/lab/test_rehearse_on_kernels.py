@@ -16,6 +16,7 @@ from lab import control
 from lab.leak_check import MachineSnapshot, snapshot_machine
 from lab.paths import PROJECT
 from tests.conftest import free_port, require_region
+from tests.document_outputs import outputs_of, shape
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
@@ -35,10 +36,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     control.down(lambda _: None)
 
 
-def rehearse_until(words: str, experiment: str) -> tuple[subprocess.Popen[str], list[str]]:
+def rehearse_until(words: str, experiment: str, *, verbose: bool = True) -> tuple[subprocess.Popen[str], list[str]]:
     """Begin a rehearsal, and return when it has printed a line with these words."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "lab", "rehearse", experiment, "--verbose"],
+        [sys.executable, "-m", "lab", "rehearse", experiment, *(["--verbose"] if verbose else [])],
         cwd=PROJECT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -92,3 +93,14 @@ def test_a_rehearsal_that_is_killed_leaves_nothing(folder: Path) -> None:
         time.sleep(0.5)
     assert process.stdout is not None
     process.stdout.close()
+
+
+def test_a_rehearsal_prints_what_the_readme_shows(folder: Path) -> None:
+    process, said = rehearse_until("; its page is", "eip-region", verbose=False)
+    rest, _ = process.communicate(timeout=TEAR_DOWN_SECONDS)
+    everything = "".join(said) + rest
+    assert process.returncode == 0, everything
+    printed = {shape(line.replace(str(folder.parent / "results"), "results")) for line in everything.splitlines()}
+    assert {shape(line) for line in outputs_of(PROJECT / "README.md")} <= printed, everything
+    brief = everything[everything.index("moves across zones") :].splitlines()
+    assert len(brief) <= 24, "the end is one screenful"
