@@ -5,7 +5,6 @@ The table is made by the report, which knows the verdicts. It runs as a process,
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -44,25 +43,10 @@ class Outcome:
 
 def run_of(experiment: str, stack: str, started: datetime) -> str | None:
     """Returns the newest results of a stack that are not older than `started`."""
-    runs = _runs_of(experiment, stack)
+    root = Path(os.environ.get("TIDEMARK_RESULTS_DIR") or PROJECT / "results")
+    runs = sorted((root / experiment / stack).glob("????-??-??T??????Z"))
     oldest = f"{started:%Y-%m-%dT%H%M%SZ}"
     return str(runs[-1]) if runs and runs[-1].name >= oldest else None
-
-
-def last_run_seconds(experiment: str, stack: str) -> float | None:
-    """Returns how long the tasks of the newest complete run took; None if there is none."""
-    for run in reversed(_runs_of(experiment, stack)):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            manifest = json.loads((run / "manifest.json").read_text())
-            if manifest["status"] == "complete":
-                began, ended = (datetime.fromisoformat(manifest[each]) for each in ("started_at", "finished_at"))
-                return (ended - began).total_seconds()
-    return None
-
-
-def _runs_of(experiment: str, stack: str) -> list[Path]:
-    root = Path(os.environ.get("TIDEMARK_RESULTS_DIR") or PROJECT / "results")
-    return sorted((root / experiment / stack).glob("????-??-??T??????Z"))
 
 
 def write_outcomes(path: Path, outcomes: Sequence[Outcome]) -> None:

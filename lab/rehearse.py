@@ -23,7 +23,7 @@ from lab.errors import LabError
 from lab.interrupts import Interrupted, interrupts
 from lab.isolation import isolated
 from lab.leak_check import MachineSnapshot, account_leftovers, snapshot_machine
-from lab.outcomes import Outcome, last_run_seconds, run_of, show_outcomes, write_outcomes
+from lab.outcomes import Outcome, run_of, show_outcomes, write_outcomes
 from lab.ownership import chown_to_sudo_caller
 from lab.paths import PROJECT, lab_dir
 from lab.service_model import ServiceModel
@@ -191,8 +191,8 @@ def _one(
     began, started = time.monotonic(), datetime.now(UTC)
     stack = f"{experiment}.lab"
     reason: str | None = None
-    took = last_run_seconds(experiment, stack)
-    say(f"{stack}: creating its resources" + (f"; the last run of its tasks took {took:.0f} s" if took else ""))
+    takes = stacks.rehearsal_settings(experiment).seconds
+    say(f"{stack}: creating its resources" + (f"; all of it takes about {takes} s" if takes else ""))
     try:
         journal = program.Journal(region.folder / JOURNAL)
         outputs = _run_program(stack, stacks.stack_config(stack, region.url), region, watch, journal, say_created)
