@@ -12,14 +12,14 @@ from invoke.util import helpline
 
 from docs.generate import arguments_of
 from fabfile import namespace
-from tests.workloads.fabric_task import fab_each
+from tests.workloads.fabric_task import fab
 
 PROJECT = Path(__file__).parent.parent
 WIDTH = 80
 
 
-def test_the_list_has_one_line_for_each_task(tmp_path: Path) -> None:
-    (listing,) = fab_each(tmp_path, ["--list"], COLUMNS=str(WIDTH))
+def test_the_list_has_one_line_for_each_task() -> None:
+    listing = fab("--list", COLUMNS=str(WIDTH))
     lines = [line for line in listing.stdout.splitlines()[1:] if line.strip()]
     assert max(map(len, lines)) < WIDTH
     assert sorted(line.split()[0] for line in lines) == sorted(namespace.task_names), "a folded line has no task's name"
