@@ -111,7 +111,7 @@ def _documents(kind: str) -> Iterator[str]:
 
 def _values(name: str) -> dict[str, Mapping[str, Any]]:
     """Returns the content of the project's TOML files whose first line names this schema; short before full."""
-    found = {}
+    found: dict[str, Mapping[str, Any]] = {}
     files = [*PROJECT.glob("workloads/*/plans/*.toml"), *PROJECT.glob("lab/service_models/*.toml")]
     for path in sorted(files, key=lambda path: (path.stem != "short", path.stem)):
         text = path.read_text(encoding="utf-8")

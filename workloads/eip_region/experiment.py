@@ -25,12 +25,12 @@ OVERHEAD_SECONDS = 2  # of a move: until the new host has answered often enough
 def describe_plan(found: plan.Plan) -> list[str]:
     """Describes what a plan measures, and for how long."""
     lines = []
-    for where, pace in (("AWS", found.aws), ("a rehearsal", found.rehearsal)):
+    for where, pace in (("on AWS", found.aws), ("in a rehearsal", found.rehearsal)):
         seconds = pace.settle_seconds + found.moves * (
             found.before_seconds + found.confirmations * pace.interval_seconds + OVERHEAD_SECONDS
         )
         lines.append(
-            f"{found.name}: {found.moves} moves, a connection each {pace.interval_seconds * 1000:g} ms in {where}: "
+            f"{found.name}: {found.moves} moves, a connection each {pace.interval_seconds * 1000:g} ms {where}: "
             f"{console.duration_words(seconds)}"
         )
     return [*lines, f"a move is taken back when the new host does not answer for {found.answer_seconds:g} s"]
