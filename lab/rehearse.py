@@ -1,4 +1,4 @@
-"""The main job: experiments from nothing to their reports in a rehearsal region, and nothing left after them."""
+"""Rehearses experiments: starts a region, runs each from its stack to its report, and takes everything down."""
 
 from __future__ import annotations
 
@@ -51,15 +51,17 @@ def rehearse(
     claims: beside.Claims | None = None,
     verbose: bool = False,
 ) -> int:
-    """Run experiments one after the other in one region; none named: all. The exit code: 0 all done, 1 one failed or
-    something is left, 130 interrupted.
+    """Runs experiments one after the other in one region; all of them if none is named.
 
-    Those that may run beside others do, in a region of their own, unless their outcomes are to go to `outcomes_file`:
-    then these are the ones that run beside. With `claims` an experiment that another process has taken is left out.
-    One that fails does not stop the rest; several end with one table of all.
-    With `keep` the region stays up for a look around, with the one experiment in it; `python -m lab down` ends it.
-    `model` names the service model, or its file, in the place of the one in the stack file. `verbose` prints each
-    resource, all tables, and all lines of the experiments that ran beside.
+    Returns the exit code: 0 when all are done, 1 when one failed or something is left, 130 after an interrupt.
+
+    Experiments that may run beside others run in a second region. Its process gets `outcomes_file`, where it writes its
+    outcomes in the place of the table, and `claims`, which tell it what the first process has taken. An experiment that
+    fails does not stop the others.
+
+    `keep` leaves the region of one experiment up; `python -m lab down` ends it. `model` is the name or the file of a
+    service model that replaces the stack file's. `verbose` prints each resource, all tables, and all lines of the
+    second region.
     """
     names = tuple(experiments) or stacks.rehearsable_experiments()
     models = _check(names, keep, plan, model)
@@ -157,7 +159,7 @@ def _check(names: Sequence[str], keep: bool, plan: str | None, model: str | None
 
 
 def _a_host(region: control.Running) -> str | None:
-    """The name of a host that one can log in to; None where there is none, or it can't be asked."""
+    """Returns the name of a host that is up; None if there is none, or the region does not answer."""
     with contextlib.suppress(LabError):
         return next((str(host["name"]) for host in control.status()["hosts"] if host["pid"]), None)
     return None
@@ -211,10 +213,7 @@ def _one(
 
 
 def tear_down(say: Say, *, machine_before: MachineSnapshot | None = None) -> bool:
-    """Unmake what the journal names, ask the API what is left, end the region, ask the machine what is left.
-
-    Returns whether both were clean.
-    """
+    """Destroys what is in the journal and ends the region; returns whether nothing is left of both."""
     folder = lab_dir()
     try:
         region = control.running()
@@ -225,18 +224,13 @@ def tear_down(say: Say, *, machine_before: MachineSnapshot | None = None) -> boo
     now = snapshot_machine(folder)
     on_machine = now.added_since(machine_before) if machine_before is not None else sorted(now.processes)
     files = [path.name for path in folder.rglob("vol-*")] if folder.exists() else []
-    say(
-        "left on the machine: "
-        + (
-            "; ".join([*on_machine, *files])
-            or "nothing (processes, namespaces, mounts, loop devices, interfaces, disks)"
-        )
-    )
+    nothing = "nothing (processes, namespaces, mounts, loop devices, interfaces, disks)"
+    say(f"left on the machine: {'; '.join([*on_machine, *files]) or nothing}")
     return not left and not on_machine and not files
 
 
 def _unmake_stack(region: control.Running, say: Say) -> list[str]:
-    """Unmake what the journal names, and ask the API; what is left, in words."""
+    """Destroys what is in the journal; returns what the API still shows, in words."""
     left: list[str] = []
     journal = program.Journal(region.folder / JOURNAL)
     say(f"destroying {len(journal.entries())} resources")
@@ -255,7 +249,7 @@ def _unmake_stack(region: control.Running, say: Say) -> list[str]:
 
 
 def _refusal(journal: program.Journal, region: control.Running, say: Say) -> list[str]:
-    """Destroying without naming what is protected must be refused; what is wrong when it is not, in words."""
+    """Checks that a destroy that does not name what is protected is refused; returns the fault, in words."""
     try:
         program.destroy(journal, region.url, region.region, say)
     except LabError as refusal:
@@ -265,7 +259,7 @@ def _refusal(journal: program.Journal, region: control.Running, say: Say) -> lis
 
 
 def _region_of(experiments: Sequence[str]) -> str:
-    """The AWS region of their stacks: one region holds them all."""
+    """Returns the AWS region of their stacks. Raises LabError if there are several: one rehearsal region is one of AWS's."""
     regions = {stacks.rehearsal_settings(name).region for name in experiments}
     if len(regions) > 1:
         raise LabError(
@@ -282,8 +276,9 @@ def _run_program(
     journal: program.Journal,
     say: Say,
 ) -> dict[str, Any]:
-    """The program in a thread of its own, so that an interrupt, which comes to the main one, ends a wait and not an
-    event loop in the middle of its work: that may lose it.
+    """Runs the program in a second thread.
+
+    An interrupt goes to the main thread, where it ends a wait. In the middle of an event loop it might be lost.
     """
     stop = threading.Event()
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -296,7 +291,7 @@ def _run_program(
 
 
 def _check_plan(experiment: str, plan: str) -> None:
-    """Read the plan before anything is started: raises LabError with its fault."""
+    """Reads the plan before anything is started. Raises LabError with its fault."""
     command = [*FAB, f"{experiment}.plan", "--plan", plan]
     read = subprocess.run(command, cwd=PROJECT, env=isolated(os.environ), capture_output=True, text=True, check=False)
     if read.returncode:
