@@ -259,7 +259,7 @@ def _refusal(journal: program.Journal, region: control.Running, say: Say) -> lis
 
 
 def _region_of(experiments: Sequence[str]) -> str:
-    """Returns the AWS region of their stacks. Raises LabError if there are several: one rehearsal region is one of AWS's."""
+    """Returns the AWS region of their stacks. Raises LabError if there are several: a rehearsal has one."""
     regions = {stacks.rehearsal_settings(name).region for name in experiments}
     if len(regions) > 1:
         raise LabError(
