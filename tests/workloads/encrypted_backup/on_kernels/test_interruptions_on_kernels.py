@@ -15,12 +15,8 @@ from tests.workloads.encrypted_backup.on_kernels.client import (
     SOURCE,
     VOLUME,
     backed_up,
-    begun,
     in_process,
-    killed,
-    names,
     nothing_is_open,
-    refused,
     shell,
     something_new,
     succeeded,
@@ -33,23 +29,6 @@ from workloads.encrypted_backup.volume import mounted, opened, reach
 from workloads.errors import WorkloadError
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1500)]
-
-
-def test_a_run_that_is_killed_is_undone_on_the_client_and_the_next_goes_on(
-    volume: list[str], made: list[str], context: Context
-) -> None:
-    something_new(context)
-    # While it attaches, which takes longer than a second run takes to be refused with the name of the first: half of
-    # that is there, and the script that does it runs on.
-    task = begun(volume, "keep")
-    assert "another backup is under way: backup for client by " in refused(fab("encrypted-backup.list", *volume))
-    killed(context, task)
-    # While it copies.
-    task = begun(volume, "mount")
-    time.sleep(1)
-    killed(context, task)
-    made.append(backed_up(succeeded(fab("encrypted-backup.run", "--source", SOURCE, *volume))))
-    assert names(volume) == made
 
 
 @contextmanager
