@@ -61,7 +61,8 @@ def look_up_once() -> None:
     """
     modules = tuple(moto.backends.list_of_moto_modules())
     moto.backends.list_of_moto_modules = lambda: modules
-    moto.core.responses.method_names_from_class = functools.cache(method_names_from_class)
+    looked_up = functools.cache(method_names_from_class)
+    moto.core.responses.method_names_from_class = looked_up  # type: ignore[attr-defined]  # where it is called
 
 
 class Endpoint:
