@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from report.chart import Chart
 from report.format import figure, latency_us
 from report.latency_charts import Panel, Row, percentiles_plot
+from report.md_raid.hosts import CLIENT_CPU, CLIENT_NETWORK, EBS_LINK, SERVER_CPU, SERVER_NETWORK, VOLUMES
 from report.md_raid.schema import Cell, Summary
 from report.md_raid.tables import in_order, sweep_cells, volumes_each
 from report.missing import times
@@ -27,17 +28,16 @@ _LINES = {
     "as many single volumes": (SHADES["muted"], [1, 3]),
 }
 _LIMIT_SHAPES = {
-    "volumes": "circle",
-    "server EBS link": "triangle-up",
-    "server network": "triangle-down",
-    "client network": "diamond",
-    "server CPU": "cross",
-    "client CPU": "square",
-    "several": "triangle-right",
-    "no limit seen": "circle",
-    "not measured": "cross",
+    VOLUMES: "circle",
+    EBS_LINK: "triangle-up",
+    SERVER_NETWORK: "triangle-down",
+    CLIENT_NETWORK: "diamond",
+    SERVER_CPU: "cross",
+    CLIENT_CPU: "square",
 }
-_NO_LIMIT = "no limit seen"
+# Of limits that were reached together, or of some of the volumes.
+_OTHER_SHAPES = ("triangle-right", "triangle-left", "arrow", "wedge")
+_NO_LIMIT, _NOT_MEASURED = "nothing was at its limit", "not measured"
 
 
 def scaling_plot(summary: Summary) -> Chart | None:
@@ -85,14 +85,14 @@ def _scaling_panel(summary: Summary, pattern: str) -> Spec:
         "strokeDash": category("line", {name: _LINES[name][1] for name in shown}),
     }
     points = [_point(cell, unit, top) for cell in cells]
-    shapes = {name: mark for name, mark in _LIMIT_SHAPES.items() if any(row["limit"] == name for row in points)}
+    shapes = _shapes([row["limit"] for row in points])
     at = {
         "x": x,
         "y": y,
         "shape": category("limit", shapes),
         "color": colour_in("colour"),
         "fill": colour_in("fill"),
-        "tooltip": tooltip(cell="cell", words="rate", limits="at its limit", p99="p99"),
+        "tooltip": tooltip(cell="cell", words="rate", limit="limit", p99="p99"),
     }
     layers = [
         layer(ceilings, "rule", {"y": y}, color=SHADES["bad"], strokeDash=[6, 3]),
@@ -110,6 +110,15 @@ def _scaling_panel(summary: Summary, pattern: str) -> Spec:
     text = {"x": x, "y": y, "text": {"field": "label"}, "color": colour_in("colour")}
     layers.append(layer(_labels(cells), "text", text, dy=-13))
     return panel(f"{pattern} reads, {unit}", 300, layers)
+
+
+def _shapes(limits: Iterable[str]) -> dict[str, str]:
+    """The marker of each limit that a point has, those of one limit first."""
+    known = {f"limited by {name}": mark for name, mark in _LIMIT_SHAPES.items()}
+    found = sorted(set(limits) - known.keys() - {_NO_LIMIT, _NOT_MEASURED})
+    others = {name: _OTHER_SHAPES[number % len(_OTHER_SHAPES)] for number, name in enumerate(found)}
+    every = {**known, **others, _NO_LIMIT: "circle", _NOT_MEASURED: "cross"}
+    return {name: mark for name, mark in every.items() if name in set(limits)}
 
 
 def _one_volume(summary: Summary, sequential: bool) -> float | None:
@@ -213,17 +222,13 @@ def _labels(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 def _point(cell: Cell, unit: str, top: float) -> dict[str, Any]:
     """A cell that was not measured stands at the foot: it has no rate."""
     rate = _rate(cell)
-    limits = (cell.limited_by or "").split(" + ")
-    limit = _NO_LIMIT if not cell.limited_by else limits[0] if len(limits) == 1 else "several"
-    if limit not in _LIMIT_SHAPES:
-        limit = "volumes" if "volumes" in limit else "several"
+    limit = f"limited by {cell.limited_by}" if cell.limited_by else _NO_LIMIT
     colour = COLOURS[cell.layout] if rate is not None else SHADES["bad"]
     return {
         "cell": cell.cell,
         "disks": cell.disks,
         "rate": 0.02 * top if rate is None else rate,
-        "limit": "not measured" if rate is None else limit,
-        "limits": cell.limited_by or _NO_LIMIT,
+        "limit": _NOT_MEASURED if rate is None else limit,
         "colour": colour,
         "fill": SHADES["paper"] if cell.limited_by is None else colour,
         "words": cell.reason or "not measured" if rate is None else f"{figure(rate)} {unit}",

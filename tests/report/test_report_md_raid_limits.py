@@ -91,9 +91,9 @@ def test_the_figure_has_the_model_s_ceilings_and_what_limited_each_point(tmp_pat
     texts = {row["text"] for row in values if "text" in row}
     assert {"client network, 67", "EBS link of 1 server, 29"} <= texts
     limits = {row["cell"]: row["limit"] for row in values if "limit" in row}
-    assert limits["raw-1x1-sequential"] == "volumes"
-    assert limits["raw-1x5-sequential"] == "server EBS link"
-    assert limits["stripe-3x5-sequential"] == "client network"
+    assert limits["raw-1x1-sequential"] == "limited by volumes"
+    assert limits["raw-1x5-sequential"] == "limited by server EBS link"
+    assert limits["stripe-3x5-sequential"] == "limited by client network"
     assert {"1\u00d71", "3\u00d75"} <= {row["label"] for row in values if "label" in row}
     assert "as the rehearsal's service model has them" in chart.caption
 

@@ -91,11 +91,11 @@ class FailureDrill:
 
     def prepare(self) -> None:
         """Checks that every mirror is whole, and assembles the stripe."""
-        state = self.context.client_state(fresh=True)
+        status = self.context.array_status()
         lacking = [
             mirror.name
             for mirror in self.context.topology.mirrors
-            if not active_array(self.context, state.status, mirror.name).whole
+            if not active_array(self.context, status, mirror.name).whole
         ]
         if lacking:
             raise WorkloadError(f"{', '.join(lacking)} not whole", "run configure first", self.client)
@@ -264,7 +264,7 @@ class FailureDrill:
         self.await_sessions()
         self.down.clear()
         log_in(self.context)
-        state = self.context.client_state(fresh=True)
+        state = self.context.client_state()  # as await_sessions read it, unless a log-in has changed something
         self.context.record_arrays("returned", state)
         started: dict[str, float] = {}
         for mirror in dict.fromkeys(mirror for mirror, _, _ in lost_legs(self.context, state)):

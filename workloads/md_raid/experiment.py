@@ -76,9 +76,9 @@ EXPERIMENT = Experiment(
         ),
         Stage(
             "run",
-            "Measure stripes, a mirror, and raw disks.\n\n"
-            "Reads, in MiB/s and operations a second. `fab md-raid.plan` shows the cells and their "
-            "seconds.",
+            "Measure stripes, raw volumes, layouts.\n\n"
+            "Growth with servers and with volumes, and one mirror in md's layouts, in MiB/s and operations a second; "
+            "writes if the plan has them. `fab md-raid.plan` shows how many cells, and for how long.",
             lambda context, found: run.run(context, found),
             results="new",
         ),
