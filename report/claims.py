@@ -6,7 +6,7 @@ A claim in the file:
       claim: in our own words
       published: {value: 100, unit: MB/s, date: "…", source: …}   # value: null: none was published
                            # optional besides: points: [{of: …, x: 20, y: 1500}], drawn into the figure
-      applies: {where: aws | rehearsal | either, reason: why a run elsewhere does not count}
+      applies: {where: aws | rehearsal | either, reason: why a run elsewhere does not count, in a sentence}
       measured: volume.sequential_mb_per_s      # the figure shown beside the published one
       when: drill.hosts_killed == 2             # optional: in any other run the claim is not judged
       needs: "two killed servers; killed: {drill.hosts_killed}"   # optional: why not, in a sentence
@@ -17,7 +17,7 @@ A claim in the file:
         - {fact: …, date: "…", source: …, test: …}   # test is optional: a run that it holds for differs as documented
 
 `test`, `measured` and `when` are in the language of report/expressions.py, with `published` and `tolerance` as names;
-`needs` and `finding` are sentences with figures of the summary in them (`Sentence` there).
+`reason`, `needs` and `finding` are sentences with figures of the summary in them (`Sentence` there).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Applies(Model):
 
     where: Literal["aws", "rehearsal", "either"]
     reason: Prose | None = None
-    """Why a run elsewhere does not count"""
+    """Why a run elsewhere does not count: a sentence with figures of the summary in braces"""
 
     def faults(self) -> Iterator[Fault]:
         """Checks that there is a reason where one is needed."""
@@ -159,7 +159,7 @@ class Claim:
     claim: str
     published: Published
     where: str
-    elsewhere_reason: str
+    elsewhere_reason: Sentence | None
     measured: Expression | None
     when: Expression | None
     test: Expression
@@ -230,7 +230,7 @@ def _claim(entry: Entry, summary_type: type) -> Claim:
         claim=entry.claim,
         published=entry.published,
         where=entry.applies.where,
-        elsewhere_reason=entry.applies.reason or "",
+        elsewhere_reason=sentence("applies.reason", entry.applies.reason),
         measured=parse("measured", entry.measured, condition=False) if entry.measured else None,
         when=parse("when", entry.when) if entry.when else None,
         test=parse("test", entry.test),

@@ -55,9 +55,14 @@ class HostSamples:
         )
         return slice(int(first), int(last))
 
+    @property
+    def period_s(self) -> float:
+        """The usual time between two samples."""
+        return float(np.median(np.diff(self.t_unix_s))) if len(self.t_unix_s) > 1 else 1.0
+
     def cpu_busy_mean(self, start_unix_s: float, end_unix_s: float) -> float | None:
-        """Of the samples whose second lies inside the window."""
-        samples = self.cpu_busy_ratio[self.window(start_unix_s + 1, end_unix_s)]
+        """Of the samples that are of a time inside the window: each is of the time since the one before."""
+        samples = self.cpu_busy_ratio[self.window(start_unix_s + self.period_s, end_unix_s)]
         known = samples[~np.isnan(samples)]
         return float(known.mean()) if len(known) else None
 

@@ -50,7 +50,8 @@ def judge(claim: Claim, summary: object, rehearsal: bool) -> Verdict:
 
     without = NOT_RUN if measured is None else NOT_JUDGED
     if claim.where not in ("either", "rehearsal" if rehearsal else "aws"):
-        return verdict(without, f"needs {'AWS' if rehearsal else 'a rehearsal'}: {claim.elsewhere_reason}")
+        reason = claim.elsewhere_reason.fill(summary) if claim.elsewhere_reason else ""
+        return verdict(without, f"needs {'AWS' if rehearsal else 'a rehearsal'}: {reason}")
     if claim.when is not None and claim.when.evaluate(summary) is not True:
         if claim.needs is not None:
             return verdict(without, f"needs {claim.needs.fill(summary)}")

@@ -1,4 +1,4 @@
-"""Samples the hosts each second while something is measured: scripts print samples, which become records."""
+"""Samples the hosts while something is measured: scripts print samples, which become records."""
 
 from __future__ import annotations
 
@@ -35,13 +35,27 @@ class Sampler:
     make_parser: Callable[[str], Parser]
 
 
-def host_sampler(script: Script, hosts: ConnectionPool) -> Sampler:
-    """Returns a sampler of CPU, network counters and memory, by host_sample.sh."""
+def host_sampler(
+    script: Script,
+    hosts: ConnectionPool,
+    *,
+    interval_seconds: float = 1,
+    disks: Mapping[str, Mapping[str, str]] | None = None,
+) -> Sampler:
+    """Returns a sampler of CPU, network counters and memory, by host_sample.sh.
+
+    `disks` names block devices whose counters it samples as well: host -> name in the records -> device.
+    """
 
     def make_parser(name: str) -> Parser:
         return lambda line: host_record(name, line) if line.startswith("{") else None
 
-    return Sampler(script, lambda name: [hosts.inventory.host(name).private_address], "host", make_parser)
+    def arguments(name: str) -> list[str]:
+        of_host = (disks or {}).get(name, {})
+        address = hosts.inventory.host(name).private_address
+        return [address, f"{interval_seconds:g}", *(f"{disk}={device}" for disk, device in of_host.items())]
+
+    return Sampler(script, arguments, "host", make_parser)
 
 
 def host_record(host: str, line: str) -> dict[str, object]:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +83,19 @@ def arguments(
     start_at_unix_s: float | None = None,
     span_bytes: int | None = None,
     seed: int = 1,
+    buffered: bool = False,
+    overwrite: bool = False,
 ) -> list[str]:
-    """Returns the worker's arguments for reading or writing `files` past the page cache, by `threads` for each file.
+    """Returns the worker's arguments for reading or writing `files` by `threads` for each file: past the page cache, or
+    through it with `buffered`.
 
-    `start_at_unix_s` is a time of the clock of the host that it runs on.
+    `start_at_unix_s` is a time of the clock of the host that it runs on. `overwrite` lets it write to block devices.
     """
     words = [word for file in files for word in ("--file", file)]
     words += ["--op", operation, "--pattern", pattern, "--size", str(request_bytes), "--threads", str(threads)]
-    words += ["--duration", f"{seconds:g}", "--warmup", f"{warmup_seconds:g}", "--direct", "--seed", str(seed)]
-    if sync:
-        words.append("--sync")
+    words += ["--duration", f"{seconds:g}", "--warmup", f"{warmup_seconds:g}", "--seed", str(seed)]
+    flags = {"--direct": not buffered, "--sync": sync, "--overwrite": overwrite}
+    words += [flag for flag, given in flags.items() if given]
     if start_at_unix_s is not None:
         words += ["--start-at", f"{start_at_unix_s:.6f}"]
     if span_bytes is not None:
@@ -102,11 +105,14 @@ def arguments(
 
 @dataclass
 class Outcome:
-    """What a run of the worker printed. `degraded` are the arrays that lacked a leg before or after it."""
+    """What a run of the worker printed. `degraded` are the arrays that lacked a leg before or after it; `read_bytes` is
+    what was read from each disk meanwhile, where the script says so.
+    """
 
     final: dict[str, Any] | None = None
     intervals: int = 0
     degraded: frozenset[str] = frozenset()
+    read_bytes: dict[str, int] = field(default_factory=dict)
 
     @property
     def errors(self) -> int | None:
@@ -140,6 +146,7 @@ class LineReader:
         self.outcome = Outcome()
         self._on_record = on_record
         self._on_started = on_started
+        self._disks_before: dict[str, int] = {}
 
     def __call__(self, line: str) -> None:
         """Reads one line."""
@@ -155,6 +162,12 @@ class LineReader:
             self._on_record(record)
         elif kind == "started" and self._on_started is not None:
             self._on_started(int(record["pid"]))
+        elif kind == "disks":
+            counts, before = record["read_bytes"], self._disks_before
+            if record["when"] == "before":
+                self._disks_before = counts
+            else:
+                self.outcome.read_bytes = {disk: count - before.get(disk, count) for disk, count in counts.items()}
         elif kind == "array" and record["degraded"] != 0:
             self.outcome.degraded |= {record["array"]}
 

@@ -30,10 +30,12 @@ _VOLUMES_PER_SERVER = "tidemark:volumesPerServer"
 _STORAGE_TYPE = "tidemark:storageType"
 _CLIENT_TYPE = "tidemark:clientType"
 
-STORAGE_SERVERS = 3
-"""Neither fewer nor more: each mirror has a leg on each server, and the claim is that a mirror survives the loss of
-two. The tasks need the same number.
+STORAGE_SERVERS_MIN, STORAGE_SERVERS_MAX = 2, 8
+"""Each mirror has a leg on each server: one server makes no mirror, and eight keep eight copies of everything. The
+tasks take the same numbers.
 """
+STORAGE_SERVERS = 3
+"""As the original had them."""
 
 VOLUMES_FOR_PLANS = 5
 """Volumes of each server that the plans short (the default) and full use: a stripe over five mirrors."""
@@ -60,7 +62,9 @@ def read_config(settings: Settings) -> MdRaidConfig:
     """Reads the experiment's own settings, each by itself."""
     servers = STORAGE_SERVERS
     return MdRaidConfig(
-        storage_servers=settings.integer(_STORAGE_SERVERS, servers, servers, default=servers, example=servers),
+        storage_servers=settings.integer(
+            _STORAGE_SERVERS, STORAGE_SERVERS_MIN, STORAGE_SERVERS_MAX, default=servers, example=servers
+        ),
         volumes_per_server=settings.integer(_VOLUMES_PER_SERVER, 1, 10, default=5, example=5),
         storage_type=settings.text(_STORAGE_TYPE, "c4.8xlarge"),
         client_type=settings.text(_CLIENT_TYPE, "c4.8xlarge"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from report.efs_iops.schema import IoLimit, KnownAnswer, KnownAnswers, Limits, Metering, OperationLimits
+from report.efs_iops.schema import IoLimit, Limits, Metering, OperationLimits
+from report.known_answers import KnownAnswer, KnownAnswers
 from report.missing import divided
 from report.records import Record, RecordError, number, number_or_none, text, whole
 from report.runs import Run
@@ -52,8 +53,7 @@ def read_known_answers(run: Run, limits: Limits, metering: Metering, io_limit: I
         off = io_limit.largest_difference_points
         within, tolerance = None if off is None else off <= IO_LIMIT_POINTS, f"{IO_LIMIT_POINTS:.0f} points"
         rows.append(KnownAnswer("PercentIOLimit, off by", "points", 0.0, off, tolerance, within))
-    outcomes = [row.within for row in rows]
-    return KnownAnswers(model.name, outcomes.count(True), outcomes.count(False), outcomes.count(None), rows)
+    return KnownAnswers.of(model.name, rows)
 
 
 def _answers(op: str, model: Model, found: OperationLimits) -> list[KnownAnswer]:

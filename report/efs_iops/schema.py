@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from report.known_answers import KnownAnswers
 from report.proofs import Proofs
 from report.summary import LatencyPercentiles, LatencyStretch, RunSummary
 
@@ -310,27 +311,6 @@ class Timeline:
     stretches: list[Stretch]
     cloudwatch: list[Step]
     latencies: list[LatencyStretch]
-
-
-@dataclass(frozen=True)
-class KnownAnswer:
-    answer: str
-    unit: str
-    model: float | None  # None: the model has no such limit
-    found: float | None
-    tolerance: str
-    within: bool | None  # None: not found
-
-
-@dataclass(frozen=True)
-class KnownAnswers:
-    """Of a rehearsal: its service model, on which nothing else in this summary depends."""
-
-    model: str
-    within: int
-    outside: int
-    not_found: int
-    rows: list[KnownAnswer]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ from report.efs_iops.schema import (
     HostClock,
     IoLimit,
     IoLimitMinute,
-    KnownAnswer,
-    KnownAnswers,
     MeteredMinute,
     Metering,
     Minute,
@@ -29,21 +27,6 @@ PROOFS = {"mount-options": "the file system is mounted as the mount helper mount
 ROWS_MAX = 24
 
 T = TypeVar("T")
-
-
-def known_answers_table(answers: KnownAnswers) -> Table:
-    outcomes = {True: Cell("within", "good"), False: Cell("outside", "bad"), None: Cell("not found", "muted")}
-    columns: list[TextColumn[KnownAnswer]] = [
-        TextColumn("answer", lambda row: row.answer),
-        NumberColumn("model", lambda row: figure(row.model, 4)),
-        NumberColumn("found", lambda row: figure(row.found, 4)),
-        TextColumn("unit", lambda row: row.unit),
-        TextColumn("tolerance", lambda row: row.tolerance),
-        TextColumn("outcome", lambda row: outcomes[row.within]),
-    ]
-    note = "The run is not told the model: it finds these by measuring. Nothing else in this report depends on it."
-    title = f"Known answers: what the service model {answers.model} says, and what the run found"
-    return Table.of(title, columns, answers.rows, note, name="known-answers")
 
 
 def agreement_tables(agreement: Agreement) -> list[Table]:

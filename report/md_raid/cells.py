@@ -6,15 +6,17 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from report.cells import CellRecord, parse_cells
-from report.md_raid.hosts import Hosts
+from report.md_raid.hosts import CLIENT_NETWORK, SERVER_NETWORK, Hosts, Work
 from report.md_raid.schema import Cell, MdCost, Point, Scaling, Series, Volume
 from report.missing import divided
-from report.records import RecordError, number, text, whole, whole_or_none
+from report.records import Record, RecordError, number, or_none, text, whole, whole_or_none
 from report.runs import Run
 from report.worker import CLOCK_SLACK_S, LATENCIES, Measured, Worker, figures_of, measure
 
 LAYOUTS = ("stripe", "mirror", "raw")
 PATTERNS = ("sequential", "random")
+OPERATIONS = ("read", "write")
+READERS = ("one", "many")
 MIB = 1 << 20
 MB = 1_000_000
 # Shorter intervals are the ends of a measurement: their rates do not tell how steady it was.
@@ -28,8 +30,12 @@ def read_cells(run: Run, workers: dict[str, Worker], hosts: Hosts) -> list[Cell]
 def _cell(cell: CellRecord, worker: Worker, hosts: Hosts) -> Cell:
     record = cell.record
     layout, pattern = text(record, "layout"), text(record, "pattern")
+    # Runs before 2026-12 have reads alone, and no layouts that are compared.
+    operation, readers = record.get("operation", "read"), record.get("readers", "many")
     if layout not in LAYOUTS or pattern not in PATTERNS:
         raise RecordError(f"layout {layout!r}, pattern {pattern!r} is not one of {LAYOUTS}, {PATTERNS}")
+    if operation not in OPERATIONS or readers not in READERS:
+        raise RecordError(f"operation {operation!r}, readers {readers!r} is not one of {OPERATIONS}, {READERS}")
     complete = record.get("complete") is True
     reason = record.get("reason") or None
     ended = measure(worker)
@@ -40,15 +46,25 @@ def _cell(cell: CellRecord, worker: Worker, hosts: Hosts) -> Cell:
         reason = "no final line from the worker"
     elif not measured.ops and not measured.errors:
         reason = "the worker did no operation"
-    limit = hosts.limit(measured.t_start_unix_s if measured else None, measured.t_end_unix_s if measured else None)
+    volumes = record.get("volumes")
+    request_bytes = whole(record, "request_bytes")
+    work = None
+    if measured is not None:
+        known_volumes = [str(each) for each in volumes] if isinstance(volumes, list) else []
+        work = Work(measured.t_start_unix_s, measured.t_end_unix_s, request_bytes, known_volumes)
+    limit = hosts.limit(work)
     return Cell(
         cell=text(record, "cell"),
         layout=layout,
+        copies=or_none(text, record, "copies"),
         pattern=pattern,
+        operation=operation,
+        readers=readers,
+        buffered=record.get("buffered") is True,
         servers=whole(record, "servers"),
         disks=whole(record, "disks"),
         mirrors=whole_or_none(record, "mirrors"),
-        request_bytes=whole(record, "request_bytes"),
+        request_bytes=request_bytes,
         depth=whole(record, "depth"),
         started_unix_s=number(record, "started_unix_s"),
         complete=complete,
@@ -62,7 +78,15 @@ def _cell(cell: CellRecord, worker: Worker, hosts: Hosts) -> Cell:
         limited_by=limit.limited_by,
         limited_by_hosts=limit.hosts,
         evidence=limit.evidence,
+        leg_read_bytes=_leg_read_bytes(record),
     )
+
+
+def _leg_read_bytes(record: Record) -> dict[str, int] | None:
+    counts = record.get("leg_read_bytes")
+    if not isinstance(counts, dict):
+        return None
+    return {str(volume): count for volume, count in counts.items() if isinstance(count, int) and count >= 0}
 
 
 def variation_coefficient(worker: Worker, measured: Measured) -> float | None:
@@ -111,7 +135,9 @@ def scaling(cells: Sequence[Cell]) -> Scaling:
         raw_random=_series(cells, "raw", "random", "servers"),
         raw_disks_sequential=_series(cells, "raw", "sequential", "disks"),
         raw_disks_random=_series(cells, "raw", "random", "disks"),
-        md_cost=_md_cost(cells),
+        stripe_servers_sequential=_series(cells, "stripe", "sequential", "servers"),
+        stripe_servers_random=_series(cells, "stripe", "random", "servers"),
+        md_cost=_md_cost([cell for cell in cells if cell.operation == "read"]),
     )
 
 
@@ -119,7 +145,9 @@ def _series(cells: Sequence[Cell], layout: str, pattern: str, grows_with: str) -
     """Cells that differ only in `grows_with`; of several groups of them the longest, then the one with most disks."""
     groups: dict[tuple[int, float], dict[int, Cell]] = {}
     for cell in cells:
-        if cell.layout != layout or cell.pattern != pattern or not cell.servers or not _units(cell, grows_with):
+        if (cell.layout, cell.pattern, cell.operation) != (layout, pattern, "read"):
+            continue
+        if not cell.servers or not _units(cell, grows_with):
             continue
         alike = cell.disks / cell.servers if grows_with == "servers" else cell.servers
         groups.setdefault((cell.request_bytes, alike), {})[_units(cell, grows_with)] = cell
@@ -143,7 +171,8 @@ def _series(cells: Sequence[Cell], layout: str, pattern: str, grows_with: str) -
 
 
 def _network_limited(cell: Cell) -> bool | None:
-    if cell.limited_by is not None and "network" in cell.limited_by:
+    limits = (cell.limited_by or "").split(" + ")
+    if CLIENT_NETWORK in limits or SERVER_NETWORK in limits:
         return True
     return None if cell.evidence.client_link_used_ratio is None else False
 

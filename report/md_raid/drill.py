@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from report.hosts import inventory_roles
 from report.intervals import Interval
 from report.latency_seconds import LatencySeconds
 from report.md_raid.schema import Array, Drill, DrillEvent, Leg, Phase, Rebuild, Second
@@ -14,19 +15,26 @@ from report.runs import Run
 from report.summary import LatencyStretch
 from report.worker import Worker, figures_of, measure, measure_from_intervals
 
-PHASES = ("drill-steady", "drill-kill-1", "drill-kill-2")
-AFTER_LAST_KILL = "killed-2"
+STEADY = "drill-steady"
+
+
+def phases_of(run: Run) -> list[str]:
+    """The drill's cells in their order: all servers up, then one more killed in each, until one is left."""
+    servers = sum(host.role == "storage" for host in inventory_roles(run.manifest.inventory))
+    return [STEADY, *(f"drill-kill-{number}" for number in range(1, servers))]
 
 
 def read_drill(run: Run, workers: dict[str, Worker], arrays: Sequence[Record]) -> Drill | None:
     """None when no drill was begun."""
+    names = phases_of(run)
+    after_last_kill = f"killed-{len(names) - 1}"
     every = _events(run) if run.has_stream("drill") else []
     events = _newest_attempt(every)
     if len(events) < len(every):
         began_unix_s = number(events[0], "t_unix_s")
         workers = {cell: worker.since(began_unix_s) for cell, worker in workers.items()}
         arrays = [a for a in arrays if a.get("when") == "configured" or number(a, "t_unix_s") >= began_unix_s]
-    began = [workers[cell] for cell in PHASES if cell in workers and workers[cell].began]
+    began = [workers[cell] for cell in names if cell in workers and workers[cell].began]
     if not events and not began:
         return None
     if not events:
@@ -35,14 +43,14 @@ def read_drill(run: Run, workers: dict[str, Worker], arrays: Sequence[Record]) -
     times += [i.t_start_unix_s for worker in began for i in worker.intervals]
     times += [f.t_start_unix_s for worker in began for f in worker.finals]
     zero = min(times, default=None)
-    phases = [_phase(cell, workers.get(cell, Worker()), zero) for cell in PHASES]
+    phases = [_phase(cell, workers.get(cell, Worker()), zero) for cell in names]
     rebuilds = _rebuilds(run, events, zero)
     written = [e for e in events if e["event"] == "data-written"]
     verified = [e for e in events if e["event"] == "verified"]
     read_back = [e for e in verified if e.get("when") == "rebuilt"] or verified[-1:]
     compared = _last([e for e in verified if e.get("when") == "legs-compared"], "verified")
     mirrors = {a["array"] for a in arrays if _is_mirror(a)}
-    working = [a.get("working") for a in arrays if a.get("when") == AFTER_LAST_KILL and _is_mirror(a)]
+    working = [a.get("working") for a in arrays if a.get("when") == after_last_kill and _is_mirror(a)]
     legs = [a.get("raid_devices") for a in arrays if _is_mirror(a)]
     stalls = [phase.longest_stall_s for phase in phases[1:]]
     return Drill(
@@ -50,7 +58,7 @@ def read_drill(run: Run, workers: dict[str, Worker], arrays: Sequence[Record]) -
         hosts_killed=len({_subject(e) for e in events if e["event"] == "killed"}) if events else None,
         read_ops=total([phase.read_ops for phase in phases]),
         read_errors=_read_errors(run, phases, events),
-        longest_stall_s=None if None in stalls else max(known(stalls)),
+        longest_stall_s=None if None in stalls else max(known(stalls), default=None),
         arrays=len(mirrors) or None,
         fewest_working_legs=min([n for n in working if isinstance(n, int)], default=None),
         legs_per_array=max([n for n in legs if isinstance(n, int)], default=None),
@@ -67,7 +75,7 @@ def read_drill(run: Run, workers: dict[str, Worker], arrays: Sequence[Record]) -
         latencies=_latencies(began, zero) if zero is not None else [],
         timeline=[
             second
-            for cell in PHASES
+            for cell in names
             if cell in workers and zero is not None
             for second in _timeline(cell, workers[cell].intervals, zero)
         ],

@@ -8,21 +8,26 @@ from report.claims import Claim
 from report.experiments import Experiment
 from report.format import figure, ratio, seconds
 from report.inventory_view import hosts_table
+from report.known_answers import known_answers_table
 from report.md_raid.cells import read_cells, scaling, volume_figures
-from report.md_raid.drill import PHASES, configured_arrays, read_array_records, read_drill
+from report.md_raid.drill import configured_arrays, phases_of, read_array_records, read_drill
 from report.md_raid.drill_figure import drill_plot
 from report.md_raid.figures import latency_plot, scaling_plot
 from report.md_raid.hosts import read_hosts
+from report.md_raid.layouts import layouts_of
 from report.md_raid.schema import SCHEMA, Summary
 from report.md_raid.tables import (
     PROOFS,
     drill_table,
     latency_tables,
+    layouts_table,
     md_cost_table,
     outcome_table,
     sweep_tables,
+    writes_table,
 )
 from report.md_raid.topology import topology
+from report.md_raid.written import read_writes
 from report.page import Block, KeyFigure, Page, Section
 from report.proofs import proofs_table, read_proofs
 from report.runs import Manifest, Run
@@ -30,14 +35,18 @@ from report.summary import run_fields
 from report.table import Missing
 from report.worker import read_worker
 
-QUESTION = "Does Linux md RAID over iSCSI scale to 10\u00a0Gbit/s, and survive the loss of two servers?"
+KNOWN_ANSWERS_NOTE = (
+    "The run is not told the model: it finds these by measuring. Of the rest of this report, only the limits and their "
+    "ceilings take the rates of links and volumes from it."
+)
+QUESTION = "Does Linux md RAID over iSCSI scale to 10\u00a0Gbit/s, and survive the loss of all servers but one?"
 
 
 def summarize(run: Run) -> Summary:
     hosts = read_hosts(run)
     workers = read_worker(run, keep_histograms="drill-")
     cells = read_cells(run, workers, hosts)
-    for name in workers.keys() - {cell.cell for cell in cells} - set(PHASES):
+    for name in workers.keys() - {cell.cell for cell in cells} - set(phases_of(run)):
         run.problem(f"raw/worker.ndjson: cell {name} is not in raw/cells.ndjson, left out")
     array_records = read_array_records(run)
     drill = read_drill(run, workers, array_records)
@@ -48,6 +57,9 @@ def summarize(run: Run) -> Summary:
         volume=volume_figures(cells),
         scaling=scaling(cells),
         ceilings=hosts.ceilings(),
+        layouts=layouts_of(cells),
+        writes=read_writes(run, cells),
+        known_answers=None,
         drill=drill,
         arrays=configured_arrays(array_records),
         proofs=proofs,
@@ -68,9 +80,17 @@ def page(manifest: Manifest, summary: Summary, _: Sequence[Claim] = ()) -> Page:
         drill = [plot, drill_table(summary.drill), outcome_table(summary.drill)]
     limits = "The limits are set at boot; the proofs say what each host has."
     where: list[Block] = [topology(manifest.inventory, summary.arrays), hosts_table(manifest.inventory, limits)]
+    layouts, known = summary.layouts, summary.known_answers
     sections = [
         Section("topology", "What ran where", where),
+        *(
+            [Section("known-answers", "Known answers", [known_answers_table(known, KNOWN_ANSWERS_NOTE)])]
+            if known
+            else []
+        ),
         Section("scaling", "Scaling", [scaling_plot(summary) or nothing_measured, *sweep_tables(summary), md_cost]),
+        *([Section("layouts", "Layouts of the copies", [layouts_table(layouts)])] if layouts else []),
+        *([Section("writes", "Writes", [writes_table(summary.writes)])] if summary.writes else []),
         Section("latency", "Latency", [latency_plot(summary) or nothing_measured, *latency_tables(summary)]),
         Section("drill", "Failure drill", drill),
         Section("proofs", "Proofs", [proofs_table(summary.proofs, PROOFS)]),
@@ -84,8 +104,10 @@ def _key_figures(summary: Summary) -> list[KeyFigure]:
     costs = [cost for cost in summary.scaling.md_cost if cost.pattern == "sequential"]
     widest = max(costs, key=lambda cost: cost.disks, default=None)
     over = f"sequential, stripe over {largest.mirrors} mirrors" if largest else "sequential, stripe"
+    known = summary.known_answers
     return [
         KeyFigure(over, figure(largest.mib_per_s if largest else None), "MiB/s"),
+        *([KeyFigure("which is limited by", largest.limited_by)] if largest and largest.limited_by else []),
         KeyFigure(
             f"stripe over raw, {widest.disks} disks, sequential" if widest else "stripe over raw, sequential",
             ratio(widest.stripe_to_raw_ratio if widest else None),
@@ -93,6 +115,7 @@ def _key_figures(summary: Summary) -> list[KeyFigure]:
         KeyFigure("longest stall with servers killed", seconds(drill.longest_stall_s if drill else None)),
         KeyFigure("reads failed during the drill", figure(drill.read_errors if drill else None)),
         KeyFigure("longest rebuild of a mirror", seconds(drill.rebuild_seconds_max if drill else None)),
+        *([KeyFigure("known answers found again", f"{known.within} of {known.asked}")] if known else []),
     ]
 
 

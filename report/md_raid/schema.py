@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from report.known_answers import KnownAnswers
 from report.proofs import Proofs
 from report.summary import LatencyPercentiles, LatencyStretch, RunSummary
 
@@ -17,15 +18,25 @@ class Evidence:
     client_cpu_busy_ratio: float | None
     storage_cpu_busy_ratio_max: float | None
     client_rx_mib_per_s: float | None
-    client_link_used_ratio: float | None  # received / line rate of the type; None where that is not known
+    client_link_used_ratio: float | None  # the busier direction / line rate of the type; None where that is not known
     storage_tx_mib_per_s_max: float | None
+    storage_link_used_ratio_max: float | None  # likewise
+    storage_ebs_used_ratio_max: float | None  # what the volumes of a server moved / rate of its link to them
+    volume_used_ratio: float | None  # what the cell's volumes moved / their rate, on average; None where it's not known
+    volume_busy_ratio: float | None  # of the time in which they had requests, by their servers, on average
+    client_disk_busy_ratio: float | None  # likewise by the client, which includes the way there
+    volume_mb_per_s: dict[str, float] | None  # what each volume of the cell moved, by its id, as the client counted it
 
 
 @dataclass(frozen=True)
 class Cell(LatencyPercentiles):
     cell: str
     layout: str  # stripe, mirror or raw
+    copies: str | None  # how the mirrors keep their copies: raid1, n3, f3, o3; None: not recorded
     pattern: str  # sequential or random
+    operation: str  # read or write
+    readers: str  # one or many requests in flight
+    buffered: bool  # through the page cache, as a file system reads
     servers: int
     disks: int
     mirrors: int | None
@@ -45,6 +56,7 @@ class Cell(LatencyPercentiles):
     limited_by: str | None  # None: not known
     limited_by_hosts: list[str]
     evidence: Evidence
+    leg_read_bytes: dict[str, int] | None  # what the client read of each volume, by its id, with the warm-up
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,48 @@ class Series:
 
 
 @dataclass(frozen=True)
+class LayoutReads:
+    cell: str
+    copies: str  # raid1, n3, f3, o3
+    pattern: str
+    readers: str  # one or many requests in flight
+    legs: int
+    mib_per_s: float | None
+    iops: float | None
+    legs_read: int | None  # legs from which the client read more than a label
+    leg_shares: list[float] | None  # of what was read, by leg, the greatest first
+    to_raid1_ratio: float | None  # rate / that of RAID-1 under the same load
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """One mirror, read in several layouts of its copies. The first three are of one sequential reader."""
+
+    legs: int
+    raid1_legs_read: int | None
+    offset_legs_read: int | None
+    offset_to_raid1_ratio: float | None
+    rows: list[LayoutReads]
+
+
+@dataclass(frozen=True)
+class WrittenCell:
+    """A write cell, and what was read back from each server's legs alone."""
+
+    cell: str
+    pattern: str
+    request_bytes: int
+    servers: int
+    mirrors: int | None
+    mib_per_s: float | None
+    iops: float | None
+    limited_by: str | None
+    servers_checked: int
+    checked_bytes: int | None  # of each server
+    matched: bool | None  # every server's legs hold what was written, and the same; None: not checked
+
+
+@dataclass(frozen=True)
 class MdCost:
     """What md costs: the stripe's rate over that of the same disks read raw, in parallel."""
 
@@ -102,6 +156,8 @@ class Scaling:
     raw_random: Series | None
     raw_disks_sequential: Series | None  # over the disks of each server, with as many servers
     raw_disks_random: Series | None
+    stripe_servers_sequential: Series | None  # over servers, with as many mirrors
+    stripe_servers_random: Series | None
     md_cost: list[MdCost]
 
 
@@ -187,11 +243,15 @@ class Array:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """The limits that AWS documents for the hosts' types, in one direction; None in a rehearsal, or if not known."""
+    """The limits that AWS documents for the hosts' types, in one direction, or a rehearsal's service model has; None if
+    not known.
+    """
 
     client_network_mib_per_s: float | None
     server_network_mib_per_s: float | None  # of one storage server, the slowest
     server_ebs_mib_per_s: float | None  # likewise
+    volume_mib_per_s: float | None  # of one volume; AWS's are not known beforehand
+    volume_ops_per_s: float | None  # likewise
 
 
 @dataclass(frozen=True)
@@ -200,6 +260,9 @@ class Summary(RunSummary):
     volume: Volume
     scaling: Scaling
     ceilings: Ceilings
+    layouts: Layouts | None
+    writes: list[WrittenCell]
+    known_answers: KnownAnswers | None
     drill: Drill | None
     arrays: list[Array]
     proofs: Proofs | None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from report.format import MISSING, figure, milliseconds, ratio, seconds, size_bytes
+from report.format import MISSING, figure, milliseconds, percent, ratio, seconds, size_bytes
+from report.md_raid.hosts import CLIENT_CPU, CLIENT_NETWORK
 from report.md_raid.schema import Cell as SweepCell
-from report.md_raid.schema import Drill, MdCost, Phase, Summary
+from report.md_raid.schema import Drill, LayoutReads, Layouts, MdCost, Phase, Series, Summary, WrittenCell
 from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if, judged
 
 PROOFS = {
@@ -16,35 +17,44 @@ PROOFS = {
     "cpu-limit": "CPUs are limited",
     "zeroed": "fresh volumes read as zero, so that a mirror may be assumed clean",
 }
-_PHASES = {
-    "drill-steady": "all servers up",
-    "drill-kill-1": "one server killed",
-    "drill-kill-2": "two servers killed",
-}
-_DISKS: list[TextColumn[SweepCell]] = [
+_VOLUMES: list[TextColumn[SweepCell]] = [
     TextColumn("layout", lambda cell: cell.layout),
     NumberColumn("servers", lambda cell: figure(cell.servers)),
-    NumberColumn("disks", lambda cell: figure(cell.disks)),
+    NumberColumn("volumes of each", lambda cell: figure(volumes_each(cell))),
+    NumberColumn("volumes", lambda cell: figure(cell.disks)),
 ]
 
 
 def sweep_tables(summary: Summary) -> list[Table]:
     """One for each pattern and request size."""
     scaling = summary.scaling
-    every = (scaling.stripe_sequential, scaling.stripe_random, scaling.raw_sequential, scaling.raw_random)
-    efficiencies = {point.cell: point.efficiency for series in every if series for point in series.points}
+    with_servers = (
+        scaling.raw_sequential,
+        scaling.raw_random,
+        scaling.stripe_servers_sequential,
+        scaling.stripe_servers_random,
+    )
+    with_volumes = (
+        scaling.raw_disks_sequential,
+        scaling.raw_disks_random,
+        scaling.stripe_sequential,
+        scaling.stripe_random,
+    )
+    over_servers, over_volumes = _efficiencies(with_servers), _efficiencies(with_volumes)
     columns: list[TextColumn[SweepCell]] = [
-        *_DISKS,
-        NumberColumn("mirrors", lambda cell: figure(cell.mirrors)),
+        *_VOLUMES,
         NumberColumn("in flight", lambda cell: figure(cell.requests_in_flight)),
         NumberColumn("MiB/s", lambda cell: figure(cell.mib_per_s)),
         NumberColumn("IOPS", lambda cell: figure(cell.iops)),
-        NumberColumn("efficiency", lambda cell: ratio(efficiencies.get(cell.cell))),
+        NumberColumn("over servers", lambda cell: ratio(over_servers.get(cell.cell))),
+        NumberColumn("over volumes", lambda cell: ratio(over_volumes.get(cell.cell))),
         TextColumn("limited by", _limit),
     ]
     note = (
-        "In flight: reads outstanding at once. Efficiency: rate over that of the smallest step times the growth "
-        f"in servers (raw, as many disks of each) or mirrors (stripe). Limited by {MISSING}: not known."
+        "In flight: reads outstanding at once. Over servers, over volumes: the efficiency of the growth with servers "
+        "(as many volumes of each) and with volumes (as many servers), the rate over that of the smallest step times "
+        "the growth. A stripe has a mirror for each of a server's volumes. "
+        f"Limited by {MISSING}: nothing was at its limit."
     )
     return _for_each_kind(summary, "rates", "sweep", columns, note)
 
@@ -52,7 +62,7 @@ def sweep_tables(summary: Summary) -> list[Table]:
 def latency_tables(summary: Summary) -> list[Table]:
     """One for each pattern and request size."""
     columns: list[TextColumn[SweepCell]] = [
-        *_DISKS,
+        *_VOLUMES,
         NumberColumn("p50 ms", lambda cell: milliseconds(cell.latency_p50_us)),
         NumberColumn("p95 ms", lambda cell: milliseconds(cell.latency_p95_us)),
         NumberColumn("p99 ms", lambda cell: milliseconds(cell.latency_p99_us)),
@@ -69,7 +79,7 @@ def _for_each_kind(
     summary: Summary, title: str, name: str, columns: Sequence[TextColumn[SweepCell]], note: str
 ) -> list[Table]:
     kinds: dict[tuple[str, int], list[SweepCell]] = {}
-    for cell in in_order(summary.cells):
+    for cell in in_order(sweep_cells(summary.cells)):
         kinds.setdefault((cell.pattern, cell.request_bytes), []).append(cell)
     return [
         Table.of(
@@ -83,6 +93,21 @@ def _for_each_kind(
     ]
 
 
+def sweep_cells(cells: Sequence[SweepCell]) -> list[SweepCell]:
+    """Without writes, and without the layouts that are compared: these have tables of their own."""
+    return [cell for cell in cells if cell.operation == "read" and not (cell.layout == "mirror" and cell.copies)]
+
+
+def volumes_each(cell: SweepCell) -> int | None:
+    return cell.disks // cell.servers if cell.servers else None
+
+
+def _efficiencies(every: Iterable[Series | None]) -> dict[str, float | None]:
+    return {
+        point.cell: point.efficiency for series in every if series and len(series.points) > 1 for point in series.points
+    }
+
+
 def in_order(cells: Sequence[SweepCell]) -> list[SweepCell]:
     """Raw, mirror, stripe, from few disks to many, instead of the order in which they were measured."""
     layouts = ("raw", "mirror", "stripe")
@@ -93,7 +118,7 @@ def in_order(cells: Sequence[SweepCell]) -> list[SweepCell]:
 def _limit(cell: SweepCell) -> Cell | str:
     if cell.reason is not None:
         return Cell(f"not measured: {cell.reason}", "bad")
-    if cell.limited_by_hosts and cell.limited_by != "client CPU":
+    if cell.limited_by_hosts and cell.limited_by not in (CLIENT_CPU, CLIENT_NETWORK):
         return f"{cell.limited_by} ({', '.join(cell.limited_by_hosts)})"
     return cell.limited_by or MISSING
 
@@ -102,7 +127,8 @@ def md_cost_table(costs: Sequence[MdCost]) -> Table:
     columns: list[TextColumn[MdCost]] = [
         TextColumn("pattern", lambda cost: cost.pattern),
         NumberColumn("request", lambda cost: size_bytes(cost.request_bytes)),
-        NumberColumn("disks", lambda cost: figure(cost.disks)),
+        NumberColumn("servers", lambda cost: figure(cost.servers)),
+        NumberColumn("volumes", lambda cost: figure(cost.disks)),
         NumberColumn("stripe MiB/s", lambda cost: figure(cost.stripe_mib_per_s)),
         NumberColumn("raw MiB/s", lambda cost: figure(cost.raw_mib_per_s)),
         NumberColumn("stripe in flight", lambda cost: figure(cost.stripe_requests_in_flight)),
@@ -110,12 +136,69 @@ def md_cost_table(costs: Sequence[MdCost]) -> Table:
         NumberColumn("stripe / raw", lambda cost: ratio(cost.stripe_to_raw_ratio)),
     ]
     note = "Where the reads in flight differ, so does the load: the ratio then holds for these depths only."
-    return Table.of("What md costs: the stripe over the same disks read raw", columns, costs, note, name="md-cost")
+    return Table.of("What md costs: the stripe over the same volumes read raw", columns, costs, note, name="md-cost")
+
+
+def layouts_table(layouts: Layouts) -> Table:
+    columns: list[TextColumn[LayoutReads]] = [
+        TextColumn("layout", lambda row: "RAID-1" if row.copies == "raid1" else f"RAID-10 {row.copies}"),
+        TextColumn("reads", lambda row: row.pattern),
+        TextColumn("in flight", lambda row: row.readers),
+        NumberColumn("MiB/s", lambda row: figure(row.mib_per_s)),
+        NumberColumn("IOPS", lambda row: figure(row.iops)),
+        NumberColumn("over RAID-1", lambda row: ratio(row.to_raid1_ratio)),
+        NumberColumn("legs read", lambda row: MISSING if row.legs_read is None else f"{row.legs_read} of {row.legs}"),
+        TextColumn("share of each leg", lambda row: ", ".join(map(percent, row.leg_shares or [])) or MISSING),
+    ]
+    answer = layouts_answer(layouts)
+    note = (
+        f"{answer} One mirror of {layouts.legs} legs, read-only, in each layout over the same legs. One sequential "
+        "reader reads through the page cache, as a file system does; all else past it. The client's /proc/diskstats "
+        "counts each leg."
+    )
+    return Table.of("Does a plain RAID-1 read from one leg?", columns, layouts.rows, note.strip(), name="layouts")
+
+
+def layouts_answer(layouts: Layouts) -> str:
+    """The table's answer in a sentence; empty where one reader was not measured in both."""
+    if layouts.raid1_legs_read is None or layouts.offset_legs_read is None:
+        return ""
+    times = (
+        "" if layouts.offset_to_raid1_ratio is None else f", {figure(layouts.offset_to_raid1_ratio, 2)} times as fast"
+    )
+    return (
+        f"One sequential reader of a plain RAID-1 reads from {layouts.raid1_legs_read} of {layouts.legs} legs, and of "
+        f"the offset layout from {layouts.offset_legs_read}{times}."
+    )
+
+
+def writes_table(writes: Sequence[WrittenCell]) -> Table:
+    def held(cell: WrittenCell) -> Cell:
+        words = {True: "all that was written", False: "not what was written", None: MISSING}[cell.matched]
+        return judged(words, cell.matched)
+
+    columns: list[TextColumn[WrittenCell]] = [
+        TextColumn("pattern", lambda cell: cell.pattern),
+        NumberColumn("request", lambda cell: size_bytes(cell.request_bytes)),
+        NumberColumn("servers", lambda cell: figure(cell.servers)),
+        NumberColumn("mirrors", lambda cell: figure(cell.mirrors)),
+        NumberColumn("MiB/s", lambda cell: figure(cell.mib_per_s)),
+        NumberColumn("IOPS", lambda cell: figure(cell.iops)),
+        TextColumn("limited by", lambda cell: cell.limited_by or MISSING),
+        NumberColumn("servers read back", lambda cell: figure(cell.servers_checked)),
+        NumberColumn("of each", lambda cell: size_bytes(cell.checked_bytes)),
+        TextColumn("each holds", held),
+    ]
+    note = (
+        "Each block is written to a leg on every server: the client sends as many times what it writes. Afterwards the "
+        "stripe's beginning is read from the legs of each server alone, and compared with what was written."
+    )
+    return Table.of("Writes to stripes over mirrors", columns, writes, note, name="writes")
 
 
 def drill_table(drill: Drill) -> Table:
     columns: list[TextColumn[Phase]] = [
-        TextColumn("phase", lambda phase: _PHASES.get(phase.cell, phase.cell)),
+        TextColumn("phase", lambda phase: _phase(phase.cell)),
         NumberColumn("seconds", lambda phase: figure(phase.seconds)),
         NumberColumn("reads", lambda phase: figure(phase.read_ops)),
         NumberColumn("reads/s", lambda phase: figure(phase.iops)),
@@ -128,6 +211,13 @@ def drill_table(drill: Drill) -> Table:
         columns.append(TextColumn("note", lambda phase: phase.reason or ""))
     note = "The longest stall is the longest that any one read took."
     return Table.of("Reads during the drill", columns, drill.phases, note, name="drill")
+
+
+def _phase(cell: str) -> str:
+    killed = cell.removeprefix("drill-kill-")
+    if killed == cell:
+        return "all servers up"
+    return "1 server killed" if killed == "1" else f"{killed} servers killed"
 
 
 def outcome_table(drill: Drill) -> Table:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.experiments.md_raid import STORAGE_SERVERS, VOLUMES_FOR_PLANS
+from components.experiments.md_raid import STORAGE_SERVERS_MAX, STORAGE_SERVERS_MIN, VOLUMES_FOR_PLANS
 from tests.components.every_stack import (
     SITE,
     check_boot_order,
@@ -20,6 +20,7 @@ from tests.components.every_stack import (
     inventory_of,
 )
 from tests.components.stack_program import PROJECT, Run, declare, lab_config, run_program, stack_file
+from workloads.md_raid.settings import SERVERS_MAX, SERVERS_MIN
 from workloads.md_raid.topology import Topology
 
 STACK = "md-raid.eu-central-1"
@@ -213,15 +214,26 @@ def test_another_shape(public_key_file: Path) -> None:
     assert "cpuOptions" not in run.named("client-instance").inputs
 
 
-def test_what_the_stack_deploys_is_what_the_tasks_take(public_key_file: Path) -> None:
-    found = inventory_of(declare(STACK, public_key_file))
-    assert len(Topology.of(found).servers) == STORAGE_SERVERS
+@pytest.mark.parametrize(("servers", "usd_per_hour"), [(2, 5.55), (3, 7.41), (5, 11.14), (8, 16.73)])
+def test_what_the_stack_deploys_is_what_the_tasks_take(
+    servers: int, usd_per_hour: float, public_key_file: Path
+) -> None:
+    found = inventory_of(declare(STACK, public_key_file, storageServers=str(servers), maxUsdPerHour="20"))
+    topology = Topology.of(found)
+    assert len(topology.servers) == servers
+    assert {len(mirror.legs) for mirror in topology.mirrors} == {servers}
+    assert found.cost is not None
+    assert found.cost.usd_per_hour == pytest.approx(usd_per_hour, abs=0.01)
+
+
+def test_stack_and_tasks_take_as_many_servers() -> None:
+    assert (STORAGE_SERVERS_MIN, STORAGE_SERVERS_MAX) == (SERVERS_MIN, SERVERS_MAX)
 
 
 @pytest.mark.parametrize("plan", ["short", "full"])
 def test_the_plans_need_what_the_stack_says_they_need(plan: str) -> None:
     document = tomllib.loads((PROJECT / "workloads" / "md_raid" / "plans" / f"{plan}.toml").read_text())
-    needed = max(*document["stripes"], document["mirrors"], *(raw["disks"] for raw in document["raw"]))
+    needed = max(count for each in document["pattern"] for count in (*each["raw_volumes"], *each["stripe_mirrors"]))
     assert needed == VOLUMES_FOR_PLANS
 
 

@@ -230,12 +230,12 @@ WRONG = [
         "built on Nitro, such as c5n.9xlarge",
     ),
     Wrong(
-        {"tidemark:storageServers": "2"},
-        "tidemark:storageServers: 2 is out of range; allowed is 3",
+        {"tidemark:storageServers": "1"},
+        "tidemark:storageServers: 1 is out of range; allowed are 2 to 8",
     ),
     Wrong(
-        {"tidemark:storageServers": "8"},
-        "tidemark:storageServers: 8 is out of range; allowed is 3",
+        {"tidemark:storageServers": "9"},
+        "tidemark:storageServers: 9 is out of range; allowed are 2 to 8",
     ),
     Wrong(
         {"tidemark:volumesPerServer": "11"},

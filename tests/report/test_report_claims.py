@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from report.claims import CLAIMS, ClaimError, load_claims
 from report.experiments import experiment_names, summary_type
 from report.expressions import Expression, ExpressionError, Sentence
+from report.known_answers import KnownAnswer, KnownAnswers
 from report.md_raid.experiment import summarize
 from report.md_raid.schema import Summary
 from report.runs import open_run
@@ -140,8 +142,28 @@ def test_verdicts_of_a_rehearsal(tmp_path: Path) -> None:
     assert found["md-raid/survives-two"].verdict == "holds"
     scales = found["md-raid/scales"]
     assert scales.verdict == "not judged"
-    assert "one CPU each" in scales.detail
+    assert "it is not known whether its method is proved" in scales.detail, "without a service model"
     assert scales.measured is not None
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "says"),
+    [
+        ([True, True], "its method is proved: known answers found (2 of 2)"),
+        ([True, False], "its method is not proved: known answers found (1 of 2)"),
+        ([True, None], "its method is not proved: known answers found (1 of 2)"),
+    ],
+)
+def test_a_rehearsal_says_whether_the_method_is_proved(outcomes: list[bool | None], says: str, tmp_path: Path) -> None:
+    summary = summarize(open_run(RunBuilder(seconds=2).write(tmp_path)))
+    rows = [KnownAnswer("rate of a volume", "MB/s", 5.0, 5.0, "5 %", outcome) for outcome in outcomes]
+    summary = dataclasses.replace(summary, known_answers=KnownAnswers.of("made-up", rows))
+    (claim,) = [each for each in load_claims("md-raid", Summary) if each.id == "md-raid/scales"]
+    found = judge(claim, summary, rehearsal=True)
+    assert (found.verdict, found.detail) == (
+        "not judged",
+        f"needs AWS: a rehearsal's volumes and links are those of its service model; {says}",
+    )
 
 
 def test_verdicts_on_aws(tmp_path: Path) -> None:
@@ -171,7 +193,8 @@ def test_the_detail_is_the_claims_own_sentence(tmp_path: Path) -> None:
     found = verdicts(builder, tmp_path)["md-raid/survives-two"]
     assert found.verdict == "differs"
     assert found.detail == (
-        "3 reads failed, at least 1 leg of each mirror kept working, the data read back is the data written"
+        "servers killed: 2; 3 reads failed, at least 1 of 3 legs of each mirror kept working, the data read back is "
+        "the data written"
     )
     assert found.measured == 3
 
@@ -189,7 +212,7 @@ def test_with_one_server_killed_the_loss_of_two_is_not_judged(tmp_path: Path) ->
     builder.streams["drill"] = [r for r in builder.streams["drill"] if r.get("host") != "storage-3"]
     found = verdicts(builder, tmp_path)["md-raid/survives-two"]
     assert found.verdict == "not judged"
-    assert found.detail == "needs two killed servers; killed: 1"
+    assert found.detail == "needs two killed servers, so three servers at least; killed: 1"
 
 
 def test_without_a_run_of_it_a_claim_is_not_run(tmp_path: Path) -> None:
@@ -197,7 +220,10 @@ def test_without_a_run_of_it_a_claim_is_not_run(tmp_path: Path) -> None:
     del builder.streams["drill"]
     builder.streams["worker"] = [record for record in builder.streams["worker"] if "drill" not in record["cell"]]
     found = verdicts(builder, tmp_path)["md-raid/survives-two"]
-    assert (found.verdict, found.detail) == ("not run", "needs two killed servers; killed: \u2013")
+    assert (found.verdict, found.detail) == (
+        "not run",
+        "needs two killed servers, so three servers at least; killed: \u2013",
+    )
 
 
 @pytest.mark.parametrize(
@@ -254,7 +280,7 @@ def test_a_sentence_that_can_never_be_filled_is_refused(text: str, says: str) ->
             "efs-iops/volume-rate",
             'claims[0].id is "efs-iops/volume-rate"; expected an id that begins with md-raid/',
         ),
-        ("id", "md-raid/scales", "claims[2].id is md-raid/scales, as is claims[0].id; each must be different"),
+        ("id", "md-raid/scales", "claims[3].id is md-raid/scales, as is claims[0].id; each must be different"),
         ("colour", "red", "md-raid/volume-rate: colour is not a field; allowed are id, claim"),
         ("claim", "", 'md-raid/volume-rate: claim is ""; expected text'),
     ],

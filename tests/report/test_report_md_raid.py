@@ -145,7 +145,7 @@ def test_what_limited_a_cell(tmp_path: Path) -> None:
     assert cell(rehearsal, "raw-1x1-sequential").limited_by is None
     assert cell(rehearsal, "raw-1x1-sequential").evidence.client_link_used_ratio is None
     aws = summary_of(RunBuilder(rehearsal=False, seconds=3), tmp_path / "a")
-    assert cell(aws, "raw-1x5-sequential").limited_by == "storage EBS bandwidth"
+    assert cell(aws, "raw-1x5-sequential").limited_by == "server EBS link"
     assert cell(aws, "raw-1x5-sequential").limited_by_hosts == ["storage-1"]
 
 
@@ -171,7 +171,7 @@ def test_a_storage_cpu_and_a_counter_that_went_back(builder: RunBuilder, tmp_pat
             record["cpu_busy_ratio"] = None
             record["nic_rx_bytes"] = -int(record["t_unix_s"])
     found = cell(summary_of(builder, tmp_path), "raw-2x5-sequential")
-    assert found.limited_by == "storage CPU"
+    assert found.limited_by == "server CPU"
     assert found.limited_by_hosts == ["storage-1"]
     assert found.evidence.client_cpu_busy_ratio is None
     assert found.evidence.client_rx_mib_per_s is None
@@ -330,11 +330,11 @@ def test_the_ceilings_are_those_of_the_types_and_a_rehearsal_has_none(tmp_path: 
     sequential, random = (
         [row["text"] for row in panel["layer"][0]["data"]["values"] if "text" in row] for panel in chart.panels
     )
-    assert "EBS of 1 server, 477" in sequential
+    assert "EBS link of 1 server, 477" in sequential
     assert not [text for text in random if "EBS" in text or "network" in text]
-    assert "a server's EBS 477 MiB/s" in chart.caption
+    assert "a server's EBS link 477 MiB/s" in chart.caption
     rehearsed = summary_of(RunBuilder(seconds=2), tmp_path / "b")
-    assert rehearsed.ceilings == Ceilings(None, None, None)
+    assert rehearsed.ceilings == Ceilings(None, None, None, None, None)
     chart = scaling_plot(rehearsed)
     assert chart is not None
-    assert "A rehearsal's hosts have the links of no instance type" in chart.caption
+    assert "A rehearsal without a service model has the links of no instance type" in chart.caption

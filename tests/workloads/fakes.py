@@ -76,6 +76,20 @@ def inventory_document(**changes: Any) -> dict[str, Any]:
     return document | changes
 
 
+def with_servers(servers: int) -> dict[str, Any]:
+    """An inventory document of so many storage servers, each with volumes of its own."""
+    document = inventory_document()
+    *storage, client = document["hosts"]
+    made = []
+    for number in range(1, servers + 1):
+        name, last = f"storage-{number}", 30 + number
+        volumes = [{**each, "id": f"vol-{number}-{place}"} for place, each in enumerate(storage[0]["volumes"], start=1)]
+        addresses = {"address": f"198.51.100.{last}", "private_address": f"10.20.1.{last}"}
+        keys = {"id": f"i-{last:017d}", "host_keys": [host_key(last)]}
+        made.append({**storage[0], **addresses, **keys, "name": name, "volumes": volumes})
+    return {**document, "hosts": [*made, client]}
+
+
 def inventory_of(document: dict[str, Any]) -> Inventory:
     """The inventory that a document describes."""
     return Inventory.from_json(json.dumps(document), "test")

@@ -51,13 +51,20 @@ PLAN = """
 name = "test"
 measured_seconds = 1
 warmup_seconds = 0
-stripes = [2, 5]
-mirrors = 1
-raw = [{ servers = 3, disks = 2 }]
 [[pattern]]
 name = "sequential"
 request_bytes = 1048576
-depth = 8
+depth = 1
+raw_volumes = [2]
+stripe_mirrors = [2, 5]
+stripe_servers = [1, 2]
+[layouts]
+names = ["raid1", "offset"]
+loads = ["sequential-one"]
+measured_seconds = 1
+[writes]
+mirrors = [2]
+check_bytes = 8388608
 [drill]
 data_bytes = 16777216
 steady_seconds = 1
@@ -223,12 +230,37 @@ def test_prove_run_and_drill(md_raid_region: Path, tmp_path: Path) -> None:
 
     cells = records(results, "cells")
     assert [cell["cell"] for cell in cells] == [
-        "stripe-5-sequential",
-        "stripe-2-sequential",
-        "mirror-1-sequential",
+        "stripe-3x5-sequential",
+        "stripe-3x2-sequential",
+        "raw-1x1-sequential",
         "raw-3x2-sequential",
+        "stripe-2x5-sequential",
+        "stripe-1x5-sequential",
+        "layout-raid1-sequential-one",
+        "layout-o3-sequential-one",
+        "write-3x2-sequential",
     ]
-    assert all(cell["complete"] for cell in cells)
+    assert [cell["reason"] for cell in cells] == [None] * len(cells)
+    # What each cell read, by the counters of the client's disks: of as many volumes as its name says.
+    by_name = {cell["cell"]: cell for cell in cells}
+    for name, volumes in (("stripe-3x5", 15), ("raw-1x1", 1), ("raw-3x2", 6), ("stripe-2x5", 10), ("stripe-1x5", 5)):
+        read = by_name[f"{name}-sequential"]["leg_read_bytes"]
+        assert set(read) == set(by_name[f"{name}-sequential"]["volumes"])
+        assert len(read) == volumes
+    raid1, offset = (
+        sorted(by_name[f"layout-{name}-sequential-one"]["leg_read_bytes"].values()) for name in ("raid1", "o3")
+    )
+    assert raid1[-1] > 0.95 * sum(raid1), "a plain RAID-1 reads a stream from one leg"
+    assert offset[0] > 0.2 * sum(offset), "the offset layout reads from all"
+    # What was written is on each server, and the same on all.
+    written = records(results, "writes")
+    assert [(check["server"], check["matched"]) for check in written] == [(f"storage-{n}", True) for n in (1, 2, 3)]
+    assert len({check["sha256"] for check in written}) == 1
+    assert all(check["written_blocks"] >= check["expected_blocks_min"] > 0 for check in written)
+    # The samples have what the volumes did.
+    samples = records(results, "host")
+    assert {len(sample["disks"]) for sample in samples if sample["host"] == "client"} == {15}
+    assert {len(sample["disks"]) for sample in samples if sample["host"] == "storage-1"} == {5}
 
     events = records(results, "drill")
     kinds = [event["event"] for event in events]

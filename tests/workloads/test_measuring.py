@@ -10,7 +10,7 @@ import pytest
 
 from inventory import Inventory
 from tests.workloads.call_task import call_task
-from tests.workloads.fakes import fake_context, inventory_document, inventory_of, recorded
+from tests.workloads.fakes import fake_context, inventory_document, inventory_of, recorded, with_servers
 from workloads.md_raid import plan as plans
 from workloads.md_raid.experiment import EXPERIMENT
 from workloads.md_raid.prove import mtu_proof, prove_closed_port
@@ -36,25 +36,62 @@ def test_both_plans_are_read_and_fit(topology: Topology) -> None:
 def test_cells_of_the_short_plan(topology: Topology) -> None:
     cells = plans.cells(plans.load("short"), topology)
     by_name = {cell.name: cell for cell in cells}
-    assert len(by_name) == len(cells) == 22
-    stripe = by_name["stripe-3-sequential"]
+    assert len(by_name) == len(cells) == 19
+    stripe = by_name["stripe-3x3-sequential"]
     assert (stripe.servers, stripe.disks, stripe.mirrors) == (3, 9, ("md1", "md2", "md3"))
-    assert (stripe.depth, stripe.threads_per_device) == (8, 8)
-    raw = by_name["raw-3x3-random"]
-    assert (raw.servers, raw.disks, raw.devices, raw.depth) == (3, 9, 9, 36)
-    # Raw cells of three servers read the disks of the stripe over as many mirrors.
-    assert set(raw.iqns) == {leg.iqn for mirror in topology.mirrors[:3] for leg in mirror.legs}
-    assert {iqn.split(":")[1].split(".")[0] for iqn in by_name["raw-1x5-random"].iqns} == {"storage-1"}
+    assert (stripe.depth, stripe.threads_per_device) == (36, 36)
+    raw = by_name["raw-3x5-random"]
+    assert (raw.servers, raw.disks, raw.devices, raw.depth, raw.threads_per_device) == (3, 15, 15, 240, 16)
+    # Raw cells of all servers read the disks of the stripe over as many mirrors.
+    assert raw.legs == tuple(mirror.legs for mirror in topology.mirrors)
+    of_one = by_name["raw-1x5-sequential"]
+    assert {leg.server for legs in of_one.legs for leg in legs} == {"storage-1"}
+    # A stripe over fewer servers has temporary mirrors over the legs of the first.
+    two = by_name["stripe-2x5-sequential"]
+    assert (two.copies, two.mirrors, {len(legs) for legs in two.legs}) == ("o2", (), {2})
+    layouts = [cell for cell in cells if cell.layout == "mirror"]
+    assert [cell.copies for cell in layouts] == ["raid1", "n3", "f3", "o3"]
+    assert {(cell.threads_per_device, cell.buffered, cell.legs) for cell in layouts} == {
+        (1, True, (topology.mirrors[0].legs,))
+    }
     # Each set of devices is put together once, and read by every pattern.
     sets = [cell.device_set for cell in cells]
     assert len([first for first, second in pairwise(sets) if first != second]) == len(set(sets)) - 1
-    assert [cell.pattern.name for cell in cells] == ["sequential", "random"] * 11
+
+
+@pytest.mark.parametrize("servers", [2, 3, 5, 8])
+@pytest.mark.parametrize("name", ["short", "full"])
+def test_cells_for_any_number_of_servers(name: str, servers: int) -> None:
+    found = Topology.of(inventory_of(with_servers(servers)))
+    plan = plans.load(name)
+    plans.check(plan, found)
+    cells = plans.cells(plan, found)
+    assert len({cell.name for cell in cells}) == len(cells)
+    sequential = [cell for cell in cells if cell.pattern.name == "sequential" and not cell.writes]
+    for layout, one in (("raw", "raw-1x5"), ("stripe", "stripe-1x5")):
+        # The growth with servers, from one to all, with five volumes of each; and that with volumes, of all servers.
+        grown = {cell.servers for cell in sequential if cell.layout == layout and cell.volumes == 5}
+        assert grown == set(range(1, servers + 1))
+        assert f"{one}-sequential" in {cell.name for cell in sequential}
+        assert {1, 3, 5} <= {cell.volumes for cell in sequential if cell.layout == layout and cell.servers == servers}
+    assert "raw-1x1-sequential" in {cell.name for cell in sequential}
+    assert {cell.copies for cell in cells if cell.layout == "mirror"} == {
+        "raid1",
+        *(f"{letter}{servers}" for letter in "nfo"),
+    }
+    assert max(cell.threads_per_device for cell in cells) <= plans.THREADS_MAX
+    assert [cell for cell in cells if cell.writes] == cells[len(cells) - sum(cell.writes for cell in cells) :]
+    if servers == 8:
+        assert next(cell for cell in cells if cell.name == "stripe-8x5-random").depth == 640
 
 
 def test_a_plan_says_how_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
     call_task(EXPERIMENT, "plan", plan="full")
     said = " ".join(capsys.readouterr().out.split())
-    assert "full: 28 cells of 65 s (14 sets of devices, sequential and random), 30 minutes of reading" in said
+    assert (
+        "full, with 3 servers: 50 cells (14 read raw, 14 of stripes, 16 of one mirror's layouts, 6 that write; "
+        "19 sets of devices), 46 minutes of measuring"
+    ) in said
     assert "the drill: at least 3 minutes of reads" in said
 
 
@@ -70,8 +107,24 @@ def test_the_workers_arguments() -> None:
     words = arguments(["/dev/md99"], pattern="random", request_bytes=4096, threads=32, seconds=2.0, warmup_seconds=0.5)
     assert " ".join(words) == (
         "--file /dev/md99 --op read --pattern random --size 4096 --threads 32"
-        " --duration 2 --warmup 0.5 --direct --seed 1"
+        " --duration 2 --warmup 0.5 --seed 1 --direct"
     )
+    words = arguments(["/dev/md98"], pattern="random", request_bytes=4096, threads=1, seconds=2, buffered=True)
+    assert "--direct" not in words
+    assert "--overwrite" not in words
+    writes = arguments(
+        ["/dev/md98"],
+        operation="write",
+        pattern="sequential",
+        request_bytes=4096,
+        threads=1,
+        seconds=2,
+        overwrite=True,
+        span_bytes=8192,
+        seed=7,
+    )
+    assert writes[writes.index("--op") + 1] == "write"
+    assert writes[-3:] == ["--overwrite", "--span", "8192"]
 
 
 def test_the_workers_lines_are_sorted() -> None:
@@ -80,10 +133,12 @@ def test_the_workers_lines_are_sorted() -> None:
     reader = LineReader(records.append, pids.append)
     for line in (
         '{"kind": "array", "when": "before", "array": "md1", "degraded": 0}',
+        '{"kind": "disks", "when": "before", "read_bytes": {"/dev/sda": 100, "/dev/sdb": 50}}',
         '{"kind": "started", "pid": 77}',
         '{"kind": "interval", "second": 0}',
         "words",
         json.dumps(final(errors={"EIO": 2})),
+        '{"kind": "disks", "when": "after", "read_bytes": {"/dev/sda": 700, "/dev/sdb": 50, "/dev/sdc": 9}}',
         '{"kind": "array", "when": "after", "array": "md2", "degraded": 1}',
         '{"kind": "array", "when": "before", "array": "md3", "degraded": 1}',
         '{"changed": 0}',
@@ -93,6 +148,8 @@ def test_the_workers_lines_are_sorted() -> None:
     assert pids == [77]
     outcome = reader.outcome
     assert (outcome.intervals, outcome.errors, outcome.degraded) == (1, 2, frozenset({"md2", "md3"}))
+    # A disk that came meanwhile was read from before anybody counted.
+    assert outcome.read_bytes == {"/dev/sda": 600, "/dev/sdb": 0, "/dev/sdc": 0}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from inventory import InventoryError
 from tests.workloads.call_task import call_task
 from tests.workloads.fabric_task import fab
-from tests.workloads.fakes import inventory_document, inventory_of
+from tests.workloads.fakes import inventory_document, inventory_of, with_servers
 from workloads.errors import WorkloadError
 from workloads.host_keys import host_keys
 from workloads.md_raid import plan as plans
@@ -32,13 +32,22 @@ def hosts_of(document: dict[str, Any], role: str) -> list[dict[str, Any]]:
 
 INVENTORIES: list[tuple[str, Change, str]] = [
     ("another experiment", lambda d: d.update(experiment="efs-iops"), "experiment is efs-iops; give the inventory of"),
-    ("no client", lambda d: d["hosts"].pop(), "no host has the role client.*one client and three storage"),
+    ("no client", lambda d: d["hosts"].pop(), "no host has the role client.*one client and 2 to 8 storage"),
     (
         "two clients",
         lambda d: hosts_of(d, "storage")[0].update(role="client"),
         "2 hosts have the role client; leave exactly one",
     ),
-    ("two servers", lambda d: d["hosts"].pop(0), "2 hosts have the role storage.*give 3"),
+    (
+        "one server",
+        lambda d: d.update(hosts=d["hosts"][2:]),
+        "1 host has the role storage; each mirror has one leg on each server: give 2 to 8",
+    ),
+    (
+        "nine servers",
+        lambda d: d["hosts"].extend(with_servers(9)["hosts"][3:9]),
+        "9 hosts have the role storage.*give 2 to 8",
+    ),
     (
         "a volume fewer",
         lambda d: d["hosts"][1]["volumes"].pop(),
@@ -72,15 +81,20 @@ def test_inventories(change: Change, expected: str) -> None:
 
 PLANS: list[tuple[str, str, str, str]] = [
     ("not TOML", "name =", "name ==", "not TOML.*line 4"),
-    ("a field missing", "depth = 8", "", r"pattern\[0\].depth is missing; expected a whole number from 1 to 1024"),
-    ("a field unknown", "mirrors = 1", "mirrors = 1\nmirorrs = 2", "mirorrs is not a field; did you mean mirrors"),
+    ("a field missing", "depth = 4\n", "\n", r"pattern\[0\].depth is missing; expected a whole number from 1 to 1024"),
+    (
+        "a field unknown",
+        "raw_volumes = [5]",
+        "raw_volums = [5]",
+        r"pattern\[1\].raw_volums is not a field; did you mean raw_volumes",
+    ),
     (
         "no time",
-        "measured_seconds = 1.5",
+        "measured_seconds = 2",
         "measured_seconds = 0",
         "measured_seconds is 0; expected a number of seconds from 0.5",
     ),
-    ("time in words", "measured_seconds = 1.5", 'measured_seconds = "2s"', 'measured_seconds is "2s"; expected'),
+    ("time in words", "measured_seconds = 2", 'measured_seconds = "2s"', 'measured_seconds is "2s"; expected'),
     ("unaligned reads", "request_bytes = 4096", "request_bytes = 4000", "request_bytes is 4000; expected"),
     ("a pattern that writes", 'name = "random"', 'name = "write"', "expected one of sequential, random"),
     (
@@ -91,17 +105,23 @@ PLANS: list[tuple[str, str, str, str]] = [
     ),
     (
         "a stripe over nothing",
-        "stripes = [1, 2,",
-        "stripes = [0, 2,",
-        r"stripes\[0\] is 0; expected a whole number from 1 to 90",
+        "stripe_mirrors = [1, 3,",
+        "stripe_mirrors = [0, 3,",
+        r"stripe_mirrors\[0\] is 0; expected a whole number from 1 to 90",
     ),
     (
-        "four servers",
-        "{ servers = 3, disks = 5 }",
-        "{ servers = 4, disks = 5 }",
-        r"raw\[\d\].servers is 4; expected",
+        "nine servers",
+        "raw_servers = [1, 2, 3, 4, 5, 6, 7, 8]",
+        "raw_servers = [1, 2, 9]",
+        r"raw_servers\[2\] is 9; expected a whole number from 1 to 8",
     ),
-    ("a yes for a number", "mirrors = 1 ", "mirrors = true ", "mirrors is true; expected a whole number"),
+    ("a yes for a number", "depth = 16", "depth = true", r"pattern\[1\].depth is true; expected a whole number"),
+    (
+        "a layout of another level",
+        '"near"',
+        '"left-symmetric"',
+        r"layouts.names\[1\] is .*; expected one of raid1, near",
+    ),
 ]
 
 
@@ -115,8 +135,8 @@ def test_plans(old: str, new: str, expected: str) -> None:
 
 
 def test_a_plan_for_more_mirrors_than_there_are(topology: Topology) -> None:
-    plan = plans.read(GOOD_PLAN.replace("stripes = [1, 2, 3, 4, 5]", "stripes = [6]"), "plan.toml")
-    with pytest.raises(WorkloadError, match="stripes asks for 6, there are 5 mirrors; give at most 5"):
+    plan = plans.read(GOOD_PLAN.replace("stripe_mirrors = [1, 3, 5]", "stripe_mirrors = [6]"), "plan.toml")
+    with pytest.raises(WorkloadError, match=r"pattern\.stripe_mirrors asks for 6, there are 5 mirrors; give at most 5"):
         plans.check(plan, topology)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from workloads.errors import WorkloadError
 from workloads.md_raid.context import Context, script
 from workloads.md_raid.parsers import ArrayDetail, ArrayStatus, ClientState, Disk
-from workloads.md_raid.settings import BENCH_STRIPE, CHUNK_KIB, MIRROR_LEGS, STRIPE
+from workloads.md_raid.settings import CHUNK_KIB, MIRROR_LAYOUT
+from workloads.md_raid.stripe import active_array, refuse_failed, stop_leftovers
 from workloads.md_raid.topology import Leg, Mirror
 
 REBUILD_POLL_S = 1.0
@@ -18,9 +19,10 @@ REBUILD_STALL_S = 300
 
 def assemble_mirrors(context: Context) -> int:
     """Assembles the mirrors that exist, and notes the others as absent."""
-    state = context.client_state(fresh=True)
+    context.client_state(fresh=True)
+    changed = stop_leftovers(context)
+    state = context.client_state()
     context.absent = []
-    changed = 0
     for mirror in context.topology.mirrors:
         mirror_devices(context, state, mirror)
         refuse_failed(context, state.status.get(mirror.name))
@@ -56,17 +58,6 @@ def assemble_mirrors(context: Context) -> int:
             names = [disk.device for disk in disks if disk in labelled]
             changed += context.on_client("client_assemble", [mirror.name, *names]).changed
     return changed
-
-
-def refuse_failed(context: Context, status: ArrayStatus | None) -> None:
-    """Refuses an array that neither runs nor waits for members: one that is broken, or in an unknown state."""
-    if status is not None and status.activity not in ("active", "inactive"):
-        raise WorkloadError(
-            status.condition,
-            "see that every storage server is up; then stop what lies on it, and it "
-            f"(mdadm --stop /dev/{status.name}), and run configure again, which assembles it from its legs",
-            context.client_name,
-        )
 
 
 def refuse_taken(context: Context, state: ClientState, disks: Sequence[Disk]) -> None:
@@ -115,12 +106,13 @@ def check_mirror(context: Context, state: ClientState, mirror: Mirror, detail: A
     by_device = context.leg_by_device(state)
     held = {by_device.get(leg.device) for leg in detail.legs if leg.device is not None}
     strange = held - set(mirror.legs)
-    expected = ("raid10", f"o{MIRROR_LEGS}", MIRROR_LEGS)
+    layout = f"{MIRROR_LAYOUT}{len(mirror.legs)}"
+    expected = ("raid10", layout, len(mirror.legs))
     if (detail.level, detail.layout, detail.raid_devices) != expected or strange:
         raise WorkloadError(
             f"/dev/{mirror.name} is {detail.level} {detail.layout} over "
             + ", ".join(leg.device or "nothing" for leg in detail.legs),
-            f"it should be raid10 o{MIRROR_LEGS}, a leg from each server: deploy fresh volumes, "
+            f"it should be raid10 {layout}, a leg from each server: deploy fresh volumes, "
             "or stop it and clear its legs",
             context.client_name,
         )
@@ -184,16 +176,6 @@ def return_legs(context: Context, on_rebuilt: Callable[[str], None] | None = Non
     return changed
 
 
-def active_array(context: Context, status: Mapping[str, ArrayStatus], name: str) -> ArrayStatus:
-    """Returns the array of that name. Raises WorkloadError when it is absent or not active."""
-    array = status.get(name)
-    refuse_failed(context, array)
-    if array is None or not array.active:
-        words = f"{name} is not there" if array is None else array.condition
-        raise WorkloadError(words, "run configure again", context.client_name)
-    return array
-
-
 def wait_rebuilt(context: Context, on_rebuilt: Callable[[str], None] | None = None) -> None:
     """Waits until every mirror has all its legs, and shows how far each is."""
     waiting = {mirror.name for mirror in context.topology.mirrors}
@@ -229,50 +211,3 @@ def rebuild_words(array: ArrayStatus) -> str:
     """Describes how far a mirror's rebuild is: md1 [2/3] 12.5 %."""
     percent = "" if array.recovery_percent is None else f" {array.recovery_percent} %"
     return f"{array.name} [{array.working}/{array.raid_devices}]{percent}"
-
-
-def stop_leftover_stripes(context: Context) -> int:
-    """Stops arrays that hold the mirrors: a temporary stripe, or the stripe with members missing."""
-    status = context.client_state().status
-    leftover = [name for name in (BENCH_STRIPE, STRIPE) if name in status]
-    if STRIPE in leftover and status[STRIPE].active:
-        leftover.remove(STRIPE)
-    mirrors = {mirror.name for mirror in context.topology.mirrors}
-    for name in leftover:
-        if strange := sorted(set(status[name].members) - mirrors):
-            raise WorkloadError(
-                f"/dev/{name} is another array, over {', '.join(strange)}",
-                f"stop it with mdadm --stop /dev/{name} if it is not wanted, or give it another name",
-                context.client_name,
-            )
-    return context.on_client("client_stop", leftover).changed if leftover else 0
-
-
-def make_stripe(context: Context) -> int:
-    """Assembles or creates the RAID-0 over the mirrors."""
-    changed = stop_leftover_stripes(context)
-    state = context.client_state()
-    mirrors = [active_array(context, state.status, mirror.name).name for mirror in context.topology.mirrors]
-    devices = [f"/dev/{name}" for name in mirrors]
-    detail = state.arrays.get(STRIPE)
-    label = f"tidemark:{STRIPE}"
-    if detail is not None:
-        members = {leg.device for leg in detail.legs}
-        if detail.level != "raid0" or members != set(devices):
-            raise WorkloadError(
-                f"/dev/{STRIPE} is {detail.level} over {', '.join(sorted(map(str, members)))}",
-                f"stop it with mdadm --stop /dev/{STRIPE} if it is not wanted",
-                context.client_name,
-            )
-        return changed
-    labelled = [name for name in mirrors if state.array_labels.get(name) == label]
-    unknown = [name for name in mirrors if name in state.label_faults]
-    if unknown and not labelled:
-        raise WorkloadError(
-            f"whether {unknown[0]} has {STRIPE}'s label is not known ({state.label_faults[unknown[0]]})",
-            "see dmesg on that host, then run configure again",
-            context.client_name,
-        )
-    # An existing stripe is never created again: creating writes only labels, but would lose its data.
-    how = "assemble" if labelled else "create"
-    return changed + context.on_client("client_stripe", [STRIPE, str(CHUNK_KIB), how, *devices]).changed

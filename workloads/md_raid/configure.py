@@ -12,18 +12,19 @@ from functools import partial
 from workloads.console import si_bytes
 from workloads.errors import WorkloadError
 from workloads.iscsi import device_unit
-from workloads.md_raid.arrays import assemble_mirrors, check_zeroed, create_mirrors, make_stripe, return_legs
+from workloads.md_raid.arrays import assemble_mirrors, check_zeroed, create_mirrors, return_legs
 from workloads.md_raid.context import Context, script
 from workloads.md_raid.settings import (
     ARRAY_BYTES_AT_LEAST,
     LEG_GIB,
-    MIRROR_LEGS,
     MODULES,
     NETWORK_UNIT,
     PACKAGES,
     SESSION_SETTINGS,
     STRIPE,
+    leg_path,
 )
+from workloads.md_raid.stripe import make_stripe
 from workloads.steps import Step, check_packages, run_steps
 
 
@@ -64,7 +65,7 @@ def export_targets(context: Context) -> int:
     """Exports each leg as an iSCSI target."""
     arguments = {}
     for server in context.topology.servers:
-        legs = {leg: f"/dev/tidemark-{leg.volume}/leg" for leg in context.topology.legs_of(server.name)}
+        legs = {leg: leg_path(leg.volume) for leg in context.topology.legs_of(server.name)}
         arguments[server.name] = [
             server.private_address,
             context.topology.initiator,
@@ -97,14 +98,20 @@ def list_arrays(context: Context) -> int:
             "deploy fresh volumes: its mirrors were made smaller",
             context.client_name,
         )
-    pairs = [f"{name}={state.arrays[name].uuid}" for name in names]
-    changed = context.on_client("client_arrays_file", pairs).changed
+    changed = list_boot_arrays(context)
     context.console.say(
         "arrays",
-        f"{STRIPE} {si_bytes(size)}: RAID-0 over {len(names) - 1} mirrors of {MIRROR_LEGS} legs, "
+        f"{STRIPE} {si_bytes(size)}: RAID-0 over {len(names) - 1} mirrors of {len(context.topology.servers)} legs, "
         f"{len(context.topology.legs)} iSCSI disks",
     )
     return changed
+
+
+def list_boot_arrays(context: Context) -> int:
+    """Lists the arrays in mdadm's configuration, by their present UUIDs."""
+    arrays = context.client_state().arrays
+    names = [*(mirror.name for mirror in context.topology.mirrors), STRIPE]
+    return context.on_client("client_arrays_file", [f"{name}={arrays[name].uuid}" for name in names]).changed
 
 
 STEPS: dict[str, Callable[[Context], int]] = {

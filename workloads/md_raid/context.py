@@ -11,7 +11,7 @@ from workloads.connectors.script import Script, ScriptResult
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 from workloads.md_raid import parsers
-from workloads.md_raid.settings import SCRIPTS
+from workloads.md_raid.settings import SAMPLE_SECONDS, SCRIPTS, leg_path
 from workloads.md_raid.topology import Leg, Mirror, Topology
 from workloads.sampling import Sampling, host_sampler
 from workloads.scripts import find_script
@@ -24,9 +24,21 @@ def script(name: str) -> Script:
     return find_script(name, SCRIPTS, "iscsi")
 
 
-def sampling(context: Context) -> Sampling:
-    """Samples CPU, network and memory of all hosts for the duration of a `with` block."""
-    return Sampling(context.hosts, context.results, [host_sampler(script("host_sample"), context.hosts)])
+def sampling(context: Context, interval_seconds: float = SAMPLE_SECONDS) -> Sampling:
+    """Samples CPU, network, memory and disks of all hosts for the duration of a `with` block.
+
+    A volume's disk is the logical volume on its server, and the iSCSI disk on the client.
+    """
+    legs = context.topology.legs
+    disks = {
+        server.name: {volume.id: leg_path(volume.id) for volume in server.volumes}
+        for server in context.topology.servers
+    }
+    state = context.client_state()
+    found = {leg.volume: state.disk_of(leg.iqn) for leg in legs}
+    disks[context.client_name] = {volume: disk.device for volume, disk in found.items() if disk is not None}
+    sampler = host_sampler(script("host_sample"), context.hosts, interval_seconds=interval_seconds, disks=disks)
+    return Sampling(context.hosts, context.results, [sampler])
 
 
 @dataclass(kw_only=True)

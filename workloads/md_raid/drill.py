@@ -1,4 +1,4 @@
-"""The failure drill: kills two storage servers during reads, starts them again, and rebuilds the mirrors.
+"""The failure drill: kills all storage servers but one during reads, starts them again, and rebuilds the mirrors.
 
 It shows that no read fails and how long the longest one stalls; that the data is intact with one server left; that
 servers, sessions and mirrors come back; and that returned legs hold what was written in their absence.
@@ -17,16 +17,16 @@ from inventory import Host
 from workloads.connectors.parallel import in_threads
 from workloads.console import si_bytes
 from workloads.errors import WorkloadError
-from workloads.md_raid.arrays import active_array, lost_legs, make_stripe, return_legs
+from workloads.md_raid.arrays import lost_legs, return_legs
 from workloads.md_raid.configure import export_targets, log_in, make_volumes
 from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.plan import Drill, Plan
 from workloads.md_raid.settings import STRIPE
+from workloads.md_raid.stripe import active_array, make_stripe
 from workloads.power import START_MAY_TAKE, Power
 from workloads.waiting import wait_until
 from workloads.worker import WORKER_SILENCE_S, Outcome, arguments, bring_worker, rate_words, run_worker
 
-KILLED_SERVERS = 2
 BEFORE_KILL_S = 1.5
 MISSED_POLL_S = 0.3
 SESSION_LIMIT_S = 180
@@ -73,10 +73,10 @@ class FailureDrill:
                 self.write_block(0)
                 self.event("reads-started")
                 self.read_steadily()
-                for number, server in enumerate(self.context.topology.servers[:KILLED_SERVERS], start=1):
+                for number, server in enumerate(self.context.topology.servers[:-1], start=1):
                     self.kill_during_reads(number, server)
                 self.event("reads-finished", errors=self.errors)
-                # Two legs of three lack this block: a rebuild must copy it to them.
+                # Every leg but one lacks this block: a rebuild must copy it to them.
                 self.write_block(self.drill.data_bytes)
                 self.verify("degraded")
             except BaseException:
@@ -91,11 +91,11 @@ class FailureDrill:
 
     def prepare(self) -> None:
         """Checks that every mirror is whole, and assembles the stripe."""
-        state = self.context.client_state(fresh=True)
+        status = self.context.array_status()
         lacking = [
             mirror.name
             for mirror in self.context.topology.mirrors
-            if not active_array(self.context, state.status, mirror.name).whole
+            if not active_array(self.context, status, mirror.name).whole
         ]
         if lacking:
             raise WorkloadError(f"{', '.join(lacking)} not whole", "run configure first", self.client)
@@ -264,7 +264,7 @@ class FailureDrill:
         self.await_sessions()
         self.down.clear()
         log_in(self.context)
-        state = self.context.client_state(fresh=True)
+        state = self.context.client_state()  # as await_sessions read it, unless a log-in has changed something
         self.context.record_arrays("returned", state)
         started: dict[str, float] = {}
         for mirror in dict.fromkeys(mirror for mirror, _, _ in lost_legs(self.context, state)):

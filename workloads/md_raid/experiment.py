@@ -12,25 +12,35 @@ if TYPE_CHECKING:
     from inventory import Inventory
     from workloads import console, worker
     from workloads.experiment import Request
-    from workloads.md_raid import configure, drill, plan, prove, run, topology
+    from workloads.md_raid import configure, drill, example, plan, prove, run, topology
     from workloads.md_raid import context as contexts
 else:
     console, worker = lazy_import("workloads.console"), lazy_import("workloads.worker")
-    names = ("configure", "drill", "plan", "prove", "run", "topology", "context")
-    configure, drill, plan, prove, run, topology, contexts = (lazy_import(f"{__package__}.{name}") for name in names)
+    names = ("configure", "drill", "example", "plan", "prove", "run", "topology", "context")
+    configure, drill, example, plan, prove, run, topology, contexts = (
+        lazy_import(f"{__package__}.{name}") for name in names
+    )
 
 
 def describe_plan(found: plan.Plan) -> list[str]:
-    """Describes what a plan measures, and for how long."""
-    sets = len(found.stripes) + found.mirrors + len(found.raw)
-    cells = sets * len(found.patterns)
-    seconds = found.warmup_seconds + found.measured_seconds
-    patterns = " and ".join(pattern.name for pattern in found.patterns)
+    """Describes what a plan measures with the original's hosts, and for how long."""
+    original = topology.Topology.of(example.EXAMPLE)
+    cells = plan.cells(found, original)
+    sets = len({cell.device_set for cell in cells})
+    seconds = sum(found.warmup_seconds + cell.seconds for cell in cells)
+    kinds = {
+        "read raw": sum(cell.layout == "raw" for cell in cells),
+        "of stripes": sum(cell.layout == "stripe" and not cell.writes for cell in cells),
+        "of one mirror's layouts": sum(cell.layout == "mirror" for cell in cells),
+        "that write": sum(cell.writes for cell in cells),
+    }
     # The time until every mirror has noticed a kill is unknown beforehand.
-    least = found.drill.steady_seconds + 2 * found.drill.after_seconds
+    servers = len(original.servers)
+    least = found.drill.steady_seconds + (servers - 1) * found.drill.after_seconds
+    words = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
     return [
-        f"{found.name}: {cells} cells of {seconds:g} s ({sets} sets of devices, {patterns}), "
-        f"{console.duration_words(cells * seconds)} of reading",
+        f"{found.name}, with {servers} servers: {len(cells)} cells ({words}; {sets} sets of devices), "
+        f"{console.duration_words(seconds)} of measuring",
         f"the drill: at least {console.duration_words(least)} of reads, "
         f"{console.si_bytes(2 * found.drill.data_bytes)} written and read back",
     ]
@@ -66,15 +76,15 @@ EXPERIMENT = Experiment(
         ),
         Stage(
             "run",
-            "Measure stripes, a mirror, and raw disks.\n\n"
-            "Reads, in MiB/s and operations a second. `fab md-raid.plan` shows the cells and their "
-            "seconds.",
+            "Measure stripes, raw volumes, layouts.\n\n"
+            "Growth with servers and with volumes, and one mirror in md's layouts, in MiB/s and operations a second; "
+            "writes if the plan has them. `fab md-raid.plan` shows how many cells, and for how long.",
             lambda context, found: run.run(context, found),
             results="new",
         ),
         Stage(
             "drill",
-            "Kill two servers while reads go on.\n\nChecks the data, and waits until every mirror is rebuilt.",
+            "Kill all servers but one while reads go on.\n\nChecks the data, and waits until every mirror is rebuilt.",
             lambda context, found: drill.drill(context, found),
             results="newest",
         ),

@@ -7,38 +7,73 @@ from typing import Annotated, Literal
 
 from documents import Items, Model, Number, renamed
 from workloads.errors import WorkloadError
-from workloads.md_raid.topology import Topology
+from workloads.md_raid.settings import LAYOUT_NAMES, SERVERS_MAX
+from workloads.md_raid.topology import Leg, Topology
 from workloads.plan_file import PlanFile, Seconds
 
 PatternName = Literal["sequential", "random"]
+LayoutName = Literal["raid1", "near", "far", "offset"]
+Load = Literal["sequential-one", "sequential-many", "random-one", "random-many"]
 Layout = Literal["stripe", "mirror", "raw"]
 MIB = 1 << 20
 RequestBytes = Annotated[int, Number(4096, 64 * MIB, "bytes", multiple_of=4096)]
 Depth = Annotated[int, Number(1, 1024)]
+VOLUMES_MAX = 90
+THREADS_MAX = 1024
+"""Of the worker, for each file."""
+
+Numbers = Items("a list of whole numbers, each once", unique=True)
+Volumes = Annotated[tuple[Annotated[int, Number(1, VOLUMES_MAX)], ...], Numbers]
+Servers = Annotated[tuple[Annotated[int, Number(1, SERVERS_MAX)], ...], Numbers]
 
 
 @dataclass(frozen=True)
 class Pattern(Model):
-    """How a cell reads."""
+    """How a cell reads, and what is read so. A single volume is always read raw: all else is compared with it."""
 
     name: PatternName
     request_bytes: RequestBytes
     depth: Depth
-    """Requests in flight, over all the cell's devices together"""
+    """Requests in flight for each volume that the cell reads"""
+    raw_volumes: Volumes = ()
+    """Volumes of each server that are read in parallel without md, of all servers"""
+    raw_servers: Servers = ()
+    """Servers whose volumes are read in parallel without md, as many of each as raw_volumes has at most. Numbers above
+    that of the servers are left out"""
+    stripe_mirrors: Volumes = ()
+    """Mirrors under a stripe, each with a leg on every server"""
+    stripe_servers: Servers = ()
+    """Servers over whose volumes a stripe lies, with as many mirrors as stripe_mirrors has at most. Numbers above that
+    of the servers are left out"""
 
 
 @dataclass(frozen=True)
-class Raw(Model):
-    """Disks read in parallel, `disks` from each of the first `servers` servers."""
+class Layouts(Model):
+    """One mirror with a leg on every server, read in different layouts of its copies."""
 
-    servers: Annotated[int, Number(1, 3)]
-    disks: Annotated[int, Number(1, 90)]
-    """Disks of each server"""
+    names: Annotated[tuple[LayoutName, ...], Items("a list of layouts, each once", least=1, unique=True)]
+    loads: Annotated[tuple[Load, ...], Items("a list of loads, each once", least=1, unique=True)]
+    """A sequential one is a single reader through the page cache, as a file system reads; a random one has one read in
+    flight. Many have the pattern's depth for each leg, past the page cache"""
+    measured_seconds: Seconds
+    """Seconds of each of these cells that count"""
+
+
+@dataclass(frozen=True)
+class Writes(Model):
+    """Writes to stripes over mirrors, and what is read back from each server afterwards. It destroys what the stripe
+    holds, and makes the stripe anew.
+    """
+
+    mirrors: Volumes
+    """Mirrors under each stripe that is written to"""
+    check_bytes: Annotated[int, Number(MIB, 1 << 36, "bytes", multiple_of=MIB)]
+    """Bytes from each stripe's start that are written to, and read back from each server's legs alone"""
 
 
 @dataclass(frozen=True)
 class Drill(Model):
-    """The failure drill: servers are killed while the stripe is read."""
+    """The failure drill: all servers but one are killed while the stripe is read."""
 
     data_bytes: Annotated[int, Number(MIB, 1 << 36, "bytes", multiple_of=MIB)]
     """Bytes that are written before, and once more while servers are away"""
@@ -64,89 +99,212 @@ class Plan(PlanFile):
     """Seconds of each cell that count"""
     warmup_seconds: Annotated[float, Number(0, 86400, "seconds")]
     """Seconds of each cell before those"""
-    stripes: Annotated[
-        tuple[Annotated[int, Number(1, 90)], ...], Items("a list of whole numbers, each once", unique=True)
-    ]
-    """Mirrors under each stripe that is measured"""
-    mirrors: Annotated[int, Number(0, 90)]
-    """Mirrors measured alone"""
     patterns: Annotated[
         tuple[Pattern, ...], Items("a list of at least one table [[pattern]]", least=1, unique=["name"])
     ]
     drill: Drill
-    raw: Annotated[tuple[Raw, ...], Items("a list of tables [[raw]]")] = ()
-    """Disks read raw and in parallel"""
+    layouts: Layouts | None = None
+    writes: Writes | None = None
 
     __pydantic_config__ = renamed(patterns="pattern")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One measurement. `mirrors` names the arrays under the stripe; `volumes` the (server, volume) read
-    raw.
+    """One measurement of `volumes` volumes of each of `servers` servers.
+
+    A raw cell reads the `legs` themselves. `mirrors` names the assembled arrays under a stripe. A cell with `copies`
+    has temporary mirrors in that layout instead, one for each tuple of `legs`.
     """
 
     name: str
     layout: Layout
     pattern: Pattern
     servers: int
-    disks: int
-    mirrors: tuple[str, ...]
-    iqns: tuple[str, ...]
+    volumes: int
+    seconds: float
+    mirrors: tuple[str, ...] = ()
+    legs: tuple[tuple[Leg, ...], ...] = ()
+    copies: str | None = None
+    buffered: bool = False
+    one_reader: bool = False
+    writes: bool = False
 
     @property
-    def device_set(self) -> tuple[Layout, tuple[str, ...], tuple[str, ...]]:
+    def device_set(self) -> tuple[object, ...]:
         """What the devices are; cells that agree in it read the same ones."""
-        return self.layout, self.mirrors, self.iqns
+        return self.layout, self.mirrors, self.legs, self.copies
+
+    @property
+    def disks(self) -> int:
+        """How many volumes it reads."""
+        return self.servers * self.volumes
 
     @property
     def devices(self) -> int:
         """How many devices the worker reads."""
-        return len(self.iqns) if self.layout == "raw" else 1
+        return self.disks if self.layout == "raw" else 1
 
     @property
     def threads_per_device(self) -> int:
-        """The worker's threads on each device: the pattern's depth shared out, at least one each."""
-        return max(1, round(self.pattern.depth / self.devices))
+        """The worker's threads on each device."""
+        if self.one_reader:
+            return 1
+        return min(THREADS_MAX, self.pattern.depth * self.disks // self.devices)
 
     @property
     def depth(self) -> int:
         """Requests in flight, all devices together."""
         return self.threads_per_device * self.devices
 
+    @property
+    def operation(self) -> str:
+        """The worker's operation."""
+        return "write" if self.writes else "read"
+
 
 def cells(plan: Plan, topology: Topology) -> list[Cell]:
     """The cells of `plan` in the order in which they are measured: every pattern of one set of devices, then the next.
 
-    So each stripe is put together once. The whole one comes first, because smaller ones need it stopped.
+    So each stripe is put together once. The whole one comes first, because smaller ones need it stopped; sets of
+    temporary mirrors come after all that read the assembled ones, and writes at the end.
     """
-    legs = len(topology.servers)
-    sets: list[tuple[str, Layout, int, int, tuple[str, ...], tuple[str, ...]]] = []
-    names = [mirror.name for mirror in topology.mirrors]
-    for count in sorted(plan.stripes, reverse=True):
-        sets += [(f"stripe-{count}", "stripe", legs, legs * count, tuple(names[:count]), ())]
-    for name in names[: plan.mirrors]:
-        sets += [(f"mirror-{name.removeprefix('md')}", "mirror", legs, legs, (name,), ())]
-    for raw in plan.raw:
-        iqns = tuple(
-            mirror.legs[server].iqn for mirror in topology.mirrors[: raw.disks] for server in range(raw.servers)
-        )
-        sets += [(f"raw-{raw.servers}x{raw.disks}", "raw", raw.servers, raw.servers * raw.disks, (), iqns)]
     return [
-        Cell(f"{name}-{pattern.name}", layout, pattern, servers, disks, mirrors, iqns)
-        for name, layout, servers, disks, mirrors, iqns in sets
+        *_stripes(plan, topology),
+        *_raw(plan, topology),
+        *_stripes_of_servers(plan, topology),
+        *_layouts(plan, topology),
+        *_writes(plan, topology),
+    ]
+
+
+def _stripes(plan: Plan, topology: Topology) -> list[Cell]:
+    servers = len(topology.servers)
+    names = tuple(mirror.name for mirror in topology.mirrors)
+    counts = {count for pattern in plan.patterns for count in pattern.stripe_mirrors}
+    return [
+        Cell(
+            f"stripe-{servers}x{count}-{pattern.name}",
+            "stripe",
+            pattern,
+            servers,
+            count,
+            plan.measured_seconds,
+            names[:count],
+        )
+        for count in sorted(counts, reverse=True)
+        for pattern in plan.patterns
+        if count in pattern.stripe_mirrors
+    ]
+
+
+def _raw(plan: Plan, topology: Topology) -> list[Cell]:
+    every = len(topology.servers)
+    wanted: dict[str, set[tuple[int, int]]] = {}
+    for pattern in plan.patterns:
+        most = max(pattern.raw_volumes, default=1)
+        wanted[pattern.name] = {(1, 1), *((every, volumes) for volumes in pattern.raw_volumes)}
+        wanted[pattern.name] |= {(servers, most) for servers in pattern.raw_servers if servers <= every}
+    return [
+        Cell(
+            f"raw-{servers}x{volumes}-{pattern.name}",
+            "raw",
+            pattern,
+            servers,
+            volumes,
+            plan.measured_seconds,
+            legs=tuple(mirror.legs[:servers] for mirror in topology.mirrors[:volumes]),
+        )
+        for servers, volumes in sorted(set().union(*wanted.values()))
+        for pattern in plan.patterns
+        if (servers, volumes) in wanted[pattern.name]
+    ]
+
+
+def _stripes_of_servers(plan: Plan, topology: Topology) -> list[Cell]:
+    found = []
+    for servers in range(len(topology.servers) - 1, 0, -1):
+        for pattern in plan.patterns:
+            mirrors = max(pattern.stripe_mirrors, default=0)
+            if servers in pattern.stripe_servers and mirrors:
+                found.append(
+                    Cell(
+                        f"stripe-{servers}x{mirrors}-{pattern.name}",
+                        "stripe",
+                        pattern,
+                        servers,
+                        mirrors,
+                        plan.measured_seconds,
+                        legs=tuple(mirror.legs[:servers] for mirror in topology.mirrors[:mirrors]),
+                        # A mirror of one leg is a RAID-1: the offset layout takes two at least.
+                        copies=layout_name("offset" if servers > 1 else "raid1", servers),
+                    )
+                )
+    return found
+
+
+def _layouts(plan: Plan, topology: Topology) -> list[Cell]:
+    if plan.layouts is None:
+        return []
+    legs = topology.mirrors[0].legs
+    patterns: dict[str, Pattern] = {pattern.name: pattern for pattern in plan.patterns}
+    found = []
+    for layout in plan.layouts.names:
+        for load in plan.layouts.loads:
+            name, _, readers = load.partition("-")
+            if name in patterns:
+                copies = layout_name(layout, len(legs))
+                found.append(
+                    Cell(
+                        f"layout-{copies}-{load}",
+                        "mirror",
+                        patterns[name],
+                        len(legs),
+                        1,
+                        plan.layouts.measured_seconds,
+                        legs=(legs,),
+                        copies=copies,
+                        buffered=load == "sequential-one",
+                        one_reader=readers == "one",
+                    )
+                )
+    return found
+
+
+def _writes(plan: Plan, topology: Topology) -> list[Cell]:
+    if plan.writes is None:
+        return []
+    servers = len(topology.servers)
+    names = tuple(mirror.name for mirror in topology.mirrors)
+    return [
+        Cell(
+            f"write-{servers}x{count}-{pattern.name}",
+            "stripe",
+            pattern,
+            servers,
+            count,
+            plan.measured_seconds,
+            names[:count],
+            writes=True,
+        )
+        for count in sorted(plan.writes.mirrors)
         for pattern in plan.patterns
     ]
+
+
+def layout_name(layout: LayoutName, copies: int) -> str:
+    """Returns md's name of a layout with so many copies: o3, and raid1, which is a level of its own."""
+    return layout if layout == "raid1" else f"{LAYOUT_NAMES[layout]}{copies}"
 
 
 def check(plan: Plan, topology: Topology) -> None:
     """Refuses a plan that asks for more than there is."""
     available = len(topology.mirrors)
     wanted = {
-        "stripes": max(plan.stripes, default=0),
-        "mirrors": plan.mirrors,
-        "raw.disks": max((raw.disks for raw in plan.raw), default=0),
+        f"pattern.{field}": max((max(getattr(pattern, field), default=0) for pattern in plan.patterns), default=0)
+        for field in ("raw_volumes", "stripe_mirrors")
     }
+    wanted["writes.mirrors"] = max(plan.writes.mirrors, default=0) if plan.writes else 0
     for field, count in wanted.items():
         if count > available:
             raise WorkloadError(

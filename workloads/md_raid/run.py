@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import Any
 
 from workloads.cells import CellOutcome, CellRun
 from workloads.errors import WorkloadError
-from workloads.md_raid.arrays import make_stripe
+from workloads.md_raid.arrays import assemble_mirrors
+from workloads.md_raid.configure import list_boot_arrays
 from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.plan import Cell, Plan, cells, check
-from workloads.md_raid.settings import BENCH_STRIPE, CHUNK_KIB, STRIPE
-from workloads.worker import arguments, bring_worker, rate_words, run_worker
+from workloads.md_raid.settings import SAMPLE_SECONDS, SAMPLE_SECONDS_SHORT, SHORT_CELL_SECONDS, STRIPE
+from workloads.md_raid.stripe import build_mirrors, build_stripe, make_stripe
+from workloads.md_raid.writes import WriteCheck, clear_stripe
+from workloads.worker import Outcome, arguments, bring_worker, rate_words, run_worker
 
 
 def run(context: Context, plan: Plan) -> int:
@@ -19,36 +23,53 @@ def run(context: Context, plan: Plan) -> int:
     check(plan, context.topology)
     bring_worker(context, [context.client_name])
     planned = cells(plan, context.topology)
-    measuring = CellRun(context, len(planned))
+    measuring = CellRun(context, len(planned), name_width=28)
     make_stripe(context)
+    seconds = SAMPLE_SECONDS_SHORT if plan.measured_seconds < SHORT_CELL_SECONDS else SAMPLE_SECONDS
     try:
-        with sampling(context):
+        with sampling(context, seconds):
             prime(context, plan)
             previous: Cell | None = None
             devices: list[str] = []
             for cell in planned:
-                if previous is None or previous.device_set != cell.device_set:
-                    devices, previous = devices_of(context, cell), cell
-                record = {
-                    "cell": cell.name,
-                    "layout": cell.layout,
-                    "pattern": cell.pattern.name,
-                    "servers": cell.servers,
-                    "disks": cell.disks,
-                    "mirrors": len(cell.mirrors) or None,
-                    "request_bytes": cell.pattern.request_bytes,
-                    "depth": cell.depth,
-                    "threads_per_device": cell.threads_per_device,
-                    "devices": devices,
-                    "started_unix_s": time.time(),
-                }
+                if cell.writes and (previous is None or not previous.writes):
+                    restore_arrays(context)
+                    clear_stripe(context)
+                if previous is None or previous.writes != cell.writes or previous.device_set != cell.device_set:
+                    devices = devices_of(context, cell)
+                previous = cell
                 label = measuring.label(cell.name)
-                measuring.measure_cell(record, partial(measure, context, plan, cell, devices, label))
+                measure_one = partial(measure, context, plan, cell, devices, label)
+                measuring.measure_cell(record_of(context, cell, devices), measure_one)
     finally:
-        restore_stripe(context)
+        restore(context, plan.writes is not None)
     measuring.finish()
     measuring.raise_incomplete("run configure, then run again", context.client_name)
     return len(planned)
+
+
+def record_of(context: Context, cell: Cell, devices: list[str]) -> dict[str, Any]:
+    """Returns what is recorded of a cell, before it is measured."""
+    assembled = tuple(mirror.legs for mirror in context.topology.mirrors if mirror.name in cell.mirrors)
+    volumes = [leg.volume for legs in cell.legs or assembled for leg in legs]
+    return {
+        "cell": cell.name,
+        "layout": cell.layout,
+        "pattern": cell.pattern.name,
+        "operation": cell.operation,
+        "servers": cell.servers,
+        "disks": cell.disks,
+        "mirrors": None if cell.layout == "raw" else cell.volumes,
+        "copies": cell.copies,
+        "readers": "one" if cell.one_reader else "many",
+        "buffered": cell.buffered,
+        "request_bytes": cell.pattern.request_bytes,
+        "depth": cell.depth,
+        "threads_per_device": cell.threads_per_device,
+        "devices": devices,
+        "volumes": volumes,
+        "started_unix_s": time.time(),
+    }
 
 
 def prime(context: Context, plan: Plan) -> None:
@@ -61,48 +82,62 @@ def prime(context: Context, plan: Plan) -> None:
         [f"/dev/{STRIPE}"],
         pattern="sequential",
         request_bytes=pattern.request_bytes,
-        threads=pattern.depth,
-        seconds=plan.warmup_seconds + plan.measured_seconds,
+        threads=pattern.depth * len(context.topology.mirrors),
+        seconds=max(0.5, plan.measured_seconds / 2),
     )
-    with context.console.under_way("run", "priming", _takes(plan)):
+    with context.console.under_way("run", "priming"):
         run_worker(context, context.client_name, script("client_worker"), words)
 
 
-def restore_stripe(context: Context) -> None:
-    """Assembles the whole stripe again. After an interrupt the connections are gone, and configure has to do it."""
+def restore_arrays(context: Context) -> None:
+    """Stops temporary arrays, and assembles the mirrors and the whole stripe again."""
+    assemble_mirrors(context)
+    make_stripe(context)
+
+
+def restore(context: Context, writes: bool) -> None:
+    """Brings back the arrays, as configure left them. After an interrupt the connections are gone, and configure has to
+    do it.
+    """
     try:
-        context.client_state(fresh=True)
-        make_stripe(context)
+        restore_arrays(context)
+        if writes:
+            list_boot_arrays(context)
     except WorkloadError as error:
         context.console.say("run", f"{STRIPE} is not assembled again ({error.what}): run configure")
 
 
 def devices_of(context: Context, cell: Cell) -> list[str]:
-    """Returns the devices that the cell reads; assembles a stripe where it reads one."""
+    """Returns the devices that the cell reads or writes; puts together what it needs."""
     if cell.layout == "raw":
         state = context.client_state()
-        return [state.disks[iqn].device for iqn in cell.iqns]
-    if cell.layout == "mirror":
-        return [f"/dev/{cell.mirrors[0]}"]
-    if len(cell.mirrors) == len(context.topology.mirrors):
+        return [state.disks[leg.iqn].device for legs in cell.legs for leg in legs]
+    if cell.copies is not None:
+        mirrors = build_mirrors(context, cell)
+        return mirrors if cell.layout == "mirror" else [build_stripe(context, mirrors)]
+    if len(cell.mirrors) == len(context.topology.mirrors) and not cell.writes:
         make_stripe(context)
         return [f"/dev/{STRIPE}"]
-    mirrors = [f"/dev/{name}" for name in cell.mirrors]
-    context.on_client("client_bench_stripe", [BENCH_STRIPE, STRIPE, str(CHUNK_KIB), *mirrors])
-    return [f"/dev/{BENCH_STRIPE}"]
+    return [build_stripe(context, [f"/dev/{name}" for name in cell.mirrors])]
 
 
 def measure(context: Context, plan: Plan, cell: Cell, devices: list[str], label: str) -> CellOutcome:
-    """Reads the devices with the worker, as the cell defines."""
+    """Reads or writes the devices with the worker, as the cell defines; what was written is read back."""
+    checking = WriteCheck(context, plan.writes, cell) if cell.writes and plan.writes else None
     words = arguments(
         devices,
+        operation=cell.operation,
         pattern=cell.pattern.name,
         request_bytes=cell.pattern.request_bytes,
         threads=cell.threads_per_device,
-        seconds=plan.measured_seconds,
+        seconds=cell.seconds,
         warmup_seconds=plan.warmup_seconds,
+        buffered=cell.buffered,
+        overwrite=cell.writes,
+        span_bytes=checking.span_bytes if checking else None,
+        seed=checking.seed if checking else 1,
     )
-    with context.console.under_way("run", label, _takes(plan)) as progress:
+    with context.console.under_way("run", label, _takes(plan, cell)) as progress:
         outcome = run_worker(
             context,
             context.client_name,
@@ -111,8 +146,17 @@ def measure(context: Context, plan: Plan, cell: Cell, devices: list[str], label:
             cell=cell.name,
             on_record=lambda record: progress.update(f"{label} {rate_words(record)}"),
         )
-    return CellOutcome(outcome.words, outcome.fault("read"))
+    fault = outcome.fault(cell.operation)
+    if fault is None and checking is not None and outcome.final is not None:
+        fault = checking.fault_after(int(outcome.final["ops"]))
+    return CellOutcome(outcome.words, fault, {"leg_read_bytes": leg_read_bytes(context, outcome)})
 
 
-def _takes(plan: Plan) -> str:
-    return f"takes {plan.warmup_seconds + plan.measured_seconds:g} s"
+def leg_read_bytes(context: Context, outcome: Outcome) -> dict[str, int]:
+    """Returns what the client read from each volume while the worker ran, its warm-up included."""
+    legs = context.leg_by_device(context.client_state())
+    return {legs[disk].volume: count for disk, count in outcome.read_bytes.items() if disk in legs and count}
+
+
+def _takes(plan: Plan, cell: Cell) -> str:
+    return f"takes {plan.warmup_seconds + cell.seconds:g} s"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from inventory import Host, Inventory, InventoryError
 from workloads.errors import WorkloadError
 from workloads.iscsi import VOLUME_ID, initiator_name, target_name
-from workloads.md_raid.settings import LEG_GIB, MIRROR_LEGS
+from workloads.md_raid.settings import LEG_GIB, SERVERS_MAX, SERVERS_MIN
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,14 @@ class Topology:
             clients = inventory.hosts_in("client")
             servers = inventory.hosts_in("storage")
         except InventoryError as error:
-            raise WorkloadError(str(error), "md-raid needs one client and three storage hosts") from error
+            needed = f"md-raid needs one client and {SERVERS_MIN} to {SERVERS_MAX} storage hosts"
+            raise WorkloadError(str(error), needed) from error
         if len(clients) != 1:
             raise WorkloadError(f"{where}: {len(clients)} hosts have the role client", "leave exactly one")
-        if len(servers) != MIRROR_LEGS:
+        if not SERVERS_MIN <= len(servers) <= SERVERS_MAX:
             raise WorkloadError(
-                f"{where}: {len(servers)} hosts have the role storage",
-                f"each mirror has one leg on each of {MIRROR_LEGS} servers: give {MIRROR_LEGS}",
+                f"{where}: {_hosts_have(len(servers))} the role storage",
+                f"each mirror has one leg on each server: give {SERVERS_MIN} to {SERVERS_MAX}",
             )
         counts = {server.name: len(server.volumes) for server in servers}
         if len(set(counts.values())) != 1 or 0 in counts.values():
@@ -112,3 +113,7 @@ class Topology:
             for number in range(1, len(servers[0].volumes) + 1)
         )
         return cls(clients[0], servers, mirrors)
+
+
+def _hosts_have(count: int) -> str:
+    return "1 host has" if count == 1 else f"{count} hosts have"

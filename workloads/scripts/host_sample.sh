@@ -1,9 +1,39 @@
-# Prints the host's counters each second, until its output has no reader. Argument: ADDRESS
-# The counters are those of the interface that has ADDRESS. No process is started while it runs.
+# Prints the host's counters every SECONDS, until its output has no reader.
+# Arguments: ADDRESS [SECONDS [NAME=DEVICE...]]
+# The counters are those of the interface that has ADDRESS, and of the block devices, by NAME. No process is started while
+# it runs.
 address=$1
+seconds=${2:-1}
+shift "$(($# < 2 ? $# : 2))"
 interface=$(ip -brief -4 address show to "$address" | { read -r name _; echo "${name%%@*}"; })
 statistics=/sys/class/net/$interface/statistics
 [ -d "$statistics" ] || die "no interface has the address $address" "correct private_address in the inventory"
+# A host whose CPU is full would be sampled too seldom.
+renice --priority -10 --pid $$ > /dev/null 2>&1 || true
+declare -A name_of=()
+if [ "$#" -gt 0 ]; then
+    mapfile -t devices < <(readlink --canonicalize "${@#*=}")
+    for ((number = 0; number < $#; number++)); do
+        device=${devices[number]:-}
+        pair=${*:number+1:1}
+        [ -z "$device" ] || name_of[${device##*/}]=${pair%%=*}
+    done
+fi
+
+# read_disks: sets `disks` to what follows a sample's other fields. The kernel's fields are in its
+# Documentation/admin-guide/iostats.rst; a sector has 512 bytes.
+read_disks() {
+    local name reads sectors_read writes sectors_written busy
+    disks=
+    while read -r _ _ name reads _ sectors_read _ writes _ sectors_written _ _ busy _; do
+        [ -n "${name_of[$name]:-}" ] || continue
+        disks+=${disks:+, }"\"${name_of[$name]}\": {\"reads\": $reads, \"read_bytes\": $((sectors_read * 512)), \"writes\": $writes, "
+        disks+="\"written_bytes\": $((sectors_written * 512)), \"busy_ms\": $busy}"
+    done < /proc/diskstats
+    [ -z "$disks" ] || disks=", \"disks\": {$disks}"
+}
+
+disks=
 last_busy=
 last_total=
 while true; do
@@ -17,13 +47,15 @@ while true; do
     while read -r name available _; do
         [ "$name" = MemAvailable: ] && break
     done < /proc/meminfo
+    [ "${#name_of[@]}" -eq 0 ] || read_disks
     if [ -n "$last_total" ] && [ "$total" -gt "$last_total" ]; then
-        json '{"t_unix_s": %s, "busy": %s, "total": %s, "nic_rx_bytes": %s, "nic_tx_bytes": %s, "nic_rx_packets": %s, '\
-'"nic_tx_packets": %s, "mem_available_bytes": %s}' "${EPOCHREALTIME/,/.}" "$((busy - last_busy))" "$((total - last_total))" \
-            "$received" "$sent" "$packets_received" "$packets_sent" "$((available * 1024))"
+        # The names are volumes' ids, which need no escaping.
+        printf '{"t_unix_s": %s, "busy": %s, "total": %s, "nic_rx_bytes": %s, "nic_tx_bytes": %s, "nic_rx_packets": %s, '\
+'"nic_tx_packets": %s, "mem_available_bytes": %s%s}\n' "${EPOCHREALTIME/,/.}" "$((busy - last_busy))" \
+            "$((total - last_total))" "$received" "$sent" "$packets_received" "$packets_sent" "$((available * 1024))" "$disks"
     fi
     last_busy=$busy
     last_total=$total
-    rest 1
+    rest "$seconds"
 done
 # end of script

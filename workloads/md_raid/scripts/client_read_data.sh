@@ -4,7 +4,7 @@ offset_bytes=$2
 bytes=$3
 sync
 echo 3 > /proc/sys/vm/drop_caches
-sum=$(dd if="$device" bs=1M iflag=direct,skip_bytes,count_bytes,fullblock skip="$offset_bytes" count="$bytes" status=none \
+sum=$(dd if="$device" bs=8M iflag=direct,skip_bytes,count_bytes,fullblock skip="$offset_bytes" count="$bytes" status=none \
     | sha256sum) || die "reading from $device failed" "see dmesg on that host"
 json '{"bytes": %s, "offset_bytes": %s, "sha256": "%s"}' "$bytes" "$offset_bytes" "${sum%% *}"
 finish

@@ -1,5 +1,5 @@
-# Runs the native worker, with caches dropped, and prints whether the arrays were complete before and after.
-# Arguments: WORKER ARGUMENT...
+# Runs the native worker, with caches dropped, and prints whether the arrays were complete before and after, and what was
+# read from each iSCSI disk. Arguments: WORKER ARGUMENT...
 arrays() {
     local file name degraded
     for file in /sys/block/md*/md/degraded; do
@@ -10,17 +10,31 @@ arrays() {
         json '{"kind": "array", "when": "%s", "array": "%s", "degraded": %s}' "$1" "${name%%/*}" "${degraded:-null}"
     done
 }
+# disks WHEN: the counters are those of the kernel's Documentation/admin-guide/iostats.rst; a sector has 512 bytes.
+disks() {
+    local path name sectors read=
+    local -A iscsi=()
+    for path in /sys/class/iscsi_session/session*/device/target*/*/block/*; do
+        iscsi[${path##*/}]=yes
+    done
+    while read -r _ _ name _ _ sectors _; do
+        [ -z "${iscsi[$name]:-}" ] || read+=${read:+, }"\"/dev/$name\": $((sectors * 512))"
+    done < /proc/diskstats
+    echo "{\"kind\": \"disks\", \"when\": \"$1\", \"read_bytes\": {$read}}"
+}
 arrays before
 # The storage servers cache nothing: the targets' iblock backstores hand requests to the volumes as they come.
 sync
 echo 3 > /proc/sys/vm/drop_caches
 worker=$1
 shift
+disks before
 "$worker" "$@" &
 pid=$!
 json '{"kind": "started", "pid": %s}' "$pid"
 code=0
 wait "$pid" || code=$?
+disks after
 arrays after
 if [ "$code" -ne 0 ]; then
     # Its own message is on standard error.

@@ -8,7 +8,7 @@ trap 'rm -rf "$directory"' EXIT
 mkfifo "$directory/data"
 sha256sum < "$directory/data" > "$directory/sum" &
 head -c "$bytes" /dev/urandom | tee "$directory/data" \
-    | dd of="$device" bs=1M iflag=fullblock oflag=direct,seek_bytes seek="$offset_bytes" conv=fsync status=none \
+    | dd of="$device" bs=8M iflag=fullblock oflag=direct,seek_bytes seek="$offset_bytes" conv=fsync status=none \
     || die "writing to $device failed" "see dmesg on that host"
 wait
 read -r sum _ < "$directory/sum"

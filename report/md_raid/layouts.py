@@ -1,0 +1,48 @@
+"""Does a plain RAID-1 read from one leg? Cells that read one mirror in several layouts, leg by leg."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from report.md_raid.schema import Cell, LayoutReads, Layouts
+from report.missing import divided
+
+RAID1 = "raid1"
+# Below this share of what was read a leg was not read from, but for a label or a superblock.
+LEG_SHARE_MIN = 0.05
+
+
+def layouts_of(cells: Sequence[Cell]) -> Layouts | None:
+    """None where no layouts were compared."""
+    compared = [cell for cell in cells if cell.layout == "mirror" and cell.copies is not None]
+    if not compared:
+        return None
+    plain = {(cell.pattern, cell.readers): cell for cell in compared if cell.copies == RAID1}
+    rows = [_reads(cell, plain.get((cell.pattern, cell.readers))) for cell in compared]
+    one_reader = {row.copies: row for row in rows if (row.pattern, row.readers) == ("sequential", "one")}
+    raid1 = one_reader.get(RAID1)
+    offset = next((row for copies, row in one_reader.items() if copies.startswith("o")), None)
+    return Layouts(
+        legs=max(cell.servers for cell in compared),
+        raid1_legs_read=raid1.legs_read if raid1 else None,
+        offset_legs_read=offset.legs_read if offset else None,
+        offset_to_raid1_ratio=offset.to_raid1_ratio if offset else None,
+        rows=rows,
+    )
+
+
+def _reads(cell: Cell, plain: Cell | None) -> LayoutReads:
+    legs = [] if cell.leg_read_bytes is None else sorted(cell.leg_read_bytes.values(), reverse=True)
+    shares = [divided(count, sum(legs)) or 0.0 for count in legs]
+    return LayoutReads(
+        cell=cell.cell,
+        copies=cell.copies or "",
+        pattern=cell.pattern,
+        readers=cell.readers,
+        legs=cell.servers,
+        mib_per_s=cell.mib_per_s,
+        iops=cell.iops,
+        legs_read=sum(share >= LEG_SHARE_MIN for share in shares) if any(shares) else None,
+        leg_shares=[*shares, *[0.0] * (cell.servers - len(shares))] if any(shares) else None,
+        to_raid1_ratio=divided(cell.mib_per_s, plain.mib_per_s) if plain else None,
+    )

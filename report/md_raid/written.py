@@ -1,0 +1,38 @@
+"""The write cells, and what was read back of them from each server's legs alone (raw/writes.ndjson)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from report.md_raid.schema import Cell, WrittenCell
+from report.records import Record, RecordError, or_none, text, whole_or_none
+from report.runs import Run
+
+
+def read_writes(run: Run, cells: Sequence[Cell]) -> list[WrittenCell]:
+    written = [cell for cell in cells if cell.operation == "write"]
+    checks: dict[str, dict[str, Record]] = {}
+    if written and run.has_stream("writes", "whether what was written was read back is not known"):
+        for record in run.stream("writes"):
+            try:
+                checks.setdefault(text(record, "cell"), {})[text(record, "server")] = record
+            except RecordError as error:
+                run.omit("writes", error, record)
+    return [_written(cell, list(checks.get(cell.cell, {}).values())) for cell in written]
+
+
+def _written(cell: Cell, checks: Sequence[Record]) -> WrittenCell:
+    alike = len({check.get("sha256") for check in checks}) == 1
+    return WrittenCell(
+        cell=cell.cell,
+        pattern=cell.pattern,
+        request_bytes=cell.request_bytes,
+        servers=cell.servers,
+        mirrors=cell.mirrors,
+        mib_per_s=cell.mib_per_s,
+        iops=cell.iops,
+        limited_by=cell.limited_by,
+        servers_checked=len(checks),
+        checked_bytes=or_none(whole_or_none, checks[0] if checks else None, "bytes"),
+        matched=alike and all(check.get("matched") is True for check in checks) if checks else None,
+    )
