@@ -77,6 +77,8 @@ def reap(
     if dry_run or not plan.delete:
         _finish(console, plan, found, [], deleted=None if dry_run else 0)
         return
+    if orphans:
+        console.say("states", "a stack of the same name in another backend is not seen: its resources would be orphans")
     _confirm(plan, yes, ask)
     if orphans:  # an engine may have been at work since
         selection = _with_states(replace(selection, now=datetime.now(UTC)), backend, console)
