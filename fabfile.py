@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.collection import Collection
 from invoke.tasks import task
 
+from workloads.account_tasks import TASKS as account_tasks
 from workloads.experiment import find_experiments
 from workloads.fabric_tasks import collection, experiment_tasks, reported, run_module
 from workloads.inventory_tasks import TASKS as inventory_tasks
@@ -18,9 +19,8 @@ from workloads.lazy_import import lazy_import
 from workloads.results import results_root
 
 if TYPE_CHECKING:
-    from workloads import account, deployment
+    from workloads import deployment
 else:
-    account = lazy_import("workloads.account")
     deployment = lazy_import("workloads.deployment")
 
 
@@ -65,16 +65,6 @@ def results(_: Any, sql: str | None = None, export: str | None = None, format: s
     options = {"--sql": sql, "--export": export, "--format": format}
     given = [word for name, value in options.items() if value is not None for word in (name, value)]
     run_module("report.results", "--results", str(results_root()), *given)
-
-
-@task(help={"region": "only this one (default: every region that is enabled)"})
-@reported
-def check(_: Any, region: str | None = None) -> None:
-    """List what is left in the AWS account.
-
-    The exit code is 0 when nothing is left, and 1 otherwise.
-    """
-    account.check(region)
 
 
 @task(
@@ -139,7 +129,7 @@ namespace = Collection(
     report,
     results,
     inventory_tasks,
-    collection("account", check),
+    account_tasks,
     collection("lab", up, status, ssh, model, down),
     *map(experiment_tasks, find_experiments()),
 )

@@ -165,6 +165,10 @@ ZONE_IDS_WITHOUT_EFS = frozenset(_DATA["efs"]["zone_ids_without_efs"])
 """Zones where EFS has neither One Zone file systems nor mount targets."""
 
 PUBLIC_IPV4_USD_PER_HOUR: float = _DATA["prices"]["public_ipv4_usd_per_hour"]
+HOURS_PER_MONTH = 730
+"""AWS bills storage by the month, and divides by 730 hours."""
+FREE_IOPS: Mapping[str, int] = {"gp3": 3_000}
+"""IOPS of a volume type that come with the volume. Those of gp2 are not billed by their number at all."""
 
 
 def regions_offering(instance_type: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from components.tags import Tags, child_options
+from components.tags import DISPOSABLE_DATA, Tags, child_options
 
 # A bucket's name has 63 characters at most, of a-z, 0-9 and - (docs.aws.amazon.com/AmazonS3/latest/userguide/
 # bucketnamingrules.html; dots would break TLS by name); a role's has 64 (CreateRole, RoleName), "-role" among them.
@@ -52,7 +52,10 @@ class StackBucket(pulumi.ComponentResource):
         tags = args["tags"]
         below = pulumi.ResourceOptions(parent=self)
         self.bucket = aws.s3.Bucket(
-            args["name"], force_destroy=True, tags=tags.named(args["name"]), opts=child_options(self)
+            args["name"],
+            force_destroy=True,
+            tags={**tags.named(args["name"]), **DISPOSABLE_DATA},
+            opts=child_options(self),
         )
         aws.s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",

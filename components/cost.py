@@ -12,17 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aws_offers import PRICES_AS_OF, PUBLIC_IPV4_USD_PER_HOUR, price_usd
+from aws_offers import FREE_IOPS, HOURS_PER_MONTH, PRICES_AS_OF, PUBLIC_IPV4_USD_PER_HOUR, price_usd
 from components.config import MAX_USD, CommonConfig
 from components.file_system_validation import ELASTIC, FileSystemSpec
 from components.host import ROOT_VOLUME
 from components.settings import NONE, Settings
 from components.volumes import VolumeSpec
-
-# AWS bills storage by the month, and divides by 730 hours.
-_HOURS_PER_MONTH = 730
-
-_FREE_IOPS = {"gp3": 3_000}
 
 # What an operation on data is billed as at least (EFS User Guide, CloudWatch metrics, TotalIOBytes).
 _ELASTIC_LEAST_KIB = 32
@@ -86,16 +81,16 @@ def estimate_cost(
         if not count:
             continue
         month = volume.size_gib * price("volume_gib_month", volume.type, f"{volume.type} volumes")
-        billed_iops = (volume.iops or 0) - _FREE_IOPS.get(volume.type, 0)
+        billed_iops = (volume.iops or 0) - FREE_IOPS.get(volume.type, 0)
         if billed_iops > 0:
             month += billed_iops * price("volume_iops_month", volume.type, f"{volume.type} IOPS")
-        total += count * month / _HOURS_PER_MONTH
+        total += count * month / HOURS_PER_MONTH
     usage_prices: list[str] = []
     if file_system is not None:
         # Billed is what exceeds the throughput that comes with the data stored, so this is an upper bound.
         if file_system.provisioned_mib_per_s is not None:
             month = price("efs_throughput", "provisioned_mib_per_s_month", "provisioned throughput")
-            total += file_system.provisioned_mib_per_s * month / _HOURS_PER_MONTH
+            total += file_system.provisioned_mib_per_s * month / HOURS_PER_MONTH
         if file_system.throughput_mode == ELASTIC:
             read = price("efs_throughput", "elastic_gb_read", "elastic throughput")
             written = price("efs_throughput", "elastic_gb_written", "elastic throughput")

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from components.file_system_validation import ONE_ZONE, FileSystemSpec
 from components.network import suffix
-from components.tags import Tags, child_options
+from components.tags import DISPOSABLE_DATA, Tags, child_options
 from inventory import FileSystem, MountTarget
 
 NFS_PORT = 2049  # RFC 8881, section 2.9.3; NFSv4.1 needs no other
@@ -111,7 +111,7 @@ class ElasticFileSystem(pulumi.ComponentResource):
             provisioned_throughput_in_mibps=spec.provisioned_mib_per_s,
             availability_zone_name=args["zones"][0] if one_zone else None,
             encrypted=True,
-            tags=args["tags"].named(name),
+            tags={**args["tags"].named(name), **DISPOSABLE_DATA},
             opts=child_options(self),
         )
         if one_zone:

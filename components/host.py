@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from aws_offers import CpuOptions
-from components.tags import EXPIRES_AT, IGNORE_EXPIRY, MEMORY_LIMIT, UPLINK, Tags, child_options
+from components.tags import DISPOSABLE_DATA, EXPIRES_AT, IGNORE_EXPIRY, MEMORY_LIMIT, UPLINK, Tags, child_options
 from components.volumes import VolumeSpec
 
 ROOT_VOLUME = VolumeSpec("gp3", 8)
@@ -82,7 +82,7 @@ class Host(pulumi.ComponentResource):
                 volume_size=ROOT_VOLUME.size_gib,
                 encrypted=True,
                 delete_on_termination=True,
-                tags=args["tags"].named(f"{name}-root"),
+                tags={**args["tags"].named(f"{name}-root"), **DISPOSABLE_DATA},
             ),
             instance_initiated_shutdown_behavior="terminate",
             user_data=args["user_data"],

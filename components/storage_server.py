@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.host import Host, HostArgs
-from components.tags import Tags, child_options
+from components.tags import DISPOSABLE_DATA, Tags, child_options
 from components.volumes import VolumeSpec
 
 # EC2 leaves /dev/sd[f-p] to EBS data volumes (EC2 User Guide, "Device names for volumes").
@@ -51,7 +51,10 @@ class StorageServer(pulumi.ComponentResource):
                     iops=volumes["volume"].iops,
                     # Encryption costs no IOPS (EBS User Guide, "Amazon EBS encryption").
                     encrypted=True,
-                    tags=volumes["tags"].named(f"{name}-volume-{number}"),
+                    tags={
+                        **volumes["tags"].named(f"{name}-volume-{number}"),
+                        **({} if volumes["protect"] else DISPOSABLE_DATA),
+                    },
                     opts=child_options(self, protect=volumes["protect"]),
                 ),
                 device,

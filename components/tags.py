@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pulumi
 
 EXPIRES_AT = "expires-at"
+DISPOSABLE_DATA = {"data": "disposable"}
+"""On what stores what each run writes anew. `fab account.reap` deletes other data by name only (reaper/tags.py)."""
 MEMORY_LIMIT = "memory-limit-mib"
 UPLINK = "uplink-mbit-per-s"
 

@@ -28,6 +28,8 @@ from moto.ec2.models.instances import Instance
 from moto.ec2.responses.elastic_ip_addresses import ElasticIPAddresses
 from moto.ec2.utils import random_public_ip
 
+from lab.ec2_deletion import delete_interfaces, refuse_deletions_like_ec2
+
 QUOTA = 5  # a region's default (Amazon VPC quotas), and what moto's DescribeAccountAttributes answers
 _ATTACHABLE = frozenset({"running", "stopped", "stopping"})
 
@@ -55,6 +57,7 @@ def behave_like_ec2() -> None:
     }
     for (owner, name), change in changes.items():
         setattr(owner, name, change)
+    refuse_deletions_like_ec2()
 
 
 @functools.wraps(_moto_init)
@@ -131,7 +134,9 @@ def _start(self: Any) -> Any:
 def _terminate(self: Any) -> Any:
     for address in _addresses_of(self):
         address.instance = address.eni = address.association_id = None
-    return _moto_terminate(self)
+    before = _moto_terminate(self)
+    delete_interfaces(self)
+    return before
 
 
 def _show_elastic_ips(instance: Any) -> None:

@@ -16,7 +16,18 @@ from workloads.load_inventory import PROJECT
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
-ROOMS = ("aws_offers", "claims", "components", "documents", "inventory", "lab", "report", "stacks", "workloads")
+ROOMS = (
+    "aws_offers",
+    "claims",
+    "components",
+    "documents",
+    "inventory",
+    "lab",
+    "reaper",
+    "report",
+    "stacks",
+    "workloads",
+)
 COMPONENT = """
 import pulumi
 

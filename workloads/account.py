@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 
 import boto3
 
+from reaper.plan import GLOBAL
+from reaper.services import find_in_iam
+from reaper.tags import PROJECT, is_ours
 from workloads.aws import client_arguments, ec2_client, one_line
 from workloads.console import Console, duration_words
 from workloads.errors import WorkloadError
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
     from mypy_boto3_resourcegroupstaggingapi.client import ResourceGroupsTaggingAPIClient
 
-PROJECT_TAG = "tidemark"
 TAG_KEYS = ("project", "stack", "expires-at")
 PARALLEL = 8
 ANY_REGION = "us-east-1"  # always enabled: it lists the others
@@ -64,6 +66,11 @@ def check(region: str | None) -> None:
     regions = [region] if region else enabled_regions()
     with console.under_way("account", f"asking {len(regions)} regions"):
         found, unasked = look(regions)
+        if region is None:
+            try:
+                found += in_iam()
+            except WorkloadError as error:
+                unasked["IAM"] = error.what
     now = datetime.now(UTC)
     for each in found:
         console.say("left", each.words(now))
@@ -73,12 +80,12 @@ def check(region: str | None) -> None:
     if found:
         stacks = ", ".join(sorted({each.stack for each in found if each.stack})) or "stacks that their tags don't name"
         raise WorkloadError(
-            f"{len(found)} of {PROJECT_TAG}'s resources still there {where}: {stacks}",
-            "end what you don't use: pulumi destroy",
+            f"{len(found)} of {PROJECT}'s resources still there {where}: {stacks}",
+            "end what you don't use: pulumi destroy, or fab account.reap",
         )
     if unasked:
         raise WorkloadError(f"nothing is left {where}; not asked: {', '.join(unasked)}", "see the reason above")
-    console.say("account", f"nothing of {PROJECT_TAG} is left {where}")
+    console.say("account", f"nothing of {PROJECT} is left {where}")
 
 
 def enabled_regions() -> list[str]:
@@ -133,24 +140,31 @@ def in_ec2(region: str, client: EC2Client) -> list[Leftover]:
     return [
         _leftover(region, kind.replace("-", " "), name, of)
         for (kind, name), of in tags.items()
-        if of.get("project") == PROJECT_TAG and name not in terminated
+        if of.get("project") == PROJECT and name not in terminated
     ]
 
 
 def in_other_services(region: str, client: ResourceGroupsTaggingAPIClient) -> list[Leftover]:
     """Returns the resources of all other services that have the project's tags."""
     with one_line(f"what is left in {region}", "the tagging API"):
-        pages = client.get_paginator("get_resources").paginate(TagFilters=[{"Key": "project", "Values": [PROJECT_TAG]}])
+        pages = client.get_paginator("get_resources").paginate(TagFilters=[{"Key": "project", "Values": [PROJECT]}])
         resources = [resource for page in pages for resource in page["ResourceTagMappingList"]]
     found = []
     for resource in resources:
         # arn:aws:elasticfilesystem:eu-central-1:123456789012:file-system/fs-0123, arn:aws:s3:::bucket
         _, _, service, _, _, name = resource["ResourceARN"].split(":", 5)
-        if service != "ec2":
+        if service not in ("ec2", "iam"):
             kind, slash, id = name.partition("/")
             words = {tag["Key"]: tag["Value"] for tag in resource["Tags"]}
             found.append(_leftover(region, kind if slash else service, id if slash else name, words))
     return found
+
+
+def in_iam() -> list[Leftover]:
+    """Returns roles and instance profiles, which belong to no region. The tagging API does not know roles."""
+    with one_line("what is left in IAM", "IAM"):
+        client = boto3.client("iam", **client_arguments("IAM", ANY_REGION))
+        return [_leftover(GLOBAL, each.kind, each.id, each.tags) for each in find_in_iam(client) if is_ours(each.tags)]
 
 
 def _leftover(region: str, kind: str, id: str, tags: Mapping[str, str]) -> Leftover:

@@ -84,7 +84,7 @@ def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
     (project / "stacks").mkdir(parents=True)
     for name in ("Pulumi.yaml", "__main__.py"):
         shutil.copy(PROJECT / name, project / name)
-    for name in ("aws_offers", "components", "documents", "inventory"):
+    for name in ("aws_offers", "components", "documents", "inventory", "reaper"):
         shutil.copytree(PROJECT / name, project / name)
     (project / ".venv").symlink_to(PROJECT / ".venv")
     document = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{stack}.yaml").read_text())

@@ -73,6 +73,16 @@ def test_what_is_left_in_any_region_is_listed_with_its_stack_and_expiry(capsys: 
     assert {begin for begin in begins if any(line.startswith(begin) for line in words)} == begins
 
 
+def test_a_role_that_is_left_belongs_to_no_region(capsys: pytest.CaptureFixture[str]) -> None:
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    for name, tags in (("tidemark-a-role", TAGS), ("tidemark-another", OTHERS), ("theirs", TAGS)):
+        client("iam", "us-east-1").create_role(RoleName=name, AssumeRolePolicyDocument=trust, Tags=pairs(tags))
+    with pytest.raises(WorkloadError, match="1 of tidemark's resources still there"):
+        account.check(None)
+    assert "global          efs-iops.eu-central-1      role               tidemark-a-role" in capsys.readouterr().out
+    account.check("eu-central-1")
+
+
 def test_one_region_alone() -> None:
     volume("us-east-1", TAGS)
     account.check("eu-central-1")

@@ -1,0 +1,105 @@
+"""Deletions that EC2 refuses, or that take something along, and moto's do not.
+
+EC2 deletes nothing that is still in use (EC2 and VPC User Guides; "Error codes for the Amazon EC2 API"): a subnet or a
+security group with a network interface, a group that another group's rule names, a VPC with a gateway or a group of its
+own, an associated address. It detaches no gateway from a VPC with public addresses in
+it. A terminated instance loses its network interfaces; a deleted subnet loses its association with a route table.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
+from moto.ec2.models.elastic_ip_addresses import ElasticAddressBackend
+from moto.ec2.models.instances import Instance
+from moto.ec2.models.internet_gateways import InternetGatewayBackend
+from moto.ec2.models.security_groups import SecurityGroupBackend
+from moto.ec2.models.subnets import SubnetBackend
+from moto.ec2.models.vpcs import VPCBackend
+
+_moto_delete_group = SecurityGroupBackend.delete_security_group
+_moto_delete_subnet = SubnetBackend.delete_subnet
+_moto_delete_vpc = VPCBackend.delete_vpc
+_moto_detach_gateway = InternetGatewayBackend.detach_internet_gateway
+_moto_release = ElasticAddressBackend.release_address
+
+
+def refuse_deletions_like_ec2() -> None:
+    """Changes moto's classes; a second call changes nothing."""
+    changes: dict[tuple[type, str], Callable[..., Any]] = {
+        (SecurityGroupBackend, "delete_security_group"): _delete_group,
+        (SubnetBackend, "delete_subnet"): _delete_subnet,
+        (VPCBackend, "delete_vpc"): _delete_vpc,
+        (InternetGatewayBackend, "detach_internet_gateway"): _detach_gateway,
+        (ElasticAddressBackend, "release_address"): _release,
+    }
+    for (owner, name), change in changes.items():
+        setattr(owner, name, change)
+
+
+def delete_interfaces(instance: Instance) -> None:
+    """Deletes the network interfaces of an instance that has been terminated."""
+    for card in instance.nics.values():
+        instance.ec2_backend.enis.pop(card.id, None)
+
+
+def _violation(what: str) -> Exception:
+    return DependencyViolationError(f"{what} has dependencies and cannot be deleted.")
+
+
+@functools.wraps(_moto_delete_group)
+def _delete_group(self: Any, name: str | None = None, group_id: str | None = None) -> None:
+    group = self.get_security_group_from_id(group_id) if group_id else None
+    if group is not None and group.name != "default":
+        used = any(each.id == group_id for card in self.enis.values() for each in card.group_set)
+        named = any(
+            rule.source_group.get("GroupId") == group_id
+            for groups in self.groups.values()
+            for other in groups.values()
+            if other.id != group_id
+            for rule in (*other.ingress_rules, *other.egress_rules)
+        )
+        if used or named:
+            raise DependencyViolationError(f"resource {group_id} has a dependent object")
+    _moto_delete_group(self, name, group_id)
+
+
+@functools.wraps(_moto_delete_subnet)
+def _delete_subnet(self: Any, subnet_id: str) -> Any:
+    if any(card.subnet.id == subnet_id for card in self.enis.values()):
+        raise _violation(f"The subnet '{subnet_id}'")
+    deleted = _moto_delete_subnet(self, subnet_id)
+    for table in self.route_tables.values():
+        for association, associated in list(table._associations.items()):
+            if associated == subnet_id:
+                del table._associations[association]
+    return deleted
+
+
+@functools.wraps(_moto_delete_vpc)
+def _delete_vpc(self: Any, vpc_id: str) -> Any:
+    attached = any(gateway.vpc is not None and gateway.vpc.id == vpc_id for gateway in self.internet_gateways.values())
+    groups = [group for group in self.groups.get(vpc_id, {}).values() if group.name != "default"]
+    if attached or groups:
+        raise _violation(f"The vpc '{vpc_id}'")
+    return _moto_delete_vpc(self, vpc_id)
+
+
+@functools.wraps(_moto_detach_gateway)
+def _detach_gateway(self: Any, internet_gateway_id: str, vpc_id: str) -> None:
+    for card in self.enis.values():
+        if card.subnet.vpc_id == vpc_id and card.public_ip:
+            raise DependencyViolationError(f"Network {vpc_id} has some mapped public address(es).")
+    _moto_detach_gateway(self, internet_gateway_id, vpc_id)
+
+
+@functools.wraps(_moto_release)
+def _release(self: Any, address: str | None = None, allocation_id: str | None = None) -> None:
+    found = self.address_by_allocation([allocation_id]) if allocation_id else []
+    if found and found[0].association_id:
+        raise EC2ClientError("InvalidIPAddress.InUse", f"Address {found[0].public_ip} is in use.")
+    _moto_release(self, address, allocation_id)
+    self.tags.pop(allocation_id, None)  # DescribeTags would go on to show it

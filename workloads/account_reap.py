@@ -1,0 +1,197 @@
+"""`fab account.reap`: deletes what has expired, or what a stack or a killed engine has left.
+
+What is to be deleted is shown first, with what stays and why. Then it asks.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+
+from reaper.find import Found, enabled_regions, find_all
+from reaper.plan import GLOBAL, Plan, Resource, Selection, Status, make_plan
+from reaper.reap import Left, Reaping
+from reaper.tags import PROJECT, STACK_NAME
+from workloads.account import REGION_NAME
+from workloads.aws import client_arguments, one_line
+from workloads.console import Console, duration_words
+from workloads.errors import WorkloadError
+from workloads.pulumi_states import read_states
+
+_RESOURCE_ID = re.compile(r"(?:vol|fs)-[0-9a-f]{8,17}|tidemark-[a-z0-9-]+")
+# boto3 reads AWS_ENDPOINT_URL_<SERVICE>; where the name is another than the client's.
+_ENDPOINT_NAMES = {"resourcegroupstaggingapi": "RESOURCE_GROUPS_TAGGING_API", "events": "EVENTBRIDGE"}
+
+
+class Clients:
+    """The clients of services in regions, each made once: boto3's default session is not thread-safe."""
+
+    def __init__(self) -> None:
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._making = threading.Lock()
+
+    def __call__(self, region: str, service: str) -> Any:
+        with self._making:
+            if (region, service) not in self._clients:
+                name: Any = service  # the stubs know literals
+                arguments = client_arguments(_ENDPOINT_NAMES.get(service, service.upper()), region)
+                with one_line(f"{service} in {region}", service):
+                    self._clients[region, service] = boto3.client(name, **arguments)
+            return self._clients[region, service]
+
+
+def reap(
+    *,
+    region: str | None = None,
+    stack: str | None = None,
+    orphans: bool = False,
+    backend: str | None = None,
+    include: Sequence[str] = (),
+    yes: bool = False,
+    dry_run: bool = False,
+    clients: Callable[[str, str], Any] | None = None,
+    ask: Callable[[str], str] = input,
+) -> None:
+    """Shows what is to be deleted, asks, and deletes it. Raises WorkloadError if something of it is left."""
+    _check_options(region, stack, orphans, backend, include)
+    console, client_of = Console(), clients or Clients()
+    with one_line("the account", "STS"):
+        account = client_of("us-east-1", "sts").get_caller_identity()
+    console.say("account", f"{account['Account']} as {account['Arn']}")
+    regions = regions_to_ask(region, client_of)
+    selection = Selection(datetime.now(UTC), stack=stack, included=frozenset(include))
+    if orphans:
+        selection = _with_states(selection, backend, console)
+    with console.under_way("account", f"asking {len(regions)} regions"):
+        found = find_all(regions, client_of)
+    plan = make_plan(found.resources, selection)
+    _check_included(include, found)
+    _show(console, plan, found, selection)
+    if dry_run or not plan.delete:
+        _finish(console, plan, found, [], deleted=None if dry_run else 0)
+        return
+    if orphans:
+        console.say("states", "a stack of the same name in another backend is not seen: its resources would be orphans")
+    _confirm(plan, yes, ask)
+    if orphans:  # an engine may have been at work since
+        selection = _with_states(replace(selection, now=datetime.now(UTC)), backend, console)
+        plan = make_plan(found.resources, selection)
+    left, deleted = _carry_out(console, plan, selection, client_of)
+    _finish(console, plan, found, left, deleted=deleted)
+
+
+def regions_to_ask(region: str | None, client_of: Callable[[str, str], Any]) -> list[str]:
+    """Returns the one region, or all that the account may use. Raises WorkloadError for what is no region."""
+    if region is None:
+        with one_line("the list of regions"):
+            return enabled_regions(client_of)
+    if not REGION_NAME.fullmatch(region):
+        raise WorkloadError(f"--region {region!r} is not the name of a region", "name one, such as eu-central-1")
+    return [region]
+
+
+def _check_options(
+    region: str | None, stack: str | None, orphans: bool, backend: str | None, include: Sequence[str]
+) -> None:
+    if stack is not None and not STACK_NAME.fullmatch(stack):
+        raise WorkloadError(f"--stack {stack!r} is not a stack's name", "give one that `fab account.check` shows")
+    if backend is not None and not orphans:
+        raise WorkloadError("--backend is for --orphans alone", "add --orphans, or leave --backend out")
+    for name in include:
+        if not _RESOURCE_ID.fullmatch(name):
+            raise WorkloadError(
+                f"--include {name!r} is not the id of a volume, a file system or a bucket of {PROJECT}",
+                "give one that `fab account.reap --dry-run` shows as protected",
+            )
+
+
+def _check_included(include: Sequence[str], found: Found) -> None:
+    """A name that is misspelt, or of another region, should not pass for a success."""
+    if missing := sorted(set(include) - {each.id for each in found.resources}):
+        raise WorkloadError(f"--include {missing[0]}: there is none here", "see `fab account.reap --dry-run`")
+
+
+def _with_states(selection: Selection, backend: str | None, console: Console) -> Selection:
+    with console.under_way("states", "reading the backend's states"):
+        states = read_states(backend)
+    console.say("states", f"{states.backend} has {', '.join(sorted(states.stacks)) or 'no stack of this project'}")
+    return replace(selection, known=states.strings, known_stacks=states.stacks, busy=states.busy)
+
+
+def _show(console: Console, plan: Plan, found: Found, selection: Selection) -> None:
+    for each in plan.delete:
+        console.say("delete", f"{_where(each)}{_expiry(each, selection.now)}")
+    for kept in plan.with_status(Status.PROTECTED):
+        console.say("protected", f"{_where(kept.resource)}  {kept.reason}")
+    for kept in plan.with_status(Status.LEFT):
+        console.say("left", f"{_where(kept.resource)}  {kept.reason}")
+    for kept in plan.with_status(Status.NOT_SELECTED):
+        if kept.reason.endswith(" needs it"):
+            console.say("in use", f"{_where(kept.resource)}  {kept.reason}")
+    for name, why in sorted(found.unasked.items()):
+        console.say("not asked", f"{name}: {why}")
+
+
+def _where(resource: Resource) -> str:
+    name = resource.tags.get("Name", "")
+    return f"{resource.region:<15} {resource.stack or 'no stack':<26} {resource.words}{f' ({name})' if name else ''}"
+
+
+def _expiry(resource: Resource, now: datetime) -> str:
+    seconds = (now - datetime.fromisoformat(resource.tags["expires-at"])).total_seconds()
+    return f"  expired {duration_words(seconds)} ago" if seconds >= 0 else f"  EXPIRES IN {duration_words(-seconds)}"
+
+
+def _confirm(plan: Plan, yes: bool, ask: Callable[[str], str]) -> None:
+    if yes:
+        return
+    if ask is input and not sys.stdin.isatty():
+        raise WorkloadError("nothing was deleted, since there is no terminal to ask on", "give --yes or --dry-run")
+    stacks = sorted({each.stack for each in plan.delete})
+    question = f"Delete these {len(plan.delete)} resources of {', '.join(stacks)} for good? Only 'yes' will do: "
+    try:
+        answer = ask(question)
+    except EOFError:
+        answer = ""
+    if answer.strip() != "yes":
+        raise WorkloadError("nothing was deleted", "")
+
+
+def _carry_out(
+    console: Console, plan: Plan, selection: Selection, client_of: Callable[[str, str], Any]
+) -> tuple[list[Left], int]:
+    done: list[Resource] = []
+    with console.under_way("reap", f"{len(plan.delete)} resources") as progress:
+
+        def report(resource: Resource) -> None:
+            done.append(resource)
+            console.say("deleted", _where(resource))
+            progress.update(f"{len(done)} of {len(plan.delete)} deleted")
+
+        left = Reaping(plan, selection, client_of, report).run()
+    return left, len(done)
+
+
+def _finish(console: Console, plan: Plan, found: Found, left: Sequence[Left], *, deleted: int | None) -> None:
+    """Says how it ended. What should have gone and is still there makes the exit code 1; what is protected does not."""
+    for each in left:
+        console.say("left", f"{_where(each.resource)}  {each.reason}")
+    count = len(left) + len(plan.with_status(Status.LEFT))
+    where = len({each.region for each in plan.delete} - {GLOBAL})
+    if deleted is None:
+        console.say("reap", f"would delete {len(plan.delete)} resources in {where} regions")
+    else:
+        console.say("reap", f"deleted {deleted} resources")
+    if protected := len(plan.with_status(Status.PROTECTED)):
+        console.say("reap", f"{protected} protected resources stay until they are named")
+    if found.unasked:
+        raise WorkloadError(f"not asked: {', '.join(sorted(found.unasked))}", "see the reasons above, and run it again")
+    if count:
+        raise WorkloadError(f"{count} resources are left", "see the reasons above, and run it again")
