@@ -103,7 +103,7 @@ def send(port: int, seconds: float, connections: int, idle: int, work_s: float, 
 def take(limit_bytes_per_s: float | None, connections: int, idle: int) -> None:
     """The sink: prints its port, and reads for ever; of each sender the first `idle` connections are only held."""
     allow_many_files()
-    held = []
+    held: list[socket.socket] = []
     with socket.socket() as listener:
         if limit_bytes_per_s is not None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LINK_BUFFER_BYTES)

@@ -170,7 +170,7 @@ def ratio(ours: list[Figures], theirs: list[Figures], figure: str) -> str:
 
 
 def median(figures: list[Figures], figure: str) -> float:
-    return statistics.median(getattr(each, figure) for each in figures)
+    return float(statistics.median(getattr(each, figure) for each in figures))
 
 
 def row(name: str, *columns: str) -> None:

@@ -22,9 +22,9 @@ INTERNET_ADDRESS = "198.51.100.1"  # TEST-NET-2 (RFC 5737) stands for the rest o
 INTERNET_GATEWAY_ADDRESS = "198.51.100.254"
 INTERNET_PREFIX_LENGTH = 24
 GATEWAY_INTERFACE = "igw"
-# Of a link that has a rate: what may pass at once, a few packets, and how long one may wait before it is dropped. Half a
-# second and more is usual for uplinks of homes (Kreibich, Weaver, Nechaev and Paxson, Netalyzr, IMC 2010). With 100 ms
-# ten connections lost 4 % of their segments, and s3-throttle's means took longer to converge.
+# Of a link that has a rate: what may pass at once, a few packets, and how long one may wait before it is dropped. Half
+# a second and more is usual for uplinks of homes (Kreibich, Weaver, Nechaev and Paxson, Netalyzr, IMC 2010). With 100
+# ms ten connections lost 4 % of their segments, and s3-throttle's means took longer to converge.
 LINK_BURST_BYTES = 16 * 1024
 LINK_QUEUE_MS = 500
 

@@ -29,7 +29,7 @@ class Report:
     figures: list[Path]
 
 
-def build_report(run_path: Path, claims: Path | None = None, *, png: bool = False) -> Report:
+def build_report(run_path: Path, *, png: bool = False) -> Report:
     """Writes the report into the run directory. Raises RunError or ClaimError, whose text is one line.
 
     Figures are written as SVG; as PNG too if `png`, or if an earlier report did.
@@ -39,7 +39,7 @@ def build_report(run_path: Path, claims: Path | None = None, *, png: bool = Fals
     if name not in experiment_names():
         raise RunError(f"{run.path}: experiment {name!r} is not one of {', '.join(experiment_names())}")
     experiment = load_experiment(name)
-    ledger = load_claims(name, summary_type(name), claims or CLAIMS)
+    ledger = load_claims(name, summary_type(name), CLAIMS)
     summary = experiment.summarize(run)
     verdicts = [judge(claim, summary, manifest.rehearsal) for claim in ledger]
     page = experiment.page(manifest, summary, ledger)

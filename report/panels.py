@@ -46,10 +46,10 @@ def number(field: str, title: str | None = None, *, log: bool = False, **more: A
     return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": axis, **more}
 
 
-def category(field: str, looks: Mapping[str, Any], *, legend: bool = True) -> Spec:
+def category(field: str, looks: Mapping[str, Any]) -> Spec:
     """A channel for a category; `looks` has the colour, shape or dash of each, in the legend's order."""
     scale = {"domain": list(looks), "range": list(looks.values())}
-    return {"field": field, "type": "nominal", "scale": scale, "legend": {} if legend else None}
+    return {"field": field, "type": "nominal", "scale": scale, "legend": {}}
 
 
 def one_of(name: str, looks: Mapping[str, Any]) -> Spec:

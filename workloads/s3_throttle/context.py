@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,17 +48,10 @@ class Context(Deployment):
         return self.hosts.connector(self.uploader.name)
 
     def on_uploader(
-        self,
-        name: str,
-        arguments: Sequence[str] = (),
-        *,
-        idle_timeout_seconds: float = 300,
-        on_line: Callable[[str], None] | None = None,
+        self, name: str, arguments: Sequence[str] = (), *, idle_timeout_seconds: float = 300
     ) -> ScriptResult:
         """Runs a script on the uploader."""
-        return self.connector.run(
-            find_script(name, SCRIPTS), arguments, idle_timeout_seconds=idle_timeout_seconds, on_line=on_line
-        )
+        return self.connector.run(find_script(name, SCRIPTS), arguments, idle_timeout_seconds=idle_timeout_seconds)
 
 
 def bucket_of(inventory: Inventory) -> Bucket:

@@ -66,7 +66,7 @@ def test_a_wrong_plan_is_one_line(old: str, new: str, words: str) -> None:
 def test_a_plan_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     call_task(EXPERIMENT, "plan")
     said = " ".join(capsys.readouterr().out.split())
-    assert "short: 4 moves, a connection each 50 ms in AWS" in said
+    assert "short: 4 moves, a connection each 50 ms on AWS" in said
     assert "short: 4 moves, a connection each 250 ms in a rehearsal" in said
 
 
