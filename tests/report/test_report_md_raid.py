@@ -174,7 +174,9 @@ def test_a_storage_cpu_and_a_counter_that_went_back(builder: RunBuilder, tmp_pat
     assert found.limited_by == "server CPU"
     assert found.limited_by_hosts == ["storage-1"]
     assert found.evidence.client_cpu_busy_ratio is None
-    assert found.evidence.client_rx_mib_per_s is None
+    # The servers know what they sent to it.
+    assert found.evidence.storage_tx_mib_per_s_max is not None
+    assert found.evidence.client_rx_mib_per_s == pytest.approx(2 * found.evidence.storage_tx_mib_per_s_max, rel=0.01)
 
 
 def test_without_host_records_the_limit_is_not_known(builder: RunBuilder, tmp_path: Path) -> None:

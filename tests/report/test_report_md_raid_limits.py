@@ -107,6 +107,20 @@ def test_a_busy_cpu_is_named_and_so_are_some_of_the_volumes(tmp_path: Path) -> N
     assert cell(summary, "stripe-3x1-sequential").limited_by == "1 of 3 volumes"
 
 
+def test_a_client_without_samples_received_what_the_servers_sent(tmp_path: Path) -> None:
+    run = sweep(3)
+    run.streams["host"] = [sample for sample in run.streams["host"] if sample["host"] != "client"]
+    summary = summary_of(run, tmp_path)
+    assert cell(summary, "raw-3x5-sequential").limited_by == "client network"
+    assert cell(summary, "raw-1x1-sequential").limited_by == "volumes"
+
+
+def test_one_full_volume_among_half_full_ones_is_no_limit(tmp_path: Path) -> None:
+    run = ModelRun()
+    run.cell("raw", 3, 1, rate=13 * MB, shares=[0.5, 0.25, 0.25])
+    assert cell(summary_of(run, tmp_path), "raw-3x1-sequential").limited_by is None
+
+
 def test_without_a_known_rate_a_volume_that_is_always_busy_is_the_limit(tmp_path: Path) -> None:
     """As on AWS, whose volumes do less than is promised: by the servers' own counters, and not beside a full link."""
     run = ModelRun(model={**MODEL, "volume": [{**MODEL["volume"][0]}]})

@@ -118,8 +118,8 @@ PLANS: list[tuple[str, str, str, str]] = [
     ("a yes for a number", "depth = 16", "depth = true", r"pattern\[1\].depth is true; expected a whole number"),
     (
         "a layout of another level",
-        '"near"',
-        '"left-symmetric"',
+        '"offset"]',
+        '"left-symmetric"]',
         r"layouts.names\[1\] is .*; expected one of raid1, near",
     ),
 ]
