@@ -41,9 +41,9 @@ A plan says what an experiment measures, and for how long. `--plan` takes a name
 are `workloads/<experiment>/plans/*.toml`.
 """
 SERVICE_MODELS = """
-A service model is the delay and the limits that a rehearsal applies. `make rehearse MODEL=NAME` takes a name
-of `lab/service_models/` or the path of a TOML file with these fields; `fab lab.model NAME` applies one to a
-region that is up.
+A service model has the limits that a rehearsal applies: to file systems, or to volumes and networks. `make
+rehearse MODEL=NAME` takes a name of `lab/service_models/` or the path of a TOML file with these fields; `fab
+lab.model NAME` applies one to a region that is up.
 """
 CLAIMS = """
 `claims/<experiment>.yaml` holds the published claims of an experiment, and the expressions that test them.

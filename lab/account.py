@@ -39,8 +39,15 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Volume:
+    size_gib: int
+    volume_type: str
+
+
+@dataclass(frozen=True)
 class Instance:
     instance_id: str
+    instance_type: str
     state: str
     name: str
     address: str
@@ -76,7 +83,7 @@ class FileSystem:
 @dataclass(frozen=True)
 class Account:
     instances: tuple[Instance, ...]
-    volumes: dict[str, int]  # id -> size in GiB, root volumes left out
+    volumes: dict[str, Volume]  # by id, root volumes left out
     groups: tuple[Group, ...]
     file_systems: tuple[FileSystem, ...] = ()
 
@@ -101,7 +108,7 @@ def read_account(clients: Clients) -> Account:
         if mapping["DeviceName"] in ROOT_DEVICES
     }
     volumes = {
-        volume["VolumeId"]: volume["Size"]
+        volume["VolumeId"]: Volume(volume["Size"], str(volume["VolumeType"]))
         for volume in ec2.describe_volumes()["Volumes"]
         if volume["VolumeId"] not in roots
     }
@@ -163,6 +170,7 @@ def _instance(instance: InstanceTypeDef, subnet_cidr: str, routed: bool) -> Inst
     tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
     return Instance(
         instance_id=instance["InstanceId"],
+        instance_type=str(instance["InstanceType"]),
         state=str(instance["State"]["Name"]),
         name=tags.get("Name", instance["InstanceId"]),
         address=instance.get("PrivateIpAddress", ""),

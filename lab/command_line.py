@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     ssh = commands.add_parser("ssh", help="log in to a host, or run a command there")
     ssh.add_argument("host", help="its name, such as client")
     ssh.add_argument("words", nargs=argparse.REMAINDER, help="a command; none: a shell")
-    model = commands.add_parser("model", help="let the region's file systems follow a service model")
+    model = commands.add_parser("model", help="hold the region's services to a service model")
     model.add_argument("name", help="none, the name of one in lab/service_models, or a TOML file")
     job = commands.add_parser("rehearse", help="run experiments from nothing to their reports")
     job.add_argument("experiment", nargs="*", help=f"by default all of {', '.join(rehearsable_experiments())}")
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--plan", help="the plan of measurements: a name or a file")
     job.add_argument("--outcomes", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py: in the place of the table
     job.add_argument("--claims", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py: who runs which experiment
-    job.add_argument("--model", help="the service model of its file systems: a name or a file")
+    job.add_argument("--model", help="the service model, or none: a name or a file")
     return parser
 
 

@@ -132,7 +132,7 @@ def status() -> dict[str, Any]:
 
 
 def apply_service_model(model: ServiceModel | None) -> None:
-    """Applies a service model to the region's file systems; None makes them as fast as they can be."""
+    """Applies a service model to the region's services; None makes all of them as fast as they can be."""
     _ask(running().folder, f"model {json.dumps(None if model is None else model.to_dict())}")
 
 

@@ -25,7 +25,7 @@ from lab.kernel.boot import BootFiles, Hardware, boot
 from lab.metrics import FileSystemMetrics, Statistics
 from lab.paths import PROJECT
 from lab.process import HOST_OOM_SCORE, set_oom_score
-from lab.service_model import ServiceModel
+from lab.service_model import FileSystemModel
 from lab.unexpected_exit import ExitWatch, OnExit
 from lab.wait import wait_until
 
@@ -135,7 +135,7 @@ class FileServer:
         self._front = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         threading.Thread(target=self._read, args=(self._front,), name=self.file_system_id, daemon=True).start()
 
-    def apply_service_model(self, model: ServiceModel | None) -> None:
+    def apply_service_model(self, model: FileSystemModel | None) -> None:
         """Applies another service model from now on; None is as fast as the server can."""
         self._metrics.model = model
         front = self._front

@@ -45,6 +45,7 @@ class HostSpec:
     cpu: int  # of this machine
     authorized_key: str
     user_data: bytes
+    block_limits: Path  # the file of its volumes' limits
 
 
 class Host:
@@ -99,6 +100,7 @@ class Host:
                 f"lab.address={spec.address}",
                 f"lab.gateway={spec.gateway}",
             ],
+            block_limits=spec.block_limits,
         )
         set_oom_score(self._process.pid, HOST_OOM_SCORE)
         self._exit = ExitWatch(self._process, self._on_exit)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lab.account import FileSystem
-from lab.service_model import ServiceModel
+from lab.service_model import FileSystemModel
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.client import CloudWatchClient
@@ -60,7 +60,7 @@ class Statistics:
 class FileSystemMetrics:
     """Collects one file system's counts of each second into the statistics of each minute."""
 
-    model: ServiceModel | None = None
+    model: FileSystemModel | None = None
     permitted_bytes_per_s: float = BURST_BYTES_PER_S
     bursting: bool = True
     credit_bytes: float = INITIAL_CREDIT_BYTES
@@ -114,7 +114,7 @@ class FileSystemMetrics:
         return self._metrics.setdefault(name, Statistics())
 
 
-def of_file_system(system: FileSystem, model: ServiceModel | None) -> FileSystemMetrics:
+def of_file_system(system: FileSystem, model: FileSystemModel | None) -> FileSystemMetrics:
     """Returns the metrics of a new file system, by its throughput mode."""
     bursting = system.throughput_mode == "bursting"
     if system.provisioned_mib_per_s is not None:

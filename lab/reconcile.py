@@ -18,13 +18,14 @@ from pathlib import Path
 from lab import account as accounts
 from lab import metrics, vpc
 from lab.account import Account, Instance
+from lab.block_limits import BlockLimits
 from lab.errors import LabError
 from lab.file_server import FileServer, Publish
 from lab.host import Host, HostSpec
 from lab.metrics import FileSystemMetrics
 from lab.region_api import RegionApi
 from lab.security_groups import render_rules
-from lab.service_model import ServiceModel
+from lab.service_model import FileSystemModel, ServiceModel
 from lab.unexpected_exit import OnExit, exit_reason
 
 DEFAULT_MEMORY_MIB = 512
@@ -73,6 +74,7 @@ class Reconciler:
         self._cpus: dict[str, int] = {}  # instance or file system -> the CPU that its kernel runs on
         self._rules: str | None = None
         self._uplink_mbit_per_s: float | None = None
+        self._block_limits = BlockLimits(folder, network)
 
     def disk(self, volume_id: str) -> Path:
         """Returns the file of a volume."""
@@ -95,6 +97,7 @@ class Reconciler:
             for instance_id in self._ports.keys() - self._hosts.keys():  # plugged in again below, if it is alive
                 self._network.unplug(self._ports[instance_id])
                 del self._ports[instance_id]
+                self._block_limits.unplugged(instance_id)
                 self._cpus.pop(instance_id, None)
             file_servers_match = self._reconcile_file_servers(account)
             for instance in account.instances:
@@ -102,6 +105,7 @@ class Reconciler:
                     self._plug(instance)
             self._apply_rules(account)
             self._apply_uplink(account)
+            self._block_limits.apply_to(account, self._ports)
             hosts_match = list(pool.map(self._reconcile_host, account.instances))
             self._delete_disks(account)
             return all(hosts_match) and file_servers_match
@@ -114,10 +118,15 @@ class Reconciler:
             server.remove()
 
     def apply_service_model(self, model: ServiceModel | None) -> None:
-        """Applies a service model to every file server, present and future."""
+        """Applies a service model to what it is of, present and future; the other services are held to none."""
         self._model = model
         for server in list(self._file_servers.values()):
-            server.apply_service_model(model)
+            server.apply_service_model(self._file_system_model)
+        self._block_limits.apply_model(model)
+
+    @property
+    def _file_system_model(self) -> FileSystemModel | None:
+        return self._model if isinstance(self._model, FileSystemModel) else None
 
     def states(self) -> list[dict[str, object]]:
         """Returns what runs here, for `lab status`."""
@@ -136,13 +145,13 @@ class Reconciler:
     # --- disks and network -------------------------------------------------------------------------------
 
     def _make_disks(self, account: Account) -> None:
-        for volume_id, size_gib in account.volumes.items():
+        for volume_id, volume in account.volumes.items():
             path = self.disk(volume_id)
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch(mode=0o600)
-            if path.stat().st_size < size_gib * GIB:
-                os.truncate(path, size_gib * GIB)  # sparse: a fresh EBS volume reads as zero, and so does a hole
+            if path.stat().st_size < volume.size_gib * GIB:
+                os.truncate(path, volume.size_gib * GIB)  # sparse: a fresh EBS volume reads as zero, and so does a hole
 
     def _delete_disks(self, account: Account) -> None:
         in_use = {volume_id for host in self._hosts.values() for volume_id in host.attached}
@@ -205,13 +214,13 @@ class Reconciler:
                 system_id,
                 self.console(system_id).parent,
                 self._assign_cpu(system_id),
-                metrics.of_file_system(wanted, self._model),
+                metrics.of_file_system(wanted, self._file_system_model),
                 self._api.publish_minute,
                 partial(self._file_server_exited, system_id),
             )
             self._file_servers[system_id] = server
             server.start()
-            server.apply_service_model(self._model)  # which may have changed since it was made
+            server.apply_service_model(self._file_system_model)  # which may have changed since it was made
             self._say(f"{system_id}: an NFS server boots behind its mount targets")
         targets = {target.mount_target_id: target for target in wanted.mount_targets}
         for gone in {port.owner_id for port in server.ports} - targets.keys():
@@ -305,6 +314,7 @@ class Reconciler:
             cpu=self._cpus[instance.instance_id],
             authorized_key=authorized_key,
             user_data=user_data,
+            block_limits=self._block_limits.file,
         )
 
 

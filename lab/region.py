@@ -117,7 +117,7 @@ class Region:
         }
 
     def apply_service_model(self, model: ServiceModel | None) -> None:
-        """Applies a service model to the file systems."""
+        """Applies a service model to the service that it is of; the others are held to none."""
         self._model = model
         self._reconciler.apply_service_model(model)
         self._say(f"service model: {'none' if model is None else model.name}")

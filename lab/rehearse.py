@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import shutil
@@ -17,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab import beside, control, program, service_model, stacks
+from lab import beside, control, program, rehearsal_model, service_model, stacks
 from lab.clients import Clients
 from lab.errors import LabError
 from lab.interrupts import Interrupted, interrupts
@@ -26,13 +25,12 @@ from lab.leak_check import MachineSnapshot, account_leftovers, snapshot_machine
 from lab.outcomes import Outcome, run_of, show_outcomes, write_outcomes
 from lab.ownership import chown_to_sudo_caller
 from lab.paths import PROJECT, lab_dir
-from lab.service_model import ServiceModel
+from lab.service_model import FileSystemModel, ServiceModel
 from lab.tasks import FAB, RegionEnded, RegionWatch, run_task
 from lab.wait import wait_until
 
 Say = Callable[[str], None]
 
-SERVICE_MODEL = "service-model.json"
 JOURNAL = "journal.ndjson"
 INVENTORY = "inventory.json"
 SETTLE_SECONDS = 20  # the reconciler needs one pass after the last call of a destroy
@@ -197,6 +195,7 @@ def _one(
     say(f"{stack}: creating its resources" + (f"; all of it takes about {takes} s" if takes else ""))
     try:
         journal = program.Journal(region.folder / JOURNAL)
+        rehearsal_model.apply_block_storage_model(region, model, say)
         outputs = _run_program(stack, stacks.stack_config(stack, region.url), region, watch, journal, say_created)
         inventory = region.folder / INVENTORY
         inventory.write_text(str(outputs["inventory"]))
@@ -307,25 +306,12 @@ def _run_experiment(
     say: Say,
 ) -> int:
     """Runs the experiment's tasks, under its service model if it has one; returns their exit code."""
-    if model is not None and _apply_model(experiment, region, watch, model, say):
-        return 1
-    return run_task(region, watch, region.folder / INVENTORY, f"{experiment}.all", *words)
-
-
-def _apply_model(experiment: str, region: control.Running, watch: RegionWatch, model: ServiceModel, say: Say) -> int:
-    """Measures what an operation takes besides the model's delay, writes both down, and applies the model."""
-    base = region.folder / "base.json"
-    half_delay = model.with_half_delay()
-    control.apply_service_model(half_delay)
-    code = run_task(region, watch, region.folder / INVENTORY, f"{experiment}.base", "--output", str(base))
-    if code == 0:
-        took: dict[str, float] = json.loads(base.read_text())
-        besides = {operation: max(each - half_delay.delay_seconds, 0.0) for operation, each in took.items()}
-        described = {**model.to_dict(), "base_seconds": besides}
-        (region.folder / SERVICE_MODEL).write_text(json.dumps(described, indent=1) + "\n")
-        control.apply_service_model(model)
-        say(f"service model: {model.name} ({', '.join(f'{k} {v}' for k, v in model.to_dict().items() if k != 'name')})")
-    return code
+    inventory = region.folder / INVENTORY
+    if isinstance(model, FileSystemModel):
+        code = rehearsal_model.apply_file_system_model(experiment, region, watch, inventory, model, say)
+        if code:
+            return code
+    return run_task(region, watch, inventory, f"{experiment}.all", *words)
 
 
 def _hosts_left() -> list[str]:

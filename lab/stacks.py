@@ -23,9 +23,10 @@ Config = dict[str, str]
 
 @dataclass(frozen=True)
 class RehearsalSettings:
-    """`service_model` is the one that the experiment's file systems follow, after its task `base` has measured what an
-    operation takes by itself. `beside` allows the experiment to run while another is measured on this machine.
-    `seconds` is about how long its rehearsal takes, 0 where that is not known.
+    """`service_model` is the one that the experiment's services are held to: a file system after its task `base` has
+    measured what an operation takes by itself, block storage and networks from the first boot on. `beside` allows the
+    experiment to run while another is measured on this machine. `seconds` is about how long its rehearsal takes, 0
+    where that is not known.
     """
 
     region: str

@@ -27,6 +27,12 @@ GATEWAY_INTERFACE = "igw"
 # ms ten connections lost 4 % of their segments, and s3-throttle's means took longer to converge.
 LINK_BURST_BYTES = 16 * 1024
 LINK_QUEUE_MS = 500
+# Of a host that has a rate: what it may catch up on after a pause, since a busy machine makes some (with 2 ms of burst,
+# 62.5 MB/s came out at 56); and how much may wait: more than all sessions of a host have in flight, so that none of it
+# is lost. A packet is 64 KiB at most, which a real wire would have in pieces.
+HOST_BURST_SECONDS = 0.05
+HOST_BURST_BYTES_LEAST = 128 * 1024
+HOST_QUEUE_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -74,15 +80,26 @@ class Network:
         """Replaces all filtering and address translation at once."""
         run(["nft", "-f", "-"], stdin=rules)
 
+    def limit_rate(self, port: Port, bytes_per_s: float | None) -> None:
+        """Limits the rate of a host's interface, in each direction; None removes the limit."""
+        burst_bytes = max(round((bytes_per_s or 0) * HOST_BURST_SECONDS), HOST_BURST_BYTES_LEAST)
+        for end in (port.interface, host_interface(port.interface)):  # what it receives, and what it sends
+            _limit(end, bytes_per_s, burst_bytes, ["limit", str(HOST_QUEUE_BYTES)])
+
     def limit_uplink(self, mbit_per_s: float | None) -> None:
         """Limits the rate at which all hosts together send to the internet; None removes the limit."""
-        if mbit_per_s is None:
-            # What a link without a queueing discipline of its own has; deleting one that is not there is an error.
-            discipline = ["noqueue"]
-        else:
-            discipline = ["tbf", "rate", f"{round(mbit_per_s * 1e6)}bit"]
-            discipline += ["burst", str(LINK_BURST_BYTES), "latency", f"{LINK_QUEUE_MS}ms"]
-        run(["tc", "qdisc", "replace", "dev", GATEWAY_INTERFACE, "root", *discipline])
+        bytes_per_s = None if mbit_per_s is None else mbit_per_s * 1e6 / 8
+        _limit(GATEWAY_INTERFACE, bytes_per_s, LINK_BURST_BYTES, ["latency", f"{LINK_QUEUE_MS}ms"])
+
+
+def _limit(interface: str, bytes_per_s: float | None, burst_bytes: int, queue: Sequence[str]) -> None:
+    """Holds what leaves by an interface to a rate (tc-tbf(8))."""
+    if bytes_per_s is None:
+        # What a link without a queueing discipline of its own has; deleting one that is not there is an error.
+        discipline = ["noqueue"]
+    else:
+        discipline = ["tbf", "rate", f"{round(bytes_per_s * 8)}bit", "burst", str(burst_bytes), *queue]
+    run(["tc", "qdisc", "replace", "dev", interface, "root", *discipline])
 
 
 def gateway_of(subnet_cidr: str) -> str:

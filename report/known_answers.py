@@ -13,8 +13,8 @@ from report.table import Cell, NumberColumn, Table, TextColumn
 class KnownAnswer:
     answer: str
     unit: str
-    model: float | None  # None: the model has no such limit
-    found: float | None
+    model: float | str | None  # None: the model has no such limit
+    found: float | str | None
     tolerance: str
     within: bool | None  # None: not found
 
@@ -51,11 +51,15 @@ def known_answers_table(answers: KnownAnswers, note: str) -> Table:
     outcomes = {True: Cell("within", "good"), False: Cell("outside", "bad"), None: Cell("not found", "muted")}
     columns: list[TextColumn[KnownAnswer]] = [
         TextColumn("answer", lambda row: row.answer),
-        NumberColumn("model", lambda row: figure(row.model, 4)),
-        NumberColumn("found", lambda row: figure(row.found, 4)),
+        NumberColumn("model", lambda row: _shown(row.model)),
+        NumberColumn("found", lambda row: _shown(row.found)),
         TextColumn("unit", lambda row: row.unit),
         TextColumn("tolerance", lambda row: row.tolerance),
         TextColumn("outcome", lambda row: outcomes[row.within]),
     ]
     title = f"Known answers: what the service model {answers.model} says, and what the run found"
     return Table.of(title, columns, answers.rows, note, name="known-answers")
+
+
+def _shown(value: float | str | None) -> str:
+    return value if isinstance(value, str) else figure(value, 4)

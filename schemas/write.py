@@ -23,7 +23,9 @@ WORKLOADS = SCHEMAS.parent / "workloads"
 
 def models() -> dict[str, type[Model]]:
     """Returns every document's model by its schema's name."""
-    found = {"inventory": "inventory:InventoryFile", "service-model": "lab.service_model:ServiceModel"}
+    found = {"inventory": "inventory:InventoryFile"}
+    found["service-model.file-system"] = "lab.service_model:FileSystemModel"
+    found["service-model.block-storage"] = "lab.service_model:BlockStorageModel"
     found["claims"] = "report.claims:Ledger"
     for path in sorted(WORKLOADS.glob("*/plan.py")):
         found[f"plan.{path.parent.name.replace('_', '-')}"] = f"workloads.{path.parent.name}.plan:Plan"

@@ -73,6 +73,7 @@ STACK_FIXTURES = (
 # Tests of one stack are one worker's, which deploys it once. (The groups of pytest-xdist 3.8 get lost in pytest 9.)
 # Not those of encrypted-backup: three files that take longest, beside which another deployment is short.
 STACKS_OF_FILES = {
+    "test_block_limits_on_kernels.py": "md-raid",
     "test_network_on_kernels.py": "md-raid",
     "test_region_on_kernels.py": "md-raid",
     "test_md_raid_on_kernels.py": "md-raid",

@@ -61,9 +61,10 @@ def test_a_document_names_its_schema_and_is_right_by_it(path: Path) -> None:
     assert named is not None
     found = (path.parent / named[1]).resolve()
     experiment = path.parent.parent.name.replace("_", "-")
-    kinds = {"claims": "claims", "service_models": "service-model", "plans": f"plan.{experiment}"}
-    assert found == SCHEMAS / f"{kinds[path.parent.name]}.schema.json"
     document = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+    kinds = {"claims": "claims", "plans": f"plan.{experiment}"}
+    kinds["service_models"] = f"service-model.{document.get('kind')}"
+    assert found == SCHEMAS / f"{kinds[path.parent.name]}.schema.json"
     jsonschema.validate(document, json.loads(found.read_text(encoding="utf-8")), jsonschema.Draft202012Validator)
 
 

@@ -11,8 +11,12 @@ from workloads import deployment
 from workloads.deployment import existing, latest, local_versions, recorded
 from workloads.errors import WorkloadError
 from workloads.experiment import Request, Stage
+from workloads.load_inventory import lab_dir
 from workloads.logs import collect_logs
 from workloads.results import Results
+
+SERVICE_MODEL = "service-model.json"
+"""What a rehearsal's services are held to: copied into the results, for the report to compare with; not read here."""
 
 
 def show_plan(request: Request) -> None:
@@ -65,9 +69,13 @@ def collect(request: Request) -> None:
 
 
 def start_results(request: Request, context: deployment.Deployment) -> Results:
-    """Makes new results, with the plan in them."""
+    """Makes new results, with the plan in them, and a rehearsal's service model."""
     plan = None if request.plan is None else request.plan.to_dict()
-    return Results.start(context.inventory, plan=plan, versions=local_versions())
+    results = Results.start(context.inventory, plan=plan, versions=local_versions())
+    model = lab_dir() / SERVICE_MODEL
+    if context.inventory.rehearsal and model.is_file():
+        results.write_file(SERVICE_MODEL, model.read_bytes())
+    return results
 
 
 @contextmanager

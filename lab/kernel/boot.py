@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab.paths import PROJECT
 
-PACKET_SOCKET = PROJECT / "lab" / "kernel" / "build" / "packet_socket.so"
+PRELOADED = tuple(PROJECT / "lab" / "kernel" / "build" / f"{name}.so" for name in ("packet_socket", "volume_limits"))
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,22 @@ class Hardware:
 
 
 def boot(
-    hardware: Hardware, files: BootFiles, folder: Path, arguments: Sequence[str], *, namespace_pid: int | None = None
+    hardware: Hardware,
+    files: BootFiles,
+    folder: Path,
+    arguments: Sequence[str],
+    *,
+    namespace_pid: int | None = None,
+    block_limits: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a kernel over a copy-on-write file in `folder`, with `arguments` on its command line.
 
     It writes its console to `folder`/console.log. `namespace_pid` names a process whose network namespace it lives in;
-    otherwise that is this one's.
+    otherwise that is this one's. `block_limits` is the file of its volumes' limits (lab/block_limits.py).
     """
+    environment = {**os.environ, "LD_PRELOAD": ":".join(map(str, PRELOADED))}
+    if block_limits is not None:
+        environment |= {"TIDEMARK_BLOCK_LIMITS": str(block_limits), "TIDEMARK_HOST_ID": hardware.name}
     command = [] if namespace_pid is None else ["nsenter", f"--net=/proc/{namespace_pid}/ns/net"]
     command += [
         # A host's kernel and its processes wait for each other at each system call, which takes three times as long
@@ -75,7 +84,7 @@ def boot(
         return subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, "LD_PRELOAD": str(PACKET_SOCKET)},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,

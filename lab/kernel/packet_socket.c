@@ -39,7 +39,6 @@ int socket(int domain, int type, int protocol) {
     struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
     const struct sock_fprog filter = {.len = 1, .filter = &nothing};
     set_option(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
-    set_option(descriptor, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof on);
   }
   return descriptor;
 }

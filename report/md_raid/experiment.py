@@ -14,6 +14,7 @@ from report.md_raid.drill import configured_arrays, phases_of, read_array_record
 from report.md_raid.drill_figure import drill_plot
 from report.md_raid.figures import latency_plot, scaling_plot
 from report.md_raid.hosts import read_hosts
+from report.md_raid.known_answers import read_known_answers
 from report.md_raid.layouts import layouts_of
 from report.md_raid.schema import SCHEMA, Summary
 from report.md_raid.tables import (
@@ -59,7 +60,7 @@ def summarize(run: Run) -> Summary:
         ceilings=hosts.ceilings(),
         layouts=layouts_of(cells),
         writes=read_writes(run, cells),
-        known_answers=None,
+        known_answers=read_known_answers(hosts, cells),
         drill=drill,
         arrays=configured_arrays(array_records),
         proofs=proofs,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.account import Rule, authorized_key, read_account, running_host, user_data
+from lab.account import Rule, Volume, authorized_key, read_account, running_host, user_data
 from lab.endpoint import DEBIAN_IMAGE_PARAMETER
 from lab.errors import LabError
 from tests.lab.conftest import Api
@@ -105,10 +105,12 @@ def test_roots_are_left_out_and_attached_volumes_named(vpc: Vpc) -> None:
     root = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8}}]
     instance_id = vpc.run(vpc.public, BlockDeviceMappings=root)
     zone = vpc.ec2.describe_subnets(SubnetIds=[vpc.public])["Subnets"][0]["AvailabilityZone"]
-    attached, free = (vpc.ec2.create_volume(AvailabilityZone=zone, Size=size)["VolumeId"] for size in (50, 7))
+    attached = vpc.ec2.create_volume(AvailabilityZone=zone, Size=50, VolumeType="gp2")["VolumeId"]
+    free = vpc.ec2.create_volume(AvailabilityZone=zone, Size=7, VolumeType="gp3")["VolumeId"]
     vpc.ec2.attach_volume(VolumeId=attached, InstanceId=instance_id, Device="/dev/sdf")
     account = read_account(vpc.clients)
-    assert account.volumes == {attached: 50, free: 7}
+    assert account.volumes == {attached: Volume(50, "gp2"), free: Volume(7, "gp3")}
+    assert account.instances[0].instance_type == "t3.micro"
     assert account.instances[0].volumes == {attached}
     vpc.ec2.detach_volume(VolumeId=attached, InstanceId=instance_id)
     assert read_account(vpc.clients).instances[0].volumes == frozenset()

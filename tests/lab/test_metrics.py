@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from lab import metrics
 from lab.account import FileSystem
 from lab.metrics import FileSystemMetrics, Statistics
-from lab.service_model import ServiceModel
+from lab.service_model import FileSystemModel
 from tests.lab.conftest import Api
 
 MINUTE = 1_700_000_040  # a whole minute
-MODEL = ServiceModel("m", 0.0, 4096, read_ops_per_s=3500, write_ops_per_s=3000)
+MODEL = FileSystemModel("file-system", "m", 0.0, 4096, read_ops_per_s=3500, write_ops_per_s=3000)
 NOTHING: dict[str, Any] = {
     "count": 0,
     "failed": 0,

@@ -11,22 +11,23 @@ from typing import Any
 
 import pytest
 
-from lab.account import Account, FileSystem, Group, Instance, MountTarget, Rule
+from lab.account import Account, FileSystem, Group, Instance, MountTarget, Rule, Volume
 from lab.errors import LabError
 from lab.file_server import FileServer
 from lab.host import Host, HostSpec
 from lab.kernel.boot import BootFiles
 from lab.reconcile import GIB, MEMORY_TAG, UPLINK_TAG, Reconciler, least_used
 from lab.region_api import RegionApi
-from lab.service_model import ServiceModel
+from lab.service_model import FileSystemModel
 from lab.unexpected_exit import ExitReason, OnExit
 from lab.vpc import Network, Port
 
 BOUND_SECONDS = 10
-MODEL = ServiceModel("slow", 0.01, 1)
+MODEL = FileSystemModel("file-system", "slow", 0.01, 1)
 OTHER_MODEL = replace(MODEL, name="other")
 CLIENT = Instance(
     instance_id="i-1",
+    instance_type="c4.8xlarge",
     state="running",
     name="client",
     address="10.20.1.10",
@@ -172,7 +173,7 @@ class FakeFileServer(FileServer):
         return self.up
 
     @property
-    def model(self) -> ServiceModel | None:
+    def model(self) -> FileSystemModel | None:
         return self._metrics.model
 
     def start(self) -> None:
@@ -207,6 +208,9 @@ class FakeNetwork(Network):
     def apply_rules(self, rules: str) -> None:
         self.events.add("rules")
         self.rules = rules
+
+    def limit_rate(self, port: Port, bytes_per_s: float | None) -> None:
+        self.events.add(f"rate {port.owner_id} {bytes_per_s}")
 
     def limit_uplink(self, mbit_per_s: float | None) -> None:
         self.events.add(f"uplink {mbit_per_s}")
@@ -257,7 +261,7 @@ def machine(tmp_path: Path) -> Machine:
 @pytest.fixture
 def running(machine: Machine) -> Machine:
     """A machine with one host that runs, and its volume."""
-    machine.api.set(CLIENT, volumes={"vol-1": 5})
+    machine.api.set(CLIENT, volumes={"vol-1": Volume(5, "gp2")})
     machine.reconcile()
     return machine
 
@@ -266,7 +270,7 @@ def running(machine: Machine) -> Machine:
 
 
 def test_a_new_instance_boots_behind_its_interface_and_rules_with_its_volumes(machine: Machine) -> None:
-    machine.api.set(CLIENT, volumes={"vol-1": 5})
+    machine.api.set(CLIENT, volumes={"vol-1": Volume(5, "gp2")})
     assert machine.reconcile() == (True, ["plug i-1", "rules", "start client"])
     spec = machine.hosts["client"].spec
     assert (spec.address, spec.gateway, spec.memory_mib) == ("10.20.1.10/24", "10.20.1.1", 256)
@@ -349,7 +353,10 @@ def test_a_cpu_that_a_host_left_is_taken_first() -> None:
 
 
 def test_a_volume_is_attached_and_detached_while_the_host_runs(running: Machine) -> None:
-    running.api.set(replace(CLIENT, volumes=frozenset({"vol-1", "vol-2"})), volumes={"vol-1": 5, "vol-2": 7})
+    running.api.set(
+        replace(CLIENT, volumes=frozenset({"vol-1", "vol-2"})),
+        volumes={"vol-1": Volume(5, "gp2"), "vol-2": Volume(7, "gp2")},
+    )
     assert running.reconcile() == (True, ["attach vol-2"])
     running.api.set(replace(CLIENT, volumes=frozenset({"vol-2"})))
     assert running.reconcile() == (True, ["detach vol-1"])
@@ -359,7 +366,10 @@ def test_a_volume_is_attached_and_detached_while_the_host_runs(running: Machine)
 def test_a_host_that_still_boots_gets_its_volume_in_a_later_pass(running: Machine) -> None:
     host = running.hosts["client"]
     host.ready = False
-    running.api.set(replace(CLIENT, volumes=frozenset({"vol-1", "vol-2"})), volumes={"vol-1": 5, "vol-2": 7})
+    running.api.set(
+        replace(CLIENT, volumes=frozenset({"vol-1", "vol-2"})),
+        volumes={"vol-1": Volume(5, "gp2"), "vol-2": Volume(7, "gp2")},
+    )
     assert running.reconcile() == (False, [])
     host.ready = True
     assert running.reconcile() == (True, ["attach vol-2"])
@@ -377,7 +387,7 @@ def test_a_disk_is_deleted_when_its_volume_is_gone_and_no_host_uses_it(running: 
 def test_a_volume_that_grows_keeps_its_file(running: Machine) -> None:
     with running.reconciler.disk("vol-1").open("r+b") as disk:
         disk.write(b"data")
-    running.api.set(volumes={"vol-1": 6})
+    running.api.set(volumes={"vol-1": Volume(6, "gp2")})
     running.reconcile()
     assert running.disks() == {"vol-1": 6 * GIB}
     with running.reconciler.disk("vol-1").open("rb") as disk:
@@ -393,7 +403,7 @@ def test_a_moved_address_changes_the_rules_alone(running: Machine) -> None:
 
 def test_the_least_uplink_rate_counts_and_ends_with_its_hosts(machine: Machine) -> None:
     slow, fast = (replace(each, tags=((UPLINK_TAG, rate),)) for each, rate in ((CLIENT, "8"), (SERVER, "20")))
-    machine.api.set(slow, fast, volumes={"vol-1": 5})
+    machine.api.set(slow, fast, volumes={"vol-1": Volume(5, "gp2")})
     assert "uplink 8.0" in machine.reconcile()[1]
     machine.api.set(replace(slow, state="terminated"))
     assert "uplink 20.0" in machine.reconcile()[1]
@@ -466,7 +476,7 @@ STEPS = ["plug i-1", "plug i-2", "rules", "uplink 8.0", "start fs-1", "plug fsmt
 @pytest.mark.parametrize("step", STEPS)
 def test_a_pass_that_fails_at_any_step_is_repeated_and_converges(machine: Machine, step: str) -> None:
     client = replace(CLIENT, tags=((UPLINK_TAG, "8"),))
-    machine.api.set(client, SERVER, volumes={"vol-1": 5}, file_systems=(FILE_SYSTEM,))
+    machine.api.set(client, SERVER, volumes={"vol-1": Volume(5, "gp2")}, file_systems=(FILE_SYSTEM,))
     machine.events.fail.add(step)
     assert set(converge(machine)) >= set(STEPS)
     assert machine.events.fail == set()
@@ -476,7 +486,7 @@ def test_a_pass_that_fails_at_any_step_is_repeated_and_converges(machine: Machin
 
 @pytest.mark.parametrize("step", ["remove client", "unplug i-2", "remove fs-1", "rules"])
 def test_a_deletion_that_fails_at_any_step_is_repeated_and_leaves_nothing(machine: Machine, step: str) -> None:
-    machine.api.set(CLIENT, SERVER, volumes={"vol-1": 5}, file_systems=(FILE_SYSTEM,))
+    machine.api.set(CLIENT, SERVER, volumes={"vol-1": Volume(5, "gp2")}, file_systems=(FILE_SYSTEM,))
     machine.reconcile()
     machine.events.fail.add(step)
     machine.api.account = replace(machine.api.account, instances=(), volumes={}, file_systems=())
@@ -490,7 +500,7 @@ def test_a_deletion_that_fails_at_any_step_is_repeated_and_leaves_nothing(machin
 
 
 def test_one_host_that_fails_does_not_keep_the_others(machine: Machine) -> None:
-    machine.api.set(CLIENT, SERVER, volumes={"vol-1": 5})
+    machine.api.set(CLIENT, SERVER, volumes={"vol-1": Volume(5, "gp2")})
     machine.events.fail.add("start client")
     matches, events = machine.reconcile()
     assert not matches
@@ -499,7 +509,7 @@ def test_one_host_that_fails_does_not_keep_the_others(machine: Machine) -> None:
 
 
 def test_two_passes_at_once_boot_a_host_once(machine: Machine) -> None:
-    machine.api.set(CLIENT, volumes={"vol-1": 5})
+    machine.api.set(CLIENT, volumes={"vol-1": Volume(5, "gp2")})
     inside = threading.Event()
     read = machine.api.read_account
 
@@ -517,7 +527,7 @@ def test_two_passes_at_once_boot_a_host_once(machine: Machine) -> None:
 
 
 def test_an_instance_that_is_terminated_during_a_pass_goes_in_the_next(machine: Machine) -> None:
-    machine.api.set(CLIENT, volumes={"vol-1": 5})
+    machine.api.set(CLIENT, volumes={"vol-1": Volume(5, "gp2")})
     plug = machine.network.plug
 
     def plug_meanwhile(port: Port) -> None:
@@ -546,7 +556,7 @@ def test_hosts_are_listed_while_a_pass_is_busy(running: Machine) -> None:
 
 
 def test_the_end_takes_hosts_before_the_file_servers_that_they_use(machine: Machine) -> None:
-    machine.api.set(CLIENT, SERVER, volumes={"vol-1": 5}, file_systems=(FILE_SYSTEM,))
+    machine.api.set(CLIENT, SERVER, volumes={"vol-1": Volume(5, "gp2")}, file_systems=(FILE_SYSTEM,))
     machine.reconcile()
     machine.reconciler.close()
     *hosts, last = machine.events.take()

@@ -16,6 +16,7 @@ import pytest
 from lab import beside, control, rehearse
 from lab.errors import LabError
 from lab.outcomes import Outcome, run_of, show_outcomes
+from lab.rehearsal_model import SERVICE_MODEL
 from lab.stacks import rehearsable_experiments
 from report.format import MISSING
 
@@ -29,6 +30,7 @@ def tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[Outcome
     region = control.Running(url="http://127.0.0.1:1", region="eu-central-1", folder=tmp_path, pid=os.getpid())
     monkeypatch.setenv("TIDEMARK_LAB_DIR", str(tmp_path))
     monkeypatch.setattr(control, "up", lambda *_, **__: region)
+    monkeypatch.setattr(control, "apply_service_model", lambda _: None)
     monkeypatch.setattr(beside, "room_for_two_regions", lambda: False)
     monkeypatch.setattr(rehearse, "_unmake_stack", lambda *_: [])
     monkeypatch.setattr(rehearse, "tear_down", lambda *_, **__: True)
@@ -62,6 +64,25 @@ def test_one_that_fails_does_not_stop_the_rest(
     assert (failed.experiment, failed.reason) == ("md-raid", "no room")
     assert said[-1].startswith(f"{len(ran) - 1} of {len(ran)} experiments done after ")
     assert capsys.readouterr().err == "lab: md-raid: no room\n"
+
+
+def test_each_experiment_starts_with_its_own_block_storage_model_or_none(
+    tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    applied: list[str | None] = []
+    described: dict[str, bool] = {}
+    monkeypatch.setattr(control, "apply_service_model", lambda model: applied.append(model and model.name))
+
+    def run(experiment: str) -> int:
+        described[experiment] = (tmp_path / SERVICE_MODEL).exists()
+        return 0
+
+    experiments_that(monkeypatch, run)
+    assert rehearse.rehearse(["md-raid", "eip-region"], lambda _: None) == 0
+    assert rehearse.rehearse(["md-raid"], lambda _: None, model="narrow-ebs-link") == 0
+    assert applied == ["ebs-2015-c4", None, "narrow-ebs-link"]
+    assert described == {"md-raid": True, "eip-region": False}
+    assert len(tables) == 1
 
 
 def test_tasks_that_fail_are_a_failure(tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
     serve       answers each question of 8 bytes, a number, with so many bytes
     questions   one byte, asked for each 5 ms for 10 s
     bulk        5 connections to each address, 100 MiB through each
+    rate        5 connections to each address, 5 s after a warm-up of 1 s: bytes per second
 
 Prints one JSON document: the longest answer in seconds, and how much each counter of the kernel grew.
 """
@@ -93,10 +94,32 @@ def bulk(port: int, addresses: list[str]) -> float:
     return max(longest)
 
 
+def rate(port: int, addresses: list[str]) -> float:
+    counts: dict[socket.socket, int] = {}
+
+    def pull(connection: socket.socket) -> None:
+        into = bytearray(128 * 1024)
+        connection.sendall(QUESTION.pack(1 << 40))
+        while got := connection.recv_into(into):
+            counts[connection] += got
+
+    for address in addresses * 5:
+        counts[connect(address, port)] = 0
+    for connection in counts:
+        threading.Thread(target=pull, args=(connection,), daemon=True).start()
+    time.sleep(1)
+    before, began = sum(counts.values()), time.perf_counter()
+    time.sleep(5)
+    return (sum(counts.values()) - before) / (time.perf_counter() - began)
+
+
 def main() -> None:
     role, port = sys.argv[1], int(sys.argv[2])
     if role == "serve":
         serve(port)
+    if role == "rate":
+        print(json.dumps({"bytes_per_s": rate(port, sys.argv[3:])}))
+        return
     before = counters()
     longest = {"questions": questions, "bulk": bulk}[role](port, sys.argv[3:])
     after = counters()

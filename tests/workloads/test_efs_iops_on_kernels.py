@@ -19,7 +19,7 @@ from lab import control
 from lab.clients import Clients
 from lab.file_server import FRONT_END
 from lab.paths import PROJECT
-from lab.service_model import ServiceModel
+from lab.service_model import FileSystemModel
 from tests.machine import processes_with, wait_for
 from tests.workloads.fabric_task import fab
 from workloads import deployment, load_inventory
@@ -32,7 +32,9 @@ from workloads.errors import WorkloadError
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
 
 # Other numbers than those of 2018: slower, writes dearer than reads by more, another least metered size.
-OTHER = ServiceModel("other", 0.015, 1024, read_ops_per_s=1200, write_ops_per_s=700, bytes_per_s=50 * 1024**2)
+OTHER = FileSystemModel(
+    "file-system", "other", 0.015, 1024, read_ops_per_s=1200, write_ops_per_s=700, bytes_per_s=50 * 1024**2
+)
 PLAN = """
 name = "known-answers"
 seconds = 3
@@ -166,7 +168,7 @@ def test_known_answers_are_found_again_without_being_told(
         shell(context, "client-2", "date --set=-180seconds")
 
 
-def base_seconds(model: ServiceModel, inventory: str, file: Path) -> dict[str, float]:
+def base_seconds(model: FileSystemModel, inventory: str, file: Path) -> dict[str, float]:
     """What one operation takes now besides the model's delay, by its name, as lab.rehearse measures it."""
     file.parent.mkdir(exist_ok=True)
     half_delay = model.with_half_delay()
@@ -176,7 +178,7 @@ def base_seconds(model: ServiceModel, inventory: str, file: Path) -> dict[str, f
     return {operation: each - half_delay.delay_seconds for operation, each in took.items()}
 
 
-def look_for_known_answers(model: ServiceModel, inventory: str, results: Path, plan: Path) -> None:
+def look_for_known_answers(model: FileSystemModel, inventory: str, results: Path, plan: Path) -> None:
     """One run of the plan under the model, and whether its report has the model's numbers."""
     before = base_seconds(model, inventory, results.with_suffix(".json"))
     control.apply_service_model(model)

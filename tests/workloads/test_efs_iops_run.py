@@ -26,9 +26,12 @@ from workloads.efs_iops import plan as plans
 from workloads.efs_iops.base import one_writer
 from workloads.efs_iops.configure import mount
 from workloads.efs_iops.context import Context, file_system_of, script
+from workloads.efs_iops.experiment import EXPERIMENT
 from workloads.efs_iops.metrics import Window
 from workloads.errors import WorkloadError
+from workloads.experiment import Request
 from workloads.results import Results
+from workloads.run_stages import SERVICE_MODEL, start_results
 from workloads.sampling import Sampling
 
 PLAN = plans.Plan("test", 3, (plans.Group(("write",), (1,), (2,), (2,), None),))
@@ -444,14 +447,12 @@ def test_samples_are_taken_when_a_second_of_the_runners_begins(results: Results)
     assert times[1] - times[0] > 0.5
 
 
-def test_the_rehearsals_own_description_is_copied_and_not_read(
-    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_rehearsals_service_model_is_copied_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEMARK_LAB_DIR", str(tmp_path))
-    (tmp_path / "service-model.json").write_text("whatever it says")
+    monkeypatch.setenv("TIDEMARK_RESULTS_DIR", str(tmp_path / "results"))
+    (tmp_path / SERVICE_MODEL).write_text("whatever it says")
     for rehearsal in (False, True):
-        context: Context
-        context, _ = fake_context(good, results, efs_inventory(rehearsal=rehearsal))
-        run.copy_service_model(context)
-        assert (results.directory / "service-model.json").exists() is rehearsal
-    assert (results.directory / "service-model.json").read_text() == "whatever it says"
+        context, _ = fake_context(good, inventory=efs_inventory(rehearsal=rehearsal))
+        results = start_results(Request(EXPERIMENT, "configure", {}), context)
+        assert (results.directory / SERVICE_MODEL).exists() is rehearsal
+    assert (results.directory / SERVICE_MODEL).read_text() == "whatever it says"

@@ -18,7 +18,6 @@ from workloads.efs_iops.context import FOLDER, MOUNT_POINT, Context, script
 from workloads.efs_iops.metrics import Window, read_metrics, sampling
 from workloads.efs_iops.plan import Cell, Plan, cells
 from workloads.errors import WorkloadError
-from workloads.load_inventory import lab_dir
 from workloads.worker import Outcome, arguments, rate_words, run_worker
 
 # Before the first line the worker waits for its start, after the last for operations in flight.
@@ -32,8 +31,6 @@ LEAD_GROWTH = 2.0  # when that was not enough: for this cell, and for all that f
 LEAD_TRIES = 4
 STARTED_LATE = "--start-at"  # how the worker's refusal begins when its start has passed
 STORAGE_SECONDS = 15.0  # how often `df` is asked, between two cells
-SERVICE_MODEL = "service-model.json"
-"""What a rehearsal's file system holds to: copied into the results, for the report to compare with; not read here."""
 
 
 @dataclass
@@ -74,18 +71,10 @@ def run(context: Context, plan: Plan) -> None:
 
     Raises IncompleteError at the end when some cells are no measurement; the results hold all that was measured.
     """
-    copy_service_model(context)
     measuring = CellRun(context, len(cells(plan)), name_width=30)
     window = measure_cells(context, plan, measuring)
     read_metrics(context, window)
     measuring.raise_incomplete("correct that, then run configure and run again")
-
-
-def copy_service_model(context: Context) -> None:
-    """Copies the description of a rehearsal's file system into the results."""
-    path = lab_dir() / SERVICE_MODEL
-    if context.inventory.rehearsal and path.is_file():
-        context.results.write_file(SERVICE_MODEL, path.read_bytes())
 
 
 def measure_cells(context: Context, plan: Plan, measuring: CellRun) -> Window:

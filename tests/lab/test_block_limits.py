@@ -1,0 +1,168 @@
+"""Block-storage limits: the file that the region writes, obeyed by a thread like that of a host's disks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.account import Account, Volume
+from lab.block_limits import BlockLimits
+from lab.kernel.boot import PRELOADED
+from lab.service_model import BlockStorageModel, InstanceLimits, VolumeLimits
+from lab.vpc import Network, Port
+from tests.lab.test_reconcile import CLIENT
+
+DISK_THREAD = (Path(__file__).parent / "disk_thread.py").read_text()
+HOST = replace(CLIENT, instance_id="i-1", instance_type="large", volumes=frozenset({"vol-1", "vol-2", "vol-3"}))
+PORT = Port("i-1", "10.20.1.10", "10.20.1.1", None, ())
+MODEL = BlockStorageModel(
+    "block-storage",
+    "test",
+    10,
+    (InstanceLimits("large", network_bytes_per_s=500_000_000, ebs_bytes_per_s=150_000_000),),
+    (VolumeLimits("gp2", bytes_per_s=100_000_000, ops_per_s=2000),),
+)
+RATIO = 0.05
+MANY = 64  # requests in flight, so that a volume has work even while a busy machine lets nobody run
+
+
+class Rates(Network):
+    """Records the rates of interfaces."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, float | None] = {}
+
+    def limit_rate(self, port: Port, bytes_per_s: float | None) -> None:
+        self.of[port.owner_id] = bytes_per_s
+
+
+class Host:
+    """A host with three volumes under limits."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rates = Rates()
+        self.limits = BlockLimits(folder, self.rates)
+        self.account = Account((HOST,), {name: Volume(1, "gp2") for name in sorted(HOST.volumes)}, ())
+        self.limits.apply_to(self.account, {"i-1": PORT})
+        for name in ("vol-1", "vol-2", "vol-3", "root.cow"):
+            (folder / name).write_bytes(bytes(1 << 20))
+
+    def apply(self, **changes: Any) -> None:
+        self.limits.apply_model(replace(MODEL, **changes))
+
+    def read(self, *streams: tuple[str, int, int], seconds: float = 0.8) -> list[float]:
+        """The requests per second of each stream: a file, bytes, and requests in flight."""
+        words = [f"{self.folder / name},{size},{in_flight}" for name, size, in_flight in streams]
+        environment = {"TIDEMARK_BLOCK_LIMITS": str(self.limits.file), "TIDEMARK_HOST_ID": "i-1"}
+        environment["LD_PRELOAD"] = ":".join(map(str, PRELOADED))
+        done = subprocess.run(
+            [sys.executable, "-", str(seconds), *words],
+            input=DISK_THREAD,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+        found: list[float] = json.loads(done.stdout)
+        return found
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_a_volume_has_its_bytes_per_second(host: Host) -> None:
+    host.apply()
+    assert host.read(("vol-1", 100_000, MANY), seconds=1.5) == [pytest.approx(100, rel=RATIO)]
+
+
+def test_so_it_has_with_one_request_in_flight(host: Host) -> None:
+    """A pause of up to 50 ms is caught up on; where a busy machine makes longer ones, the rate is lower."""
+    host.apply()
+    found = [host.read(("vol-1", 100_000, 1))[0] for _ in range(4)]
+    assert max(found) == pytest.approx(100, rel=RATIO)
+
+
+def test_a_volume_has_its_operations_per_second_and_a_large_request_is_several(host: Host) -> None:
+    host.apply()
+    assert host.read(("vol-1", 4096, MANY), seconds=1.5) == [pytest.approx(200, rel=RATIO)]
+    host.apply(volumes=(replace(MODEL.volumes[0], op_bytes=16_384),))
+    assert host.read(("vol-1", 40_960, MANY), seconds=1.5) == [pytest.approx(200 / 3, rel=RATIO)]
+
+
+def test_a_busy_volume_keeps_no_other_waiting(host: Host) -> None:
+    host.apply()
+    busy, small = host.read(("vol-1", 1 << 20, 8), ("vol-2", 4096, MANY), seconds=2)
+    assert busy <= 10.5
+    assert small == pytest.approx(200, rel=RATIO)
+
+
+def test_volumes_share_their_hosts_link(host: Host) -> None:
+    host.apply()
+    found = host.read(("vol-1", 50_000, MANY), ("vol-2", 50_000, MANY), ("vol-3", 50_000, MANY), seconds=1.5)
+    assert sum(found) == pytest.approx(300, rel=RATIO), "15 MB/s, and their own limits are 10 each"
+    assert max(found) - min(found) < 10
+
+
+def test_credits_end_and_grow_again(host: Host) -> None:
+    # 80 operations at scale; 10 a second without credits.
+    host.apply(volumes=(replace(MODEL.volumes[0], burst_credits=800, base_ops_per_s_per_gib=100.0),))
+    assert host.limits.counts()["vol-1"]["credits"] == 80
+    assert host.read(("vol-1", 4096, 8), seconds=0.3) == [pytest.approx(200, rel=0.3)]
+    left = host.limits.counts()["vol-1"]["credits"]
+    assert left < 50
+    host.read(("vol-1", 4096, 8), seconds=1)
+    assert host.read(("vol-1", 4096, 8), seconds=3) == [pytest.approx(10, abs=3)]
+    host.apply(volumes=(replace(MODEL.volumes[0], burst_credits=800, base_ops_per_s_per_gib=100.0),))
+    assert host.limits.counts()["vol-1"]["credits"] < 50, "the same model again fills nothing"
+
+
+def test_the_root_disk_another_type_and_no_model_have_no_limit(host: Host) -> None:
+    host.apply()
+    host.account.volumes["vol-3"] = Volume(1, "io1")
+    host.limits.apply_to(host.account, {"i-1": PORT})
+    assert all(rate > 1000 for rate in host.read(("root.cow", 4096, 2), ("vol-3", 4096, 2)))
+    host.limits.apply_model(None)
+    assert host.read(("vol-1", 4096, 2))[0] > 1000
+    assert host.limits.counts()["vol-1"]["operations"] == 0
+
+
+def test_what_was_done_is_counted(host: Host) -> None:
+    host.apply()
+    (found,) = host.read(("vol-1", 8192, 1), seconds=0.4)
+    counted = host.limits.counts()["vol-1"]
+    assert counted["operations"] == pytest.approx(found * 0.4, rel=0.3)
+    assert counted["bytes"] == counted["operations"] * 8192
+
+
+def test_an_interface_has_its_rate_once(host: Host) -> None:
+    assert host.rates.of == {}
+    host.apply()
+    assert host.rates.of == {"i-1": 50_000_000}
+    host.rates.of.clear()
+    host.limits.apply_to(host.account, {"i-1": PORT})
+    assert host.rates.of == {}, "it has it already"
+    host.limits.unplugged("i-1")
+    host.limits.apply_to(host.account, {"i-1": PORT})
+    assert host.rates.of == {"i-1": 50_000_000}, "another interface of that name"
+    host.limits.apply_model(None)
+    assert host.rates.of == {"i-1": None}
+
+
+def test_a_volume_that_is_gone_leaves_its_place(host: Host) -> None:
+    host.apply()
+    for number in range(300):
+        host.account.volumes.clear()
+        host.account.volumes[f"vol-{number:017x}"] = Volume(1, "gp2")
+        host.limits.apply_to(host.account, {"i-1": PORT})
+    assert list(host.limits.counts()) == [f"vol-{299:017x}"]
