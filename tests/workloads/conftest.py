@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,15 @@ def _own_directories(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch
     if "region" not in request.fixturenames:
         monkeypatch.setenv("TIDEMARK_STATE_DIR", str(tmp_path / "state"))
         monkeypatch.setenv("TIDEMARK_LAB_DIR", str(tmp_path / "no-lab"))
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """A task that a test calls handles signals that end it, and a process that a later test forks would, too."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -67,18 +67,38 @@ class Here:
         return ScriptResult(self.client_name, done.stdout, done.stderr, facts_in(done.stdout))
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
-    """Four snapshots of a few files."""
-    found = Here(tmp_path)
-    seed.make(tmp_path / "source", "5eed", 5)
+@pytest.fixture(scope="module")
+def backed_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a few files in `source`, and four snapshots of them."""
+    folder = tmp_path_factory.mktemp("backed-up")
+    found = Here(folder)
+    seed.make(folder / "source", "5eed", 5)
     names = iter(NAMES)
-    monkeypatch.setattr(backup, "SNAPSHOTS", str(found.volume.snapshots))
-    monkeypatch.setattr(backup, "mounted", lambda *_: contextlib.nullcontext())
-    monkeypatch.setattr(backup, "name_now", lambda: next(names))
-    for _ in NAMES:
-        made = backup.back_up(cast(Context, found), VOLUME, [str(tmp_path / "source")])
-        assert made.unread == 0
+    with pytest.MonkeyPatch.context() as patch:
+        stand_in(found, patch)
+        patch.setattr(backup, "name_now", lambda: next(names))
+        for _ in NAMES:
+            assert backup.back_up(cast(Context, found), VOLUME, [str(folder / "source")]).unread == 0
+    return folder
+
+
+def stand_in(here: Here, patch: pytest.MonkeyPatch) -> None:
+    """Takes its folder for the mounted volume."""
+    patch.setattr(backup, "SNAPSHOTS", str(here.volume.snapshots))
+    patch.setattr(backup, "mounted", lambda *_: contextlib.nullcontext())
+
+
+@pytest.fixture
+def source(backed_up: Path) -> Path:
+    return backed_up / "source"
+
+
+@pytest.fixture
+def here(backed_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """A copy of the snapshots."""
+    found = Here(tmp_path)
+    subprocess.run(["cp", "-a", f"{backed_up}/run/.", tmp_path / "run"], check=True)
+    stand_in(found, monkeypatch)
     return found
 
 
@@ -109,18 +129,18 @@ def test_a_damaged_record_is_told_everywhere_and_costs_no_snapshot(here: Here, t
     assert names(here) == [NAMES[0], NAMES[2], NAMES[3]]
 
 
-def test_a_file_that_is_damaged_keeps_no_other_from_being_restored(here: Here, tmp_path: Path) -> None:
-    copy = here.volume.snapshots / NAMES[3] / "tree" / str(tmp_path / "source").lstrip("/")
+def test_a_file_that_is_damaged_keeps_no_other_from_being_restored(here: Here, source: Path, tmp_path: Path) -> None:
+    copy = here.volume.snapshots / NAMES[3] / "tree" / str(source).lstrip("/")
     (copy / "large").unlink()
     with pytest.raises(WorkloadError, match="2 entries differ from the manifest"):
         backup.restore(cast(Context, here), VOLUME, "latest", str(tmp_path / "restored"))
     assert sum("missing" in line for line in here.said) == 1
-    assert (tmp_path / "restored" / str(tmp_path / "source").lstrip("/") / "linked-1").exists()
+    assert (tmp_path / "restored" / str(source).lstrip("/") / "linked-1").exists()
 
 
-def test_exclusions_and_their_record(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exclusions_and_their_record(here: Here, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backup, "name_now", lambda: "2026-01-05T000000Z")
-    made = backup.back_up(cast(Context, here), VOLUME, [str(tmp_path / "source")], exclude=["odd", "*.txt"])
+    made = backup.back_up(cast(Context, here), VOLUME, [str(source)], exclude=["odd", "*.txt"])
     assert made.exclude == ("odd", "*.txt")
     assert backup.list_snapshots(cast(Context, here), VOLUME)[-1] == made
     record = json.loads((here.volume.snapshots / made.name / "snapshot.json").read_text())
@@ -128,9 +148,9 @@ def test_exclusions_and_their_record(here: Here, tmp_path: Path, monkeypatch: py
     assert "damaged" not in record
 
 
-def test_a_source_that_an_exclusion_matches_is_refused_before_anything_is_started(here: Here, tmp_path: Path) -> None:
+def test_a_source_that_an_exclusion_matches_is_refused_before_anything_is_started(here: Here, source: Path) -> None:
     with pytest.raises(WorkloadError, match="source is left out itself by an --exclude; give the one or the other"):
-        backup.back_up(cast(Context, here), VOLUME, [str(tmp_path / "source")], exclude=["source"])
+        backup.back_up(cast(Context, here), VOLUME, [str(source)], exclude=["source"])
     with pytest.raises(WorkloadError, match="/proc is in proc, which has no files; give a directory that has files"):
         backup.back_up(cast(Context, here), VOLUME, ["/proc"])
     assert names(here) == NAMES
