@@ -71,10 +71,12 @@ def test_an_up_that_was_killed_an_up_and_a_destroy_end_with_an_empty_account(eng
     kill_an_up(engine)
     engine.pulumi("cancel", "--yes")
     engine.pulumi(*UP)
-    engine.pulumi(*DESTROY)
+    # A host that the state does not know is in a subnet that it knows: EC2 refuses to delete that.
+    engine.pulumi(*DESTROY, check=False)
     left = account_leftovers(engine.clients)
     done = reap(engine, "--orphans")
     assert done.returncode == 0, done.stdout + done.stderr
+    engine.pulumi(*DESTROY)
     assert account_leftovers(engine.clients) == [], f"of {left}"
     assert "deleted 0 resources" in reap(engine, "--orphans").stdout
 
