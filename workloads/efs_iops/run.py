@@ -192,7 +192,7 @@ class Workers:
                     for other in hosts:
                         context.hosts.drop(other.name)
 
-        with context.console.under_way("run", label, f"takes {cell.seconds} s") as progress:
+        with context.console.under_way("run", label, f"planned: {cell.seconds} s") as progress:
             in_threads({host.name: partial(work, host.name) for host in hosts}, on_interrupt=context.hosts.close)
         return attempt
 

@@ -103,7 +103,7 @@ def measure(tunnel: TunnelEndpoints, plan: Plan, cell: Cell, device: str, label:
     )
     if cell.operation == "write":
         words.append("--overwrite")  # is_blank has found no data
-    takes = f"takes {plan.warmup_seconds + plan.measured_seconds:g} s"
+    takes = f"planned: {plan.warmup_seconds + plan.measured_seconds:g} s"
     with tunnel.console.under_way("run", label, takes) as progress:
         outcome = run_worker(
             tunnel,

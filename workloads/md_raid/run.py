@@ -159,4 +159,4 @@ def leg_read_bytes(context: Context, outcome: Outcome) -> dict[str, int]:
 
 
 def _takes(plan: Plan, cell: Cell) -> str:
-    return f"takes {plan.warmup_seconds + cell.seconds:g} s"
+    return f"planned: {plan.warmup_seconds + cell.seconds:g} s"
