@@ -9,7 +9,8 @@ of them; a ratio is taken within its round. Printed: medians, and of ratios the 
 memory: files on tmpfs, where only the processor limits. The rate is of a second of CPU time, which other load on the
 machine changes far less than a second of the clock. CPU time includes the start of the worker and of the bare loop,
 not that of fio. "fixed" is two system calls in the worker and in the bare loop, and one in fio's psync, which has no
-such pattern. The bare loop makes its system calls without the C library, as the worker does.
+such pattern. There are two bare loops: one makes its system calls through the C library, as most programs do, and one
+without, as the worker does.
 
 disk: a file on a disk, past the page cache; rates are of a second of the clock. The latencies' median and 99th
 percentile are compared with fio's.
@@ -92,6 +93,7 @@ DISK_CASES = (
 class Bench:
     worker_path: Path
     bare_loop_path: Path
+    library_loop_path: Path
     seconds: int
 
     def worker(self, case: Case, path: Path) -> Figures:
@@ -108,7 +110,13 @@ class Bench:
         return Figures(final["ops"] / elapsed_s, final["ops"] / cpu_s, p50, p99)
 
     def bare_loop(self, case: Case, path: Path) -> Figures:
-        command = [str(self.bare_loop_path), str(path), case.operation, case.pattern, str(case.size_bytes)]
+        return self._loop(self.bare_loop_path, case, path)
+
+    def library_loop(self, case: Case, path: Path) -> Figures:
+        return self._loop(self.library_loop_path, case, path)
+
+    def _loop(self, program: Path, case: Case, path: Path) -> Figures:
+        command = [str(program), str(path), case.operation, case.pattern, str(case.size_bytes)]
         command += [str(FILE_BYTES), str(case.threads * case.depth), str(self.seconds)]
         command += ["direct" if case.direct else "buffered"]
         output, cpu_s = run_timed(command)
@@ -178,13 +186,12 @@ def row(name: str, *columns: str) -> None:
 
 
 def memory(bench: Bench, path: Path, rounds: int) -> None:
-    row("op per CPU second", "worker", "bare loop", "worker/bare loop", "fio psync", "worker/fio")
+    row("op per CPU second", "worker", "worker/bare loop", "by the C library", "worker/fio psync")
     for case in MEMORY_CASES:
-        rivals = [(bench.worker, case), (bench.bare_loop, case), (bench.fio, case)]
-        ours, bare, fio = measure(rivals, path, rounds)
-        rates = [f"{median(each, 'per_cpu_second'):.0f}" for each in (ours, bare, fio)]
-        ratios = [ratio(ours, each, "per_cpu_second") for each in (bare, fio)]
-        row(case.name, *rates[:2], ratios[0], rates[2], ratios[1])
+        programs = (bench.worker, bench.bare_loop, bench.library_loop, bench.fio)
+        ours, *others = measure([(program, case) for program in programs], path, rounds)
+        ratios = [ratio(ours, each, "per_cpu_second") for each in others]
+        row(case.name, f"{median(ours, 'per_cpu_second'):.0f}", *ratios)
 
 
 def disk(bench: Bench, path: Path, rounds: int) -> None:
@@ -231,13 +238,14 @@ def loop_device(directory: Path) -> Iterator[Path]:
             run(["losetup", "--detach", device])
 
 
-def build(directory: Path) -> tuple[Path, Path]:
+def build(directory: Path) -> tuple[Path, Path, Path]:
     native = ROOT / "workloads/native"
     run(["make", "-s", "-C", str(native), f"BUILD={directory}"])
-    bare_loop = directory / "bare_loop"
-    command = ["gcc", "-std=c11", "-O2", "-static", f"-I{native}", "-o", str(bare_loop)]
-    run([*command, str(ROOT / "bench/bare_loop.c")])
-    return directory / "tidemark-worker", bare_loop
+    loops = (directory / "bare_loop", directory / "library_loop")
+    command = ["gcc", "-std=c11", "-O2", "-static", f"-I{native}", str(ROOT / "bench/bare_loop.c"), "-o"]
+    run([*command, str(loops[0])])
+    run([*command, str(loops[1]), "-DTHROUGH_C_LIBRARY"])
+    return directory / "tidemark-worker", *loops
 
 
 def main() -> None:
