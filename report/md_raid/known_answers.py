@@ -105,8 +105,6 @@ class Found:
 
     def limit(self, cell: Cell) -> str | None:
         """What held a sequential cell, by what fewer volumes and fewer servers did; None where that is not known."""
-        if (cell.evidence.client_cpu_busy_ratio or 0) >= CPU_BUSY_RATIO_MIN:
-            return CLIENT_CPU
         if cell.servers == 1:
             one, busy = self.single(cell.pattern), cell.evidence.volume_busy_ratio
             if one is None or busy is None:
@@ -114,16 +112,15 @@ class Found:
             if _reaches(cell, one, cell.disks):
                 return VOLUMES
             # With one server the client's network and the server's look alike.
-            return EBS_LINK if busy >= BUSY_RATIO_MIN else f"{SERVER_NETWORK} or {CLIENT_NETWORK}"
-        alike = _volumes_of_a_server(cell)
-        raw = self.select("raw", cell.pattern)
-        alone = next((each for each in raw if (each.servers, each.disks) == (1, alike)), None)
+            return EBS_LINK if busy >= BUSY_RATIO_MIN else _unless_busy(cell, f"{SERVER_NETWORK} or {CLIENT_NETWORK}")
+        of_one = (1, _volumes_of_a_server(cell))
+        alone = next((each for each in self.select("raw", cell.pattern) if (each.servers, each.disks) == of_one), None)
         if alone is None:
             return None
         if not _reaches(cell, alone, cell.servers):
-            return CLIENT_NETWORK
-        of_one = self.limit(alone)
-        return SERVER_NETWORK if of_one and of_one.startswith(SERVER_NETWORK) else of_one
+            return _unless_busy(cell, CLIENT_NETWORK)
+        limit = self.limit(alone)
+        return SERVER_NETWORK if limit and limit.startswith(SERVER_NETWORK) else limit
 
 
 def read_known_answers(hosts: Hosts, cells: Sequence[Cell]) -> KnownAnswers | None:
@@ -206,6 +203,14 @@ def _growth(
 
 def _reaches(cell: Cell, part: Cell, times: int) -> bool:
     return (cell.mib_per_s or 0) >= REACHED_RATIO_MIN * (part.mib_per_s or 0) * times
+
+
+def _unless_busy(cell: Cell, limit: str) -> str | None:
+    """The limit, but for a client that had no CPU left, or may have had none."""
+    cpu = cell.evidence.client_cpu_busy_ratio
+    if cpu is None:
+        return None
+    return CLIENT_CPU if cpu >= CPU_BUSY_RATIO_MIN else limit
 
 
 def _near(answer: str, unit: str, model: float | None, found: float | None, ratio: float) -> KnownAnswer:
