@@ -3,7 +3,8 @@
  * RDTSC takes a third of the time of clock_gettime (12 ns and 38 on a Zen 3), and in a User Mode Linux host, where
  * clock_gettime is a system call, far less. The clock never steps: once a second it is compared with the
  * monotonic clock, and its rate is set so that a difference is gone a second later. So it is within a few
- * microseconds of the monotonic clock, by which the reporter's intervals end. */
+ * microseconds of the monotonic clock, by which the reporter's intervals end; the reporter's grace of two milliseconds
+ * also covers a User Mode Linux host, where the first rate is less exact. */
 #ifndef TIDEMARK_FAST_CLOCK_H
 #define TIDEMARK_FAST_CLOCK_H
 
