@@ -31,7 +31,11 @@ def check(_: Any, region: str | None = None) -> None:
 @task(help={"region": "only this one (default: every region that is enabled)"})
 @reported
 def cost(_: Any, region: str | None = None) -> None:
-    """Show what is running by this project's tags: dollars an hour and since creation, each line with its stack."""
+    """Show what is running, and what it costs.
+
+    Dollars an hour and since creation, by this project's tags; each line with
+    its stack.
+    """
     account_cost.cost(region)
 
 
@@ -58,7 +62,11 @@ def reap(
     yes: bool = False,
     dry_run: bool = False,
 ) -> None:
-    """Delete what has expired by this project's tags: shows it, asks, and goes on where an earlier call was ended."""
+    """Delete what has expired.
+
+    It goes by this project's tags, shows what it found, asks, and goes on where
+    an earlier call was ended.
+    """
     account_reap.reap(
         region=region, stack=stack, orphans=orphans, backend=backend, include=include, yes=yes, dry_run=dry_run
     )

@@ -146,7 +146,7 @@ def make_task(name: str, help: str, body: Callable[..., object], options: Sequen
         body(**given)
 
     shown: Any = reported(wrapper)
-    shown.__doc__ = "\n".join(textwrap.fill(line, HELP_WIDTH) for line in help.splitlines())
+    shown.__doc__ = "\n".join(textwrap.fill(line, HELP_WIDTH, break_on_hyphens=False) for line in help.splitlines())
     context = inspect.Parameter("_", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     shown.__signature__ = inspect.Signature([context, *(_parameter(option) for option in options)])
     repeatable = [option.name for option in options if option.repeatable]

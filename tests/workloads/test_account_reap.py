@@ -9,6 +9,7 @@ import boto3
 import pytest
 
 from aws_offers import price_usd
+from reaper import find
 from reaper.plan import Resource
 from tests.instances import launch
 from tests.lab.conftest import Api, api
@@ -31,8 +32,9 @@ def aws(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", api.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    for name in ("workloads.account_reap.enabled_regions", "reaper.find.enabled_regions"):
-        monkeypatch.setattr(name, lambda client_of: REGIONS)
+    # By the module: pytest does not find one by its name that fabfile.py imports lazily.
+    for module in (account_reap, find):
+        monkeypatch.setattr(module, "enabled_regions", lambda client_of: REGIONS)
 
 
 def volume(region: str, tags: dict[str, str]) -> str:
