@@ -112,7 +112,7 @@ def ssh(_: Any, host: str, command: str | None = None) -> None:
 @task(help={"name": "none, one of lab/service_models, or a TOML file"})
 @reported
 def model(_: Any, name: str) -> None:
-    """Apply a service model to a region's services."""
+    """Apply a service model to the region."""
     run_module("lab", "model", name)
 
 
