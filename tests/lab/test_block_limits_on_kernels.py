@@ -48,8 +48,8 @@ def read(
 
 
 def test_one_volume_has_its_rate(hosts: dict[str, Shell], model: BlockStorageModel) -> None:  # noqa: F811
-    """With few requests in flight and with more. With one alone a busy machine's pauses, which are longer than the 50 ms
-    that a volume catches up on, are in the rate: 4.5 MB/s of 5 at a load of 11 on two CPUs.
+    """With few requests in flight and with more. With one alone the pauses of a busy machine are in the rate, if they
+    are longer than the 50 ms that a volume catches up on: 4.5 MB/s of 5 at a load of 11 on two CPUs.
     """
     shell, wanted = hosts["storage-1"], (model.volumes[0].bytes_per_s or 0) / model.scale
     for threads in (4, 8):

@@ -50,7 +50,7 @@ class Measured:
 
     def cell(self, layout: str, pattern: str, servers: int, volumes: int) -> Cell:
         empty: dict[str, Any] = {field.name: None for field in dataclasses.fields(Cell)}
-        evidence = Evidence(**{field.name: None for field in dataclasses.fields(Evidence)})  # type: ignore[arg-type]
+        evidence = Evidence(**{field.name: None for field in dataclasses.fields(Evidence)})
         blank = Cell(**empty)
         cell = dataclasses.replace(
             blank,
