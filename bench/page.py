@@ -8,7 +8,8 @@ with CloudWatch's minutes.
 Printed: seconds by the clock and of the processor (on a machine that does other things, too, the latter is what
 counts), the most memory that its processes had together, the page's size; then how long `python -m report.ledger` and
 `python -m report.results` take over few and over many runs.
-The aims: 5 s, 500 MB, 5 MB, 1 s for the ledger, and nothing slower than linear in the number of runs.
+The aims: 5 s and 300 MB with the copy, 5 MB, 1 s for the ledger, and nothing slower than linear in the number of
+records or of runs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import itertools
 import json
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -288,11 +290,15 @@ def main() -> None:
         if not large.exists():
             write_run(large, options.records)
         bytes_raw = sum(file.stat().st_size for file in (large / "raw").iterdir())
-        took = run("report", str(large))
-        page = (large / "report.html").stat().st_size / 1e6
-        show(
-            f"report of {options.records:,} records", took, f"page {page:.1f} MB, raw records {bytes_raw / 1e6:.0f} MB"
-        )
+        shutil.rmtree(large / "columns", ignore_errors=True)
+        for what in ("first report", "second report"):
+            took = run("report", str(large))
+            page = (large / "report.html").stat().st_size / 1e6
+            show(
+                f"{what} of {options.records:,} records",
+                took,
+                f"page {page:.1f} MB, raw records {bytes_raw / 1e6:.0f} MB",
+            )
         for runs in (max(1, options.runs // 10), options.runs):
             folder = results / f"runs-{runs}"
             _many(folder, runs)

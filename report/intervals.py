@@ -18,7 +18,8 @@ T = TypeVar("T")
 
 UNKNOWN = -1  # in the column of maxima
 _NO_ERRORS: Mapping[str, int] = {}
-_COLUMNS = ("t_start_unix_s", "t_end_unix_s", "ops", "bytes", "latency_max_ns")
+_OF_ROWS = ("t_start_unix_s", "t_end_unix_s", "ops", "bytes", "latency_max_ns")
+COLUMNS = ("host", *_OF_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Intervals(Sequence[Interval]):
             errors |= {first + row: each for row, each in part.errors.items()}
             histograms |= {first + row: each for row, each in part.histograms.items()}
             first += len(part)
-        columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+        columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _OF_ROWS}
         return cls(tuple(codes), np.concatenate(hosts), **columns, errors=errors, histograms=histograms)
 
     @property
@@ -119,7 +120,7 @@ class Intervals(Sequence[Interval]):
         if bool(those.all()):
             return self
         rows = np.flatnonzero(those)
-        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("host", *_COLUMNS)}
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in COLUMNS}
         errors, histograms = _moved(self.errors, rows), _moved(self.histograms, rows)
         return Intervals(self.names, **columns, errors=errors, histograms=histograms)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,9 +21,11 @@ from report.summary import LatencyStretch
 # The most that one bucket of one interval can count; a greater number is damage.
 _COUNT_MAX = 1 << 26
 _NOTHING = np.zeros(0, np.int64)
+_TABLE = {"part": np.int32, "grain": np.int64, "bucket": np.uint16, "count": np.uint32}
 _PER_MILLE = (500, 990, 999)  # p50, p99, p99.9
-# So many numbers take 64 MB. The figure of a longer run can't show single seconds.
-_KEPT_MAX = 1 << 24
+# So many numbers take 32 MB. They are the seconds of a figure's 1200 stretches, with nearly all buckets in each; of a
+# longer run a figure can't show single seconds.
+_KEPT_MAX = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,32 @@ class LatencySeconds:
             self._parts[at] = _Part(grains, part.low, np.add.reduceat(part.counts, first, axis=0, dtype=np.uint32))
         self._kept = sum(part.counts.size for part in self._parts)
         self._room = max(_KEPT_MAX, self._kept + self._kept // 4)
+
+    def table(self) -> dict[str, NDArray[Any]]:
+        """What was counted, as columns: a row for each bucket of each grain of time that counted something."""
+        columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _TABLE}
+        for number, part in enumerate(self._parts):
+            rows, buckets = np.nonzero(part.counts)
+            each = (np.full(len(rows), number), part.grains[rows], buckets + part.low, part.counts[rows, buckets])
+            for (name, kind), values in zip(_TABLE.items(), each, strict=True):
+                columns[name].append(values.astype(kind))
+        nothing = np.zeros(0)
+        return {name: np.concatenate(columns[name] or [nothing.astype(kind)]) for name, kind in _TABLE.items()}
+
+    @classmethod
+    def of_table(cls, grain_s: int, table: Mapping[str, NDArray[Any]]) -> LatencySeconds:
+        """From what `table` returned, for `stretches`; more can't be added."""
+        found = cls()
+        found.grain_s = grain_s
+        bounds = np.flatnonzero(np.diff(table["part"], prepend=-1, append=-1)) if len(table["part"]) else _NOTHING
+        for first, end in pairwise(bounds.tolist()):
+            grains, rows = np.unique(table["grain"][first:end], return_inverse=True)
+            buckets = table["bucket"][first:end]
+            low, width = int(buckets.min()), int(np.ptp(buckets)) + 1
+            counts = np.zeros((len(grains), width), np.uint32)
+            counts[rows, buckets - low] = table["count"][first:end]
+            found._parts.append(_Part(grains, low, counts))
+        return found
 
     def stretches(self, start_unix_s: int, end_unix_s: int, step_s: int) -> list[LatencyStretch]:
         """Stretches of `step_s` seconds from start to end, all multiples of `grain_s`. Each has the time of its

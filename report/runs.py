@@ -67,14 +67,14 @@ class Run:
 
     def has_stream(self, name: str, unknown: str | None = None) -> bool:
         """Where the stream is missing and `unknown` says what is therefore not known, that is a problem of the run."""
-        found = self._stream_path(name).is_file()
+        found = self.stream_path(name).is_file()
         if not found and unknown is not None:
             self.problem(f"raw/{name}.ndjson is missing: {unknown}")
         return found
 
     def stream_bytes(self, name: str) -> int:
         """0 where it is missing."""
-        path = self._stream_path(name)
+        path = self.stream_path(name)
         return path.stat().st_size if path.is_file() else 0
 
     def stream(self, name: str) -> Iterator[Record]:
@@ -130,7 +130,7 @@ class Run:
 
     def _blocks(self, name: str) -> Iterator[bytes]:
         """Whole lines, many at once; the last one may be cut off."""
-        path = self._stream_path(name)
+        path = self.stream_path(name)
         label = f"raw/{path.name}"
         try:
             file = path.open("rb")
@@ -148,7 +148,7 @@ class Run:
         if text not in self.problems:
             self.problems.append(text)
 
-    def _stream_path(self, name: str) -> Path:
+    def stream_path(self, name: str) -> Path:
         return self.path / "raw" / f"{name}.ndjson"
 
 

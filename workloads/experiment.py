@@ -13,12 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from inventory import Inventory
 from workloads import load_inventory
 from workloads.errors import WorkloadError
 from workloads.lazy_import import lazy_import
 
 if TYPE_CHECKING:
+    from inventory import Inventory
     from workloads import console
     from workloads.deployment import Deployment
 else:

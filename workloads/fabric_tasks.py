@@ -16,15 +16,16 @@ from invoke.collection import Collection
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from inventory import InventoryError
 from workloads.errors import WorkloadError
 from workloads.experiment import PLAN, REQUIRED, VERBOSE, Experiment, Option, Request, Stage, Task
 from workloads.lazy_import import lazy_import
 from workloads.load_inventory import PROJECT
 
 if TYPE_CHECKING:
+    import inventory
     from workloads import run_stages
 else:
+    inventory = lazy_import("inventory")
     run_stages = lazy_import("workloads.run_stages")
 
 EXIT_INTERRUPTED = 130
@@ -49,7 +50,7 @@ def reported(body: F) -> F:
             return body(*args, **kwargs)
         except WorkloadError as error:
             raise Exit(f"tidemark: {error.shown}", code=1) from None
-        except InventoryError as error:
+        except inventory.InventoryError as error:
             raise Exit(f"tidemark: {error}", code=1) from None
         except KeyboardInterrupt:
             raise Exit("tidemark: interrupted; run the task again to go on", code=EXIT_INTERRUPTED) from None

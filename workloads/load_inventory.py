@@ -7,11 +7,18 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from inventory import Inventory
 from workloads.errors import WorkloadError
+from workloads.lazy_import import lazy_import
 from workloads.user_path import user_path
+
+if TYPE_CHECKING:
+    import inventory as inventories
+    from inventory import Inventory
+else:
+    inventories = lazy_import("inventory")
 
 PROJECT = Path(__file__).resolve().parent.parent
 PULUMI_TIMEOUT_S = 120
@@ -58,7 +65,7 @@ def from_file(path: Path) -> Inventory:
         raise WorkloadError(
             f"--inventory {path}: cannot be read ({reason})", "give a JSON file as docs/interfaces.md describes"
         ) from error
-    return Inventory.from_json(text, str(path))
+    return inventories.Inventory.from_json(text, str(path))
 
 
 def from_stack(stack: str) -> Inventory:
@@ -93,7 +100,7 @@ def from_stack(stack: str) -> Inventory:
     # The output is the document as one string, which --json quotes once more.
     if isinstance(value, str):
         text = value
-    inventory = Inventory.from_json(text, f"output of stack {stack}")
+    inventory = inventories.Inventory.from_json(text, f"output of stack {stack}")
     if inventory.rehearsal:
         ask_rehearsal_api()
     return inventory

@@ -18,10 +18,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from inventory import Inventory
 from workloads.errors import WorkloadError
+
+if TYPE_CHECKING:
+    from inventory import Inventory
 
 SCHEMA = 1
 MANIFEST = "manifest.json"

@@ -36,8 +36,8 @@ class Counters:
         self, t_unix_s: Sequence[float] | Floats, columns: Mapping[str, Sequence[float | None] | Floats]
     ) -> None:
         self.t_unix_s = np.asarray(t_unix_s, np.float64)
-        self._columns = {name: np.asarray(values, np.float64) for name, values in columns.items()}
-        self._life = _lives(len(self.t_unix_s), self._columns.values())
+        self.columns = {name: np.asarray(values, np.float64) for name, values in columns.items()}
+        self._life = _lives(len(self.t_unix_s), self.columns.values())
 
     def each_between(self, column: str, moments_unix_s: Floats) -> Floats:
         """The growth from each moment to the next, interpolated between the readings around each; NaN where that is not
@@ -56,12 +56,12 @@ class Counters:
         first, last = np.searchsorted(times, start_unix_s, "left"), np.searchsorted(times, end_unix_s, "right") - 1
         if first >= last or self._life[first] != self._life[last]:
             return None
-        amount = float(self._columns[column][last] - self._columns[column][first])
+        amount = float(self.columns[column][last] - self.columns[column][first])
         return None if math.isnan(amount) else Growth(amount, float(times[first]), float(times[last]))
 
     def _at(self, column: str, t_unix_s: Floats) -> tuple[Floats, Whole]:
         """Each moment's value, NaN where it is not known, and the number of times that a counter had gone back."""
-        times, values = self.t_unix_s, self._columns[column]
+        times, values = self.t_unix_s, self.columns[column]
         if not len(times):
             return np.full(len(t_unix_s), np.nan), np.zeros(len(t_unix_s), np.int64)
         after = np.searchsorted(times, t_unix_s, "left")

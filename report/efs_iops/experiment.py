@@ -7,8 +7,8 @@ from functools import partial
 
 from report.claims import Claim
 from report.efs_iops.agreement import Sources, read_agreement
-from report.efs_iops.cells import Clients, read_cells
-from report.efs_iops.clocks import RunnerClock, clock_figures, read_clocks
+from report.efs_iops.cells import read_cells
+from report.efs_iops.clocks import clock_figures, read_clocks
 from report.efs_iops.cloudwatch import read_cloudwatch, service_figures
 from report.efs_iops.figures import iops_plot, latency_plot
 from report.efs_iops.io_limit import read_io_limit
@@ -16,9 +16,9 @@ from report.efs_iops.known_answers import read_known_answers
 from report.efs_iops.labels import agreement_ratio
 from report.efs_iops.limited_by import with_limits, with_limits_seen
 from report.efs_iops.limits import find_limits
+from report.efs_iops.long_streams import clients_to_read, read_clients, read_workers
 from report.efs_iops.metering import read_metering
 from report.efs_iops.minutes import minutes_inside, worker_minutes
-from report.efs_iops.mountstats import read_mountstats
 from report.efs_iops.schema import SCHEMA, Summary
 from report.efs_iops.storage import read_storage
 from report.efs_iops.sweep_tables import latency_table, limits_table, sweep_tables
@@ -35,10 +35,9 @@ from report.efs_iops.timeline import read_timeline
 from report.efs_iops.write_only import read_write_only
 from report.experiments import Experiment
 from report.format import MISSING, figure, unbreakable
-from report.hosts import inventory_roles, read_host_samples
+from report.hosts import inventory_roles
 from report.inventory_view import hosts_table, objects
 from report.known_answers import known_answers_table
-from report.latency_seconds import LatencySeconds
 from report.page import Block, Html, KeyFigure, Page, Section
 from report.parallel_read import read_in_parallel
 from report.proofs import proofs_table, read_proofs
@@ -47,7 +46,6 @@ from report.runs import Manifest, Run
 from report.summary import run_fields
 from report.table import Missing
 from report.topology import NO_INVENTORY, Box, Layer, host_box, joined, layers, mtu_text, named_hosts
-from report.worker import read_worker
 
 QUESTION = (
     "How many operations and bytes a second does an EFS file system give, and does AWS count what its clients do?"
@@ -61,9 +59,8 @@ _MODES = {"generalPurpose": "General Purpose", "maxIO": "Max I/O"}
 def summarize(run: Run) -> Summary:
     manifest = run.manifest
     clock = read_clocks(run)
-    with read_in_parallel(run, partial(_read_clients, clock=clock), "mountstats", "host") as clients_read:
-        latencies = LatencySeconds(lambda host, t_unix_s: clock.of(host).all_on_runner(t_unix_s))
-        workers = clock.workers(read_worker(run, latencies=latencies))
+    with read_in_parallel(run, partial(read_clients, clock=clock), *clients_to_read(run)) as clients_read:
+        workers, latencies = read_workers(run, clock)
         clients = clients_read()
     cloudwatch = read_cloudwatch(run)
     service = service_figures(cloudwatch)
@@ -96,10 +93,6 @@ def summarize(run: Run) -> Summary:
         proofs=read_proofs(run),
         problems=list(run.problems),
     )
-
-
-def _read_clients(run: Run, clock: RunnerClock) -> Clients:
-    return Clients.of(read_mountstats(run, clock), clock.samples(read_host_samples(run)))
 
 
 def page(manifest: Manifest, summary: Summary, claims: Sequence[Claim]) -> Page:

@@ -143,7 +143,7 @@ class FakeHosts(ConnectionPool):
     def drop(self, name: str) -> None:
         self.dropped.add(name)
 
-    def each(self, names: Iterable[str], work: Callable[[Any], T]) -> dict[str, T]:
+    def each(self, names: Iterable[str], work: Callable[[Any], T], *, threads_max: int | None = None) -> dict[str, T]:
         return {name: work(self.connector(name)) for name in names}
 
 

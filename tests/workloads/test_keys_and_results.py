@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -213,6 +215,29 @@ def test_threads_all_end_before_the_first_error_is_raised(capsys: pytest.Capture
         in_threads({name: lambda name=name: fail(name) for name in ("b", "a")}, lambda: None)  # type: ignore[misc]
     assert sorted(ended) == ["a", "b"]
     assert capsys.readouterr().err == "tidemark: b: broke; mend it\n"
+
+
+@pytest.mark.parametrize(("threads_max", "at_once"), [(None, 6), (3, 3)])
+def test_so_much_work_runs_at_the_same_time_and_all_of_it(threads_max: int | None, at_once: int) -> None:
+    """The barrier breaks unless as many threads meet there; a fourth one would leave the last round with too few."""
+    barrier = threading.Barrier(at_once)
+    running, most = set(), 0
+    guard = threading.Lock()
+
+    def work(name: str) -> str:
+        nonlocal most
+        with guard:
+            running.add(name)
+            most = max(most, len(running))
+        barrier.wait(timeout=30)
+        with guard:
+            running.remove(name)
+        return name
+
+    names = "abcdef"
+    done = in_threads({name: partial(work, name) for name in names}, lambda: None, threads_max=threads_max)
+    assert done == {name: name for name in names}
+    assert most == at_once
 
 
 def test_a_run_begins_as_running_and_ends_as_it_ended(tmp_path: Path, inventory: Inventory) -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from inventory import Host, Inventory
 from workloads.connectors.base import IDLE_TIMEOUT_SECONDS
 from workloads.connectors.errors import Unreachable
-from workloads.connectors.parallel import in_threads
+from workloads.connectors.parallel import THREADS_MAX, in_threads
 from workloads.connectors.script import Script, ScriptResult
 from workloads.connectors.ssh import SshConnector, connect
 from workloads.waiting import wait_until
@@ -124,10 +124,15 @@ class ConnectionPool:
         waits = {host.name: partial(self.wait_for, host.name, tell, BOOT_SECONDS) for host in self.inventory.hosts}
         in_threads(waits, on_interrupt=self.close)
 
-    def each(self, names: Iterable[str], work: Callable[[SshConnector], T]) -> dict[str, T]:
-        """Runs `work` on several hosts at once. Raises the first error by name, after all have ended."""
+    def each(
+        self, names: Iterable[str], work: Callable[[SshConnector], T], *, threads_max: int | None = None
+    ) -> dict[str, T]:
+        """Runs `work` on several hosts, on all at the same time or at most on `threads_max`.
+
+        Raises the first error by name, after all have ended.
+        """
         jobs = {name: partial(lambda name: work(self.connector(name)), name) for name in names}
-        return in_threads(jobs, on_interrupt=self.close)
+        return in_threads(jobs, on_interrupt=self.close, threads_max=threads_max)
 
     def run(
         self,
@@ -136,8 +141,9 @@ class ConnectionPool:
         *,
         idle_timeout_seconds: float = IDLE_TIMEOUT_SECONDS,
     ) -> dict[str, ScriptResult]:
-        """Runs one script on several hosts at once, with each host's own arguments."""
+        """Runs one script on several hosts, THREADS_MAX at the same time, with each host's own arguments."""
         return self.each(
             arguments,
             lambda host: host.run(script, arguments[host.name], idle_timeout_seconds=idle_timeout_seconds),
+            threads_max=THREADS_MAX,
         )

@@ -31,17 +31,21 @@ def back_up(
     *,
     one_file_system: bool = False,
     exclude: Sequence[str] = (),
+    checksum: bool = False,
 ) -> Snapshot:
     """Backs up the client's directories, without what a pattern of `exclude` matches; returns the new snapshot.
 
-    Earlier snapshots stay as they are, whatever fails.
+    With `checksum` every file is read, here and in its copy, even if its ctime tells that it has not changed. Earlier
+    snapshots stay as they are, whatever fails.
     """
     began = time.monotonic()
     selected = _selected(sources, exclude)
     context.long(host_program("copy_plan", "client_sources"), selected, "looking at the sources")
     made: list[Snapshot] = []
     with mounted(context, volume):
-        made.append(add_snapshot(context, sources, began, one_file_system=one_file_system, exclude=exclude))
+        made.append(
+            add_snapshot(context, sources, began, one_file_system=one_file_system, exclude=exclude, checksum=checksum)
+        )
     seconds = time.monotonic() - began
     (snapshot,) = made
     context.record("backed-up", **_figures(snapshot), whole_seconds=round(seconds, 3))
@@ -72,6 +76,7 @@ def add_snapshot(
     *,
     one_file_system: bool = False,
     exclude: Sequence[str] = (),
+    checksum: bool = False,
 ) -> Snapshot:
     """Copies the client's directories into a new snapshot of the mounted volume, and reads it back.
 
@@ -79,18 +84,22 @@ def add_snapshot(
     """
     name = name_now()
     facts: dict[str, Any] = {}
+    copied: dict[str, Any] = {}
 
     def copy() -> None:
-        words = [name, "yes" if one_file_system else "no", *_selected(sources, exclude)]
+        options = ["yes" if given else "no" for given in (one_file_system, checksum)]
+        words = [name, *options, *_selected(sources, exclude)]
         said = context.long(host_program("copy_plan", "client_copy"), words, f"copying {', '.join(sources)}").facts
+        copied.update(said[1])
         if left_out := said[0]["left_out"]:
             context.console.say(context.run, f"left out, as they hold no files of a disk: {', '.join(left_out)}")
 
     def verify() -> None:
-        earlier = snapshots_on(context)
+        earlier = [] if checksum else snapshots_on(context)
         previous = f"{SNAPSHOTS}/{earlier[-1].name}" if earlier else ""
+        command = "same" if copied["same"] else "write"
         written = context.long(
-            host_program("manifest"), ["write", f"{SNAPSHOTS}/.partial-{name}", previous], "reading back what is new"
+            host_program("manifest"), [command, f"{SNAPSHOTS}/.partial-{name}", previous], "reading back what is new"
         )
         facts.update(compared(context, written))
 

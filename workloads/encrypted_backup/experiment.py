@@ -58,6 +58,7 @@ EXPERIMENT = Experiment(
                     repeatable=True,
                 ),
                 Option("one_file_system", "stay within the file systems of the sources", False),
+                Option("checksum", "read every file, even if its ctime tells that it has not changed", False),
             ),
         ),
         Task("list", "List the snapshots.", lambda request: tasks.list_snapshots(request)),

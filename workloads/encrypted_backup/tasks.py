@@ -94,8 +94,8 @@ def run(request: Request) -> None:
     exclude = backup.checked_exclusions(request.options["exclude"] or ())
     volume = volume_of(request)
     with connected_for(request, "backup", records=True) as context:
-        one_file_system = request.options["one_file_system"]
-        made = backup.back_up(context, volume, directories, one_file_system=one_file_system, exclude=exclude)
+        options = {name: request.options[name] for name in ("one_file_system", "checksum")}
+        made = backup.back_up(context, volume, directories, exclude=exclude, **options)
         context.console.say(
             "backup",
             f"snapshot {made.name}: {made.files} files, {_size(made.total_bytes)}, of which "

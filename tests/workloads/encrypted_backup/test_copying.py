@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.skipif(
     reason="a mount of its own takes root with CAP_SYS_ADMIN, and the copy takes rsync",
 )
 FIRST, SECOND, THIRD = "2026-01-01T000000Z", "2026-01-02T000000Z", "2026-01-03T000000Z"
+CLOCK_TICK_NS = 20_000_000  # more than a tick of the kernel's clock, by which ctimes are
 VICTIM = Path("folder-0000/name-5eed-000003.txt")
 
 
@@ -36,10 +38,17 @@ class Backups:
         seed.make(self.source, "5eed", 20)
         self.volume = LocalVolume(folder)
 
-    def copy_alone(self, name: str, *sources: Path, one_file_system: str = "no", exclude: Sequence[str] = ()) -> Entry:
+    def copy_alone(
+        self,
+        name: str,
+        *sources: Path,
+        one_file_system: str = "no",
+        reads_files: str = "no",
+        exclude: Sequence[str] = (),
+    ) -> Entry:
         """What a run leaves that is cut short after its copy; what that said."""
         words = list(map(str, sources or (self.source,)))
-        arguments = [name, one_file_system, str(len(words)), *words, *exclude]
+        arguments = [name, one_file_system, reads_files, str(len(words)), *words, *exclude]
         facts = facts_in(self.volume.do(host_program("copy_plan", "client_copy"), *arguments))
         (said,) = (fact for fact in facts if "linked" in fact)
         return said
@@ -52,15 +61,15 @@ class Backups:
 
     def back_up(self, name: str, previous: str = "", sources: Sequence[Path] = (), **options: Any) -> Entry:
         """A complete snapshot with its manifest; what that says."""
-        self.copy_alone(name, *sources, **options)
-        said = self.written(name, previous)
+        copied = self.copy_alone(name, *sources, **options)
+        said = self.written(name, previous, "same" if copied["same"] else "write")
         self.publish(name)
-        return said
+        return {**said, "same": copied["same"]}
 
-    def written(self, name: str, previous: str = "") -> Entry:
+    def written(self, name: str, previous: str = "", command: str = "write") -> Entry:
         """The manifest of a copy; what that says."""
         before = f"{self.volume.snapshots}/{previous}" if previous else ""
-        words = ["write", f"{self.volume.snapshots}/.partial-{name}", before]
+        words = [command, f"{self.volume.snapshots}/.partial-{name}", before]
         return dict(json.loads(self.volume.do(host_program("manifest"), *words).splitlines()[0]))
 
     def checked(self, *names: str) -> Entry:
@@ -262,3 +271,108 @@ def test_attributes_are_those_that_the_manifest_compares(backups: Backups) -> No
     kept = set(os.listxattr(backups.tree(FIRST) / VICTIM))
     assert {"user.a", "trusted.b", "security.c"} <= kept
     assert all(is_kept(name) for name in kept)
+
+
+@pytest.fixture
+def settled(backups: Backups) -> Backups:
+    """With a first snapshot, which began when the last file's ctime had passed: its manifest has every ctime."""
+    while time.time_ns() <= max(path.lstat().st_ctime_ns for path in backups.source.rglob("*")) + CLOCK_TICK_NS:
+        os.sched_yield()
+    backups.back_up(FIRST)
+    return backups
+
+
+def test_sources_in_the_state_of_the_newest_manifest_are_linked_without_a_look_at_their_copy(settled: Backups) -> None:
+    second = settled.back_up(SECOND, FIRST)
+    assert second["same"]
+    assert (second["differences"], second["new_files"]) == (0, 0)
+    first, again = (settled.volume.snapshots / name for name in (FIRST, SECOND))
+    assert (again / "SHA256SUMS").read_bytes() == (first / "SHA256SUMS").read_bytes()
+    assert settled.checked(FIRST, SECOND)["differences"] == 0
+    # And of that the next one knows as much.
+    assert settled.back_up(THIRD, SECOND)["same"]
+
+
+def _later(path: Path) -> None:
+    """Changes the content alone: time and size are as they were."""
+    before, content = path.stat(), path.read_bytes()
+    path.write_bytes(content[::-1])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "content": _later,
+    "mode": lambda path: path.chmod(0o611),
+    "gone": lambda path: path.unlink(),
+    "new": lambda path: path.with_name("another").touch(),
+    "renamed": lambda path: path.rename(path.with_name("another")),
+    "attribute": lambda path: os.setxattr(path, "user.note", b"1"),
+    "another name": lambda path: path.with_name("another").hardlink_to(path),
+    "a time in the future": lambda path: os.utime(path, (4_000_000_000, 4_000_000_000)),
+    "folder's mode": lambda path: path.parent.chmod(0o700),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_of_any_kind_is_in_the_next_snapshot(settled: Backups, change: str) -> None:
+    CHANGES[change](settled.source / VICTIM)
+    second = settled.back_up(SECOND, FIRST)
+    assert not second["same"]
+    assert second["differences"] == 0
+    here, there = (
+        {os.fsdecode(path): entry.stat(follow_symlinks=False) for path, entry in paths_below(os.fsencode(root), _fail)}
+        for root in (settled.source, settled.tree(SECOND))
+    )
+    assert here.keys() == there.keys()
+    for path, found in here.items():
+        assert (found.st_mode, found.st_size, found.st_mtime_ns // 10**9) == (
+            there[path].st_mode,
+            there[path].st_size,
+            there[path].st_mtime_ns // 10**9,
+        )
+    if change != "gone" and change != "renamed":
+        assert (settled.source / VICTIM).read_bytes() == (settled.tree(SECOND) / VICTIM).read_bytes()
+
+
+def _fail(path: bytes, error: OSError) -> None:
+    raise error
+
+
+def test_a_damaged_manifest_says_nothing_of_what_has_not_changed(settled: Backups) -> None:
+    manifest = settled.volume.snapshots / FIRST / "manifest"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"size":', b'"sise":', 1))
+    assert not settled.back_up(SECOND, FIRST)["same"]
+
+
+def test_a_ctime_from_after_the_backups_begin_proves_nothing(backups: Backups) -> None:
+    """A second write within the same tick of the clock, or after the clock was set back, has the same ctime."""
+    victim = backups.source / VICTIM
+    copied = backups.copy_alone(FIRST)
+    began = backups.volume.snapshots / f".partial-{FIRST}" / "began"
+    when = victim.stat().st_ctime_ns
+    os.utime(began, ns=(when, when))
+    backups.written(FIRST)
+    backups.publish(FIRST)
+    assert not copied["same"]
+    assert not backups.back_up(SECOND, FIRST)["same"]
+
+
+def test_another_selection_is_not_the_same(settled: Backups) -> None:
+    assert not settled.back_up(SECOND, FIRST, exclude=["no-such-name"])["same"]
+
+
+def test_with_checksum_a_file_is_read_whose_ctime_tells_no_change(settled: Backups) -> None:
+    """As on a file system whose ctime is anybody's: here the manifest has the ctime of the change."""
+    victim = settled.source / VICTIM
+    _later(victim)
+    manifest = settled.volume.snapshots / FIRST / "manifest"
+    lines = manifest.read_text().splitlines(keepends=True)
+    (at,) = (n for n, line in enumerate(lines) if json.loads(line)["path"].endswith(str(VICTIM)))
+    entry = json.loads(lines[at]) | {"source_ctime_ns": victim.stat().st_ctime_ns}
+    lines[at] = json.dumps(entry, separators=(",", ":")) + "\n"
+    manifest.write_text("".join(lines))
+    assert settled.back_up(SECOND, FIRST)["same"]
+    assert (settled.tree(SECOND) / VICTIM).read_bytes() != victim.read_bytes()
+    third = settled.back_up(THIRD, reads_files="yes")
+    assert (third["same"], third["differences"]) == (False, 0)
+    assert (settled.tree(THIRD) / VICTIM).read_bytes() == victim.read_bytes()

@@ -1,9 +1,11 @@
-# Copies the sources into a new, still incomplete snapshot. Arguments: NAME yes|no COUNT SOURCE... PATTERN...; COUNT is the
-# number of sources, and paths that match a pattern are left out. yes: stays within the sources' file systems.
+# Copies the sources into a new, still incomplete snapshot. Arguments: NAME yes|no yes|no COUNT SOURCE... PATTERN...;
+# COUNT is the number of sources, and paths that match a pattern are left out. The first yes: stays within the sources' file
+# systems; the second: reads files that have the time and size of their copy, instead of taking their ctime's word.
 # A file that has not changed since an earlier snapshot is a hard link to it. The text of copy_plan.py is inserted below.
 name=$1
 one_file_system=$2
-shift 2
+reads_files=$3
+shift 3
 IFS= read -r -d '' program << 'END_OF_PYTHON' || true
 @PROGRAM@
 END_OF_PYTHON
@@ -13,7 +15,7 @@ mkdir -p "$partial/tree"
 touch "$partial/began"
 newest_snapshot
 # When the disk has gone, that is reported, and not the errors that follow from it.
-under_way python3 -c "$program" plan "$RUN" "$@" "$one_file_system" "$partial" "$newest" 2> "$RUN/errors" || {
+under_way python3 -c "$program" plan "$RUN" "$@" "$one_file_system" "$reads_files" "$partial" "$newest" 2> "$RUN/errors" || {
     code=$?
     still_mounted
     cat "$RUN/errors" >&2
@@ -48,7 +50,9 @@ above_the_sources() {
 count=0
 vanished=0
 linked=false
-if [ -n "$newest" ] && unchanged; then
+same=false
+[ ! -s "$RUN/same" ] || same=true
+if [ "$same" = true ] || { [ -n "$newest" ] && unchanged; }; then
     # Only links: cp makes them several times as fast as rsync, which compares each file again.
     { under_way cp --archive --link "$newest/tree/." "$partial/tree" && above_the_sources; } 2> "$RUN/errors" \
         || failed_copy "$?" "$RUN/errors" "the backup volume"
@@ -72,7 +76,7 @@ else
 fi
 flush "$partial"
 still_mounted
-json '{"gone_on_from": %s, "vanished": %s, "linked": %s}' "$count" "$vanished" "$linked"
+json '{"gone_on_from": %s, "vanished": %s, "linked": %s, "same": %s}' "$count" "$vanished" "$linked" "$same"
 did "copied"
 finish
 # end of script

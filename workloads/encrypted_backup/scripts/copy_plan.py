@@ -1,13 +1,16 @@
 """Computes rsync's arguments for a copy of the selection: runs on the client, as root.
 
     python3 - look OWN COUNT SOURCE... PATTERN...
-    python3 - plan OWN COUNT SOURCE... PATTERN... yes|no SNAPSHOT NEWEST
+    python3 - plan OWN COUNT SOURCE... PATTERN... yes|no yes|no SNAPSHOT NEWEST
 
 COUNT is the number of sources. `look` checks that they can be backed up. `plan` writes the file `selection` into an
 incomplete snapshot, and NUL-terminated lists into OWN (the folder of this project's own files, which is never copied):
 `sources`, `rules` (the exclusions), and `anew`: changed files that rsync would link to an earlier snapshot because size
-and mtime are the same. Any program can set an mtime: VeraCrypt restores a container's. Prints one JSON document with
-the file systems that are left out.
+and mtime are the same. Any program can set an mtime: VeraCrypt restores a container's. The file `same` of OWN is empty
+unless the sources are in the very state that the manifest of the newest snapshot has: then nothing of the volume but
+that manifest was read. The first yes|no is whether the copy stays within the sources' file systems, the second one
+whether files are read instead of taking a ctime's word. Prints one JSON document with the file systems that are left
+out.
 """
 
 from __future__ import annotations
@@ -16,10 +19,10 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from workloads.encrypted_backup.scripts.entries import Entry, sha256_of
-from workloads.encrypted_backup.scripts.manifest_format import OF_THE_SOURCE, read_manifest
+from workloads.encrypted_backup.scripts.entries import TYPES, Entry, sha256_of
+from workloads.encrypted_backup.scripts.manifest_format import INODE_OF_THE_SOURCE, OF_THE_SOURCE, read_manifest
 from workloads.encrypted_backup.scripts.selection import Refused, Selection, selected
 
 
@@ -38,23 +41,29 @@ def begun_before(snapshot: bytes) -> list[tuple[bytes, int]]:
 
 
 class ChangedFiles:
-    """Finds changed files that rsync would link to an earlier copy, by their ctime, which no program can set."""
+    """Finds changed files that rsync would link to an earlier copy, by their ctime, which no program can set.
 
-    def __init__(self, snapshot: bytes, newest: bytes | None) -> None:
+    `is_same` is whether the last walk found the very entries of the newest manifest, none of them changed since. A
+    manifest has no ctime from the time of its backup or later: of such an entry that is not known.
+    """
+
+    def __init__(self, snapshot: bytes, newest: bytes | None, *, trusts_ctime: bool = True) -> None:
         # Nothing is known from a damaged manifest: wrong links are found by the comparison afterwards.
         entries, damage = read_manifest(newest) if newest else ([], [])
-        self._known: dict[str, Entry] = {}
-        if not damage:
-            self._known = {entry["path"]: entry for entry, _ in entries if entry["type"] == "file"}
+        self._known: dict[str, Entry] = {} if damage else {entry["path"]: entry for entry, _ in entries}
         self._cut_short = begun_before(snapshot)
+        self._trusts_ctime = trusts_ctime
+        self.is_same = False
 
     def must_copy(self, relative: bytes, found: os.stat_result) -> bool:
         """Returns whether a source file must be copied even if its size and time are the same. Raises OSError."""
         entry = self._known.get(os.fsdecode(relative))
+        if entry and entry["type"] != "file":
+            entry = None
         # rsync compares whole seconds where one side has no fractions.
         if entry and (entry["size"], entry["mtime_ns"] // 10**9) == (found.st_size, found.st_mtime_ns // 10**9):
             # Manifests of earlier versions have no ctime: wrong links are found by the comparison afterwards.
-            if entry.get(OF_THE_SOURCE, found.st_ctime_ns) == found.st_ctime_ns:
+            if self._trusts_ctime and entry.get(OF_THE_SOURCE, found.st_ctime_ns) == found.st_ctime_ns:
                 return False
             return bool(sha256_of(b"/" + relative, found.st_size) != entry["sha256"])
         return any(
@@ -62,15 +71,33 @@ class ChangedFiles:
             for tree, began_ns in self._cut_short
         )
 
-    def paths_in(self, selection: Selection) -> Iterator[bytes]:
+    def _is_unchanged(self, relative: bytes, found: os.stat_result) -> bool:
+        entry = self._known.get(os.fsdecode(relative), {})
+        return (
+            self._trusts_ctime
+            and entry.get(OF_THE_SOURCE) == found.st_ctime_ns
+            # Manifests of earlier versions have no inode.
+            and entry.get(INODE_OF_THE_SOURCE, found.st_ino) == found.st_ino
+            and entry["type"] == TYPES.get(stat.S_IFMT(found.st_mode))
+            and entry.get("size", found.st_size) == found.st_size
+        )
+
+    def paths_in(self, selection: Selection) -> list[bytes]:
         """Returns the paths of the selection that must be copied, with the other names of the same files."""
+        self.is_same = False
         if not self._known and not self._cut_short:
-            return
+            return []
         names: dict[tuple[int, int], list[bytes]] = {}
         suspected = set()
-        for relative in selection.walk(lambda path, error: None):  # rsync reports it, too
+        unseen = self._known.keys() - selection.above()
+        differing: list[bytes] = []
+        for relative in selection.walk(lambda path, _: differing.append(path)):  # rsync reports it, too
             try:
                 found = os.lstat(b"/" + relative)
+                if not differing and self._is_unchanged(relative, found):
+                    unseen.discard(os.fsdecode(relative))
+                else:
+                    differing.append(relative)
                 if not stat.S_ISREG(found.st_mode):
                     continue
                 key = (found.st_dev, found.st_ino)
@@ -79,9 +106,18 @@ class ChangedFiles:
                 if found.st_nlink > 1 or key in suspected:
                     names.setdefault(key, []).append(relative)
             except OSError:
-                continue
-        for key in suspected:
-            yield from names[key]
+                differing.append(relative)
+        self.is_same = not differing and not unseen
+        return [path for key in suspected for path in names[key]]
+
+
+def same_content(one: bytes, other: bytes) -> bool:
+    """Returns whether two files have the same content; False where one can't be read."""
+    try:
+        with open(one, "rb") as first, open(other, "rb") as second:
+            return first.read() == second.read()
+    except OSError:
+        return False
 
 
 def put_words(path: bytes, words: Iterable[bytes]) -> None:
@@ -95,13 +131,17 @@ def main(command: bytes, own: bytes, count: bytes, *words: bytes) -> None:
     if command == b"look":
         selected(own, sources, rest)
         return
-    *patterns, one_file_system, snapshot, newest = rest
+    *patterns, one_file_system, reads_files, snapshot, newest = rest
     found = selected(own, sources, patterns, one_file_system=one_file_system == b"yes")
     print(json.dumps({"left_out": [os.fsdecode(each) for each in found.mounts]}))
-    found.save(os.path.join(snapshot, b"selection"))
+    written = os.path.join(snapshot, b"selection")
+    found.save(written)
     put_words(os.path.join(own, b"sources"), found.sources)
     put_words(os.path.join(own, b"rules"), found.rules())
-    put_words(os.path.join(own, b"anew"), ChangedFiles(snapshot, newest or None).paths_in(found))
+    changed = ChangedFiles(snapshot, newest or None, trusts_ctime=reads_files != b"yes")
+    put_words(os.path.join(own, b"anew"), changed.paths_in(found))
+    same = changed.is_same and same_content(written, os.path.join(newest, b"selection"))
+    put_words(os.path.join(own, b"same"), [newest] if same else [])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Writes and compares the manifest of a snapshot: runs on the client, as root.
 
     python3 - write SNAPSHOT [PREVIOUS]      after a copy: writes the snapshot's manifest, and reads back what is new
+    python3 - same SNAPSHOT PREVIOUS         after a copy of links alone, of sources that are in PREVIOUS' state
     python3 - compare SNAPSHOT ROOT          after a restore: compares ROOT with the manifest
     python3 - check SNAPSHOT...              compares every file of every snapshot with its manifest
 
@@ -27,8 +28,8 @@ from workloads.encrypted_backup.scripts.entries import (
     with_read_ahead,
     without,
 )
-from workloads.encrypted_backup.scripts.manifest_format import OF_THE_SOURCE, Findings, read_manifest
-from workloads.encrypted_backup.scripts.manifest_writer import Writer
+from workloads.encrypted_backup.scripts.manifest_format import NOT_COPIED, Findings, read_manifest
+from workloads.encrypted_backup.scripts.manifest_writer import Writer, write_same
 from workloads.encrypted_backup.scripts.selection import RESTORE_MARKER
 
 Read = dict[tuple[int | None, int], str]  # checksums by device and inode: hard links share them
@@ -92,7 +93,7 @@ class Comparison:
         if entry["type"] != "dir":
             first = self._first_of.setdefault(key, name)
             entry |= {"hard_link_of": first} if first != name else {}
-        if words := differing(without(wanted, "inode", OF_THE_SOURCE), entry):
+        if words := differing(without(wanted, *NOT_COPIED), entry):
             self.differences.add(name, ", ".join(words))
 
 
@@ -124,6 +125,8 @@ def main(arguments: list[bytes]) -> int:
     try:
         if command == b"write":
             counts = Writer(paths[0], paths[1] if len(paths) > 1 and paths[1] else None).write()
+        elif command == b"same":
+            counts = write_same(paths[0], paths[1])
         elif command == b"check":
             counts = check(paths)
         else:

@@ -1,7 +1,8 @@
 """The format of a snapshot's manifest and SHA256SUMS: runs on hosts, with the standard library only.
 
-`manifest` has one JSON document a line, ordered by path: an entry (entries.py) with hard_link_of, inode, and
-source_ctime_ns: the source's ctime when the two were compared, null where they differed or could not be compared.
+`manifest` has one JSON document a line, ordered by path: an entry (entries.py) with hard_link_of, inode,
+source_ctime_ns: the source's ctime when the two were compared, null where they differed or could not be compared, and
+source_inode.
 SHA256SUMS is in sha256sum's format.
 """
 
@@ -18,6 +19,9 @@ from workloads.encrypted_backup.scripts.entries import TYPES, UNKNOWN, Entry
 SHOWN = 5
 COUNTED = ("mode", "uid", "gid", "inode")
 OF_THE_SOURCE = "source_ctime_ns"
+INODE_OF_THE_SOURCE = "source_inode"
+# Of the copy and its source themselves, and not of what was copied.
+NOT_COPIED = ("inode", OF_THE_SOURCE, INODE_OF_THE_SOURCE)
 
 
 class Findings:

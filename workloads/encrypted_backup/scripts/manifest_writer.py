@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 import sys
 import time
@@ -20,7 +21,13 @@ from workloads.encrypted_backup.scripts.entries import (
     with_read_ahead,
     without,
 )
-from workloads.encrypted_backup.scripts.manifest_format import OF_THE_SOURCE, Findings, read_manifest, sum_line
+from workloads.encrypted_backup.scripts.manifest_format import (
+    INODE_OF_THE_SOURCE,
+    OF_THE_SOURCE,
+    Findings,
+    read_manifest,
+    sum_line,
+)
 from workloads.encrypted_backup.scripts.selection import saved
 
 # A source's ctime may come from a file server's clock, which may be ahead. One further ahead is not a clock's: some
@@ -139,14 +146,14 @@ class Writer:
         elif entry["type"] == "file":
             self.counts["new_files"] += 1
             self.counts["new_bytes"] += entry["size"]
-        return entry | {"inode": each.inode(), OF_THE_SOURCE: self._compared_with_source(relative, entry)}
+        return entry | {"inode": each.inode()} | self._compared_with_source(relative, entry)
 
     def _failed_copy(self, relative: bytes, error: OSError) -> None:
         self.differences.add(os.fsdecode(relative), f"the copy can't be read ({error.strerror})")
 
-    def _compared_with_source(self, relative: bytes, entry: Entry) -> int | None:
-        """Returns the source's ctime if the two are the same. Reports a difference: as a change, and not as a fault,
-        when the source was written to since the backup began.
+    def _compared_with_source(self, relative: bytes, entry: Entry) -> Entry:
+        """Returns the source's inode, and its ctime if the two are the same. Reports a difference: as a change, and not
+        as a fault, when the source was written to since the backup began.
         """
         source = os.path.join(b"/", relative)
         try:
@@ -156,11 +163,12 @@ class Writer:
             has_changed = bool(words) and self._has_changed(source)
         except OSError as error:
             self._failed_source(relative, error)
-            return None
+            return {OF_THE_SOURCE: None}
         if words:
             (self.changed if has_changed else self.differences).add(entry["path"], ", ".join(words))
         # Two writes within a tick of the kernel's clock have the same ctime: a fresh ctime proves nothing.
-        return original.st_ctime_ns if not words and original.st_ctime_ns < self.began_ns else None
+        proven = not words and original.st_ctime_ns < self.began_ns
+        return {OF_THE_SOURCE: original.st_ctime_ns if proven else None, INODE_OF_THE_SOURCE: original.st_ino}
 
     def _links(self, original: os.stat_result, entry: Entry) -> list[str]:
         if entry["type"] == "dir":
@@ -232,3 +240,36 @@ class Writer:
             self.changed.add(os.fsdecode(relative), "new")
         else:
             self.differences.add(os.fsdecode(relative), "not in the copy")
+
+
+def write_same(snapshot: bytes, previous: bytes) -> Entry:
+    """Gives a snapshot of links the manifest of the one that it links to, whose sources have not changed.
+
+    Only the folders above the sources may be others: these are described anew.
+    """
+    tree = os.path.join(snapshot, b"tree")
+    above = saved(os.path.join(snapshot, b"selection")).above()
+    counts = dict.fromkeys(("files", "entries", "total_bytes"), 0)
+    digest = hashlib.sha256()
+    with (
+        open(os.path.join(previous, b"manifest"), "rb") as known,
+        open(os.path.join(snapshot, b"manifest"), "wb") as made,
+    ):
+        for line in known:
+            entry = json.loads(line)
+            if entry["path"] in above:
+                relative = os.fsencode(entry["path"])
+                path = os.path.join(tree, relative)
+                found = os.lstat(path)
+                entry = describe(path, relative, found) | {"inode": found.st_ino, OF_THE_SOURCE: None}
+                line = json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
+            made.write(line)
+            digest.update(line)
+            counts["entries"] += 1
+            counts["files"] += entry["type"] == "file"
+            counts["total_bytes"] += entry.get("size", 0)
+    for name in (b"SHA256SUMS", b"unread"):
+        with open(os.path.join(previous, name), "rb") as known, open(os.path.join(snapshot, name), "wb") as made:
+            shutil.copyfileobj(known, made)
+    nothing = dict.fromkeys(("new_files", "new_bytes", "changed_meanwhile", "unread", "attributes_not_kept"), 0)
+    return {**counts, **nothing, "differences": 0, "manifest_sha256": digest.hexdigest()}

@@ -108,6 +108,16 @@ class Selection:
             failed(folder, error)
             return False
 
+    def above(self) -> set[str]:
+        """Returns the paths of the folders above the sources, which a copy has, too."""
+        found = set()
+        for source in self.sources:
+            path = os.path.dirname(source.lstrip(b"/"))
+            while path:
+                found.add(os.fsdecode(path))
+                path = os.path.dirname(path)
+        return found
+
     def rules(self) -> list[bytes]:
         """Returns the exclusions as rsync's rules."""
         rules = [rule(self.own, b"/"), rule(b"/" + RESTORE_MARKER), *(b"- " + each for each in self.patterns)]
