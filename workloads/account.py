@@ -76,13 +76,16 @@ def check(region: str | None) -> None:
         console.say("left", each.words(now))
     for name, why in unasked.items():
         console.say("not asked", f"{name}: {why}")
-    where = f"in {region}" if region else f"in the {len(regions) - len(unasked)} regions that answered"
+    answered = [each for each in regions if each not in unasked]
+    where = f"in {region}" if region else f"in the {len(answered)} regions that answered"
     if found:
         stacks = ", ".join(sorted({each.stack for each in found if each.stack})) or "stacks that their tags don't name"
         raise WorkloadError(
             f"{len(found)} of {PROJECT}'s resources still there {where}: {stacks}",
             "end what you don't use: pulumi destroy, or fab account.reap",
         )
+    if not answered:
+        raise WorkloadError(f"{' and '.join(unasked)} could not be asked what is left", "see the reason above")
     if unasked:
         raise WorkloadError(f"nothing is left {where}; not asked: {', '.join(unasked)}", "see the reason above")
     console.say("account", f"nothing of {PROJECT} is left {where}")

@@ -110,6 +110,15 @@ def test_a_region_that_can_not_be_asked_is_named(monkeypatch: pytest.MonkeyPatch
         account.check(None)
 
 
+def test_without_an_answer_nothing_is_said_of_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(region: str, client: Any) -> list[Leftover]:
+        raise WorkloadError("Unable to locate credentials", "see your credentials")
+
+    monkeypatch.setattr(account, "in_ec2", refuse)
+    with pytest.raises(WorkloadError, match="^eu-west-1 could not be asked what is left; see the reason above"):
+        account.check("eu-west-1")
+
+
 @pytest.mark.parametrize("name", ["mars", "eu-central-1a", "-r", ""])
 def test_what_is_no_region_is_refused(name: str) -> None:
     with pytest.raises(WorkloadError, match="is not the name of a region"):

@@ -300,7 +300,7 @@ def _later(path: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-CHANGES: dict[str, Callable[[Path], object]] = {
+CHANGES_OF_CTIME: dict[str, Callable[[Path], object]] = {
     "content": _later,
     "mode": lambda path: path.chmod(0o611),
     "gone": lambda path: path.unlink(),
@@ -313,9 +313,9 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", CHANGES_OF_CTIME)
 def test_a_change_of_any_kind_is_in_the_next_snapshot(settled: Backups, change: str) -> None:
-    CHANGES[change](settled.source / VICTIM)
+    CHANGES_OF_CTIME[change](settled.source / VICTIM)
     second = settled.back_up(SECOND, FIRST)
     assert not second["same"]
     assert second["differences"] == 0
