@@ -14,7 +14,15 @@ from lab import control
 from lab.service_model import BlockStorageModel
 from tests.block_models import MODELS, RANDOM, model_of
 from tests.lab.test_network_on_kernels import run, servers  # noqa: F401  # a fixture
-from tests.lab.test_region_on_kernels import Shell, device_of, disks, ec2, follow_address, hosts  # noqa: F401  # fixtures
+from tests.lab.test_region_on_kernels import (  # noqa: F401  # fixtures
+    Shell,
+    device_of,
+    disks,
+    ec2,
+    follow_address,
+    hosts,
+    pid_of,
+)
 from tests.machine import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.measured]
@@ -121,9 +129,10 @@ def test_limits_outlast_a_restart_and_end_with_the_model(
     try:
         boot = shell.check("cat /proc/sys/kernel/random/boot_id")
         shell.ec2.stop_instances(InstanceIds=[shell.host["id"]], Force=True)
-        shell.ec2.get_waiter("instance_stopped").wait(InstanceIds=[shell.host["id"]])
+        wait_for("the power is cut", lambda: pid_of(shell.host["id"]) is None, 10)
         shell.close()
         shell.ec2.start_instances(InstanceIds=[shell.host["id"]])
+        wait_for("it runs again", lambda: pid_of(shell.host["id"]) is not None, 10)
         follow_address(md_raid_region, shell)
         (device, *_) = volumes(shell)
         assert shell.check("cat /proc/sys/kernel/random/boot_id") != boot
