@@ -115,7 +115,7 @@ def test_without_an_answer_nothing_is_said_of_what_is_left(monkeypatch: pytest.M
         raise WorkloadError("Unable to locate credentials", "see your credentials")
 
     monkeypatch.setattr(account, "in_ec2", refuse)
-    with pytest.raises(WorkloadError, match="^eu-west-1 could not be asked what is left; see the reason above"):
+    with pytest.raises(WorkloadError, match=r"^eu-west-1 could not be asked what is left; see the reason above"):
         account.check("eu-west-1")
 
 
