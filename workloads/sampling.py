@@ -78,6 +78,7 @@ class Sampling:
         self._ended = threading.Event()
         self._connectors: set[SshConnector] = set()
         self._misread: dict[str, list[str]] = {}
+        self._failed: dict[str, list[str]] = {}
         self._guard = threading.Lock()
         self._threads = [
             threading.Thread(target=self._sample, args=(host.name, sampler), daemon=True)
@@ -108,6 +109,11 @@ class Sampling:
                     f"tidemark: the output of {who} can't be parsed ({faults[-1]}); its records are missing",
                     file=sys.stderr,
                 )
+        for who, faults in sorted(self._failed.items()):
+            print(
+                f"tidemark: {who} failed {len(faults)} times ({faults[-1]}); records of some seconds are missing",
+                file=sys.stderr,
+            )
 
     def _sample(self, name: str, sampler: Sampler) -> None:
         who = f"{name}: {sampler.script.name}"
@@ -130,7 +136,12 @@ class Sampling:
                         self._results.append(sampler.stream, record)
 
                 command = script_command(sampler.script.name, sampler.arguments(name), connector.user, locked=False)
-                connector.execute(command, keep, stdin=sampler.script.text.encode(), idle_timeout_seconds=SILENCE_S)
+                code, stderr = connector.execute(
+                    command, keep, stdin=sampler.script.text.encode(), idle_timeout_seconds=SILENCE_S
+                )
+                if code and not self._ended.is_set():
+                    words = stderr.strip().splitlines()
+                    self._failed.setdefault(who, []).append(f"exit code {code}{f': {words[-1]}' if words else ''}")
             except (WorkloadError, OSError):
                 pass
             except (ValueError, KeyError) as error:

@@ -23,27 +23,32 @@ class Said:
 
     user = "root"
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], end: tuple[int, str] = (0, "")) -> None:
         self._lines = lines
+        self._end = end
 
     def execute(self, command: str, on_line: Callable[[str], None], **_: Any) -> tuple[int, str]:
         for line in self._lines:
             on_line(line)
-        return 0, ""
+        return self._end
 
     def close(self) -> None:
         """Nothing is open."""
 
 
 def sampled(
-    lines: list[str], make_parser: Callable[[str], sampling.Parser], results: Results, monkeypatch: pytest.MonkeyPatch
+    lines: list[str],
+    make_parser: Callable[[str], sampling.Parser],
+    results: Results,
+    monkeypatch: pytest.MonkeyPatch,
+    end: tuple[int, str] = (0, ""),
 ) -> None:
     """Lets a host say the lines at each of four connections."""
     document = inventory_document()
     made: list[Said] = []
 
     def connect(*_: object) -> Said:
-        made.append(Said(lines))
+        made.append(Said(lines, end))
         return made[-1]
 
     monkeypatch.setattr(sampling, "RETRY_S", 0.01)
@@ -85,3 +90,12 @@ def test_a_line_that_was_cut_after_good_ones_is_no_news(
     sampled([SAMPLE, last], host_lines, results, monkeypatch)
     assert capsys.readouterr().err == ""
     assert len(results.records("host")) >= 2
+
+
+def test_a_sampler_that_fails_is_told_with_its_last_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sampled([SAMPLE], host_lines, NullResults(), monkeypatch, end=(1, "first\nwrite error: No space left\n"))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("tidemark: client: host_sample failed ")
+    assert line.endswith(" times (exit code 1: write error: No space left); records of some seconds are missing")
