@@ -164,5 +164,13 @@ def test_scripts_print_json_through_the_one_function_that_escapes() -> None:
     assert [place.stem for place in found] == ["host_clock"]
 
 
+def test_files_of_the_kernel_are_read_whole() -> None:
+    """A loop of `read` seeks to where it stopped, which is in another line when one before it has become longer."""
+    loops = [
+        f"{path}" for path in [*ALL, *SHARED.glob("**/*.sh")] if re.search(r"done < /(proc|sys)/", path.read_text())
+    ]
+    assert loops == []
+
+
 def test_proxy_commands() -> None:
     assert proxy_arguments("ssh -W '[%h]:%p' jump%%1", "host", 2222) == ["ssh", "-W", "[host]:2222", "jump%1"]

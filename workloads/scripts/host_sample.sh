@@ -23,13 +23,16 @@ fi
 # read_disks: sets `disks` to what follows a sample's other fields. The kernel's fields are in its
 # Documentation/admin-guide/iostats.rst; a sector has 512 bytes.
 read_disks() {
-    local name reads sectors_read writes sectors_written busy
+    local lines line fields
     disks=
-    while read -r _ _ name reads _ sectors_read _ writes _ sectors_written _ _ busy _; do
-        [ -n "${name_of[$name]:-}" ] || continue
-        disks+=${disks:+, }"\"${name_of[$name]}\": {\"reads\": $reads, \"read_bytes\": $((sectors_read * 512)), \"writes\": $writes, "
-        disks+="\"written_bytes\": $((sectors_written * 512)), \"busy_ms\": $busy}"
-    done < /proc/diskstats
+    lines_of /proc/diskstats
+    for line in "${lines[@]}"; do
+        # shellcheck disable=SC2206  # a device's name and numbers: there is nothing to expand
+        fields=($line)
+        [ -n "${name_of[${fields[2]}]:-}" ] || continue
+        disks+=${disks:+, }"\"${name_of[${fields[2]}]}\": {\"reads\": ${fields[3]}, \"read_bytes\": $((fields[5] * 512)), "
+        disks+="\"writes\": ${fields[7]}, \"written_bytes\": $((fields[9] * 512)), \"busy_ms\": ${fields[12]}}"
+    done
     [ -z "$disks" ] || disks=", \"disks\": {$disks}"
 }
 
@@ -44,15 +47,17 @@ while true; do
     read -r sent < "$statistics/tx_bytes"
     read -r packets_received < "$statistics/rx_packets"
     read -r packets_sent < "$statistics/tx_packets"
-    while read -r name available _; do
+    lines_of /proc/meminfo
+    for line in "${lines[@]}"; do
+        read -r name available _ <<< "$line"
         [ "$name" = MemAvailable: ] && break
-    done < /proc/meminfo
+    done
     [ "${#name_of[@]}" -eq 0 ] || read_disks
     if [ -n "$last_total" ] && [ "$total" -gt "$last_total" ]; then
-        # The names are volumes' ids, which need no escaping.
-        printf '{"t_unix_s": %s, "busy": %s, "total": %s, "nic_rx_bytes": %s, "nic_tx_bytes": %s, "nic_rx_packets": %s, '\
-'"nic_tx_packets": %s, "mem_available_bytes": %s%s}\n' "${EPOCHREALTIME/,/.}" "$((busy - last_busy))" \
-            "$((total - last_total))" "$received" "$sent" "$packets_received" "$packets_sent" "$((available * 1024))" "$disks"
+        # `disks` is JSON already, of volumes' ids and numbers.
+        json '{"t_unix_s": %s, "busy": %s, "total": %s, "nic_rx_bytes": %s, "nic_tx_bytes": %s, "nic_rx_packets": %s, '\
+'"nic_tx_packets": %s, "mem_available_bytes": %s'"$disks}" "${EPOCHREALTIME/,/.}" "$((busy - last_busy))" \
+            "$((total - last_total))" "$received" "$sent" "$packets_received" "$packets_sent" "$((available * 1024))"
     fi
     last_busy=$busy
     last_total=$total

@@ -59,6 +59,12 @@ quiet() {
     return "$code"
 }
 
+# lines_of FILE: sets `lines` to the lines of a file of the kernel's. A loop of `read` would return to the end of each line
+# by its position, where another line begins or goes on when a counter before it has got another digit.
+lines_of() {
+    mapfile -t lines < "$1" || die "$1 can't be read" "see that /proc is mounted on that host"
+}
+
 # rest SECONDS: pauses without starting a process, which `sleep` would.
 never=
 rest() {

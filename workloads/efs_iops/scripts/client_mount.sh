@@ -11,15 +11,17 @@ asked=$7
 # mounted: sets `device`, `type` and `options` of the mount at the mount point from /proc/self/mounts; fails when there is
 # none. Of several mounts at one point the last is the visible one.
 mounted() {
-    local -a words
+    local lines line words
     device=
-    while read -r -a words; do
+    lines_of /proc/self/mounts
+    for line in "${lines[@]}"; do
+        read -ra words <<< "$line"
         if [ "${words[1]}" = "$point" ]; then
             device=${words[0]}
             type=${words[2]}
             options=${words[3]}
         fi
-    done < /proc/self/mounts
+    done
     [ -n "$device" ]
 }
 

@@ -7,7 +7,7 @@ while true; do
     printf -v pause '0.%06d' "$((999999 - (now - phase) % 1000000))"
     rest "$pause"
     now=${EPOCHREALTIME/,/.}
-    mapfile -t lines < /proc/self/mountstats
+    lines_of /proc/self/mountstats
     printf '@@ %s\n' "$now"
     printf '%s\n' "${lines[@]}"
     echo "@@ end"

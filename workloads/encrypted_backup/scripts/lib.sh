@@ -19,10 +19,12 @@ load_ciphers() {
 }
 
 mounted() {
-    local where
-    while read -r _ where _; do
+    local lines line where
+    lines_of /proc/self/mounts
+    for line in "${lines[@]}"; do
+        read -r _ where _ <<< "$line"
         [ "$where" != "$MOUNT" ] || return 0
-    done < /proc/self/mounts
+    done
     return 1
 }
 

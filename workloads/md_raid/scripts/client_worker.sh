@@ -12,14 +12,16 @@ arrays() {
 }
 # disks WHEN: the counters are those of the kernel's Documentation/admin-guide/iostats.rst; a sector has 512 bytes.
 disks() {
-    local path name sectors read=
+    local path lines line fields read=
     local -A iscsi=()
     for path in /sys/class/iscsi_session/session*/device/target*/*/block/*; do
         iscsi[${path##*/}]=yes
     done
-    while read -r _ _ name _ _ sectors _; do
-        [ -z "${iscsi[$name]:-}" ] || read+=${read:+, }"\"/dev/$name\": $((sectors * 512))"
-    done < /proc/diskstats
+    lines_of /proc/diskstats
+    for line in "${lines[@]}"; do
+        read -ra fields <<< "$line"
+        [ -z "${iscsi[${fields[2]}]:-}" ] || read+=${read:+, }"\"/dev/${fields[2]}\": $((fields[5] * 512))"
+    done
     echo "{\"kind\": \"disks\", \"when\": \"$1\", \"read_bytes\": {$read}}"
 }
 arrays before

@@ -15,9 +15,11 @@ for pair in "$@"; do
     try "${pair%%=*}" "${pair#*=}" "$((payload + 1))" &
 done
 wait
-while read -r name value _; do
+lines_of /proc/meminfo
+for line in "${lines[@]}"; do
+    read -r name value _ <<< "$line"
     [ "$name" = MemTotal: ] && memory_kib=$value
-done < /proc/meminfo
+done
 json '{"memory_kib": %s, "cpus": %s}' "$memory_kib" "$(nproc)"
 for file in "$STATE"/zeroed/*.json; do
     [ -e "$file" ] && echo "{\"zeroed\": $(< "$file")}" # JSON already

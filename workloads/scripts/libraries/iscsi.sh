@@ -112,7 +112,7 @@ what_is_on() {
     mounts=()
     swaps=()
     climb "/sys/block/${name//\//!}"
-    mapfile -t lines < /proc/self/mountinfo || die "/proc/self/mountinfo can't be read" "see that /proc is mounted on that host"
+    lines_of /proc/self/mountinfo
     for line in "${lines[@]}"; do
         read -ra fields <<< "$line"
         source=${line##* - }
@@ -123,7 +123,7 @@ what_is_on() {
             mounts+=("${fields[4]}")
         fi
     done
-    mapfile -t lines < /proc/swaps || die "/proc/swaps can't be read" "see that /proc is mounted on that host"
+    lines_of /proc/swaps
     for line in "${lines[@]}"; do
         [[ $names != *" ${line%%[[:blank:]]*} "* ]] || swaps+=("${line%%[[:blank:]]*}")
     done
