@@ -778,6 +778,8 @@ def test_any_value_anywhere_is_taken_or_refused_in_a_line_for_each_fault(path: F
         found, lines = read(changed(path, value, WITH_FILE_SYSTEM)), []
     except InventoryError as error:
         found, lines = None, str(error).splitlines()
+    if lines and re.fullmatch(r"hosts\.json: and \d+ more", lines[-1]):
+        del lines[-1]
     assert all(line.startswith(f"hosts.json: {spelt(path)}") for line in lines)
     if found is None:
         assert lines

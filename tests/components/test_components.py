@@ -283,7 +283,7 @@ class TestElasticFileSystem:
             "encrypted": True,
             "throughputMode": "bursting",
             "performanceMode": "generalPurpose",
-            "tags": TAGS.named("files"),
+            "tags": TAGS.named("files") | {"data": "disposable"},
         }
         assert found.ignore_changes == ('tags["expires-at"]',)
 

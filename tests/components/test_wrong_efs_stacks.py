@@ -144,9 +144,9 @@ WRONG = [
     Wrong(
         {"tidemark:storageServers": "3"},
         "tidemark:storageServers: not a setting of this experiment; remove it; the settings are allowSshFromAnywhere, "
-        "availability, clientType, clientZones, clients, cpuLimit, experiment, lifetimeHours, maxUsdPerHour, "
-        "memoryLimitMib, performanceMode, provisionedMibPerS, sshCidr, sshProxyCommand, sshPublicKeyFile, "
-        "throughputMode, zone",
+        "availability, clientType, clientZones, clients, component, cpuLimit, experiment, lifetimeHours, "
+        "maxUsdPerHour, memoryLimitMib, performanceMode, provisionedMibPerS, sshCidr, sshProxyCommand, "
+        "sshPublicKeyFile, throughputMode, zone",
     ),
     Wrong(
         {

@@ -293,7 +293,7 @@ WRONG = [
         {"tidemark:colour": "blue"},
         "tidemark:colour: not a setting of this experiment; remove it; the settings are "
         "allowSshFromAnywhere, "
-        "clientType, cpuLimit, experiment, lifetimeHours, maxUsdPerHour, memoryLimitMib, sshCidr, "
+        "clientType, component, cpuLimit, experiment, lifetimeHours, maxUsdPerHour, memoryLimitMib, sshCidr, "
         "sshProxyCommand, "
         "sshPublicKeyFile, storageServers, storageType, volumeIops, volumeSizeGib, volumeType, "
         "volumesPerServer, "

@@ -102,7 +102,7 @@ def test_a_run_on_aws_bears_no_mark(tmp_path: Path) -> None:
     html = (path / "report.html").read_text().lower()
     html = re.sub(r"<style>.*?</style>|<script>.*?</script>", "", html, flags=re.DOTALL)
     assert "rehearsal" not in html
-    assert "storage ebs bandwidth" in html
+    assert "limited by server ebs link" in html
 
 
 def test_colours_of_figures_follow_the_page(made: Path) -> None:

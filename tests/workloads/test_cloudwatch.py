@@ -453,6 +453,7 @@ def test_a_value_that_a_later_answer_lacks_is_kept(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CLOUDWATCH"])
 def test_no_credentials_of_yours_go_to_a_rehearsal(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials that it found first
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "yours")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "yours")
     monkeypatch.setenv(name, "http://127.0.0.1:5000")
