@@ -14,6 +14,7 @@ import pytest
 
 from lab import control
 from lab.clients import Clients
+from tests.instances import closed_ingress
 from tests.machine import processes_with, wait_for
 from workloads import deployment, load_inventory
 from workloads.connectors.pool import ConnectionPool
@@ -50,17 +51,13 @@ def test_clients_reach_the_mount_target_and_nothing_behind_it(hosts: ConnectionP
     assert not reaches(hosts, "client-1", SERVER, 2049), "the server stands behind the front end"
 
 
-def test_a_rule_that_is_revoked_closes_the_mount_target_and_one_that_is_given_opens_it(
+def test_a_rule_without_its_port_closes_the_mount_target_and_with_it_opens_it(
     hosts: ConnectionPool, clients: Clients, efs_iops_region: Path
 ) -> None:
     (target,) = json.loads(efs_iops_region.read_text())["file_system"]["mount_targets"]
     (group,) = clients.efs.describe_mount_target_security_groups(MountTargetId=target["id"])["SecurityGroups"]
-    permissions: list = clients.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]  # type: ignore[type-arg]
-    clients.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=permissions)
-    try:
+    with closed_ingress(clients.ec2, group):
         wait_for("it is closed", lambda: not reaches(hosts, "client-1", target["address"], 2049), 30)
-    finally:
-        clients.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=permissions)
     wait_for("it is open", lambda: reaches(hosts, "client-1", target["address"], 2049), 30)
 
 

@@ -20,6 +20,7 @@ from lab.clients import Clients
 from lab.file_server import FRONT_END
 from lab.paths import PROJECT
 from lab.service_model import FileSystemModel
+from tests.instances import closed_ingress
 from tests.machine import processes_with, wait_for
 from tests.workloads.fabric_task import fab
 from workloads import deployment, load_inventory
@@ -275,15 +276,10 @@ def test_a_mount_target_that_is_closed_is_one_line_that_names_its_security_group
     clients = Clients(region.url, region.region)
     target = context.file_system.mount_targets[0].id
     (group,) = clients.efs.describe_mount_target_security_groups(MountTargetId=target)["SecurityGroups"]
-    rules = clients.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
-    permissions: Any = rules
     for host in ("client-1", "client-2"):
         shell(context, host, f"umount {MOUNT_POINT} || true")
-    clients.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=permissions)
-    try:
+    with closed_ingress(clients.ec2, group):
         line = refused(fab("efs-iops.configure", "--inventory", inventory))
-    finally:
-        clients.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=permissions)
     assert "does not answer on port 2049; see that its security group opens TCP 2049 to this host" in line
     succeeded(fab("efs-iops.configure", "--inventory", inventory))
 

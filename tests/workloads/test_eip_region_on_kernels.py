@@ -217,7 +217,8 @@ def test_a_closed_port_is_one_line(inventory: Inventory, clients: Clients, words
     finally:
         clients.ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=ssh)
     assert f"{before}: it has " in line
-    assert "see whether it is up and whether its security group lets your address in (tidemark:sshCidr)" in line
+    assert "does not answer at port 22" in line
+    assert "see `fab lab.status` and the region's log" in line
     assert holder(clients, inventory) == before
 
 

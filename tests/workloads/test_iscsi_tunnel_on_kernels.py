@@ -161,7 +161,9 @@ def test_away_longer_than_the_limit_nothing_stays_mounted(ends: TunnelEndpoints)
         assert "failed" in said
         assert "Input/output error" in said
         wait_for("the attachment is given up", lambda: status(ends).tunnel == "lost", 60)
-        assert f" {MOUNT_POINT} " not in run_on(hosts, "client", "cat /proc/mounts")
+        wait_for(
+            "nothing is mounted", lambda: f" {MOUNT_POINT} " not in run_on(hosts, "client", "cat /proc/mounts"), 20
+        )
         assert "away longer than 3 s" in status(ends).detail
         assert not status(ends).attached
     finally:

@@ -92,7 +92,7 @@ die() {
 }
 
 SUPERVISOR
-declare -f what_is_on climb
+declare -f lines_of what_is_on climb
 cat << 'SUPERVISOR'
 
 # release DISK: unmounts everything on the disk and on devices that use it, and removes those devices. Sets `left` to what
