@@ -10,8 +10,8 @@ from typing import TypeVar
 from workloads.errors import WorkloadError
 
 T = TypeVar("T")
-# Of pieces of work that need not run at the same time. More threads than this are no faster: they share one
-# interpreter, in which a key exchange takes 30 ms.
+# Of pieces of work that need not run at the same time: bounds the threads and connections of a large inventory. With 50
+# hosts a bound made no measurable difference (bench/hosts.py).
 THREADS_MAX = 64
 
 
