@@ -134,7 +134,7 @@ def test_a_second_run_is_refused_and_a_bucket_that_goes_ends_the_first(
         try:
             words, _ = first.communicate(timeout=60)
             assert first.returncode == 1
-            assert f"tidemark: bucket {bucket}: S3 answers NoSuchBucket" in words.splitlines()[-1]
+            assert f"\ntidemark: bucket {bucket}: S3 answers NoSuchBucket" in words
             again = one_line(fab("s3-throttle.configure", *arguments))
             assert f"bucket {bucket}: S3 answers NoSuchBucket" in again
         finally:
