@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from report.format import figure
+from report.records import Record, RecordError, number_or_none
+from report.runs import Run
 from report.table import Cell, NumberColumn, Table, TextColumn
+
+FILE = "service-model.json"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,39 @@ class KnownAnswers:
             within == len(rows),
             list(rows),
         )
+
+
+def near(
+    answer: str, unit: str, model: float | None, found: float | None, ratio: float, *, not_found: str | None = None
+) -> KnownAnswer:
+    """Within `ratio` of the model; `not_found` is shown in the place of what was not found."""
+    within = None if model is None or found is None else abs(found / model - 1) <= ratio
+    return KnownAnswer(answer, unit, model, not_found if found is None else found, f"{ratio * 100:.0f} %", within)
+
+
+def read_model_file(run: Run, read: Callable[[Record], T], fault: str) -> T | None:
+    """What `read` makes of the rehearsal's service-model.json; None where there is none, and where it cannot be read,
+    which is a problem of the run: `fault` says in words what that means.
+    """
+    try:
+        document = json.loads((run.path / FILE).read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise RecordError("not an object")
+        return read(document)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        # RecordError is a ValueError; so is JSON that is not whole.
+        run.problem(f"{FILE}{fault}: {error}")
+        return None
+
+
+def positive_or_none(document: Record, key: str) -> float | None:
+    """A limit of a model: absent or null is no limit. Raises RecordError."""
+    value = number_or_none(document, key)
+    if value is not None and value <= 0:
+        raise RecordError(f"{key} must be above 0 or null, not {value!r}")
+    return value
 
 
 def known_answers_table(answers: KnownAnswers, note: str) -> Table:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from report.efs_iops.schema import IoLimit, Limits, Metering, OperationLimits
-from report.known_answers import KnownAnswer, KnownAnswers
+from report.known_answers import KnownAnswer, KnownAnswers, near, positive_or_none, read_model_file
 from report.missing import divided
 from report.records import Record, RecordError, number, number_or_none, text, whole
 from report.runs import Run
 
-FILE = "service-model.json"
 MB = 1_000_000
 
 LIMIT_RATIO = 0.05
@@ -38,7 +36,7 @@ class Model:
 
 def read_known_answers(run: Run, limits: Limits, metering: Metering, io_limit: IoLimit) -> KnownAnswers | None:
     """None where there is no service model."""
-    model = _read_model(run)
+    model = read_model_file(run, _model, ": the known answers can't be read")
     if model is None:
         return None
     sequential = divided(model.bytes_per_s, MB)
@@ -46,7 +44,7 @@ def read_known_answers(run: Run, limits: Limits, metering: Metering, io_limit: I
     rows = [
         *_answers("write", model, limits.write),
         *_answers("read", model, limits.read),
-        _near("sequential", "MB/s", sequential, limits.sequential_mb_per_s, SEQUENTIAL_RATIO),
+        near("sequential", "MB/s", sequential, limits.sequential_mb_per_s, SEQUENTIAL_RATIO),
         KnownAnswer("least metered", "bytes", minimum, least, "exact", None if least is None else least == minimum),
     ]
     if None not in model.ops_per_s.values():
@@ -58,7 +56,7 @@ def read_known_answers(run: Run, limits: Limits, metering: Metering, io_limit: I
 
 def _answers(op: str, model: Model, found: OperationLimits) -> list[KnownAnswer]:
     limit, seconds = model.ops_per_s[op], model.one_writer_seconds(op)
-    one_writer = _near(f"one writer, {op}", "op/s", divided(1, seconds), found.one_writer_ops_per_s, ONE_WRITER_RATIO)
+    one_writer = near(f"one writer, {op}", "op/s", divided(1, seconds), found.one_writer_ops_per_s, ONE_WRITER_RATIO)
     if limit is None:
         without = found.limit_ops_per_s is None
         no_limit = KnownAnswer(f"{op} limit", "op/s", None, found.limit_ops_per_s, "none to be found", without)
@@ -67,31 +65,11 @@ def _answers(op: str, model: Model, found: OperationLimits) -> list[KnownAnswer]
     split, tolerance = found.split_jain, f"\u2265 {SPLIT_JAIN_MIN}"
     equal = None if split is None else split >= SPLIT_JAIN_MIN
     return [
-        _near(f"{op} limit", "op/s", limit, found.limit_ops_per_s, LIMIT_RATIO),
+        near(f"{op} limit", "op/s", limit, found.limit_ops_per_s, LIMIT_RATIO),
         one_writer,
-        _near(f"knee, {op}", "writers", knee, found.knee_writers, KNEE_RATIO),
+        near(f"knee, {op}", "writers", knee, found.knee_writers, KNEE_RATIO),
         KnownAnswer(f"split of two hosts, {op}", "Jain index", 1.0, split, tolerance, equal),
     ]
-
-
-def _near(answer: str, unit: str, model: float | None, found: float | None, ratio: float) -> KnownAnswer:
-    within = None if model is None or found is None else abs(found / model - 1) <= ratio
-    return KnownAnswer(answer, unit, model, found, f"{ratio * 100:.0f} %", within)
-
-
-def _read_model(run: Run) -> Model | None:
-    path = run.path / FILE
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(document, dict):
-            raise RecordError("not an object")
-        return _model(document)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        # RecordError is a ValueError; so is JSON that is not whole.
-        run.problem(f"{FILE}: the known answers can't be read: {error}")
-        return None
 
 
 def _model(document: Record) -> Model:
@@ -100,19 +78,12 @@ def _model(document: Record) -> Model:
     delay = number(document, "delay_seconds")
     if delay < 0:
         raise RecordError(f"delay_seconds must be 0 or more, not {delay!r}")
-    limits = {op: _positive_or_none(document, f"{op}_ops_per_s") for op in ("read", "write")}
+    limits = {op: positive_or_none(document, f"{op}_ops_per_s") for op in ("read", "write")}
     return Model(
         name=text(document, "name"),
         delay_seconds=delay,
         ops_per_s=limits,
-        bytes_per_s=_positive_or_none(document, "bytes_per_s"),
+        bytes_per_s=positive_or_none(document, "bytes_per_s"),
         metering_minimum_bytes=whole(document, "metering_minimum_bytes"),
         base_seconds={op: number_or_none(base, op) for op in ("read", "write")},
     )
-
-
-def _positive_or_none(document: Record, key: str) -> float | None:
-    value = number_or_none(document, key)
-    if value is not None and value <= 0:
-        raise RecordError(f"{key} must be above 0 or null, not {value!r}")
-    return value

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from report.hosts import BUSY_RATIO_MIN as CPU_BUSY_RATIO_MIN
-from report.known_answers import KnownAnswer, KnownAnswers
+from report.known_answers import KnownAnswer, KnownAnswers, near
 from report.md_raid.hosts import CLIENT_CPU, CLIENT_NETWORK, EBS_LINK, SERVER_NETWORK, VOLUMES, Hosts
 from report.md_raid.schema import Cell
 from report.md_raid.service_model import ServiceModel
@@ -29,6 +30,7 @@ ALIKE_RATIO_MIN = 0.85
 # A volume with a request in flight is busy. Behind a full network requests wait in the network, and volumes rest.
 BUSY_RATIO_MIN = 0.9
 NOT_RUN = "not run"
+_near = partial(near, not_found=NOT_RUN)
 
 
 @dataclass(frozen=True)
@@ -211,11 +213,6 @@ def _unless_busy(cell: Cell, limit: str) -> str | None:
     if cpu is None:
         return None
     return CLIENT_CPU if cpu >= CPU_BUSY_RATIO_MIN else limit
-
-
-def _near(answer: str, unit: str, model: float | None, found: float | None, ratio: float) -> KnownAnswer:
-    within = None if model is None or found is None else abs(found / model - 1) <= ratio
-    return KnownAnswer(answer, unit, model, NOT_RUN if found is None else found, f"{ratio * 100:.0f} %", within)
 
 
 def _size(cell: Cell) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
+from report.known_answers import positive_or_none, read_model_file
+from report.missing import divided
 from report.records import Record, RecordError, number, number_or_none, text
 from report.runs import Run
-
-FILE = "service-model.json"
 
 
 @dataclass(frozen=True)
@@ -48,17 +47,7 @@ class ServiceModel:
 
 def read_service_model(run: Run) -> ServiceModel | None:
     """None where there is none, and where it cannot be read, which is a problem of the run."""
-    try:
-        document = json.loads((run.path / FILE).read_text(encoding="utf-8"))
-        if not isinstance(document, dict):
-            raise RecordError("not an object")
-        return _model(document)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        # RecordError is a ValueError; so is JSON that is not whole.
-        run.problem(f"{FILE} can't be read: {error}")
-        return None
+    return read_model_file(run, _model, " can't be read")
 
 
 def _model(document: Record) -> ServiceModel:
@@ -90,7 +79,4 @@ def _tables(document: Record, key: str) -> list[Record]:
 
 
 def _scaled(document: Record, key: str, scale: float) -> float | None:
-    value = number_or_none(document, key)
-    if value is not None and value <= 0:
-        raise RecordError(f"{key} must be above 0 or null, not {value!r}")
-    return None if value is None else value / scale
+    return divided(positive_or_none(document, key), scale)
