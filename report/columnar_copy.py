@@ -9,6 +9,7 @@ in a folder that is read-only, every report reads the raw streams.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import shutil
 import tempfile
@@ -154,6 +155,7 @@ def _checksums(folder: Path) -> dict[str, str]:
     }
 
 
+@functools.cache
 def _program() -> str:
     """A checksum of the report's own code, whose meaning the columns have."""
     digest = hashlib.sha256()
