@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -18,12 +19,30 @@ from reaper.services import find_buckets, find_file_systems, find_in_iam, find_s
 PARALLEL = 8
 HOME_REGION = "us-east-1"
 """Every account has it; IAM and the list of regions are asked there."""
-_REGION_NAME = re.compile(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}")
+REGION_NAME = re.compile(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}")
 _ASKED_BY_THEMSELVES = frozenset({"elasticfilesystem", "s3", "iam"})
 _PARTS_OF_REAPERS = frozenset({"events", "lambda", "cloudwatch", "logs"})
 
 ClientOf = Callable[[str, str], Any]
 """Returns the client of a service in a region, the same each time, in any thread."""
+
+
+def made_once(make: ClientOf) -> ClientOf:
+    """Returns what `make` returns, each client made once, and one at a time: boto3's default session is not
+    thread-safe.
+    """
+    made: dict[tuple[str, str], Any] = {}
+    making = threading.Lock()
+
+    def client_of(region: str, service: str) -> Any:
+        with making:
+            if (region, service) not in made:
+                made[region, service] = make(region, service)
+            return made[region, service]
+
+    return client_of
+
+
 API_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
 
 
@@ -83,7 +102,7 @@ def _of_regions(roles: Iterable[Resource], regions: Sequence[str], unasked: Mapp
     """
     for each in roles:
         place = each.stack.rpartition(".")[2]
-        if _REGION_NAME.fullmatch(place) and place not in regions:
+        if REGION_NAME.fullmatch(place) and place not in regions:
             continue
         silent = [what for what in unasked if what.partition(" ")[0] == place]
         yield each if not silent else replace(each, barriers=(*each.barriers, f"{silent[0]} did not answer"))

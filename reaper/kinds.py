@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reaper.ec2 import attached_to
 from reaper.plan import Resource
 from reaper.services import bucket_tags, mount_targets, profile_tags
 from reaper.tags import from_pairs
@@ -47,21 +48,21 @@ def _described(call: str, parameter: str, key: str) -> Callable[[Any, Resource],
     return look
 
 
-def _state_of_instance(ec2: Any, id: str) -> str:
-    (reservation,) = ec2.describe_instances(InstanceIds=[id])["Reservations"]
-    return str(reservation["Instances"][0]["State"]["Name"])
+def _instance(ec2: Any, resource: Resource) -> Mapping[str, Any]:
+    (reservation,) = ec2.describe_instances(InstanceIds=[resource.id])["Reservations"]
+    (instance,) = reservation["Instances"]
+    return instance  # type: ignore[no-any-return]  # boto3's own description
 
 
 def _tags_of_instance(ec2: Any, resource: Resource) -> Tags:
-    (reservation,) = ec2.describe_instances(InstanceIds=[resource.id])["Reservations"]
-    instance = reservation["Instances"][0]
+    instance = _instance(ec2, resource)
     if instance["State"]["Name"] == "terminated":
         raise LookupError(resource.id)
     return from_pairs(instance.get("Tags"))
 
 
 def _wait_for_instance(ec2: Any, resource: Resource) -> None:
-    state = _state_of_instance(ec2, resource.id)
+    state = _instance(ec2, resource)["State"]["Name"]
     if state != "terminated":
         raise Busy(f"it is {state}")
 
@@ -85,9 +86,9 @@ def _delete_route_table(ec2: Any, resource: Resource) -> None:
 def _delete_gateway(ec2: Any, resource: Resource) -> None:
     """Detaches it, but from no VPC in which somebody is left."""
     (gateway,) = ec2.describe_internet_gateways(InternetGatewayIds=[resource.id])["InternetGateways"]
-    for attachment in gateway.get("Attachments", []):
-        _refuse_if_used(ec2, "vpc-id", attachment["VpcId"])
-        ec2.detach_internet_gateway(InternetGatewayId=resource.id, VpcId=attachment["VpcId"])
+    for vpc_id in attached_to(gateway):
+        _refuse_if_used(ec2, "vpc-id", vpc_id)
+        ec2.detach_internet_gateway(InternetGatewayId=resource.id, VpcId=vpc_id)
     ec2.delete_internet_gateway(InternetGatewayId=resource.id)
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
-from reaper.find import find_all
+from reaper.find import ClientOf, find_all, made_once
 from reaper.plan import Resource, Selection, Status, make_plan
 from reaper.policy import METRIC_NAMESPACE, STACK_PREFIX
 from reaper.reap import Reaping
@@ -30,17 +29,18 @@ RESERVE_SECONDS = 30.0
 def handler(event: object, context: Any) -> dict[str, int]:
     """Runs once. Returns how many resources it deleted, and how many are left or could not be asked for."""
     region = os.environ["AWS_REGION"]
-    client_of = _clients()
+    client_of = made_once(_client)
     now = datetime.now(UTC)
+    selection = Selection(now, spared_prefix=STACK_PREFIX)
     found = find_all([region], client_of, with_reapers=False)
-    plan = make_plan(found.resources, Selection(now, spared_prefix=STACK_PREFIX))
+    plan = make_plan(found.resources, selection)
     deleted: list[Resource] = []
 
     def report(resource: Resource) -> None:
         deleted.append(resource)
         print(f"deleted {resource.stack} {resource.words}")
 
-    reaping = Reaping(plan, Selection(now, spared_prefix=STACK_PREFIX), client_of, report)
+    reaping = Reaping(plan, selection, client_of, report)
     timer = threading.Timer(max(0.0, context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS), reaping.stop.set)
     timer.daemon = True
     timer.start()
@@ -63,22 +63,13 @@ def handler(event: object, context: Any) -> dict[str, int]:
     return outcome
 
 
-def _clients() -> Callable[[str, str], Any]:
-    made: dict[tuple[str, str], Any] = {}
-    making = threading.Lock()
+def _client(region: str, service: str) -> Any:
+    name: Any = service  # the stubs know literals
     config = Config(connect_timeout=10, read_timeout=30, retries={"max_attempts": 5, "mode": "standard"})
-
-    def client_of(region: str, service: str) -> Any:
-        name: Any = service
-        with making:
-            if (region, service) not in made:
-                made[region, service] = boto3.client(name, region_name=region, config=config)
-        return made[region, service]
-
-    return client_of
+    return boto3.client(name, region_name=region, config=config)
 
 
-def _put_metrics(region: str, client_of: Callable[[str, str], Any], arn: str, left: int, now: datetime) -> None:
+def _put_metrics(region: str, client_of: ClientOf, arn: str, left: int, now: datetime) -> None:
     owner = read_owner(client_of(region, "lambda").list_tags(Resource=arn)["Tags"])
     if isinstance(owner, str):
         print(f"no metric of this function's own expiry, since {owner}")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 PROJECT = "tidemark"
 PROJECT_KEY = "project"
@@ -63,6 +64,6 @@ def parse_expiry(text: str) -> datetime | None:
         return None
 
 
-def from_pairs(pairs: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
+def from_pairs(pairs: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
     """Returns the tags of a list of keys and values, as most of AWS's services answer."""
     return {pair["Key"]: pair.get("Value", "") for pair in pairs or ()}

@@ -6,7 +6,6 @@ current; the other services through the tagging API, which may lag behind by a m
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import boto3
 
+from reaper import find
 from reaper.plan import GLOBAL
 from reaper.services import find_in_iam
-from reaper.tags import PROJECT, is_ours
+from reaper.tags import EXPIRES_AT_KEY, PROJECT, PROJECT_KEY, STACK_KEY, from_pairs, is_ours
 from workloads.aws import client_arguments, ec2_client, one_line
 from workloads.console import Console, duration_words
 from workloads.errors import WorkloadError
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
     from mypy_boto3_resourcegroupstaggingapi.client import ResourceGroupsTaggingAPIClient
 
-TAG_KEYS = ("project", "stack", "expires-at")
+TAG_KEYS = (PROJECT_KEY, STACK_KEY, EXPIRES_AT_KEY)
 PARALLEL = 8
-ANY_REGION = "us-east-1"  # always enabled: it lists the others
-REGION_NAME = re.compile(r"[a-z]{2,3}(-[a-z]+)+-\d{1,2}")
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,7 @@ def check(region: str | None) -> None:
     Raises WorkloadError when something is left, or a region could not be asked.
     """
     console = Console()
-    if region is not None and not REGION_NAME.fullmatch(region):
-        raise WorkloadError(f"--region {region!r} is not the name of a region", "name one, such as eu-central-1")
+    check_region_name(region)
     regions = [region] if region else enabled_regions()
     with console.under_way("account", f"asking {len(regions)} regions"):
         found, unasked = look(regions)
@@ -91,11 +88,16 @@ def check(region: str | None) -> None:
     console.say("account", f"nothing of {PROJECT} is left {where}")
 
 
+def check_region_name(region: str | None) -> None:
+    """Raises WorkloadError for what is no region's name; None stands for all regions."""
+    if region is not None and not find.REGION_NAME.fullmatch(region):
+        raise WorkloadError(f"--region {region!r} is not the name of a region", "name one, such as eu-central-1")
+
+
 def enabled_regions() -> list[str]:
     """Returns the regions that the account may use."""
     with one_line("the list of regions"):
-        regions = ec2_client(ANY_REGION).describe_regions()["Regions"]
-    return sorted(each["RegionName"] for each in regions)
+        return find.enabled_regions(lambda region, _: ec2_client(region))
 
 
 def look(regions: Sequence[str]) -> tuple[list[Leftover], dict[str, str]]:
@@ -143,14 +145,14 @@ def in_ec2(region: str, client: EC2Client) -> list[Leftover]:
     return [
         _leftover(region, kind.replace("-", " "), name, of)
         for (kind, name), of in tags.items()
-        if of.get("project") == PROJECT and name not in terminated
+        if is_ours(of) and name not in terminated
     ]
 
 
 def in_other_services(region: str, client: ResourceGroupsTaggingAPIClient) -> list[Leftover]:
     """Returns the resources of all other services that have the project's tags."""
     with one_line(f"what is left in {region}", "the tagging API"):
-        pages = client.get_paginator("get_resources").paginate(TagFilters=[{"Key": "project", "Values": [PROJECT]}])
+        pages = client.get_paginator("get_resources").paginate(TagFilters=[{"Key": PROJECT_KEY, "Values": [PROJECT]}])
         resources = [resource for page in pages for resource in page["ResourceTagMappingList"]]
     found = []
     for resource in resources:
@@ -158,17 +160,17 @@ def in_other_services(region: str, client: ResourceGroupsTaggingAPIClient) -> li
         _, _, service, _, _, name = resource["ResourceARN"].split(":", 5)
         if service not in ("ec2", "iam"):
             kind, slash, id = name.partition("/")
-            words = {tag["Key"]: tag["Value"] for tag in resource["Tags"]}
-            found.append(_leftover(region, kind if slash else service, id if slash else name, words))
+            tags = from_pairs(resource["Tags"])
+            found.append(_leftover(region, kind if slash else service, id if slash else name, tags))
     return found
 
 
 def in_iam() -> list[Leftover]:
     """Returns roles and instance profiles, which belong to no region. The tagging API does not know roles."""
     with one_line("what is left in IAM", "IAM"):
-        client = boto3.client("iam", **client_arguments("IAM", ANY_REGION))
+        client = boto3.client("iam", **client_arguments("IAM", find.HOME_REGION))
         return [_leftover(GLOBAL, each.kind, each.id, each.tags) for each in find_in_iam(client) if is_ours(each.tags)]
 
 
 def _leftover(region: str, kind: str, id: str, tags: Mapping[str, str]) -> Leftover:
-    return Leftover(region, tags.get("stack", ""), kind, id, tags.get("expires-at"))
+    return Leftover(region, tags.get(STACK_KEY, ""), kind, id, tags.get(EXPIRES_AT_KEY))

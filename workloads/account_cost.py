@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from aws_offers import FREE_IOPS, HOURS_PER_MONTH, PRICES_AS_OF, PUBLIC_IPV4_USD_PER_HOUR, VOLUME_TYPES, price_usd
-from reaper.find import find_all
-from reaper.plan import Resource
+from reaper.find import ClientOf, find_all, made_once
+from reaper.plan import NETWORK_KINDS, Resource
 from reaper.tags import is_ours
-from workloads.account_reap import Clients, regions_to_ask
+from workloads.account_reap import aws_client, regions_to_ask
 from workloads.console import Console
 from workloads.errors import WorkloadError
 
 _GIB = 2**30
-FREE_KINDS = frozenset(
-    {
-        "key-pair",
-        "placement-group",
-        "security-group-rule",
-        "security-group",
-        "subnet",
-        "route-table",
-        "internet-gateway",
-        "vpc",
-        "instance-profile",
-        "role",
-    }
-)
+FREE_KINDS = NETWORK_KINDS | {"key-pair", "placement-group", "instance-profile", "role"}
 
 
 @dataclass(frozen=True)
@@ -54,9 +40,9 @@ class Line:
         return f"{hourly:>9} $/h {so_far:>9} $  {where}, {self.what}"
 
 
-def cost(region: str | None, clients: Callable[[str, str], Any] | None = None) -> None:
+def cost(region: str | None, clients: ClientOf | None = None) -> None:
     """Shows the lines, and the sums. Raises WorkloadError if a region could not be asked."""
-    console, client_of = Console(), clients or Clients()
+    console, client_of = Console(), clients or made_once(aws_client)
     regions = regions_to_ask(region, client_of)
     with console.under_way("account", f"asking {len(regions)} regions"):
         found = find_all(regions, client_of)

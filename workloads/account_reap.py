@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,11 +14,11 @@ from typing import Any
 
 import boto3
 
-from reaper.find import Found, enabled_regions, find_all
+from reaper.find import ClientOf, Found, enabled_regions, find_all, made_once
 from reaper.plan import GLOBAL, Plan, Resource, Selection, Status, make_plan
 from reaper.reap import Left, Reaping
 from reaper.tags import PROJECT, STACK_NAME
-from workloads.account import REGION_NAME
+from workloads.account import check_region_name
 from workloads.aws import client_arguments, one_line
 from workloads.console import Console, duration_words
 from workloads.errors import WorkloadError
@@ -30,21 +29,12 @@ _RESOURCE_ID = re.compile(r"(?:vol|fs)-[0-9a-f]{8,17}|tidemark-[a-z0-9-]+")
 _ENDPOINT_NAMES = {"resourcegroupstaggingapi": "RESOURCE_GROUPS_TAGGING_API", "events": "EVENTBRIDGE"}
 
 
-class Clients:
-    """The clients of services in regions, each made once: boto3's default session is not thread-safe."""
-
-    def __init__(self) -> None:
-        self._clients: dict[tuple[str, str], Any] = {}
-        self._making = threading.Lock()
-
-    def __call__(self, region: str, service: str) -> Any:
-        with self._making:
-            if (region, service) not in self._clients:
-                name: Any = service  # the stubs know literals
-                arguments = client_arguments(_ENDPOINT_NAMES.get(service, service.upper()), region)
-                with one_line(f"{service} in {region}", service):
-                    self._clients[region, service] = boto3.client(name, **arguments)
-            return self._clients[region, service]
+def aws_client(region: str, service: str) -> Any:
+    """Returns a new client. Raises WorkloadError."""
+    name: Any = service  # the stubs know literals
+    arguments = client_arguments(_ENDPOINT_NAMES.get(service, service.upper()), region)
+    with one_line(f"{service} in {region}", service):
+        return boto3.client(name, **arguments)
 
 
 def reap(
@@ -56,12 +46,12 @@ def reap(
     include: Sequence[str] = (),
     yes: bool = False,
     dry_run: bool = False,
-    clients: Callable[[str, str], Any] | None = None,
+    clients: ClientOf | None = None,
     ask: Callable[[str], str] = input,
 ) -> None:
     """Shows what is to be deleted, asks, and deletes it. Raises WorkloadError if something of it is left."""
     _check_options(region, stack, orphans, backend, include)
-    console, client_of = Console(), clients or Clients()
+    console, client_of = Console(), clients or made_once(aws_client)
     with one_line("the account", "STS"):
         account = client_of("us-east-1", "sts").get_caller_identity()
     console.say("account", f"{account['Account']} as {account['Arn']}")
@@ -87,13 +77,12 @@ def reap(
     _finish(console, plan, found, left, deleted=deleted)
 
 
-def regions_to_ask(region: str | None, client_of: Callable[[str, str], Any]) -> list[str]:
+def regions_to_ask(region: str | None, client_of: ClientOf) -> list[str]:
     """Returns the one region, or all that the account may use. Raises WorkloadError for what is no region."""
     if region is None:
         with one_line("the list of regions"):
             return enabled_regions(client_of)
-    if not REGION_NAME.fullmatch(region):
-        raise WorkloadError(f"--region {region!r} is not the name of a region", "name one, such as eu-central-1")
+    check_region_name(region)
     return [region]
 
 
@@ -164,9 +153,7 @@ def _confirm(plan: Plan, yes: bool, ask: Callable[[str], str]) -> None:
         raise WorkloadError("nothing was deleted", "")
 
 
-def _carry_out(
-    console: Console, plan: Plan, selection: Selection, client_of: Callable[[str, str], Any]
-) -> tuple[list[Left], int]:
+def _carry_out(console: Console, plan: Plan, selection: Selection, client_of: ClientOf) -> tuple[list[Left], int]:
     done: list[Resource] = []
     with console.under_way("reap", f"{len(plan.delete)} resources") as progress:
 

@@ -119,7 +119,7 @@ def test_a_missing_tag_is_shown_and_the_exit_code_says_so(capsys: pytest.Capture
 def test_a_region_that_does_not_answer_is_named_and_the_rest_goes(capsys: pytest.CaptureFixture[str]) -> None:
     volume("eu-central-1", DISPOSABLE)
     there = volume("eu-west-1", DISPOSABLE)
-    clients = account_reap.Clients()
+    clients = find.made_once(account_reap.aws_client)
 
     def refuse(**_: Any) -> None:
         from botocore.exceptions import ClientError
