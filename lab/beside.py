@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lab.errors import LabError
@@ -22,7 +22,7 @@ from lab.outcomes import Outcome, read_outcomes
 from lab.ownership import chown_to_sudo_caller
 from lab.paths import PROJECT, lab_dir
 from lab.preflight import MEMORY_BYTES, available_memory_bytes, listen
-from lab.stacks import rehearsal_settings
+from lab.stacks import RehearsalSettings
 
 REHEARSE = ("setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", "lab", "rehearse")
 LOOK_SECONDS = 0.2
@@ -34,16 +34,15 @@ def room_for_two_regions() -> bool:
     return len(os.sched_getaffinity(0)) > 1 and available_memory_bytes() >= 2 * MEMORY_BYTES
 
 
-def split(experiments: Sequence[str]) -> tuple[list[str], list[str]]:
+def split(settings: Mapping[str, RehearsalSettings]) -> tuple[list[str], list[str]]:
     """Divides experiments into those that run in this region, one at least, and those that may run beside it, the
     longest first.
     """
     if not room_for_two_regions():
-        return list(experiments), []
-    settings = {each: rehearsal_settings(each) for each in experiments}
-    beside = sorted((each for each in experiments if settings[each].beside), key=lambda each: -settings[each].seconds)
-    here = [each for each in experiments if each not in beside]
-    return (here, beside) if here else (list(experiments), [])
+        return list(settings), []
+    beside = sorted((each for each in settings if settings[each].beside), key=lambda each: -settings[each].seconds)
+    here = [each for each in settings if each not in beside]
+    return (here, beside) if here else (list(settings), [])
 
 
 class Claims:

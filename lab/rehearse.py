@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from lab.outcomes import Outcome, run_of, show_outcomes, write_outcomes
 from lab.ownership import chown_to_sudo_caller
 from lab.paths import PROJECT, lab_dir
 from lab.service_model import FileSystemModel, ServiceModel
+from lab.stacks import RehearsalSettings
 from lab.tasks import FAB, RegionEnded, RegionWatch, run_task
 from lab.wait import wait_until
 
@@ -62,10 +63,13 @@ def rehearse(
     second region.
     """
     names = tuple(experiments) or stacks.rehearsable_experiments()
-    models = _check(names, keep, plan, model)
+    settings = _check(names, keep, plan)
+    models = _models(settings, model)
+    if plan:
+        _check_plan(names[0], plan)
     words = [*(["--plan", plan] if plan else []), *(["--verbose"] if verbose else [])]
     say_created = say if verbose else _counted(say)
-    here, names_beside = (names, []) if outcomes_file else beside.split(names)
+    here, names_beside = (names, []) if outcomes_file else beside.split(settings)
     began = time.monotonic()
     folder = lab_dir()
     machine_before = snapshot_machine(folder)
@@ -79,7 +83,7 @@ def rehearse(
     try:
         with interrupts():
             try:
-                region = control.up(_region_of(names), say, lifeline=None if keep else lifeline)
+                region = control.up(_region_of(settings), say, lifeline=None if keep else lifeline)
                 say(f"rehearsal region: up at {region.url}, {time.monotonic() - began:.1f} s after the start")
                 if names_beside:
                     running_beside = beside.Beside(names_beside, verbose=verbose)
@@ -92,7 +96,9 @@ def rehearse(
                                 continue
                             if outcomes:
                                 clean = not _unmake_stack(region, say) and clean
-                            outcomes.append(_one(name, region, watch, words, models[name], say, say_created))
+                            outcomes.append(
+                                _one(name, settings[name], region, watch, words, models[name], say, say_created)
+                            )
                             watch.check()
                 except RegionEnded as fault:
                     region_ended = True
@@ -136,8 +142,8 @@ def rehearse(
     return 130 if interrupted else 0 if done else 1
 
 
-def _check(names: Sequence[str], keep: bool, plan: str | None, model: str | None) -> dict[str, ServiceModel | None]:
-    """Raises LabError for anything that is wrong, before anything is started. Returns each experiment's model."""
+def _check(names: Sequence[str], keep: bool, plan: str | None) -> dict[str, RehearsalSettings]:
+    """Raises LabError for anything that is wrong, before anything is started. Returns each experiment's settings."""
     known = stacks.rehearsable_experiments()
     for name in names:
         if name not in known:
@@ -146,14 +152,16 @@ def _check(names: Sequence[str], keep: bool, plan: str | None, model: str | None
         raise LabError(f"KEEP=1: a region keeps one experiment; name it, as in EXPERIMENT={names[0]}")
     if len(names) > 1 and plan:
         raise LabError(f"PLAN={plan}: a plan is of one experiment; name it, as in EXPERIMENT={names[0]}")
+    return {name: stacks.rehearsal_settings(name) for name in names}
+
+
+def _models(settings: Mapping[str, RehearsalSettings], model: str | None) -> dict[str, ServiceModel | None]:
+    """Returns each experiment's service model: `model` instead of its own, None where it has none."""
     chosen = service_model.load(model) if model else None
-    models = {}
-    for name in names:
-        own = stacks.rehearsal_settings(name).service_model
-        models[name] = chosen if model and own else service_model.load(own) if own else None
-    if plan:
-        _check_plan(names[0], plan)
-    return models
+    return {
+        name: chosen if model and each.service_model else service_model.load(each.service_model or service_model.NONE)
+        for name, each in settings.items()
+    }
 
 
 def _a_host(region: control.Running) -> str | None:
@@ -180,6 +188,7 @@ def _counted(say: Say) -> Say:
 
 def _one(
     experiment: str,
+    settings: RehearsalSettings,
     region: control.Running,
     watch: RegionWatch,
     words: Sequence[str],
@@ -191,8 +200,8 @@ def _one(
     began, started = time.monotonic(), datetime.now(UTC)
     stack = f"{experiment}.lab"
     reason: str | None = None
-    takes = stacks.rehearsal_settings(experiment).seconds
-    say(f"{stack}: creating its resources" + (f"; all of it takes about {takes} s" if takes else ""))
+    takes = f"; all of it takes about {settings.seconds} s" if settings.seconds else ""
+    say(f"{stack}: creating its resources{takes}")
     try:
         journal = program.Journal(region.folder / JOURNAL)
         rehearsal_model.apply_block_storage_model(region, model, say)
@@ -257,9 +266,9 @@ def _refusal(journal: program.Journal, region: control.Running, say: Say) -> lis
     return ["what was protected was destroyed without being named"]
 
 
-def _region_of(experiments: Sequence[str]) -> str:
+def _region_of(settings: Mapping[str, RehearsalSettings]) -> str:
     """Returns the AWS region of their stacks. Raises LabError if there are several: a rehearsal has one."""
-    regions = {stacks.rehearsal_settings(name).region for name in experiments}
+    regions = {each.region for each in settings.values()}
     if len(regions) > 1:
         raise LabError(
             f"the .lab stacks are of several regions ({', '.join(sorted(regions))}); rehearse them one by one"

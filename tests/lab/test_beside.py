@@ -12,10 +12,11 @@ import pytest
 
 from lab import beside
 from lab.outcomes import Outcome
-from lab.stacks import rehearsable_experiments
+from lab.stacks import rehearsable_experiments, rehearsal_settings
 from tests.machine import wait_for
 
 EXPERIMENTS = rehearsable_experiments()
+SETTINGS = {each: rehearsal_settings(each) for each in EXPERIMENTS}
 DONE = Outcome("s3-throttle", 3.0, "/results/1", None)
 
 
@@ -38,13 +39,16 @@ def until_terminated(folder: Path) -> str:
 
 def test_what_does_not_measure_this_machine_runs_beside_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beside, "room_for_two_regions", lambda: True)
-    here, others = beside.split(EXPERIMENTS)
+    here, others = beside.split(SETTINGS)
     assert others == ["s3-throttle", "encrypted-backup", "eip-region"], "the longest first"
     assert "md-raid" in here
     assert sorted([*here, *others]) == sorted(EXPERIMENTS)
-    assert beside.split(["s3-throttle", "eip-region"]) == (["s3-throttle", "eip-region"], []), "nothing else to run"
+    assert beside.split({each: SETTINGS[each] for each in ("s3-throttle", "eip-region")}) == (
+        ["s3-throttle", "eip-region"],
+        [],
+    ), "nothing else to run"
     monkeypatch.setattr(beside, "room_for_two_regions", lambda: False)
-    assert beside.split(EXPERIMENTS) == (list(EXPERIMENTS), [])
+    assert beside.split(SETTINGS) == (list(EXPERIMENTS), [])
 
 
 def test_its_lines_and_outcomes_are_shown(

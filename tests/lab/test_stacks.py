@@ -33,15 +33,15 @@ def test_every_experiment_with_a_stack_for_it_can_be_rehearsed(folder: Path) -> 
     (folder / "Pulumi.toy.lab.yaml").write_text(TOY)
     assert rehearsable_experiments() == ("toy",)
     assert rehearsal_settings("toy") == stacks.RehearsalSettings("eu-west-1", None, False, 0)
-    assert rehearse._check(["toy"], keep=False, plan=None, model="efs-2018") == {"toy": None}
+    assert rehearse._models(rehearse._check(["toy"], keep=False, plan=None), "efs-2018") == {"toy": None}
 
 
 def test_a_stack_names_what_its_rehearsal_needs(folder: Path) -> None:
     settings = "  rehearsal:serviceModel: efs-2018\n  rehearsal:beside: true\n  rehearsal:seconds: 40\n"
     (folder / "Pulumi.toy.lab.yaml").write_text(TOY + settings)
     assert rehearsal_settings("toy") == stacks.RehearsalSettings("eu-west-1", "efs-2018", True, 40)
-    assert rehearse._check(["toy"], keep=False, plan=None, model=None) == {"toy": load("efs-2018")}
-    assert rehearse._check(["toy"], keep=False, plan=None, model="none") == {"toy": None}
+    assert rehearse._models(rehearse._check(["toy"], keep=False, plan=None), None) == {"toy": load("efs-2018")}
+    assert rehearse._models(rehearse._check(["toy"], keep=False, plan=None), "none") == {"toy": None}
 
 
 def test_a_misspelt_setting_is_named(folder: Path) -> None:
