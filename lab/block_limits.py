@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.account import Account
+from lab.account import Account, Instance
 from lab.errors import LabError
 from lab.service_model import BlockStorageModel, ServiceModel
 from lab.vpc import Network, Port
@@ -91,16 +91,21 @@ class BlockLimits:
         self._limit_volumes(self._model)
         instances = {each.instance_id: each for each in self._account.instances if each.state != "terminated"}
         for entry, instance in _slots(self._limits.hosts, instances):
-            limits = None if self._model is None else self._model.instance(instance.instance_type)
-            entry.bytes_per_s = (limits.ebs_bytes_per_s or 0) / self._model.scale if limits and self._model else 0
+            entry.bytes_per_s, _ = self._rates_of(instance)
         self._limits.any = int(self._model is not None)
         for instance_id, port in self._ports.items():
-            found = instances.get(instance_id)
-            limits = None if self._model is None or found is None else self._model.instance(found.instance_type)
-            rate = (limits.network_bytes_per_s or 0) / self._model.scale if limits and self._model else 0
+            _, rate = self._rates_of(instances.get(instance_id))
             if rate != self._rates.get(instance_id, 0):
                 self._network.limit_rate(port, rate or None)
                 self._rates[instance_id] = rate
+
+    def _rates_of(self, instance: Instance | None) -> tuple[float, float]:
+        """Bytes per second of an instance's link to its volumes, and of its network; 0 is no limit."""
+        limits = None if self._model is None or instance is None else self._model.instance(instance.instance_type)
+        if limits is None or self._model is None:
+            return 0, 0
+        scale = self._model.scale
+        return (limits.ebs_bytes_per_s or 0) / scale, (limits.network_bytes_per_s or 0) / scale
 
     def _limit_volumes(self, model: BlockStorageModel | None) -> None:
         for entry, volume in _slots(self._limits.volumes, self._account.volumes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lab import control
 from lab.service_model import BlockStorageModel, FileSystemModel, ServiceModel
@@ -22,7 +23,7 @@ def apply_block_storage_model(region: control.Running, model: ServiceModel | Non
     control.apply_service_model(found)
     (region.folder / SERVICE_MODEL).unlink(missing_ok=True)
     if found is not None:
-        (region.folder / SERVICE_MODEL).write_text(json.dumps(found.to_dict(), indent=1) + "\n")
+        _write_down(region, found.to_dict())
         say(f"service model: {found.name} ({found.in_words()})")
 
 
@@ -37,9 +38,11 @@ def apply_file_system_model(
     if code == 0:
         took: dict[str, float] = json.loads(base.read_text())
         besides = {operation: max(each - half_delay.delay_seconds, 0.0) for operation, each in took.items()}
-        described = {**model.to_dict(), "base_seconds": besides}
-        (region.folder / SERVICE_MODEL).write_text(json.dumps(described, indent=1) + "\n")
+        _write_down(region, {**model.to_dict(), "base_seconds": besides})
         control.apply_service_model(model)
-        shown = {name: value for name, value in model.to_dict().items() if name not in ("kind", "name")}
-        say(f"service model: {model.name} ({', '.join(f'{k} {v}' for k, v in shown.items())})")
+        say(f"service model: {model.name} ({model.in_words()})")
     return code
+
+
+def _write_down(region: control.Running, description: dict[str, Any]) -> None:
+    (region.folder / SERVICE_MODEL).write_text(json.dumps(description, indent=1) + "\n")

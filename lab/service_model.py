@@ -62,6 +62,10 @@ class FileSystemModel(Model):
         """Returns all of it as plain values."""
         return asdict(self)
 
+    def in_words(self) -> str:
+        """Describes the limits."""
+        return ", ".join(f"{key} {value}" for key, value in self.to_dict().items() if key not in ("kind", "name"))
+
 
 @dataclass(frozen=True)
 class InstanceLimits(Model):

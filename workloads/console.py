@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import rich.console
 import rich.status
@@ -82,12 +82,9 @@ class Console:
     @contextmanager
     def under_way(self, name: str, words: str, may_take: str = "") -> Iterator[Progress]:
         """Shows for the duration of the block that something is being done; `may_take` says how long that may be."""
-        if not self._console.is_terminal:
-            with _shown_each_second(Progress(self._console, name, words, may_take, None)) as progress:
-                yield progress
-            return
+        line = Text(f"{name:<{NAME_WIDTH}} {words}")
         with (
-            self._console.status(Text(f"{name:<{NAME_WIDTH}} {words}")) as status,
+            self._console.status(line) if self._console.is_terminal else nullcontext() as status,
             _shown_each_second(Progress(self._console, name, words, may_take, status)) as progress,
         ):
             yield progress

@@ -179,23 +179,28 @@ def cells(plan: Plan, topology: Topology) -> list[Cell]:
 
 
 def _stripes(plan: Plan, topology: Topology) -> list[Cell]:
-    servers = len(topology.servers)
-    names = tuple(mirror.name for mirror in topology.mirrors)
     counts = {count for pattern in plan.patterns for count in pattern.stripe_mirrors}
     return [
-        Cell(
-            f"stripe-{servers}x{count}-{pattern.name}",
-            "stripe",
-            pattern,
-            servers,
-            count,
-            plan.measured_seconds,
-            names[:count],
-        )
+        _assembled_stripe(plan, topology, pattern, count)
         for count in sorted(counts, reverse=True)
         for pattern in plan.patterns
         if count in pattern.stripe_mirrors
     ]
+
+
+def _assembled_stripe(plan: Plan, topology: Topology, pattern: Pattern, count: int, *, writes: bool = False) -> Cell:
+    """A cell of the stripe over the first `count` assembled mirrors."""
+    servers = len(topology.servers)
+    return Cell(
+        f"{'write' if writes else 'stripe'}-{servers}x{count}-{pattern.name}",
+        "stripe",
+        pattern,
+        servers,
+        count,
+        plan.measured_seconds,
+        tuple(mirror.name for mirror in topology.mirrors[:count]),
+        writes=writes,
+    )
 
 
 def _raw(plan: Plan, topology: Topology) -> list[Cell]:
@@ -272,23 +277,9 @@ def _layouts(plan: Plan, topology: Topology) -> list[Cell]:
 
 
 def _writes(plan: Plan, topology: Topology) -> list[Cell]:
-    if plan.writes is None:
-        return []
-    servers = len(topology.servers)
-    names = tuple(mirror.name for mirror in topology.mirrors)
+    counts = sorted(plan.writes.mirrors) if plan.writes else []
     return [
-        Cell(
-            f"write-{servers}x{count}-{pattern.name}",
-            "stripe",
-            pattern,
-            servers,
-            count,
-            plan.measured_seconds,
-            names[:count],
-            writes=True,
-        )
-        for count in sorted(plan.writes.mirrors)
-        for pattern in plan.patterns
+        _assembled_stripe(plan, topology, pattern, count, writes=True) for count in counts for pattern in plan.patterns
     ]
 
 
