@@ -86,7 +86,12 @@ class LatencySeconds:
         columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _TABLE}
         for number, part in enumerate(self._parts):
             rows, buckets = np.nonzero(part.counts)
-            each = (np.full(len(rows), number), part.grains[rows], buckets + part.low, part.counts[rows, buckets])
+            each: tuple[NDArray[Any], ...] = (
+                np.full(len(rows), number),
+                part.grains[rows],
+                buckets + part.low,
+                part.counts[rows, buckets],
+            )
             for (name, kind), values in zip(_TABLE.items(), each, strict=True):
                 columns[name].append(values.astype(kind))
         nothing = np.zeros(0)
