@@ -42,7 +42,7 @@ def read_briefly(tunnel: TunnelEndpoints, attached: Attachment) -> int:
 def run(tunnel: TunnelEndpoints, plan: Plan) -> None:
     """Measures every cell, and leaves the volume attached. Raises IncompleteError when some are no measurement."""
     bring_worker(tunnel, [client_host(tunnel)])
-    attached = attach_recorded(tunnel)
+    attached = tunnel.attached or attach_recorded(tunnel)
     blank = is_blank(tunnel, attached, plan.written_bytes)
     paths = {path: cells_of(plan, path, writes=blank) for path in ("tunnel", "direct")}
     measuring = CellRun(tunnel, sum(map(len, paths.values())) + len(OPERATIONS))
