@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ else:
 
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+EXIT_PIPE_CLOSED = 141  # as a process that SIGPIPE ends has it in a shell
 HELP_WIDTH = 76  # invoke indents it by two columns, and does not wrap it
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,6 +56,9 @@ def reported(body: F) -> F:
             raise Exit(f"tidemark: {error}", code=1) from None
         except KeyboardInterrupt:
             raise Exit("tidemark: interrupted; run the task again to go on", code=EXIT_INTERRUPTED) from None
+        except BrokenPipeError:  # `fab claims | head` has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at its exit
+            raise Exit(code=EXIT_PIPE_CLOSED) from None
         except OSError as error:
             raise Exit(f"tidemark: {error}; see that the file or directory can be used", code=1) from None
 

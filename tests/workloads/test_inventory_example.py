@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from inventory import Inventory
+from lab.paths import PROJECT
 from schemas.write import SCHEMAS
 from tests.workloads.fabric_task import fab
 from workloads.errors import WorkloadError
@@ -40,3 +44,20 @@ def test_an_experiment_that_is_not_there_is_one_line() -> None:
 def test_the_task_prints_it() -> None:
     done = fab("inventory.example", "s3-throttle")
     assert (done.returncode, done.stdout) == (0, example_json("s3-throttle") + "\n")
+
+
+def test_a_reader_that_has_read_enough_is_no_fault() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "fabric", "inventory.example", "s3-throttle"],
+            cwd=PROJECT,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
