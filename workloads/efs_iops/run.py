@@ -31,6 +31,9 @@ LEAD_GROWTH = 2.0  # when that was not enough: for this cell, and for all that f
 LEAD_TRIES = 4
 STARTED_LATE = "--start-at"  # how the worker's refusal begins when its start has passed
 STORAGE_SECONDS = 15.0  # how often `df` is asked, between two cells
+# A server may hold up who asks for the size of a file that a client had open when it died, for that client's lease of
+# 90 s. The figure is not worth that.
+STORAGE_TIMEOUT_SECONDS = 15.0
 
 
 @dataclass
@@ -214,7 +217,7 @@ def record_storage(context: Context, gone: set[str]) -> None:
         return
     try:
         result = context.hosts.connector(host).run(
-            script("client_storage"), [MOUNT_POINT, FOLDER], idle_timeout_seconds=60
+            script("client_storage"), [MOUNT_POINT, FOLDER], idle_timeout_seconds=STORAGE_TIMEOUT_SECONDS
         )
     except WorkloadError as fault:
         context.console.say("run", f"df is not known now ({fault})")
