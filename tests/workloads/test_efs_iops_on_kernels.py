@@ -326,7 +326,11 @@ def test_a_full_file_system_is_one_line_and_leaves_no_half_made_files(
     succeeded(fab("efs-iops.configure", "--inventory", inventory))
     plan = tmp_path / "plan.toml"
     plan.write_text(PLAN.replace("span_bytes = 4194304", "span_bytes = 536870912"))
+    # Most of the room is taken beforehand, in one stream: a client that has failed makes room for the other's attempt.
+    free = f"$(($(df --output=avail -B1 {MOUNT_POINT} | tail -n 1) - 60000000))"
+    shell(context, "client-1", f"head -c {free} /dev/zero > {MOUNT_POINT}/filler")
     line = refused(fab("efs-iops.configure", "--inventory", inventory, "--plan", str(plan)))
+    shell(context, "client-1", f"rm {MOUNT_POINT}/filler")
     assert "see that the file system has room (df)" in line
     for host in ("client-1", "client-2"):
         assert "along" not in shell(context, host, f"ls {MOUNT_POINT}/tidemark/{host}")
@@ -334,7 +338,7 @@ def test_a_full_file_system_is_one_line_and_leaves_no_half_made_files(
 
 def test_a_client_that_dies_leaves_the_others_records(inventory: str, results: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
-    plan.write_text(TINY.format(seconds=12))
+    plan.write_text(TINY.format(seconds=8))
     hosts = {host["name"]: host for host in json.loads(Path(inventory).read_text())["hosts"]}
     region = control.running()
     ec2 = Clients(region.url, region.region).ec2
