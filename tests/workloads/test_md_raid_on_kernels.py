@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from lab import control
+from tests.machine import wait_for
 from tests.workloads.fabric_task import fab
 from workloads import deployment, load_inventory
 from workloads.connectors.pool import ConnectionPool
@@ -296,7 +298,7 @@ def test_arrays_come_back_when_client_and_servers_restart(context_anew: Context,
     context_anew.hosts.run(find_script("write", tmp_path), {host.name: [] for host in hosts})
     for host in hosts:
         power.kill(host)
-    time.sleep(10)  # the region's reconciler acts on what it sees, not on what it missed
+    wait_for("all are off", lambda: not any(host["pid"] for host in control.status()["hosts"]), 30)
     for host in hosts:
         power.start(host)
     for host in hosts:
@@ -305,11 +307,11 @@ def test_arrays_come_back_when_client_and_servers_restart(context_anew: Context,
         found: list[str] = []
         context_anew.hosts.connector(host.name).execute(f"cat {path}", found.append)
         assert found == ["here"], host.name
-    deadline = time.monotonic() + 180
-    while True:
+
+    def whole() -> bool:
         state = context_anew.client_state(fresh=True)
-        if "md99" in state.arrays and all(state.status[f"md{number}"].whole for number in range(1, 6)):
-            break
-        assert time.monotonic() < deadline, f"after the restart: {state.status}, {state.disks}"
-        time.sleep(2)
+        print(f"after the restart: {state.status}, {state.disks}")
+        return "md99" in state.arrays and all(state.status[f"md{number}"].whole for number in range(1, 6))
+
+    wait_for("all arrays are whole", whole, 180)
     assert configure(context_anew) == 0
