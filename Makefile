@@ -17,8 +17,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Exit code 5: none of the tests that were asked for is of this kind.
 pytest = $(SUDO) $(PYTHON) -m pytest $(1) || [ $$? = 5 ]
 KERNEL_TESTS = $(or $(TESTS),$(sort $(shell find tests -name '*_on_kernels.py')))
-# Hosts wait most of the time: two regions a processor, where each has 3 GiB.
-REGIONS = $(shell awk -v most=$$((2 * $$(nproc))) \
+# At most so many regions side by side, where each has 3 GiB. Hosts wait most of the time: two a processor.
+in_regions = --dist loadfile --no-loadscope-reorder --numprocesses $(shell awk -v most=$(1) \
   '/^MemAvailable/ {n = int($$2 / 3145728); print n < 1 ? 1 : n < most ? n : most}' /proc/meminfo)
 
 .PHONY: help rehearse doctor test test-quick lint image root setup setup-tests packages python worker lock offers \
@@ -39,11 +39,11 @@ doctor: root setup ## check whether this machine can rehearse
 	@$(SUDO) $(PYTHON) -m lab doctor
 
 # Tests on kernels: each region has one stack and one processor (tests/conftest.py).
-# What a measuring test finds would have the others' work in it.
+# What a measuring test finds would have the others' work in it: those have a processor for each region.
 test: setup-tests ## run the linters, and every test that this machine allows
 	@$(MAKE) --no-print-directory --jobs=3 lint image test-quick
-	@$(call pytest,--numprocesses $(REGIONS) --dist loadfile --no-loadscope-reorder -m "kernel and not measured" $(KERNEL_TESTS))
-	@$(call pytest,-m "kernel and measured" $(KERNEL_TESTS))
+	@$(call pytest,$(call in_regions,$$((2 * $$(nproc)))) -m "kernel and not measured" $(KERNEL_TESTS))
+	@$(call pytest,$(call in_regions,$$(nproc)) -m "kernel and measured" $(KERNEL_TESTS))
 
 # Some of them wait for clocks and processes, and mypy has one processor: a worker more than there are.
 test-quick: setup ## run the tests without hosts

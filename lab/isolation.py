@@ -7,6 +7,7 @@ image, the AWS CLI's wheels) keep the user's proxy.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,16 @@ def isolate() -> None:
     kept = isolated(os.environ)
     os.environ.clear()
     os.environ.update(kept)
+    prefer_own_python()
+
+
+def prefer_own_python() -> None:
+    """Makes this Python the `python3` of processes that are started from here on.
+
+    Each connection to a host is a `python3 -m lab.proxy_command`, and a version manager's stand-in for python3 takes
+    0.2 s of CPU time (pyenv 2.6, AMD EPYC).
+    """
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 @contextmanager

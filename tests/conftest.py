@@ -26,6 +26,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  
 from lab import control, program
 from lab.clients import environment
 from lab.errors import LabError
+from lab.isolation import prefer_own_python
 from lab.leak_check import snapshot_machine
 from lab.ownership import chown_all_to_sudo_caller
 from lab.preflight import check_machine, processor
@@ -37,6 +38,8 @@ from tests.machine import wait_for
 # boto3 for 0.7 s and pulumi_aws for four. The workers of pytest-xdist start after this, without it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# As in a rehearsal (lab/isolation.py).
+prefer_own_python()
 
 # HYPOTHESIS_PROFILE=thorough asks for five times as many examples.
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
@@ -59,35 +62,45 @@ AWS_VARIABLES = (
 # Importing all others' modules takes each worker eight seconds of CPU time.
 KERNEL_FILES_END = "_on_kernels.py"
 LAB_VARIABLES = ("TIDEMARK_LAB_DIR", "TIDEMARK_LAB_PORT")
-# Those whose tests take the longest come first: where several workers take a file each, none waits for the last.
-STACK_FIXTURES = (
-    "encrypted_backup_region",
-    "md_raid_region",
-    "efs_iops_region",
-    "iscsi_tunnel_region",
-    "eip_region_region",
-    "s3_throttle_region",
-)
-
-
-# Tests of one stack are one worker's, which deploys it once. (The groups of pytest-xdist 3.8 get lost in pytest 9.)
-# Not those of encrypted-backup: three files that take longest, beside which another deployment is short.
-STACKS_OF_FILES = {
-    "test_block_limits_on_kernels.py": "md-raid",
-    "test_network_on_kernels.py": "md-raid",
-    "test_region_on_kernels.py": "md-raid",
+# What a worker takes at once, by its files: tests of one stack, which the worker deploys once; None where each test has
+# a region of its own, and may be any worker's. The longest come first, so that all workers end at about the same time;
+# but units of one stack follow each other, or a worker would come back to a stack that it has destroyed. A worker that
+# is alone takes all in this order: the hosts of md-raid before something listens on them, and encrypted-backup's volume
+# last as what another program made of it. (The groups of pytest-xdist 3.8 get lost in pytest 9.)
+UNITS = {
+    "test_network_on_kernels.py": "md-raid, its hosts",
+    "test_region_on_kernels.py": "md-raid, its hosts",
+    "test_block_limits_on_kernels.py": "md-raid, its hosts",
     "test_md_raid_on_kernels.py": "md-raid",
     "test_file_server_on_kernels.py": "efs-iops",
     "test_efs_iops_on_kernels.py": "efs-iops",
+    "test_interruptions_on_kernels.py": "encrypted-backup",
+    "test_killed_runs_on_kernels.py": "encrypted-backup",
+    "test_restoring_on_kernels.py": "encrypted-backup, restored",
+    "test_s3_throttle_on_kernels.py": "s3-throttle",
+    "test_iscsi_tunnel_on_kernels.py": "iscsi-tunnel",
+    "test_eip_region_on_kernels.py": "eip-region",
+    "test_rehearse_on_kernels.py": None,
+    "test_added_experiment_on_kernels.py": None,
+    "test_region_end_on_kernels.py": None,
+    "test_host_end_on_kernels.py": None,
 }
 
 
 class StackScheduling(LoadFileScheduling):  # type: ignore[misc]  # nor has this
-    """Each worker takes all tests of a file, and of the files with the same stack."""
+    """Each worker takes a unit at a time; a file that is not in UNITS is one."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return STACKS_OF_FILES.get(Path(file).name, file)
+        return UNITS.get(Path(file).name, file) or nodeid
+
+    def _reschedule(self, node: Any) -> None:
+        """Gives a worker its next unit when it waits for one, which it does before the last test of a unit.
+
+        xdist does so two tests earlier, minutes in which another worker may come to need that unit.
+        """
+        if not self.workqueue or self._pending_of(self.assigned_work[node]) <= 1:
+            super()._reschedule(node)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackScheduling | None:
@@ -97,17 +110,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackSchedul
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on real kernels come last: the quick ones fail first, and none is slowed down by hosts that wait.
 
-    Among them, those of one stack follow each other: the session's region holds one stack at a time.
+    Among them the order is that of UNITS: the session's region holds one stack at a time.
     """
-    for item in items:
-        if item.get_closest_marker("kernel") is not None and not item.path.name.endswith(KERNEL_FILES_END):
-            raise pytest.UsageError(f"{item.path}: make test looks for tests on kernels in *{KERNEL_FILES_END} alone")
-    stacks = list(STACK_FIXTURES)
+    order = list(UNITS)
 
-    def rank(item: pytest.Item) -> tuple[bool, int]:
-        names: list[str] = getattr(item, "fixturenames", [])
-        asked = [stacks.index(name) for name in stacks if name in names]
-        return item.get_closest_marker("kernel") is not None, min(asked, default=len(stacks))
+    def rank(item: pytest.Item) -> int:
+        if item.get_closest_marker("kernel") is None:
+            return -1
+        if not item.path.name.endswith(KERNEL_FILES_END):
+            raise pytest.UsageError(f"{item.path}: make test looks for tests on kernels in *{KERNEL_FILES_END} alone")
+        if item.path.name not in UNITS:
+            raise pytest.UsageError(f"{item.path}: add it to UNITS in tests/conftest.py, where it is to be run")
+        return order.index(item.path.name)
 
     items.sort(key=rank)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,13 @@ def test_downloads_have_the_users_proxies_and_nothing_else_has(trapped: None) ->
         assert os.environ["https_proxy"] == os.environ["HTTP_PROXY"] == NOBODY
         assert "AWS_PROFILE" not in os.environ
     assert "https_proxy" not in os.environ
+
+
+def test_python3_is_the_python_that_runs(trapped: None) -> None:
+    isolate()
+    found = shutil.which("python3")
+    assert found is not None
+    assert Path(found).parent == Path(sys.executable).parent
 
 
 def test_a_folder_for_temporary_files_that_is_one_stays(tmp_path: Path) -> None:
