@@ -179,15 +179,29 @@ def base_seconds(model: FileSystemModel, inventory: str, file: Path) -> dict[str
     return {operation: each - half_delay.delay_seconds for operation, each in took.items()}
 
 
+def one_writer_fits(model: FileSystemModel, op: str, found: dict[str, float], bases: list[dict[str, float]]) -> bool:
+    """Whether one writer's rate and the knee are what the model's delay makes of one of the measured base times, or of
+    one between them.
+    """
+    limit = model.write_ops_per_s if op == "write" else model.read_ops_per_s
+    assert limit is not None
+    quick, slow = (model.delay_seconds + pick(base[op] for base in bases) for pick in (min, max))
+    # A host that rests between two operations wakes some milliseconds sooner or later from minute to minute: seen
+    # from -2 to +3 of this model's 15. The knee, of many writers, is held to a fifth all the same.
+    return (
+        0.85 / slow <= found["one_writer_ops_per_s"] <= 1.15 / quick
+        and 0.8 * limit * quick <= found["knee_writers"] <= 1.2 * limit * slow
+    )
+
+
 def look_for_known_answers(model: FileSystemModel, inventory: str, results: Path, plan: Path) -> None:
     """One run of the plan under the model, and whether its report has the model's numbers."""
-    before = base_seconds(model, inventory, results.with_suffix(".json"))
+    bases = [base_seconds(model, inventory, results.with_suffix(".json"))]
     control.apply_service_model(model)
     wait_for_late_in_a_minute()
     said = succeeded(
         fab("efs-iops.run", "--inventory", inventory, "--plan", str(plan), TIDEMARK_RESULTS_DIR=str(results))
     )
-    after = base_seconds(model, inventory, results.with_suffix(".json"))
     run = only_run(results)
     made = subprocess.run(
         [sys.executable, "-m", "report", str(run)], cwd=PROJECT, capture_output=True, text=True, check=False
@@ -197,16 +211,13 @@ def look_for_known_answers(model: FileSystemModel, inventory: str, results: Path
     assert not (run / "service-model.json").exists(), "nobody told it"
     assert summary["known_answers"] is None
 
+    # What an operation takes by itself changes while others use the machine: then it is measured once more.
+    if not all(one_writer_fits(model, op, summary["limits"][op], bases) for op in ("write", "read")):
+        bases.append(base_seconds(model, inventory, results.with_suffix(".json")))
     for op, limit in (("write", model.write_ops_per_s), ("read", model.read_ops_per_s)):
         found = summary["limits"][op]
-        # What an operation takes by itself changes while others use the machine; it was measured before and after.
-        quick, slow = (model.delay_seconds + pick(before[op], after[op]) for pick in (min, max))
-        assert limit is not None
         assert found["limit_ops_per_s"] == pytest.approx(limit, rel=0.05), said
-        # A host that rests between two operations wakes some milliseconds sooner or later from minute to minute: seen
-        # from -2 to +3 of this model's 15. The knee, of many writers, is held to a fifth all the same.
-        assert 0.85 / slow <= found["one_writer_ops_per_s"] <= 1.15 / quick, said
-        assert 0.8 * limit * quick <= found["knee_writers"] <= 1.2 * limit * slow
+        assert one_writer_fits(model, op, found, bases), f"{found}, {bases}: {said}"
         assert found["split_jain"] >= 0.98
         assert found["sequential_mb_per_s"] == pytest.approx((model.bytes_per_s or 0) / 1e6, rel=0.05)
     assert summary["io_limit"]["largest_difference_points"] <= 2
