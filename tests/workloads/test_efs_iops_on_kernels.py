@@ -368,11 +368,13 @@ def test_a_client_that_dies_leaves_the_others_records(inventory: str, results: P
     try:
         wait_for("both clients write", both_at_work, 60)
         ec2.stop_instances(InstanceIds=[hosts["client-2"]["id"]], Force=True)
-        _, words = task.communicate(timeout=240)
+        try:
+            _, words = task.communicate(timeout=240)
+        finally:
+            ec2.get_waiter("instance_stopped").wait(InstanceIds=[hosts["client-2"]["id"]])
+            ec2.start_instances(InstanceIds=[hosts["client-2"]["id"]])
     finally:
         task.kill()
-        ec2.get_waiter("instance_stopped").wait(InstanceIds=[hosts["client-2"]["id"]])
-        ec2.start_instances(InstanceIds=[hosts["client-2"]["id"]])
     assert task.returncode == 1
     assert "1 of 1 cells are not complete" in words
     run = only_run(results)
