@@ -56,6 +56,27 @@ class Stat:
         return bool(self.flags & PF_KTHREAD)
 
 
+@contextlib.contextmanager
+def real_time() -> Iterator[None]:
+    """Has the kernel run this process as soon as it wakes up, where that is allowed (root, CAP_SYS_NICE).
+
+    Otherwise it waits for its turn among the threads that it is to stop: in a host with one processor up to 0.24 s were
+    measured, in which the AWS CLI's ten threads moved half a megabyte. Its children are not scheduled so.
+    """
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(
+            0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(os.sched_get_priority_min(os.SCHED_RR))
+        )
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
+
+
 def parse_stat(text: str) -> Stat:
     """Parses a line of /proc/PID/stat. The name, in parentheses, may itself contain blanks and parentheses."""
     pid, _, rest = text.partition(" (")

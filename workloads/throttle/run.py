@@ -16,7 +16,7 @@ from workloads.throttle.display import Display, Progress
 from workloads.throttle.loop import Loop
 from workloads.throttle.meter import Meter
 from workloads.throttle.pacing import ClosedLoop, DutyCycle, Pacer
-from workloads.throttle.processes import Command, Identity, children, read_stat
+from workloads.throttle.processes import Command, Identity, children, read_stat, real_time
 from workloads.throttle.record import Record
 from workloads.throttle.report import Outcome, Writer, document, sentences
 from workloads.throttle.settings import Rate, Settings
@@ -85,7 +85,8 @@ def _hold(
         command=process if settings.command is not None else None,
         keep_stop=writer.keep_stop if writer is not None else lambda stop: None,
     )
-    code = loop.run()
+    with real_time():
+        code = loop.run()
     outcome = Outcome(
         figures=record.figures(),
         started_unix_s=started_unix_s,

@@ -68,6 +68,22 @@ def test_it_says_how_the_rate_was_understood() -> None:
     assert "held to 16 Mbit/s, which is 2,000,000 bytes a second" in done.stderr
 
 
+def test_it_is_scheduled_before_what_it_holds() -> None:
+    """Where that is allowed: to stop threads in time it must not wait for its turn among them."""
+    with shell("sleep 60") as held:
+        throttle = start_throttle("--rate", "1 MB/s", "--pid", held.pid)
+        with end_of_group(throttle):
+            allowed = os.geteuid() == 0
+            expected = os.SCHED_RR | os.SCHED_RESET_ON_FORK if allowed else os.SCHED_OTHER
+            wait_until(lambda: os.sched_getscheduler(throttle.pid) == expected, "it waits for its turn")
+            assert os.sched_getscheduler(held.pid) == os.SCHED_OTHER
+
+
+def test_a_command_is_scheduled_as_without() -> None:
+    done = run_throttle(*CYCLE, "--", sys.executable, "-c", "import os; print(os.sched_getscheduler(0))")
+    assert done.stdout.split() == [str(os.sched_getscheduler(0))]
+
+
 def test_a_command_that_can_not_be_run_is_one_line(tmp_path: Path) -> None:
     nothing = run_throttle(*CYCLE, "--", tmp_path / "nothing")
     assert nothing.returncode == 127
@@ -453,7 +469,8 @@ def test_what_a_stopped_process_has_in_its_send_buffer_goes_on(tmp_path: Path) -
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
         command = sender(listener.getsockname()[1])
-        process = start_throttle("--stop", 0.3, "--run", 0.1, "--report", report_path, "--", *command)
+        cycle = ("--stop", 0.3, "--run", 0.1, "--from-first-byte")
+        process = start_throttle(*cycle, "--report", report_path, "--", *command)
         with end_of_group(process):
             connection, _ = listener.accept()
             with connection:
