@@ -11,7 +11,7 @@ from report.missing import divided
 from report.proofs import Proofs
 from report.records import Record, number, or_none, text, whole
 from report.runs import Run
-from report.s3_throttle.network import BURST_S, Part, Rates, Trace, rates
+from report.s3_throttle.network import BURST_S, Part, Rates, Trace, closed_loop_edges, rates
 from report.s3_throttle.schema import Cell, Point
 from report.s3_throttle.stops import Buffers, Stop, buffers
 
@@ -41,6 +41,8 @@ def _cell(record: Record, trace: Trace | None, stops: list[Stop] | None, identic
     # tc drops packets on the host, before the interface: with it, what TCP retransmits was not sent before.
     wire, trace = trace, None if trace is None else trace if method == "tc" else trace.without_repetitions()
     ratio, part = _payload_ratio(record, trace, payload), _part(record, stop_s, run_s)
+    if part is not None and method == "closed-loop" and trace is not None and stops:
+        part = replace(part, edges=closed_loop_edges(trace, part, (each.t_s + each.stopped_s for each in stops)))
     # A sync that failed has no rate: how much it moved is not known.
     measured = rates(trace, ratio, part, wire) if complete and trace is not None and ratio is not None else None
     in_buffers = buffers(stops, part) if complete and stops is not None and part is not None else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -22,6 +23,7 @@ MARGIN_BYTES = 8192
 FRAME_BYTES = 1514
 WINDOW_S = 1.0
 WINDOWS = 100  # of a steady part
+LEAST_CYCLES = 20  # of a closed loop, that its mean is taken over whole ones
 BURST_S = 0.1
 
 
@@ -56,6 +58,10 @@ class Trace:
         t0, t1 = self.t[after - 1], self.t[after]
         share = (t - t0) / (t1 - t0)
         return self.sent[after - 1] + share * (self.sent[after] - self.sent[after - 1])
+
+    def through(self, times: Sequence[float]) -> Trace:
+        """A trace that is straight between these times."""
+        return Trace(list(times), [round(self.at(t)) for t in times])
 
     @property
     def total(self) -> int:
@@ -94,11 +100,14 @@ def read_network(run: Run) -> dict[str, Trace]:
 
 @dataclass(frozen=True)
 class Part:
-    """The steady part of a sync, in the trace's time; `cycle_s` where it was stopped by the clock."""
+    """The steady part of a sync, in the trace's time; `cycle_s` where it was stopped by the clock. `edges` are where a
+    closed loop's cycles begin, from `from_s` to `until_s`; empty where it has fewer than twenty of them.
+    """
 
     from_s: float
     until_s: float
     cycle_s: float | None
+    edges: tuple[float, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -169,12 +178,22 @@ def rates(trace: Trace, payload: float, part: Part | None = None, wire: Trace | 
     )
 
 
+def closed_loop_edges(trace: Trace, part: Part, resumed: Iterable[float]) -> tuple[float, ...]:
+    """The samples before the transfer was continued, if the part begins and ends with them (uploader/steady.py)."""
+    found = {trace.t[max(0, bisect.bisect_right(trace.t, t) - 1)] for t in resumed}
+    edges = tuple(sorted(t for t in found if part.from_s <= t <= part.until_s))
+    whole_cycles = len(edges) > LEAST_CYCLES and (edges[0], edges[-1]) == (part.from_s, part.until_s)
+    return edges if whole_cycles else ()
+
+
 def known_to(trace: Trace, part: Part) -> float | None:
     """Half of the mean's 95 % interval over the mean; None where nothing was sent.
 
     From rates over a hundredth of the time each, or over a whole cycle, so that it does not matter where a cycle was
     cut. The uploader computes the same and ends a sync by it (workloads/s3_throttle/uploader/steady.py).
     """
+    if part.edges:
+        trace = trace.through(part.edges)
     width_s = max(part.cycle_s or 0.0, part.seconds / WINDOWS)
     step_s = (part.seconds - width_s) / (WINDOWS - 1)
     starts = [part.from_s + n * step_s for n in range(WINDOWS)]

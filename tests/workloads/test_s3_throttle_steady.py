@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from report.s3_throttle.network import Part, Trace
+from report.s3_throttle.network import Part, Trace, closed_loop_edges
 from report.s3_throttle.network import known_to as known_to_report
 from workloads.s3_throttle.uploader.steady import Curve, Steady, known_to, steady_part
 
@@ -96,6 +96,46 @@ def test_a_cap_that_makes_up_for_its_bursts_is_known_better_than_noise() -> None
     assert at_random[5] > 0.2
 
 
+def closed_loop(seconds: float, seed: int = 1) -> tuple[list[float], list[int], list[float]]:
+    """Bursts of 50 to 200 KB at 2 MB/s, each followed by as long a pause as pays it off at 0.1 MB/s; samples, and when
+    pauses ended.
+    """
+    random_ = random.Random(seed)
+    curve_t, curve_sent = [1e9 - 1], [5_000]
+    while curve_t[-1] < 1e9 + seconds:
+        size = random_.randrange(50_000, 200_000)
+        begun_s = max(1e9, curve_t[-1])
+        curve_t += [begun_s + 1e-6, begun_s + size / 2e6, begun_s + size / 1e5]
+        curve_sent += [curve_sent[-1], curve_sent[-1] + size, curve_sent[-1] + size]
+    curve = Curve(curve_t, curve_sent)
+    t = [1e9 - 1 + STEP_S * number for number in range(round((seconds + 1) / STEP_S) + 1)]
+    return t, [round(curve.at(each)) for each in t], [each for each in curve_t[3::3] if each < t[-1]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_closed_loop_is_measured_over_whole_cycles(seed: int) -> None:
+    """Of different lengths: a burst more or less at the end changes the mean by a twentieth otherwise."""
+    t, sent, resumed = closed_loop(42, seed)
+    part = found(steady_part(t, sent, target_bytes_per_s=1e5, resumed=resumed))
+    assert part.bytes_per_s == pytest.approx(1e5, rel=0.03)
+    assert part.known_to_ratio < 0.03
+    assert found(steady_part(t, sent, target_bytes_per_s=1e5)).known_to_ratio > 2 * part.known_to_ratio
+    for edge_s in (part.from_s, part.until_s):
+        assert min(abs(edge_s - each) for each in resumed) < 1.5 * STEP_S
+
+
+def test_a_loop_that_is_off_by_a_tenth_is_measured_so() -> None:
+    t, sent, resumed = closed_loop(62)
+    part = found(steady_part(t, [round(1.1 * each) for each in sent], target_bytes_per_s=1e5, resumed=resumed))
+    assert part.bytes_per_s == pytest.approx(1.1e5, rel=0.03)
+
+
+def test_fewer_than_twenty_cycles_are_no_measure_of_a_closed_loop() -> None:
+    t, sent, resumed = closed_loop(20)
+    few = steady_part(t, sent, target_bytes_per_s=1e5, resumed=resumed)
+    assert few == steady_part(t, sent, target_bytes_per_s=1e5)
+
+
 @pytest.mark.parametrize("sent", [[], [0], [0, 0, 0], [5, 8_000, 8_100]])
 def test_next_to_nothing_has_no_steady_part(sent: list[int]) -> None:
     assert steady_part([float(n) for n in range(len(sent))], sent) is None
@@ -109,3 +149,15 @@ def test_the_report_knows_it_as_well(cycle_s: float | None) -> None:
     part = found(steady_part(t, sent, cycle_s=cycle_s))
     ours = known_to(Curve(t, sent), part.from_s, part.until_s, cycle_s or 0.0) / part.bytes_per_s
     assert known_to_report(Trace(t, sent), Part(part.from_s, part.until_s, cycle_s)) == pytest.approx(ours, rel=0.001)
+
+
+def test_the_report_knows_a_closed_loop_as_well() -> None:
+    t, sent, resumed = closed_loop(42)
+    ours = found(steady_part(t, sent, target_bytes_per_s=1e5, resumed=resumed))
+    trace, part = Trace(t, sent), Part(ours.from_s, ours.until_s, None)
+    edges = closed_loop_edges(trace, part, resumed)
+    assert (edges[0], edges[-1]) == (ours.from_s, ours.until_s)
+    theirs = known_to_report(trace, Part(ours.from_s, ours.until_s, None, edges))
+    assert theirs == pytest.approx(ours.known_to_ratio, rel=0.001)
+    later = Part(ours.from_s + 0.5, ours.until_s, None)
+    assert closed_loop_edges(trace, later, resumed) == (), "as a run of an earlier version has it"

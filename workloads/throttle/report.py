@@ -3,10 +3,10 @@
 `--report FILE` writes one JSON object, schema 1, to FILE, and the samples of 100 ms to FILE with `.samples.ndjson` in
 place of `.json`, a line each: {"t_unix_s", "bytes", "running_ratio"}. `t_unix_s` is where the sample begins; a last,
 shorter one has what was left. `bytes` is what peers acknowledged and sent. What was not measured is null. A third
-file, `.stops.ndjson`, has a line for each stop: {"t_unix_s", "stopped_s", "unacked_bytes", "notsent_bytes",
-"acked_bytes"}: when it began and how long it was, what lay in the sockets' send buffers when it began and how much of
-that was not sent yet, and what peers acknowledged until its end. Where FILE is a device or a pipe there are no others,
-and their names are null.
+file, `.stops.ndjson`, has a line for each stop, written as soon as it has ended: {"t_unix_s", "stopped_s",
+"unacked_bytes", "notsent_bytes", "acked_bytes"}: when it began and how long it was, what lay in the sockets' send
+buffers when it began and how much of that was not sent yet, and what peers acknowledged until its end. Where FILE is a
+device or a pipe there are no others, and their names are null.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class Writer:
         os.set_blocking(descriptor, True)
         if not there_before:
             self._made.append(path)
-        return os.fdopen(descriptor, "w", encoding="ascii")
+        return os.fdopen(descriptor, "w", buffering=1 if path == self.stops else -1, encoding="ascii")
 
     def _begin(self) -> None:
         if self._begun:

@@ -100,6 +100,35 @@ class Buffered:
 
 
 @dataclass
+class Sluggish:
+    """Takes some time to begin after each pause, then fills its send buffers at once: many threads on one processor."""
+
+    burst_bytes: int
+    slowest_s: float
+    seed: int
+    process_bytes: float = 0.0
+    begins_in_s: float | None = None  # None while it is stopped
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+
+    @property
+    def network_bytes(self) -> float:
+        return self.process_bytes
+
+    def advance(self, seconds: float, running: bool) -> None:
+        if not running:
+            self.begins_in_s = None
+            return
+        if self.begins_in_s is None:
+            self.begins_in_s = self._random.uniform(0, self.slowest_s)
+        self.begins_in_s -= seconds
+        if self.begins_in_s <= 0:
+            self.process_bytes += self._random.uniform(0.5, 2) * self.burst_bytes
+            self.begins_in_s = self._random.uniform(0, self.slowest_s)
+
+
+@dataclass
 class Held:
     """What became of a process that was held back."""
 

@@ -14,6 +14,7 @@ from tests.workloads.throttle.simulation import (
     UNSEEN_S,
     Buffered,
     Process,
+    Sluggish,
     bursty,
     hold,
     stalled,
@@ -45,6 +46,15 @@ def test_the_mean_is_the_target_to_three_percent(percent: int, free: float) -> N
     process = steady(free)
     held = hold(ClosedLoop(target, MAX_PAUSE_S), process, 60)
     assert process.process_bytes / held.seconds == pytest.approx(target, rel=0.03)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("slowest_s", [0.01, 0.1, 0.4])
+def test_a_process_that_is_slow_to_begin_and_then_fast_has_its_rate(slowest_s: float, seed: int) -> None:
+    """Bursts of 50 to 200 KB at 92 KB/s, as the AWS CLI sends them at 5 % of 2 MB/s on a host with one processor."""
+    process = Sluggish(100_000, slowest_s, seed)
+    held = hold(ClosedLoop(92_000, 5.0), process, 300, seed=seed)
+    assert process.process_bytes / held.seconds == pytest.approx(92_000, rel=0.02)
 
 
 @pytest.mark.parametrize("percent", [5, 25, 50, 95])

@@ -24,6 +24,7 @@ import pytest
 from tests.workloads.throttle.real import (
     PATIENCE_S,
     ROOT,
+    Sink,
     descendants,
     end_of_group,
     is_held,
@@ -38,6 +39,7 @@ from tests.workloads.throttle.real import (
     state_of,
     wait_until,
 )
+from workloads.s3_throttle.uploader.steady import steady_part
 from workloads.throttle.display import NOTHING_MOVED_S
 from workloads.throttle.processes import children
 
@@ -486,6 +488,66 @@ def test_what_a_stopped_process_has_in_its_send_buffer_goes_on(tmp_path: Path) -
     assert all(stop["unacked_bytes"] > 16384 for stop in settled)
     assert all(stop["notsent_bytes"] > 0 for stop in settled)
     assert sum(stop["acked_bytes"] for stop in settled) > 0
+
+
+def test_five_percent_of_the_free_rate_are_held_to_three_percent(tmp_path: Path) -> None:
+    """Ten connections, each of which fills its send buffer at once when it may: over whole cycles the mean is exact,
+    whatever a burst has moved before it could be stopped.
+    """
+    report_path = tmp_path / "report.json"
+    with sink() as target:
+        program = f"""
+import socket, threading, time
+def send():
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        connection.connect(("127.0.0.1", {target.port}))
+        while True:
+            connection.sendall(bytes(8192))
+            time.sleep(0.005)
+for _ in range(10):
+    threading.Thread(target=send).start()
+"""
+        free_bytes_per_s = _rate_of([sys.executable, "-S", "-c", program], target, 2)
+        rate = round(free_bytes_per_s / 20)
+        command = [sys.executable, "-S", "-c", program]
+        process = start_throttle("--rate", f"{rate} B/s", "--report", report_path, "--", *command)
+        t, received = [], []
+        with end_of_group(process):
+            end_s = time.time() + 15
+            while (now_s := time.time()) < end_s:
+                t.append(now_s)
+                received.append(target.bytes)
+                time.sleep(0.005)
+            process.terminate()
+            process.wait(PATIENCE_S)
+    stops = [json.loads(line) for line in (tmp_path / "report.stops.ndjson").read_text().splitlines()]
+    resumed = [stop["t_unix_s"] + stop["stopped_s"] for stop in stops]
+    part = steady_part(t, received, target_bytes_per_s=rate, resumed=resumed)
+    assert part is not None
+    assert part.seconds > 5
+    assert part.bytes_per_s == pytest.approx(rate, rel=0.03)
+    assert part.known_to_ratio < 0.03
+
+
+def _rate_of(command: list[str], target: Sink, seconds: float) -> float:
+    """What comes to the sink a second."""
+    with subprocess.Popen(command, process_group=0) as process, end_of_group(process):
+        wait_until(lambda: target.bytes > 0, "it sends nothing")
+        before, begun_s = target.bytes, time.monotonic()
+        time.sleep(seconds)
+        return (target.bytes - before) / (time.monotonic() - begun_s)
+
+
+def test_stops_are_in_their_file_as_soon_as_they_have_ended(tmp_path: Path) -> None:
+    """Who measures meanwhile reads them there."""
+    with (
+        start_throttle(*CYCLE, "--report", tmp_path / "report.json", "--", "sleep", "60") as process,
+        end_of_group(process),
+    ):
+        lines = tmp_path / "report.stops.ndjson"
+        wait_until(lambda: lines.exists() and lines.read_text().count("\n") >= 3, "no stop is written")
+        assert process.poll() is None
 
 
 def test_connections_that_end_by_a_reset_are_counted_and_held(tmp_path: Path) -> None:

@@ -64,6 +64,15 @@ class Curve:
         """Returns when the last object had been sent."""
         return self._t[bisect.bisect_left(self._sent, self._sent[-1] - MARGIN_BYTES)]
 
+    def edges(self, times: Sequence[float], from_s: float, until_s: float) -> list[float]:
+        """Returns the last samples before these times, each once, from `from_s` to `until_s`."""
+        found = {self._t[max(0, bisect.bisect_right(self._t, time_s) - 1)] for time_s in times}
+        return sorted(each for each in found if from_s <= each <= until_s)
+
+    def through(self, times: Sequence[float]) -> Curve:
+        """Returns the curve that is straight between these times."""
+        return Curve(times, [round(self.at(each)) for each in times])
+
     def paid_off(self, first_s: float, from_s: float, until_s: float, bytes_per_s: float) -> float:
         """Returns when the bytes since `first_s` first were no more than the rate allows, or else hardly more.
 
@@ -84,12 +93,15 @@ def steady_part(
     *,
     cycle_s: float | None = None,
     target_bytes_per_s: float | None = None,
+    resumed: Sequence[float] = (),
     ended: bool = False,
 ) -> Steady | None:
     """Returns the part between start and tail, or None. A transfer that has not `ended` has no tail yet.
 
     The start lasts for a second, or two cycles; with a target until the burst at the beginning is paid off, but at most
-    half of the time. With cycles the steady part consists of whole ones.
+    half of the time. With cycles the steady part consists of whole ones; also where a closed loop stopped the transfer
+    and continued it at the times `resumed`. Its cycles have different lengths, but each burst is paid off at the end of
+    its pause, and send buffers are empty then: the mean between two of these times does not depend on a cut burst.
     """
     curve = Curve(t, sent)
     first_s = curve.first()
@@ -99,6 +111,9 @@ def steady_part(
     from_s, until_s = first_s + edge_s, curve.last() - edge_s if ended else t[-1]
     if target_bytes_per_s is not None:
         from_s = curve.paid_off(first_s, from_s, first_s + (until_s - first_s) / 2, target_bytes_per_s)
+        edges = curve.edges(resumed, from_s, until_s)
+        if len(edges) > LEAST_CYCLES:
+            curve, from_s, until_s = curve.through(edges), edges[0], edges[-1]
     if cycle_s is not None:
         until_s = from_s + math.floor((until_s - from_s) / cycle_s) * cycle_s
     if until_s - from_s <= edge_s:

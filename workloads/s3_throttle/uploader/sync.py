@@ -67,7 +67,7 @@ def measure(
             kernel.limit_send_buffers(spec.send_buffer_bytes, send_buffers)
         child = Child(work, variables, said, not_inherited)
         try:
-            seen = _watch(child, interface, spec, still_wanted)
+            seen = _watch(child, interface, spec, scratch, still_wanted)
         finally:
             code = child.end(END_S)
         if seen.ended_by == ITSELF:
@@ -80,7 +80,7 @@ def measure(
     cpu_s = _cpu_s() - cpu_before_s
     busy, again = kernel.busy_and_total(), interface.samples.again
     ended_unix_s = time.time()
-    steady = steady_so_far(spec, interface.samples, ended=seen.ended_by == ITSELF)
+    steady = steady_so_far(spec, interface.samples, scratch, ended=seen.ended_by == ITSELF)
     return {
         "exit_code": code,
         "ended_by": seen.ended_by,
@@ -94,7 +94,7 @@ def measure(
         "segments_sent_again": again[-1] - again[0] if again else None,
         "cli": _document(counts),
         "throttle": _document(report),
-        "stops": read_stops(scratch / "report.stops.ndjson"),
+        "stops": read_stops(scratch),
         "said": seen.fault or _last_line(said, of_throttle=spec.throttled),
     }
 
@@ -104,11 +104,16 @@ def send_buffers_file(scratch: Path) -> Path:
     return scratch.with_name("tcp_wmem")
 
 
-def steady_so_far(spec: Spec, samples: kernel.Samples, *, ended: bool) -> Steady | None:
-    """Returns the steady part of the samples so far."""
-    target = spec.wire_target_bytes_per_s
+def steady_so_far(spec: Spec, samples: kernel.Samples, scratch: Path, *, ended: bool) -> Steady | None:
+    """Returns the steady part of the samples so far, and of the stops in the folder `scratch`."""
+    stops = (read_stops(scratch) if spec.rate_bytes_per_s is not None else None) or {"t_unix_s": [], "stopped_s": []}
     return steady_part(
-        samples.t, sent_once(spec, samples), cycle_s=spec.cycle_s, target_bytes_per_s=target, ended=ended
+        samples.t,
+        sent_once(spec, samples),
+        cycle_s=spec.cycle_s,
+        target_bytes_per_s=spec.wire_target_bytes_per_s,
+        resumed=[begun_s + for_s for begun_s, for_s in zip(stops["t_unix_s"], stops["stopped_s"], strict=True)],
+        ended=ended,
     )
 
 
@@ -126,10 +131,11 @@ def is_known(spec: Spec, steady: Steady | None) -> bool:
     return steady.seconds >= least_s * 0.9999 and steady.known_to_ratio <= spec.precision_ratio
 
 
-def read_stops(path: Path) -> dict[str, list[Any]] | None:
+def read_stops(scratch: Path) -> dict[str, list[Any]] | None:
     """Returns the throttle's stops (workloads/throttle/report.py), a list for each field; None without a throttle."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()]
+        words = (scratch / "report.stops.ndjson").read_text(encoding="ascii")
+        lines = [json.loads(line) for line in words.splitlines()]
     except (OSError, ValueError):
         return None
     return {name: [line[name] for line in lines] for name in STOP_FIELDS}
@@ -172,7 +178,9 @@ class Seen:
     fault: str | None = None
 
 
-def _watch(child: Child, interface: kernel.Interface, spec: Spec, still_wanted: Callable[[], None]) -> Seen:
+def _watch(
+    child: Child, interface: kernel.Interface, spec: Spec, scratch: Path, still_wanted: Callable[[], None]
+) -> Seen:
     """Samples until the sync has ended, or should be ended."""
     started_s = moved_s = time.monotonic()
     moved_bytes: int | None = None
@@ -191,7 +199,7 @@ def _watch(child: Child, interface: kernel.Interface, spec: Spec, still_wanted: 
         if looks % LOOK_PERIODS == 0:
             still_wanted()
         if spec.precision_ratio is not None and looks % CHECK_PERIODS == 0:
-            if is_known(spec, steady_so_far(spec, interface.samples, ended=False)):
+            if is_known(spec, steady_so_far(spec, interface.samples, scratch, ended=False)):
                 return Seen(KNOWN)
             first_s = first_s or Curve(interface.samples.t, interface.samples.tx).first()
             if first_s is not None and interface.samples.t[-1] - first_s >= spec.most_s:
