@@ -180,7 +180,7 @@ def rates(trace: Trace, payload: float, part: Part | None = None, wire: Trace | 
 
 def closed_loop_edges(trace: Trace, part: Part, resumed: Iterable[float]) -> tuple[float, ...]:
     """The samples before the transfer was continued, if the part begins and ends with them (uploader/steady.py)."""
-    found = {trace.t[max(0, bisect.bisect_right(trace.t, t) - 1)] for t in resumed}
+    found = {trace.t[max(0, bisect.bisect_right(trace.t, t) - 1)] for t in resumed if t <= trace.t[-1]}
     edges = tuple(sorted(t for t in found if part.from_s <= t <= part.until_s))
     whole_cycles = len(edges) > LEAST_CYCLES and (edges[0], edges[-1]) == (part.from_s, part.until_s)
     return edges if whole_cycles else ()

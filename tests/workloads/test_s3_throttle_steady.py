@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import random
 from collections.abc import Callable
 
@@ -122,6 +123,13 @@ def test_a_closed_loop_is_measured_over_whole_cycles(seed: int) -> None:
     assert found(steady_part(t, sent, target_bytes_per_s=1e5)).known_to_ratio > 2 * part.known_to_ratio
     for edge_s in (part.from_s, part.until_s):
         assert min(abs(edge_s - each) for each in resumed) < 1.5 * STEP_S
+
+
+def test_a_pause_that_the_end_of_the_sync_has_ended_is_no_edge() -> None:
+    t, sent, resumed = closed_loop(42)
+    cut = bisect.bisect_left(t, resumed[-1] - 0.3)  # in a pause
+    whole = steady_part(t[:cut], sent[:cut], target_bytes_per_s=1e5, resumed=resumed[:-1])
+    assert steady_part(t[:cut], sent[:cut], target_bytes_per_s=1e5, resumed=[*resumed[:-1], t[cut] + 0.03]) == whole
 
 
 def test_a_loop_that_is_off_by_a_tenth_is_measured_so() -> None:

@@ -65,8 +65,11 @@ class Curve:
         return self._t[bisect.bisect_left(self._sent, self._sent[-1] - MARGIN_BYTES)]
 
     def edges(self, times: Sequence[float], from_s: float, until_s: float) -> list[float]:
-        """Returns the last samples before these times, each once, from `from_s` to `until_s`."""
-        found = {self._t[max(0, bisect.bisect_right(self._t, time_s) - 1)] for time_s in times}
+        """Returns the last samples before these times, each once, from `from_s` to `until_s`. A time after the last
+        sample has none: the end of a sync ends its last pause too early.
+        """
+        last_s = self._t[-1]
+        found = {self._t[max(0, bisect.bisect_right(self._t, time_s) - 1)] for time_s in times if time_s <= last_s}
         return sorted(each for each in found if from_s <= each <= until_s)
 
     def through(self, times: Sequence[float]) -> Curve:
