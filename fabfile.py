@@ -78,14 +78,14 @@ def results(_: Any, sql: str | None = None, export: str | None = None, format: s
     },
 )
 @reported
-def compare(_: Any, base: str, new: str, also: Sequence[str] = (), margin: str | None = None) -> None:
+def compare(_: Any, base: str, new: str, also: Sequence[str] | None = None, margin: str | None = None) -> None:
     """Tell whether a run is better than another.
 
     The exit code is 0 same, 3 better, 4 worse, 5 too noisy to tell,
     2 can't be compared.
     """
     options = ["--margin", margin] if margin else []
-    run_module("report.compare", "--results", str(results_root()), *options, "--", base, new, *also)
+    run_module("report.compare", "--results", str(results_root()), *options, "--", base, new, *(also or ()))
 
 
 @task

@@ -36,6 +36,18 @@ def test_a_task_and_its_options_are_described(name: str) -> None:
             assert f"default: {argument.default}" in argument.help or f"{argument.default} (default)" in argument.help
 
 
+def test_an_option_that_may_be_repeated_is_a_list() -> None:
+    """With a tuple as its default, Invoke made a tuple of each value's characters."""
+    repeatable = [
+        (name, argument)
+        for name in namespace.task_names
+        for argument in arguments_of(name)
+        if argument.kind not in (str, bool, int)
+    ]
+    assert {("account.reap", "include"), ("compare", "also")} <= {(name, each.name) for name, each in repeatable}
+    assert [(name, each.name) for name, each in repeatable if each.kind is not list] == []
+
+
 def test_make_alone_lists_the_targets_and_variables() -> None:
     shown = subprocess.run(["make", "--no-print-directory"], cwd=PROJECT, capture_output=True, text=True, check=True)
     text = (PROJECT / "Makefile").read_text()

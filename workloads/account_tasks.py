@@ -58,7 +58,7 @@ def reap(
     stack: str | None = None,
     orphans: bool = False,
     backend: str | None = None,
-    include: Sequence[str] = (),
+    include: Sequence[str] | None = None,
     yes: bool = False,
     dry_run: bool = False,
 ) -> None:
@@ -68,7 +68,7 @@ def reap(
     an earlier call was ended.
     """
     account_reap.reap(
-        region=region, stack=stack, orphans=orphans, backend=backend, include=include, yes=yes, dry_run=dry_run
+        region=region, stack=stack, orphans=orphans, backend=backend, include=include or (), yes=yes, dry_run=dry_run
     )
 
 
