@@ -17,7 +17,7 @@ import boto3
 from reaper import find
 from reaper.plan import GLOBAL
 from reaper.services import find_in_iam
-from reaper.tags import EXPIRES_AT_KEY, PROJECT, PROJECT_KEY, STACK_KEY, from_pairs, is_ours
+from reaper.tags import EXPIRES_AT_KEY, PROJECT, PROJECT_KEY, STACK_KEY, from_pairs, is_ours, parse_expiry
 from workloads.aws import client_arguments, ec2_client, one_line
 from workloads.console import Console, duration_words
 from workloads.errors import WorkloadError
@@ -45,11 +45,12 @@ class Leftover:
         return f"{self.region:<15} {self.stack or 'no stack':<26} {self.kind:<18} {self.id}{self._expiry(now)}"
 
     def _expiry(self, now: datetime) -> str:
-        try:
-            at = datetime.fromisoformat(self.expires_at or "")
-        except ValueError:
+        if self.expires_at is None:
             return "  with no expiry"
-        seconds = (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()
+        at = parse_expiry(self.expires_at)
+        if at is None:
+            return f"  with an expiry that the reaper can't read: {self.expires_at!r}"
+        seconds = (at - now).total_seconds()
         return f"  expires in {duration_words(seconds)}" if seconds > 0 else f"  EXPIRED {duration_words(-seconds)} ago"
 
 

@@ -15,7 +15,7 @@ from workloads import account
 from workloads.account import Leftover, enabled_regions
 from workloads.errors import WorkloadError
 
-TAGS = {"project": "tidemark", "stack": "efs-iops.eu-central-1", "expires-at": "2020-01-01T00:00:00+00:00"}
+TAGS = {"project": "tidemark", "stack": "efs-iops.eu-central-1", "expires-at": "2020-01-01T00:00:00Z"}
 OTHERS = {"project": "somebody-else", "stack": "theirs"}
 NOW = datetime(2020, 1, 1, 12, tzinfo=UTC)
 
@@ -129,10 +129,12 @@ def test_what_is_no_region_is_refused(name: str) -> None:
     ("expires_at", "words"),
     [
         ("2020-01-01T11:59:00Z", "EXPIRED 60 s ago"),
-        ("2020-01-01T13:00:00+00:00", "expires in 60 minutes"),
-        ("2020-01-02T12:00:00", "expires in 24 hours"),
+        ("2020-01-01T13:00:00Z", "expires in 60 minutes"),
+        ("2020-01-02T12:00:00Z", "expires in 24 hours"),
         (None, "with no expiry"),
-        ("soon", "with no expiry"),
+        ("soon", "with an expiry that the reaper can't read: 'soon'"),
+        ("2020-W01", "with an expiry that the reaper can't read: '2020-W01'"),  # what Python's own parser reads
+        ("2020-01-02T12:00:00", "with an expiry that the reaper can't read: '2020-01-02T12:00:00'"),
     ],
 )
 def test_expiry_in_words(expires_at: str | None, words: str) -> None:
