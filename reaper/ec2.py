@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reaper.plan import ORDER, Resource, ref
+from reaper.services import unless_gone
 from reaper.tags import DATA_KEY, DISPOSABLE, PROJECT, PROJECT_KEY, from_pairs, is_ours
 
 OURS = {"Name": f"tag:{PROJECT_KEY}", "Values": [PROJECT]}
@@ -184,8 +185,10 @@ def _may_go_along(tags: Mapping[str, str], is_root: bool) -> bool:
 
 
 def _is_protected(ec2: Any, id: str) -> bool:
-    answer = ec2.describe_instance_attribute(InstanceId=id, Attribute="disableApiTermination")
-    return bool(answer["DisableApiTermination"].get("Value"))
+    with unless_gone():
+        answer = ec2.describe_instance_attribute(InstanceId=id, Attribute="disableApiTermination")
+        return bool(answer["DisableApiTermination"].get("Value"))
+    return False
 
 
 def _volumes(region: str, site: _Site) -> Iterator[Resource]:
@@ -219,8 +222,11 @@ def _addresses(region: str, site: _Site) -> Iterator[Resource]:
             address["AllocationId"],
             from_pairs(address.get("Tags")),
             barriers=(f"it is associated with {user}, which is not this project's",) if others else (),
-            names=frozenset({address["PublicIp"]}),
-            facts={"address": address["PublicIp"], "in_use": _is_running(site.instances.get(str(user)))},
+            names=frozenset({address["PublicIp"]} if "PublicIp" in address else ()),  # a carrier address has none
+            facts={
+                "address": address.get("PublicIp", "no public address"),
+                "in_use": _is_running(site.instances.get(str(user))),
+            },
         )
 
 

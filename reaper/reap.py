@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from botocore.exceptions import ClientError
-
 from reaper.find import API_ERRORS, HOME_REGION, ClientOf, short_reason
 from reaper.kinds import KINDS, Busy, Kind
 from reaper.plan import GLOBAL, Plan, Resource, Selection, needed_by
+from reaper.services import error_code, is_gone
 
 PAUSE_SECONDS = 2.0
 PATIENCE_SECONDS = {"instance": 600.0, "file-system": 300.0}
@@ -20,8 +19,6 @@ PATIENCE_SECONDS = {"instance": 600.0, "file-system": 300.0}
 USUAL_PATIENCE_SECONDS = 60.0
 """After an instance has ended, its network interface and its volumes are in use for some seconds more."""
 
-_GONE_SUFFIXES = ("NotFound", ".Unknown", "NotFoundException")
-_GONE_CODES = frozenset({"NoSuchEntity", "NoSuchBucket", "404", "ResourceNotFound"})
 _BUSY_CODES = frozenset(
     {
         "DependencyViolation",
@@ -100,11 +97,10 @@ class Reaping:
             except LookupError:
                 return True
             except API_ERRORS as error:
-                code = str(error.response.get("Error", {}).get("Code")) if isinstance(error, ClientError) else ""
-                if code.endswith(_GONE_SUFFIXES) or code in _GONE_CODES:
+                if is_gone(error):
                     return True
                 reason = short_reason(error)
-                if code not in _BUSY_CODES:
+                if error_code(error) not in _BUSY_CODES:
                     return self._leave(resource, reason)
             if self.clock() >= until:
                 return self._leave(resource, reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -15,40 +16,66 @@ PREFIX = f"{PROJECT}-"
 A name says nothing about the owner: the tags do.
 """
 
+_GONE_SUFFIXES = ("NotFound", ".Unknown", "NotFoundException")
+_GONE_CODES = frozenset({"NoSuchEntity", "NoSuchBucket", "404", "ResourceNotFound"})
+
+
+def error_code(error: Exception) -> str:
+    """Returns the code of an error that AWS answered; empty for another error."""
+    return str(error.response.get("Error", {}).get("Code")) if isinstance(error, ClientError) else ""
+
+
+def is_gone(error: Exception) -> bool:
+    """Returns whether AWS answered that what was asked for does not exist."""
+    code = error_code(error)
+    return code.endswith(_GONE_SUFFIXES) or code in _GONE_CODES
+
+
+@contextlib.contextmanager
+def unless_gone() -> Iterator[None]:
+    """Leaves the block when what it asks for was deleted after it had been listed; the others are found."""
+    try:
+        yield
+    except ClientError as error:
+        if not is_gone(error):
+            raise
+
 
 def find_file_systems(efs: Any, region: str) -> Iterator[Resource]:
     """Returns file systems, which need the networks of their mount targets."""
     for page in efs.get_paginator("describe_file_systems").paginate():
         for system in page["FileSystems"]:
-            tags = from_pairs(system.get("Tags"))
-            if not is_ours(tags):
-                continue
-            needs: set[str] = set()
-            targets = mount_targets(efs, system["FileSystemId"])
-            for target in targets:
-                needs |= {ref("subnet", target["SubnetId"])}
-                if "VpcId" in target:
-                    needs.add(ref("vpc", target["VpcId"]))
-                answer = efs.describe_mount_target_security_groups(MountTargetId=target["MountTargetId"])
-                needs |= {ref("security-group", group) for group in answer["SecurityGroups"]}
-            yield Resource(
-                region,
-                "file-system",
-                system["FileSystemId"],
-                tags,
-                frozenset(needs),
-                names=frozenset({system.get("FileSystemArn", system["FileSystemId"])}),
-                created_at=system["CreationTime"],
-                facts={
-                    "bytes": system["SizeInBytes"]["Value"],
-                    "one_zone": "AvailabilityZoneName" in system,
-                    "throughput_mode": system.get("ThroughputMode"),
-                    "provisioned_mib_per_s": system.get("ProvisionedThroughputInMibps"),
-                    "interfaces": frozenset(
-                        target["NetworkInterfaceId"] for target in targets if "NetworkInterfaceId" in target
-                    ),
-                },
-            )
+            with unless_gone():
+                tags = from_pairs(system.get("Tags"))
+                if not is_ours(tags):
+                    continue
+                needs: set[str] = set()
+                targets = mount_targets(efs, system["FileSystemId"])
+                for target in targets:
+                    needs |= {ref("subnet", target["SubnetId"])}
+                    if "VpcId" in target:
+                        needs.add(ref("vpc", target["VpcId"]))
+                    with unless_gone():
+                        answer = efs.describe_mount_target_security_groups(MountTargetId=target["MountTargetId"])
+                        needs |= {ref("security-group", group) for group in answer["SecurityGroups"]}
+                yield Resource(
+                    region,
+                    "file-system",
+                    system["FileSystemId"],
+                    tags,
+                    frozenset(needs),
+                    names=frozenset({system.get("FileSystemArn", system["FileSystemId"])}),
+                    created_at=system["CreationTime"],
+                    facts={
+                        "bytes": system["SizeInBytes"]["Value"],
+                        "one_zone": "AvailabilityZoneName" in system,
+                        "throughput_mode": system.get("ThroughputMode"),
+                        "provisioned_mib_per_s": system.get("ProvisionedThroughputInMibps"),
+                        "interfaces": frozenset(
+                            target["NetworkInterfaceId"] for target in targets if "NetworkInterfaceId" in target
+                        ),
+                    },
+                )
 
 
 def mount_targets(efs: Any, file_system_id: str) -> list[dict[str, Any]]:
@@ -60,16 +87,18 @@ def mount_targets(efs: Any, file_system_id: str) -> list[dict[str, Any]]:
 def find_buckets(s3: Any, regions: Collection[str]) -> Iterator[Resource]:
     """Returns the buckets of these regions. One with versions is not this project's making, so it is left alone."""
     for bucket in s3.list_buckets().get("Buckets", []):
-        name = bucket["Name"]
-        tags = bucket_tags(s3, name) if name.startswith(PREFIX) else {}
-        if not is_ours(tags):
-            continue
-        # us-east-1 has no LocationConstraint.
-        region = s3.get_bucket_location(Bucket=name).get("LocationConstraint") or "us-east-1"
-        if region in regions:
-            versions = s3.get_bucket_versioning(Bucket=name).get("Status")
-            barriers = ("it keeps versions, which no stack of this project asks for",) if versions else ()
-            yield Resource(region, "bucket", name, tags, barriers=barriers, created_at=bucket["CreationDate"])
+        with unless_gone():
+            name = bucket["Name"]
+            tags = bucket_tags(s3, name) if name.startswith(PREFIX) else {}
+            if not is_ours(tags):
+                continue
+            # us-east-1 has no LocationConstraint, and an old bucket of eu-west-1 may have "EU".
+            place = s3.get_bucket_location(Bucket=name).get("LocationConstraint") or "us-east-1"
+            region = "eu-west-1" if place == "EU" else place
+            if region in regions:
+                versions = s3.get_bucket_versioning(Bucket=name).get("Status")
+                barriers = ("it keeps versions, which no stack of this project asks for",) if versions else ()
+                yield Resource(region, "bucket", name, tags, barriers=barriers, created_at=bucket["CreationDate"])
 
 
 def bucket_tags(s3: Any, name: str) -> dict[str, str]:
@@ -86,33 +115,35 @@ def find_in_iam(iam: Any) -> Iterator[Resource]:
     """Returns roles and instance profiles. A profile needs its roles."""
     for page in iam.get_paginator("list_instance_profiles").paginate():
         for profile in page["InstanceProfiles"]:
-            name = profile["InstanceProfileName"]
-            roles = frozenset(ref("role", role["RoleName"]) for role in profile["Roles"])
-            # Profiles of others are there only for the roles that they need.
-            if not name.startswith(PREFIX) and not any(role.startswith(ref("role", PREFIX)) for role in roles):
-                continue
-            tags = profile_tags(iam, name)
-            names = frozenset({profile["Arn"]})
-            yield Resource(GLOBAL, "instance-profile", name, tags, roles, names=names)
+            with unless_gone():
+                name = profile["InstanceProfileName"]
+                roles = frozenset(ref("role", role["RoleName"]) for role in profile["Roles"])
+                # Profiles of others are there only for the roles that they need.
+                if not name.startswith(PREFIX) and not any(role.startswith(ref("role", PREFIX)) for role in roles):
+                    continue
+                tags = profile_tags(iam, name)
+                names = frozenset({profile["Arn"]})
+                yield Resource(GLOBAL, "instance-profile", name, tags, roles, names=names)
     for page in iam.get_paginator("list_roles").paginate():
         for role in page["Roles"]:
-            name = role["RoleName"]
-            if not name.startswith(PREFIX):
-                continue
-            tags = from_pairs(iam.list_role_tags(RoleName=name)["Tags"])
-            if not is_ours(tags):
-                continue
-            managed = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
-            barriers = tuple(f"the policy {each['PolicyName']} is attached to it" for each in managed)
-            yield Resource(
-                GLOBAL,
-                "role",
-                name,
-                tags,
-                barriers=barriers,
-                names=frozenset({role["Arn"]}),
-                created_at=role["CreateDate"],
-            )
+            with unless_gone():
+                name = role["RoleName"]
+                if not name.startswith(PREFIX):
+                    continue
+                tags = from_pairs(iam.list_role_tags(RoleName=name)["Tags"])
+                if not is_ours(tags):
+                    continue
+                managed = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+                barriers = tuple(f"the policy {each['PolicyName']} is attached to it" for each in managed)
+                yield Resource(
+                    GLOBAL,
+                    "role",
+                    name,
+                    tags,
+                    barriers=barriers,
+                    names=frozenset({role["Arn"]}),
+                    created_at=role["CreateDate"],
+                )
 
 
 def profile_tags(iam: Any, name: str) -> dict[str, str]:
@@ -124,27 +155,31 @@ def find_scheduled_reapers(events: Any, functions: Any, alarms: Any, logs: Any, 
     """Returns the parts of scheduled reapers. Rule and function need the role, a function its log group."""
     for page in events.get_paginator("list_rules").paginate(NamePrefix=PREFIX):
         for rule in page["Rules"]:
-            tags = from_pairs(events.list_tags_for_resource(ResourceARN=rule["Arn"])["Tags"])
-            yield Resource(region, "scheduled-rule", rule["Name"], tags, names=frozenset({rule["Arn"]}))
+            with unless_gone():
+                tags = from_pairs(events.list_tags_for_resource(ResourceARN=rule["Arn"])["Tags"])
+                yield Resource(region, "scheduled-rule", rule["Name"], tags, names=frozenset({rule["Arn"]}))
     for page in functions.get_paginator("list_functions").paginate():
         for function in page["Functions"]:
-            name = function["FunctionName"]
-            if name.startswith(PREFIX):
-                tags = functions.list_tags(Resource=function["FunctionArn"])["Tags"]
-                needs = {ref("role", function["Role"].rpartition("/")[2])}
-                if group := function.get("LoggingConfig", {}).get("LogGroup"):
-                    needs.add(ref("log-group", group))
-                names = frozenset({function["FunctionArn"]})
-                yield Resource(region, "function", name, tags, frozenset(needs), names=names)
+            with unless_gone():
+                name = function["FunctionName"]
+                if name.startswith(PREFIX):
+                    tags = functions.list_tags(Resource=function["FunctionArn"])["Tags"]
+                    needs = {ref("role", function["Role"].rpartition("/")[2])}
+                    if group := function.get("LoggingConfig", {}).get("LogGroup"):
+                        needs.add(ref("log-group", group))
+                    names = frozenset({function["FunctionArn"]})
+                    yield Resource(region, "function", name, tags, frozenset(needs), names=names)
     for page in alarms.get_paginator("describe_alarms").paginate(AlarmNamePrefix=PREFIX):
         for alarm in page.get("MetricAlarms", []):
-            tags = from_pairs(alarms.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"])
-            yield Resource(region, "alarm", alarm["AlarmName"], tags, names=frozenset({alarm["AlarmArn"]}))
+            with unless_gone():
+                tags = from_pairs(alarms.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"])
+                yield Resource(region, "alarm", alarm["AlarmName"], tags, names=frozenset({alarm["AlarmArn"]}))
     for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=f"/aws/lambda/{PREFIX}"):
         for group in page["logGroups"]:
-            arn = group["arn"].removesuffix(":*")
-            tags = logs.list_tags_for_resource(resourceArn=arn)["tags"]
-            yield Resource(region, "log-group", group["logGroupName"], tags, names=frozenset({arn, group["arn"]}))
+            with unless_gone():
+                arn = group["arn"].removesuffix(":*")
+                tags = logs.list_tags_for_resource(resourceArn=arn)["tags"]
+                yield Resource(region, "log-group", group["logGroupName"], tags, names=frozenset({arn, group["arn"]}))
 
 
 def find_tagged(tagging: Any, region: str) -> Iterator[Resource]:

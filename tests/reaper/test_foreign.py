@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from reaper.ec2 import _addresses, _Site
 from reaper.plan import Status, make_plan
+from reaper.services import find_buckets
 from tests.lab.conftest import REGION
 from tests.reaper.conftest import Account, denied
 
@@ -39,6 +43,76 @@ NEARLY_OURS: dict[str, dict[str, str]] = {
     "an expiry with something behind it": OURS | {"expires-at": f"{EXPIRY}Z"},
     "the expiry of a person": OURS | {"expires-at": "never"},
 }
+
+
+@pytest.mark.parametrize("service", ["iam", "s3", "ec2"])
+def test_what_goes_while_the_account_is_read_hides_nothing_else(
+    account: Account, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `pulumi destroy` beside it: between the list and the question about an entry the entry is deleted."""
+    clients, client = account.api.clients, account.client_of(REGION if service != "iam" else "us-east-1", service)
+    if service == "iam":
+        for name in ("tidemark-a", "tidemark-b"):
+            clients.iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}", Tags=pairs(OURS))
+        call, delete = "list_role_tags", lambda: clients.iam.delete_role(RoleName="tidemark-a")
+    elif service == "s3":
+        here: Any = {"LocationConstraint": REGION}
+        for name in ("tidemark-a", "tidemark-b"):
+            clients.s3.create_bucket(Bucket=name, CreateBucketConfiguration=here)
+            clients.s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": pairs(OURS)})
+        call, delete = "get_bucket_location", lambda: clients.s3.delete_bucket(Bucket="tidemark-a")
+    else:
+        image = account.api.ec2.describe_images(Owners=["self", "amazon"])["Images"][0]["ImageId"]
+        for _ in range(2):
+            account.api.ec2.run_instances(
+                ImageId=image, MinCount=1, MaxCount=1, TagSpecifications=specification("instance", OURS)
+            )
+        call, delete = "describe_instance_attribute", lambda: None
+    original, calls = getattr(client, call), []
+
+    def gone_at_first(**given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 1:
+            delete()
+            if service == "ec2":
+                raise ClientError({"Error": {"Code": "InvalidInstanceID.NotFound", "Message": "gone"}}, call)
+        return original(**given)
+
+    monkeypatch.setattr(client, call, gone_at_first)
+    found = account.find()
+    assert len(calls) == 2
+    assert found.unasked == {}
+    if service == "ec2":
+        assert [each.kind for each in found.resources].count("instance") == 2
+    else:
+        assert [each.id for each in found.resources] == ["tidemark-b"]
+
+
+def test_a_bucket_whose_place_has_the_old_name_of_ireland_is_found() -> None:
+    """GetBucketLocation answers EU for those that were made so (Amazon S3 API Reference)."""
+
+    class OldBucket:
+        def list_buckets(self) -> Any:
+            return {"Buckets": [{"Name": "tidemark-a", "CreationDate": datetime(2020, 1, 1, tzinfo=UTC)}]}
+
+        def get_bucket_tagging(self, Bucket: str) -> Any:
+            return {"TagSet": pairs(OURS)}
+
+        def get_bucket_location(self, Bucket: str) -> Any:
+            return {"LocationConstraint": "EU"}
+
+        def get_bucket_versioning(self, Bucket: str) -> Any:
+            return {}
+
+    assert [each.region for each in find_buckets(OldBucket(), ["eu-west-1"])] == ["eu-west-1"]
+
+
+def test_an_address_without_a_public_one_hides_nothing_else() -> None:
+    """A carrier address of a Wavelength Zone has an allocation, and no PublicIp."""
+    carrier = {"AllocationId": "eipalloc-1", "CarrierIp": "155.146.0.1", "Tags": pairs(OURS)}
+    usual = {"AllocationId": "eipalloc-2", "PublicIp": "198.51.100.7", "Tags": pairs(OURS)}
+    found = list(_addresses(REGION, _Site({}, {}, {}, [carrier, usual])))
+    assert [(each.id, sorted(each.names)) for each in found] == [("eipalloc-1", []), ("eipalloc-2", ["198.51.100.7"])]
 
 
 def pairs(tags: dict[str, str]) -> list[Any]:
