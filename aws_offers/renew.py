@@ -8,6 +8,7 @@ value, with a note. To add an instance type, a region's prices or a volume type,
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import dataclasses
 import difflib
@@ -308,8 +309,14 @@ def main(arguments: list[str] | None = None, clients: Clients | None = None, pat
         print(f"aws_offers: {note}", file=sys.stderr)
     if not dry_run:
         new = path.with_name(f"{path.name}.new")
-        new.write_text(after, encoding="utf-8")
-        new.replace(path)
+        try:
+            new.write_text(after, encoding="utf-8")
+            new.replace(path)
+        except OSError as error:  # a full disk, a checkout that is read-only
+            with contextlib.suppress(OSError):
+                new.unlink()
+            print(f"aws_offers: {path}: {error.strerror}; the file is as it was", file=sys.stderr)
+            return 1
     return 0
 
 

@@ -47,7 +47,7 @@ class Content:
 
 class _Origin(msgspec.Struct):
     program: str
-    streams: dict[str, tuple[int, int, str]]  # bytes, nanoseconds of the last change, checksum of pieces
+    streams: dict[str, tuple[int, int, int, str]]  # bytes, modification and change (ns), checksum of pieces
 
 
 class _MadeOf(msgspec.Struct):
@@ -99,6 +99,8 @@ class ColumnarCopy:
             return
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(exist_ok=True)
+            for left in self.path.parent.glob(f".{self.path.name}.*"):  # by a report that was killed
+                shutil.rmtree(left, ignore_errors=True)
             partial = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
             try:
                 self._write(partial, content, self._origin)
@@ -135,16 +137,18 @@ def _columns(database: duckdb.DuckDBPyConnection, file: Path) -> Iterable[tuple[
     return database.execute("FROM read_parquet(?)", [str(file)]).fetchnumpy().items()
 
 
-def _stamp(path: Path) -> tuple[int, int, str]:
+def _stamp(path: Path) -> tuple[int, int, int, str]:
+    """Everybody can set the time of a modification, and nobody that of a change (ctime)."""
     if not path.exists():
-        return 0, 0, ""
+        return 0, 0, 0, ""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         size = file.seek(0, 2)
         for at in np.linspace(0, max(0, size - _PIECE_BYTES), _PIECES).astype(np.int64).tolist():
             file.seek(at)
             digest.update(file.read(_PIECE_BYTES))
-    return size, path.stat().st_mtime_ns, digest.hexdigest()
+    stat = path.stat()
+    return size, stat.st_mtime_ns, stat.st_ctime_ns, digest.hexdigest()
 
 
 def _checksums(folder: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ operations a second, cell by cell, of each NEW with BASE. The exit code is the v
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -29,7 +30,11 @@ _TONES = {BETTER: "good", WORSE: "bad", TOO_NOISY: "muted"}
 def find_run(name: str, results: Path) -> Run:
     """Raises RunError if there is none."""
     for path in (Path(name), results / name):
-        if (path / "manifest.json").is_file():
+        try:
+            found = (path / "manifest.json").is_file()
+        except OSError as error:  # a name that no file can have, a folder that may not be looked at
+            raise RunError(f"{name[:100]}: {error.strerror}; give a run's directory or a stack") from None
+        if found:
             return open_run(path)
     stacks = [item for item in list_runs(results) if name and item.path.parent.name == name]
     otherwise = "neither a run's directory nor a stack with a run; `fab results` lists them"
@@ -136,9 +141,12 @@ def _series(run: Run) -> dict[str, Series]:
 
 
 def _percentage(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < 100:
-        raise argparse.ArgumentTypeError(f"{text}: above 0 and below 100")
+        raise argparse.ArgumentTypeError(f"{text}: give a number above 0 and below 100")
     return value
 
 

@@ -266,3 +266,19 @@ def test_a_failure_is_one_line_and_changes_nothing(
     assert renew.main([], fail, copy) == 1
     assert capsys.readouterr() == ("", line)
     assert copy.read_text() == DATA_FILE.read_text()
+
+
+@pytest.mark.parametrize("place", ["full", "a directory"])
+def test_where_it_cannot_be_written_it_is_one_line_and_nothing_changes(
+    place: str, copy: Path, clients: Callable[[PriceList], Clients], capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = copy.with_name("data.json.new")
+    if place == "full":
+        new.symlink_to("/dev/full")
+    else:
+        new.mkdir()
+    prices = PriceList(tiers_of(committed()))
+    assert renew.main([], clients(prices), copy) == 1
+    said = {"full": "No space left on device", "a directory": "Is a directory"}[place]
+    assert capsys.readouterr().err.splitlines()[-1] == f"aws_offers: {copy}: {said}; the file is as it was"
+    assert copy.read_text() == DATA_FILE.read_text()

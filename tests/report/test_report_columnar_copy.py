@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,34 @@ def test_another_content_of_the_same_size_and_time_is_noticed(run: Path, read_st
     file.write_bytes(content.replace(b'"ops": 1', b'"ops": 2'))
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert file.stat().st_size == before.st_size
+    read_streams.clear()
+    summary(run)
+    assert read_streams == ["worker"]
+
+
+def test_what_a_killed_report_has_left_is_removed(run: Path) -> None:
+    summary(run)
+    names = {path.name for path in (run / "columns").iterdir()}
+    left = run / "columns" / f".{min(names)}.x1y2z3"
+    left.mkdir()
+    (left / "half.parquet").write_text("PAR1")
+    shutil.rmtree(run / "columns" / min(names))
+    summary(run)
+    assert {path.name for path in (run / "columns").iterdir()} == names
+
+
+def test_a_change_between_the_compared_pieces_is_noticed(
+    run: Path, read_streams: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time set back as `cp --preserve` or `rsync --times` does: the kernel's own time of the change tells."""
+    monkeypatch.setattr(columnar_copy, "_PIECE_BYTES", 1)
+    monkeypatch.setattr(columnar_copy, "_PIECES", 2)
+    summary(run)
+    file = run / "raw" / "worker.ndjson"
+    before, content = file.stat(), file.read_bytes()
+    with file.open("r+b") as opened:
+        opened.write(content.replace(b'"ops": 1', b'"ops": 2'))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     read_streams.clear()
     summary(run)
     assert read_streams == ["worker"]

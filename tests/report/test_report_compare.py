@@ -235,6 +235,7 @@ def test_each_verdict_has_its_exit_code(capsys: pytest.CaptureFixture[str], resu
         ("", "md-raid.lab", "neither a run's directory nor a stack"),
         ("md-raid.lab", "md-raid.lab", "compared with itself"),
         ("md-raid.lab", "efs-iops.lab", "of another experiment"),
+        ("a" * 300, "md-raid.lab", "File name too long; give a run's directory or a stack"),
     ],
 )
 def test_what_can_t_be_compared_is_one_line(
@@ -243,6 +244,13 @@ def test_what_can_t_be_compared_is_one_line(
     code, out, err = run(capsys, base, new, "--results", str(results))
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert says in err
+
+
+def test_a_percentage_that_is_none_is_one_line(capsys: pytest.CaptureFixture[str], results: Path) -> None:
+    for text in ("abc", "nan", "", "5%"):
+        with pytest.raises(SystemExit):
+            run(capsys, "md-raid.lab", "md-raid.lab", f"--margin={text}")
+        assert f"--margin: {text}: give a number above 0 and below 100" in capsys.readouterr().err
 
 
 def test_a_run_without_seconds_and_a_damaged_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
