@@ -69,6 +69,22 @@ def test_a_copy_by_rsync_is_the_same_in_everything(volume: Volume) -> None:
     assert compared(snapshot, snapshot / "tree") == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "known"), [(b"ext4", True), (b"fuse.sshfs", False), (b"fuseblk", False), (b"vfat", False)]
+)
+def test_a_ctime_that_any_program_can_set_is_not_kept(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch, kind: bytes, known: bool
+) -> None:
+    """`touch` sets the ctime of a file on a USB stick, too: with another content it would pass as unchanged."""
+    device = volume.source.stat().st_dev
+    monkeypatch.setattr(manifest_writer, "file_systems", lambda: [(b"/", kind, device)])
+    snapshot, _ = volume.snapshot("1")
+    entries = [json.loads(line) for line in (snapshot / "manifest").read_text().splitlines()]
+    ctimes = [entry["source_ctime_ns"] for entry in entries if entry["type"] == "file"]
+    assert len(ctimes) >= 40
+    assert any(each is not None for each in ctimes) == known
+
+
 def test_sha256sum_reads_the_list_of_checksums(volume: Volume) -> None:
     snapshot, _ = volume.snapshot("1")
     command = ["sha256sum", "--check", "--quiet", "--strict", str(snapshot / "SHA256SUMS")]

@@ -28,7 +28,7 @@ from workloads.encrypted_backup.scripts.manifest_format import (
     read_manifest,
     sum_line,
 )
-from workloads.encrypted_backup.scripts.selection import saved
+from workloads.encrypted_backup.scripts.selection import SETTABLE_CTIME, file_systems, saved
 
 # A source's ctime may come from a file server's clock, which may be ahead. One further ahead is not a clock's: some
 # file systems (sshfs) have no ctime and show the mtime, which any program can set.
@@ -38,7 +38,7 @@ CLOCK_AHEAD_NS = 3600 * 10**9
 class Writer:
     """Makes a snapshot's manifest. Reuses the previous snapshot's entry for the same inode whose source still has the
     ctime of their comparison; reads every other file back and compares it with its source. Size, mtime and name prove
-    nothing; no program can set a ctime.
+    nothing; no program can set a ctime, but on the file systems of SETTABLE_CTIME.
     """
 
     def __init__(self, snapshot: bytes, previous: bytes | None) -> None:
@@ -49,6 +49,7 @@ class Writer:
         self.unread = Findings("could not be read")
         self.changed = Findings("changed meanwhile")
         self.counts = dict.fromkeys(("files", "entries", "total_bytes", "new_files", "new_bytes"), 0)
+        self._settable_ctime = {device for _, kind, device in file_systems() if kind.startswith(SETTABLE_CTIME)}
         self._unread: list[Entry] = []
         self._not_kept: set[str] = set()
         self._sums: list[bytes] = []
@@ -167,7 +168,7 @@ class Writer:
         if words:
             (self.changed if has_changed else self.differences).add(entry["path"], ", ".join(words))
         # Two writes within a tick of the kernel's clock have the same ctime: a fresh ctime proves nothing.
-        proven = not words and original.st_ctime_ns < self.began_ns
+        proven = not words and original.st_ctime_ns < self.began_ns and original.st_dev not in self._settable_ctime
         return {OF_THE_SOURCE: original.st_ctime_ns if proven else None, INODE_OF_THE_SOURCE: original.st_ino}
 
     def _links(self, original: os.stat_result, entry: Entry) -> list[str]:
