@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -77,14 +78,24 @@ class Sampling:
         self._results = results
         self._ended = threading.Event()
         self._connectors: set[SshConnector] = set()
+        self._sampled: dict[tuple[str, Sampler], threading.Event] = {
+            (host.name, sampler): threading.Event() for host in hosts.inventory.hosts for sampler in samplers
+        }
         self._misread: dict[str, list[str]] = {}
         self._failed: dict[str, list[str]] = {}
         self._guard = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._sample, args=(host.name, sampler), daemon=True)
-            for host in hosts.inventory.hosts
-            for sampler in samplers
+        self._threads = [threading.Thread(target=self._sample, args=each, daemon=True) for each in self._sampled]
+
+    def missing_hosts(self, timeout_seconds: float) -> list[str]:
+        """Waits until each sampler has a first record; returns the hosts that lack one after the timeout.
+
+        A sampler has to connect first: on a busy machine a cell of two seconds was over by then.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        missing = [
+            name for (name, _), first in self._sampled.items() if not first.wait(max(deadline - time.monotonic(), 0))
         ]
+        return list(dict.fromkeys(missing))
 
     def __enter__(self) -> Sampling:
         for thread in self._threads:
@@ -134,6 +145,7 @@ class Sampling:
                     if record is not None:
                         self._misread.pop(who, None)
                         self._results.append(sampler.stream, record)
+                        self._sampled[name, sampler].set()
 
                 command = script_command(sampler.script.name, sampler.arguments(name), connector.user, locked=False)
                 code, stderr = connector.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,18 @@ def sampled(
         wait_for("four connections", lambda: len(made) > 3, 10)
 
 
+class Late(Said):
+    """A connection on which lines come once it is allowed."""
+
+    def __init__(self, lines: list[str], allowed: threading.Event) -> None:
+        super().__init__(lines)
+        self._allowed = allowed
+
+    def execute(self, command: str, on_line: Callable[[str], None], **_: Any) -> tuple[int, str]:
+        assert self._allowed.wait(10)
+        return super().execute(command, on_line)
+
+
 SAMPLE = (
     '{"t_unix_s": 1.5, "busy": 1, "total": 2, "nic_rx_bytes": 1, "nic_tx_bytes": 1, "nic_rx_packets": 1, '
     '"nic_tx_packets": 1, "mem_available_bytes": 1}'
@@ -99,3 +112,15 @@ def test_a_sampler_that_fails_is_told_with_its_last_words(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("tidemark: client: host_sample failed ")
     assert line.endswith(" times (exit code 1: write error: No space left); records of some seconds are missing")
+
+
+def test_a_host_that_is_not_sampled_yet_is_waited_for_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = threading.Event()
+    monkeypatch.setattr(sampling, "connect", lambda *_: Late([SAMPLE], allowed))
+    document = inventory_document()
+    hosts = ConnectionPool(inventory_of({**document, "hosts": document["hosts"][3:]}), {"client": []})
+    sampler = Sampler(Script("host_sample", "# end of script"), lambda _: [], "host", host_lines)
+    with Sampling(hosts, NullResults(), [sampler]) as samples:
+        assert samples.missing_hosts(0.05) == ["client"]
+        allowed.set()
+        assert samples.missing_hosts(10) == []

@@ -17,6 +17,8 @@ from workloads.md_raid.stripe import build_mirrors, build_stripe, make_stripe
 from workloads.md_raid.writes import WriteCheck, clear_stripe
 from workloads.worker import Outcome, arguments, bring_worker, rate_words, run_worker
 
+FIRST_SAMPLE_S = 30.0
+
 
 def run(context: Context, plan: Plan) -> int:
     """Measures every cell of `plan`; returns their number. Raises IncompleteError when some are not valid."""
@@ -27,8 +29,11 @@ def run(context: Context, plan: Plan) -> int:
     make_stripe(context)
     seconds = SAMPLE_SECONDS_SHORT if plan.measured_seconds < SHORT_CELL_SECONDS else SAMPLE_SECONDS
     try:
-        with sampling(context, seconds):
+        with sampling(context, seconds) as samples:
             prime(context, plan)
+            if missing := samples.missing_hosts(FIRST_SAMPLE_S):
+                words = f"no sample of {', '.join(missing)} in {FIRST_SAMPLE_S:g} s"
+                context.console.say("run", f"{words}: what limits the first cells may stay unknown")
             previous: Cell | None = None
             devices: list[str] = []
             for cell in planned:
