@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.kernel.boot import PRELOADED
 from lab.kernel.boot_check import check_boot
 from lab.kernel.choice import Kernel, choose_kernel
 from lab.paths import PROJECT, cache_dir, lab_dir
@@ -118,6 +119,7 @@ def listen(port: int) -> socket.socket:
 
 def _machine() -> Iterator[Finding]:
     yield _tools()
+    yield _preloaded()
     yield _namespaces()
     yield _memory()
     for what, folder in (
@@ -136,6 +138,18 @@ def _tools() -> Finding:
             "tools", f"{', '.join(missing)} not on this machine", "`make setup` installs the Debian packages"
         )
     return Finding("tools", f"all {len(TOOLS)} are here")
+
+
+def _preloaded() -> Finding:
+    """Without these a host boots all the same: with no limit on its volumes, and a network card that loses packets."""
+    for library in PRELOADED:
+        folder = library.parent.parent
+        source = folder / f"{library.stem}.c"
+        if not library.exists() or library.stat().st_mtime < source.stat().st_mtime:
+            words = "is older than its source" if library.exists() else "is not compiled"
+            place = library.relative_to(PROJECT) if library.is_relative_to(PROJECT) else library
+            return Finding("native parts", f"{place} {words}", "`make worker` compiles it")
+    return Finding("native parts", "what hosts are started with is compiled")
 
 
 def _namespaces() -> Finding:

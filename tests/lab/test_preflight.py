@@ -48,7 +48,7 @@ def test_a_machine_that_has_everything_can_rehearse(
     preflight.check_machine()
     code, out = doctor(capsys, monkeypatch)
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()[:-1]] == ["yes"] * 8
+    assert [line.split()[0] for line in out.splitlines()[:-1]] == ["yes"] * 9
     assert "yes kernel: Linux 7.2.7, for a test runs on this processor (" in out
     assert out.endswith("this machine can rehearse\n")
 
@@ -76,6 +76,26 @@ def test_a_namespace_that_is_refused_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(preflight, "run", refuse)
     with pytest.raises(LabError, match=r"^namespaces: Operation not permitted; run as root, outside of containers"):
         preflight.check_machine()
+
+
+@pytest.mark.parametrize("age", [None, 1])
+def test_limits_that_are_not_compiled_are_named(
+    age: int | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A host would boot without them, and its volumes would have no limit."""
+    library, source = tmp_path / "build" / "volume_limits.so", tmp_path / "volume_limits.c"
+    library.parent.mkdir()
+    source.touch()
+    if age is not None:
+        library.touch()
+        os.utime(library, (age, age))
+    monkeypatch.setattr(preflight, "PRELOADED", (library,))
+    words = "is not compiled" if age is None else "is older than its source"
+    with pytest.raises(LabError, match=rf"^native parts: {library} {words}; `make worker` compiles it$"):
+        preflight.check_machine()
+    os.utime(source, (0, 0))
+    library.touch()
+    preflight.check_machine()
 
 
 def test_a_full_disk_is_named_with_what_lies_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
