@@ -24,10 +24,10 @@ INTERVAL_SECONDS_MIN = 0.5
 
 
 def read_cells(run: Run, workers: dict[str, Worker], hosts: Hosts) -> list[Cell]:
-    return parse_cells(run, lambda cell: _cell(cell, cell.last_attempt(workers), hosts))
+    return parse_cells(run, lambda cell: _cell(run, cell, cell.last_attempt(workers), hosts))
 
 
-def _cell(cell: CellRecord, worker: Worker, hosts: Hosts) -> Cell:
+def _cell(run: Run, cell: CellRecord, worker: Worker, hosts: Hosts) -> Cell:
     record = cell.record
     layout, pattern = text(record, "layout"), text(record, "pattern")
     # Runs before 2026-12 have reads alone, and no layouts that are compared.
@@ -53,6 +53,12 @@ def _cell(cell: CellRecord, worker: Worker, hosts: Hosts) -> Cell:
         known_volumes = [str(each) for each in volumes] if isinstance(volumes, list) else []
         work = Work(measured.t_start_unix_s, measured.t_end_unix_s, request_bytes, known_volumes)
     limit = hosts.limit(work)
+    if limit.above_model:
+        first, more = limit.above_model[0], len(limit.above_model) - 1
+        run.problem(
+            f"{cell.name}: {first} in the service model{f', and {more} more' if more else ''}: the limits were not in "
+            "force, so what the run found again proves nothing; run `make worker`, then the rehearsal again"
+        )
     return Cell(
         cell=text(record, "cell"),
         layout=layout,

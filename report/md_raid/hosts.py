@@ -24,6 +24,9 @@ MB = 1_000_000
 # flight: under the model ebs-2015-c4, cells of 2 s showed 0.93 to 1.0 of what limited them, and 0.84 of the next.
 AT_RATE_RATIO_MIN = 0.9
 
+# A cell of 2 s gets what a volume and a network may catch up on, 50 ms each, and a sample's time more or less.
+ABOVE_MODEL_RATIO = 1.1
+
 # Of a volume that is not read from: what a label or the end of a cell before takes.
 IDLE_RATIO_MAX = 0.05
 
@@ -40,6 +43,7 @@ class Limit:
     limited_by: str | None
     hosts: list[str]
     evidence: Evidence
+    above_model: Sequence[str] = ()  # what moved more than its service model allows, in words
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,8 @@ class Hosts:
         if words := self._volumes_at_limit(used, on_server, beside=bool(found)):
             found = {words: [], **found}
         names = sorted({name for of_limit in found.values() for name in of_limit})
-        return Limit(" + ".join(found) or None, names, evidence)
+        above = [] if self.model is None else _above_model(hosts, used)
+        return Limit(" + ".join(found) or None, names, evidence, above)
 
     def _volumes_at_limit(self, used: Mapping[str, float], uses: Mapping[str, Use], *, beside: bool) -> str | None:
         """Which of the volumes move what they can. Where their rate is not known, those that are always busy do, unless
@@ -204,6 +209,17 @@ def _fill_in_client(hosts: Sequence[_Host]) -> None:
 
 def _at_rate(ratio: float | None) -> bool:
     return ratio is not None and ratio >= AT_RATE_RATIO_MIN
+
+
+def _above_model(hosts: Sequence[_Host], used_volumes: Mapping[str, float]) -> list[str]:
+    used = {f"the network of {host.role.name}": host.link for host in hosts}
+    used |= {f"the EBS link of {host.role.name}": host.ebs for host in hosts if host.role.role == "storage"}
+    used |= used_volumes
+    return [
+        f"{what} at {ratio:.2f} times its rate"
+        for what, ratio in used.items()
+        if ratio is not None and ratio > ABOVE_MODEL_RATIO
+    ]
 
 
 def _evidence(

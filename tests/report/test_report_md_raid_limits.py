@@ -250,3 +250,17 @@ def test_the_drill_has_a_phase_for_each_server_that_is_killed(servers: int, tmp_
     assert drill is not None
     assert [phase.cell for phase in drill.phases] == ["drill-steady", *(f"drill-kill-{n}" for n in range(1, servers))]
     assert (drill.hosts_killed, drill.fewest_working_legs, drill.legs_per_array) == (servers - 1, 1, servers)
+
+
+def test_a_cell_above_its_model_s_limits_is_a_problem_of_the_run(tmp_path: Path) -> None:
+    """Then the hosts were held to no limits, and what was found again says nothing."""
+    run = sweep(3)
+    before = summary_of(run, tmp_path / "held").problems
+    run.cell("raw", 1, 1, cell="raw-free", rate=7.9 * MB)  # 1.13 times
+    run.cell("raw", 3, 5, cell="raw-free-too", rate=100 * MB)
+    first, second = (each for each in summary_of(run, tmp_path / "free").problems if each not in before)
+    assert not any("in force" in each for each in before)
+    assert first.startswith(f"raw-free: {volume_id(1, 1)} at 1.13 times its rate in the service model: the limits were")
+    assert second.startswith(
+        "raw-free-too: the network of client at 1.43 times its rate in the service model, and 3 more"
+    )
