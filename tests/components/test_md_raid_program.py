@@ -169,6 +169,7 @@ def test_lab_stack_differs_from_aws_in_nothing_that_is_measured() -> None:
     lab, aws = stack_file("md-raid.lab"), stack_file(STACK)
     differing = {key for key in lab.keys() | aws.keys() if lab.get(key) != aws.get(key)}
     assert {key for key in differing if key.startswith("tidemark:")} == {
+        "tidemark:maxUsdPerHour",
         "tidemark:sshCidr",
         "tidemark:sshPublicKeyFile",
         "tidemark:sshProxyCommand",
