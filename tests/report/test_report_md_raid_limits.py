@@ -150,22 +150,18 @@ def test_a_damaged_service_model_is_a_problem_and_no_limit(tmp_path: Path) -> No
         assert summary.ceilings.client_network_mib_per_s is None
 
 
-def layouts_run() -> ModelRun:
-    run = ModelRun()
-    for copies, shares, rate in (
-        ("raid1", [1.0, 0.0, 0.0], 7),
-        ("n3", [1.0, 0.0, 0.0], 7),
-        ("o3", [0.34, 0.33, 0.33], 20.5),
-    ):
-        name = f"layout-{copies}-sequential-one"
+def layouts_run(legs: int, of_layouts: list[tuple[str, list[float], float]]) -> ModelRun:
+    """Each layout's name, the share that each leg was read, and the rate in MB/s."""
+    run = ModelRun(legs)
+    for copies, shares, rate in of_layouts:
         moved = [round(100 * MB * share) for share in shares]
         run.cell(
             "mirror",
-            3,
+            legs,
             1,
             rate=rate * MB,
             shares=shares,
-            cell=name,
+            cell=f"layout-{copies}-sequential-one",
             copies=copies,
             readers="one",
             buffered=True,
@@ -174,8 +170,27 @@ def layouts_run() -> ModelRun:
     return run
 
 
+THREE_LEGS = [("raid1", [1.0, 0.0, 0.0], 7.0), ("n3", [1.0, 0.0, 0.0], 7.0), ("o3", [0.34, 0.33, 0.33], 20.5)]
+TWO_LEGS = [("raid1", [0.51, 0.49], 7.0), ("o2", [0.5, 0.5], 13.5)]
+
+
+def judged_legs(summary: Summary) -> tuple[str, str]:
+    (claim,) = [each for each in load_claims("md-raid", Summary) if each.id == "md-raid/offset-reads-all-legs"]
+    verdict = judge(claim, summary, rehearsal=True)
+    return verdict.verdict, verdict.detail if verdict.verdict != "holds" else ""
+
+
+def test_a_raid1_of_two_legs_that_reads_in_turns_is_no_other_answer(tmp_path: Path) -> None:
+    """The published answer is of three legs: md's RAID-1 reads two in turns."""
+    verdict, detail = judged_legs(summary_of(layouts_run(2, TWO_LEGS), tmp_path / "two"))
+    assert verdict == "not judged"
+    assert detail.endswith("with two a RAID-1 reads in turns; legs: 2")
+    in_turns = [("raid1", [0.4, 0.3, 0.3], 7.0), THREE_LEGS[-1]]
+    assert judged_legs(summary_of(layouts_run(3, in_turns), tmp_path / "three"))[0] == "differs"
+
+
 def test_which_legs_a_layout_reads(tmp_path: Path) -> None:
-    summary = summary_of(layouts_run(), tmp_path)
+    summary = summary_of(layouts_run(3, THREE_LEGS), tmp_path)
     layouts = summary.layouts
     assert layouts is not None
     assert [(row.copies, row.legs_read) for row in layouts.rows] == [("raid1", 1), ("n3", 1), ("o3", 3)]
@@ -184,8 +199,7 @@ def test_which_legs_a_layout_reads(tmp_path: Path) -> None:
         "One sequential reader of a plain RAID-1 reads from 1 of 3 legs, and of the offset layout from 3, 2.9 times as "
         "fast."
     )
-    (claim,) = [each for each in load_claims("md-raid", Summary) if each.id == "md-raid/offset-reads-all-legs"]
-    assert judge(claim, summary, rehearsal=True).verdict == "holds"
+    assert judged_legs(summary) == ("holds", "")
     # They are of one mirror, and none of the sweep.
     assert summary.scaling.stripe_sequential is None
     assert not sweep_tables(summary)
@@ -218,7 +232,7 @@ def test_writes_that_were_not_read_back_are_not_known(tmp_path: Path) -> None:
 
 
 def test_the_page_has_a_section_for_what_was_measured_alone(tmp_path: Path) -> None:
-    run = layouts_run()
+    run = layouts_run(3, THREE_LEGS)
     path = run.write(tmp_path)
     opened = open_run(path)
     titles = {section.name: section for section in page(opened.manifest, summarize(opened)).sections}
