@@ -150,7 +150,7 @@ def test_an_array_that_ran_is_assembled_and_never_created_anew(inventory: Invent
     state = relabelled(whole, "tidemark:md1", 22)
     context, hosts = fake_context(inventory, answers(state, whole))
     configure(context)
-    assert [arguments for _, name, arguments in hosts.sent if name == "client_assemble"] == [["md1", "/dev/sdk"]]
+    assert [arguments for _, name, arguments in hosts.sent if name == "client_assemble"] == [["md1=/dev/sdk"]]
     (created,) = [arguments for _, name, arguments in hosts.sent if name == "client_mirrors"]
     assert not any(word.startswith("md1=") for word in created)
 
@@ -232,7 +232,7 @@ def test_a_leg_that_waits_in_an_inactive_array_is_assembled_by_its_label(invento
     state = state.replace("unused devices", "md127 : inactive sdk[0](S)\n      1 blocks super 1.2\n\nunused devices")
     context, hosts = fake_context(inventory, answers(state, whole))
     configure(context)
-    assert [arguments for _, name, arguments in hosts.sent if name == "client_assemble"] == [["md1", "/dev/sdk"]]
+    assert [arguments for _, name, arguments in hosts.sent if name == "client_assemble"] == [["md1=/dev/sdk"]]
 
 
 def test_a_label_that_cannot_be_read_is_no_fresh_disk(inventory: Inventory) -> None:

@@ -23,6 +23,7 @@ def assemble_mirrors(context: Context) -> int:
     changed = stop_leftovers(context)
     state = context.client_state()
     context.absent = []
+    assembled = []
     for mirror in context.topology.mirrors:
         mirror_devices(context, state, mirror)
         refuse_failed(context, state.status.get(mirror.name))
@@ -55,8 +56,9 @@ def assemble_mirrors(context: Context) -> int:
             changed += context.on_client("client_unlabel", [disk.device for disk in labelled]).changed
             context.absent.append(mirror)
         else:
-            names = [disk.device for disk in disks if disk in labelled]
-            changed += context.on_client("client_assemble", [mirror.name, *names]).changed
+            assembled.append(f"{mirror.name}={','.join(disk.device for disk in labelled)}")
+    if assembled:
+        changed += context.on_client("client_assemble", assembled).changed
     return changed
 
 
