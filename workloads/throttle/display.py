@@ -13,14 +13,12 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
-from workloads.throttle.settings import Rate, Settings, in_unit
+from workloads.throttle.settings import CUT_SHORT_WARNING, Rate, Settings, in_unit
 from workloads.throttle.tally import Counts
 
 LIVE_S = 0.5
 QUIET_S = 10.0  # without a terminal
 _CLEAR = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
-# A full socket buffer at the beginning cuts one pause short; several mean that the rate can't be held.
-CUT_SHORT_WARNING = 3
 RATE_OVER_S = 3.0
 # Seconds of running without a byte until a warning. Most programs have sent one by then, and a person who named the
 # wrong process should not have to wait for the end.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from workloads.throttle.display import Progress
 from workloads.throttle.meter import Meter
-from workloads.throttle.pacing import Pacer
+from workloads.throttle.pacing import START_S, Pacer
 from workloads.throttle.processes import Identity, send
 from workloads.throttle.record import Record, Stop
 from workloads.throttle.settings import Settings
@@ -88,8 +88,7 @@ class Loop:
         """Reads the counters; returns the time at which they held."""
         self._watchdog.heartbeat()
         now_s = time.monotonic()
-        every_s = SEARCH_S if self._stopped_at_s is None else PAUSED_SEARCH_S
-        searching = self._search_now or now_s - self._searched_at_s >= every_s
+        searching = self._search_now or now_s - self._searched_at_s >= self._search_every_s(now_s)
         if searching:
             self._search_now = False
             self._searched_at_s = now_s
@@ -112,6 +111,14 @@ class Loop:
             self._progress.warn_of_unseen(self._meter.unseen)
             self._progress.warn_of_nothing_moved(self.counts, running_s, self._meter.unseen)
         return now_s
+
+    def _search_every_s(self, now_s: float) -> float:
+        if self._stopped_at_s is not None:
+            return PAUSED_SEARCH_S
+        nothing_moved = self.counts is None or not self.counts.process_bytes
+        if self._meter is not None and nothing_moved and now_s - self._began_at_s < START_S:
+            return 0.0  # a fast process would fill its socket buffers within SEARCH_S
+        return SEARCH_S
 
     def _act(self, now_s: float) -> None:
         decision = self._pacer.decide(now_s, 0 if self.counts is None else self.counts.process_bytes)

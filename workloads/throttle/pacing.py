@@ -13,10 +13,14 @@ PERIOD_S = 0.05
 LEAST_PAUSE_S = 0.005
 # The shortest run: a process needs some time to be scheduled. What it moves in this time is the smallest burst.
 LEAST_RUN_S = 0.00025
-# The longest run between two readings of the counters: long enough to cost little while nothing happens. It bounds the
-# first burst, when the free rate is still unknown. Processes that were fast are read more often for some time.
+# The longest run between two readings of the counters: long enough to cost little while nothing happens. Processes that
+# were fast are read more often for some time.
 LOOK_S = 0.01
 LEAST_LOOK_S = 0.002
+# The same at the beginning, when the free rate is still unknown: it bounds the first burst. A process that has moved
+# nothing in START_S is idle and is read less often.
+FIRST_LOOK_S = 0.001
+START_S = 10.0
 # Credit is capped: after an idle time at most this much of the rate is moved at once. A process that moves more between
 # two readings keeps credit for as much, up to a second's. The AWS CLI at 5 % of its rate sends 50 to 250 KB at once, a
 # second's worth or more, and takes up to half a second to begin after a pause: with less credit its mean was 2 to 5 %
@@ -104,6 +108,7 @@ class ClosedLoop:
         self._free_rate = 0.0  # bytes a second, while they run
         self._peak = 0.0  # the same, at most
         self._moving = False
+        self._began_at_s: float | None = None
         self._last: tuple[float, int] | None = None  # time and bytes of the last reading
         self._decision = Decision(0.0, 0.0)
         self._stopped_at_s: float | None = None
@@ -169,10 +174,16 @@ class ClosedLoop:
             until_mark_s = (self._credit + mark) / (self._free_rate - self._rate)
             if until_mark_s < LOOK_S:
                 return self._run_and_stop(now_s, max(until_mark_s, LEAST_RUN_S))
-        as_fast_as_ever = self._moving and 4 * self._free_rate >= self._peak
-        if as_fast_as_ever or not self._peak:
+        if not self._peak:
+            return Decision(FIRST_LOOK_S if self._is_starting(now_s) else LOOK_S, 0.0)
+        if self._moving and 4 * self._free_rate >= self._peak:
             return Decision(LOOK_S, 0.0)
         return Decision(min(max((self._credit + mark) / self._peak, LEAST_LOOK_S), LOOK_S), 0.0)
+
+    def _is_starting(self, now_s: float) -> bool:
+        if self._began_at_s is None:
+            self._began_at_s = now_s
+        return now_s - self._began_at_s < START_S
 
     def _run_and_stop(self, now_s: float, run_s: float) -> Decision:
         self._stopped_at_s = now_s + run_s

@@ -40,8 +40,8 @@ class Stop:
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of a run. The active time lasts from the first to the last sample with 100 bytes or more; windows are
-    its whole seconds. Figures over windows are None where there is no window.
+    """The figures of a run. The active time lasts from the first 100 bytes to the last, as exactly as counts were read.
+    Windows are its whole seconds; figures over windows are None where there is no window.
     """
 
     seconds: float
@@ -63,6 +63,9 @@ class Record:
         self._edges = 0  # how many samples are complete
         self._at_edge: tuple[int | None, float] = (0, 0.0)  # bytes and running seconds at the last edge
         self._last: tuple[float, int | None, float] = (start_s, 0, 0.0)
+        self._active_from_s: float | None = None
+        self._active_until_s = start_s
+        self._active_bytes = 0  # at `_active_until_s`
         self._first_active: int | None = None
         self._last_active = 0
         self._largest: int | None = None
@@ -76,6 +79,10 @@ class Record:
 
         `bytes_total` is None where bytes can't be measured.
         """
+        if bytes_total is not None and bytes_total - self._active_bytes >= ACTIVE_BYTES:
+            if self._active_from_s is None:
+                self._active_from_s = self._last[0]
+            self._active_until_s, self._active_bytes = now_s, bytes_total
         while (edge_s := self._edge_s(self._edges + 1)) <= now_s:
             then_s, then_bytes, then_running_s = self._last
             share = (edge_s - then_s) / (now_s - then_s) if now_s > then_s else 1.0
@@ -93,16 +100,12 @@ class Record:
         seconds = now_s - self._start_s
         if now_s > self._edge_s(self._edges):
             self._close_sample(now_s)
-        active_s = None
-        if self._first_active is not None:
-            end_s = min(self._edge_s(self._last_active + 1), now_s)
-            active_s = end_s - self._edge_s(self._first_active)
+        active_s = None if self._active_from_s is None else self._active_until_s - self._active_from_s
         return Figures(
             seconds=seconds,
             active_s=active_s,
             bytes=moved,
-            # Over less than a window the mean depends more on the beginning and the end than on the cap.
-            mean_bytes_per_s=moved / active_s if moved is not None and active_s and self._windows.count else None,
+            mean_bytes_per_s=moved / active_s if moved is not None and active_s else None,
             window_std_bytes_per_s=self._windows.deviation,
             windows=self._windows.count,
             largest_100_ms_bytes=self._largest,

@@ -22,9 +22,12 @@ from typing import Any, TextIO
 
 from workloads.errors import WorkloadError
 from workloads.throttle.record import Figures, Sample, Stop
-from workloads.throttle.settings import Rate, Settings, in_unit
+from workloads.throttle.settings import CUT_SHORT_WARNING, Rate, Settings, in_unit
 
 SCHEMA = 1
+# How close the mean comes to the target in a transfer that is long enough; docs/how-to/cap-bandwidth.md promises it.
+PROMISED_ERROR = 0.01
+MANY_TIMES = 10  # from here on a multiple is easier to read than percent
 A_FILE = "give a file in a directory that can be written"
 
 
@@ -83,24 +86,44 @@ def sentences(settings: Settings, outcome: Outcome) -> list[str]:
     if figures.bytes is None:
         lines.append(f"{figures.seconds:.1f} s; what was moved could not be measured")
     elif figures.bytes == 0:
-        lines.append(f"nothing was seen to move over a TCP connection in {figures.seconds:.1f} s")
-    elif figures.active_s is None:
-        lines.append(f"{figures.bytes:,} bytes in {figures.seconds:.1f} s: too little to say how well the cap held")
-    elif figures.mean_bytes_per_s is None or figures.window_std_bytes_per_s is None:
-        lines.append(f"{figures.bytes:,} bytes in {figures.seconds:.1f} s: too short to say how well the cap held")
-    else:
-        mean = f"{figures.bytes:,} bytes in {figures.active_s:.1f} s: {in_unit(figures.mean_bytes_per_s, unit)}"
-        if isinstance(pace, Rate):
-            mean += f", {figures.mean_bytes_per_s / pace.bytes_per_s:.1%} of {pace.words}"
-        deviation = in_unit(figures.window_std_bytes_per_s, unit)
         lines.append(
-            f"{mean}; standard deviation of one-second windows {deviation}, "
-            f"largest 100 ms {figures.largest_100_ms_bytes:,} bytes"
+            f"no TCP connection was seen to move anything in {figures.seconds:.1f} s; "
+            "one that lasts less than 20 ms may not be seen"
         )
+    elif figures.active_s is None or figures.mean_bytes_per_s is None:
+        lines.append(f"{figures.bytes:,} bytes in {figures.seconds:.1f} s: too little to say how well the cap held")
+    else:
+        mean = f"{figures.bytes:,} bytes in {figures.active_s:.3g} s: {in_unit(figures.mean_bytes_per_s, unit)}"
+        if isinstance(pace, Rate):
+            mean += f", {_of_target(figures.mean_bytes_per_s, pace)}"
+        if figures.window_std_bytes_per_s is not None:
+            mean += f"; standard deviation of one-second windows {in_unit(figures.window_std_bytes_per_s, unit)}"
+        lines.append(f"{mean}; largest 100 ms {figures.largest_100_ms_bytes:,} bytes")
+        if isinstance(pace, Rate) and _too_short(pace, outcome):
+            enough = (figures.largest_100_ms_bytes or 0) / PROMISED_ERROR
+            lines.append(
+                f"too short for this cap: its bursts are {(figures.largest_100_ms_bytes or 0) / figures.bytes:.0%} of "
+                f"it; the mean is within {PROMISED_ERROR:.0%} from about {enough / 1e6:,.0f} MB on"
+            )
     longest = "" if outcome.longest_pause_s is None else f", the longest {outcome.longest_pause_s:.2f} s"
     running = "" if figures.running_ratio is None else f"; running {figures.running_ratio:.0%} of the time"
     lines.append(f"{outcome.stops} stops{longest}{running}")
     return lines
+
+
+def _of_target(bytes_per_s: float, target: Rate) -> str:
+    ratio = bytes_per_s / target.bytes_per_s
+    return f"{ratio:.1%} of {target.words}" if ratio < MANY_TIMES else f"{ratio:,.0f} times {target.words}"
+
+
+def _too_short(target: Rate, outcome: Outcome) -> bool:
+    """Returns whether the mean is too high because the end came before a pause for the last burst.
+
+    Not where the rate can't be held at all: several pauses were cut short then, and a warning was given.
+    """
+    mean = outcome.figures.mean_bytes_per_s
+    over = mean is not None and mean > target.bytes_per_s * (1 + PROMISED_ERROR)
+    return over and outcome.cut_short < CUT_SHORT_WARNING
 
 
 class Writer:

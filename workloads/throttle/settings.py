@@ -28,6 +28,8 @@ UNITS = {
 SPELLINGS = {"KB/s": "kB/s", "kiB/s": "KiB/s", "Kbit/s": "kbit/s"}
 ALLOWED = "a number and one of " + ", ".join(UNITS)
 
+# A full socket buffer at the beginning cuts one pause short; several mean that the rate can't be held.
+CUT_SHORT_WARNING = 3
 LEAST_BYTES_PER_S = 1024
 MOST_BYTES_PER_S = 2**40
 _RATE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) *([^0-9. ]\S*)?")
@@ -76,7 +78,8 @@ def parse_rate(text: str) -> Rate:
 
 def in_unit(bytes_per_s: float, unit: str) -> str:
     """Returns a rate in a unit of UNITS, for a person: 1.98 MiB/s."""
-    return f"{bytes_per_s / float(UNITS[unit]):.3g} {unit}"
+    amount = bytes_per_s / float(UNITS[unit])
+    return f"{amount:,.0f} {unit}" if amount >= 1000 else f"{amount:.3g} {unit}"
 
 
 @dataclass(frozen=True)

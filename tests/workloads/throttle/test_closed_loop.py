@@ -24,11 +24,13 @@ from tests.workloads.throttle.simulation import (
 from workloads.throttle.loop import PAUSED_SEARCH_S
 from workloads.throttle.pacing import (
     BURST_S,
+    FIRST_LOOK_S,
     LEAST_LOOK_S,
     LEAST_PAUSE_S,
     LEAST_RUN_S,
     LOOK_S,
     PERIOD_S,
+    START_S,
     ClosedLoop,
     Decision,
 )
@@ -220,9 +222,9 @@ def test_a_rate_that_can_be_held_is_not_complained_of() -> None:
 
 
 def test_who_has_been_fast_is_looked_at_more_often_for_some_time() -> None:
-    """Before anything is known, every ten milliseconds; the next burst shall not be as large as the first."""
+    """The next burst shall not be as large as the first."""
     pacer = ClosedLoop(1.0 * MIB, MAX_PAUSE_S)
-    assert pacer.decide(0.0, 0) == Decision(LOOK_S, 0.0)
+    pacer.decide(0.0, 0)
     pacer.decide(0.01, 10 * MIB)
     now_s = 20.0  # the debt is paid, the credit as great as it gets
     for _ in range(10):
@@ -233,6 +235,14 @@ def test_who_has_been_fast_is_looked_at_more_often_for_some_time() -> None:
         decision = pacer.decide(now_s, 10 * MIB)
         now_s += 0.1
     assert decision == Decision(LOOK_S, 0.0)
+
+
+def test_before_anything_has_moved_it_looks_often_but_not_for_ever() -> None:
+    """What moves between two looks is the first burst. A process that stays idle is looked at as rarely as others."""
+    pacer = ClosedLoop(1.0 * MIB, MAX_PAUSE_S)
+    assert pacer.decide(0.0, 0) == Decision(FIRST_LOOK_S, 0.0)
+    assert pacer.decide(START_S - 1, 0) == Decision(FIRST_LOOK_S, 0.0)
+    assert pacer.decide(START_S, 0) == Decision(LOOK_S, 0.0)
 
 
 def test_after_an_idle_time_only_a_tenth_of_a_second_goes_at_once() -> None:

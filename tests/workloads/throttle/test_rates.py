@@ -88,3 +88,4 @@ def test_units_differ_by_their_factors_alone(whole: int, thousandths: int, unit:
 def test_a_measured_rate_is_shown_in_the_unit_that_was_asked_for() -> None:
     assert in_unit(2 * 1024 * 1024, "MiB/s") == "2 MiB/s"
     assert in_unit(250_000, "Mbit/s") == "2 Mbit/s"
+    assert in_unit(12_345 * 2**20, "MiB/s") == "12,345 MiB/s"

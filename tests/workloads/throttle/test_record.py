@@ -83,12 +83,19 @@ def test_the_deviation_is_that_of_the_windows(moved: list[int]) -> None:
     assert figures.window_std_bytes_per_s == pytest.approx(statistics.pstdev(sums), abs=1e-3 + 1e-6 * max(sums))
 
 
-def test_what_is_too_short_has_no_mean() -> None:
+def test_less_than_a_second_has_a_mean_and_no_window() -> None:
     _, figures = record(each_tenth([1000] * 9))
     assert figures.bytes == 9000
     assert figures.windows == 0
-    assert figures.mean_bytes_per_s is None
+    assert figures.mean_bytes_per_s == pytest.approx(10_000)
     assert figures.window_std_bytes_per_s is None
+
+
+def test_the_active_time_is_as_exact_as_the_readings() -> None:
+    """Twelve megabytes in ten milliseconds are no 120 MB/s, as whole samples of 100 ms would have it."""
+    _, figures = record([(0.0, 0, 0.0), (0.45, 0, 0.45), (0.46, 12_000_000, 0.46), (1.0, 12_000_001, 0.46)])
+    assert figures.active_s == pytest.approx(0.01)
+    assert figures.mean_bytes_per_s == pytest.approx(1.2e9, rel=0.001)
 
 
 def test_nothing_moved_is_zero_and_no_activity() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from workloads.throttle.record import Figures
 from workloads.throttle.report import Outcome, document, sentences
-from workloads.throttle.settings import Cycle, Settings, parse_rate
+from workloads.throttle.settings import CUT_SHORT_WARNING, Cycle, Settings, parse_rate
 
 HELD = Settings(
     pace=parse_rate("2 MiB/s"), max_pause_s=2.0, command=("aws", "s3", "presign", "secret"), pid=None, report=None
@@ -103,7 +103,7 @@ def test_what_there_is_no_file_of_has_no_name() -> None:
 def test_the_words_say_how_well_it_held() -> None:
     first, second = sentences(HELD, OUTCOME)
     assert first == (
-        "41,943,040 bytes in 20.0 s: 2 MiB/s, 100.0% of 2 MiB/s; standard deviation of one-second windows 0.02 MiB/s, "
+        "41,943,040 bytes in 20 s: 2 MiB/s, 100.0% of 2 MiB/s; standard deviation of one-second windows 0.02 MiB/s; "
         "largest 100 ms 300,000 bytes"
     )
     assert second == "402 stops, the longest 0.11 s; running 8% of the time"
@@ -111,17 +111,42 @@ def test_the_words_say_how_well_it_held() -> None:
 
 def test_the_words_for_what_is_not_known() -> None:
     assert "could not be measured" in sentences(CYCLE, UNMEASURED)[0]
-    short = replace(OUTCOME, figures=Figures(0.4, 0.3, 1000, None, None, 0, 1000, 1.0), stops=0, longest_pause_s=None)
-    assert sentences(HELD, short) == [
-        "1,000 bytes in 0.4 s: too short to say how well the cap held",
+    idle = replace(OUTCOME, figures=Figures(0.4, None, 90, None, None, 0, 90, 1.0), stops=0, longest_pause_s=None)
+    assert sentences(HELD, idle) == [
+        "90 bytes in 0.4 s: too little to say how well the cap held",
         "0 stops; running 100% of the time",
     ]
+
+
+def test_a_transfer_that_was_too_short_says_so_with_its_true_mean() -> None:
+    """12 MB at 2 MiB/s: half of it moved before the first stop."""
+    figures = Figures(4.3, 4.0, 12_000_000, 3_000_000.0, 3e6, 4, 6_000_000, 0.2)
+    first, second, _ = sentences(HELD, replace(OUTCOME, figures=figures))
+    assert first.startswith("12,000,000 bytes in 4 s: 2.86 MiB/s, 143.1% of 2 MiB/s; ")
+    assert second == "too short for this cap: its bursts are 50% of it; the mean is within 1% from about 600 MB on"
+
+
+def test_a_transfer_that_was_over_at_once_says_how_many_times_the_rate_it_had() -> None:
+    figures = Figures(0.4, 0.01, 12_000_000, 1.2e9, None, 0, 12_000_000, 0.9)
+    first, second, _ = sentences(HELD, replace(OUTCOME, figures=figures))
+    assert first == "12,000,000 bytes in 0.01 s: 1,144 MiB/s, 572 times 2 MiB/s; largest 100 ms 12,000,000 bytes"
+    assert second.startswith("too short for this cap: its bursts are 100% of it")
+
+
+@pytest.mark.parametrize(
+    ("settings", "ratio", "cut_short"),
+    [(HELD, 1.009, 0), (HELD, 0.7, 0), (HELD, 3.0, CUT_SHORT_WARNING), (CYCLE, 3.0, 0)],
+    ids=["within the promise", "slower than the cap", "never held, of which a warning was given", "no rate"],
+)
+def test_nothing_else_is_called_too_short(settings: Settings, ratio: float, cut_short: int) -> None:
+    figures = replace(OUTCOME.figures, mean_bytes_per_s=2_097_152 * ratio)
+    assert "too short" not in " ".join(sentences(settings, replace(OUTCOME, figures=figures, cut_short=cut_short)))
 
 
 @pytest.mark.parametrize(
     ("moved", "said"),
     [
-        (0, "nothing was seen to move over a TCP connection in 30.0 s"),
+        (0, "no TCP connection was seen to move anything in 30.0 s; one that lasts less than 20 ms may not be seen"),
         (90, "90 bytes in 30.0 s: too little to say how well the cap held"),
     ],
 )

@@ -570,10 +570,29 @@ while time.monotonic() < end_s:
     assert report["sent_bytes"] == pytest.approx(target.bytes, rel=0.1)
 
 
+def test_a_burst_that_is_the_whole_transfer_is_reported_as_what_it_was(tmp_path: Path) -> None:
+    """A megabyte fits into the socket buffers of the loopback interface: it has moved before anything can stop it."""
+    report_path = tmp_path / "report.json"
+    with sink() as target:
+        program = f"""
+import socket, time
+with socket.create_connection(("127.0.0.1", {target.port})) as connection:
+    time.sleep(1)
+    connection.sendall(bytes(1 << 20))
+    time.sleep(1)
+"""
+        done = run_throttle("--rate", "0.1 MiB/s", "--report", report_path, "--", sys.executable, "-S", "-c", program)
+    assert done.returncode == 0, done.stderr
+    assert "too short for this cap" in done.stderr
+    report = json.loads(report_path.read_text())
+    assert report["bytes"] == pytest.approx(1 << 20, abs=4), "and a byte for each end's FIN and SYN"
+    assert report["mean_to_target_ratio"] > 1.1
+
+
 def test_who_transfers_nothing_is_told_so_while_it_runs_and_at_the_end() -> None:
     done = run_throttle("--rate", "1 MiB/s", "--", "sleep", NOTHING_MOVED_S + 1)
     assert "is it another process that transfers?" in done.stderr.splitlines()[1]
-    assert "nothing was seen" in done.stderr.splitlines()[2]
+    assert "was seen to move anything" in done.stderr.splitlines()[2]
 
 
 def test_a_process_that_runs_already_is_held_to_the_rate(tmp_path: Path) -> None:
