@@ -10,7 +10,7 @@ from typing import Any
 
 from workloads.connectors.script import ScriptResult
 from workloads.encrypted_backup.context import Context, host_program, script
-from workloads.encrypted_backup.reversible import Action, performed
+from workloads.encrypted_backup.reversible import Action
 from workloads.encrypted_backup.snapshots import Keep, Snapshot, chosen, kept, listed, name_now
 from workloads.encrypted_backup.volume import Volume, mounted
 from workloads.errors import WorkloadError
@@ -120,7 +120,7 @@ def add_snapshot(
         published.append(made)
 
     published: list[Snapshot] = []
-    with performed([Action("copy", copy), Action("verify", verify), Action("publish", publish)], context.note):
+    with context.performed([Action("copy", copy), Action("verify", verify), Action("publish", publish)]):
         context.record("verified", **facts)
         if facts["changed_meanwhile"]:
             context.console.say(context.run, f"{facts['changed_meanwhile']} entries changed while they were copied")
@@ -155,7 +155,7 @@ def restore(context: Context, volume: Volume, name: str, target: str) -> Snapsho
             context.record("restored", target_host=context.client_name, **_figures(snapshot), compared=seen)
             context.brief("client_restored", [target])
 
-        with performed([Action("restore", copy), Action("verify", verify)], context.note):
+        with context.performed([Action("restore", copy), Action("verify", verify)]):
             pass
     context.record("restore-ended", seconds=round(time.monotonic() - began, 3))
     return snapshot
@@ -174,7 +174,7 @@ def check(context: Context, volume: Volume) -> dict[str, Any]:
             damaged = _tell_damaged(context, snapshots)
             seen.update(compared(context, result, and_damaged=len(damaged)))
 
-        with performed([Action("read back", read)], context.note):
+        with context.performed([Action("read back", read)]):
             pass
     context.record("checked", **seen)
     return seen
@@ -191,7 +191,7 @@ def prune(context: Context, volume: Volume, keep: Keep) -> tuple[list[str], list
         names = [snapshot.name for snapshot in snapshots if snapshot.name not in damaged]
         stays = kept(names, keep)
         gone = [name for name in names if name not in stays]
-        with performed([Action("prune", lambda: _prune(context, gone))], context.note):
+        with context.performed([Action("prune", lambda: _prune(context, gone))]):
             pass
     context.record("pruned", kept=len(stays) + len(damaged), removed=len(gone))
     return sorted(stays | damaged), gone

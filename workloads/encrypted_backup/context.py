@@ -5,15 +5,16 @@ from __future__ import annotations
 import platform
 import re
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from workloads.connectors.script import Script, ScriptResult
 from workloads.console import Progress, duration_words, si_bytes
 from workloads.encrypted_backup import scripts
 from workloads.encrypted_backup.passphrase import Passphrase
-from workloads.encrypted_backup.reversible import ActionOutcome
+from workloads.encrypted_backup.reversible import Action, ActionOutcome, performed
 from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS, TunnelEndpoints
 from workloads.power import Power
 from workloads.scripts import find_script
@@ -22,6 +23,31 @@ SCRIPTS = Path(__file__).parent / "scripts"
 # Copying, reading back and checking take as long as the data needs, and print nothing during a large file. Heartbeats
 # (workloads/lease.py), and not this limit, find a client that is gone.
 LONG_SECONDS = 7 * 24 * 3600.0
+# What is shown while an action of this name goes on.
+UNDER_WAY = {
+    "start": "waiting until the server has started",
+    "claim": "claiming the server for this run",
+    "clean": "releasing what an earlier run has left",
+    "keep": "starting the script that releases the volume if this run is killed",
+    "attach": "attaching the disk through the tunnel",
+    "format": "formatting the encrypted volume",
+    "open": "opening the encrypted volume",
+    "file system": "making the file system",
+    "check": "checking the file system",
+    "mount": "mounting the file system",
+    "copy": "copying",
+    "verify": "reading back",
+    "publish": "naming the snapshot",
+    "restore": "restoring",
+    "search": "searching the server for known text",
+    "recover": "waiting until the blank host has followed the recovery sheet",
+    "unmount": "unmounting, which writes what is in memory",
+    "close": "closing the encrypted volume",
+    "detach": "detaching the disk",
+    "let go": "ending the script on the client",
+    "stop": "waiting until the server has stopped",
+    "give back": "giving up the claim on the server",
+}
 
 
 def script(name: str) -> Script:
@@ -63,6 +89,7 @@ class Context(TunnelEndpoints):
     run: str = ""
     device: str = ""
     limit_seconds: int = LIMIT_SECONDS
+    _outer: tuple[Progress, str] | None = field(default=None, init=False)  # the line under way, and its own words
 
     @property
     def power(self) -> Power:
@@ -81,7 +108,7 @@ class Context(TunnelEndpoints):
 
     def long(self, what: Script, arguments: Iterable[str] = (), words: str = "") -> ScriptResult:
         """Runs a script on the client that takes as long as the data needs; releasing the volume ends it."""
-        with self.console.under_way(self.run, words) as progress:
+        with self.under_way(words) as progress:
             return self.client.run(
                 what,
                 arguments,
@@ -89,6 +116,28 @@ class Context(TunnelEndpoints):
                 idle_timeout_seconds=LONG_SECONDS,
                 on_line=lambda line: _show(progress, line),
             )
+
+    @contextmanager
+    def under_way(self, words: str) -> Iterator[Progress]:
+        """Shows what is being done for the duration of the block; within another one, in the same line."""
+        if self._outer is None:
+            with self.console.under_way(self.run, words) as progress:
+                self._outer = progress, words
+                try:
+                    yield progress
+                finally:
+                    self._outer = None
+            return
+        progress, outer_words = self._outer
+        progress.update(words)
+        try:
+            yield progress
+        finally:
+            progress.update(outer_words)
+
+    def performed(self, actions: Sequence[Action]) -> AbstractContextManager[None]:
+        """Performs the actions, shows what is under way and notes each outcome; undoes them after the block."""
+        return performed(actions, self.note, lambda name: self.under_way(UNDER_WAY.get(name, name)))
 
     def note(self, outcome: ActionOutcome) -> None:
         """Shows and records an action's outcome."""

@@ -10,7 +10,7 @@ from workloads.encrypted_backup import plaintext_search, recovery_sheet
 from workloads.encrypted_backup.backup import back_up
 from workloads.encrypted_backup.context import Context, host_program
 from workloads.encrypted_backup.drill import drill, facts
-from workloads.encrypted_backup.reversible import Action, performed
+from workloads.encrypted_backup.reversible import Action
 from workloads.encrypted_backup.volume import Volume, claimed, formatted
 
 SAMPLE = "/srv/tidemark-sample"
@@ -30,20 +30,20 @@ def run_end_to_end(context: Context, volume: Volume, blank: Host, erase: str | N
     with plaintext_search.captured_packets(context):
         back_up(context, volume, [SAMPLE])
     context.run = "blind"
-    with performed([Action("search", lambda: _search(context, seed))], context.note):
+    with context.performed([Action("search", lambda: _search(context, seed))]):
         pass
     # From here on as a person would: the server is stopped, and each task starts it and stops it at the end.
     context.run = "second"
     sample(context, "change", seed)
-    with performed([Action("stop", lambda: context.power.stop(context.server_host))], context.note):
+    with context.performed([Action("stop", lambda: context.power.stop(context.server_host))]):
         pass
     back_up(context, volume, [SAMPLE])
     context.run = "drill"
-    with performed(claimed(context, stop_server=True), context.note):
+    with context.performed(claimed(context, stop_server=True)):
         page = recovery_sheet.rendered(facts(context, [SAMPLE]))
         (folder / SHEET).write_text(page, encoding="utf-8")
         recover = Action("recover", lambda: recover_and_say(context, page, volume, blank, SAMPLE))
-        with performed([recover], context.note):
+        with context.performed([recover]):
             pass
 
 

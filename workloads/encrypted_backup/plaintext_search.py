@@ -33,7 +33,7 @@ def search(context: Context, patterns: Sequence[bytes]) -> int:
     """
     began = time.monotonic()
     volume = context.server_host.volumes[0]
-    with context.console.under_way("search", "searching disk, memory and packets"):
+    with context.under_way("searching disk, memory and packets"):
         result = context.hosts.connector(context.server_host.name).run(
             host_program("search"),
             [f"/dev/tidemark/{volume.id}", CAPTURE, *(pattern.hex() for pattern in patterns)],

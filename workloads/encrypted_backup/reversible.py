@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from workloads.errors import WorkloadError
@@ -41,11 +41,14 @@ class ActionOutcome:
 
 
 Note = Callable[[ActionOutcome], None]
+Show = Callable[[str], AbstractContextManager[object]]
 
 
 @contextmanager
-def performed(actions: Sequence[Action], note: Note) -> Iterator[None]:
-    """Performs the actions in order, runs the block, and undoes the actions in reverse; `note` gets every outcome.
+def performed(actions: Sequence[Action], note: Note, show: Show = lambda name: nullcontext()) -> Iterator[None]:
+    """Performs the actions in order, runs the block, and undoes the actions in reverse.
+
+    `show` gets the name of each action, and its block lasts as long as the action; `note` gets every outcome.
 
     Raises the fault of the block or of an action; without one, the first fault of undoing.
     """
@@ -54,14 +57,14 @@ def performed(actions: Sequence[Action], note: Note) -> Iterator[None]:
         # Called last: it raises a fault of undoing only when nothing else failed, and else prints it.
         stack.push(_raiser(faults))
         for action in actions:
-            _perform(action, stack, note, faults)
+            _perform(action, stack, note, show, faults)
         yield
 
 
-def _perform(action: Action, stack: ExitStack, note: Note, faults: list[Exception]) -> None:
+def _perform(action: Action, stack: ExitStack, note: Note, show: Show, faults: list[Exception]) -> None:
     def undo_later() -> None:
         if action.undo is not None:
-            stack.callback(_undo, action.undo_name, action.undo, note, faults)
+            stack.callback(_undo, action.undo_name, action.undo, note, show, faults)
 
     def do() -> None:
         if action.undo_half_done:
@@ -71,7 +74,7 @@ def _perform(action: Action, stack: ExitStack, note: Note, faults: list[Exceptio
             undo_later()
 
     # Registered before it is noted: an interrupt while it is noted undoes it, too.
-    _timed(action.name, do, note, undoing=False)
+    _timed(action.name, do, note, show, undoing=False)
 
 
 def _raiser(faults: list[Exception]) -> Callable[..., bool]:
@@ -85,18 +88,19 @@ def _raiser(faults: list[Exception]) -> Callable[..., bool]:
     return look
 
 
-def _undo(name: str, undo: Callable[[], None], note: Note, faults: list[Exception]) -> None:
+def _undo(name: str, undo: Callable[[], None], note: Note, show: Show, faults: list[Exception]) -> None:
     try:
-        _timed(name, undo, note, undoing=True)
+        _timed(name, undo, note, show, undoing=True)
     except (WorkloadError, OSError) as fault:
         faults.append(fault)
 
 
-def _timed(name: str, work: Callable[[], None], note: Note, *, undoing: bool) -> None:
+def _timed(name: str, work: Callable[[], None], note: Note, show: Show, *, undoing: bool) -> None:
     began = time.monotonic()
     fault: str | None = None
     try:
-        work()
+        with show(name):
+            work()
     except BaseException as error:
         fault = str(error) or type(error).__name__
         raise

@@ -18,7 +18,6 @@ from workloads.deployment import local_versions, recorded
 from workloads.encrypted_backup import backup, end_to_end, passphrase, recovery_sheet
 from workloads.encrypted_backup.context import Context
 from workloads.encrypted_backup.drill import blank_host, facts
-from workloads.encrypted_backup.reversible import performed
 from workloads.encrypted_backup.snapshots import Keep
 from workloads.encrypted_backup.volume import KINDS, LUKS, Volume, claimed, clean, formatted, reach
 from workloads.errors import WorkloadError
@@ -186,7 +185,7 @@ def write_recovery_sheet(request: Request) -> None:
     path = output_path(request.options["output"])
     with connected_for(request, "sheet") as context:
         # Attached for a moment, so that the page has the disk's stable name.
-        with performed(reach(context, stop_server=not request.options["leave_running"]), context.note):
+        with context.performed(reach(context, stop_server=not request.options["leave_running"])):
             page = recovery_sheet.rendered(facts(context, []))
         path.write_text(page, encoding="utf-8")
         context.console.say("sheet", f"{path}: print it, and keep it where the computer is not")
@@ -199,9 +198,9 @@ def drill(request: Request) -> None:
     if not volume.passphrase.is_one_line:
         raise WorkloadError("the drill types the passphrase", "a key file with line feeds can't be typed")
     with connected_for(request, "drill", records=True, blank=True) as context:
-        with performed(reach(context, stop_server=False), context.note):
+        with context.performed(reach(context, stop_server=False)):
             page = recovery_sheet.rendered(facts(context, [source]))
-        with performed(claimed(context, stop_server=volume.stop_server), context.note):
+        with context.performed(claimed(context, stop_server=volume.stop_server)):
             end_to_end.recover_and_say(context, page, volume, blank, source)
 
 

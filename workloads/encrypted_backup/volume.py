@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from workloads.connectors.script import END_OF_SCRIPT, Script
 from workloads.encrypted_backup.context import Context, script
 from workloads.encrypted_backup.passphrase import Passphrase
-from workloads.encrypted_backup.reversible import Action, performed
+from workloads.encrypted_backup.reversible import Action
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel import attachment, endpoints
 from workloads.lease import lease, lease_holder
@@ -40,7 +40,7 @@ class Volume:
 def mounted(context: Context, volume: Volume) -> Iterator[None]:
     """Mounts the volume on the client for the duration of the block; undoes everything in reverse, whatever happens."""
     actions = [*reach(context, stop_server=volume.stop_server), *opened(context, volume)]
-    with performed(actions, context.note):
+    with context.performed(actions):
         yield
 
 
@@ -71,7 +71,7 @@ def claimed(context: Context, *, stop_server: bool) -> list[Action]:
 
     def start() -> None:
         context.power.start(context.server_host)
-        with context.console.under_way("server", "starting", START_MAY_TAKE) as progress:
+        with context.under_way(f"starting the server; {START_MAY_TAKE}") as progress:
             context.power.await_return(context.server_host, progress.update)
 
     def claim() -> None:
@@ -151,7 +151,7 @@ def formatted(context: Context, volume: Volume, erase: str | None) -> str:
         raise WorkloadError(
             f"--erase {erase} is not this stack's volume", f"that is {volume_id}", context.server_host.name
         )
-    with performed(reach(context, stop_server=volume.stop_server), context.note):
+    with context.performed(reach(context, stop_server=volume.stop_server)):
         found = str(context.brief("client_device", [context.device]).facts[0]["contents"])
         if found not in ("empty", "ours") and erase is None:
             raise WorkloadError(
@@ -168,7 +168,7 @@ def formatted(context: Context, volume: Volume, erase: str | None) -> str:
             _open_action(context, volume),
             Action("file system", lambda: _run(context, "client_filesystem", "new" if new else "old")),
         ]
-        with performed(actions, context.note):
+        with context.performed(actions):
             pass
     return found
 

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from workloads.encrypted_backup import backup, tasks
 from workloads.encrypted_backup.context import Context, script
 from workloads.encrypted_backup.experiment import EXPERIMENT
 from workloads.encrypted_backup.passphrase import checked
+from workloads.encrypted_backup.reversible import Action, performed
 from workloads.encrypted_backup.scripts import seed
 from workloads.encrypted_backup.snapshots import Keep, Snapshot
 from workloads.encrypted_backup.volume import Volume
@@ -53,6 +54,9 @@ class Here:
 
     def note(self, step: object) -> None:
         pass
+
+    def performed(self, actions: Sequence[Action]) -> contextlib.AbstractContextManager[None]:
+        return performed(actions, self.note)
 
     def record(self, event: str, **fields: Any) -> None:
         self.records[event] = fields
