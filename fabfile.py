@@ -55,7 +55,7 @@ def claims(_: Any) -> None:
 @task(
     help={
         "sql": "a query in DuckDB's SQL over the tables of docs/results-schema.md",
-        "export": "write each table into a file of this new directory",
+        "export": "make this directory, with a file for each table",
         "format": "of --sql: table (default), csv or json; of --export: csv (default), json or parquet",
     }
 )
@@ -72,17 +72,17 @@ def results(_: Any, sql: str | None = None, export: str | None = None, format: s
     iterable=["also"],
     help={
         "base": "a run's directory, or a stack: its newest run",
-        "new": "the run that is compared with it, named likewise",
-        "also": "another one; may be given several times",
+        "new": "the run to compare with it, named in the same way",
+        "also": "another run to compare; may be given several times",
         "margin": "percent; a smaller difference does not matter (default: 5)",
     },
 )
 @reported
 def compare(_: Any, base: str, new: str, also: Sequence[str] | None = None, margin: str | None = None) -> None:
-    """Tell whether a run is better than another.
+    """Compare two runs: better, worse, or same.
 
-    The exit code is 0 same, 3 better, 4 worse, 5 too noisy to tell,
-    2 can't be compared.
+    The exit code is 0 for the same, 3 for better, 4 for worse, 5 for too noisy to
+    tell, and 2 for runs that cannot be compared.
     """
     options = ["--margin", margin] if margin else []
     run_module("report.compare", "--results", str(results_root()), *options, "--", base, new, *(also or ()))

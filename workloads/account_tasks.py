@@ -33,8 +33,8 @@ def check(_: Any, region: str | None = None) -> None:
 def cost(_: Any, region: str | None = None) -> None:
     """Show what is running, and what it costs.
 
-    Dollars an hour and since creation, by this project's tags; each line with
-    its stack.
+    Shows dollars an hour and since creation for everything that has this
+    project's tags, by stack.
     """
     account_cost.cost(region)
 
@@ -46,7 +46,7 @@ def cost(_: Any, region: str | None = None) -> None:
         "stack": "what belongs to this stack, expired or not (default: what has expired, of any stack)",
         "orphans": "what no state of the Pulumi backend knows, expired or not",
         "backend": "with --orphans: the backend's URL (default: the one that you are logged in to)",
-        "include": "the id of a protected volume, file system or bucket that is to be deleted, too; repeatable",
+        "include": "the id of a protected volume, file system or bucket to delete, too; may be given several times",
         "yes": "do not ask",
         "dry_run": "show what would be deleted, and delete nothing",
     },
@@ -64,8 +64,8 @@ def reap(
 ) -> None:
     """Delete what has expired.
 
-    It goes by this project's tags, shows what it found, asks, and goes on where
-    an earlier call was ended.
+    Finds resources by this project's tags, shows them, and asks before it deletes
+    anything. After an interruption, the next call goes on.
     """
     account_reap.reap(
         region=region, stack=stack, orphans=orphans, backend=backend, include=include or (), yes=yes, dry_run=dry_run

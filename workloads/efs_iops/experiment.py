@@ -59,7 +59,8 @@ EXPERIMENT = Experiment(
     stages=(
         Stage(
             "configure",
-            "Mount the file system and make files.\n\nReads the mount back option by option; a difference is an error.",
+            "Mount the file system and make files.\n\n"
+            "Fails if the kernel shows other mount options than were asked for.",
             lambda context, found: configure.configure(context, found),
             options=(TLS,),
         ),
@@ -75,7 +76,7 @@ EXPERIMENT = Experiment(
     tasks=(
         Task(
             "base",
-            "Measure one operation, for a rehearsal.\n\nWrites seconds by operation, as JSON.",
+            "Measure one operation, for a rehearsal.\n\nWrites the seconds that each operation takes, as JSON.",
             lambda request: base.measure_base(request),
             options=(Option("output", "the JSON file to write", REQUIRED), STACK, INVENTORY),
             common=False,

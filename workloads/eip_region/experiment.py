@@ -53,7 +53,7 @@ EXPERIMENT = Experiment(
         Stage(
             "prove",
             "Ask for an address of another region.\n\n"
-            "It allocates one, asks until the API must know it, and releases it.",
+            "Allocates an address in another region, asks for it in this one, and releases it.",
             lambda context, _: prove.prove(context),
             "newest",
         ),

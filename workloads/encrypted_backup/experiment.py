@@ -15,7 +15,7 @@ else:
 
 CLIENT = Option("client", "the host that is backed up, or `this` machine (default: the host of that role, else `this`)")
 LEAVE_RUNNING = Option("leave_running", "leave the server running at the end", False)
-ERASE = Option("erase", "the id of the volume, to format it though it holds data")
+ERASE = Option("erase", "the id of the volume: format it even if it holds data")
 KEEP = (
     Option("keep_last", "number of the newest snapshots to keep (default: 0)", "0"),
     Option("keep_daily", "number of days of which the last snapshot is kept (default: 0)", "0"),
@@ -51,14 +51,14 @@ EXPERIMENT = Experiment(
             "The exit code is 3 when entries could not be read.",
             lambda request: tasks.run(request),
             (
-                Option("source", "a directory to back up; give it as often as needed", repeatable=True),
+                Option("source", "a directory to back up; may be given several times", repeatable=True),
                 Option(
                     "exclude",
-                    "leave out this name anywhere, or this path from /; * and ? as in the shell; repeat it",
+                    "a name, or a path from /, to leave out; * and ? as in the shell; may be given several times",
                     repeatable=True,
                 ),
                 Option("one_file_system", "stay within the file systems of the sources", False),
-                Option("checksum", "read every file, even if its ctime tells that it has not changed", False),
+                Option("checksum", "read every file, even if its ctime has not changed", False),
             ),
         ),
         Task("list", "List the snapshots.", lambda request: tasks.list_snapshots(request)),
@@ -81,7 +81,7 @@ EXPERIMENT = Experiment(
         ),
         Task(
             "release",
-            "Detach what a killed run left.",
+            "Clean up after a run that was killed.",
             lambda request: tasks.release(request),
             (STACK, INVENTORY, CLIENT),
             common=False,
@@ -101,9 +101,9 @@ EXPERIMENT = Experiment(
         ),
         Task(
             "drill",
-            "Restore on a blank host from the page.",
+            "Restore on a blank host by the sheet.",
             lambda request: tasks.drill(request),
-            (Option("source", "the directory of the client that what was restored is compared with", REQUIRED),),
+            (Option("source", "the directory of the client to compare the restored files with", REQUIRED),),
         ),
         Task(
             "all",

@@ -58,7 +58,7 @@ EXPERIMENT = Experiment(
     stages=(
         Stage(
             "configure",
-            "Prepare the server for a tunnel.\n\nTakes sshd's configuration back if a new log-in fails.",
+            "Prepare the server for a tunnel.\n\nRestores sshd's configuration if a new log-in fails.",
             lambda context, _: configure.configure(context),
             takes_plan=False,
         ),

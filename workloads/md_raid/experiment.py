@@ -77,8 +77,9 @@ EXPERIMENT = Experiment(
         Stage(
             "run",
             "Measure stripes, raw volumes, layouts.\n\n"
-            "Growth with servers and with volumes, and one mirror in md's layouts, in MiB/s and operations a second; "
-            "writes if the plan has them. `fab md-raid.plan` shows how many cells, and for how long.",
+            "Measures MiB/s and operations a second by number of servers and of volumes, and of one mirror in each of "
+            "md's layouts; writes, too, if the plan has them. "
+            "`fab md-raid.plan` shows how many cells, and for how long.",
             lambda context, found: run.run(context, found),
             results="new",
         ),

@@ -46,12 +46,12 @@ EXPERIMENT = Experiment(
     stages=(
         Stage(
             "configure",
-            "Bring AWS CLI and throttle; make files.",
+            "Install AWS CLI and throttle; make files.",
             lambda context, found: configure.configure(context, found),
         ),
         Stage(
             "run",
-            "Sync by each way of capping a rate.\n\n"
+            "Sync with each way to cap a rate.\n\n"
             "Reads the interface's counters every 20 ms (rates in MB/s); reads every object back, and "
             "deletes it.",
             lambda context, found: run.run(context, found, context.results.directory.name),
