@@ -186,7 +186,8 @@ def destroy(
             continue  # an attachment ends with its instance, as `deleted_with` tells the engine
         resources.delete(clients, entry["type"], entry["id"], entry["outputs"])
     if len(entries) > len(spared):
-        say(f"destroyed {len(entries) - len(spared)} resources")
+        count = len(entries) - len(spared)
+        say(f"destroyed {count} resource{'' if count == 1 else 's'}")
     journal.clear()
     for entry in spared:
         journal.add(entry["type"], entry["id"], entry["outputs"], protected=True)

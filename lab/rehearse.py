@@ -200,7 +200,7 @@ def _one(
     began, started = time.monotonic(), datetime.now(UTC)
     stack = f"{experiment}.lab"
     reason: str | None = None
-    takes = f"; all of it takes about {settings.seconds} s" if settings.seconds else ""
+    takes = f"; the rehearsal takes about {settings.seconds} s" if settings.seconds else ""
     say(f"{stack}: creating its resources{takes}")
     try:
         journal = program.Journal(region.folder / JOURNAL)
@@ -246,7 +246,7 @@ def _unmake_stack(region: control.Running, say: Say) -> list[str]:
         protected = journal.protected()
         if protected:
             left += _refusal(journal, region, say)
-            say(f"asked for by name: {', '.join(f'{name} ({made_id})' for name, made_id in protected.items())}")
+            say(f"named to be deleted: {', '.join(f'{name} ({made_id})' for name, made_id in protected.items())}")
         program.destroy(journal, region.url, region.region, say, named=protected)
         left += account_leftovers(Clients(region.url, region.region))
         left += _hosts_left()
@@ -261,7 +261,7 @@ def _refusal(journal: program.Journal, region: control.Running, say: Say) -> lis
     try:
         program.destroy(journal, region.url, region.region, say)
     except LabError as refusal:
-        say(f"destroy ends as it should: {refusal}")
+        say(f"destroy is refused, as expected: {refusal}")
         return []
     return ["what was protected was destroyed without being named"]
 

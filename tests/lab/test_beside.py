@@ -59,7 +59,7 @@ def test_its_lines_and_outcomes_are_shown(
     running = rehearsing(monkeypatch, script, verbose=True)
     said: list[str] = []
     assert running.follow(said.append, ["eip-region"]) == ([DONE], True)
-    assert said == ["second region: the lines of s3-throttle"]
+    assert said == ["second region: output of s3-throttle"]
     assert capsys.readouterr().out == f"s3-throttle in {folder}/lab-beside\na fault\n"
     assert list(folder.iterdir()) == []
 

@@ -93,7 +93,7 @@ def throw_away(context: Context, elsewhere: EC2Client, region: str) -> Iterator[
             "the proof needs ec2:AllocateAddress and ec2:ReleaseAddress there",
         ) from error
     found = Foreign(allocated["AllocationId"], region, time.time())
-    context.console.say("prove", f"{found.id} allocated in {region}, to be thrown away")
+    context.console.say("prove", f"{found.id} allocated in {region} for this test")
     try:
         yield found
     finally:

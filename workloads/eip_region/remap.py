@@ -70,7 +70,7 @@ def settle(context: Context, journal: MoveJournal, to: Host | None) -> Host:
         holder = _resolve(context, journal, context.host(pending.source), holder, pending.since)
     if holder is None:
         holder = context.inventory.hosts[0] if to is None else context.other_than(to)
-        context.console.say("remap", f"nobody has {context.address.name}: {holder.name} gets it first")
+        context.console.say("remap", f"no host has {context.address.name}: {holder.name} gets it first")
         context.address.give_to(holder)
         context.address.await_shown(holder, context.plan.answer_seconds)
     return holder
