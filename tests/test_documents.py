@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from invoke.parser import Parser
 
 from docs.generate import REFERENCE, arguments_of, pages
 from fabfile import namespace
@@ -66,6 +69,18 @@ def test_every_command_exists(document: Path) -> None:
             known = {flag for argument in arguments_of(name) for flag in argument.names}
             for option in re.findall(r"--([a-z-]+)", rest):
                 assert {option, option.replace("-", "_")} & known, code
+
+
+@each_document
+def test_every_command_of_fab_is_complete(document: Path) -> None:
+    """Fabric's own parser accepts it: no value is missing, and no word is left over."""
+    parser = Parser(contexts=namespace.to_contexts())
+    for line in document.read_text().splitlines():
+        found = re.match(r"    \.venv/bin/fab (?!--)(.*)$", line)
+        if found:
+            words = itertools.takewhile(lambda word: word not in (">", "||"), shlex.split(found[1], comments=True))
+            (task,) = parser.parse_argv(list(words))
+            assert not task.missing_positional_args, line
 
 
 @each_document

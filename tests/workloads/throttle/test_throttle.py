@@ -644,3 +644,32 @@ def test_the_original_s_way_takes_its_share_of_the_time(tmp_path: Path) -> None:
     assert (report["stop_s"], report["run_s"], report["target_bytes_per_s"]) == (0.2, 0.1, None)
     assert report["running_ratio"] == pytest.approx(1 / 3, abs=0.15)
     assert report["mean_bytes_per_s"] is None
+
+
+# What the documents say
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/how-to/cap-bandwidth.md", "workloads/throttle/README.md"])
+def test_the_documented_commands_cap_a_transfer(document: str, tmp_path: Path) -> None:
+    """Typed as they stand there, with a process in the place of the documented one, and an `aws` that sends 1 MB."""
+    lines = re.findall(r"^    (\S*python -m workloads\.throttle .*)", (ROOT / document).read_text(), re.MULTILINE)
+    assert len(lines) >= 2
+    with sink() as target:
+        (tmp_path / "aws").write_text(f"#!/bin/sh\nexec {shlex.join(sender(target.port, MIB))}\n")
+        (tmp_path / "aws").chmod(0o755)
+        for line in lines:
+            with subprocess.Popen(["sleep", "1"]) as running:
+                command = re.sub(r"^\S*python", sys.executable, line).replace("13424", str(running.pid))
+                done = subprocess.run(
+                    ["bash", "-c", command],
+                    cwd=ROOT,
+                    env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=PATIENCE_S,
+                    check=False,
+                )
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+            assert done.stderr.startswith("throttle: ")
+        assert target.bytes == MIB * sum("aws s3 sync" in line for line in lines)
