@@ -96,7 +96,7 @@ def sentences(settings: Settings, outcome: Outcome) -> list[str]:
         mean = f"{figures.bytes:,} bytes in {figures.active_s:.3g} s: {in_unit(figures.mean_bytes_per_s, unit)}"
         if isinstance(pace, Rate):
             mean += f", {_of_target(figures.mean_bytes_per_s, pace)}"
-        if figures.window_std_bytes_per_s is not None:
+        if figures.window_std_bytes_per_s is not None and figures.windows > 1:
             mean += f"; standard deviation of one-second windows {in_unit(figures.window_std_bytes_per_s, unit)}"
         lines.append(f"{mean}; largest 100 ms {figures.largest_100_ms_bytes:,} bytes")
         if isinstance(pace, Rate) and _too_short(pace, outcome):
