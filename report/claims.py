@@ -99,12 +99,12 @@ class LaterEntry(Model):
     date: Prose
     source: Prose
     test: Formula | None = None
-    """A run for which it is true differs as documented"""
+    """Where this is true, the run differs as documented"""
 
 
 @dataclass(frozen=True)
 class Entry(Model):
-    """A claim as the file has it."""
+    """A claim, as it stands in the file."""
 
     id: Annotated[str, Text("the experiment's name, / and a name", r"[a-z0-9-]+/[a-z0-9-]+")]
     claim: Prose
@@ -116,12 +116,12 @@ class Entry(Model):
     measured: Formula | None = None
     """The figure shown beside the published one"""
     when: Formula | None = None
-    """For a run for which it is not true the claim was not tested"""
+    """Where this is false, the run has not tested the claim"""
     tolerance: Tolerance | None = None
     later: Annotated[tuple[LaterEntry, ...], Items("a list of facts")] = ()
     """What the provider has documented since"""
     needs: Prose | None = None
-    """Why a run is not judged for which `when` is not true: a sentence with figures of the summary in braces"""
+    """Why the claim is not judged where `when` is false: a sentence with figures of the summary in braces"""
     finding: Prose | None = None
     """What the run found: a sentence with figures of the summary in braces"""
 

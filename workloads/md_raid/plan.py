@@ -29,7 +29,7 @@ Servers = Annotated[tuple[Annotated[int, Number(1, SERVERS_MAX)], ...], Numbers]
 
 @dataclass(frozen=True)
 class Pattern(Model):
-    """How a cell reads, and what is read so. A single volume is always read raw: all else is compared with it."""
+    """How a cell reads, and what it reads. A single volume is always read raw, for comparison."""
 
     name: PatternName
     request_bytes: RequestBytes
@@ -38,13 +38,13 @@ class Pattern(Model):
     raw_volumes: Volumes = ()
     """Volumes of each server that are read in parallel without md, of all servers"""
     raw_servers: Servers = ()
-    """Servers whose volumes are read in parallel without md, as many of each as raw_volumes has at most. Numbers above
-    that of the servers are left out"""
+    """Numbers of servers whose volumes are read in parallel without md, the largest number of raw_volumes on each.
+    Numbers above the stack's servers are left out"""
     stripe_mirrors: Volumes = ()
     """Mirrors under a stripe, each with a leg on every server"""
     stripe_servers: Servers = ()
-    """Servers over whose volumes a stripe lies, with as many mirrors as stripe_mirrors has at most. Numbers above that
-    of the servers are left out"""
+    """Numbers of servers under a stripe, whose mirrors are the largest number of stripe_mirrors.
+    Numbers above the stack's servers are left out"""
 
 
 @dataclass(frozen=True)
