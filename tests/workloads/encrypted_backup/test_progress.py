@@ -82,8 +82,12 @@ def test_every_action_shows_what_is_waited_for_and_so_does_its_undoing(out: io.S
 
 def test_a_script_of_an_action_is_shown_in_the_action_s_own_line(out: io.StringIO) -> None:
     context = context_on(out)
-    copy = Action("copy", lambda: (context.long(Script("copy", ""), [], "copying /home"), time.sleep(0.5))[1])
-    with context.performed([copy]):
+
+    def copy() -> None:
+        context.long(Script("copy", ""), [], "copying /home")
+        time.sleep(0.5)
+
+    with context.performed([Action("copy", copy)]):
         pass
     lines = [line.removesuffix("  (0 s)") for line in out.getvalue().splitlines() if "copying" in line]
     assert lines[0] == "backup         copying /home"
