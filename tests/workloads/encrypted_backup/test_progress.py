@@ -76,8 +76,8 @@ def test_every_action_shows_what_is_waited_for_and_so_does_its_undoing(out: io.S
     attach = Action("attach", lambda: time.sleep(0.5), "detach", lambda: time.sleep(0.5))
     with context.performed([attach]):
         pass
-    assert "backup         attaching the disk through the tunnel  (0 s)" in out.getvalue()
-    assert "backup         detaching the disk  (0 s)" in out.getvalue()
+    assert "backup         attaching the disk through the tunnel  (" in out.getvalue()
+    assert "backup         detaching the disk  (" in out.getvalue()
 
 
 def test_a_script_of_an_action_is_shown_in_the_action_s_own_line(out: io.StringIO) -> None:
@@ -89,9 +89,9 @@ def test_a_script_of_an_action_is_shown_in_the_action_s_own_line(out: io.StringI
 
     with context.performed([Action("copy", copy)]):
         pass
-    lines = [line.removesuffix("  (0 s)") for line in out.getvalue().splitlines() if "copying" in line]
+    lines = [line.partition("  (")[0] for line in out.getvalue().splitlines() if "copying" in line]
     assert lines[0] == "backup         copying /home"
-    assert lines[-1].split("  (")[0] == "backup         copying"
+    assert lines[-1] == "backup         copying"
     assert not any("/home" in line for line in lines[lines.index(lines[-1]) :]), "one line at a time"
 
 
@@ -106,4 +106,4 @@ def test_after_a_fault_the_next_action_has_its_own_words(out: io.StringIO) -> No
         pass
     with context.performed([Action("mount", lambda: time.sleep(0.5))]):
         pass
-    assert "backup         mounting the file system  (0 s)" in out.getvalue()
+    assert "backup         mounting the file system  (" in out.getvalue()
