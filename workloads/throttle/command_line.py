@@ -23,9 +23,9 @@ USAGE = """\
 %(prog)s --rate RATE [--max-pause S] (--pid PID | -- COMMAND ...)
        %(prog)s --stop S --run S [--from-first-byte] (--pid PID | -- COMMAND ...)"""
 EPILOG = """\
-Exit code: the command's (128 and the signal's number when one ended it; 126 or 127 when it can't be run); with --pid 0,
-or 128 and the number of the signal that ended the throttle; 2 for a wrong call, 1 when holding back went wrong.
-Ctrl-C with --pid ends the cap; the process runs on."""
+Exit code of a command: its own, or 128 and the number of the signal that ended it; 126 or 127 if it cannot be run.
+Exit code with --pid: 0, or 128 and the number of the signal that ended the throttle.
+In both cases: 2 for wrong arguments, 1 if the cap failed. Ctrl-C with --pid ends the cap, and the process goes on."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -77,20 +77,22 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--rate", help="what its TCP connections may move, in and out together: 2MiB/s, 16 Mbit/s")
-    parser.add_argument("--stop", metavar="S", help="the original's way: stop for so many seconds (0.4) ...")
-    parser.add_argument("--run", metavar="S", help="... then run for so many (0.6), repeatedly, whatever is moved")
+    parser.add_argument("--stop", metavar="S", help="a fixed cycle: stop for S seconds, such as 0.4 ...")
+    parser.add_argument("--run", metavar="S", help="... then run for S seconds, such as 0.6, and repeat")
     parser.add_argument(
         "--from-first-byte",
         action="store_true",
-        help="with --stop and --run: only once the process has moved something, so that its start is not slowed",
+        help="with --stop and --run: begin when the process has moved something, so that its start is not slowed",
     )
     parser.add_argument(
         "--max-pause",
         metavar="S",
-        help=f"no pause is longer ({DEFAULT_MAX_PAUSE_S:.0f}); S3 hangs up after 20 s",
+        help=f"longest pause in seconds (default: {DEFAULT_MAX_PAUSE_S:.0f}); S3 closes an idle connection after 20",
     )
     parser.add_argument("--pid", help="a running process, with its children")
-    parser.add_argument("--report", metavar="FILE", help="how well it held, as JSON; samples of 100 ms go beside it")
+    parser.add_argument(
+        "--report", metavar="FILE", help="write how well the cap held, as JSON; samples of 100 ms are written beside it"
+    )
     return parser
 
 
