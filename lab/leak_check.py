@@ -45,7 +45,11 @@ def account_leftovers(clients: Clients) -> list[str]:
         "instance profile": [
             profile["InstanceProfileName"] for profile in clients.iam.list_instance_profiles()["InstanceProfiles"]
         ],
-        "file system": [system["FileSystemId"] for system in clients.efs.describe_file_systems()["FileSystems"]],
+        "file system": [
+            system["FileSystemId"]
+            for page in clients.efs.get_paginator("describe_file_systems").paginate()  # ten a page
+            for system in page["FileSystems"]
+        ],
     }
     return [f"{kind} {name}" for kind, names in found.items() for name in names]
 

@@ -128,3 +128,8 @@ def account(api: Api, lab_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Acco
 
 def denied(operation: str) -> ClientError:
     return ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "injected"}}, operation)
+
+
+def allowed_actions(policy: dict[str, Any]) -> set[str]:
+    """Returns the actions that a policy of IAM allows."""
+    return {action for each in policy["Statement"] if each["Effect"] == "Allow" for action in each["Action"]}

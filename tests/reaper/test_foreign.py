@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,15 +14,8 @@ from reaper.plan import Status, make_plan
 from reaper.services import find_buckets
 from tests.lab.conftest import REGION
 from tests.reaper.conftest import Account, denied
+from tests.reaper.one_of_each import OURS, TRUST, create_one_of_each, pairs, specification
 
-OURS = {
-    "project": "tidemark",
-    "stack": "eip-region.lab",
-    "experiment": "eip-region",
-    "expires-at": "2020-01-01T00:00:00Z",
-    "Name": "host-1",
-    "data": "disposable",
-}
 EXPIRY = OURS["expires-at"]
 NEARLY_OURS: dict[str, dict[str, str]] = {
     "no tags at all": {},
@@ -115,65 +108,18 @@ def test_an_address_without_a_public_one_hides_nothing_else() -> None:
     assert [(each.id, sorted(each.names)) for each in found] == [("eipalloc-1", []), ("eipalloc-2", ["198.51.100.7"])]
 
 
-def pairs(tags: dict[str, str]) -> list[Any]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
-
-
-def specification(kind: str, tags: dict[str, str]) -> list[Any]:
-    return [{"ResourceType": kind, "Tags": pairs(tags)}] if tags else []
-
-
-@pytest.mark.parametrize("tags", NEARLY_OURS.values(), ids=NEARLY_OURS.keys())
-def test_what_is_nearly_ours_stays(account: Account, tags: dict[str, str]) -> None:
-    """One of each kind, in a VPC with the same tags."""
-    ec2, clients = account.api.ec2, account.api.clients
-    here: Any = {"LocationConstraint": REGION}
-    vpc = ec2.create_vpc(CidrBlock="10.20.0.0/16", TagSpecifications=specification("vpc", tags))["Vpc"]["VpcId"]
-    zone = f"{REGION}a"
-    subnet = ec2.create_subnet(
-        VpcId=vpc, CidrBlock="10.20.1.0/24", AvailabilityZone=zone, TagSpecifications=specification("subnet", tags)
-    )["Subnet"]["SubnetId"]
-    gateway = ec2.create_internet_gateway(TagSpecifications=specification("internet-gateway", tags))
-    ec2.attach_internet_gateway(InternetGatewayId=gateway["InternetGateway"]["InternetGatewayId"], VpcId=vpc)
-    ec2.create_route_table(VpcId=vpc, TagSpecifications=specification("route-table", tags))
-    group = ec2.create_security_group(
-        GroupName="eip-region-members-group",
-        Description="Hosts of tidemark eip-region.lab",
-        VpcId=vpc,
-        TagSpecifications=specification("security-group", tags),
-    )["GroupId"]
-    ec2.authorize_security_group_ingress(
-        GroupId=group,
-        IpPermissions=[
-            {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "198.51.100.0/24"}]}
-        ],
-        TagSpecifications=specification("security-group-rule", tags),
-    )
-    image = ec2.register_image(Name="any", RootDeviceName="/dev/xvda")["ImageId"]
-    ec2.run_instances(
-        ImageId=image, MinCount=1, MaxCount=1, SubnetId=subnet, TagSpecifications=specification("instance", tags)
-    )
-    ec2.create_volume(AvailabilityZone=zone, Size=1, TagSpecifications=specification("volume", tags))
-    ec2.allocate_address(Domain="vpc", TagSpecifications=specification("elastic-ip", tags))
-    ec2.create_key_pair(KeyName="eip-region-key-pair", TagSpecifications=specification("key-pair", tags))
-    ec2.create_placement_group(
-        GroupName="md-raid-placement-group",
-        Strategy="cluster",
-        TagSpecifications=specification("placement-group", tags),
-    )
-    clients.efs.create_file_system(CreationToken="x", Tags=pairs(tags))
-    clients.s3.create_bucket(Bucket="tidemark-s3-throttle-lab-0123456", CreateBucketConfiguration=here)
-    if tags:
-        clients.s3.put_bucket_tagging(Bucket="tidemark-s3-throttle-lab-0123456", Tagging={"TagSet": pairs(tags)})
-    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
-    clients.iam.create_role(RoleName="tidemark-s3-throttle-lab-role", AssumeRolePolicyDocument=trust, Tags=pairs(tags))
-    clients.iam.create_instance_profile(InstanceProfileName="tidemark-s3-throttle-lab-profile", Tags=pairs(tags))
-
+def test_what_is_nearly_ours_stays(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of each kind with each of these tags, in a VPC with the same tags."""
+    monkeypatch.setattr("lab.ec2_behavior.QUOTA", len(NEARLY_OURS))
+    for number, tags in enumerate(NEARLY_OURS.values()):
+        create_one_of_each(account.api, tags, number)
+    ec2 = account.api.ec2
     before, rules = account.left(), ec2.describe_security_group_rules()["SecurityGroupRules"]
-    assert len({each.rpartition(" ")[0] for each in before}) == 14, "one of every kind that the account can hold"
+    kinds = Counter(each.rpartition(" ")[0] for each in before)
+    assert len(kinds) == 14, "every kind that the account can hold"
+    assert min(kinds.values()) >= len(NEARLY_OURS), "one with each of the tags"
     for selection in (account.everything(), account.everything("vol-00000000")):
-        plan = account.plan(selection)
-        assert plan.delete == ()
+        assert [(each.kind, each.tags) for each in account.plan(selection).delete] == []
         assert account.reap(selection) == []
     assert account.interference.writes.total() == 0
     assert account.left() == before
@@ -323,11 +269,10 @@ def test_what_nothing_here_deletes_is_shown_and_stays(account: Account) -> None:
 
 
 def test_a_role_of_another_region_stays_where_one_region_is_asked(account: Account) -> None:
-    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     iam = account.api.clients.iam
     for stack in ("reaper.us-east-1", f"reaper.{REGION}", "reaper.lab"):
         name = f"tidemark-{stack.replace('.', '-')}"
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust, Tags=pairs(OURS | {"stack": stack}))
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST, Tags=pairs(OURS | {"stack": stack}))
     assert [each.stack for each in account.plan(account.everything()).delete] == [f"reaper.{REGION}", "reaper.lab"]
 
     def refuse(**_: Any) -> None:

@@ -26,21 +26,10 @@ from reaper.policy import OWN_KINDS, STACK_PREFIX, role_policy
 from reaper.reap import Reaping
 from tests.components.stack_program import Run, run_program, stack_file
 from tests.lab.conftest import REGION
-from tests.reaper.conftest import STACKS, Account
+from tests.reaper.conftest import Account, allowed_actions
 
 STACK = f"{STACK_PREFIX}{REGION}"
 NAME = f"tidemark-reaper-{REGION}"
-# Where the name of IAM's action is not the call's.
-ACTIONS = {
-    ("ec2", "RevokeSecurityGroupIngress"): "ec2:RevokeSecurityGroupIngress",
-    ("s3", "ListBuckets"): "s3:ListAllMyBuckets",
-    ("s3", "HeadBucket"): "s3:ListBucket",
-    ("s3", "ListObjectsV2"): "s3:ListBucket",
-    ("s3", "ListMultipartUploads"): "s3:ListBucketMultipartUploads",
-    ("s3", "DeleteObjects"): "s3:DeleteObject",
-}
-PREFIXES = {"efs": "elasticfilesystem", "resourcegroupstaggingapi": "tag"}
-
 CALL = """
 import json, sys
 sys.path[:0] = [sys.argv[1]]
@@ -197,22 +186,6 @@ def test_its_own_stack_is_deleted_by_name(account: Account, declared: Run, packa
     assert account.plan(named).kept == ()
     assert account.left() == []
     assert account.client_of(REGION, "events").list_rules()["Rules"] == []
-
-
-def allowed_actions(policy: dict[str, Any]) -> set[str]:
-    return {action for each in policy["Statement"] if each["Effect"] == "Allow" for action in each["Action"]}
-
-
-def test_its_role_allows_each_call_that_the_code_makes(account: Account) -> None:
-    for stack in STACKS:
-        if stack != "encrypted-backup.lab":  # the same types as iscsi-tunnel
-            account.deploy(stack)
-    account.calls.clear()
-    assert account.reap(account.everything(*account.protected_volumes())) == []
-    assert account.left() == []
-    needed = {ACTIONS.get(each, f"{PREFIXES.get(each[0], each[0])}:{each[1]}") for each in account.calls}
-    assert "ec2:TerminateInstances" in needed
-    assert needed - allowed_actions(json.loads(role_policy(REGION, NAME))) == set()
 
 
 def test_its_role_deletes_only_with_the_projects_tag_and_in_its_region() -> None:
