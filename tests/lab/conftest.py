@@ -14,6 +14,7 @@ import pytest
 
 from lab.clients import Clients
 from lab.endpoint import Endpoint
+from tests.lab.in_process import answered_in_process
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -46,7 +47,14 @@ class Api:
 
 
 @pytest.fixture
-def api(tmp_path: Path) -> Iterator[Api]:
+def api(api_over_http: Api) -> Iterator[Api]:
+    """An account whose API answers this process without HTTP."""
+    with answered_in_process(api_over_http.url, api_over_http.endpoint._application):
+        yield api_over_http
+
+
+@pytest.fixture
+def api_over_http(tmp_path: Path) -> Iterator[Api]:
     """One for each test: moto finds the added calls on a class, where the newest endpoint's replace the others'."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for each request
     consoles = tmp_path / "consoles"

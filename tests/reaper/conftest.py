@@ -21,9 +21,9 @@ from reaper import find
 from reaper.find import Found, find_all
 from reaper.plan import Plan, Resource, Selection, make_plan
 from reaper.reap import Left, Reaping
-from tests.lab.conftest import REGION, Api, api, lab_folder
+from tests.lab.conftest import REGION, Api, api, api_over_http, lab_folder
 
-__all__ = ["api", "lab_folder"]
+__all__ = ["api", "api_over_http", "lab_folder"]
 
 STACKS = (
     "md-raid.lab",

@@ -119,8 +119,9 @@ def test_what_is_nearly_ours_stays(account: Account, monkeypatch: pytest.MonkeyP
     assert len(kinds) == 14, "every kind that the account can hold"
     assert min(kinds.values()) >= len(NEARLY_OURS), "one with each of the tags"
     for selection in (account.everything(), account.everything("vol-00000000")):
-        assert [(each.kind, each.tags) for each in account.plan(selection).delete] == []
-        assert account.reap(selection) == []
+        plan = account.plan(selection)
+        assert [(each.kind, each.tags) for each in plan.delete] == []
+        assert account.reaping(plan, selection).run() == []
     assert account.interference.writes.total() == 0
     assert account.left() == before
     assert ec2.describe_security_group_rules()["SecurityGroupRules"] == rules

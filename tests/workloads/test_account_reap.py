@@ -12,14 +12,14 @@ from aws_offers import price_usd
 from reaper import find
 from reaper.plan import Resource
 from tests.instances import launch
-from tests.lab.conftest import Api, api
+from tests.lab.conftest import Api, api, api_over_http
 from workloads import account_reap
 from workloads.account_cost import cost, cost_lines
 from workloads.account_reap import reap
 from workloads.errors import WorkloadError
 from workloads.pulumi_states import KnownResources
 
-__all__ = ["api"]
+__all__ = ["api", "api_over_http"]
 
 TAGS = {"project": "tidemark", "stack": "efs-iops.eu-central-1", "expires-at": "2020-01-01T00:00:00Z"}
 DISPOSABLE = TAGS | {"data": "disposable"}
