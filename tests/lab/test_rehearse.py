@@ -158,10 +158,11 @@ def test_a_terminal_that_is_closed_ends_all(tables: list[list[Outcome]], monkeyp
 
     experiments_that(monkeypatch, run)
     said: list[str] = []
-    assert rehearse.rehearse(["md-raid", "efs-iops"], said.append) == 130
-    assert "SIGHUP: tearing down" in said
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
+        assert rehearse.rehearse(["md-raid", "efs-iops"], said.append) == 130
+        assert "SIGHUP: tearing down" in said
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         assert rehearse.rehearse(["md-raid", "efs-iops"], said.append) == 0, "what nohup started goes on"
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -85,6 +85,11 @@ def read_numbers(process: subprocess.Popen[str], count: int) -> list[int]:
     return [int(process.stdout.readline()) for _ in range(count)]
 
 
+def hear_a_hangup() -> None:
+    """In a child, before its program: what nohup started ignores SIGHUP, and so would the child."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def start_throttle(*arguments: object, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
     """The throttle as a shell with job control starts it: leader of a process group, its parent in another one."""
     return subprocess.Popen(
@@ -95,6 +100,7 @@ def start_throttle(*arguments: object, stdin: int = subprocess.DEVNULL) -> subpr
         stderr=subprocess.PIPE,
         text=True,
         process_group=0,
+        preexec_fn=hear_a_hangup,
     )
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.workloads.throttle.real import PATIENCE_S, ROOT, is_stopped, wait_until
+from tests.workloads.throttle.real import PATIENCE_S, ROOT, hear_a_hangup, is_stopped, wait_until
 
 PROGRAM = """
 import signal, sys
@@ -31,6 +31,7 @@ def waiting(seconds: float, *, before: str = "") -> Iterator[subprocess.Popen[st
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=hear_a_hangup,
     )
     with process:
         try:
