@@ -14,9 +14,12 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import stdtrit
+
+from report.intervals import Floats
 
 # The paper's recommendation: 0.4 n^(2/3) cosines.
 COSINES_FACTOR = 0.4
@@ -49,13 +52,20 @@ def mean_rate(series: Sequence[float]) -> MeanRate | None:
     values = np.asarray(series, dtype=float)
     if samples < SAMPLES_MIN or not (mean := float(values.mean())) > 0:
         return None
-    cosines = max(1, int(COSINES_FACTOR * samples ** (2 / 3)))
-    position = (np.arange(samples) + 0.5) / samples
-    weights = math.sqrt(2 / samples) * np.cos(np.pi * np.outer(position, np.arange(1, cosines + 1)))
+    weights = _weights(samples)
     long_run_variance = float(np.mean(((values - mean) @ weights) ** 2))
     variance = float(values.var(ddof=1))
     independent = samples if long_run_variance <= variance else samples * variance / long_run_variance
-    return MeanRate(samples, mean, long_run_variance / samples, float(cosines), independent)
+    return MeanRate(samples, mean, long_run_variance / samples, float(weights.shape[1]), independent)
+
+
+@lru_cache(maxsize=4)  # the cells of a run are equally long
+def _weights(samples: int) -> Floats:
+    """The cosines, a column each."""
+    cosines = max(1, int(COSINES_FACTOR * samples ** (2 / 3)))
+    position = (np.arange(samples) + 0.5) / samples
+    weights: Floats = math.sqrt(2 / samples) * np.cos(np.pi * np.outer(position, np.arange(1, cosines + 1)))
+    return weights
 
 
 def ratio_of_means(base: MeanRate, new: MeanRate, confidence: float) -> Ratio:

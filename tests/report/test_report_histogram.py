@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from report.histogram import (
     bucket_middle_ns,
     merge,
 )
-from tests.report.histograms import bucket_index, histogram_of, latency_json
+from tests.report.histograms import bucket_index, histogram_of, histogram_of_array, latency_json
 
 latencies = st.integers(min_value=0, max_value=1 << 50) | st.integers(min_value=0, max_value=2_000)
 many = st.lists(latencies, max_size=60)
@@ -59,6 +60,11 @@ def test_a_percentile_is_the_nearest_rank_within_the_error(values: list[int], pe
     assert found is not None
     assert abs(found - true) <= true * RELATIVE_ERROR_MAX
     assert min(values) <= found <= max(values)
+
+
+@given(st.lists(st.integers(0, (1 << 53) - 1), max_size=60))
+def test_many_at_once_are_the_same(values: list[int]) -> None:
+    assert histogram_of_array(np.array(values, np.int64)) == histogram_of(values)
 
 
 @given(many, many, many)

@@ -296,10 +296,9 @@ def _set(field: str, value: object) -> Callable[[Record], None]:
 
 @pytest.mark.parametrize("stream", ["cells", "worker", "arrays", "drill", "host", "proofs"])
 @pytest.mark.parametrize("kind", ["drop", "text", "null", "list", "negative"])
-def test_any_field_wrong_or_missing_leaves_a_summary(
-    builder: RunBuilder, tmp_path: Path, stream: str, kind: str
-) -> None:
+def test_any_field_wrong_or_missing_leaves_a_summary(tmp_path: Path, stream: str, kind: str) -> None:
     """Every field in turn, in some record: no traceback, and what was left out is said or just missing."""
+    builder = RunBuilder(brief=True)
     values: dict[str, object] = {"text": "?", "null": None, "list": [1], "negative": -5}
     records = builder.streams[stream]
     fields = list(dict.fromkeys(field for record in records for field in record))
@@ -313,7 +312,8 @@ def test_any_field_wrong_or_missing_leaves_a_summary(
 
 
 @pytest.mark.parametrize("missing", [None, "cells", "worker", "arrays", "drill", "host", "proofs"])
-def test_a_missing_stream_leaves_a_summary(builder: RunBuilder, tmp_path: Path, missing: str | None) -> None:
+def test_a_missing_stream_leaves_a_summary(tmp_path: Path, missing: str | None) -> None:
+    builder = RunBuilder(brief=True)
     path = builder.write(tmp_path)
     for stream in [missing] if missing else list(builder.streams):
         (path / "raw" / f"{stream}.ndjson").unlink()
