@@ -106,6 +106,15 @@ def end_by(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTE
     return finish(process)
 
 
+def end_after_a_second(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> Outcome:
+    """Ends it once it has printed the line of its first second."""
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    process.send_signal(number)
+    outcome, _ = finish_with_io(process)
+    return Outcome(outcome.code, [json.loads(first), *outcome.lines], outcome.error)
+
+
 def bucket_index(value: int) -> int:
     if value < 256:
         return value

@@ -25,6 +25,7 @@ from tests.native.native_worker import (
     bucket_index,
     bucket_range,
     check_outcome,
+    end_after_a_second,
     end_by,
     finish,
     finish_with_io,
@@ -60,7 +61,7 @@ def test_lines_add_up_and_match_the_kernels_count(
     worker: NativeWorker, data_file: Path, operation: str, pattern: str
 ) -> None:
     counter = "syscr" if operation == "read" else "syscw"
-    seconds = 1.2 if pattern == "random" else 0.3  # an interval's end is the same for all
+    seconds = 1.1 if pattern == "random" else 0.2  # an interval's end is the same for all
     process = worker.start(*words(data_file, operation, pattern, 512, 3, seconds))
     outcome, io = finish_with_io(process)
     assert outcome.code == 0
@@ -277,17 +278,18 @@ def test_reader_that_has_gone_ends_it(worker: NativeWorker, data_file: Path) -> 
     process.stderr.close()
 
 
-@pytest.mark.parametrize(("number", "after_s"), [(signal.SIGTERM, 1.4), (signal.SIGINT, 0.4)])
-def test_signal_ends_it_with_its_final_line(
-    worker: NativeWorker, data_file: Path, number: signal.Signals, after_s: float
-) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_it_with_its_final_line(worker: NativeWorker, data_file: Path, number: signal.Signals) -> None:
     process = worker.start(*words(data_file, "read", "random", 512, 2, 60))
-    time.sleep(after_s)
-    outcome = end_by(process, number)
+    if number == signal.SIGTERM:
+        outcome, seconds = end_after_a_second(process, number), 1
+    else:
+        time.sleep(0.4)
+        outcome, seconds = end_by(process, number), 0
     assert outcome.code == 0
     check_outcome(outcome)
-    assert len(outcome.intervals) == int(after_s) + 1
-    assert int(after_s) < outcome.final["t_end_unix_s"] - outcome.final["t_start_unix_s"] < int(after_s) + 1
+    assert len(outcome.intervals) == seconds + 1
+    assert seconds < outcome.final["t_end_unix_s"] - outcome.final["t_start_unix_s"] < seconds + 1
 
 
 def test_signal_in_the_warmup_measures_nothing(worker: NativeWorker, data_file: Path) -> None:
@@ -358,16 +360,14 @@ def test_sanitizers_find_nothing(worker_build: Path, data_file: Path, name: str)
     sanitized = NativeWorker(worker_build / name)
     # What differs for each pattern and engine is the offsets and the requests; all end an interval alike.
     for pattern, engine in (("fixed", THREADS), ("sequential", THREADS), ("sequential", ring(4)), ("random", ring(4))):
-        outcome = sanitized.run(*words(data_file, "write", pattern, 512, 3, 0.2), *engine, "--warmup", "0.1")
+        outcome = sanitized.run(*words(data_file, "write", pattern, 512, 3, 0.1), *engine, "--warmup", "0.05")
         if engine != THREADS and outcome.code != 0:
             assert "--engine: io_uring" in outcome.error  # this machine has none
             continue
         assert (outcome.code, outcome.error) == (0, "")
         check_outcome(outcome)
     # The reporter takes a second's tallies at its end.
-    process = sanitized.start(*words(data_file, "read", "random", 512, 3, 60))
-    time.sleep(1.4)
-    outcome = end_by(process)
+    outcome = end_after_a_second(sanitized.start(*words(data_file, "read", "random", 512, 3, 60)))
     assert (outcome.code, outcome.error) == (0, "")
     check_outcome(outcome)
     assert len(outcome.intervals) >= 2
