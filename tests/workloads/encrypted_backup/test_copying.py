@@ -253,13 +253,15 @@ def test_names_are_not_taken_for_reasons(backups: Backups) -> None:
     assert backups.back_up(FIRST)["unread"] == 4
 
 
-@pytest.mark.parametrize("name", ["a:b", "-x", "line\nfeed", "a  b ", "[a]*"])
-def test_a_source_of_any_name_is_copied(name: str, backups: Backups, tmp_path: Path) -> None:
-    source = tmp_path / "above" / name
-    source.mkdir()
-    (source / "file").write_text("text")
-    assert backups.back_up(FIRST, sources=[source])["differences"] == 0
-    assert (backups.volume.snapshots / FIRST / "tree" / str(source).lstrip("/") / "file").read_text() == "text"
+def test_a_source_of_any_name_is_copied(backups: Backups, tmp_path: Path) -> None:
+    sources = [tmp_path / "above" / name for name in ("a:b", "-x", "line\nfeed", "a  b ", "[a]*")]
+    for source in sources:
+        source.mkdir()
+        (source / "file").write_text(f"text of {source}")
+    assert backups.back_up(FIRST, sources=sources)["differences"] == 0
+    for source in sources:
+        copy = backups.volume.snapshots / FIRST / "tree" / str(source).lstrip("/") / "file"
+        assert copy.read_text() == f"text of {source}"
 
 
 def test_attributes_are_those_that_the_manifest_compares(backups: Backups) -> None:
@@ -273,11 +275,16 @@ def test_attributes_are_those_that_the_manifest_compares(backups: Backups) -> No
     assert all(is_kept(name) for name in kept)
 
 
-@pytest.fixture
-def settled(backups: Backups) -> Backups:
-    """With a first snapshot, which began when the last file's ctime had passed: its manifest has every ctime."""
+def settle(backups: Backups) -> None:
+    """Waits until the last file's ctime has passed: the manifest of a snapshot that begins then has every ctime."""
     while time.time_ns() <= max(path.lstat().st_ctime_ns for path in backups.source.rglob("*")) + CLOCK_TICK_NS:
         os.sched_yield()
+
+
+@pytest.fixture
+def settled(backups: Backups) -> Backups:
+    """With a first snapshot, whose manifest has every ctime."""
+    settle(backups)
     backups.back_up(FIRST)
     return backups
 
@@ -304,34 +311,38 @@ CHANGES_OF_CTIME: dict[str, Callable[[Path], object]] = {
     "content": _later,
     "mode": lambda path: path.chmod(0o611),
     "gone": lambda path: path.unlink(),
-    "new": lambda path: path.with_name("another").touch(),
-    "renamed": lambda path: path.rename(path.with_name("another")),
+    "new": lambda path: path.with_name(f"new {path.name}").touch(),
+    "renamed": lambda path: path.rename(path.with_name(f"renamed {path.name}")),
     "attribute": lambda path: os.setxattr(path, "user.note", b"1"),
-    "another name": lambda path: path.with_name("another").hardlink_to(path),
+    "another name": lambda path: path.with_name(f"another {path.name}").hardlink_to(path),
     "a time in the future": lambda path: os.utime(path, (4_000_000_000, 4_000_000_000)),
     "folder's mode": lambda path: path.parent.chmod(0o700),
 }
 
 
-@pytest.mark.parametrize("change", CHANGES_OF_CTIME)
-def test_a_change_of_any_kind_is_in_the_next_snapshot(settled: Backups, change: str) -> None:
-    CHANGES_OF_CTIME[change](settled.source / VICTIM)
-    second = settled.back_up(SECOND, FIRST)
-    assert not second["same"]
-    assert second["differences"] == 0
-    here, there = (
-        {os.fsdecode(path): entry.stat(follow_symlinks=False) for path, entry in paths_below(os.fsencode(root), _fail)}
-        for root in (settled.source, settled.tree(SECOND))
-    )
-    assert here.keys() == there.keys()
-    for path, found in here.items():
-        assert (found.st_mode, found.st_size, found.st_mtime_ns // 10**9) == (
-            there[path].st_mode,
-            there[path].st_size,
-            there[path].st_mtime_ns // 10**9,
-        )
-    if change != "gone" and change != "renamed":
-        assert (settled.source / VICTIM).read_bytes() == (settled.tree(SECOND) / VICTIM).read_bytes()
+def test_a_change_of_any_kind_is_in_the_next_snapshot(settled: Backups) -> None:
+    """Each of another file, against a snapshot of all changes before it."""
+    last = FIRST
+    victims = sorted((settled.source / VICTIM).parent.glob("name-*.txt"))
+    for number, (change, path) in enumerate(zip(CHANGES_OF_CTIME, victims, strict=False), start=2):
+        CHANGES_OF_CTIME[change](path)
+        settle(settled)
+        snapshot = f"2026-01-{number:02}T000000Z"
+        said = settled.back_up(snapshot, last)
+        assert not said["same"], change
+        assert said["differences"] == 0, change
+        assert states(settled.source) == states(settled.tree(snapshot)), change
+        if path.exists():
+            assert path.read_bytes() == (settled.tree(snapshot) / path.relative_to(settled.source)).read_bytes()
+        last = snapshot
+    assert number == len(CHANGES_OF_CTIME) + 1
+    assert settled.back_up("2026-02-01T000000Z", last)["same"]
+
+
+def states(root: Path) -> dict[str, tuple[int, int, int]]:
+    """Mode, size and time, in seconds, of everything below a folder."""
+    found = {path: entry.stat(follow_symlinks=False) for path, entry in paths_below(os.fsencode(root), _fail)}
+    return {os.fsdecode(path): (each.st_mode, each.st_size, each.st_mtime_ns // 10**9) for path, each in found.items()}
 
 
 def _fail(path: bytes, error: OSError) -> None:
