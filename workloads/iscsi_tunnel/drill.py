@@ -13,8 +13,8 @@ from workloads.iscsi_tunnel.plan import Plan
 from workloads.iscsi_tunnel.run import client_host
 from workloads.worker import arguments, bring_worker, run_worker
 
-# Reads before the loss, and after it: ssh is started again a second after it ended, and the session logs in two or three
-# seconds later. Reads that are pending at the end are waited for.
+# Reads before the loss, and after it: ssh is started again a second after it ended, and the session logs in two or
+# three seconds later. Reads that are pending at the end are waited for.
 BEFORE_SECONDS = 2.0
 AFTER_SECONDS = 6
 DEPTH = 4
