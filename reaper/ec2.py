@@ -185,10 +185,11 @@ def _may_go_along(tags: Mapping[str, str], is_root: bool) -> bool:
 
 
 def _is_protected(ec2: Any, id: str) -> bool:
+    protected = False
     with unless_gone():
         answer = ec2.describe_instance_attribute(InstanceId=id, Attribute="disableApiTermination")
-        return bool(answer["DisableApiTermination"].get("Value"))
-    return False
+        protected = bool(answer["DisableApiTermination"].get("Value"))
+    return protected
 
 
 def _volumes(region: str, site: _Site) -> Iterator[Resource]:
