@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from reaper.plan import ORDER, Resource, ref
-from reaper.services import unless_gone
+from reaper.services import is_gone
 from reaper.tags import DATA_KEY, DISPOSABLE, PROJECT, PROJECT_KEY, from_pairs, is_ours
 
 OURS = {"Name": f"tag:{PROJECT_KEY}", "Values": [PROJECT]}
@@ -185,11 +187,13 @@ def _may_go_along(tags: Mapping[str, str], is_root: bool) -> bool:
 
 
 def _is_protected(ec2: Any, id: str) -> bool:
-    protected = False
-    with unless_gone():
+    try:
         answer = ec2.describe_instance_attribute(InstanceId=id, Attribute="disableApiTermination")
-        protected = bool(answer["DisableApiTermination"].get("Value"))
-    return protected
+    except ClientError as error:
+        if is_gone(error):
+            return False
+        raise
+    return bool(answer["DisableApiTermination"].get("Value"))
 
 
 def _volumes(region: str, site: _Site) -> Iterator[Resource]:

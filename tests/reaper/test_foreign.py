@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -43,31 +45,35 @@ def test_what_goes_while_the_account_is_read_hides_nothing_else(
     account: Account, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A `pulumi destroy` beside it: between the list and the question about an entry the entry is deleted."""
+    call: str
+    delete: Callable[[], Any] | None
     clients, client = account.api.clients, account.client_of(REGION if service != "iam" else "us-east-1", service)
     if service == "iam":
         for name in ("tidemark-a", "tidemark-b"):
             clients.iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}", Tags=pairs(OURS))
-        call, delete = "list_role_tags", lambda: clients.iam.delete_role(RoleName="tidemark-a")
+        call, delete = "list_role_tags", partial(clients.iam.delete_role, RoleName="tidemark-a")
     elif service == "s3":
         here: Any = {"LocationConstraint": REGION}
         for name in ("tidemark-a", "tidemark-b"):
             clients.s3.create_bucket(Bucket=name, CreateBucketConfiguration=here)
             clients.s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": pairs(OURS)})
-        call, delete = "get_bucket_location", lambda: clients.s3.delete_bucket(Bucket="tidemark-a")
+        call, delete = "get_bucket_location", partial(clients.s3.delete_bucket, Bucket="tidemark-a")
     else:
         image = account.api.ec2.describe_images(Owners=["self", "amazon"])["Images"][0]["ImageId"]
         for _ in range(2):
             account.api.ec2.run_instances(
                 ImageId=image, MinCount=1, MaxCount=1, TagSpecifications=specification("instance", OURS)
             )
-        call, delete = "describe_instance_attribute", lambda: None
-    original, calls = getattr(client, call), []
+        call, delete = "describe_instance_attribute", None
+    original: Any = getattr(client, call)
+    calls: list[dict[str, Any]] = []
 
     def gone_at_first(**given: Any) -> Any:
         calls.append(given)
         if len(calls) == 1:
-            delete()
-            if service == "ec2":
+            if delete is not None:
+                delete()
+            else:
                 raise ClientError({"Error": {"Code": "InvalidInstanceID.NotFound", "Message": "gone"}}, call)
         return original(**given)
 

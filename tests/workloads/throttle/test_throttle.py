@@ -533,7 +533,7 @@ for _ in range(10):
 
 def _rate_of(command: list[str], target: Sink, seconds: float) -> float:
     """What comes to the sink a second."""
-    with subprocess.Popen(command, process_group=0) as process, end_of_group(process):
+    with subprocess.Popen(command, text=True, process_group=0) as process, end_of_group(process):
         wait_until(lambda: target.bytes > 0, "it sends nothing")
         before, begun_s = target.bytes, time.monotonic()
         time.sleep(seconds)
