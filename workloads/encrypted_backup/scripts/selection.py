@@ -23,8 +23,8 @@ PSEUDO = frozenset(
 )
 # Lost at the next boot; excluded unless a source is in one.
 IN_MEMORY = frozenset((b"tmpfs", b"ramfs"))
-# Here any program can set a ctime: FAT keeps it identical to the mtime (fs/fat, since Linux 5.19), exFAT reads it from the
-# disk as such, and FUSE shows what a program says (sshfs: the mtime).
+# Here any program can set a ctime: FAT keeps it identical to the mtime (fs/fat, since Linux 5.19), exFAT reads it from
+# the disk as such, and FUSE shows what a program says (sshfs: the mtime).
 SETTABLE_CTIME = (b"fuse", b"vfat", b"msdos", b"exfat")
 # In a restore's target until it is complete (client_restore.sh).
 RESTORE_MARKER = b".tidemark-restore"
