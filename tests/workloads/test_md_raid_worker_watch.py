@@ -14,17 +14,32 @@ STUCK = "5 (tidemark-worke) D 1 5 5 0"
 
 
 def test_each_silence_is_told_once_and_none_without_one() -> None:
-    told: list[int] = []
-    with silence_watch(lambda: told.append(1), silent_s=0.2) as heard:
+    told: list[str] = []
+    with silence_watch(lambda: "stuck", told.append, silent_s=0.2) as heard:
         for _ in range(5):
             heard()
             threading.Event().wait(0.05)
         assert not told
-        wait_for("the first silence", lambda: len(told) == 1, 5)
+        wait_for("the first silence", lambda: told == ["stuck"], 5)
         threading.Event().wait(0.3)
-        assert len(told) == 1
+        assert told == ["stuck"]
         heard()
         wait_for("the next one", lambda: len(told) == 2, 5)
+
+
+def test_a_silence_that_ended_while_it_was_described_is_not_told() -> None:
+    told: list[str] = []
+    described = threading.Event()
+
+    def describe() -> str:
+        heard()
+        described.set()
+        return "at work again"
+
+    with silence_watch(describe, told.append, silent_s=0.2) as heard:
+        assert described.wait(5)
+        threading.Event().wait(0.1)
+        assert not told
 
 
 def test_what_is_stuck_is_found_in_the_kernel_s_files_alone(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def run_on_client(
     on_started: Callable[[int], None] | None = None,
 ) -> Outcome:
     """Runs the worker as `run_worker` does. When it is silent, a line of `task` says what the client waits for."""
-    with silence_watch(lambda: context.console.say(task, describe(context))) as heard:
+    with silence_watch(lambda: describe(context), lambda words: context.console.say(task, words)) as heard:
 
         def take(record: dict[str, Any]) -> None:
             heard()
@@ -44,8 +44,12 @@ def run_on_client(
 
 
 @contextmanager
-def silence_watch(on_silence: Callable[[], None], silent_s: float = SILENT_S) -> Iterator[Callable[[], None]]:
-    """Gives a function to call at each sign of life; calls `on_silence` once in each silence."""
+def silence_watch(
+    describe: Callable[[], str], tell: Callable[[str], None], silent_s: float = SILENT_S
+) -> Iterator[Callable[[], None]]:
+    """Gives a function to call at each sign of life. Once in each silence `describe` is called; what it returns is
+    told, unless there was a sign meanwhile: then it describes a client at work.
+    """
     sign, ended = threading.Event(), threading.Event()
 
     def watch() -> None:
@@ -53,7 +57,9 @@ def silence_watch(on_silence: Callable[[], None], silent_s: float = SILENT_S) ->
             if sign.wait(silent_s):
                 sign.clear()
             else:
-                on_silence()
+                words = describe()
+                if not sign.is_set():
+                    tell(words)
                 sign.wait()
 
     def heard() -> None:
