@@ -41,6 +41,10 @@ sys.dont_write_bytecode = False
 # As in a rehearsal (lab/isolation.py).
 prefer_own_python()
 
+# botocore reads EC2's model, megabytes of JSON, for each session, and moto makes three when it is imported.
+_load_file = functools.cache(botocore.loaders.JSONFileLoader().load_file)
+setattr(botocore.loaders.JSONFileLoader, "load_file", lambda _, path: _load_file(path))  # noqa: B010  # for mypy
+
 # HYPOTHESIS_PROFILE=thorough asks for five times as many examples.
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
 THOROUGH = PROFILE == "thorough"
@@ -146,10 +150,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _make_once() -> Iterator[None]:
     """What botocore, moto and pulumi make again and again, and is the same each time.
 
-    botocore reads EC2's model, megabytes of JSON, for each session, and makes 800 functions for each client; a test
-    that asks every region makes thirty.
+    botocore makes 800 functions for each client of EC2; a test that asks every region makes thirty.
     """
-    load_file = functools.cache(botocore.loaders.JSONFileLoader().load_file)
     creator_type: Any = botocore.client.ClientCreator  # its stubs have nothing private
     create_methods = creator_type._create_methods
     made: dict[tuple[str, str], dict[str, Any]] = {}
@@ -170,7 +172,6 @@ def _make_once() -> Iterator[None]:
         return models[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.loaders.JSONFileLoader, "load_file", lambda _, path: load_file(path))
         patch.setattr(creator_type, "_create_methods", methods)
         patch.setattr(botocore.loaders.Loader, "load_service_model", model)
         # Where each resource was declared, and by whom, up to pytest: a sixth of a program's time, and nobody reads it.

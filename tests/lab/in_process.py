@@ -46,10 +46,11 @@ def answered_in_process(url: str, application: Wsgi) -> Iterator[None]:
 
 
 def _answer(application: Wsgi, request: Any) -> AWSResponse:
-    begun: list[Any] = []
+    begun: tuple[int, Any] | None = None  # Any: the stubs know no headers but of http.client
 
     def start_response(status: str, headers: Iterable[tuple[str, str]], _: Any = None) -> None:
-        begun[:] = [int(status.partition(" ")[0]), HeadersDict(dict(headers))]
+        nonlocal begun
+        begun = int(status.partition(" ")[0]), HeadersDict(dict(headers))
 
     parts = application(_environment(request), start_response)
     try:
@@ -57,7 +58,9 @@ def _answer(application: Wsgi, request: Any) -> AWSResponse:
     finally:
         if close := getattr(parts, "close", None):
             close()
-    response = AWSResponse(request.url, *begun, _Body(b"" if request.method == "HEAD" else body))
+    assert begun is not None
+    raw: Any = _Body(b"" if request.method == "HEAD" else body)
+    response = AWSResponse(request.url, begun[0], begun[1], raw)
     if not request.stream_output:
         _ = response.content
     return response
