@@ -1,4 +1,4 @@
-"""What a region could leave on this machine, told from what is a person's own."""
+"""What an account holds, and what a region could leave on this machine, told from what is a person's own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import os
 import subprocess
 from pathlib import Path
 
-from lab.leak_check import REGION_VARIABLE, snapshot_machine
+from lab.leak_check import REGION_VARIABLE, account_leftovers, snapshot_machine
+from tests.lab.conftest import Api
+
+
+def test_more_file_systems_than_a_page_has_are_all_seen(api: Api) -> None:
+    for number in range(11):
+        api.clients.efs.create_file_system(CreationToken=f"token-{number}")
+    assert len(account_leftovers(api.clients)) == 11
 
 
 def test_a_process_of_the_region_is_seen_and_a_persons_in_its_folder_is_not(tmp_path: Path) -> None:
