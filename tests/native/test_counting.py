@@ -61,7 +61,7 @@ def test_lines_add_up_and_match_the_kernels_count(
     worker: NativeWorker, data_file: Path, operation: str, pattern: str
 ) -> None:
     counter = "syscr" if operation == "read" else "syscw"
-    seconds = 1.1 if pattern == "random" else 0.2  # an interval's end is the same for all
+    seconds = 1.2 if pattern == "random" else 0.3  # an interval's end is the same for all
     process = worker.start(*words(data_file, operation, pattern, 512, 3, seconds))
     outcome, io = finish_with_io(process)
     assert outcome.code == 0

@@ -32,7 +32,7 @@ answer_seconds = 2
 interval_ms = 20
 at_once = 10
 connection_seconds = 0.5
-settle_seconds = 3
+settle_seconds = 1.2
 
 [rehearsal]
 interval_ms = 30
