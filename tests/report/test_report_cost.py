@@ -30,7 +30,7 @@ COST = {"usd_per_hour": 7.2, "prices_of": "2025-06", "besides": []}
     ],
 )
 def test_the_cost_is_said_or_missing(cost: Any, run_seconds: float | None, says: str) -> None:
-    builder = RunBuilder(seconds=1)
+    builder = RunBuilder(seconds=2)
     on_aws = parse_manifest(
         {**builder.manifest, "rehearsal": False, "inventory": {**builder.manifest["inventory"], "cost": cost}}
     )
@@ -41,7 +41,7 @@ def test_the_cost_is_said_or_missing(cost: Any, run_seconds: float | None, says:
 
 
 def test_the_page_says_it(tmp_path: Path) -> None:
-    builder = RunBuilder(seconds=1)
+    builder = RunBuilder(seconds=2)
     builder.manifest["inventory"]["cost"] = COST
     page = build_report(builder.write(tmp_path)).page.read_text()
     assert "nothing: a rehearsal; on AWS it would be $7.20 an hour" in page

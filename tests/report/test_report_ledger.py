@@ -28,7 +28,7 @@ MD_RAID = summary_type("md-raid")
 def results(tmp_path: Path) -> Path:
     """Two md-raid runs with reports: a rehearsal, and one of AWS before it."""
     for rehearsal, name in ((False, "2026-11-22T080000Z"), (True, "2026-11-23T103000Z")):
-        build_report(RunBuilder(rehearsal=rehearsal).write(tmp_path, name))
+        build_report(RunBuilder(rehearsal=rehearsal, seconds=2).write(tmp_path, name))
     return tmp_path
 
 
@@ -113,7 +113,7 @@ def fact(**fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("test", "documented"), [("volume.sequential_mb_per_s > 2", True), ("published > 2", False)])
 def test_a_difference_may_be_as_documented(tmp_path: Path, test: str, documented: bool) -> None:
-    run = open_run(RunBuilder(rehearsal=False).write(tmp_path / "results"))
+    run = open_run(RunBuilder(rehearsal=False, seconds=2).write(tmp_path / "results"))
     (claim, *_) = load_claims("md-raid", MD_RAID, claims_with(tmp_path, [fact(test=test)]))
     verdict = judge(claim, summarize(run), rehearsal=False)
     assert verdict.verdict == DIFFERS

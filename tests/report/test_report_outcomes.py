@@ -22,7 +22,7 @@ from tests.report.run_builder import RunBuilder
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """An md-raid run with its report."""
-    directory = RunBuilder().write(tmp_path)
+    directory = RunBuilder(seconds=2).write(tmp_path)
     build_report(directory)
     return directory
 

@@ -20,8 +20,8 @@ from tests.report.test_report_page import Page
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of md-raid a newer run and an older one; of efs-iops one; a damaged one."""
     folder = tmp_path_factory.mktemp("results")
-    RunBuilder(seconds=1).write(folder, "2026-11-22T103000Z")
-    RunBuilder(seconds=1, rehearsal=False).write(folder)
+    RunBuilder(seconds=2).write(folder, "2026-11-22T103000Z")
+    RunBuilder(seconds=2, rehearsal=False).write(folder)
     EfsRunBuilder().write(folder)
     (folder / "md-raid" / "md-raid.lab" / "2026-11-25T000000Z").mkdir()
     return folder

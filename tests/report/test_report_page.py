@@ -166,7 +166,7 @@ def test_what_is_missing_is_a_dash_or_said_and_never_zero(tmp_path: Path) -> Non
 
 
 def test_a_run_with_nothing_in_it(tmp_path: Path) -> None:
-    builder = RunBuilder(seconds=1)
+    builder = RunBuilder(seconds=2)
     builder.streams = {name: [] for name in builder.streams}
     builder.manifest.update(status="running", inventory={}, steps=[], plan={}, versions={})
     path = builder.write(tmp_path)
@@ -179,7 +179,7 @@ def test_a_run_with_nothing_in_it(tmp_path: Path) -> None:
 
 
 def test_a_volume_in_no_mirror_is_drawn_beside_them(tmp_path: Path) -> None:
-    builder = RunBuilder(seconds=1)
+    builder = RunBuilder(seconds=2)
     spare = {"id": "vol-0feedfacefeed7777", "device": "/dev/sdz", "size_gib": 9, "type": "gp3", "iops": None}
     builder.manifest["inventory"]["hosts"][1]["volumes"].append(spare)
     path = builder.write(tmp_path)
@@ -190,8 +190,8 @@ def test_a_volume_in_no_mirror_is_drawn_beside_them(tmp_path: Path) -> None:
 
 
 def test_main_writes_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    older = RunBuilder(seconds=1).write(tmp_path, "2026-11-22T103000Z")
-    newer = RunBuilder(seconds=1).write(tmp_path)
+    older = RunBuilder(seconds=2).write(tmp_path, "2026-11-22T103000Z")
+    newer = RunBuilder(seconds=2).write(tmp_path)
     damaged = tmp_path / "md-raid" / "md-raid.lab" / "2026-11-24T000000Z"
     damaged.mkdir()
     assert main(["--results", str(tmp_path), "--verbose"]) == 0
@@ -231,7 +231,7 @@ def test_main_s_errors_are_one_line(
 
 
 def test_main_on_an_unknown_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    builder = RunBuilder(seconds=1)
+    builder = RunBuilder(seconds=2)
     builder.manifest["experiment"] = "tea-time"
     path = builder.write(tmp_path)
     assert main([str(path)]) == 1
