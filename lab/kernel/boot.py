@@ -10,7 +10,9 @@ from pathlib import Path
 
 from lab.paths import PROJECT
 
-PRELOADED = tuple(PROJECT / "lab" / "kernel" / "build" / f"{name}.so" for name in ("packet_socket", "volume_limits"))
+PRELOADED = tuple(
+    PROJECT / "lab" / "kernel" / "build" / f"{name}.so" for name in ("packet_socket", "one_event", "volume_limits")
+)
 
 
 @dataclass(frozen=True)
