@@ -19,17 +19,15 @@ from workloads.console import si_bytes
 from workloads.errors import WorkloadError
 from workloads.md_raid.arrays import lost_legs, return_legs
 from workloads.md_raid.configure import export_targets, log_in, make_volumes
-from workloads.md_raid.context import Context, sampling
+from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.plan import Drill, Plan
 from workloads.md_raid.settings import STRIPE
 from workloads.md_raid.stripe import active_array, make_stripe
-from workloads.md_raid.worker_watch import run_on_client
 from workloads.power import START_MAY_TAKE, Power
 from workloads.waiting import wait_until
-from workloads.worker import WORKER_SILENCE_S, Outcome, arguments, bring_worker, rate_words
+from workloads.worker import WORKER_SILENCE_S, Outcome, arguments, bring_worker, rate_words, run_worker
 
-# Reads are in flight at once; what is read before a kill is compared with drill-steady, not with this.
-BEFORE_KILL_S = 0.5
+BEFORE_KILL_S = 1.5
 MISSED_POLL_S = 0.3
 SESSION_LIMIT_S = 180
 DATA_TIMEOUT_S = 600
@@ -151,10 +149,11 @@ class FailureDrill:
             seconds=seconds,
         )
         with self.context.console.under_way("drill", cell, f"at most {seconds:g} s") as progress:
-            return run_on_client(
+            return run_worker(
                 self.context,
+                self.client,
+                script("client_worker"),
                 words,
-                task="drill",
                 cell=cell,
                 on_record=lambda record: progress.update(f"{cell:<24} {rate_words(record)}"),
                 on_started=on_started,

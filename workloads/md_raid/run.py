@@ -10,13 +10,12 @@ from workloads.cells import CellOutcome, CellRun
 from workloads.errors import WorkloadError
 from workloads.md_raid.arrays import assemble_mirrors
 from workloads.md_raid.configure import list_boot_arrays
-from workloads.md_raid.context import Context, sampling
+from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.plan import Cell, Plan, cells, check
 from workloads.md_raid.settings import SAMPLE_SECONDS, SAMPLE_SECONDS_SHORT, SHORT_CELL_SECONDS, STRIPE
 from workloads.md_raid.stripe import build_mirrors, build_stripe, make_stripe
-from workloads.md_raid.worker_watch import run_on_client
 from workloads.md_raid.writes import WriteCheck, clear_stripe
-from workloads.worker import Outcome, arguments, bring_worker, rate_words
+from workloads.worker import Outcome, arguments, bring_worker, rate_words, run_worker
 
 FIRST_SAMPLE_S = 30.0
 
@@ -92,7 +91,7 @@ def prime(context: Context, plan: Plan) -> None:
         seconds=max(0.5, plan.measured_seconds / 2),
     )
     with context.console.under_way("run", "priming"):
-        run_on_client(context, words, task="run")
+        run_worker(context, context.client_name, script("client_worker"), words)
 
 
 def restore_arrays(context: Context) -> None:
@@ -144,10 +143,11 @@ def measure(context: Context, plan: Plan, cell: Cell, devices: list[str], label:
         seed=checking.seed if checking else 1,
     )
     with context.console.under_way("run", label, _takes(plan, cell)) as progress:
-        outcome = run_on_client(
+        outcome = run_worker(
             context,
+            context.client_name,
+            script("client_worker"),
             words,
-            task="run",
             cell=cell.name,
             on_record=lambda record: progress.update(f"{label} {rate_words(record)}"),
         )
