@@ -7,11 +7,13 @@
 // (8 bytes by `ss -xa`), and the host waited for it until the disk was used once more: 5 s later by its journal, or never.
 // In 140 starts of a worker beside network traffic there were seven such pauses, of 5 to 36 s.
 
+//
+// With a timeout it is another thread that asks, which has events of its own. epoll_pwait, unlike a system call of our own,
+// may be cancelled in between (pthreads(7), cancellation points): that thread ends so when the host powers off.
+
+#include <stddef.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 int epoll_wait(int descriptor, struct epoll_event *events, int events_max, int timeout_ms) {
-  // With a timeout it is another thread that asks, which has events of its own.
-  return (int)syscall(SYS_epoll_wait, descriptor, events, timeout_ms == 0 ? 1 : events_max, timeout_ms);
+  return epoll_pwait(descriptor, events, timeout_ms == 0 ? 1 : events_max, timeout_ms, NULL);
 }
