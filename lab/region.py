@@ -18,6 +18,7 @@ import tempfile
 import threading
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from lab import metadata, service_model, vpc
 from lab.cache import lock_for_use
@@ -158,17 +159,23 @@ def _serve_control(folder: Path, region: Region) -> None:
     Path("control").chmod(0o600)
     listener.listen()
 
+    def answer(stream: IO[str]) -> None:
+        command, _, argument = stream.readline().strip().partition(" ")
+        if command == "model":
+            document = json.loads(argument)
+            region.apply_service_model(None if document is None else service_model.from_dict(document, "model"))
+        stream.write(json.dumps(region.status()) + "\n")
+        if command == "stop":
+            region.stop()
+
     def loop() -> None:
         while True:
             connection, _ = listener.accept()
-            with connection, connection.makefile("rw") as stream:
-                command, _, argument = stream.readline().strip().partition(" ")
-                if command == "model":
-                    document = json.loads(argument)
-                    region.apply_service_model(None if document is None else service_model.from_dict(document, "model"))
-                stream.write(json.dumps(region.status()) + "\n")
-                if command == "stop":
-                    region.stop()
+            try:
+                with connection, connection.makefile("rw") as stream:
+                    answer(stream)
+            except OSError as fault:  # who asked was interrupted; the next one gets an answer
+                log.info("an answer was not read: %s", fault)
 
     threading.Thread(target=loop, name="control", daemon=True).start()
 

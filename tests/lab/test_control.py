@@ -12,8 +12,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -21,6 +23,7 @@ from lab import command_line, control, isolation, preflight
 from lab.errors import LabError
 from lab.kernel.choice import Kernel
 from lab.paths import PROJECT, lab_dir
+from lab.region import _serve_control
 from tests.conftest import free_port
 
 KERNEL = Kernel(Path("/nonexistent/linux"), Path("/nonexistent/modules"), "7.2.7", "for a test")
@@ -444,3 +447,22 @@ def test_the_folder_is_the_checkouts_unless_it_is_set(monkeypatch: pytest.Monkey
     assert lab_dir() == tmp_path / "relative"
     assert lab_dir().is_absolute()
     assert os.environ["TIDEMARK_LAB_DIR"] == "relative"
+
+
+def test_who_is_interrupted_while_it_asks_takes_the_answer_from_nobody_else(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rehearsal that gets a signal closes its connection in the midst of a question."""
+
+    class Busy:
+        def status(self) -> dict[str, object]:
+            time.sleep(0.05)
+            return {"hosts": []}
+
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    _serve_control(folder, cast(Any, Busy()))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as interrupted:
+        interrupted.connect(str(folder / "control"))
+        interrupted.sendall(b"status\n")
+    assert control._ask(folder, "status") == {"hosts": []}
