@@ -29,9 +29,8 @@ from typing import Any
 
 from inventory import Inventory
 from lab import control, program, stacks
-from lab.clients import Clients
 from lab.errors import LabError
-from lab.paths import PROJECT, lab_dir
+from lab.paths import PROJECT
 from lab.rehearse import tear_down
 from lab.tasks import RegionWatch, run_task
 from workloads.md_raid.topology import Topology
@@ -58,15 +57,7 @@ class Deployment:
     def ssh(self, name: str, words: list[str], script: str = "") -> None:
         """Runs a command on a host, with `script` as its standard input. Raises CommandFailed with its last words."""
         host = self.inventory.host(name)
-        clients = Clients(self.region.url, self.region.region)
-        keys = control.known_hosts_file(name, clients.ec2.get_console_output(InstanceId=host.id)["Output"]).read_text()
-        known = lab_dir() / f"known-{name}"
-        known.write_text(keys)
-        proxy = f"{shlex.quote(sys.executable)} -m lab.proxy_command %h %p"
-        options = [f"ProxyCommand={proxy}", f"UserKnownHostsFile={known}", f"HostKeyAlias={name}", "BatchMode=yes"]
-        command = ["ssh", "-F", "/dev/null", "-i", str(lab_dir() / "id_ed25519")]
-        command += [word for option in options for word in ("-o", option)]
-        command += [f"{self.inventory.ssh.user}@{host.address}", shlex.join(["sudo", *words])]
+        command = [*control.ssh_command(self.region, name, host.id, host.address), shlex.join(["sudo", *words])]
         ran = subprocess.run(command, cwd=PROJECT, input=script, capture_output=True, text=True, check=False)
         if ran.returncode:
             raise CommandFailed(f"{name}: {ran.stderr.strip()[-1000:]}")

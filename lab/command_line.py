@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from lab.errors import LabError
 from lab.image.build import ensure_image
 from lab.isolation import isolate
 from lab.ownership import chown_all_to_sudo_caller
-from lab.paths import PROJECT, lab_dir
+from lab.paths import PROJECT
 from lab.preflight import findings, prepare_kernel
 from lab.rehearse import rehearse, tear_down
 from lab.stacks import rehearsable_experiments
@@ -85,15 +84,10 @@ def _status() -> int:
 
 def _ssh(name: str, words: list[str]) -> int:
     region = control.running()
-    clients = Clients(region.url, region.region)
-    host = running_host(read_account(clients), name)
-    proxy = f"{shlex.quote(sys.executable)} -m lab.proxy_command %h %p"
-    command = ["ssh", "-i", str(lab_dir() / "id_ed25519"), "-o", "IdentitiesOnly=yes", "-o", f"ProxyCommand={proxy}"]
-    # The host key is pinned by the console, as in the tasks. Hosts are new each time, so no key is remembered.
-    known = control.known_hosts_file(name, clients.ec2.get_console_output(InstanceId=host.instance_id)["Output"])
-    command += ["-o", f"UserKnownHostsFile={known}", "-o", f"HostKeyAlias={name}", "-o", "StrictHostKeyChecking=yes"]
+    host = running_host(read_account(Clients(region.url, region.region)), name)
+    command = control.ssh_command(region, name, host.instance_id, str(host.public_address))
     os.chdir(PROJECT)
-    os.execvp("ssh", [*command, "-F", "/dev/null", f"admin@{host.public_address}", *words])
+    os.execvp("ssh", [*command, *words])
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from lab.clients import Clients
 from lab.errors import LabError
 from lab.image.build import ensure_image
 from lab.isolation import isolated, users_proxies
@@ -136,12 +138,29 @@ def apply_service_model(model: ServiceModel | None) -> None:
     _ask(running().folder, f"model {json.dumps(None if model is None else model.to_dict())}")
 
 
+def ssh_command(region: Running, name: str, instance_id: str, address: str) -> list[str]:
+    """Returns the start of a command line that logs in to a host; it is to be run in the project's folder.
+
+    The host key is pinned by the console, as in the tasks. Hosts are new each time, so no key is remembered.
+    """
+    console = Clients(region.url, region.region).ec2.get_console_output(InstanceId=instance_id)["Output"]
+    options = (
+        "IdentitiesOnly=yes",
+        f"ProxyCommand={shlex.quote(sys.executable)} -m lab.proxy_command %h %p",
+        f"UserKnownHostsFile={known_hosts_file(name, console)}",
+        f"HostKeyAlias={name}",
+        "StrictHostKeyChecking=yes",
+    )
+    words = [word for option in options for word in ("-o", option)]
+    return ["ssh", "-F", "/dev/null", "-i", str(lab_dir() / "id_ed25519"), *words, f"admin@{address}"]
+
+
 def known_hosts_file(name: str, console: str) -> Path:
     """Writes a known_hosts file with the keys that a host's console shows; returns its path."""
     keys = re.findall(r"^tidemark-host-key: (\S+ \S+)\s*$", console, re.MULTILINE)
     if not keys:
         raise LabError(f"{name}: its console shows no host key yet; it is still booting (fab lab.status)")
-    path = lab_dir() / "known_hosts"
+    path = lab_dir() / f"known_hosts.{name}"
     path.write_text("".join(f"{name} {key}\n" for key in sorted(set(keys))))
     return path
 
