@@ -141,7 +141,7 @@ def _tools() -> Finding:
 
 
 def _preloaded() -> Finding:
-    """Without these a host boots all the same: with no limit on its volumes, and a network card that loses packets."""
+    """Without these a host boots all the same: with no limit on its volumes, and losing packets and interrupts."""
     for library in PRELOADED:
         folder = library.parent.parent
         source = folder / f"{library.stem}.c"

@@ -6,10 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from reaper.plan import ORDER, Resource, ref
-from reaper.services import is_gone
+from reaper.services import unless_gone
 from reaper.tags import DATA_KEY, DISPOSABLE, PROJECT, PROJECT_KEY, from_pairs, is_ours
 
 OURS = {"Name": f"tag:{PROJECT_KEY}", "Values": [PROJECT]}
@@ -155,8 +153,11 @@ def _instances(ec2: Any, region: str, site: _Site) -> Iterator[Resource]:
                 needs.add(ref("volume", volume))
             if mapping["Ebs"].get("DeleteOnTermination") and not _may_go_along(tags, mapping["DeviceName"] == root):
                 barriers.append(f"its termination would delete the volume {volume}")
-        if instance["State"]["Name"] != "shutting-down" and _is_protected(ec2, id):
-            barriers.append("it has termination protection")
+        if instance["State"]["Name"] != "shutting-down":
+            with unless_gone():
+                answer = ec2.describe_instance_attribute(InstanceId=id, Attribute="disableApiTermination")
+                if answer["DisableApiTermination"].get("Value"):
+                    barriers.append("it has termination protection")
         yield Resource(
             region,
             "instance",
@@ -184,16 +185,6 @@ def _may_go_along(tags: Mapping[str, str], is_root: bool) -> bool:
     if is_root:
         return tags.get(PROJECT_KEY, PROJECT) == PROJECT
     return is_ours(tags) and tags.get(DATA_KEY) == DISPOSABLE
-
-
-def _is_protected(ec2: Any, id: str) -> bool:
-    try:
-        answer = ec2.describe_instance_attribute(InstanceId=id, Attribute="disableApiTermination")
-    except ClientError as error:
-        if is_gone(error):
-            return False
-        raise
-    return bool(answer["DisableApiTermination"].get("Value"))
 
 
 def _volumes(region: str, site: _Site) -> Iterator[Resource]:
