@@ -95,9 +95,9 @@ class Reconciler:
             self._make_disks(account)
             list(pool.map(self._remove_host, self._hosts.keys() - wanted))
             for instance_id in self._ports.keys() - self._hosts.keys():  # plugged in again below, if it is alive
+                self._block_limits.unplugged(instance_id)  # first: a model that comes meanwhile must not look for it
                 self._network.unplug(self._ports[instance_id])
                 del self._ports[instance_id]
-                self._block_limits.unplugged(instance_id)
                 self._cpus.pop(instance_id, None)
             file_servers_match = self._reconcile_file_servers(account)
             for instance in account.instances:

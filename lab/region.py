@@ -174,8 +174,8 @@ def _serve_control(folder: Path, region: Region) -> None:
             try:
                 with connection, connection.makefile("rw") as stream:
                     answer(stream)
-            except OSError as fault:  # who asked was interrupted; the next one gets an answer
-                log.info("an answer was not read: %s", fault)
+            except Exception:  # whatever it is, such as who asked being interrupted: the next one gets an answer
+                log.exception("a question was not answered")
 
     threading.Thread(target=loop, name="control", daemon=True).start()
 

@@ -466,3 +466,21 @@ def test_who_is_interrupted_while_it_asks_takes_the_answer_from_nobody_else(
         interrupted.connect(str(folder / "control"))
         interrupted.sendall(b"status\n")
     assert control._ask(folder, "status") == {"hosts": []}
+
+
+def test_a_question_that_fails_leaves_the_next_one_its_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        asked = 0
+
+        def status(self) -> dict[str, object]:
+            self.asked += 1
+            if self.asked == 1:
+                raise LabError("no device of that name")
+            return {"hosts": []}
+
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    _serve_control(folder, cast(Any, Failing()))
+    with pytest.raises(LabError, match="does not answer"):
+        control._ask(folder, "status")
+    assert control._ask(folder, "status") == {"hosts": []}

@@ -18,7 +18,7 @@ from lab.host import Host, HostSpec
 from lab.kernel.boot import BootFiles
 from lab.reconcile import GIB, MEMORY_TAG, UPLINK_TAG, Reconciler, least_used
 from lab.region_api import RegionApi
-from lab.service_model import FileSystemModel
+from lab.service_model import BlockStorageModel, FileSystemModel, InstanceLimits
 from lab.unexpected_exit import ExitReason, OnExit
 from lab.vpc import Network, Port
 
@@ -440,6 +440,21 @@ def test_a_service_model_that_is_applied_while_a_server_starts_is_not_lost(machi
     machine.reconciler._make_file_server = make_meanwhile
     machine.reconcile()
     assert machine.file_servers["fs-1"].model == MODEL
+
+
+def test_a_service_model_that_is_applied_while_an_interface_goes_does_not_touch_it(running: Machine) -> None:
+    limits = InstanceLimits(CLIENT.instance_type, network_bytes_per_s=1_000_000)
+    running.reconciler.apply_service_model(BlockStorageModel("block-storage", "slow", 1, (limits,)))
+    assert running.events.take() == ["rate i-1 1000000.0"]
+    unplug = running.network.unplug
+
+    def unplug_meanwhile(port: Port) -> None:
+        unplug(port)
+        running.reconciler.apply_service_model(None)  # the control socket's thread
+
+    running.network.unplug = unplug_meanwhile  # type: ignore[method-assign]  # as another thread would come between
+    running.api.account = replace(running.api.account, instances=())
+    assert running.reconcile() == (True, ["remove client", "unplug i-1", "rules"])
 
 
 def test_a_file_server_that_died_is_reported_and_starts_again(machine: Machine) -> None:
