@@ -30,7 +30,7 @@ def md_tools(world: ScriptWorld, state: str = "read-auto") -> None:
         "mdadm",
         "name=${2#/dev/}; name=${name##*/}\n"
         "case $1 in\n"
-        f"--build) mkdir -p /sys/block/$name/md; echo {state} > /sys/block/$name/md/array_state;;\n"
+        f"--build) mkdir -p /sys/block/$name/{{md,queue}}; echo {state} > /sys/block/$name/md/array_state;;\n"
         "--stop) rm -r /sys/block/$name;;\n"
         "esac\n"
         "echo start_ro $(< /sys/module/md_mod/parameters/start_ro) >> /sys/start_ro",
@@ -59,6 +59,9 @@ def test_temporary_mirrors_take_the_legs_of_the_assembled_ones_and_are_read_only
     assert world.read("/sys/start_ro").splitlines()[-2:] == ["start_ro 1"] * 2
     assert world.read("/sys/module/md_mod/parameters/start_ro").strip() == "0", "other arrays start as before"
     assert "tidemark?md*" in world.read("/run/udev/rules.d/63-tidemark-bench.rules")
+    # Two rows of two chunks, whatever the disks advertise; a RAID-1 has no chunks.
+    assert world.read("/sys/block/md101/queue/read_ahead_kb").strip() == "2048"
+    assert not world.path("/sys/block/md102/queue/read_ahead_kb").exists()
 
 
 def test_a_temporary_mirror_that_could_be_written_to_is_refused(world: ScriptWorld) -> None:
