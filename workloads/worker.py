@@ -106,7 +106,7 @@ def arguments(
 @dataclass
 class Outcome:
     """What a run of the worker printed. `degraded` are the arrays that lacked a leg before or after it; `read_bytes` is
-    what was read from each disk meanwhile, where the script says so.
+    what was read from each iSCSI target meanwhile, where the script says so.
     """
 
     final: dict[str, Any] | None = None
@@ -167,7 +167,7 @@ class LineReader:
             if record["when"] == "before":
                 self._disks_before = counts
             else:
-                self.outcome.read_bytes = {disk: count - before.get(disk, count) for disk, count in counts.items()}
+                self.outcome.read_bytes = {each: count - before.get(each, count) for each, count in counts.items()}
         elif kind == "array" and record["degraded"] != 0:
             self.outcome.degraded |= {record["array"]}
 

@@ -83,9 +83,10 @@ def test_labels_are_seen_again_once_the_temporary_arrays_are_gone(world: ScriptW
     assert not rule.exists()
 
 
-def test_what_the_worker_read_is_counted_for_each_iscsi_disk(world: ScriptWorld) -> None:
+def test_what_the_worker_read_is_counted_for_each_iscsi_target(world: ScriptWorld) -> None:
     world.file("/proc/sys/vm/drop_caches")
     world.file("/sys/class/iscsi_session/session1/device/target0:0:0/0:0:0:0/block/sdb/size", "1\n")
+    world.file("/sys/class/iscsi_session/session1/targetname", "iqn.2018-01.tidemark:storage-1\n")
     line = "   8   {} {} 5 0 {} 0 0 0 0 0 0 7 7\n"
     world.file("/proc/diskstats", line.format(0, "sda", 8) + line.format(16, "sdb", 16))
     after = (line.format(0, "sda", 800) + line.format(16, "sdb", 216)).replace("\n", "\\n")
@@ -94,8 +95,8 @@ def test_what_the_worker_read_is_counted_for_each_iscsi_disk(world: ScriptWorld)
     assert done.returncode == 0, done.stderr
     facts = [json.loads(text) for text in done.stdout.splitlines() if '"disks"' in text]
     assert facts == [
-        {"kind": "disks", "when": "before", "read_bytes": {"/dev/sdb": 16 * 512}},
-        {"kind": "disks", "when": "after", "read_bytes": {"/dev/sdb": 216 * 512}},
+        {"kind": "disks", "when": "before", "read_bytes": {"iqn.2018-01.tidemark:storage-1": 16 * 512}},
+        {"kind": "disks", "when": "after", "read_bytes": {"iqn.2018-01.tidemark:storage-1": 216 * 512}},
     ]
 
 

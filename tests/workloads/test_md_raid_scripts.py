@@ -88,6 +88,16 @@ def test_a_disk_that_is_away_has_a_label_that_is_not_known(world: ScriptWorld) -
     assert world.calls == []
 
 
+def test_disks_alone_are_told_without_a_look_at_labels(world: ScriptWorld) -> None:
+    world.file("/proc/mdstat", MDSTAT)
+    session(world, "sda")
+    world.file("/sys/block/md1/md/array_state", "clean\n")
+    world.tool("mdadm")
+    state = client_state(world.run(script("client_state"), "disks").stdout)
+    assert state.disks[TARGET].device == "/dev/sda"
+    assert world.calls == []
+
+
 def test_a_kernel_without_md_is_no_host_without_arrays(world: ScriptWorld) -> None:
     done = world.run(script("client_state"))
     assert done.returncode == 1

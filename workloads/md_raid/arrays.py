@@ -25,7 +25,7 @@ def assemble_mirrors(context: Context) -> int:
     context.absent = []
     assembled = []
     for mirror in context.topology.mirrors:
-        mirror_devices(context, state, mirror)
+        context.devices_of(mirror.legs)
         refuse_failed(context, state.status.get(mirror.name))
         detail = state.arrays.get(mirror.name)
         if detail is not None and detail.label == f"tidemark:{mirror.name}":
@@ -88,21 +88,6 @@ def refuse_unreadable(context: Context, disks: Sequence[Disk]) -> None:
             )
 
 
-def mirror_devices(context: Context, state: ClientState, mirror: Mirror) -> list[str]:
-    """Returns the client's disks under a mirror, in the order of the servers."""
-    devices = []
-    for leg in mirror.legs:
-        disk = state.disk_of(leg.iqn)
-        if disk is None:
-            raise WorkloadError(
-                f"no disk came from {leg.iqn} ({leg.server})",
-                f"see that {leg.server} is up, then run configure again",
-                context.client_name,
-            )
-        devices.append(disk.device)
-    return devices
-
-
 def check_mirror(context: Context, state: ClientState, mirror: Mirror, detail: ArrayDetail) -> None:
     """Refuses a running array that is not a mirror of this experiment."""
     by_device = context.leg_by_device(state)
@@ -135,8 +120,7 @@ def create_mirrors(context: Context) -> int:
     """Creates the mirrors that are absent."""
     if not context.absent:
         return 0
-    state = context.client_state()
-    mirrors = [f"{mirror.name}={','.join(mirror_devices(context, state, mirror))}" for mirror in context.absent]
+    mirrors = [f"{mirror.name}={','.join(context.devices_of(mirror.legs))}" for mirror in context.absent]
     changed = context.on_client("client_mirrors", [str(CHUNK_KIB), *mirrors]).changed
     context.absent = []
     return changed

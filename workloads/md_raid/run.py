@@ -13,7 +13,7 @@ from workloads.md_raid.configure import list_boot_arrays
 from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.plan import Cell, Plan, cells, check
 from workloads.md_raid.settings import SAMPLE_SECONDS, SAMPLE_SECONDS_SHORT, SHORT_CELL_SECONDS, STRIPE
-from workloads.md_raid.stripe import build_mirrors, build_stripe, make_stripe
+from workloads.md_raid.stripe import build_mirrors, build_stripe, make_stripe, stop_leftovers
 from workloads.md_raid.writes import WriteCheck, clear_stripe
 from workloads.worker import Outcome, arguments, bring_worker, rate_words, run_worker
 
@@ -96,6 +96,7 @@ def prime(context: Context, plan: Plan) -> None:
 
 def restore_arrays(context: Context) -> None:
     """Stops temporary arrays, and assembles the mirrors and the whole stripe again."""
+    stop_leftovers(context)
     assemble_mirrors(context)
     make_stripe(context)
 
@@ -115,8 +116,7 @@ def restore(context: Context, writes: bool) -> None:
 def devices_of(context: Context, cell: Cell) -> list[str]:
     """Returns the devices that the cell reads or writes; puts together what it needs."""
     if cell.layout == "raw":
-        state = context.client_state()
-        return [state.disks[leg.iqn].device for legs in cell.legs for leg in legs]
+        return context.devices_of([leg for legs in cell.legs for leg in legs])
     if cell.copies is not None:
         mirrors = build_mirrors(context, cell)
         return mirrors if cell.layout == "mirror" else [build_stripe(context, mirrors)]
@@ -159,8 +159,8 @@ def measure(context: Context, plan: Plan, cell: Cell, devices: list[str], label:
 
 def leg_read_bytes(context: Context, outcome: Outcome) -> dict[str, int]:
     """Returns what the client read from each volume while the worker ran, its warm-up included."""
-    legs = context.leg_by_device(context.client_state())
-    return {legs[disk].volume: count for disk, count in outcome.read_bytes.items() if disk in legs and count}
+    volumes = {leg.iqn: leg.volume for leg in context.topology.legs}
+    return {volumes[iqn]: count for iqn, count in outcome.read_bytes.items() if iqn in volumes and count}
 
 
 def _takes(plan: Plan, cell: Cell) -> str:

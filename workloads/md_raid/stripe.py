@@ -34,7 +34,7 @@ def active_array(context: Context, status: Mapping[str, ArrayStatus], name: str)
 
 def stop_leftovers(context: Context) -> int:
     """Stops temporary arrays, and the stripe with members missing: they hold the mirrors, or their legs."""
-    state = context.client_state()
+    state = context.client_disks()
     bench = [bench_mirror(number) for number in range(1, len(context.topology.mirrors) + 1)]
     leftover = [name for name in (BENCH_STRIPE, STRIPE, *bench) if name in state.status]
     if STRIPE in leftover and state.status[STRIPE].active:
@@ -92,9 +92,8 @@ def build_mirrors(context: Context, cell: Cell) -> list[str]:
 
     Nothing is written to the legs. `arrays.assemble_mirrors` brings the assembled mirrors back.
     """
-    state = context.client_state()
-    disks = [[state.disks[leg.iqn].device for leg in legs] for legs in cell.legs]
-    names = [bench_mirror(number) for number in range(1, len(disks) + 1)]
+    names = [bench_mirror(number) for number in range(1, len(cell.legs) + 1)]
+    disks = [context.devices_of(legs) for legs in cell.legs]
     words = [f"{name}={cell.copies}={','.join(legs)}" for name, legs in zip(names, disks, strict=True)]
     context.on_client("client_bench_mirrors", [str(CHUNK_KIB), *words])
     return [f"/dev/{name}" for name in names]

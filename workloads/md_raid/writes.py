@@ -69,9 +69,9 @@ class WriteCheck:
 
     def _read(self, server: int) -> dict[str, object]:
         """Reads the stripe's beginning from the legs of one server alone."""
-        state = self._context.client_state()
         mirrors = [mirror for mirror in self._context.topology.mirrors if mirror.name in self._cell.mirrors]
-        legs = [f"{mirror.name}={state.disks[mirror.legs[server].iqn].device}" for mirror in mirrors]
+        disks = self._context.devices_of([mirror.legs[server] for mirror in mirrors])
+        legs = [f"{mirror.name}={disk}" for mirror, disk in zip(mirrors, disks, strict=True)]
         cell = self._cell
         words = [CHUNK_KIB << 10, self.span_bytes, cell.pattern.request_bytes, cell.threads_per_device, self.seed]
         result = self._context.on_client("client_check_writes", [*map(str, words), *legs], CHECK_TIMEOUT_S)

@@ -1,4 +1,6 @@
 # Prints the client's state in sections, each after a line "@@ NAME": the tools' own output, which the task parses.
+# Argument: [disks], which leaves out what mdadm shows of the arrays and their labels.
+only=${1:-}
 [ -r /proc/mdstat ] || die "the kernel has no md arrays (/proc/mdstat is missing)" "run configure, which loads them"
 echo "@@ mdstat"
 cat /proc/mdstat
@@ -32,6 +34,7 @@ show_label() {
 }
 
 for array in /sys/block/md*; do
+    [ "$only" != disks ] || break
     [ -d "$array/md" ] || continue
     name=${array##*/}
     echo "@@ detail $name"
@@ -56,7 +59,7 @@ for session in /sys/class/iscsi_session/session*; do
         printf '@@ disk %s\ntarget=%s\nsession=%s\nstate=%s\nsize_bytes=%s\n' \
             "$name" "$target" "$session_state" "$state" "$((sectors * 512))"
         [ -z "$holder" ] || echo "holder=$holder"
-        if [ "$examined" = yes ]; then
+        if [ "$examined" = yes ] && [ "$only" != disks ]; then
             if [ "$state" = running ]; then
                 show_label "/dev/$name"
             else

@@ -1,5 +1,5 @@
 # Runs the native worker, with caches dropped, and prints whether the arrays were complete before and after, and what was
-# read from each iSCSI disk. Arguments: WORKER ARGUMENT...
+# read from each iSCSI target. Arguments: WORKER ARGUMENT...
 arrays() {
     local file name degraded
     for file in /sys/block/md*/md/degraded; do
@@ -12,15 +12,17 @@ arrays() {
 }
 # disks WHEN: the counters are those of the kernel's Documentation/admin-guide/iostats.rst; a sector has 512 bytes.
 disks() {
-    local path lines line fields read=
-    local -A iscsi=()
+    local path lines line fields target read=
+    local -A target_of=()
     for path in /sys/class/iscsi_session/session*/device/target*/*/block/*; do
-        iscsi[${path##*/}]=yes
+        [ -e "$path" ] || continue
+        read -r target_of["${path##*/}"] < "${path%%/device/*}/targetname"
     done
     lines_of /proc/diskstats
     for line in "${lines[@]}"; do
         read -ra fields <<< "$line"
-        [ -z "${iscsi[${fields[2]}]:-}" ] || read+=${read:+, }"\"/dev/${fields[2]}\": $((fields[5] * 512))"
+        target=${target_of[${fields[2]}]:-}
+        [ -z "$target" ] || read+=${read:+, }"\"$target\": $((fields[5] * 512))"
     done
     echo "{\"kind\": \"disks\", \"when\": \"$1\", \"read_bytes\": {$read}}"
 }
