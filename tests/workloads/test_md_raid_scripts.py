@@ -334,3 +334,15 @@ def test_the_disks_are_listed_by_an_old_lsblk_too(world: ScriptWorld, role: str)
     world.tool("lsblk", f"case $* in *MOUNTPOINTS*) {unknown} ;; esac; echo '{{}}'")
     done = world.run(find_script("host_logs", SCRIPTS, "sections"), role)
     assert sections(done.stdout)["lsblk"] == "{}"
+
+
+def test_mirrors_are_created_side_by_side_and_a_failure_is_named(world: ScriptWorld) -> None:
+    for disk in ("sda", "sdb", "sdc", "sdd"):
+        world.disk(disk, 1 << 30)
+    world.tool("mdadm", "case $2 in /dev/md1) echo 'mdadm: sda is busy' >&2; exit 2 ;; esac")
+    done = world.run(script("client_mirrors"), "512", "md1=/dev/sda,/dev/sdb", "md2=/dev/sdc,/dev/sdd")
+    assert done.returncode == 1
+    assert "sda is busy" in done.stderr
+    assert "tidemark-error: mdadm could not create md1|see the message above" in done.stderr
+    assert "created md2 over /dev/sdc,/dev/sdd" in done.stderr
+    assert sum(call.startswith("mdadm --create") for call in world.calls) == 2

@@ -10,14 +10,27 @@ BITMAP_KIB=4096
 chunk_kib=$1
 shift
 for pair in "$@"; do
-    array=${pair%%=*}
     IFS=, read -r -a legs <<< "${pair#*=}"
     refuse_held "${legs[@]}"
+done
+# All at once: mdadm waits for the legs' disks most of the time.
+declare -A worker=()
+for pair in "$@"; do
+    array=${pair%%=*}
+    IFS=, read -r -a legs <<< "${pair#*=}"
     quiet mdadm --create "/dev/$array" --run --metadata=1.2 --homehost=tidemark --name="$array" \
         --level=10 --layout="o${#legs[@]}" --raid-devices="${#legs[@]}" --chunk="$chunk_kib" --bitmap=internal --bitmap-chunk="${BITMAP_KIB}K" \
-        --assume-clean "${legs[@]}" \
-        || die "mdadm could not create $array" "see the message above; run configure again"
-    did "created $array over ${legs[*]}"
+        --assume-clean "${legs[@]}" &
+    worker[$pair]=$!
 done
+failed=()
+for pair in "$@"; do
+    if wait "${worker[$pair]}"; then
+        did "created ${pair%%=*} over ${pair#*=}"
+    else
+        failed+=("${pair%%=*}")
+    fi
+done
+[ "${#failed[@]}" -eq 0 ] || die "mdadm could not create ${failed[*]}" "see the message above; run configure again"
 finish
 # end of script

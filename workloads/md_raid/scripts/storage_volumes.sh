@@ -44,6 +44,18 @@ while read -r group name bytes; do
     [ "$name" != leg ] || size_of_leg[$group]=$bytes
 done <<< "$legs"
 
+# signatures_of DISK...: prints a line "NAME TYPE" for each signature. All disks at once: reading takes the time.
+signatures_of() {
+    local disk pid pids=()
+    for disk in "$@"; do
+        wipefs --noheadings --output DEVICE,TYPE "$disk" &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do
+        wait "$pid" || return
+    done
+}
+
 # What each volume lacks; nothing is changed before all were checked.
 declare -A disk_of_volume=() volume_of_disk=()
 new=()
@@ -68,7 +80,7 @@ for pair in "$@"; do
     fi
 done
 if [ "${#new[@]}" -gt 0 ]; then
-    signatures=$(wipefs --noheadings --output DEVICE,TYPE "${new[@]}") || die "wipefs failed" "see the message above"
+    signatures=$(signatures_of "${new[@]}") || die "wipefs failed" "see the message above"
     while read -r disk signature; do
         # A volume that LVM has labelled, and that is in no group, is still fresh: vgcreate was interrupted.
         if [ -n "$disk" ] && { [ "$signature" != LVM2_member ] || [ -z "${is_pv[/dev/$disk]:-}" ]; }; then
@@ -90,15 +102,16 @@ make_leg() {
             || die "vgcreate $vg on ${disk_of_volume[$1]} failed" "see the message above"
     fi
     if [ -z "${size_of_leg[$vg]:-}" ]; then
-        # Nothing is wiped or zeroed: storage_zeroed.sh checks that the volume reads as zero.
-        quiet lvcreate --yes --wipesignatures n --zero n --size "${size_gib}g" --name leg "$vg" \
+        # Nothing is wiped or zeroed: storage_zeroed.sh checks that the volume reads as zero. udev is waited for once, at
+        # the end: it reads what each new device holds, which took as long as all else.
+        quiet lvcreate --yes --noudevsync --wipesignatures n --zero n --size "${size_gib}g" --name leg "$vg" \
             || die "$1 has no room for $size_gib GiB" "use volumes larger than $size_gib GiB"
     elif [ ! -b "/dev/$vg/leg" ]; then
         quiet vgchange --activate y "$vg"
     fi
 }
 
-# All at once: LVM waits for udev most of the time.
+# All at once: each reads its own disk.
 declare -A worker=()
 for pair in "$@"; do
     id=${pair%%=*}
