@@ -6,12 +6,13 @@ What was found comes from the cells' rates, and from how busy volumes and CPUs w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from report.hosts import BUSY_RATIO_MIN as CPU_BUSY_RATIO_MIN
 from report.known_answers import KnownAnswer, KnownAnswers, near
 from report.md_raid.hosts import CLIENT_CPU, CLIENT_NETWORK, EBS_LINK, SERVER_NETWORK, VOLUMES, Hosts
+from report.md_raid.layouts import RAID1
 from report.md_raid.schema import Cell
 from report.md_raid.service_model import ServiceModel
 from report.missing import divided
@@ -24,6 +25,10 @@ RAW_RATIO = 0.05
 # md's reads of a stripe meet the volumes by chance, so that some wait while others have nothing to do.
 STRIPE_RATIO = 0.10
 GROWTH_RATIO = 0.10
+# A reader through the page cache waits now and then for what is read ahead.
+ONE_READER_RATIO = 0.15
+# Of two legs a RAID-1 reads in turns.
+RAID1_LEGS_MIN = 3
 # A cell that reaches less than this of what its volumes, or its servers, do alone is held back by something else.
 REACHED_RATIO_MIN = 0.9
 ALIKE_RATIO_MIN = 0.85
@@ -153,6 +158,7 @@ def known_answers(name: str, rates: Rates, cells: Sequence[Cell]) -> KnownAnswer
     ]
     for layout, ratio in (("raw", RAW_RATIO), ("stripe", STRIPE_RATIO)):
         rows.append(_random(rates, layout, found.largest(layout, "random"), ratio))
+    rows += _one_reader(rates, cells)
     return KnownAnswers.of(name, rows)
 
 
@@ -190,6 +196,24 @@ def _random(rates: Rates, layout: str, cell: Cell | None, ratio: float) -> Known
         return _near(f"{layout}, all volumes, random", "op/s", None, None, ratio)
     model = divided(rates.rate(cell), cell.request_bytes)
     return _near(f"{layout}, {_size(cell)}, random", "op/s", model, cell.iops, ratio)
+
+
+def _one_reader(rates: Rates, cells: Sequence[Cell]) -> list[KnownAnswer]:
+    """One sequential reader of one mirror: a RAID-1 gives it one leg's rate, the offset layout that of all legs."""
+    rows = []
+    for cell in cells:
+        if (cell.layout, cell.pattern, cell.operation, cell.readers) != ("mirror", "sequential", "read", "one"):
+            continue
+        if cell.copies == RAID1 and cell.disks >= RAID1_LEGS_MIN:
+            read = replace(cell, servers=1, disks=1)
+        elif cell.copies == f"o{cell.disks}":
+            read = cell
+        else:
+            continue
+        rate = None if cell.mib_per_s is None else cell.mib_per_s * MIB / MB
+        name = f"one reader of a mirror, {cell.copies}"
+        rows.append(_near(name, "MB/s", divided(rates.rate(read), MB), rate, ONE_READER_RATIO))
+    return rows
 
 
 def _growth(
