@@ -3,7 +3,8 @@
 EC2 deletes nothing that is still in use (EC2 and VPC User Guides; "Error codes for the Amazon EC2 API"): a subnet or a
 security group with a network interface, a group that another group's rule names, a VPC with a gateway or a group of its
 own, an associated address. It detaches no gateway from a VPC with public addresses in
-it. A terminated instance loses its network interfaces; a deleted subnet loses its association with a route table.
+it. A terminated instance loses its network interfaces; a deleted subnet loses its association with a route table. What
+is deleted has no tags any more.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from moto.ec2.models.instances import Instance
 from moto.ec2.models.internet_gateways import InternetGatewayBackend
 from moto.ec2.models.security_groups import SecurityGroupBackend
 from moto.ec2.models.subnets import SubnetBackend
+from moto.ec2.models.tags import TagBackend
 from moto.ec2.models.vpcs import VPCBackend
 
 _moto_delete_group = SecurityGroupBackend.delete_security_group
@@ -25,6 +27,7 @@ _moto_delete_subnet = SubnetBackend.delete_subnet
 _moto_delete_vpc = VPCBackend.delete_vpc
 _moto_detach_gateway = InternetGatewayBackend.detach_internet_gateway
 _moto_release = ElasticAddressBackend.release_address
+_moto_describe_tags = TagBackend.describe_tags
 
 
 def refuse_deletions_like_ec2() -> None:
@@ -35,6 +38,7 @@ def refuse_deletions_like_ec2() -> None:
         (VPCBackend, "delete_vpc"): _delete_vpc,
         (InternetGatewayBackend, "detach_internet_gateway"): _detach_gateway,
         (ElasticAddressBackend, "release_address"): _release,
+        (TagBackend, "describe_tags"): _describe_tags,
     }
     for (owner, name), change in changes.items():
         setattr(owner, name, change)
@@ -102,4 +106,26 @@ def _release(self: Any, address: str | None = None, allocation_id: str | None = 
     if found and found[0].association_id:
         raise EC2ClientError("InvalidIPAddress.InUse", f"Address {found[0].public_ip} is in use.")
     _moto_release(self, address, allocation_id)
-    self.tags.pop(allocation_id, None)  # DescribeTags would go on to show it
+
+
+@functools.wraps(_moto_describe_tags)
+def _describe_tags(self: Any, filters: Any = None) -> Any:
+    groups = [group for of_vpc in self.groups.values() for group in of_vpc.values()]
+    existing = {
+        "eipalloc": {address.allocation_id for address in self.addresses},
+        "igw": self.internet_gateways,
+        "key": {pair.id for pair in self.key_pairs.values()},
+        "rtb": self.route_tables,
+        "sg": {group.id for group in groups},
+        "sgr": {rule.id for group in groups for rule in (*group.ingress_rules, *group.egress_rules)},
+        "subnet": {id for of_zone in self.subnets.values() for id in of_zone},
+        "vol": self.volumes,
+        "vpc": self.vpcs,
+    }
+    found = _moto_describe_tags(self, filters)
+    # EC2 goes on to show a terminated instance, and its tags, for a while.
+    return [each for each in found if each["resource_id"] in existing.get(_kind_of(each), (each["resource_id"],))]
+
+
+def _kind_of(tag: Any) -> str:
+    return str(tag["resource_id"]).partition("-")[0]

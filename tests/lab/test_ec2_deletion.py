@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -86,3 +87,38 @@ def test_an_associated_address_is_not_released(api: Api, network: tuple[str, str
     assert refused(lambda: api.ec2.release_address(AllocationId=address)) == "InvalidIPAddress.InUse"
     api.ec2.terminate_instances(InstanceIds=[instance])
     api.ec2.release_address(AllocationId=address)
+
+
+def test_what_is_deleted_has_no_tags(api: Api) -> None:
+    ec2 = api.ec2
+
+    def tagged(kind: str) -> Any:
+        return [{"ResourceType": kind, "Tags": [{"Key": "project", "Value": "tidemark"}]}]
+
+    vpc = ec2.create_vpc(CidrBlock="10.20.0.0/16", TagSpecifications=tagged("vpc"))["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.20.1.0/24", TagSpecifications=tagged("subnet"))["Subnet"]
+    table = ec2.create_route_table(VpcId=vpc, TagSpecifications=tagged("route-table"))["RouteTable"]
+    gateway = ec2.create_internet_gateway(TagSpecifications=tagged("internet-gateway"))["InternetGateway"]
+    group = ec2.create_security_group(
+        GroupName="g", Description="g", VpcId=vpc, TagSpecifications=tagged("security-group")
+    )["GroupId"]
+    ec2.authorize_security_group_ingress(
+        GroupId=group,
+        IpPermissions=[{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "192.0.2.0/24"}]}],
+        TagSpecifications=tagged("security-group-rule"),
+    )
+    volume = ec2.create_volume(AvailabilityZone="eu-central-1a", Size=1, TagSpecifications=tagged("volume"))["VolumeId"]
+    ec2.create_key_pair(KeyName="k", TagSpecifications=tagged("key-pair"))
+    address = ec2.allocate_address(Domain="vpc", TagSpecifications=tagged("elastic-ip"))["AllocationId"]
+    kinds = {tag["ResourceType"] for tag in ec2.describe_tags()["Tags"]}
+    assert len(kinds) == 9, kinds
+
+    ec2.delete_volume(VolumeId=volume)
+    ec2.delete_key_pair(KeyName="k")
+    ec2.release_address(AllocationId=address)
+    ec2.delete_security_group(GroupId=group)
+    ec2.delete_internet_gateway(InternetGatewayId=gateway["InternetGatewayId"])
+    ec2.delete_route_table(RouteTableId=table["RouteTableId"])
+    ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+    ec2.delete_vpc(VpcId=vpc)
+    assert ec2.describe_tags()["Tags"] == []
