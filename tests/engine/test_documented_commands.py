@@ -1,4 +1,4 @@
-"""The `pulumi` commands of README and docs/, typed as they stand there, for the real engine."""
+"""The commands of README and docs/ for Pulumi and for an account, typed as they stand there, with the real engine."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from lab.clients import Clients
 from lab.endpoint import Endpoint
 from lab.leak_check import account_leftovers
 from lab.paths import PROJECT
+from tests.documented_commands import BY_ENGINE, DOCUMENTS, make_checkout, run_typed, short, typed_in, users_environment
 
 pytestmark = pytest.mark.engine
 
 REGION = "eu-central-1"
-COPIED = ("Pulumi.yaml", "__main__.py", "stacks")
 # Documents whose code has `pulumi`, in the order in which they are read.
 README, AWS, BACKUP, REHEARSE = "README.md", "docs/how-to/aws.md", "docs/how-to/backup.md", "docs/how-to/rehearse.md"
 # The reaper is made of resources that a rehearsal's provider does not know; tests/reaper has the program's own tests.
@@ -31,10 +31,8 @@ WITHOUT_PROVIDER = "reaper.eu-central-1"
 
 
 def commands(document: str) -> list[str]:
-    """Returns the lines of code blocks that a person types for Pulumi, without their comments."""
-    lines = [line.strip() for line in (PROJECT / document).read_text().splitlines() if line.startswith("    ")]
-    typed = [line for line in lines if re.match(r"(export|pulumi|PATH=\S+ pulumi) ", line)]
-    return [re.sub(r"  +# .*", "", line) for line in typed]
+    """Returns the commands of code blocks that this module types: Pulumi's, and those for an account."""
+    return [each for each in typed_in(PROJECT / document) if re.fullmatch(BY_ENGINE, short(each))]
 
 
 @dataclass
@@ -53,19 +51,9 @@ class Person:
             return ""
         # `--local` is the home directory of the password database, whatever $HOME says: the user's own state.
         command = command.replace("pulumi login --local", f"pulumi login {self.state.as_uri()}")
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=self.checkout,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        printed = done.stdout + done.stderr
-        assert (done.returncode != 0) == fails, f"{command}: exit code {done.returncode}\n{printed}"
-        return printed
+        done = run_typed(command, self.checkout, self.environment)
+        assert (done.returncode != 0) == fails, f"{command}: exit code {done.returncode}\n{done.stdout}"
+        return done.stdout
 
 
 @pytest.fixture
@@ -74,26 +62,19 @@ def person(tmp_path: Path) -> Person:
     if shutil.which("pulumi") is None:
         pytest.skip("no `pulumi` on PATH: documented commands are checked for their names and settings alone")
     checkout, state, home, tools = (tmp_path / name for name in ("checkout", "state", "home", "tools"))
-    for folder in (checkout, state, home / ".ssh", tools):
+    for folder in (state, home / ".ssh", tools):
         folder.mkdir(parents=True)
-    for each in PROJECT.iterdir():
-        if each.name in COPIED:
-            (shutil.copytree if each.is_dir() else shutil.copy)(each, checkout / each.name)
-        elif each.name not in (".git", ".lab", "results"):
-            (checkout / each.name).symlink_to(each)
+    make_checkout(checkout)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / ".ssh/id_ed25519")], check=True)
     (tools / "curl").write_text("#!/bin/sh\necho 93.184.215.14\n")
     (tools / "curl").chmod(0o755)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PULUMI_"))}
     return Person(
         checkout,
         state,
-        environment
+        users_environment(home)
         | {
-            "HOME": str(home),
             "PULUMI_HOME": str(home / ".pulumi"),
             "PATH": f"{tools}:{PROJECT / 'lab' / 'provider' / 'bin'}:{os.environ['PATH']}",
-            "AWS_EC2_METADATA_DISABLED": "true",
             # What a person confirms by hand.
             "PULUMI_SKIP_CONFIRMATIONS": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -130,24 +111,23 @@ def account(person: Person, tmp_path: Path) -> Iterator[Clients]:
 
 
 def test_every_document_with_pulumi_is_typed_here() -> None:
-    documents = [PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md"), PROJECT / "CONTRIBUTING.md"]
-    with_pulumi = {str(path.relative_to(PROJECT)) for path in documents if commands(str(path.relative_to(PROJECT)))}
+    with_pulumi = {name for path in DOCUMENTS if commands(name := str(path.relative_to(PROJECT)))}
     assert with_pulumi == {README, AWS, BACKUP, REHEARSE}
 
 
 def test_without_credentials_the_readme_goes_as_far_as_it_says(person: Person) -> None:
     """Up to the look-up of the image. AWS's own provider is not here: the rehearsal's refuses AWS in its place."""
-    *before, up, _ = commands(README)
+    *before, up, _, check = commands(README)
     for command in before:
         person.types(command)
     printed = person.types(up, fails=True)
     assert "the Debian 12 image could not be looked up" in printed, printed
-    assert "Traceback" not in printed
+    assert "Traceback" not in printed + person.types(check, fails=True)
     assert "Without credentials `pulumi up` fails when it looks up the Debian image" in (PROJECT / README).read_text()
 
 
 def test_the_readme_deploys_and_destroys(person: Person, account: Clients) -> None:
-    *before, destroy = commands(README)
+    *before, destroy, check = commands(README)
     for command in before:
         person.types(command)
     assert len(account.ec2.describe_instances()["Reservations"]) == 4
@@ -157,11 +137,12 @@ def test_the_readme_deploys_and_destroys(person: Person, account: Clients) -> No
     allowed = [each["CidrIp"] for rule in group["IpPermissions"] for each in rule["IpRanges"]]
     assert "93.184.215.14/32" in allowed
     person.types(destroy)
+    assert "nothing of tidemark is left" in person.types(check)
     assert account_leftovers(account) == []
 
 
 def test_the_page_on_aws_destroys_what_the_readme_has_deployed(person: Person, account: Clients) -> None:
-    for command in commands(README)[:-1]:
+    for command in commands(README)[:-2]:
         person.types(command)
     for command in commands(AWS):
         if WITHOUT_PROVIDER not in command or "init" in command:
@@ -170,7 +151,7 @@ def test_the_page_on_aws_destroys_what_the_readme_has_deployed(person: Person, a
 
 
 def test_the_page_on_backups_keeps_the_volume_until_it_is_named(person: Person, account: Clients) -> None:
-    for command in commands(README)[:-1]:
+    for command in commands(README)[:-2]:
         person.types(command.replace("md-raid.eu-central-1", "encrypted-backup.eu-central-1"))
     (volume,) = [each["VolumeId"] for each in account.ec2.describe_volumes()["Volumes"] if each["Size"] == 80]
     keep, *delete = commands(BACKUP)
