@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 EXPERIMENT ?= ## one experiment, such as md-raid (default: all)
 KEEP ?= ## 1 leaves the region of one experiment up
 PLAN ?= ## what is measured: short (default), full, or a TOML file
-MODEL ?= ## another service model: a name of lab/service_models, or a file
+MODEL ?= ## another service model: none, a name of lab/service_models, a file
 VERBOSE ?= ## 1 prints each resource and all tables
 # The region makes namespaces and network interfaces, which takes root. Where there is no sudo, tests that need it skip.
 PRESERVED := TIDEMARK_LAB_DIR,TIDEMARK_LAB_PORT,TIDEMARK_RESULTS_DIR,TIDEMARK_STATE_DIR,XDG_CACHE_HOME,http_proxy,https_proxy,no_proxy

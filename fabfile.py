@@ -13,7 +13,7 @@ from invoke.tasks import task
 
 from workloads.account_tasks import TASKS as account_tasks
 from workloads.experiment import find_experiments
-from workloads.fabric_tasks import collection, experiment_tasks, reported, run_module
+from workloads.fabric_tasks import REQUIRED_HELP, collection, experiment_tasks, reported, run_module
 from workloads.inventory_tasks import TASKS as inventory_tasks
 from workloads.lazy_import import lazy_import
 from workloads.results import results_root
@@ -71,8 +71,8 @@ def results(_: Any, sql: str | None = None, export: str | None = None, format: s
     positional=["base", "new"],
     iterable=["also"],
     help={
-        "base": "a run's directory, or a stack: its newest run",
-        "new": "the run to compare with it, named in the same way",
+        "base": "a run's directory, or a stack: its newest run" + REQUIRED_HELP,
+        "new": "the run to compare with it, named in the same way" + REQUIRED_HELP,
         "also": "another run to compare; may be given several times",
         "margin": "percent; a smaller difference does not matter (default: 5)",
     },
@@ -102,14 +102,14 @@ def status(_: Any) -> None:
     run_module("lab", "status")
 
 
-@task(help={"host": "its name, such as client", "command": "what to run there (default: a shell)"})
+@task(help={"host": "its name, such as client" + REQUIRED_HELP, "command": "what to run there (default: a shell)"})
 @reported
 def ssh(_: Any, host: str, command: str | None = None) -> None:
     """Log in to a host of the rehearsal region."""
     run_module("lab", "ssh", host, *([command] if command else []))
 
 
-@task(help={"name": "none, one of lab/service_models, or a TOML file"})
+@task(help={"name": "none, a name of lab/service_models, or a TOML file" + REQUIRED_HELP})
 @reported
 def model(_: Any, name: str) -> None:
     """Apply a service model to the region."""

@@ -82,13 +82,11 @@ def _tasks() -> Iterator[str]:
         yield from (f"## {group or COMMON}", "", "| task | does |", "| --- | --- |")
         for name in tasks:
             task = namespace[name]
-            positional = task.positional or ()
-            given = "".join(f" {argument.upper()}" for argument in positional)
+            given = "".join(f" {argument.upper()}" for argument in task.positional or ())
             yield f"| `{name}{given}` | {_cell(inspect.getdoc(task) or '')} |"
             for argument in arguments_of(name):
                 flag = f"--{str(argument.name).replace('_', '-')}"
-                needed = " (required; the flag may be left out)" if argument.name in positional else ""
-                options.setdefault((flag, f"{argument.help or ''}{needed}"), []).append(name.rpartition(".")[2])
+                options.setdefault((flag, argument.help or ""), []).append(name.rpartition(".")[2])
         if options:
             yield from ("", "| option | of | meaning |", "| --- | --- | --- |")
             for (flag, meaning), of in sorted(options.items()):

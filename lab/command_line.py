@@ -46,20 +46,20 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", help="check whether this machine can rehearse")
     commands.add_parser("image", help="fetch the hosts' kernel and build their root image, unless they are there")
     commands.add_parser("down", help="destroy everything and end the region")
-    commands.add_parser("status", help="what runs in the region")
+    commands.add_parser("status", help="show what runs in the region")
     ssh = commands.add_parser("ssh", help="log in to a host, or run a command there")
     ssh.add_argument("host", help="its name, such as client")
-    ssh.add_argument("words", nargs=argparse.REMAINDER, help="a command; none: a shell")
-    model = commands.add_parser("model", help="hold the region's services to a service model")
-    model.add_argument("name", help="none, the name of one in lab/service_models, or a TOML file")
+    ssh.add_argument("words", nargs=argparse.REMAINDER, help="a command (default: a shell)")
+    model = commands.add_parser("model", help="apply a service model to the region")
+    model.add_argument("name", help="none, a name of lab/service_models, or a TOML file")
     job = commands.add_parser("rehearse", help="run experiments from nothing to their reports")
     job.add_argument("experiment", nargs="*", help=f"by default all of {', '.join(rehearsable_experiments())}")
     job.add_argument("--keep", action="store_true", help="leave the region up afterwards")
     job.add_argument("--verbose", action="store_true", help="print each resource and all tables")
-    job.add_argument("--plan", help="the plan of measurements: a name or a file")
+    job.add_argument("--plan", help="what is measured: short (default), full, or a TOML file")
     job.add_argument("--outcomes", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py: in the place of the table
     job.add_argument("--claims", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py: who runs which experiment
-    job.add_argument("--model", help="the service model, or none: a name or a file")
+    job.add_argument("--model", help="another service model: none, a name of lab/service_models, or a TOML file")
     return parser
 
 
@@ -69,7 +69,7 @@ def _doctor() -> int:
         faults += finding.is_fault
         mark = "[red]no[/] " if finding.is_fault else "[green]yes[/]"
         console.print(f"{mark} {escape(str(finding))}")
-    say("this machine can rehearse" if not faults else f"this machine can't rehearse: {faults} of the above")
+    say('this machine cannot rehearse: each "no" above says why' if faults else "this machine can rehearse")
     return 1 if faults else 0
 
 
@@ -92,7 +92,7 @@ def _ssh(name: str, words: list[str]) -> int:
 
 def main() -> int:
     """Runs one command and returns its exit code; prints a fault as one line on standard error."""
-    arguments = _parser().parse_args()
+    arguments = _parser().parse_args(sys.argv[1:] or ["--help"])
     isolate()
     try:
         if arguments.command == "up":

@@ -33,6 +33,7 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 EXIT_PIPE_CLOSED = 141  # as a process that SIGPIPE ends has it in a shell
 HELP_WIDTH = 76  # invoke indents it by two columns, and does not wrap it
+REQUIRED_HELP = " (required; the flag may be left out)"  # invoke shows neither
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -157,9 +158,8 @@ def make_task(name: str, help: str, body: Callable[..., object], options: Sequen
     shown.__signature__ = inspect.Signature([context, *(_parameter(option) for option in options)])
     repeatable = [option.name for option in options if option.repeatable]
     required = [option.name for option in options if option.default is REQUIRED]
-    return task(
-        name=name, iterable=repeatable, positional=required, help={option.name: option.help for option in options}
-    )(shown)
+    described = {each.name: each.help + REQUIRED_HELP if each.default is REQUIRED else each.help for each in options}
+    return task(name=name, iterable=repeatable, positional=required, help=described)(shown)
 
 
 def _parameter(option: Option) -> inspect.Parameter:

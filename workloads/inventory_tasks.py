@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.tasks import task
 
-from workloads.fabric_tasks import collection, reported
+from workloads.fabric_tasks import REQUIRED_HELP, collection, reported
 from workloads.lazy_import import lazy_import
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ else:
     inventory_example = lazy_import("workloads.inventory_example")
 
 
-@task(positional=["experiment"], help={"experiment": "its name, such as md-raid"})
+@task(positional=["experiment"], help={"experiment": "its name, such as md-raid" + REQUIRED_HELP})
 @reported
 def example(_: Any, experiment: str) -> None:
     """Print an inventory to start from.

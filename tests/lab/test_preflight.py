@@ -66,7 +66,7 @@ def test_the_doctor_goes_on_after_a_fault(capsys: pytest.CaptureFixture[str], mo
     assert faults[0] == "no  memory: 1.0 GiB available; a rehearsal takes 4 GiB: end something, or add some"
     assert "another process listens there; end it, or choose another port with TIDEMARK_LAB_PORT" in faults[1]
     assert faults[2] == "no  kernel: Linux 6.1.176 does not run on this machine: it panics; name another kernel"
-    assert out.endswith("this machine can't rehearse: 3 of the above\n")
+    assert out.endswith('this machine cannot rehearse: each "no" above says why\n')
 
 
 def test_a_namespace_that_is_refused_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 else:
     tasks = lazy_import(f"{__package__}.tasks")
 
-CLIENT = Option("client", "the host that is backed up, or `this` machine (default: the host of that role, else `this`)")
+CLIENT = Option(
+    "client", "the host that is backed up, or `this` machine (default: the host with the role client, else `this`)"
+)
 LEAVE_RUNNING = Option("leave_running", "leave the server running at the end", False)
 ERASE = Option("erase", "the id of the volume: format it even if it holds data")
 KEEP = (
@@ -47,7 +49,8 @@ EXPERIMENT = Experiment(
         Task(
             "run",
             "Add a snapshot of directories.\n\n"
-            "Starts the server, attaches the volume, copies, reads back, and undoes it all in reverse.\n"
+            "Starts the server, attaches the volume, copies, reads the copies back, detaches the volume and stops the "
+            "server.\n"
             "The exit code is 3 when entries could not be read.",
             lambda request: tasks.run(request),
             (
@@ -74,8 +77,7 @@ EXPERIMENT = Experiment(
         Task("check", "Read all back and compare checksums.", lambda request: tasks.check(request)),
         Task(
             "prune",
-            "Remove snapshots that no rule keeps.\n\n"
-            "A snapshot that any of the options keeps stays. At least one option is needed.",
+            "Remove snapshots that no rule keeps.\n\nEach option is a rule. At least one is needed.",
             lambda request: tasks.prune(request),
             KEEP,
         ),
@@ -101,15 +103,16 @@ EXPERIMENT = Experiment(
         ),
         Task(
             "drill",
-            "Restore on a blank host by the sheet.",
+            "Restore on a blank host by the sheet.\n\n"
+            "Types the commands of the recovery sheet on a host that has nothing else, and compares the files.",
             lambda request: tasks.drill(request),
             (Option("source", "the directory of the client to compare the restored files with", REQUIRED),),
         ),
         Task(
             "all",
             "Do everything with made-up files.\n\n"
-            "Formats the volume, backs up twice, searches the server for the files' contents, drills, "
-            "reports.",
+            "Formats the volume, backs up twice, searches the server for the files' contents, restores on a blank "
+            "host, and reports.",
             lambda request: tasks.run_all(request),
             (ERASE,),
             reports=True,

@@ -21,7 +21,7 @@ else:
         lazy_import(f"{__package__}.{name}") for name in names
     )
 
-CLIENT = Option("client", "a host's name, or `this` for this machine (default: the host of that role)")
+CLIENT = Option("client", "a host's name, or `this` for this machine (default: the host with the role client)")
 LIMIT = Option("limit", "seconds without a connection after which reads and writes fail (default: 120)")
 TUN = Option("tun", "the number of the client's tun device (default: a free one)")
 
