@@ -88,6 +88,7 @@ UNITS = {
     "test_added_experiment_on_kernels.py": None,
     "test_region_end_on_kernels.py": None,
     "test_host_end_on_kernels.py": None,
+    "test_documented_commands_on_kernels.py": None,
 }
 
 
