@@ -24,16 +24,16 @@ NAMES_WIDTH = 64  # so that a line has 79 columns with the verdict and the mark
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m report", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("run_dir", nargs="?", type=Path, metavar="RUN_DIR")
+    parser.add_argument("run_dir", nargs="?", metavar="RUN_DIR")
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--png", action="store_true", help="write the figures beside the page as PNG, too")
     parser.add_argument("--verbose", action="store_true", help="print all tables of the page, not the verdicts alone")
     options = parser.parse_args(arguments)
     out = console()
     try:
-        path = options.run_dir or newest_run(options.results)
-        if not path.is_dir():
-            print(f"report: {path}: no such run directory", file=sys.stderr)
+        path = newest_run(options.results) if options.run_dir is None else Path(options.run_dir)
+        if fault := _fault_of(options.run_dir, path):
+            print(f"report: {fault}", file=sys.stderr)
             return 2
         if options.run_dir is None:
             for item in list_runs(options.results):
@@ -59,6 +59,16 @@ def main(arguments: list[str] | None = None) -> int:
     page = made.page.relative_to(Path.cwd()) if made.page.is_relative_to(Path.cwd()) else made.page
     out.print(f"report: {page}", markup=False, soft_wrap=True)
     return 0
+
+
+def _fault_of(given: str | None, path: Path) -> str | None:
+    """Returns why the path is no run's directory. The name given may be empty: that of a variable that is not set."""
+    if given == "":
+        return "'' names no run directory"
+    try:
+        return None if path.is_dir() else f"{path}: no such run directory"
+    except OSError as error:  # a name that no file can have, a folder that may not be looked at
+        return f"{str(path)[:100]}: {error.strerror}; give a run's directory"
 
 
 def _print_key_figures(out: Console, made: Report) -> None:

@@ -34,6 +34,7 @@ from documents import DocumentError, Fault, Items, Model, Number, Text, read
 from report.expressions import Expression, ExpressionError, Sentence
 
 SCHEMA = 1
+_DEPTH_MAX = 20  # a claim's point lies five deep
 CLAIMS = Path(__file__).resolve().parent.parent / "claims"
 
 Prose = Annotated[str, Text("text", folded=True)]
@@ -183,14 +184,34 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         return super().construct_mapping(node, deep)
 
 
+def _check_shape(text: str) -> None:
+    """Raises YAMLError for what a reader can't bear: collections nested so deeply that libyaml's reader, which calls
+    itself for each, would end this process (seen with 50,000), and aliases, by which a collection may contain itself.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEPTH_MAX:
+            problem = f"nested more than {_DEPTH_MAX} deep"
+        elif isinstance(event, yaml.AliasEvent):
+            problem = f"*{event.anchor}: write out what is meant"
+        else:
+            continue
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+
+
 def load_claims(experiment: str, summary_type: type, folder: Path = CLAIMS) -> list[Claim]:
     """Reads the ledger of an experiment. Raises ClaimError with a line for each fault that can be found at once."""
     path = folder / f"{experiment}.yaml"
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
+        _check_shape(text)
+        document = yaml.load(text, Loader=_Loader)
     except FileNotFoundError:
         raise ClaimError(f"{path}: no such file; each experiment has one") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ClaimError(f"{path}: can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise ClaimError(f"{path}: can't be read: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2018-13-01 is a ValueError
         raise ClaimError(f"{path}: not YAML: {' '.join(str(error).split())}") from None

@@ -14,10 +14,12 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
+import math
 import operator
 import re
 import types
 import typing
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +42,8 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+_SHOWN_CHARACTERS = 100  # of a text in an error, which is one line
+_NODES_MAX = 500  # the longest of a claim has 97; what is nested deeper than Python's stack has more
 _ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 
@@ -67,9 +71,13 @@ class Expression:
     def parse(cls, text: str, summary_type: type, constants: Mapping[str, float | None] | None = None) -> Expression:
         constants = constants or {}
         try:
-            tree = ast.parse(text.strip(), mode="eval").body
-        except (SyntaxError, ValueError):
-            raise ExpressionError(f"{text.strip()!r} is not an expression") from None
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)  # "1in 2"; what is wrong with it is an error below
+                tree = ast.parse(text.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: nested too deeply
+            raise ExpressionError(f"{_short(text)!r} is not an expression") from None
+        if sum(1 for _ in ast.walk(tree)) > _NODES_MAX:
+            raise ExpressionError(f"{_short(text)!r} is too long")
         return cls(text.strip(), _kind(tree, summary_type, constants), tree, constants)
 
     def evaluate(self, summary: object) -> Value:
@@ -112,7 +120,7 @@ class Sentence:
             if place[2] is not None and kind != "boolean":
                 raise ExpressionError(f"{place[0]}: {place[1]} is a {kind}, neither true nor false")
         if re.search("[{}]", _PLACE.sub("", text)):
-            raise ExpressionError(f"{text!r}: a brace that does not belong to a {{path}} or {{path?yes|no}}")
+            raise ExpressionError(f"{_short(text)!r}: a brace that does not belong to a {{path}} or {{path?yes|no}}")
         return cls(text)
 
     def fill(self, summary: object) -> str:
@@ -131,7 +139,7 @@ def _kind(node: ast.expr, summary_type: type, constants: Mapping[str, float | No
 
     def must(child: ast.expr, kind: str) -> None:
         if (found := of(child)) != kind:
-            raise ExpressionError(f"{ast.unparse(child)} is a {found}, not a {kind}")
+            raise ExpressionError(f"{_short(ast.unparse(child))} is a {found}, not a {kind}")
 
     match node:
         case ast.BoolOp(values=values):
@@ -166,7 +174,7 @@ def _kind(node: ast.expr, summary_type: type, constants: Mapping[str, float | No
             return "number"
         case ast.Name() | ast.Attribute():
             return _field_kind(_path(node), summary_type)
-    raise ExpressionError(f"{ast.unparse(node)!r}: only paths, numbers, comparisons, and/or/not are allowed")
+    raise ExpressionError(f"{_short(ast.unparse(node))!r}: only paths, numbers, comparisons, and/or/not are allowed")
 
 
 def _evaluate(node: ast.expr, summary: object, constants: Mapping[str, float | None]) -> Value:
@@ -190,8 +198,10 @@ def _evaluate(node: ast.expr, summary: object, constants: Mapping[str, float | N
             a, b = of(left), of(right)
             if a is None or b is None or (isinstance(op, ast.Div) and b == 0):
                 return None
-            result: float = _ARITHMETIC[type(op)](a, b)
-            return result
+            try:
+                return _finite(_ARITHMETIC[type(op)](a, b))
+            except OverflowError:  # a whole number that no float holds
+                return None
         case ast.Compare(left=left, ops=ops, comparators=comparators):
             values = [of(left), *(of(child) for child in comparators)]
             outcomes = [
@@ -202,7 +212,7 @@ def _evaluate(node: ast.expr, summary: object, constants: Mapping[str, float | N
                 return False
             return None if None in outcomes else True
         case ast.Constant(value=bool() | int() | float() | str() as value):
-            return value
+            return _finite(value)
         case ast.Name(id=name) if name in constants:
             return constants[name]
     return _look_up(_path(node), summary)
@@ -214,7 +224,7 @@ def _path(node: ast.expr) -> str:
             return name
         case ast.Attribute(value=value, attr=name):
             return f"{_path(value)}.{name}"
-    raise ExpressionError(f"{ast.unparse(node)!r} is not a path into the summary")
+    raise ExpressionError(f"{_short(ast.unparse(node))!r} is not a path into the summary")
 
 
 def _paths(node: ast.expr, constants: Mapping[str, float | None]) -> list[str]:
@@ -233,8 +243,13 @@ def _look_up(path: str, summary: object) -> Value:
         if value is None:
             return None
         value = getattr(value, name)
+    return _finite(value)
+
+
+def _finite(value: Any) -> Value:
+    """The value; None for infinity and what is no number, which tell nothing."""
     result: Value = value
-    return result
+    return None if isinstance(value, float) and not math.isfinite(value) else result
 
 
 @functools.cache
@@ -250,7 +265,7 @@ def _field_kind(path: str, summary_type: type) -> str:
             raise ExpressionError(f"{path}: {seen} is a figure, it has no fields")
         fields = _fields(kind)
         if name not in fields:
-            raise ExpressionError(f"{path}: {seen} has no field {name!r}; it has {', '.join(fields)}")
+            raise ExpressionError(f"{_short(path)}: {seen} has no field {_short(name)!r}; it has {', '.join(fields)}")
         kind, seen = _without_none(fields[name]), name
     if kind is bool:
         return "boolean"
@@ -266,6 +281,11 @@ def _without_none(kind: Any) -> Any:
         rest = [k for k in typing.get_args(kind) if k is not type(None)]
         return rest[0] if len(rest) == 1 else kind
     return kind
+
+
+def _short(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 
 def _truth(value: Value) -> bool | None:

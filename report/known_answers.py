@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from report.format import figure
-from report.records import Record, RecordError, number_or_none
+from report.records import Record, RecordError, number_or_none, read_document
 from report.runs import Run
 from report.table import Cell, NumberColumn, Table, TextColumn
 
@@ -67,7 +66,7 @@ def read_model_file(run: Run, read: Callable[[Record], T], fault: str) -> T | No
     which is a problem of the run: `fault` says in words what that means.
     """
     try:
-        document = json.loads((run.path / FILE).read_text(encoding="utf-8"))
+        document = read_document((run.path / FILE).read_text(encoding="utf-8"))
         if not isinstance(document, dict):
             raise RecordError("not an object")
         return read(document)

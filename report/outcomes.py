@@ -8,7 +8,6 @@ standard input:
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from typing import Any
 from report.claims import ClaimError
 from report.format import MISSING
 from report.overview import build_overview
+from report.records import read_document
 from report.runs import RunError
 from report.table import Cell, Column, Table, console, print_table
 from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN, read_verdicts
@@ -38,7 +38,7 @@ COLUMNS = (
 def outcomes_table(text: str) -> Table:
     """Raises RunError if the document is not as described above."""
     try:
-        document = json.loads(text)
+        document = read_document(text)
         if document["schema"] != SCHEMA:
             raise RunError(f"outcomes: schema is {document['schema']!r}, this report reads {SCHEMA}")
         rows = [_row(entry) for entry in document["experiments"]]
@@ -99,7 +99,7 @@ def main() -> int:
 
 def _results_of(text: str) -> Path | None:
     """The results directory of the document's runs; None where it has no run."""
-    runs = [Path(entry["run"]) for entry in json.loads(text)["experiments"] if entry["run"]]
+    runs = [Path(entry["run"]) for entry in read_document(text)["experiments"] if entry["run"]]
     return next((run.parents[2] for run in runs if run.is_dir()), None)
 
 

@@ -24,7 +24,9 @@ class Overview:
 
 
 def build_overview(results: Path) -> Overview:
-    """Writes results/report.html and the reports of the runs in it. Raises RunError where there is no run."""
+    """Writes results/report.html and the reports of the runs in it. Raises RunError where there is no run,
+    or the page can't be written.
+    """
     names = experiment_names()
     newest: dict[str, Path] = {}
     problems = []
@@ -51,7 +53,10 @@ def build_overview(results: Path) -> Overview:
         )
         for each in reports
     ]
-    write_atomically(page, render_overview(shown, missing))
+    try:
+        write_atomically(page, render_overview(shown, missing))
+    except OSError as error:
+        raise RunError(f"{error.filename}: can't be written: {error.strerror}") from None
     return Overview(page, problems)
 
 

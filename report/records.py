@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import json
+import sys
 from collections.abc import Callable
+from reprlib import repr as shown
 from typing import Any, TypeVar
 
 WHOLE_MAX = (1 << 63) - 1  # no count comes near; columns have 64 bits
@@ -16,31 +18,39 @@ class RecordError(ValueError):
     """A record lacks a field, or has something else in it."""
 
 
+def read_document(text: str) -> Any:
+    """Returns a JSON text's value. Raises RecordError where it is not whole, or nested deeper than Python reads."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise RecordError("not whole JSON") from None
+
+
 def text(record: Record, key: str) -> str:
     value = record.get(key)
     if not isinstance(value, str) or not value:
-        raise RecordError(f"{key} must be text, not {value!r}")
+        raise RecordError(f"{key} must be text, not {shown(value)}")
     return value
 
 
 def number(record: Record, key: str) -> float:
     value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise RecordError(f"{key} must be a number, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        raise RecordError(f"{key} must be a number, not {shown(value)}")
     return value
 
 
 def whole(record: Record, key: str) -> int:
     value = record.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= WHOLE_MAX:
-        raise RecordError(f"{key} must be a whole number, not {value!r}")
+        raise RecordError(f"{key} must be a whole number, not {shown(value)}")
     return value
 
 
 def boolean(record: Record, key: str) -> bool:
     value = record.get(key)
     if not isinstance(value, bool):
-        raise RecordError(f"{key} must be true or false, not {value!r}")
+        raise RecordError(f"{key} must be true or false, not {shown(value)}")
     return value
 
 

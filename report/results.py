@@ -51,6 +51,8 @@ def query(runs: Sequence[ListedRun], sql: str, shown_as: str) -> None:
 
     with connect(runs) as database:
         try:
+            if not database.extract_statements(sql):
+                raise RunError('--sql: no query; give one, such as "FROM cells"')
             answer = database.sql(sql)
             rows = answer.fetchall() if answer is not None else []
             columns = answer.columns if answer is not None else []

@@ -6,7 +6,6 @@ A run that was interrupted may be damaged: the last line half-written, a stream 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from report.records import Record, RecordError, boolean, number_or_none, text, whole_or_none
+from report.records import Record, RecordError, boolean, number_or_none, read_document, shown, text, whole_or_none
 
 SCHEMA = 1
 STATUSES = ("running", "complete", "failed")
@@ -107,7 +106,7 @@ class Run:
                 decoded = decode(block)
                 lines.seen += len(decoded)
                 batch += decoded
-            except ValueError:
+            except (ValueError, RecursionError):
                 batch += [each for record in lines.records(block) for each in self._decode_one(name, record, decode)]
             if len(batch) >= _BATCH_RECORDS:
                 yield batch
@@ -171,7 +170,7 @@ class _Lines:
                 continue
             try:
                 record = _decode(line)
-            except ValueError:
+            except (ValueError, RecursionError):  # the latter: nested too deeply
                 if at == len(lines) - 1:
                     self._run.problem(f"{self._label}: the last line is half-written, left out")
                 else:
@@ -223,9 +222,9 @@ def open_run(path: Path) -> Run:
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: damaged: manifest.json can't be read: {error}") from None
     try:
-        document = json.loads(text)
-    except ValueError:
-        raise RunError(f"{path}: damaged: manifest.json is not whole JSON") from None
+        document = read_document(text)
+    except RecordError as error:
+        raise RunError(f"{path}: damaged: manifest.json is {error}") from None
     try:
         return Run(path, parse_manifest(document))
     except RecordError as error:
@@ -257,10 +256,10 @@ def parse_manifest(document: Any) -> Manifest:
     if not isinstance(document, dict):
         raise RecordError("not an object")
     if document.get("schema") != SCHEMA:
-        raise RecordError(f"schema is {document.get('schema')!r}, this report reads {SCHEMA}")
+        raise RecordError(f"schema is {shown(document.get('schema'))}, this report reads {SCHEMA}")
     status = text(document, "status")
     if status not in STATUSES:
-        raise RecordError(f"status is {status!r}, allowed: {', '.join(STATUSES)}")
+        raise RecordError(f"status is {shown(status)}, allowed: {', '.join(STATUSES)}")
     steps = document.get("steps") or []
     if not isinstance(steps, list):
         raise RecordError("steps is not a list")

@@ -13,6 +13,7 @@ from pathlib import Path
 from report.claims import Claim
 from report.expressions import Part, Value
 from report.format import figure
+from report.records import number, read_document, shown
 from report.runs import RunError
 
 VERDICTS = "verdicts.json"
@@ -108,9 +109,9 @@ def read_verdicts(run: Path) -> dict[str, StoredVerdict] | None:
     """A run's verdicts by claim; None if it has no report. Raises RunError if the file can't be used."""
     path = run / VERDICTS
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_document(path.read_text(encoding="utf-8"))
         if document["schema"] != SCHEMA:
-            raise RunError(f"{path}: schema is {document['schema']!r}, this report reads {SCHEMA}")
+            raise RunError(f"{path}: schema is {shown(document['schema'])}, this report reads {SCHEMA}")
         found = {str(each["claim"]): _stored(each) for each in document["verdicts"]}
     except FileNotFoundError:
         return None
@@ -125,7 +126,10 @@ def read_verdicts(run: Path) -> dict[str, StoredVerdict] | None:
 
 
 def _stored(entry: dict[str, Value]) -> StoredVerdict:
+    """Raises ValueError, KeyError or TypeError for what is no verdict."""
     verdict, measured = str(entry["verdict"]), entry["measured"]
+    if not isinstance(measured, str | bool | None):
+        measured = number(entry, "measured")
     if verdict == NOT_MEASURED:
         verdict = NOT_RUN if measured is None else NOT_JUDGED
     return StoredVerdict(verdict, str(entry["detail"]), measured)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,17 @@ def outer(rate: float | None = 4.0, whole: bool | None = True, count: int | None
 
 def value(text: str, summary: Outer) -> object:
     return Expression.parse(text, Outer, {"published": 10.0, "tolerance": 0.5}).evaluate(summary)
+
+
+@pytest.mark.parametrize("text", ["inner.rate", "inner.rate > 1", "inner.rate * 0 < 1", "-inner.rate < 1"])
+@pytest.mark.parametrize("rate", [math.inf, -math.inf, math.nan])
+def test_what_is_no_number_is_not_known(text: str, rate: float) -> None:
+    assert value(text, outer(rate)) is None
+
+
+@pytest.mark.parametrize("text", ["inner.rate * 1e308 > 1", f"inner.rate + 1{'0' * 400} > 1", "1e308 * 10 > 1"])
+def test_what_no_number_can_hold_is_not_known(text: str) -> None:
+    assert value(text, outer(1e9)) is None
 
 
 @pytest.mark.parametrize(
@@ -114,12 +126,22 @@ def test_and_and_or_are_each_other_s_mirror(a: bool | None, b: bool | None) -> N
         ("inner.__class__", "has no field '__class__'"),
         ("1 if inner.whole else 2", "only paths"),
         ("count in (1, 2)", "only paths"),
+        ("(" * 500, "is not an expression"),
+        ("-" * 5_000 + "1", "is not an expression"),
+        ("-" * 300 + "1", "is too long"),
+        ("not " * 5_000 + "1", "is not an expression"),
+        ("count" + " + 1" * 300, "is too long"),
+        ("count" + " + 1" * 50_000, "is not an expression"),
+        ("a" * 500, "has no field"),
+        ("[" + "1, " * 200 + "]", "only paths"),
+        ("count >= 1in 2", "only paths"),
     ],
 )
 def test_an_expression_that_can_never_be_tested_is_refused(text: str, says: str) -> None:
     with pytest.raises(ExpressionError) as refusal:
         Expression.parse(text, Outer)
     assert says in str(refusal.value)
+    assert len(str(refusal.value)) < 300
 
 
 def verdicts(builder: RunBuilder, tmp_path: Path) -> dict[str, Verdict]:
@@ -314,6 +336,22 @@ def test_a_wrong_ledger_is_one_line(tmp_path: Path, text: str, says: str) -> Non
         load_claims("md-raid", Summary, tmp_path)
     assert says in str(refusal.value)
     assert all(line.startswith(str(tmp_path)) for line in str(refusal.value).splitlines())
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"schema: 1\n" + b"\x00", b"[" * 100_000, b"a: &a [*a]", b"? {}: 1"])
+def test_a_ledger_that_is_no_text_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "md-raid.yaml").write_bytes(content)
+    with pytest.raises(ClaimError) as refusal:
+        load_claims("md-raid", Summary, tmp_path)
+    assert str(refusal.value).startswith(str(tmp_path))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_ledger_that_cannot_be_read_says_why_once(tmp_path: Path) -> None:
+    (tmp_path / "md-raid.yaml").mkdir()
+    with pytest.raises(ClaimError) as refusal:
+        load_claims("md-raid", Summary, tmp_path)
+    assert str(refusal.value) == f"{tmp_path}/md-raid.yaml: can't be read: Is a directory"
 
 
 def test_a_ledger_of_another_experiment_is_refused(tmp_path: Path) -> None:

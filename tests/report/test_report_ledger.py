@@ -87,6 +87,26 @@ def test_a_damaged_run_is_named_and_breaks_nothing(capsys: pytest.CaptureFixture
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "[" * 100_000,
+        "[]",
+        '{"schema": 1, "verdicts": 3}',
+        '{"schema": 1, "verdicts": [{"claim": "a", "verdict": "holds", "detail": "", "measured": {}}]}',
+        '{"schema": 1, "verdicts": [{"claim": "a", "verdict": "holds", "detail": "", "measured": 1%s}]}' % ("0" * 400),
+        '{"schema": 1, "verdicts": [{"claim": "a", "verdict": "holds", "detail": "", "measured": Infinity}]}',
+    ],
+)
+def test_damaged_verdicts_are_named_and_break_nothing(
+    capsys: pytest.CaptureFixture[str], results: Path, damage: str
+) -> None:
+    first, _ = sorted((results / "md-raid").glob("*/*"))
+    (first / VERDICTS).write_text(damage.replace('"a"', '"md-raid/scales"'))
+    _, err = said(capsys, results)
+    assert err == f"report: {first / VERDICTS}: damaged; `python -m report {first}` makes it again\n"
+
+
 def test_a_wrong_claims_file_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -68,6 +68,15 @@ def test_a_damaged_run_is_named(results: Path, html: str, capsys: pytest.Capture
     assert (results / "report.html").read_text() == html
 
 
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunBuilder(seconds=2).write(tmp_path)
+    (tmp_path / "report.html").mkdir()
+    assert main(["--results", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"report: {tmp_path}/report.html: can't be written: Is a directory\n")
+    assert (run / "report.html").is_file()
+
+
 def test_without_a_run_it_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--results", str(tmp_path)]) == 1
     assert (

@@ -218,6 +218,8 @@ def test_main_writes_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["{tmp}/nowhere"], 2, "no such run directory"),
         (["--results", "{tmp}"], 1, "no run is there"),
         (["{tmp}"], 1, "damaged: no manifest.json"),
+        (["a" * 5_000], 2, "File name too long"),
+        ([""], 2, "names no run directory"),
     ],
 )
 def test_main_s_errors_are_one_line(

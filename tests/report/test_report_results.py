@@ -122,6 +122,9 @@ def test_a_wrong_query_is_one_line(root: Path, capsys: pytest.CaptureFixture[str
     said = capsys.readouterr().err
     assert said.startswith("report: --sql: Binder Error")
     assert said.count("\n") == 1
+    for nothing in ("", " ", ";", "-- nothing"):  # such as a variable that is not set
+        assert results.main(["--results", str(root), "--sql", nothing]) == 1
+        assert capsys.readouterr().err == 'report: --sql: no query; give one, such as "FROM cells"\n'
 
 
 def test_answers_for_scripts(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from report.records import RecordError
 from report.runs import RunError, list_runs, open_run, parse_manifest
+from report.worker import read_worker
 from tests.report.run_builder import RunBuilder
 
 
@@ -44,6 +45,18 @@ def test_bad_lines_within_a_stream_are_left_out_and_counted(run_path: Path) -> N
     assert len(run.problems) == 6
 
 
+@pytest.mark.parametrize("line", ["[" * 100_000 + "]" * 100_000, '{"a":' * 100_000])
+def test_a_line_that_is_nested_too_deeply_is_left_out(run_path: Path, line: str) -> None:
+    worker = run_path / "raw" / "worker.ndjson"
+    worker.write_text(f"{line}\n{worker.read_text()}")
+    run = open_run(run_path)
+    assert read_worker(run)
+    assert run.problems == ["raw/worker.ndjson, line 1: not JSON, left out"]
+    run = open_run(run_path)
+    assert list(run.stream("worker"))
+    assert run.problems == ["raw/worker.ndjson, line 1: not JSON, left out"]
+
+
 def test_a_last_line_without_newline_counts_if_it_is_whole(run_path: Path) -> None:
     cells = run_path / "raw" / "cells.ndjson"
     cells.write_text(cells.read_text().rstrip("\n"))
@@ -64,6 +77,7 @@ def test_a_missing_stream_is_said(run_path: Path) -> None:
     [
         (None, "damaged: no manifest.json"),
         ('{"schema": 1, "exper', "damaged: manifest.json is not whole JSON"),
+        ("[" * 100_000, "damaged: manifest.json is not whole JSON"),
         ("[]", "damaged: manifest.json: not an object"),
         ('{"schema": 2}', "schema is 2, this report reads 1"),
     ],
@@ -92,7 +106,9 @@ def test_a_damaged_run_is_listed_and_the_others_too(run_path: Path, text: str | 
         ({"steps": {}}, None),
         ({"steps": [7]}, "steps: each must be an object"),
         ({"steps": [{"name": "x", "seconds": "long"}]}, "seconds must be a number"),
+        ({"steps": [{"name": "x", "seconds": 10**400}]}, "seconds must be a number"),
         ({"steps": [{"name": "x", "seconds": 1, "changed": "all"}]}, "changed must be a whole number"),
+        ({"region": ["eu"] * 1000}, "region must be text, not ['eu', 'eu', "),
         ({"plan": []}, "plan is not an object"),
         ({"finished_at": None, "reason": None, "versions": None}, None),
     ],
@@ -105,6 +121,7 @@ def test_a_manifest_names_its_wrong_field(change: dict[str, Any], says: str | No
     with pytest.raises(RecordError) as refusal:
         parse_manifest(document)
     assert says in str(refusal.value)
+    assert len(str(refusal.value)) < 120
 
 
 def test_no_such_run(tmp_path: Path) -> None:
