@@ -6,7 +6,7 @@ The first line of each help text has at most 43 characters: then `fab --list` ha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from invoke.collection import Collection
 from invoke.tasks import task
@@ -15,13 +15,7 @@ from workloads.account_tasks import TASKS as account_tasks
 from workloads.experiment import find_experiments
 from workloads.fabric_tasks import REQUIRED_HELP, collection, experiment_tasks, reported, run_module
 from workloads.inventory_tasks import TASKS as inventory_tasks
-from workloads.lazy_import import lazy_import
 from workloads.results import results_root
-
-if TYPE_CHECKING:
-    from workloads import deployment
-else:
-    deployment = lazy_import("workloads.deployment")
 
 
 @task(
@@ -41,8 +35,8 @@ def report(_: Any, run: str | None = None, all: bool = False, png: bool = False,
     if all:
         run_module("report.overview", "--results", str(results_root()))
         return
-    directory = run or str(deployment.newest_results())
-    run_module("report", directory, *(["--png"] if png else []), *(["--verbose"] if verbose else []))
+    flags = [*(["--png"] if png else []), *(["--verbose"] if verbose else [])]
+    run_module("report", "--results", str(results_root()), *flags, *(["--", run] if run is not None else []))
 
 
 @task

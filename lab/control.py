@@ -191,11 +191,14 @@ def _ask(folder: Path, command: str) -> dict[str, Any]:
             with control.makefile("rw") as stream:
                 stream.write(f"{command}\n")
                 stream.flush()
-                return cast(dict[str, Any], json.loads(stream.readline()))
+                answer = cast(dict[str, Any], json.loads(stream.readline()))
     except (OSError, ValueError) as fault:
         raise LabError(f"the region in {folder} does not answer: {fault}") from fault
     finally:
         os.close(descriptor)
+    if "error" in answer:
+        raise LabError(str(answer["error"]))
+    return answer
 
 
 def _lock(folder: Path, say: Callable[[str], None]) -> IO[str]:

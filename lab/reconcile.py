@@ -18,7 +18,7 @@ from pathlib import Path
 from lab import account as accounts
 from lab import metrics, vpc
 from lab.account import Account, Instance
-from lab.block_limits import BlockLimits
+from lab.block_limits import HOSTS_MAX, BlockLimits
 from lab.errors import LabError
 from lab.file_server import FileServer, Publish
 from lab.host import Host, HostSpec
@@ -26,7 +26,7 @@ from lab.metrics import FileSystemMetrics
 from lab.region_api import RegionApi
 from lab.security_groups import render_rules
 from lab.service_model import FileSystemModel, ServiceModel
-from lab.unexpected_exit import OnExit, exit_reason
+from lab.unexpected_exit import ExitReason, OnExit, exit_reason
 
 DEFAULT_MEMORY_MIB = 512
 MEMORY_TAG = "memory-limit-mib"
@@ -36,6 +36,9 @@ UPLINK_TAG = "uplink-mbit-per-s"
 GIB = 1024**3
 VOLUMES = "volumes"
 """The folder of the volumes' files, in the region's folder."""
+NO_LIMITS_LEFT = ExitReason(
+    "Server.InsufficientInstanceCapacity", f"the region's service model limits {HOSTS_MAX} hosts at most"
+)
 ALIVE = frozenset({"pending", "running"})
 STOPPED = frozenset({"stopping", "stopped"})
 
@@ -105,8 +108,12 @@ class Reconciler:
                     self._plug(instance)
             self._apply_rules(account)
             self._apply_uplink(account)
-            self._block_limits.apply_to(account, self._ports)
-            hosts_match = list(pool.map(self._reconcile_host, account.instances))
+            beyond = self._block_limits.apply_to(account, self._ports)
+            for instance_id in beyond:
+                self._api.report_host_exit(instance_id, NO_LIMITS_LEFT)
+            hosts_match = list(
+                pool.map(self._reconcile_host, [each for each in account.instances if each.instance_id not in beyond])
+            )
             self._delete_disks(account)
             return all(hosts_match) and file_servers_match
 
@@ -119,10 +126,10 @@ class Reconciler:
 
     def apply_service_model(self, model: ServiceModel | None) -> None:
         """Applies a service model to what it is of, present and future; the other services are held to none."""
+        self._block_limits.apply_model(model)  # first: it may refuse
         self._model = model
         for server in list(self._file_servers.values()):
             server.apply_service_model(self._file_system_model)
-        self._block_limits.apply_model(model)
 
     @property
     def _file_system_model(self) -> FileSystemModel | None:

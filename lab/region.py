@@ -119,8 +119,8 @@ class Region:
 
     def apply_service_model(self, model: ServiceModel | None) -> None:
         """Applies a service model to the service that it is of; the others are held to none."""
-        self._model = model
         self._reconciler.apply_service_model(model)
+        self._model = model
         self._say(f"service model: {'none' if model is None else model.name}")
 
     def _start_internet_gateway(self) -> subprocess.Popen[str]:
@@ -161,10 +161,14 @@ def _serve_control(folder: Path, region: Region) -> None:
 
     def answer(stream: IO[str]) -> None:
         command, _, argument = stream.readline().strip().partition(" ")
-        if command == "model":
-            document = json.loads(argument)
-            region.apply_service_model(None if document is None else service_model.from_dict(document, "model"))
-        stream.write(json.dumps(region.status()) + "\n")
+        try:
+            if command == "model":
+                document = json.loads(argument)
+                region.apply_service_model(None if document is None else service_model.from_dict(document, "model"))
+            found = region.status()
+        except LabError as fault:
+            found = {"error": str(fault)}
+        stream.write(json.dumps(found) + "\n")
         if command == "stop":
             region.stop()
 

@@ -7,7 +7,6 @@ import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from inventory import Inventory
 from workloads.connectors.pool import BOOT_SECONDS, ConnectionPool
@@ -17,7 +16,7 @@ from workloads.errors import WorkloadError
 from workloads.host_keys import CONSOLE_TIMEOUT_SECONDS, host_keys
 from workloads.power import with_current_addresses
 from workloads.resource_watch import ResourceGone, ResourceWatch
-from workloads.results import NullResults, Results, results_root
+from workloads.results import NullResults, Results
 
 
 @dataclass
@@ -99,11 +98,3 @@ def existing(deployment: Deployment) -> Results:
         inventory = deployment.inventory
         raise WorkloadError(f"no results of {inventory.stack} yet", f"run `fab {inventory.experiment}.run` first")
     return found
-
-
-def newest_results() -> Path:
-    """Returns the directory of the newest run of all stacks. Raises WorkloadError where there is none."""
-    runs = sorted(results_root().glob("*/*/????-??-??T??????Z"), key=lambda path: path.name)
-    if not runs:
-        raise WorkloadError(f"no results in {results_root()}", "run `make rehearse` first, or an experiment's `all`")
-    return runs[-1]

@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ID_BYTES = 32, HOSTS_MAX = 64, VOLUMES_MAX = 256, PENDING_MAX = 1024 };
+enum { ID_BYTES = 32, HOSTS_MAX = 256, VOLUMES_MAX = 14 * HOSTS_MAX, PENDING_MAX = 1024 };
 static const int64_t SECOND_NS = 1000000000;
 static const int64_t BURST_NS = 50000000;
 

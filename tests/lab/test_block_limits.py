@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from lab.account import Account, Volume
-from lab.block_limits import BlockLimits
+from lab.block_limits import HOSTS_MAX, VOLUMES_MAX, BlockLimits
+from lab.errors import LabError
 from lab.kernel.boot import PRELOADED
 from lab.service_model import BlockStorageModel, InstanceLimits, VolumeLimits
 from lab.vpc import Network, Port
@@ -134,7 +135,7 @@ def test_the_root_disk_another_type_and_no_model_have_no_limit(host: Host) -> No
     assert all(rate > 1000 for rate in host.read(("root.cow", 4096, 2), ("vol-3", 4096, 2)))
     host.limits.apply_model(None)
     assert host.read(("vol-1", 4096, 2))[0] > 1000
-    assert host.limits.counts()["vol-1"]["operations"] == 0
+    assert host.limits.counts() == {}
 
 
 def test_what_was_done_is_counted(host: Host) -> None:
@@ -159,10 +160,43 @@ def test_an_interface_has_its_rate_once(host: Host) -> None:
     assert host.rates.of == {"i-1": None}
 
 
-def test_a_volume_that_is_gone_leaves_its_place(host: Host) -> None:
+def many(hosts: int, instance_type: str = "large") -> Account:
+    """As many hosts, with the most volumes that one can have."""
+    volumes = [[f"vol-{host}-{number}" for number in range(14)] for host in range(hosts)]
+    instances = tuple(
+        replace(HOST, instance_id=f"i-{host}", instance_type=instance_type, volumes=frozenset(names))
+        for host, names in enumerate(volumes)
+    )
+    return Account(instances, {name: Volume(1, "gp2") for names in volumes for name in names}, ())
+
+
+def test_as_many_hosts_as_there_is_room_for_are_limited_and_one_more_is_named(host: Host) -> None:
     host.apply()
-    for number in range(300):
-        host.account.volumes.clear()
-        host.account.volumes[f"vol-{number:017x}"] = Volume(1, "gp2")
-        host.limits.apply_to(host.account, {"i-1": PORT})
-    assert list(host.limits.counts()) == [f"vol-{299:017x}"]
+    assert host.limits.apply_to(many(HOSTS_MAX), {}) == frozenset()
+    assert len(host.limits.counts()) == VOLUMES_MAX
+    assert host.limits.apply_to(many(HOSTS_MAX + 1), {}) == {f"i-{HOSTS_MAX}"}
+    assert len(host.limits.counts()) == VOLUMES_MAX, "the others keep theirs"
+
+
+def test_without_limits_there_is_room_for_any_number_of_hosts(host: Host) -> None:
+    assert host.limits.apply_to(many(HOSTS_MAX + 1), {}) == frozenset()
+    host.limits.apply_model(replace(MODEL, instances=(), volumes=()))
+    assert host.limits.apply_to(many(HOSTS_MAX + 1), {}) == frozenset()
+
+
+def test_a_model_for_more_hosts_than_there_is_room_for_is_refused_and_changes_nothing(host: Host) -> None:
+    host.limits.apply_to(many(HOSTS_MAX + 1), {})
+    with pytest.raises(LabError, match=f"limits {HOSTS_MAX} hosts at most, and {HOSTS_MAX + 1} are there") as refused:
+        host.apply()
+    assert "\n" not in str(refused.value)
+    assert host.limits.counts() == {}
+    assert host.limits.apply_to(many(1), {}) == frozenset()
+    assert host.limits.counts() == {}, "no model"
+
+
+def test_volumes_that_are_gone_leave_their_places(host: Host) -> None:
+    host.apply()
+    for generation in range(3):
+        names = [f"vol-{generation}-{number}" for number in range(VOLUMES_MAX)]
+        assert host.limits.apply_to(replace(host.account, volumes=dict.fromkeys(names, Volume(1, "gp2"))), {}) == set()
+        assert sorted(host.limits.counts()) == sorted(names)

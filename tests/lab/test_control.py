@@ -475,7 +475,7 @@ def test_a_question_that_fails_leaves_the_next_one_its_answer(folder: Path, monk
         def status(self) -> dict[str, object]:
             self.asked += 1
             if self.asked == 1:
-                raise LabError("no device of that name")
+                raise OSError("no device of that name")
             return {"hosts": []}
 
     folder.mkdir()
@@ -484,3 +484,16 @@ def test_a_question_that_fails_leaves_the_next_one_its_answer(folder: Path, monk
     with pytest.raises(LabError, match="does not answer"):
         control._ask(folder, "status")
     assert control._ask(folder, "status") == {"hosts": []}
+
+
+def test_what_the_region_refuses_is_answered_in_its_words(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing:
+        def apply_service_model(self, model: object) -> None:
+            raise LabError("a block-storage model limits 256 hosts at most")
+
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    _serve_control(folder, cast(Any, Refusing()))
+    with pytest.raises(LabError) as refused:
+        control._ask(folder, "model null")
+    assert str(refused.value) == "a block-storage model limits 256 hosts at most"

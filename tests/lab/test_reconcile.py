@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lab.account import Account, FileSystem, Group, Instance, MountTarget, Rule, Volume
+from lab.block_limits import BlockLimits
 from lab.errors import LabError
 from lab.file_server import FileServer
 from lab.host import Host, HostSpec
@@ -409,6 +410,17 @@ def test_the_least_uplink_rate_counts_and_ends_with_its_hosts(machine: Machine) 
     assert "uplink 20.0" in machine.reconcile()[1]
     machine.api.set(replace(fast, state="terminated"))
     assert "uplink None" in machine.reconcile()[1]
+
+
+def test_a_host_beyond_those_that_a_model_limits_ends_with_the_reason_and_the_others_boot(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BlockLimits, "apply_to", lambda self, account, ports: frozenset({"i-2"}))
+    machine.api.set(CLIENT, SERVER, volumes={"vol-1": Volume(5, "gp2")})
+    assert [event for event in machine.reconcile()[1] if "start" in event] == ["start client"]
+    assert [(name, reason.message) for name, reason in machine.api.exits] == [
+        ("i-2", "Server.InsufficientInstanceCapacity: the region's service model limits 256 hosts at most")
+    ]
 
 
 # --- file servers ----------------------------------------------------------------------------------------

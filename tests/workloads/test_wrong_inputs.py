@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from inventory import InventoryError
+from tests.report.run_builder import RunBuilder
 from tests.workloads.call_task import call_task
 from tests.workloads.fabric_task import fab
 from tests.workloads.fakes import inventory_document, inventory_of, with_servers
@@ -165,7 +166,6 @@ COMMANDS: list[tuple[list[str], str]] = [
     (["md-raid.configure", "--inventory", "absent.json"], "absent.json: cannot be read (No such file"),
     (["md-raid.prove", "--inventory", "pyproject.toml"], "is not JSON"),
     (["md-raid.run", "--plan", "shrot"], "--plan shrot: no such plan"),
-    (["report"], "no results in"),
     (["md-raid.drill", "--stack", "--help-me"], "is not a stack's name"),
 ]
 
@@ -181,6 +181,22 @@ def test_commands(tmp_path: Path) -> None:
         assert done.stderr.startswith("tidemark: "), done
         assert len(done.stderr.strip().splitlines()) == 1, done
         assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_report_of_no_run_is_one_line(tmp_path: Path) -> None:
+    """An empty name is that of a variable that is not set, and not the newest run. A damaged run hides no other."""
+    given = {"TIDEMARK_RESULTS_DIR": str(tmp_path)}
+    done = fab("report", **given)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"report: {tmp_path}: no run is there; `fab NAME.run` of an experiment makes one\n"
+    run = RunBuilder(seconds=2).write(tmp_path)
+    damaged = run.with_name("2026-12-01T000000Z")
+    damaged.mkdir()
+    done = fab("report", "--run=", **given)
+    assert (done.returncode, done.stderr) == (2, "report: '' names no run directory\n"), done
+    done = fab("report", **given)
+    assert (done.returncode, done.stderr) == (0, f"report: {damaged}: damaged: no manifest.json\n")
+    assert (run / "report.html").is_file()
 
 
 def test_every_task_is_described_in_one_sentence() -> None:
