@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shlex
 from pathlib import Path
@@ -13,8 +14,11 @@ from invoke.parser.parser import Parser
 
 from docs.generate import REFERENCE, arguments_of, pages
 from fabfile import namespace
+from lab import service_model
 from report import outcomes
+from schemas.write import SCHEMAS
 from tests.document_outputs import outputs_of, shape
+from tests.workloads.fabric_task import fab
 from workloads.experiment import find_experiments
 
 PROJECT = Path(__file__).parent.parent
@@ -140,6 +144,56 @@ def test_an_output_is_that_of_a_run(name: str, experiment: str) -> None:
     """tests/lab/test_rehearse_on_kernels.py compares what a rehearsal prints today with the recorded one."""
     recorded = (PROJECT / "tests/recorded" / f"rehearse-{experiment}.txt").read_text()
     assert {shape(line) for line in outputs_of(PROJECT / name)} <= {shape(line) for line in recorded.splitlines()}
+
+
+def test_the_tutorials_plan_and_service_model_are_those_of_its_experiment() -> None:
+    shown = outputs_of(PROJECT / "docs/tutorial.md")
+    assert next(line for line in shown if line.startswith("plan ")) in fab("efs-iops.plan").stdout.splitlines()
+    model = service_model.load("efs-2018")
+    assert model is not None
+    assert f"service model: efs-2018 ({model.in_words()})" in shown
+
+
+def test_an_error_that_is_shown_is_the_tasks_own(tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts.json"
+    hosts.write_text(fab("inventory.example", "iscsi-tunnel").stdout)
+    failed = fab("iscsi-tunnel.attach", "--limit", "often", "--inventory", str(hosts))
+    shown = re.search(r"`(--limit often .*)`", (PROJECT / "CONTRIBUTING.md").read_text())
+    assert shown is not None
+    assert failed.stderr == f"tidemark: {shown[1]}\n"
+
+
+def test_the_documented_inventory_has_each_field_of_the_schema_and_no_other() -> None:
+    text = (PROJECT / "docs/interfaces.md").read_text()
+    block = text[text.index('      "$schema"') : text.index("Frozen dataclasses")]
+    names = set(re.findall(r'"([a-z_]+)":', re.sub(r"//.*", "", block)))
+    schema = json.loads((SCHEMAS / "inventory.schema.json").read_text())
+    fields = {name for part in (schema, *schema["$defs"].values()) for name in part["properties"]}
+    assert names == fields - {"$schema"}
+
+
+def test_the_documented_options_of_the_worker_are_its_own() -> None:
+    text = (PROJECT / "docs/interfaces.md").read_text()
+    block = text[text.index("    tidemark-worker --file") : text.index("Each file gets N threads")]
+    source = (PROJECT / "workloads/native/arguments.c").read_text()
+    assert set(re.findall(r"--([a-z-]+)", block)) == set(re.findall(r'\{"--([a-z-]+)", ', source)) - {"help", "version"}
+
+
+@pytest.mark.parametrize("name", [each.name for each in find_experiments()])
+def test_the_readme_names_as_many_claims_of_each_verdict_as_its_table_counts(name: str) -> None:
+    text = (PROJECT / "README.md").read_text()
+    found = re.search(rf"^\| {name} \| [^|]* \| (.*) \|$", text, re.MULTILINE)
+    counts = re.search(rf"^    \|{name} .*? done .*?\| +(\d+) \| +(\d+) \| +(\d+) \| +\d+ \|$", text, re.MULTILINE)
+    assert found is not None
+    assert counts is not None
+    named = dict.fromkeys(("**hold**", "**differs**", "need AWS"), 0)
+    for part in found[1].split("; "):
+        (verdict,) = [each for each in named if each in part]
+        more = re.search(r"(\d+) more", part)
+        claims = re.findall(r"(?<!\*)\*([a-z-]+)\*(?!\*)", part)
+        assert all(f"- id: {name}/{claim}\n" in (PROJECT / f"claims/{name}.yaml").read_text() for claim in claims)
+        named[verdict] = int(more[1]) if more else len(claims)
+    assert tuple(named.values()) == tuple(map(int, counts.groups()))
 
 
 def test_the_table_of_the_readme_is_that_of_a_rehearsal_of_all() -> None:

@@ -95,12 +95,17 @@ def test_a_rehearsal_that_is_killed_leaves_nothing(folder: Path) -> None:
     process.stdout.close()
 
 
-def test_a_rehearsal_prints_what_the_readme_shows(folder: Path) -> None:
+def test_a_rehearsal_prints_what_readme_and_tutorial_show(folder: Path) -> None:
     process, said = rehearse_until("; its page is", "eip-region", verbose=False)
     rest, _ = process.communicate(timeout=TEAR_DOWN_SECONDS)
     everything = "".join(said) + rest
     assert process.returncode == 0, everything
     printed = {shape(line.replace(str(folder.parent / "results"), "results")) for line in everything.splitlines()}
     assert {shape(line) for line in outputs_of(PROJECT / "README.md")} <= printed, everything
+    of_both = ("rehearsal region:", "efs-iops", "hosts ", "report:", "left in", "left on")
+    tutorial = [line for line in outputs_of(PROJECT / "docs/tutorial.md") if line.startswith(of_both)]
+    assert len(tutorial) == 8
+    as_here = [line.replace("efs-iops", "eip-region").replace("client-1", "host-1") for line in tutorial]
+    assert {shape(line) for line in as_here} <= printed, everything
     brief = everything[everything.index("moves across zones") :].splitlines()
     assert len(brief) <= 24, "the end is one screenful"

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from rich.console import Console
 
+from lab.paths import PROJECT
+from report.__main__ import main
 from report.build import build_report
 from report.chart import draw_chart
 from report.claims import CLAIMS, ClaimError, load_claims
@@ -23,6 +25,7 @@ from report.efs_iops.time_figures import agreement_plot
 from report.runs import open_run
 from report.table import print_table
 from report.verdicts import Verdict, judge
+from tests.document_outputs import outputs_of, shape
 from tests.report.efs_run_builder import STARTED_UNIX_S, EfsRunBuilder
 from tests.report.test_report_page import Page, assert_marked_chart
 
@@ -58,6 +61,17 @@ def test_the_page_is_whole_and_marks_the_rehearsal(made: Path) -> None:
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", html, re.DOTALL)
     assert len(captions) >= 18
     assert all("(rehearsal)" in caption for caption in captions)
+
+
+def test_the_end_of_the_tutorials_rehearsal_is_what_a_report_prints(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(made)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    shown = outputs_of(PROJECT / "docs/tutorial.md")
+    end = shown[shown.index(next(line for line in shown if line.startswith("write limit found"))) :]
+    assert {shape(line) for line in end[:4]} <= {shape(line) for line in printed}
+    assert {line for line in end if line.startswith(("holds ", "not judged "))} <= set(printed)
 
 
 @pytest.mark.usefixtures("draw_anew")

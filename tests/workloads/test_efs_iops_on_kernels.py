@@ -20,6 +20,7 @@ from lab.clients import Clients
 from lab.file_server import FRONT_END
 from lab.paths import PROJECT
 from lab.service_model import FileSystemModel
+from tests.document_outputs import outputs_of, shape
 from tests.instances import closed_ingress
 from tests.machine import processes_with, wait_for
 from tests.workloads.fabric_task import fab
@@ -202,6 +203,9 @@ def look_for_known_answers(model: FileSystemModel, inventory: str, results: Path
     said = succeeded(
         fab("efs-iops.run", "--inventory", inventory, "--plan", str(plan), TIDEMARK_RESULTS_DIR=str(results))
     )
+    cells = [line for line in outputs_of(PROJECT / "docs/tutorial.md") if re.match(r"run +\d+/\d+ ", line)]
+    assert cells
+    assert {shape(line) for line in cells} <= {shape(line) for line in said.splitlines()}
     run = only_run(results)
     made = subprocess.run(
         [sys.executable, "-m", "report", str(run)], cwd=PROJECT, capture_output=True, text=True, check=False
