@@ -93,13 +93,21 @@ def product(kind: str, item: str) -> Product:
         ) from None
 
 
-def renewed(data: Mapping[str, Any], clients: Clients, today: date) -> tuple[dict[str, Any], list[str]]:
-    """The data as AWS has it today, and notes about what kept its value. Raises botocore's errors, and RenewalError."""
+def renewed(
+    data: Mapping[str, Any], clients: Clients, today: date, tell: Callable[[str], object] = lambda _: None
+) -> tuple[dict[str, Any], list[str]]:
+    """Returns the data as AWS has it today, and notes about what kept its value; `tell` gets lines of progress.
+
+    Raises botocore's errors, and RenewalError.
+    """
     found = copy.deepcopy(dict(data))
     notes: list[str] = []
     enabled = _renew_regions(found["regions"], clients)
     _renew_types(found["instance_types"]["types"], clients, notes)
+    tell(f"asking EC2 in {len(enabled)} regions for their zones")
     _renew_zones(found["zones"]["offering"], list(found["instance_types"]["types"]), enabled, found, clients, notes)
+    prices = sum(len(items) for kinds in found["prices"]["usd"].values() for items in kinds.values())
+    tell(f"asking the price list for {prices} prices, one by one")
     _renew_prices(found, clients, notes)
     sources = {
         "regions": "EC2 DescribeRegions",
@@ -278,6 +286,10 @@ def _error_line(error: Exception) -> str:
     return f"AWS cannot be reached ({' '.join(str(error).split())}); the file is as it was"
 
 
+def _tell(words: str) -> None:
+    print(f"aws_offers: {words}", file=sys.stderr, flush=True)
+
+
 def main(arguments: list[str] | None = None, clients: Clients | None = None, path: Path = DATA_FILE) -> int:
     """Renews the file at `path`; returns the exit code."""
     import botocore.exceptions
@@ -288,7 +300,7 @@ def main(arguments: list[str] | None = None, clients: Clients | None = None, pat
     dry_run: bool = parser.parse_args(arguments).dry_run
     before = path.read_text(encoding="utf-8")
     try:
-        data, notes = renewed(json.loads(before), clients or _clients(), datetime.now(UTC).date())
+        data, notes = renewed(json.loads(before), clients or _clients(), datetime.now(UTC).date(), _tell)
     except RenewalError as error:
         print(f"aws_offers: {error}", file=sys.stderr)
         return 1
@@ -306,7 +318,7 @@ def main(arguments: list[str] | None = None, clients: Clients | None = None, pat
         )
     )
     for note in notes:
-        print(f"aws_offers: {note}", file=sys.stderr)
+        _tell(note)
     if not dry_run:
         new = path.with_name(f"{path.name}.new")
         try:

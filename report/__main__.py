@@ -19,6 +19,9 @@ from report.runs import RunError, list_runs
 from report.table import REHEARSAL, console, print_table
 from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN
 
+# bench/page.py: two gigabytes of records took 13 to 23 s on two busy processors.
+BYTES_PER_SECOND = 100_000_000
+LONG_BYTES = 5 * BYTES_PER_SECOND
 NAMES_WIDTH = 64  # so that a line has 79 columns with the verdict and the mark
 
 
@@ -39,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             for item in list_runs(options.results):
                 if item.run is None:
                     print(f"report: {item.path}: {item.damage}", file=sys.stderr)
+        _announce(path)
         made = build_report(path, png=options.png)
     except (RunError, ClaimError) as error:
         print(f"report: {error}", file=sys.stderr)
@@ -69,6 +73,17 @@ def _fault_of(given: str | None, path: Path) -> str | None:
         return None if path.is_dir() else f"{path}: no such run directory"
     except OSError as error:  # a name that no file can have, a folder that may not be looked at
         return f"{str(path)[:100]}: {error.strerror}; give a run's directory"
+
+
+def _announce(run: Path) -> None:
+    """Says how long a long run may take, since a report of it prints nothing else for that time."""
+    try:
+        size = sum(file.stat().st_size for file in run.glob("raw/*.ndjson"))
+    except OSError:  # build_report names the file
+        return
+    if size >= LONG_BYTES:
+        seconds = size / BYTES_PER_SECOND
+        print(f"report: {size / 1e9:.1f} GB of records, about {seconds:.0f} s", file=sys.stderr, flush=True)
 
 
 def _print_key_figures(out: Console, made: Report) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +23,10 @@ class Overview:
     problems: list[str]  # why runs are not in it
 
 
-def build_overview(results: Path) -> Overview:
-    """Writes results/report.html and the reports of the runs in it. Raises RunError where there is no run,
-    or the page can't be written.
+def build_overview(results: Path, tell: Callable[[str], object] = lambda _: None) -> Overview:
+    """Writes results/report.html and the reports of the runs in it; `tell` gets a line before each of them.
+
+    Raises RunError where there is no run, or the page can't be written.
     """
     names = experiment_names()
     newest: dict[str, Path] = {}
@@ -36,7 +37,8 @@ def build_overview(results: Path) -> Overview:
         elif item.run.manifest.experiment in names:
             newest[item.run.manifest.experiment] = item.path
     reports = []
-    for _, run in sorted(newest.items()):
+    for number, (_, run) in enumerate(sorted(newest.items()), 1):
+        tell(f"page {number} of {len(newest)}: {run}")
         try:
             reports.append(build_report(run))
         except (RunError, ClaimError) as error:
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"))
     options = parser.parse_args(arguments)
     try:
-        overview = build_overview(options.results)
+        overview = build_overview(options.results, lambda words: print(f"report: {words}", file=sys.stderr, flush=True))
     except (RunError, ClaimError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1

@@ -8,6 +8,7 @@ recorded from an account.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
@@ -222,6 +223,8 @@ def test_the_command_prints_what_changed_and_writes_it(
     assert renew.main(["--dry-run"], clients(prices), copy) == 0
     assert copy.read_text() == DATA_FILE.read_text()
     shown = capsys.readouterr()
+    assert re.search(r"^aws_offers: asking EC2 in \d+ regions for their zones$", shown.err, re.MULTILINE)
+    assert re.search(r"^aws_offers: asking the price list for \d+ prices, one by one$", shown.err, re.MULTILINE)
     assert '\n-          "m4.xlarge": 0.2,\n+          "m4.xlarge": 0.21,\n' in shown.out
     assert renew.main([], clients(prices), copy) == 0
     assert capsys.readouterr() == shown

@@ -74,6 +74,19 @@ def test_the_end_of_the_tutorials_rehearsal_is_what_a_report_prints(
     assert {line for line in end if line.startswith(("holds ", "not judged "))} <= set(printed)
 
 
+def test_a_long_run_is_announced_with_its_size_and_time(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = tmp_path / "run"
+    (long / "raw").mkdir(parents=True)
+    with (long / "raw" / "worker.ndjson").open("w") as stream:
+        stream.truncate(2_000_000_000)
+    assert main([str(long)]) == 1, "it has no manifest"
+    assert capsys.readouterr().err.startswith("report: 2.0 GB of records, about 20 s\n")
+    assert main([str(made)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.usefixtures("draw_anew")
 def test_made_again_it_is_the_same(made: Path) -> None:
     names = ("summary.json", "report.html", "figures/iops.svg")

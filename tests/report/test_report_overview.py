@@ -60,11 +60,15 @@ def test_the_library_is_in_it_once(html: str) -> None:
     assert len(html) < 5_000_000
 
 
-def test_a_damaged_run_is_named(results: Path, html: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_page_is_announced_and_a_damaged_run_is_named(
+    results: Path, html: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--results", str(results)]) == 0
     out, err = capsys.readouterr()
     assert out == f"report: {results / 'report.html'}\n"
-    assert err == f"report: {results}/md-raid/md-raid.lab/2026-11-25T000000Z: damaged: no manifest.json\n"
+    *pages, damage = err.splitlines()
+    assert [line.rpartition(": ")[0] for line in pages] == ["report: page 1 of 2", "report: page 2 of 2"]
+    assert damage == f"report: {results}/md-raid/md-raid.lab/2026-11-25T000000Z: damaged: no manifest.json"
     assert (results / "report.html").read_text() == html
 
 
@@ -73,7 +77,8 @@ def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytes
     (tmp_path / "report.html").mkdir()
     assert main(["--results", str(tmp_path)]) == 1
     out, err = capsys.readouterr()
-    assert (out, err) == ("", f"report: {tmp_path}/report.html: can't be written: Is a directory\n")
+    _page, fault = err.splitlines()
+    assert (out, fault) == ("", f"report: {tmp_path}/report.html: can't be written: Is a directory")
     assert (run / "report.html").is_file()
 
 
