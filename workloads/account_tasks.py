@@ -18,7 +18,7 @@ else:
     account_reap = lazy_import("workloads.account_reap")
 
 
-@task(help={"region": "this region alone (default: every region that is enabled)"})
+@task(help={"region": "ask only this region (default: every region that is enabled)"})
 @reported
 def check(_: Any, region: str | None = None) -> None:
     """List what is left in the AWS account.
@@ -28,7 +28,7 @@ def check(_: Any, region: str | None = None) -> None:
     account.check(region)
 
 
-@task(help={"region": "this region alone (default: every region that is enabled)"})
+@task(help={"region": "ask only this region (default: every region that is enabled)"})
 @reported
 def cost(_: Any, region: str | None = None) -> None:
     """Show what is running, and what it costs.
@@ -42,7 +42,7 @@ def cost(_: Any, region: str | None = None) -> None:
 @task(
     iterable=["include"],
     help={
-        "region": "this region alone (default: every region that is enabled)",
+        "region": "ask only this region (default: every region that is enabled)",
         "stack": "delete what belongs to this stack, expired or not (default: what has expired, of any stack)",
         "orphans": "delete what no state of the Pulumi backend knows, expired or not",
         "backend": "with --orphans: the backend's URL (default: the one that you are logged in to)",
