@@ -138,4 +138,5 @@ def test_an_inventory_that_is_not_filled_in_is_refused(checkout: Path, environme
     run_typed(".venv/bin/fab inventory.example md-raid > hosts.json", checkout, environment)
     done = run_typed(".venv/bin/fab md-raid.all --inventory hosts.json", checkout, environment)
     assert done.returncode == 1
+    assert done.stdout.endswith("see your AWS credentials, region and network, or give host_keys in the inventory\n")
     assert "Traceback" not in done.stdout

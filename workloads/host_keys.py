@@ -168,8 +168,11 @@ def console_of(region: str) -> Console:
     client = ec2_client(region)
 
     def read(instance_id: str) -> str:
-        with one_line(f"console of {instance_id}"):
-            kept = client.get_console_output(InstanceId=instance_id).get("Output", "")
+        try:
+            with one_line(f"console of {instance_id}"):
+                kept = client.get_console_output(InstanceId=instance_id).get("Output", "")
+        except WorkloadError as error:  # an inventory that was written by hand may have a made-up id
+            raise WorkloadError(error.what, f"{error.remedy}, or give host_keys in the inventory") from error
         if keys_in(kept):
             return kept
         try:
