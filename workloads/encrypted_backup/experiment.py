@@ -54,7 +54,7 @@ EXPERIMENT = Experiment(
             "The exit code is 3 when entries could not be read.",
             lambda request: tasks.run(request),
             (
-                Option("source", "a directory to back up; may be given several times", repeatable=True),
+                Option("source", "a directory to back up (required); may be given several times", repeatable=True),
                 Option(
                     "exclude",
                     "a name, or a path from /, to leave out; * and ? as in the shell; may be given several times",
