@@ -98,7 +98,8 @@ fi
 make_leg() {
     local vg=tidemark-$1
     if [ -z "${group_of_disk[${disk_of_volume[$1]}]:-}" ]; then
-        quiet vgcreate --yes "$vg" "${disk_of_volume[$1]}" \
+        # That it has no signature was seen above: LVM need not look at its forty places again.
+        quiet vgcreate --yes --config allocation/use_blkid_wiping=0 "$vg" "${disk_of_volume[$1]}" \
             || die "vgcreate $vg on ${disk_of_volume[$1]} failed" "see the message above"
     fi
     if [ -z "${size_of_leg[$vg]:-}" ]; then
