@@ -134,7 +134,7 @@ def _intervals(runs: Sequence[ListedRun]) -> str:
 
 
 def _records(runs: Sequence[ListedRun]) -> str:
-    streams = sorted({file.stem for each in runs for file in (each.path / "raw").glob("*.ndjson")})
+    streams = sorted({file.stem for each in runs for file in (each.path / "raw").glob("*.ndjson") if file.is_file()})
     parts = [
         f"SELECT f.run, f.rehearsal, {_text(stream)} AS stream, record "
         f"FROM {_lines(runs, stream)} WHERE record IS NOT NULL"

@@ -11,7 +11,7 @@ from report.missing import divided
 from report.proofs import Proofs
 from report.records import Record, number, or_none, text, whole
 from report.runs import Run
-from report.s3_throttle.network import BURST_S, Part, Rates, Trace, closed_loop_edges, rates
+from report.s3_throttle.network import BURST_S, SECONDS_MAX, Part, Rates, Trace, closed_loop_edges, rates
 from report.s3_throttle.schema import Cell, Point
 from report.s3_throttle.stops import Buffers, Stop, buffers
 
@@ -83,13 +83,14 @@ def _payload_ratio(record: Record, trace: Trace | None, payload: int | None) -> 
     In a run from before this was recorded all objects were sent: it follows from the trace.
     """
     if "payload_to_wire_ratio" in record:
-        return or_none(number, record, "payload_to_wire_ratio")
+        ratio = or_none(number, record, "payload_to_wire_ratio")
+        return ratio if ratio is not None and 0 < ratio <= 1 else None
     return payload / trace.total if payload is not None and trace is not None and trace.total else None
 
 
 def _part(record: Record, stop_s: float | None, run_s: float | None) -> Part | None:
     from_s, until_s = (or_none(number, record, f"steady_{end}_unix_s") for end in ("from", "until"))
-    if from_s is None or until_s is None or until_s <= from_s:
+    if from_s is None or until_s is None or not 0 < until_s - from_s <= SECONDS_MAX:
         return None
     return Part(from_s, until_s, None if stop_s is None or run_s is None else stop_s + run_s)
 

@@ -25,6 +25,7 @@ WINDOW_S = 1.0
 WINDOWS = 100  # of a steady part
 LEAST_CYCLES = 20  # of a closed loop, that its mean is taken over whole ones
 BURST_S = 0.1
+SECONDS_MAX = 86400.0  # the longest that a plan allows a sync (workloads/plan_file.py); what is longer is damaged
 
 
 @dataclass
@@ -73,7 +74,7 @@ class Trace:
             return None
         start = max(t for t, sent in zip(self.t, self.sent, strict=True) if sent <= MARGIN_BYTES)
         end = min(t for t, sent in zip(self.t, self.sent, strict=True) if sent >= self.total - MARGIN_BYTES)
-        return (start, end) if end > start else None
+        return (start, end) if start < end <= start + SECONDS_MAX else None
 
 
 def read_network(run: Run) -> dict[str, Trace]:
@@ -87,8 +88,8 @@ def read_network(run: Run) -> dict[str, Trace]:
             run.omit("network", error)
             continue
         trace = traces.setdefault(name, Trace())
-        if trace.t and (t <= trace.t[-1] or sent < first[name] + trace.sent[-1]):
-            run.problem(f"raw/network.ndjson: a record of {name} left out: its clock or counter went back")
+        if trace.t and not (trace.t[-1] < t <= trace.t[-1] + SECONDS_MAX and sent >= first[name] + trace.sent[-1]):
+            run.problem(f"raw/network.ndjson: a record of {name} left out: its clock or counter was set meanwhile")
             continue
         first.setdefault(name, sent)
         trace.t.append(t)

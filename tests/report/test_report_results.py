@@ -86,10 +86,21 @@ def test_damaged_lines_hide_nothing_else(tmp_path: Path) -> None:
     builder = RunBuilder()
     path = builder.write(tmp_path)
     whole = sum(each["kind"] == "interval" for each in builder.streams["worker"])
+    with (path / "raw/worker.ndjson").open("ab") as binary:
+        binary.write(b'{"kind": "\xff\xfe"}\n' + b"[" * 100_000 + b"\n" + b'{"a":' * 100_000 + b"\n")
     with (path / "raw/worker.ndjson").open("a") as file:
         file.write('{"kind": "interval", "cell": "x", "host": "client", "ops": "many"}\n[]\n{"kind": "int')
     ((seen,),) = asked(tmp_path, "SELECT count(*) FROM intervals WHERE ops IS NOT NULL")
     assert seen == whole
+
+
+def test_a_folder_in_the_place_of_a_stream_hides_nothing_else(tmp_path: Path) -> None:
+    run = RunBuilder(seconds=2).write(tmp_path)
+    (run / "raw" / "extra.ndjson").mkdir()
+    (run / "raw" / "host.ndjson").unlink()
+    (run / "raw" / "host.ndjson").mkdir()
+    assert asked(tmp_path, "SELECT count(*) FROM hosts") == [(0,)]
+    assert {stream for (stream,) in asked(tmp_path, "SELECT DISTINCT stream FROM records")} >= {"cells", "worker"}
 
 
 def test_a_damaged_run_is_listed_as_such_and_breaks_nothing(

@@ -290,6 +290,35 @@ def test_small_send_buffers_do_not_make_the_verdict(tmp_path: Path) -> None:
     assert "duty cycle with a small send buffer" in page
 
 
+@pytest.mark.parametrize("t_unix_s", [2**62, 1e308, 1e9 + 1e6, 0, -1e308])
+def test_a_clock_that_was_set_takes_no_other_samples_along(tmp_path: Path, t_unix_s: float) -> None:
+    """A figure of each tenth of a second until then would take all memory."""
+    run = steady_run(tmp_path)
+    whole = summarize(open_run(run))
+    path = run / "raw" / "network.ndjson"
+    lines = path.read_text().splitlines(keepends=True)
+    damaged = {**json.loads(lines[100]), "t_unix_s": t_unix_s}
+    path.write_text("".join([*lines[:100], json.dumps(damaged) + "\n", *lines[101:]]))
+    found = summarize(open_run(run))
+    assert found.problems == ["raw/network.ndjson: a record of free left out: its clock or counter was set meanwhile"]
+    assert found.cells[0].mean_mb_per_s == pytest.approx(whole.cells[0].mean_mb_per_s, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("steady_until_unix_s", 2**62), ("steady_from_unix_s", -1e308), ("payload_to_wire_ratio", 1e308)],
+)
+def test_a_part_that_no_sync_has_is_no_part(tmp_path: Path, field: str, value: float) -> None:
+    run = steady_run(tmp_path)
+    path = run / "raw" / "cells.ndjson"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[1]["ended_by"] == "known"
+    lines[1][field] = value
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    changed = summarize(open_run(run)).cells[1]
+    assert changed.steady_s is None
+
+
 def test_a_mean_that_is_not_known_makes_no_verdict(tmp_path: Path) -> None:
     report = build_report(steady_run(tmp_path, known=False))
     assert [verdict.verdict for verdict in report.verdicts] == ["not judged"]
