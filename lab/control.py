@@ -118,14 +118,20 @@ def running() -> Running:
     """Returns the region that runs in this folder. Raises LabError if there is none."""
     folder = lab_dir()
     try:
-        state = json.loads((folder / "region.json").read_text())
+        text = (folder / "region.json").read_bytes()
     except PermissionError:
         raise _not_ours(folder) from None
-    except (OSError, ValueError):
-        state = None
-    if state is None or not _is_locked(folder):
+    except OSError:
+        text = b""
+    if not text or not _is_locked(folder):
         raise LabError(f"no rehearsal region runs in {folder}; `fab lab.up` starts one")
-    return Running(folder, state["url"], state["pid"], state["region"])
+    try:
+        state = json.loads(text)
+        return Running(folder, str(state["url"]), int(state["pid"]), str(state["region"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise LabError(
+            f"{folder}/region.json is damaged; end the process that has {folder}/lock (fuser), and remove that folder"
+        ) from None
 
 
 def status() -> dict[str, Any]:

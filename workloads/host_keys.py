@@ -65,7 +65,7 @@ class HostKeyStore:
             document = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise WorkloadError(f"{self.path} is not JSON ({error})", "remove it; keys are read anew") from error
         if not isinstance(document, dict) or not all(
             isinstance(keys, list) and all(isinstance(key, str) for key in keys) for keys in document.values()

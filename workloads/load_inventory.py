@@ -95,7 +95,7 @@ def from_stack(stack: str) -> Inventory:
     text = done.stdout
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = text
     # The output is the document as one string, which --json quotes once more.
     if isinstance(value, str):
@@ -123,7 +123,7 @@ def ask_rehearsal_api() -> None:
     try:
         region = json.loads((lab_dir() / "region.json").read_text(encoding="utf-8"))
         os.environ["AWS_ENDPOINT_URL"] = str(region["url"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         # Without an API, tasks do what the inventory allows; the first call that needs the API fails with its own
         # error.
         return

@@ -72,6 +72,13 @@ def _ends_with_newline(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
+def _is_manifest(document: Any) -> bool:
+    """Returns whether a run can be added to by it."""
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        return False
+    return isinstance(document.get("steps"), list) and isinstance(document.get("versions"), dict)
+
+
 class Results:
     """One run's directory."""
 
@@ -141,9 +148,9 @@ class Results:
         for directory in sorted(parent.glob("????-??-??T??????Z"), reverse=True):
             try:
                 manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-            except (OSError, ValueError):
+            except (OSError, ValueError, RecursionError):
                 continue
-            if isinstance(manifest, dict) and manifest.get("schema") == SCHEMA:
+            if _is_manifest(manifest):
                 return cls(directory, manifest)
         return None
 
@@ -184,17 +191,17 @@ class Results:
         self._write(write)
 
     def records(self, stream: str) -> list[dict[str, Any]]:
-        """Returns the records so far, oldest first; leaves out half a line, which a killed run has left."""
+        """Returns the records so far, oldest first; leaves out damaged lines, such as half a line of a killed run."""
         path = self.directory / "raw" / f"{stream}.ndjson"
         try:
-            lines = path.read_text(encoding="utf-8").split("\n")
+            lines = path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return []
         found = []
         for line in lines:
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 found.append(json.loads(line))
-        return found
+        return [record for record in found if isinstance(record, dict)]
 
     def step(self, name: str, seconds: float, changed: int | None) -> None:
         """Adds a step that ended to the manifest."""

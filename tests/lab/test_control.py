@@ -171,6 +171,18 @@ def test_no_region_is_one_line_for_whoever_asks(folder: Path) -> None:
             ask()
 
 
+@pytest.mark.parametrize(
+    "damage", ["{", "[]", "{}", "[" * 100_000, '{"url": "u", "pid": "x", "region": "r"}', "\udcff"]
+)
+def test_a_region_whose_file_is_damaged_is_not_said_to_be_none(folder: Path, damage: str) -> None:
+    folder.mkdir()
+    (folder / "region.json").write_text(damage, errors="surrogateescape")
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(LabError, match=f"^{folder}/region.json is damaged; end the process that has {folder}/lock"):
+            control.running()
+
+
 def test_a_region_that_is_gone_does_not_run(folder: Path) -> None:
     """Killed, it could not take its file away; but its lock went with it."""
     folder.mkdir()

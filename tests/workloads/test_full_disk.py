@@ -208,7 +208,14 @@ def test_what_is_added_after_half_a_line_is_whole(tmp_path: Path, inventory: Inv
     assert found.records("moves") == [{"n": 1}, {"n": 3}, {"n": 4}]
 
 
-@pytest.mark.parametrize("text", ["[]", "7", "null", "{}", '{"schema": 2}', "{", "9" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[]", "7", "null", "{}", '{"schema": 2}', "{", "9" * 5000, "[" * 100_000, '{"schema": 1}'),
+        '{"schema": 1, "steps": {}, "versions": {}}',
+        '{"schema": 1, "steps": [], "versions": []}',
+    ],
+)
 def test_a_manifest_that_is_none_is_passed_over(text: str, tmp_path: Path, inventory: Inventory) -> None:
     older = Results.start(inventory, root=tmp_path)
     newer = Results.start(inventory, root=tmp_path)
@@ -216,6 +223,17 @@ def test_a_manifest_that_is_none_is_passed_over(text: str, tmp_path: Path, inven
     found = Results.latest(inventory, root=tmp_path)
     assert found is not None
     assert found.directory == older.directory
+
+
+def test_damaged_records_are_left_out(tmp_path: Path, inventory: Inventory) -> None:
+    made = Results.start(inventory, root=tmp_path)
+    made.append("moves", {"number": 1})
+    with (made.directory / "raw" / "moves.ndjson").open("ab") as file:
+        file.write(b'\xff\xfe\n7\n[1]\n{"number": "\xe4"}\n' + b"[" * 100_000 + b'\n{"number": 2}\n{"num')
+    again = Results.latest(inventory, root=tmp_path)
+    assert again is not None
+    again.append("moves", {"number": 3})
+    assert [record["number"] for record in again.records("moves")] == [1, 2, 3]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system in memory")

@@ -142,7 +142,7 @@ def test_a_changed_key_is_refused_with_the_hosts_name(tmp_path: Path, inventory:
 
 def test_a_damaged_store_is_named(tmp_path: Path, inventory: Inventory) -> None:
     path = tmp_path / "keys.json"
-    for content in ("{", '["x"]', '{"i-1": "key"}'):
+    for content in ("{", '["x"]', '{"i-1": "key"}', "[" * 100_000):
         path.write_text(content)
         with pytest.raises(WorkloadError, match=r"keys.json .*; remove it"):
             HostKeyStore(path).read()

@@ -50,7 +50,7 @@ class MoveJournal:
             return PendingMove(str(found["source"]), str(found["target"]), str(found["since"]))
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise WorkloadError(f"{self._path} cannot be read ({error})", "remove it") from error
 
 

@@ -198,9 +198,10 @@ def test_a_note_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     unfinished = MoveJournal("eipalloc-1", tmp_path)
     unfinished.begin("a", "b")
     (note,) = (tmp_path / "moves").glob("*.json")
-    note.write_text("{")
-    with pytest.raises(WorkloadError, match=r"eipalloc-1.json cannot be read \(.*\); remove it"):
-        unfinished.pending()
+    for damage in ("{", "[]", "{}", "\\udcff", "[" * 100_000):
+        note.write_text(damage)
+        with pytest.raises(WorkloadError, match=r"eipalloc-1.json cannot be read \(.*\); remove it"):
+            unfinished.pending()
 
 
 def test_somebody_elses_host_has_it(world: World) -> None:
