@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.settings import Settings
+from documents import read_text
 
 KEY = "tidemark:sshPublicKeyFile"
 _DEFAULT = "~/.ssh/id_ed25519.pub"
@@ -33,7 +33,7 @@ def read_public_key(settings: Settings, directory: Path) -> PublicKey:
         settings.add_error(KEY, f"{name} does not end in .pub", "name the public half of the key pair")
         return placeholder
     try:
-        text = (directory / Path(name).expanduser()).read_text(encoding="ascii")
+        text = read_text(directory / Path(name).expanduser())
     except RuntimeError:
         settings.add_error(KEY, f"{name} names a user who is not known here", "give the path of the file")
         return placeholder
@@ -70,7 +70,7 @@ def _fault(text: str) -> str | None:
         return f"is of a type that EC2 does not take ({words[0][:40]})" if words[0].isprintable() else "is no key"
     try:
         blob = base64.b64decode(words[1], validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or a text that is not ASCII
         return "is not a public key"
     # RFC 4253, section 6.6: the blob begins with the type again, as a string with its length.
     name = words[0].encode()

@@ -2,7 +2,7 @@
 
 from documents.faults import field_hints, words_of
 from documents.model import Because, Fault, Items, Model, Number, Text, kind_of, renamed, repeats
-from documents.reading import DocumentError, read, read_json, read_toml
+from documents.reading import DocumentError, read, read_json, read_text, read_toml
 
 __all__ = [
     "Because",
@@ -16,6 +16,7 @@ __all__ = [
     "kind_of",
     "read",
     "read_json",
+    "read_text",
     "read_toml",
     "renamed",
     "repeats",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
+import os
 import tomllib
+from pathlib import Path
 from typing import Any, TypeVar
 
 from documents.faults import Explained, shown
 from documents.model import Model
 
+MOST_BYTES = 16 << 20  # an inventory of a thousand hosts has one
 MOST_FAULTS = 20  # more than a screen of them help nobody
 
 
@@ -22,6 +26,15 @@ class DocumentError(ValueError):
 
 
 M = TypeVar("M", bound=Model)
+
+
+def read_text(path: Path) -> str:
+    """A document's text. Raises OSError, also for what has no end, such as /dev/zero, or UnicodeDecodeError."""
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return content.decode("utf-8")
 
 
 def read(model: type[M], document: Any, source: str, mapping: str = "an object") -> M:

@@ -19,7 +19,8 @@ def lab_dir() -> Path:
 def without_separators(path: Path, variable: str) -> Path:
     """Returns the path. Raises LabError if it has a character that separates words on a kernel's command line."""
     if any(each.isspace() or each in ",:\"'" for each in str(path)):
-        raise LabError(f"{path}: a space, comma, colon or quote in the path; name another one with {variable}")
+        shown = path if str(path).isprintable() else repr(str(path))
+        raise LabError(f"{shown}: a space, comma, colon or quote in the path; name another one with {variable}")
     return path
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from documents import DocumentError, Items, Model, Number, Text, read, read_toml, renamed
+from documents import DocumentError, Items, Model, Number, Text, read, read_text, read_toml, renamed
 from lab.errors import LabError
 
 MODELS = Path(__file__).resolve().parent / "service_models"
@@ -166,7 +166,7 @@ def load(which: str) -> ServiceModel | None:
     if not path.is_file():
         path = Path(which)
     try:
-        document = read_toml(path.expanduser().read_text(encoding="utf-8"), str(path))
+        document = read_toml(read_text(path.expanduser()), str(path))
     except DocumentError as error:
         raise LabError(str(error)) from None
     except (OSError, UnicodeDecodeError, RuntimeError):  # the last: ~ of a user who is not known here

@@ -18,6 +18,7 @@ from report.runs import Run, decode_lines
 
 CLOCK_SLACK_S = 0.05
 MIB = 1 << 20
+SECONDS_MAX = 86400.0  # the longest that a plan allows a cell (workloads/plan_file.py)
 
 # As runs.whole and runs.text take them; a column has 64 bits.
 _Whole = Annotated[int, Meta(ge=0, le=WHOLE_MAX)]
@@ -136,6 +137,8 @@ class _Line(Struct, gc=False):
     def __post_init__(self) -> None:
         if self.t_end_unix_s < self.t_start_unix_s:
             raise ValueError("t_end_unix_s is before t_start_unix_s")
+        if self.t_end_unix_s - self.t_start_unix_s > SECONDS_MAX:
+            raise ValueError("t_end_unix_s is more than a day after t_start_unix_s")
 
 
 class _IntervalLine(_Line, gc=False, tag_field="kind", tag="interval"):

@@ -58,8 +58,10 @@ def load(stack: str | None, file: str | None) -> Inventory:
 
 def from_file(path: Path) -> Inventory:
     """Returns the inventory in a file."""
+    from documents import read_text  # `fab --list` does without
+
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise WorkloadError(

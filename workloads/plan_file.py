@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from documents import DocumentError, Model, Number, Text, read, read_toml
+from documents import DocumentError, Model, Number, Text, read, read_text, read_toml
 from workloads.errors import WorkloadError
 from workloads.user_path import user_path
 
@@ -33,11 +33,12 @@ class PlanFile(Model):
             path = cls.folder() / f"{name}.toml"
             if not path.is_file():
                 path = user_path(name)
-            text = path.read_text(encoding="utf-8")
+            text = read_text(path)
         except (OSError, UnicodeDecodeError) as error:
             known = ", ".join(sorted(each.stem for each in cls.folder().glob("*.toml")))
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise WorkloadError(
-                f"--plan {name}: no such plan ({type(error).__name__})", f"give one of {known}, or a TOML file's path"
+                f"--plan {name}: no such plan ({reason})", f"give one of {known}, or a TOML file's path"
             ) from error
         return cls.read(text, str(path))
 

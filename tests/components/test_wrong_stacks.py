@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from components.public_key import read_public_key
+from components.settings import Settings
 from tests.components import stack_program, wrong_stack
 from tests.components.stack_program import Run, public_key_text, run_program
 from tests.components.wrong_stack import TABLE_TYPES, Wrong
@@ -420,6 +422,11 @@ def test_several_faults_are_all_told(public_key_file: Path) -> None:
             "{} is not a public key; expected one line: ssh-ed25519 AAAA… or ssh-rsa AAAA…",
         ),
         (
+            "g.pub",
+            "ssh-ed25519 AAAAé",
+            "{} is not a public key; expected one line: ssh-ed25519 AAAA… or ssh-rsa AAAA…",
+        ),
+        (
             "f.pub",
             public_key_text() + "\n" + public_key_text(),
             "{} is not a public key; expected one line: ssh-ed25519 AAAA… or ssh-rsa AAAA…",
@@ -433,6 +440,13 @@ def test_wrong_public_key_files(name: str, text: str | None, line: str, tmp_path
     config = config_with({"tidemark:sshPublicKeyFile": str(path)}, public_key_file)
     expected = line.format(path, private=str(path).removesuffix(".pub"))
     assert lines_of_refusal(config) == [f"tidemark:sshPublicKeyFile: {expected}"]
+
+
+def test_a_comment_of_a_public_key_may_have_any_letters(tmp_path: Path) -> None:
+    path = tmp_path / "id_ed25519.pub"
+    path.write_text(f"{public_key_text()} jos\u00e9@b\u00fcro\n", encoding="utf-8")
+    key = read_public_key(Settings({"tidemark:sshPublicKeyFile": str(path)}, "md-raid.lab"), tmp_path)
+    assert key.text == public_key_text()
 
 
 def test_a_private_key_is_not_even_opened(tmp_path: Path, public_key_file: Path) -> None:

@@ -57,6 +57,18 @@ def test_a_line_that_is_nested_too_deeply_is_left_out(run_path: Path, line: str)
     assert run.problems == ["raw/worker.ndjson, line 1: not JSON, left out"]
 
 
+@pytest.mark.parametrize("t_end_unix_s", [1e308, 2**62, 1e12])
+def test_a_second_that_lasts_longer_than_a_day_is_left_out(run_path: Path, t_end_unix_s: float) -> None:
+    worker = run_path / "raw" / "worker.ndjson"
+    first, *rest = worker.read_text().splitlines(keepends=True)
+    damaged = {**json.loads(first), "t_end_unix_s": t_end_unix_s}
+    worker.write_text("".join([json.dumps(damaged) + "\n", *rest]))
+    run = open_run(run_path)
+    read_worker(run)
+    why = "t_end_unix_s is more than a day after t_start_unix_s"
+    assert run.problems == [f"raw/worker.ndjson: a record of {damaged['cell']} left out: {why}"]
+
+
 def test_a_last_line_without_newline_counts_if_it_is_whole(run_path: Path) -> None:
     cells = run_path / "raw" / "cells.ndjson"
     cells.write_text(cells.read_text().rstrip("\n"))

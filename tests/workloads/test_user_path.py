@@ -9,6 +9,8 @@ import paramiko
 import pytest
 
 from inventory import Inventory, Ssh
+from lab import service_model
+from lab.errors import LabError
 from tests.workloads.call_task import call_task
 from tests.workloads.fakes import host_key, inventory_document, inventory_of
 from workloads import load_inventory
@@ -43,6 +45,15 @@ def test_the_home_of_a_user_who_is_not_here_is_no_traceback(inventory: Inventory
         md_raid.load("~nobody-here/x")
     with pytest.raises(WorkloadError, match=r"client: ssh.identity_file ~nobody-here/x is not there"):
         connect(inventory.host("client"), Ssh("admin", "~nobody-here/x", None), [host_key(20)])
+
+
+def test_a_file_without_an_end_is_one_line() -> None:
+    with pytest.raises(WorkloadError, match=r"--inventory /dev/zero: cannot be read \(File too large\)"):
+        load_inventory.load(None, "/dev/zero")
+    with pytest.raises(WorkloadError, match=r"--plan /dev/zero: no such plan \(File too large\); give one of full"):
+        md_raid.load("/dev/zero")
+    with pytest.raises(LabError, match=r"/dev/zero: no such service model; give one of none"):
+        service_model.load("/dev/zero")
 
 
 @pytest.mark.parametrize(
