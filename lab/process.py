@@ -84,6 +84,8 @@ def _end(process: subprocess.Popen[str], contained: bool) -> None:
 
 
 def set_oom_score(pid: int, score: int) -> None:
-    """Sets oom_score_adj (proc(5)) of a process; does nothing if it has exited or this takes root."""
+    """Sets oom_score_adj (proc(5)) of a process; does nothing if it has exited, or a lower score than
+    its own is not allowed (CAP_SYS_RESOURCE).
+    """
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/oom_score_adj").write_text(str(score))

@@ -197,7 +197,7 @@ def _check_shape(text: str) -> None:
             problem = f"*{event.anchor}: write out what is meant"
         else:
             continue
-        raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        raise yaml.YAMLError(f"{problem}, {event.start_mark}")
 
 
 def load_claims(experiment: str, summary_type: type, folder: Path = CLAIMS) -> list[Claim]:

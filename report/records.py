@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import reprlib
 import sys
 from collections.abc import Callable
-from reprlib import repr as shown
 from typing import Any, TypeVar
 
 WHOLE_MAX = (1 << 63) - 1  # no count comes near; columns have 64 bits
@@ -16,6 +16,11 @@ T = TypeVar("T")
 
 class RecordError(ValueError):
     """A record lacks a field, or has something else in it."""
+
+
+def shown(value: object) -> str:
+    """The value for an error, which is one line: its beginning and end, if it is long."""
+    return reprlib.repr(value)
 
 
 def read_document(text: str) -> Any:

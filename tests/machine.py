@@ -39,3 +39,15 @@ def processes_with(*words: str) -> list[Path]:
             if all(word.encode() in arguments for word in words):
                 found.append(entry)
     return found
+
+
+def may_lower_an_oom_score() -> bool:
+    """Whether this process has CAP_SYS_RESOURCE (capabilities(7)), which root in a container may lack."""
+    (line,) = [each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith("CapEff:")]
+    return bool(int(line.split()[1], 16) >> 24 & 1)
+
+
+def oom_score(process: int | Path) -> int:
+    """A process's oom_score_adj (proc(5)), by its number or its directory."""
+    directory = process if isinstance(process, Path) else Path(f"/proc/{process}")
+    return int((directory / "oom_score_adj").read_text())

@@ -21,8 +21,10 @@ from lab import control, proxy_command
 from lab.clients import Clients
 from lab.errors import LabError
 from lab.paths import PROJECT, lab_dir
+from lab.process import HOST_OOM_SCORE, REGION_OOM_SCORE
 from lab.reconcile import GIB
-from tests.machine import processes_with, wait_for
+from lab.region import MEMORY
+from tests.machine import may_lower_an_oom_score, oom_score, processes_with, wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -162,6 +164,20 @@ class TestHosts:
             assert shell.host["memory_limit_mib"] * 0.9 < total_kib / 1024 <= shell.host["memory_limit_mib"]
             assert shell.check("hostname").strip() == shell.host["name"]
             assert 'VERSION_ID="12"' in shell.check("cat /etc/os-release")
+
+    def test_the_region_is_killed_last_when_memory_runs_out_and_has_its_hosts_memory_itself(
+        self, hosts: dict[str, Shell]
+    ) -> None:
+        """And not in /dev/shm, which may be small."""
+        region = control.running()
+        processes = Path(f"/proc/{region.pid}/root/proc")
+        assert oom_score(region.pid) == (REGION_OOM_SCORE if may_lower_an_oom_score() else oom_score(os.getpid()))
+        for shell in hosts.values():
+            process = processes / str(pid_of(shell.host["id"]))
+            assert oom_score(process) == HOST_OOM_SCORE
+            mapped = set(re.findall(r"/\S*vm_file\S*", (process / "maps").read_text()))
+            assert mapped, "its memory is a file"
+            assert all(path.startswith(f"{lab_dir()}/{MEMORY}/") for path in mapped)
 
     def test_the_machine_ends_itself_when_its_lifetime_is_over(self, hosts: dict[str, Shell]) -> None:
         for shell in hosts.values():

@@ -185,16 +185,16 @@ def test_commands(tmp_path: Path) -> None:
 
 def test_a_report_of_no_run_is_one_line(tmp_path: Path) -> None:
     """An empty name is that of a variable that is not set, and not the newest run. A damaged run hides no other."""
-    given = {"TIDEMARK_RESULTS_DIR": str(tmp_path)}
-    done = fab("report", **given)
+    root = str(tmp_path)
+    done = fab("report", TIDEMARK_RESULTS_DIR=root)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"report: {tmp_path}: no run is there; `fab NAME.run` of an experiment makes one\n"
     run = RunBuilder(seconds=2).write(tmp_path)
     damaged = run.with_name("2026-12-01T000000Z")
     damaged.mkdir()
-    done = fab("report", "--run=", **given)
+    done = fab("report", "--run=", TIDEMARK_RESULTS_DIR=root)
     assert (done.returncode, done.stderr) == (2, "report: '' names no run directory\n"), done
-    done = fab("report", **given)
+    done = fab("report", TIDEMARK_RESULTS_DIR=root)
     assert (done.returncode, done.stderr) == (0, f"report: {damaged}: damaged: no manifest.json\n")
     assert (run / "report.html").is_file()
 
