@@ -52,6 +52,13 @@ def whole(record: Record, key: str) -> int:
     return value
 
 
+def natural(record: Record, key: str) -> int:
+    """A whole number of what there must be one of, by which others are divided."""
+    if (value := whole(record, key)) == 0:
+        raise RecordError(f"{key} must be above 0")
+    return value
+
+
 def boolean(record: Record, key: str) -> bool:
     value = record.get(key)
     if not isinstance(value, bool):

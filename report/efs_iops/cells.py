@@ -12,7 +12,7 @@ from report.efs_iops.schema import Cell, Evidence, HostRate, Nic
 from report.efs_iops.window import Share, Window, covers, jain_index, joint_window, share, variation_coefficient
 from report.hosts import HostSamples
 from report.missing import divided, known, total
-from report.records import Record, RecordError, number, text, whole
+from report.records import Record, RecordError, natural, number, text
 from report.runs import Run
 from report.worker import LATENCIES, Final, Worker, figures_of, measure
 
@@ -97,10 +97,10 @@ def _cell(record: Record, worker: Worker, clients: Clients) -> tuple[Cell, Windo
         cell=text(record, "cell"),
         op=op,
         pattern=pattern,
-        request_bytes=whole(record, "request_bytes"),
-        writers=whole(record, "writers"),
+        request_bytes=natural(record, "request_bytes"),
+        writers=natural(record, "writers"),
         hosts=hosts,
-        total_writers=whole(record, "writers") * len(hosts),
+        total_writers=natural(record, "writers") * len(hosts),
         start_unix_s=start,
         complete=complete,
         reason=reason,

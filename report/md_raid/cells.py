@@ -9,7 +9,7 @@ from report.cells import CellRecord, parse_cells
 from report.md_raid.hosts import CLIENT_NETWORK, SERVER_NETWORK, Hosts, Work
 from report.md_raid.schema import Cell, MdCost, Point, Scaling, Series, Volume
 from report.missing import divided
-from report.records import Record, RecordError, number, or_none, text, whole, whole_or_none
+from report.records import Record, RecordError, natural, number, or_none, text, whole_or_none
 from report.runs import Run
 from report.worker import CLOCK_SLACK_S, LATENCIES, Measured, Worker, figures_of, measure
 
@@ -47,7 +47,7 @@ def _cell(run: Run, cell: CellRecord, worker: Worker, hosts: Hosts) -> Cell:
     elif not measured.ops and not measured.errors:
         reason = "the worker did no operation"
     volumes = record.get("volumes")
-    request_bytes = whole(record, "request_bytes")
+    request_bytes = natural(record, "request_bytes")
     work = None
     if measured is not None:
         known_volumes = [str(each) for each in volumes] if isinstance(volumes, list) else []
@@ -67,11 +67,11 @@ def _cell(run: Run, cell: CellRecord, worker: Worker, hosts: Hosts) -> Cell:
         operation=operation,
         readers=readers,
         buffered=record.get("buffered") is True,
-        servers=whole(record, "servers"),
-        disks=whole(record, "disks"),
+        servers=natural(record, "servers"),
+        disks=natural(record, "disks"),
         mirrors=whole_or_none(record, "mirrors"),
         request_bytes=request_bytes,
-        depth=whole(record, "depth"),
+        depth=natural(record, "depth"),
         started_unix_s=number(record, "started_unix_s"),
         complete=complete,
         reason=None if reason is None else str(reason),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,18 @@ def final(builder: RunBuilder, name: str) -> Record:
 @pytest.fixture
 def builder() -> RunBuilder:
     return RunBuilder(seconds=3)
+
+
+@pytest.mark.parametrize("field", ["servers", "disks", "depth", "request_bytes"])
+def test_a_cell_of_none_of_what_there_must_be_one_is_left_out(tmp_path: Path, field: str) -> None:
+    path = RunBuilder(seconds=2).write(tmp_path)
+    cells = path / "raw" / "cells.ndjson"
+    first, *rest = cells.read_text().splitlines(keepends=True)
+    damaged = {**json.loads(first), field: 0}
+    cells.write_text("".join([json.dumps(damaged) + "\n", *rest]))
+    assert (
+        f"raw/cells.ndjson: {damaged['cell']} left out: {field} must be above 0" in summarize(open_run(path)).problems
+    )
 
 
 def test_a_cell_s_figures_are_those_of_its_final_document(builder: RunBuilder, tmp_path: Path) -> None:
