@@ -43,6 +43,8 @@ def build_overview(results: Path, tell: Callable[[str], object] = lambda _: None
             reports.append(build_report(run))
         except (RunError, ClaimError) as error:
             problems.append(str(error))
+    if not reports and problems:
+        raise RunError(f"{results}: no run is there that a page could show; the last: {problems[-1]}")
     if not reports:
         raise RunError(f"{results}: no run is there that a page could show; `fab results` lists them")
     page = results / "report.html"

@@ -6,6 +6,7 @@ A run that was interrupted may be damaged: the last line half-written, a stream 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -232,14 +233,26 @@ def open_run(path: Path) -> Run:
 
 
 def list_runs(results: Path) -> list[ListedRun]:
-    """Every run under results/, oldest first; the damaged ones too."""
-    listed = []
-    for path in sorted(results.glob("*/*/*/"), key=lambda p: (p.name, str(p))):
+    """Every run under results/, oldest first; the damaged ones too, and folders that can't be listed."""
+    listed: list[ListedRun] = []
+    folders = [results]
+    for _ in ("experiments", "stacks", "runs"):
+        below: list[Path] = []
+        for folder in folders:
+            try:
+                with os.scandir(folder) as entries:
+                    below += [folder / entry.name for entry in entries if entry.is_dir()]
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                listed.append(ListedRun(folder, None, f"damaged: can't be listed: {error.strerror}"))
+        folders = below
+    for path in folders:
         try:
             listed.append(ListedRun(path, open_run(path), None))
         except RunError as error:
             listed.append(ListedRun(path, None, str(error).removeprefix(f"{path}: ")))
-    return listed
+    return sorted(listed, key=lambda each: (each.path.name, str(each.path)))
 
 
 def newest_readable(listed: Sequence[ListedRun], place: str, otherwise: str) -> Run:

@@ -82,6 +82,14 @@ def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytes
     assert (run / "report.html").is_file()
 
 
+def test_why_no_run_could_be_shown_is_in_the_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunBuilder(seconds=2).write(tmp_path)
+    (run / "summary.json").mkdir()
+    assert main(["--results", str(tmp_path)]) == 1
+    why = f"{run}/summary.json: can't be written: Is a directory"
+    assert capsys.readouterr().err == f"report: {tmp_path}: no run is there that a page could show; the last: {why}\n"
+
+
 def test_without_a_run_it_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--results", str(tmp_path)]) == 1
     assert (

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +141,28 @@ def test_a_manifest_names_its_wrong_field(change: dict[str, Any], says: str | No
 def test_no_such_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no such run directory"):
         open_run(tmp_path / "nowhere")
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_hides_no_other(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a damaged disk, or where another user has written."""
+    unreadable = run_path.parents[1].with_name("efs-iops")
+    unreadable.mkdir()
+    scandir = os.scandir
+
+    def failing(path: Path) -> Any:
+        if Path(path) == unreadable:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    listed = list_runs(run_path.parents[2])
+    assert [(item.path, item.damage) for item in listed] == [
+        (run_path, None),
+        (unreadable, "damaged: can't be listed: Input/output error"),
+    ]
+    assert list_runs(run_path / "manifest.json") == list_runs(run_path / "nowhere") == []
 
 
 def test_files_among_the_runs_are_passed_over(run_path: Path) -> None:
