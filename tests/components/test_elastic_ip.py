@@ -45,6 +45,9 @@ def here(moto_endpoint: str) -> Iterator[EC2Client]:
     ec2 = client(moto_endpoint, HERE)
     yield ec2
     for address in ec2.describe_addresses()["Addresses"]:
+        # As on AWS, where a test of the rehearsal region's API ran before in this process.
+        if "AssociationId" in address:
+            ec2.disassociate_address(AssociationId=address["AssociationId"])
         ec2.release_address(AllocationId=address["AllocationId"])
 
 
