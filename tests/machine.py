@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -17,6 +18,12 @@ def wait_for(what: str, look: Callable[[], bool], seconds: float) -> float:
         assert time.monotonic() - began < seconds, f"not within {seconds} s: {what}"
         time.sleep(0.1)
     return time.monotonic() - began
+
+
+def attempts(seconds: float = 120) -> Iterator[int]:
+    """Counts the attempts at what must happen in time, for so long: a busy machine delays one, a mistake each."""
+    began = time.monotonic()
+    yield from itertools.takewhile(lambda _: time.monotonic() - began < seconds, itertools.count())
 
 
 def make(folder: Path, target: str = "all") -> Path:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.machine import make
+from tests.machine import attempts, make
 from tests.native.native_worker import (
     SOURCE,
     THREADS,
@@ -62,23 +62,28 @@ def test_lines_add_up_and_match_the_kernels_count(
 ) -> None:
     counter = "syscr" if operation == "read" else "syscw"
     seconds = 1.2 if pattern == "random" else 0.3  # an interval's end is the same for all
-    process = worker.start(*words(data_file, operation, pattern, 512, 3, seconds))
-    outcome, io = finish_with_io(process)
-    assert outcome.code == 0
-    check_outcome(outcome)
-    assert len(outcome.intervals) == (2 if pattern == "random" else 1)
-    final = outcome.final
-    own = reads_of_starting(worker) if operation == "read" else len(outcome.lines)
-    assert final["ops"] == io[counter] - own
-    assert final["bytes"] == final["ops"] * 512
-    assert seconds <= final["t_end_unix_s"] - final["t_start_unix_s"] < seconds + 0.2
-    assert final["t_start_unix_s"] <= final["t_first_unix_s"] < final["t_last_unix_s"] <= final["t_end_unix_s"]
-    assert (final["op"], final["pattern"], final["size_bytes"], final["threads"], final["files"]) == (
-        operation, pattern, 512, 3, [str(data_file)],
-    )  # fmt: skip
-    assert (final["engine"], final["depth"]) == ("threads", 1)
-    # Little's law: three threads are always in an operation, so latencies come to three times the time.
-    assert final["latency_ns"]["sum"] == pytest.approx(3 * seconds * 1e9, rel=0.05)
+    for _ in attempts():
+        process = worker.start(*words(data_file, operation, pattern, "64K", 3, seconds))
+        outcome, io = finish_with_io(process)
+        assert outcome.code == 0
+        check_outcome(outcome)
+        assert len(outcome.intervals) == (2 if pattern == "random" else 1)
+        final = outcome.final
+        own = reads_of_starting(worker) if operation == "read" else len(outcome.lines)
+        assert final["ops"] == io[counter] - own
+        assert final["bytes"] == final["ops"] * 65536
+        assert seconds <= final["t_end_unix_s"] - final["t_start_unix_s"]
+        assert final["t_start_unix_s"] <= final["t_first_unix_s"] < final["t_last_unix_s"] <= final["t_end_unix_s"]
+        assert (final["op"], final["pattern"], final["size_bytes"], final["threads"], final["files"]) == (
+            operation, pattern, 65536, 3, [str(data_file)],
+        )  # fmt: skip
+        assert (final["engine"], final["depth"]) == ("threads", 1)
+        # Little's law: three threads are always in an operation, so latencies come to three times the time. A thread
+        # that has to wait for a processor between two operations is in none.
+        in_time = final["t_end_unix_s"] - final["t_start_unix_s"] < seconds + 0.2
+        if in_time and final["latency_ns"]["sum"] == pytest.approx(3 * seconds * 1e9, rel=0.05):
+            return
+    pytest.fail(f"it takes longer than {seconds} s, or counts another latency: {final}")
 
 
 def test_warmup_is_not_counted(worker: NativeWorker, data_file: Path) -> None:

@@ -61,8 +61,9 @@ def until_known(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Asked:
-    """Repeats `call` until it succeeds; for at least `unknown_seconds` while EC2 does not know the allocation, since a
-    new one may not be known everywhere yet. Raises ClientError after that, and for any other error.
+    """Repeats `call` until it succeeds; while EC2 does not know the allocation, until it was asked `unknown_seconds`
+    after the first time, since a new one may not be known everywhere yet. Raises ClientError after that, and for any
+    other error.
 
     `attempted` gets each attempt, with the error's code.
     """
@@ -74,7 +75,7 @@ def until_known(
         except ClientError as error:
             answered = clock()
             attempted(Asked(asked, answered), error_code(error))
-            if error_code(error) != NOT_FOUND or answered - began >= unknown_seconds:
+            if error_code(error) != NOT_FOUND or asked - began >= unknown_seconds:
                 raise
             sleep(poll_seconds)
         else:

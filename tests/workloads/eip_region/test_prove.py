@@ -164,6 +164,18 @@ class TestUntilKnown:
         with pytest.raises(ClientError, match="NotFound"):
             self.attempts([NOT_FOUND], 0)
 
+    def test_a_slow_answer_makes_no_question_older(self) -> None:
+        clock = Clock()
+        ages: list[float] = []
+
+        def call() -> None:
+            clock.sleep(4)
+            raise error(NOT_FOUND)
+
+        with pytest.raises(ClientError, match="NotFound"):
+            until_known(call, 3, lambda asked, _: ages.append(asked.asked_unix_s - 100), clock=clock, sleep=clock.sleep)
+        assert ages == [0, 5]
+
     def test_another_error_is_no_matter_of_age(self) -> None:
         with pytest.raises(ClientError, match="UnauthorizedOperation"):
             self.attempts([NOT_FOUND, "UnauthorizedOperation"], 10)

@@ -667,18 +667,22 @@ def test_the_documented_commands_cap_a_transfer(document: str, tmp_path: Path) -
         (tmp_path / "aws").write_text(f"#!/bin/sh\nexec {shlex.join(sender(target.port, MIB))}\n")
         (tmp_path / "aws").chmod(0o755)
         for line in lines:
-            with subprocess.Popen(["sleep", "1"]) as running:
+            with shell("read line") as running:
                 command = re.sub(r"^\S*python", sys.executable, line).replace("13424", str(running.pid))
-                done = subprocess.run(
+                with subprocess.Popen(
                     ["bash", "-c", command],
                     cwd=ROOT,
                     env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
                     stdin=subprocess.DEVNULL,
-                    capture_output=True,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
                     text=True,
-                    timeout=PATIENCE_S,
-                    check=False,
-                )
-            assert done.returncode == 0, f"{line}\n{done.stderr}"
-            assert done.stderr.startswith("throttle: ")
+                ) as process:
+                    assert process.stderr is not None
+                    words = process.stderr.readline()
+                    # The process of the document ends when the throttle has begun with it.
+                    running.communicate()
+                    words += process.communicate(timeout=PATIENCE_S)[1]
+            assert process.returncode == 0, f"{line}\n{words}"
+            assert words.startswith("throttle: ")
         assert target.bytes == MIB * sum("aws s3 sync" in line for line in lines)
