@@ -14,13 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import botocore.client
 import botocore.loaders
-import pulumi.runtime.resource
 import pytest
 import werkzeug.serving
 from hypothesis import HealthCheck, settings
-from pulumi.runtime.proto.source_pb2 import StackTrace
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
 from lab import control, program
@@ -32,7 +29,9 @@ from lab.ownership import chown_all_to_sudo_caller
 from lab.preflight import check_machine, processor
 from lab.rehearse import tear_down
 from lab.stacks import stack_config
+from tests.forked_workers import fork_workers
 from tests.machine import wait_for
+from tests.made_once import make_once
 
 # As in the Makefile: many images of Python set it, and each process that a test starts would compile what it imports,
 # boto3 for 0.7 s and pulumi_aws for four. The workers of pytest-xdist start after this, without it.
@@ -112,6 +111,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackSchedul
     return StackScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Workers on real kernels start as always: they import little."""
+    if config.getvalue("dist") != "loadfile":
+        fork_workers(config, len(specs))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on real kernels come last: the quick ones fail first, and none is slowed down by hosts that wait.
 
@@ -135,6 +140,7 @@ def pytest_collection_finish() -> None:
     """What has been imported stays, and no search for garbage goes through it again: an eighth of the CPU time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000)  # instead of 700 new objects: hypothesis is called at each search
 
 
 def pytest_report_header() -> str:
@@ -149,35 +155,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _make_once() -> Iterator[None]:
-    """What botocore, moto and pulumi make again and again, and is the same each time.
-
-    botocore makes 800 functions for each client of EC2; a test that asks every region makes thirty.
-    """
-    creator_type: Any = botocore.client.ClientCreator  # its stubs have nothing private
-    create_methods = creator_type._create_methods
-    made: dict[tuple[str, str], dict[str, Any]] = {}
-
-    def methods(creator: Any, model: Any) -> dict[str, Any]:
-        key = (model.service_name, model.api_version)
-        if key not in made:
-            made[key] = create_methods(creator, model)
-        return dict(made[key])
-
-    load_service_model = botocore.loaders.Loader.load_service_model
-    models: dict[tuple[Any, ...], Any] = {}
-
-    def model(loader: Any, *which: Any, **named: Any) -> Any:
-        key = (*which, *named.items())
-        if key not in models:
-            models[key] = load_service_model(loader, *which, **named)
-        return models[key]
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(creator_type, "_create_methods", methods)
-        patch.setattr(botocore.loaders.Loader, "load_service_model", model)
-        # Where each resource was declared, and by whom, up to pytest: a sixth of a program's time, and nobody reads it.
-        patch.setattr(pulumi.runtime.resource, "_get_stack_trace", StackTrace)
-        patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # 1,300 images for each region of each account
+        make_once(patch)
         yield
 
 
