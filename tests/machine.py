@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import itertools
+import functools
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec
+
+P = ParamSpec("P")
 
 
 def wait_for(what: str, look: Callable[[], bool], seconds: float) -> float:
@@ -20,10 +23,30 @@ def wait_for(what: str, look: Callable[[], bool], seconds: float) -> float:
     return time.monotonic() - began
 
 
-def attempts(seconds: float = 120) -> Iterator[int]:
-    """Counts the attempts at what must happen in time, for so long: a busy machine delays one, a mistake each."""
-    began = time.monotonic()
-    yield from itertools.takewhile(lambda _: time.monotonic() - began < seconds, itertools.count())
+class Delayed(AssertionError):
+    """Something took longer, or came to less, than where nothing else wants the processors."""
+
+
+def in_time(is_so: bool, what: object = "it was delayed") -> None:
+    """Asserts what another program's use of the processors may spoil. For tests with `repeated_when_delayed`."""
+    if not is_so:
+        raise Delayed(what)
+
+
+def repeated_when_delayed(test: Callable[P, None]) -> Callable[P, None]:
+    """Begins a test again when it was delayed, for two minutes: a busy machine delays one attempt, a mistake each."""
+
+    @functools.wraps(test)
+    def repeated(*arguments: P.args, **named: P.kwargs) -> None:
+        began = time.monotonic()
+        while True:
+            try:
+                return test(*arguments, **named)
+            except Delayed:
+                if time.monotonic() - began > 120:
+                    raise
+
+    return repeated
 
 
 def make(folder: Path, target: str = "all") -> Path:

@@ -53,7 +53,7 @@ def run(tmp_path: Path) -> Run:
         path = f"{tmp_path / 'tools'}:{os.environ['PATH']}"
         command = [str(project / "scripts" / name), *words]
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, env=os.environ | {"PATH": path}
+            command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"PATH": path}
         )
 
     return run

@@ -49,7 +49,7 @@ class Machine:
             env={"PATH": f"{self.root}/bin:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
 

@@ -70,7 +70,7 @@ def test_what_it_printed_before_is_shown_only_if_it_fails(
 ) -> None:
     script = f"echo earlier; touch {folder}/ready; while [ -e {folder}/ready ]; do sleep 0.02; done; echo later; "
     running = rehearsing(monkeypatch, script + f"exit {code}")
-    wait_for("the script has begun", (folder / "ready").exists, 20)
+    wait_for("the script has begun", (folder / "ready").exists, 120)
     running.follow(lambda line: (folder / "ready").unlink(missing_ok=True) if "from here" in line else print(line))
     shown = capsys.readouterr().out.splitlines()
     assert shown == (["later", "second region: what it printed before", "earlier"] if code else ["later"])
@@ -92,7 +92,7 @@ def test_one_that_is_killed_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_experiment_is_run_by_the_process_that_takes_it_first(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     script = f'touch "$6/s3-throttle"; touch {folder}/ready; while [ ! -e "$6/eip-region" ]; do sleep 0.05; done'
     running = rehearsing(monkeypatch, script)
-    wait_for("the process beside has taken one", (folder / "ready").exists, 20)
+    wait_for("the process beside has taken one", (folder / "ready").exists, 120)
     assert not running.claims.take("s3-throttle")
     assert running.claims.take("eip-region")
     assert not running.claims.take("eip-region")
@@ -101,7 +101,7 @@ def test_an_experiment_is_run_by_the_process_that_takes_it_first(monkeypatch: py
 
 def test_it_ends_in_order_when_it_is_stopped(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     running = rehearsing(monkeypatch, until_terminated(folder))
-    wait_for("the script has begun", (folder / "ready").exists, 20)
+    wait_for("the script has begun", (folder / "ready").exists, 120)
     running.stop()
     assert (folder / "ended").exists()
 
@@ -114,4 +114,4 @@ def test_it_ends_in_order_when_this_process_is_killed(monkeypatch: pytest.Monkey
             time.sleep(0.02)
         os.kill(os.getpid(), 9)
     os.waitpid(child, 0)
-    wait_for("the script has ended", (folder / "ended").exists, 20)
+    wait_for("the script has ended", (folder / "ended").exists, 120)

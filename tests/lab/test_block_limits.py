@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from lab.kernel.boot import PRELOADED
 from lab.service_model import BlockStorageModel, InstanceLimits, VolumeLimits
 from lab.vpc import Network, Port
 from tests.lab.test_reconcile import CLIENT
+from tests.machine import in_time, repeated_when_delayed
 
 DISK_THREAD = (Path(__file__).parent / "disk_thread.py").read_text()
 HOST = replace(CLIENT, instance_id="i-1", instance_type="large", volumes=frozenset({"vol-1", "vol-2", "vol-3"}))
@@ -70,7 +72,7 @@ class Host:
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=120,
             check=True,
         )
         found: list[float] = json.loads(done.stdout)
@@ -82,68 +84,80 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
+def nearly(found: list[float], expected: list[float], ratio: float = RATIO) -> None:
+    """A volume catches up on a pause of up to 50 ms; where a busy machine makes longer ones, it is slower."""
+    in_time(found == pytest.approx(expected, rel=ratio), found)
+
+
+@repeated_when_delayed
 def test_a_volume_has_its_bytes_per_second(host: Host) -> None:
     host.apply()
-    assert host.read(("vol-1", 100_000, MANY), seconds=1.5) == [pytest.approx(100, rel=RATIO)]
+    nearly(host.read(("vol-1", 100_000, MANY), seconds=1.5), [100])
 
 
+@repeated_when_delayed
 def test_so_it_has_with_one_request_in_flight(host: Host) -> None:
-    """A pause of up to 50 ms is caught up on; where a busy machine makes longer ones, the rate is lower."""
     host.apply()
-    found = [host.read(("vol-1", 100_000, 1))[0] for _ in range(4)]
-    assert max(found) == pytest.approx(100, rel=RATIO)
+    nearly(host.read(("vol-1", 100_000, 1)), [100])
 
 
+@repeated_when_delayed
 def test_a_volume_has_its_operations_per_second_and_a_large_request_is_several(host: Host) -> None:
     host.apply()
-    assert host.read(("vol-1", 4096, MANY), seconds=1.5) == [pytest.approx(200, rel=RATIO)]
+    nearly(host.read(("vol-1", 4096, MANY), seconds=1.5), [200])
     host.apply(volumes=(replace(MODEL.volumes[0], op_bytes=16_384),))
-    assert host.read(("vol-1", 40_960, MANY), seconds=1.5) == [pytest.approx(200 / 3, rel=RATIO)]
+    nearly(host.read(("vol-1", 40_960, MANY), seconds=1.5), [200 / 3])
 
 
+@repeated_when_delayed
 def test_a_busy_volume_keeps_no_other_waiting(host: Host) -> None:
     host.apply()
     busy, small = host.read(("vol-1", 1 << 20, 8), ("vol-2", 4096, MANY), seconds=2)
-    assert busy <= 10.5
-    assert small == pytest.approx(200, rel=RATIO)
+    in_time(busy <= 10.5, busy)
+    nearly([small], [200])
 
 
+@repeated_when_delayed
 def test_volumes_share_their_hosts_link(host: Host) -> None:
     host.apply()
     found = host.read(("vol-1", 50_000, MANY), ("vol-2", 50_000, MANY), ("vol-3", 50_000, MANY), seconds=1.5)
-    assert sum(found) == pytest.approx(300, rel=RATIO), "15 MB/s, and their own limits are 10 each"
-    assert max(found) - min(found) < 10
+    nearly([sum(found)], [300])  # 15 MB/s, and their own limits are 10 each
+    in_time(max(found) - min(found) < 10, found)
 
 
-def test_credits_end_and_grow_again(host: Host) -> None:
+@repeated_when_delayed
+def test_credits_end_and_grow_again(tmp_path: Path) -> None:
+    host = Host(Path(mkdtemp(dir=tmp_path)))
     # 80 operations at scale; 10 a second without credits.
     host.apply(volumes=(replace(MODEL.volumes[0], burst_credits=800, base_ops_per_s_per_gib=100.0),))
     assert host.limits.counts()["vol-1"]["credits"] == 80
-    assert host.read(("vol-1", 4096, 8), seconds=0.3) == [pytest.approx(200, rel=0.3)]
-    left = host.limits.counts()["vol-1"]["credits"]
-    assert left < 50
+    nearly(host.read(("vol-1", 4096, 8), seconds=0.3), [200], 0.3)
+    in_time(host.limits.counts()["vol-1"]["credits"] < 50)
     host.read(("vol-1", 4096, 8), seconds=1)
-    assert host.read(("vol-1", 4096, 8), seconds=3) == [pytest.approx(10, abs=3)]
+    in_time(host.read(("vol-1", 4096, 8), seconds=3) == [pytest.approx(10, abs=3)])
     host.apply(volumes=(replace(MODEL.volumes[0], burst_credits=800, base_ops_per_s_per_gib=100.0),))
     assert host.limits.counts()["vol-1"]["credits"] < 50, "the same model again fills nothing"
 
 
+@repeated_when_delayed
 def test_the_root_disk_another_type_and_no_model_have_no_limit(host: Host) -> None:
     host.apply()
     host.account.volumes["vol-3"] = Volume(1, "io1")
     host.limits.apply_to(host.account, {"i-1": PORT})
-    assert all(rate > 1000 for rate in host.read(("root.cow", 4096, 2), ("vol-3", 4096, 2)))
+    in_time(all(rate > 1000 for rate in host.read(("root.cow", 4096, 2), ("vol-3", 4096, 2))))
     host.limits.apply_model(None)
-    assert host.read(("vol-1", 4096, 2))[0] > 1000
+    in_time(host.read(("vol-1", 4096, 2))[0] > 1000)
     assert host.limits.counts() == {}
 
 
-def test_what_was_done_is_counted(host: Host) -> None:
+@repeated_when_delayed
+def test_what_was_done_is_counted(tmp_path: Path) -> None:
+    host = Host(Path(mkdtemp(dir=tmp_path)))
     host.apply()
     (found,) = host.read(("vol-1", 8192, 1), seconds=0.4)
     counted = host.limits.counts()["vol-1"]
-    assert counted["operations"] == pytest.approx(found * 0.4, rel=0.3)
     assert counted["bytes"] == counted["operations"] * 8192
+    in_time(counted["operations"] == pytest.approx(found * 0.4, rel=0.3))
 
 
 def test_an_interface_has_its_rate_once(host: Host) -> None:

@@ -304,7 +304,7 @@ for words in {commands}:
             env={**os.environ, "TIDEMARK_LAB_DIR": str(folder), "HOME": place},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
     line = f"lab: {folder}: it belongs to another user, as what sudo or root made does; use sudo here, too\n"

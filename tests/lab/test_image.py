@@ -168,10 +168,10 @@ def test_a_contained_command_ends_with_the_process_that_started_it() -> None:
     mark = f"74.{os.getpid()}"
     program = f"from lab.process import run; run(['sh', '-c', 'sleep {mark} & sleep {mark}'], contained=True)"
     starter = subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT)
-    wait_for("it has begun", lambda: sleeping(mark) == 2, 20)
+    wait_for("it has begun", lambda: sleeping(mark) == 2, 120)
     starter.kill()
     starter.wait()
-    wait_for("it has ended", lambda: sleeping(mark) == 0, 20)
+    wait_for("it has ended", lambda: sleeping(mark) == 0, 120)
 
 
 def sleeping(mark: str) -> int:

@@ -72,7 +72,7 @@ def test_an_isolated_environment_has_none_of_it(trapped: None) -> None:
 
 def test_the_lab_asks_its_own_api_alone(api: Api, trapped: None) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", ASK, api.url], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", ASK, api.url], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
 

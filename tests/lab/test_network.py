@@ -35,7 +35,7 @@ def in_a_namespace(script: str) -> subprocess.CompletedProcess[str]:
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     if "Operation not permitted" in done.stderr:

@@ -12,7 +12,7 @@ from lab.unexpected_exit import ExitReason, ExitWatch, exit_reason
 PTRACE = "userspace - ptrace set fp regs failed, errno = 14"
 PANIC = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b"
 DIED = "Server.InternalError"
-BOUND_SECONDS = 5
+BOUND_SECONDS = 60
 
 
 @pytest.mark.parametrize(

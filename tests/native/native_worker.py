@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.machine import wait_for
 
 SOURCE = Path(__file__).resolve().parents[2] / "workloads/native"
 
@@ -79,7 +82,7 @@ class NativeWorker:
 
 
 def finish(process: subprocess.Popen[str]) -> Outcome:
-    output, error = process.communicate(timeout=60)
+    output, error = process.communicate(timeout=120)
     return Outcome(process.returncode, [json.loads(line) for line in output.splitlines()], error)
 
 
@@ -99,6 +102,18 @@ def reads_of_starting(worker: NativeWorker) -> int:
     """What the kernel counts for loading the program, and for finding its clock, before it opens a file."""
     _, io = finish_with_io(worker.start(*words(Path("/none"), "read", "fixed", 1, 1, 1)))
     return io["syscr"]
+
+
+def wait_until_it_takes_signals(process: subprocess.Popen[str]) -> None:
+    """Its threads block them, and its first one waits for them (which /proc does not show as blocking)."""
+    blocked = re.compile(r"^SigBlk:\t(\w+)$", re.MULTILINE)
+    bit = 1 << (signal.SIGTERM - 1)
+
+    def masks() -> list[int]:
+        threads = Path(f"/proc/{process.pid}/task").glob("*/status")
+        return [int(mask, 16) for each in threads for mask in blocked.findall(each.read_text())]
+
+    wait_for("a thread blocks SIGTERM", lambda: any(mask & bit for mask in masks()), 120)
 
 
 def end_by(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> Outcome:

@@ -77,7 +77,7 @@ BAD = [
 
 
 def refusal(worker: NativeWorker, *arguments: str | bytes) -> str:
-    done = subprocess.run([str(worker.binary), *arguments], check=False, capture_output=True, timeout=20)
+    done = subprocess.run([str(worker.binary), *arguments], check=False, capture_output=True, timeout=120)
     assert done.returncode == 2
     assert done.stdout == b""
     assert done.stderr.startswith(b"tidemark-worker: ")

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.native_worker import NativeWorker, Outcome, check_outcome, end_by, finish, ring, words
+from tests.machine import in_time, repeated_when_delayed
+from tests.native.conftest import FILE_BYTES
+from tests.native.native_worker import (
+    NativeWorker,
+    Outcome,
+    check_outcome,
+    end_by,
+    finish,
+    ring,
+    wait_until_it_takes_signals,
+    words,
+)
 
 DEPTH = 8
 BLOCK = 4096
@@ -64,19 +75,23 @@ def test_sequential_writes_reach_each_block_from_the_requests_own_buffers(
     assert 1 < len(set(blocks)) <= DEPTH
 
 
+@repeated_when_delayed
 def test_end_of_file_is_an_error_and_slows_it_down(ringed: NativeWorker, data_file: Path) -> None:
+    os.truncate(data_file, FILE_BYTES)
     process = ringed.start(*words(data_file, "read", "random", 512, 1, 1), *ring(DEPTH))
     time.sleep(0.3)
     os.truncate(data_file, 0)
     outcome = finish(process)
     check_outcome(outcome)
-    assert outcome.final["ops"] > 0
-    assert outcome.final["errors"].keys() == {"EOF"}
-    assert DEPTH < outcome.final["errors"]["EOF"] <= 1000 * DEPTH
+    in_time(outcome.final["ops"] > 0)
+    in_time(outcome.final["errors"].keys() == {"EOF"}, outcome.final)
+    assert outcome.final["errors"]["EOF"] <= 1000 * DEPTH
+    in_time(outcome.final["errors"]["EOF"] > DEPTH)
 
 
 def test_signal_waits_for_what_is_in_flight(ringed: NativeWorker, data_file: Path) -> None:
     process = ringed.start(*words(data_file, "read", "random", BLOCK, 2, 60), *ring(DEPTH))
+    wait_until_it_takes_signals(process)
     time.sleep(0.4)
     outcome = end_by(process)
     assert (outcome.code, outcome.error) == (0, "")

@@ -70,7 +70,7 @@ class ScriptWorld:
         text = self._here(text).replace("PATH=/usr/sbin", f"PATH={self.root}/bin:/usr/sbin")
         command = script_command("probe", [self._here(word) for word in arguments], "root", locked=False)
         done = subprocess.run(
-            ["bash", "-c", command], input=text, capture_output=True, text=True, timeout=60, check=False
+            ["bash", "-c", command], input=text, capture_output=True, text=True, timeout=120, check=False
         )
         done.stdout = done.stdout.replace(str(self.root), "")
         done.stderr = done.stderr.replace(str(self.root), "")

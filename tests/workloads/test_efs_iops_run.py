@@ -349,7 +349,7 @@ def mounts_script(tmp_path: Path, mounts: str, tunnels: str = "") -> dict[str, A
     text = text.replace("/var/run/efs", tunnels or f"{tmp_path}/none")
     words = ["10.20.1.100", "/mnt/efs", "1", "1", "plain", "fs-12345678", "hard"]
     command = script_command("client_mount", words, "root", locked=False)
-    done = subprocess.run(["bash", "-c", command], input=text, capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run(["bash", "-c", command], input=text, capture_output=True, text=True, timeout=120, check=True)
     fact, end = facts_in(done.stdout)
     assert end == {"changed": 0}
     return fact
@@ -387,7 +387,7 @@ def test_files_are_made_on_no_other_file_system(tmp_path: Path) -> None:
         command = script_command("client_files", words, "root", locked=False)
         text = script("client_files").text
         return subprocess.run(
-            ["bash", "-c", command], input=text, capture_output=True, text=True, timeout=20, check=False
+            ["bash", "-c", command], input=text, capture_output=True, text=True, timeout=120, check=False
         )
 
     assert make(tmp_path / "tidemark" / "client-1").returncode == 0
@@ -440,7 +440,7 @@ def test_samples_are_taken_when_a_second_of_the_runners_begins(results: Results)
         .replace("while true", "for _ in 1 2")
     )
     command = script_command("client_mountstats", ["250000"], "root", locked=False)
-    done = subprocess.run(["bash", "-c", command], input=text, capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run(["bash", "-c", command], input=text, capture_output=True, text=True, timeout=120, check=True)
     times = [float(line.removeprefix("@@ ")) for line in done.stdout.splitlines() if line.startswith("@@ 1")]
     assert len(times) == 2
     assert all((seen - 0.25) % 1 < 0.9 for seen in times), "never before it"

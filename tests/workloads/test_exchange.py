@@ -63,7 +63,7 @@ def test_silence_is_one_line(connector: SshConnector) -> None:
 def test_a_script_that_was_cut_short_is_not_run() -> None:
     command = script_command("probe", [], "root", locked=False, keep_stdin_open=True)
     done = subprocess.run(
-        ["bash", "-c", command], input="echo half of the scr", capture_output=True, text=True, timeout=20, check=False
+        ["bash", "-c", command], input="echo half of the scr", capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.returncode, done.stdout) == (70, "")
     assert "incomplete" in done.stderr

@@ -229,7 +229,7 @@ def test_so_much_work_runs_at_the_same_time_and_all_of_it(threads_max: int | Non
         with guard:
             running.add(name)
             most = max(most, len(running))
-        barrier.wait(timeout=30)
+        barrier.wait(timeout=120)
         with guard:
             running.remove(name)
         return name

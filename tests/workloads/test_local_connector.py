@@ -50,8 +50,8 @@ def test_a_script_that_fails_is_one_line() -> None:
 def test_a_script_that_falls_silent_is_given_up() -> None:
     began = time.monotonic()
     with pytest.raises(WorkloadError, match=r"spoken was silent for 0\.5 s"):
-        HERE.run(said("echo one; sleep 5"), locked=False, idle_timeout_seconds=0.5)
-    assert time.monotonic() - began < 4
+        HERE.run(said("echo one; exec sleep 60"), locked=False, idle_timeout_seconds=0.5)
+    assert time.monotonic() - began < 40
 
 
 def test_a_script_is_held_while_the_block_lasts_and_told_the_end(tmp_path: Path) -> None:
@@ -65,9 +65,9 @@ def test_a_script_that_does_not_end_is_not_waited_for_as_one_that_starts(monkeyp
     """As that of a host which has died meanwhile."""
     monkeypatch.setattr("workloads.lease.END_SECONDS", 0.2)
     began = time.monotonic()
-    with lease(HERE, said("echo ready; sleep 4")):
+    with lease(HERE, said("echo ready; exec sleep 60")):
         pass
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 40
 
 
 def test_a_script_that_refuses_to_stay_says_why() -> None:
@@ -116,7 +116,7 @@ def undone(tmp_path: Path) -> list[str]:
 def test_the_keeper_of_a_killed_task_undoes_what_it_left(tmp_path: Path) -> None:
     """Nobody reads what it says by then: a line that can't be written must not end it."""
     kill(kept(tmp_path, "first"))
-    wait_for("all is undone", lambda: '{"changed": 2}' in undone(tmp_path), 20)
+    wait_for("all is undone", lambda: '{"changed": 2}' in undone(tmp_path), 120)
     assert undone(tmp_path) == ["first released", "first detached", '{"changed": 2}']
 
 
@@ -128,5 +128,5 @@ def test_the_keeper_of_a_killed_task_leaves_the_next_one_alone(tmp_path: Path) -
         kill(first)
         second = kept(tmp_path, "second")
     kill(second)
-    wait_for("all is undone", lambda: '{"changed": 2}' in undone(tmp_path), 20)
+    wait_for("all is undone", lambda: '{"changed": 2}' in undone(tmp_path), 120)
     assert undone(tmp_path) == ["second released", "second detached", '{"changed": 2}']

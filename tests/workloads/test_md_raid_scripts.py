@@ -174,7 +174,7 @@ def test_a_stretch_is_set_when_a_check_has_ended_and_not_when_it_was_told_to(wor
     md.start()
     text = script("client_compare_legs").text.replace('idle > "$md/sync_action"', 'idle > "$md/asked"')
     done = world.run(text, str(1 << 20), "md1")
-    time.sleep(0.1)  # for it to see the last of what was written
+    time.sleep(0.5)  # for it to see the last of what was written
     md.ended.set()
     md.join()
     assert done.returncode == 0, done.stderr

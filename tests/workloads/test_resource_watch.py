@@ -34,7 +34,7 @@ from workloads.resource_watch import BACK_OFF_SECONDS, LOOK_SECONDS, ResourceGon
 
 REGION = "eu-central-1"
 PANIC = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b"
-BOUND_SECONDS = 10  # what would be waited for otherwise is minutes
+BOUND_SECONDS = 40  # what would be waited for otherwise is minutes
 
 
 class Clock:

@@ -128,7 +128,7 @@ class TestSync:
 
         with pytest.raises(TasksGone):
             measure(spec(tmp_path, f"echo $$ > {note}; {HANGS}", **held), interface, scratch, still_wanted=gone)
-        assert within(5, lambda: no_more(int(note.read_text())))
+        assert within(120, lambda: no_more(int(note.read_text())))
         assert not (tmp_path / "cell").exists()
 
     def test_the_pool_s_files_come_over_and_over(self, tmp_path: Path, scratch: Path, interface: Interface) -> None:
@@ -250,9 +250,9 @@ Path({str(note)!r}).write_text(str(child.pid))
 time.sleep(0.5)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=120)
     assert done.returncode == -signal.SIGKILL
-    assert within(5, lambda: no_more(int(note.read_text())))
+    assert within(120, lambda: no_more(int(note.read_text())))
 
 
 def test_a_child_that_hears_nothing_is_killed(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ child = Child(lambda: print("f\\u00fcr") or 0, os.environ, Path({str(tmp_path / 
 raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]))
 """
     latin = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
-    assert subprocess.run([sys.executable, "-c", program], env=latin, check=False, timeout=30).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], env=latin, check=False, timeout=120).returncode == 0
     assert (tmp_path / "said").read_text() == "f\\xfcr\n"
 
 

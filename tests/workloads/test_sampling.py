@@ -57,7 +57,7 @@ def sampled(
     hosts = ConnectionPool(inventory_of({**document, "hosts": document["hosts"][3:]}), {"client": []})
     sampler = Sampler(Script("host_sample", "# end of script"), lambda _: [], "host", make_parser)
     with Sampling(hosts, results, [sampler]):
-        wait_for("four connections", lambda: len(made) > 3, 10)
+        wait_for("four connections", lambda: len(made) > 3, 120)
 
 
 class Late(Said):

@@ -27,7 +27,7 @@ PLACES = [path.relative_to(PACKAGE) for path in ALL]
 def run_here(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs a script as a host's shell would, without root and lock."""
     command = script_command("probe", list(arguments), "root", locked=False)
-    return subprocess.run(["bash", "-c", command], input=text, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(["bash", "-c", command], input=text, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)

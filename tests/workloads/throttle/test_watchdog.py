@@ -117,11 +117,11 @@ def test_a_throttle_that_says_nothing_any_more_is_not_waited_for() -> None:
 
 
 def test_a_throttle_that_was_suspended_says_so_and_is_waited_for() -> None:
-    with shell("sleep 60; true") as one, throttle(silence_s=0.1) as held:
+    with shell("sleep 60; true") as one, throttle(silence_s=0.5) as held:
         held.does("dog.suspended()")
         held.stops(one.pid)
         held.does("dog.suspended()")
-        held.does("time.sleep(1)")  # ten times as long as it would take
+        held.does("time.sleep(1.5)")  # three times as long as it would take
         assert is_stopped(one.pid)
         held.does("dog.heartbeat()")
         wait_until(lambda: not is_stopped(one.pid), "after its return silence means nothing")
