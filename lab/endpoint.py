@@ -114,9 +114,9 @@ class Endpoint:
             backends.reset()
         self._placement_groups.clear()
 
-    def add_debian_image(self, region: str, url: str) -> None:
+    def add_debian_image(self, clients: Clients) -> None:
         """Register Debian 12's image in a region and publish it where Debian does."""
-        ec2 = Clients(url, region).ec2
+        region, ec2 = clients.region, clients.ec2
         image_id = ec2.register_image(
             Name="debian-12-amd64-rehearsal",
             Architecture="x86_64",

@@ -19,12 +19,12 @@ def account_leftovers(clients: Clients) -> list[str]:
         for instance in reservation["Instances"]
         if instance["State"]["Name"] != "terminated"
     ]
-    vpcs = [vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc.get("IsDefault")]
-    default_vpcs = {vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"] if vpc.get("IsDefault")}
+    vpcs = ec2.describe_vpcs()["Vpcs"]
+    default_vpcs = {vpc["VpcId"] for vpc in vpcs if vpc.get("IsDefault")}
     found = {
         "instance": instances,
         "volume": [volume["VolumeId"] for volume in ec2.describe_volumes()["Volumes"]],
-        "vpc": vpcs,
+        "vpc": [vpc["VpcId"] for vpc in vpcs if vpc["VpcId"] not in default_vpcs],
         "subnet": [s["SubnetId"] for s in ec2.describe_subnets()["Subnets"] if s["VpcId"] not in default_vpcs],
         "security group": [
             g["GroupId"] for g in ec2.describe_security_groups()["SecurityGroups"] if g["GroupName"] != "default"

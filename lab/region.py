@@ -81,8 +81,8 @@ class Region:
         self._endpoint.serve(listener)
         self._endpoint.serve(inner)
         url = f"http://127.0.0.1:{inner.getsockname()[1]}"
-        self._endpoint.add_debian_image(region, url)
         clients = Clients(url, region)
+        self._endpoint.add_debian_image(clients)
         self._metadata = metadata.serve(clients)
         self._reconciler = Reconciler(
             RegionApi(clients, self._endpoint),

@@ -178,7 +178,7 @@ def _hear_the_keyboard() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _shield_from_the_user(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _shield_from_the_user(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the user's agent, SSH configuration, AWS profile, region nor Pulumi login may decide a test.
 
     A test of the shared region keeps that region's variables: `region` sets them until the session ends, and here they
@@ -189,8 +189,8 @@ def _shield_from_the_user(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
         return
     for name in (*AWS_VARIABLES, *LAB_VARIABLES):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-aws-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
@@ -266,7 +266,7 @@ def deploy(region: control.Running, stack: str) -> Path:
     """
     journal = program.Journal(region.folder / "journal.ndjson")
     program.destroy(journal, region.url, region.region, lambda _: None, named=journal.protected())
-    wait_for("the last stack's hosts are gone", lambda: control.status()["hosts"] == [], 60)
+    wait_for("the last stack's hosts are gone", lambda: control.status()["hosts"] == [], 120)
     config = stack_config(stack, region.url)
     outputs = program.run_program(stack, config, region.url, region.region, journal, lambda _: None)
     inventory = region.folder / f"{stack}.json"

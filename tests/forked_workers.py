@@ -20,6 +20,7 @@ from typing import NoReturn
 import execnet.gateway_io
 import pytest
 from execnet.gateway_base import ExecModel, Popen2IO
+from hypothesis.internal import charmap
 from hypothesis.internal.conjecture import providers
 
 ROOT = Path(__file__).parent.parent
@@ -77,8 +78,10 @@ def import_tests(files: Iterable[Path]) -> None:
         # The workers import it again, and report why it can't be.
         with suppress(Exception, pytest.skip.Exception):
             importlib.import_module(".".join(file.resolve().relative_to(ROOT).with_suffix("").parts))
-    # hypothesis reads the source of each module of this project for constants.
+    # hypothesis reads the source of each module of this project for constants, and encodes each character in UTF-8.
     providers._get_local_constants()
+    charmap.intervals_from_codec("utf-8")
+    charmap.charmap()
     gc.collect()
     gc.freeze()
 

@@ -76,7 +76,7 @@ def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
     api.serve(listener)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     api.reset()
-    api.add_debian_image(REGION, url)
+    api.add_debian_image(Clients(url, REGION))
     key = tmp_path / "id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     # A copy of the program: the engine writes into the stack file's folder.

@@ -91,7 +91,7 @@ def account(person: Person, tmp_path: Path) -> Iterator[Clients]:
         api.serve(listener)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         api.reset()
-        api.add_debian_image(REGION, url)
+        api.add_debian_image(Clients(url, REGION))
         rehearsal = yaml.safe_load((PROJECT / "stacks/Pulumi.md-raid.lab.yaml").read_text())["config"]
         aws = {name: value for name, value in rehearsal.items() if name.startswith("aws:")}
         aws["aws:endpoints"] = [dict.fromkeys(entry, url) for entry in aws["aws:endpoints"]]

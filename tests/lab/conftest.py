@@ -41,7 +41,7 @@ class Api:
     def reset(self) -> None:
         """Empty the account again."""
         self.endpoint.reset()
-        self.endpoint.add_debian_image(REGION, self.url)
+        self.endpoint.add_debian_image(self.clients)
         self.endpoint.forced_stops.clear()
         self.endpoint.changed.clear()
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from report.histogram import Histogram, merge
 from tests.report.histograms import histogram_of, latency_json
 from tests.report.made_once import made_once
@@ -96,8 +98,7 @@ class EfsRunBuilder:
         if self.model is not None:
             (path / "service-model.json").write_text(json.dumps(self.model))
         for stream, records in self.streams.items():
-            lines = "".join(json.dumps(record) + "\n" for record in records)
-            (path / "raw" / f"{stream}.ndjson").write_text(lines)
+            (path / "raw" / f"{stream}.ndjson").write_bytes(msgspec.json.Encoder().encode_lines(records))
         return path
 
     def ops_per_s(self, op: str, size_bytes: int, writers: int, hosts: int) -> float:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tests.report.histograms import histogram_of, latency_json
 from tests.report.run_builder import MIB, STARTED_UNIX_S, Record, RunBuilder, volume_id
 
@@ -164,5 +166,5 @@ class ModelRun:
         (path / "manifest.json").write_text(json.dumps(self.manifest))
         (path / "service-model.json").write_text(json.dumps(self.model))
         for stream, records in self.streams.items():
-            (path / "raw" / f"{stream}.ndjson").write_text("".join(json.dumps(record) + "\n" for record in records))
+            (path / "raw" / f"{stream}.ndjson").write_bytes(msgspec.json.Encoder().encode_lines(records))
         return path

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from report.histogram import Histogram, merge
@@ -51,8 +52,7 @@ class RunBuilder:
         (path / "raw").mkdir(parents=True)
         (path / "manifest.json").write_text(json.dumps(self.manifest, indent=1))
         for stream, records in self.streams.items():
-            lines = "".join(json.dumps(record) + "\n" for record in records)
-            (path / "raw" / f"{stream}.ndjson").write_text(lines)
+            (path / "raw" / f"{stream}.ndjson").write_bytes(msgspec.json.Encoder().encode_lines(records))
         return path
 
     def _manifest(self) -> Record:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tests.report.histograms import histogram_of, latency_json
 
 Record = dict[str, Any]
@@ -81,7 +83,7 @@ class TunnelRunBuilder:
         (path / "raw").mkdir(parents=True)
         (path / "manifest.json").write_text(json.dumps(self.manifest))
         for stream, records in self.streams.items():
-            (path / "raw" / f"{stream}.ndjson").write_text("".join(json.dumps(each) + "\n" for each in records))
+            (path / "raw" / f"{stream}.ndjson").write_bytes(msgspec.json.Encoder().encode_lines(records))
         return path
 
     def _worker(self, cell: str, start: float, seconds: int, ops: int, size: int, longest_ns: int = 1_000_000) -> None:
