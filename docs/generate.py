@@ -31,14 +31,14 @@ the rehearsal that is running.
 """
 INVENTORY = """
 An inventory is the one JSON document that tasks know of a deployment: the stack's output `inventory`, or a
-file that you write (`--inventory hosts.json`). `fab inventory.example md-raid` prints one to start from. A
-missing, unknown or malformed field is an error that names the field and what is allowed.
+file that you write (`--inventory hosts.json`). `fab inventory.example` prints one to start from. A missing,
+unknown or malformed field is an error that names the field and what is allowed.
 [Interfaces](../interfaces.md#inventory-inventory-schema-1) says how disks and host keys are found.
 """
 PLANS = """
 A plan says what an experiment measures, and for how long. `--plan` takes a name, `short` (the default) or
-`full`, or the path of a TOML file with these fields. `fab md-raid.plan` shows what a plan comes to. The plans
-are `workloads/<experiment>/plans/*.toml`.
+`full`, or the path of a TOML file with these fields. An experiment's task `plan` shows what a plan comes to.
+The plans are `workloads/<experiment>/plans/*.toml`.
 """
 SERVICE_MODELS = """
 A service model has the limits that a rehearsal applies: to file systems, or to volumes and networks. `make

@@ -15,7 +15,7 @@ else:
     inventory_example = lazy_import("workloads.inventory_example")
 
 
-@task(positional=["experiment"], help={"experiment": "its name, such as md-raid" + REQUIRED_HELP})
+@task(positional=["experiment"], help={"experiment": "its name, as `fab --list` has it" + REQUIRED_HELP})
 @reported
 def example(_: Any, experiment: str) -> None:
     """Print an inventory to start from.
