@@ -24,6 +24,7 @@ from hypothesis.internal import charmap
 from hypothesis.internal.conjecture import providers
 
 ROOT = Path(__file__).parent.parent
+SERVICES = ("cloudwatch", "ebs", "ec2", "efs", "iam", "lambda_", "s3", "ssm", "vpc")
 
 
 class ForkedProcess:
@@ -78,6 +79,10 @@ def import_tests(files: Iterable[Path]) -> None:
         # The workers import it again, and report why it can't be.
         with suppress(Exception, pytest.skip.Exception):
             importlib.import_module(".".join(file.resolve().relative_to(ROOT).with_suffix("").parts))
+    # pulumi_aws imports a service when a program first uses it.
+    if "pulumi_aws" in sys.modules:
+        for name in SERVICES:
+            importlib.import_module(f"pulumi_aws.{name}")
     # hypothesis reads the source of each module of this project for constants, and encodes each character in UTF-8.
     providers._get_local_constants()
     charmap.intervals_from_codec("utf-8")
