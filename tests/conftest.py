@@ -29,7 +29,6 @@ from lab.ownership import chown_all_to_sudo_caller
 from lab.preflight import check_machine, processor
 from lab.rehearse import tear_down
 from lab.stacks import stack_config
-from tests.forked_workers import fork_workers
 from tests.machine import wait_for
 from tests.made_once import make_once
 
@@ -109,12 +108,6 @@ class StackScheduling(LoadFileScheduling):  # type: ignore[misc]  # nor has this
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackScheduling | None:
     return StackScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
-
-
-def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
-    """Workers on real kernels start as always: they import little."""
-    if config.getvalue("dist") != "loadfile":
-        fork_workers(config, len(specs))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
