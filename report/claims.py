@@ -28,13 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-
 from documents import DocumentError, Fault, Items, Model, Number, Text, read
 from report.expressions import Expression, ExpressionError, Sentence
 
 SCHEMA = 1
-_DEPTH_MAX = 20  # a claim's point lies five deep
 CLAIMS = Path(__file__).resolve().parent.parent / "claims"
 
 Prose = Annotated[str, Text("text", folded=True)]
@@ -171,50 +168,12 @@ class Claim:
     needs: Sentence | None = None
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """libyaml's where PyYAML was built with it: a tenth of the time. Refuses a field that a mapping has twice, of which
-    YAML's readers take the last.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
-        names = [key.value for key, _ in node.value]
-        for key, _ in node.value:
-            if names.count(key.value) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _check_shape(text: str) -> None:
-    """Raises YAMLError for what a reader can't bear: collections nested so deeply that libyaml's reader, which calls
-    itself for each, would end this process (seen with 50,000), and aliases, by which a collection may contain itself.
-    """
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEPTH_MAX:
-            problem = f"nested more than {_DEPTH_MAX} deep"
-        elif isinstance(event, yaml.AliasEvent):
-            problem = f"*{event.anchor}: write out what is meant"
-        else:
-            continue
-        raise yaml.YAMLError(f"{problem}, {event.start_mark}")
-
-
 def load_claims(experiment: str, summary_type: type, folder: Path = CLAIMS) -> list[Claim]:
     """Reads the ledger of an experiment. Raises ClaimError with a line for each fault that can be found at once."""
+    from report.claims_file import read_claims_file  # imports yaml, which the ledger needs when a claim has changed
+
     path = folder / f"{experiment}.yaml"
-    try:
-        text = path.read_text(encoding="utf-8")
-        _check_shape(text)
-        document = yaml.load(text, Loader=_Loader)
-    except FileNotFoundError:
-        raise ClaimError(f"{path}: no such file; each experiment has one") from None
-    except OSError as error:
-        raise ClaimError(f"{path}: can't be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ClaimError(f"{path}: can't be read: {error}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2018-13-01 is a ValueError
-        raise ClaimError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    document = read_claims_file(path)
     try:
         ledger = read(Ledger, document, str(path), "a mapping")
     except DocumentError as error:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +116,35 @@ def test_a_wrong_claims_file_is_one_line(
     monkeypatch.setattr(ledgers, "CLAIMS", tmp_path)
     assert ledgers.main(["--results", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"report: {tmp_path}/efs-iops.yaml: no such file; each experiment has one\n"
+
+
+def test_claims_are_kept_until_one_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    claims, cache = tmp_path / "claims", tmp_path / "cache" / "tidemark"
+    shutil.copytree(CLAIMS, claims)
+    monkeypatch.setattr(ledgers, "CLAIMS", claims)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
+    read = ledgers.load_all_claims()
+    with monkeypatch.context() as without:
+        without.delattr(ledgers, "load_claims")
+        assert repr(ledgers.load_all_claims()["md-raid"][0].published) == repr(read["md-raid"][0].published)
+    claims_with(claims, [])
+    assert ledgers.load_all_claims()["md-raid"][0].published.value == 1
+    (kept,) = cache.iterdir()
+    kept.write_bytes(b"")
+    assert ledgers.load_all_claims()["md-raid"][0].published.value == 1
+    (claims / "md-raid.yaml").write_text("experiment: [")
+    with pytest.raises(ClaimError, match="not YAML"):
+        ledgers.load_all_claims()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes another user's file")
+def test_what_another_user_keeps_is_not_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    read = ledgers.load_all_claims()
+    (kept,) = (tmp_path / "tidemark").iterdir()
+    kept.write_bytes(pickle.dumps({}))
+    os.chown(kept, 65534, 65534)
+    assert ledgers.load_all_claims().keys() == read.keys()
 
 
 # --- what has been documented since ------------------------------------------------------------------------
