@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -34,7 +35,7 @@ class Backups:
     """Snapshots of one folder of small files."""
 
     def __init__(self, folder: Path) -> None:
-        self.source = folder / "above" / "source"
+        self.source = self.named = folder / "above" / "source"
         seed.make(self.source, "5eed", 20)
         self.volume = LocalVolume(folder)
 
@@ -47,7 +48,7 @@ class Backups:
         exclude: Sequence[str] = (),
     ) -> Entry:
         """What a run leaves that is cut short after its copy; what that said."""
-        words = list(map(str, sources or (self.source,)))
+        words = list(map(str, sources or (self.named,)))
         arguments = [name, one_file_system, reads_files, str(len(words)), *words, *exclude]
         facts = facts_in(self.volume.do(host_program("copy_plan", "client_copy"), *arguments))
         (said,) = (fact for fact in facts if "linked" in fact)
@@ -81,7 +82,7 @@ class Backups:
         self.volume.do(script("client_publish"), name, json.dumps({"name": name}))
 
     def tree(self, name: str) -> Path:
-        return self.volume.snapshots / name / "tree" / str(self.source).lstrip("/")
+        return self.volume.snapshots / name / "tree" / str(self.named).lstrip("/")
 
 
 @pytest.fixture
@@ -298,6 +299,88 @@ def test_sources_in_the_state_of_the_newest_manifest_are_linked_without_a_look_a
     assert settled.checked(FIRST, SECOND)["differences"] == 0
     # And of that the next one knows as much.
     assert settled.back_up(THIRD, SECOND)["same"]
+
+
+@pytest.fixture
+def apart(backups: Backups) -> Backups:
+    """As `settled`, of sources in /mnt: what is above them changes only here, as the time of /tmp does not."""
+    backups.named = Path("/mnt/source")
+    backups.volume.before = f"mount --bind {shlex.quote(str(backups.source.parent))} /mnt && "
+    settle(backups)
+    backups.back_up(FIRST)
+    return backups
+
+
+def trees(backups: Backups) -> set[str]:
+    return {path.name for path in (backups.volume.snapshots.parent / "trees").iterdir()}
+
+
+def test_snapshots_of_one_state_have_one_tree_which_the_last_of_them_leaves(apart: Backups) -> None:
+    for previous, name in ((FIRST, SECOND), (SECOND, THIRD)):
+        assert apart.back_up(name, previous)["same"]
+    assert apart.tree(THIRD).samefile(apart.tree(FIRST))
+    assert trees(apart) == {FIRST}
+    checked = apart.checked(FIRST, SECOND, THIRD)
+    assert checked["files"] == 3 * apart.checked(FIRST)["files"]
+    assert checked["read_bytes"] == apart.checked(FIRST)["read_bytes"]
+    apart.volume.do(script("client_prune"), FIRST, SECOND)
+    assert trees(apart) == {FIRST}
+    assert apart.checked(THIRD)["differences"] == 0
+    assert described(apart.tree(THIRD)) == described(apart.source)
+    apart.volume.do(script("client_prune"), THIRD)
+    assert trees(apart) == set()
+
+
+def test_a_change_ends_the_common_tree_and_leaves_it_as_it_is(apart: Backups) -> None:
+    apart.back_up(SECOND, FIRST)
+    before = described(apart.tree(FIRST))
+    (apart.source / VICTIM).write_text("other")
+    settle(apart)
+    assert not apart.back_up(THIRD, SECOND)["same"]
+    assert described(apart.tree(SECOND)) == before
+    assert trees(apart) == {FIRST, THIRD}
+    apart.volume.do(script("client_prune"), FIRST, SECOND)
+    assert trees(apart) == {THIRD}
+    assert apart.checked(THIRD)["differences"] == 0
+
+
+def test_with_another_folder_above_the_sources_the_tree_is_another(apart: Backups) -> None:
+    apart.source.parent.chmod(0o711)
+    assert apart.back_up(SECOND, FIRST)["same"]
+    kept = [stat.S_IMODE(apart.tree(name).parent.stat().st_mode) for name in (FIRST, SECOND)]
+    assert kept == [0o755, 0o711]
+    assert apart.checked(FIRST, SECOND)["differences"] == 0
+    assert apart.back_up(THIRD, SECOND)["same"]
+    assert trees(apart) == {FIRST, SECOND}
+
+
+def test_a_snapshot_of_an_earlier_version_has_its_tree_and_no_state(apart: Backups) -> None:
+    first = apart.volume.snapshots / FIRST
+    (first / "state").unlink()
+    (first / "tree").unlink()
+    (apart.volume.snapshots.parent / "trees" / FIRST).rename(first / "tree")
+    for previous, name in ((FIRST, SECOND), (SECOND, THIRD)):
+        assert apart.back_up(name, previous)["same"]
+        apart.volume.do(script("client_prune"), previous)
+    assert apart.checked(THIRD)["differences"] == 0
+    assert trees(apart) == {SECOND}
+
+
+def test_a_copy_that_is_made_again_does_not_write_into_a_common_tree(apart: Backups) -> None:
+    assert apart.copy_alone(SECOND)["same"]
+    before = described(apart.tree(FIRST))
+    (apart.source / VICTIM).write_text("other")
+    settle(apart)
+    assert not apart.back_up(SECOND, FIRST)["same"]
+    assert described(apart.tree(FIRST)) == before
+    assert apart.checked(FIRST, SECOND)["differences"] == 0
+
+
+def test_no_tree_is_removed_where_a_snapshot_has_none_that_can_be_found(apart: Backups) -> None:
+    apart.back_up(SECOND, FIRST)
+    (apart.volume.snapshots / FIRST / "tree").unlink()
+    assert apart.volume.done(script("client_prune"), SECOND).returncode
+    assert trees(apart) == {FIRST}
 
 
 def _later(path: Path) -> None:

@@ -11,6 +11,8 @@ IFS= read -r -d '' program << 'END_OF_PYTHON' || true
 END_OF_PYTHON
 still_mounted
 partial=$SNAPSHOTS/.partial-$name
+# A link would lead to the tree of a complete snapshot, which is never written to.
+[ ! -L "$partial/tree" ] || rm "$partial/tree"
 mkdir -p "$partial/tree"
 touch "$partial/began"
 newest_snapshot
@@ -51,8 +53,15 @@ count=0
 vanished=0
 linked=false
 same=false
+state=
 [ ! -s "$RUN/same" ] || same=true
-if [ "$same" = true ] || { [ -n "$newest" ] && unchanged; }; then
+IFS= read -r -d '' state < "$RUN/same" || true
+if [ "$state" = tree ] && [ -L "$newest/tree" ]; then
+    # Nothing has changed: the new snapshot has the tree of the newest one.
+    rmdir "$partial/tree"
+    cp --no-dereference "$newest/tree" "$partial/tree" 2> "$RUN/errors" || failed_copy "$?" "$RUN/errors" "the backup volume"
+    linked=true
+elif [ "$same" = true ] || { [ -n "$newest" ] && unchanged; }; then
     # Only links: cp makes them several times as fast as rsync, which compares each file again.
     { under_way cp --archive --link "$newest/tree/." "$partial/tree" && above_the_sources; } 2> "$RUN/errors" \
         || failed_copy "$?" "$RUN/errors" "the backup volume"

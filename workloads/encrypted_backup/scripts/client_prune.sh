@@ -9,6 +9,7 @@ for name in "$@"; do
         failed+=("$name")
     fi
 done
+remove_unused_trees || failed+=("trees without a snapshot")
 flush "$SNAPSHOTS"
 [ "${#failed[@]}" -eq 0 ] || die "${failed[*]} can't be removed" "the cause is in the lines above; see the disk's health, and run again"
 read -r free < <(df --output=avail -B1 "$MOUNT" | tail -n 1)

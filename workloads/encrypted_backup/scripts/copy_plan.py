@@ -8,9 +8,9 @@ incomplete snapshot, and NUL-terminated lists into OWN (the folder of this proje
 `sources`, `rules` (the exclusions), and `anew`: changed files that rsync would link to an earlier snapshot because size
 and mtime are the same. Any program can set an mtime: VeraCrypt restores a container's. The file `same` of OWN is empty
 unless the sources are in the very state that the manifest of the newest snapshot has: then nothing of the volume but
-that manifest was read. The first yes|no is whether the copy stays within the sources' file systems, the second one
-whether files are read instead of taking a ctime's word. Prints one JSON document with the file systems that are left
-out.
+that snapshot's records was read. It has the word "tree" if the folders above the sources are in that state, too, or
+else "links". The first yes|no is whether the copy stays within the sources' file systems, the second one whether files
+are read instead of taking a ctime's word. Prints one JSON document with the file systems that are left out.
 """
 
 from __future__ import annotations
@@ -21,8 +21,15 @@ import stat
 import sys
 from collections.abc import Iterable
 
-from workloads.encrypted_backup.scripts.entries import TYPES, Entry, sha256_of
-from workloads.encrypted_backup.scripts.manifest_format import INODE_OF_THE_SOURCE, OF_THE_SOURCE, read_manifest
+from workloads.encrypted_backup.scripts.entries import TYPES, Entry, describe, differing, sha256_of, without
+from workloads.encrypted_backup.scripts.manifest_format import (
+    INODE_OF_THE_SOURCE,
+    NOT_COPIED,
+    OF_THE_SOURCE,
+    SourceState,
+    read_manifest,
+    saved_state,
+)
 from workloads.encrypted_backup.scripts.selection import Refused, Selection, selected
 
 
@@ -111,6 +118,29 @@ class ChangedFiles:
         return [path for key in suspected for path in names[key]]
 
 
+def same_state(selection: Selection, newest: bytes) -> str:
+    """Returns "tree" if the sources and the folders above them are in the state that a snapshot has, "links" if the
+    sources are, and nothing if they are not.
+    """
+    known = saved_state(newest)
+    if known is None:
+        return ""
+    failed: list[bytes] = []
+    found = SourceState(set())
+    try:
+        for relative in selection.walk(lambda path, _: failed.append(path)):
+            status = os.lstat(b"/" + relative)
+            kind = TYPES.get(stat.S_IFMT(status.st_mode), "")
+            found.add(os.fsdecode(relative), kind, status.st_size, status.st_ino, status.st_ctime_ns)
+        if failed or found.checksum() != known["sources"]:
+            return ""
+        above = ((entry, os.fsencode(entry["path"])) for entry in known["above"])
+        described = ((entry, describe(b"/" + path, path, os.lstat(b"/" + path))) for entry, path in above)
+        return "links" if any(differing(without(entry, *NOT_COPIED), now) for entry, now in described) else "tree"
+    except OSError:
+        return ""  # it is gone, or can't be read: rsync reports it
+
+
 def same_content(one: bytes, other: bytes) -> bool:
     """Returns whether two files have the same content; False where one can't be read."""
     try:
@@ -138,10 +168,14 @@ def main(command: bytes, own: bytes, count: bytes, *words: bytes) -> None:
     found.save(written)
     put_words(os.path.join(own, b"sources"), found.sources)
     put_words(os.path.join(own, b"rules"), found.rules())
-    changed = ChangedFiles(snapshot, newest or None, trusts_ctime=reads_files != b"yes")
-    put_words(os.path.join(own, b"anew"), changed.paths_in(found))
-    same = changed.is_same and same_content(written, os.path.join(newest, b"selection"))
-    put_words(os.path.join(own, b"same"), [newest] if same else [])
+    trusts_ctime, is_selected = reads_files != b"yes", same_content(written, os.path.join(newest, b"selection"))
+    same, anew = same_state(found, newest) if trusts_ctime and is_selected else "", []
+    if not same:
+        changed = ChangedFiles(snapshot, newest or None, trusts_ctime=trusts_ctime)
+        anew = changed.paths_in(found)
+        same = "links" if changed.is_same and is_selected else ""
+    put_words(os.path.join(own, b"anew"), anew)
+    put_words(os.path.join(own, b"same"), [same.encode()] if same else [])
 
 
 if __name__ == "__main__":

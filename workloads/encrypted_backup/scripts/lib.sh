@@ -5,6 +5,7 @@ MAPPED=/dev/mapper/$NAME
 RUN=/run/tidemark-backup
 MOUNT=$RUN/volume
 SNAPSHOTS=$MOUNT/snapshots
+TREES=$MOUNT/trees
 LABEL=tidemark-backup
 # The process id and start time of a run's process, so that a later run can end it.
 UNDER_WAY=$RUN/under-way
@@ -105,6 +106,24 @@ newest_snapshot() {
     for folder in "$SNAPSHOTS"/$A_SNAPSHOT; do
         [ ! -d "$folder" ] || newest=$folder
     done
+}
+
+# remove_unused_trees: removes the trees that no snapshot has; none if a link can't be read, since that may be to any.
+remove_unused_trees() {
+    local folder link failed=0
+    local -A used=()
+    for folder in "$SNAPSHOTS"/$A_SNAPSHOT "$SNAPSHOTS"/.partial-*; do
+        if [ -L "$folder/tree" ]; then
+            link=$(readlink "$folder/tree") || return 1
+            used[${link##*/}]=yes
+        elif [ -d "$folder" ] && [ ! -d "$folder/tree" ]; then
+            case $folder in "$SNAPSHOTS"/.partial-*) ;; *) return 1 ;; esac
+        fi
+    done
+    for folder in "$TREES"/$A_SNAPSHOT; do
+        [ -n "${used[${folder##*/}]:-}" ] || [ ! -d "$folder" ] || rm -rf "$folder" || failed=1
+    done
+    return "$failed"
 }
 
 # failed_disk WHERE

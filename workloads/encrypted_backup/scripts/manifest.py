@@ -1,12 +1,13 @@
 """Writes and compares the manifest of a snapshot: runs on the client, as root.
 
     python3 - write SNAPSHOT [PREVIOUS]      after a copy: writes the snapshot's manifest, and reads back what is new
-    python3 - same SNAPSHOT PREVIOUS         after a copy of links alone, of sources that are in PREVIOUS' state
+    python3 - same SNAPSHOT PREVIOUS         where nothing was copied, as the sources are in PREVIOUS' state
     python3 - compare SNAPSHOT ROOT          after a restore: compares ROOT with the manifest
     python3 - check SNAPSHOT...              compares every file of every snapshot with its manifest
 
-A snapshot is a folder with `tree` in it, and the files of manifest_format.py; `unread` lists the paths that could not
-be read when it was made, and why. Only the standard library is used, and the modules that are sent with this one.
+A snapshot is a folder with `tree` in it (or a symbolic link to the tree, which several may have), and the files of
+manifest_format.py; `unread` lists the paths that could not be read when it was made, and why. Only the standard library
+is used, and the modules that are sent with this one.
 
 Prints one JSON document: counts, with "differences". Names go to standard error only, the first few of each kind: they
 are confidential, and so in no document.
@@ -28,7 +29,7 @@ from workloads.encrypted_backup.scripts.entries import (
     with_read_ahead,
     without,
 )
-from workloads.encrypted_backup.scripts.manifest_format import NOT_COPIED, Findings, read_manifest
+from workloads.encrypted_backup.scripts.manifest_format import NOT_COPIED, RECORDS, Findings, read_manifest
 from workloads.encrypted_backup.scripts.manifest_writer import Writer, write_same
 from workloads.encrypted_backup.scripts.selection import RESTORE_MARKER
 
@@ -105,17 +106,31 @@ def device_of(root: bytes) -> int | None:
         return None
 
 
+def identity(snapshot: bytes) -> tuple[tuple[int, int], ...] | bytes:
+    """Returns what two snapshots have in common if tree and records of one are the other's."""
+    try:
+        found = [os.stat(os.path.join(snapshot, name)) for name in (b"tree", *RECORDS)]
+    except OSError:
+        return snapshot
+    return tuple((each.st_dev, each.st_ino) for each in found)
+
+
 def compare(snapshot: bytes, root: bytes) -> Entry:
     """Compares a restored tree with the manifest."""
     return Comparison(snapshot, root, {}).compare(restored=True)
 
 
 def check(snapshots: list[bytes]) -> Entry:
-    """Checks all snapshots; reads a file that several of them share once."""
+    """Checks all snapshots; reads a file that several of them share once, and a tree that several have."""
     total = {"snapshots": 0, "files": 0, "entries": 0, "read_bytes": 0, "total_bytes": 0, "differences": 0}
     read: Read = {}
+    compared: dict[tuple[tuple[int, int], ...] | bytes, Entry] = {}
     for snapshot in snapshots:
-        counts = Comparison(snapshot, os.path.join(snapshot, b"tree"), read).compare()
+        which = identity(snapshot)
+        if which in compared:
+            counts = {**compared[which], "read_bytes": 0}
+        else:
+            counts = compared[which] = Comparison(snapshot, os.path.join(snapshot, b"tree"), read).compare()
         total = {key: value + counts.get(key, 1) for key, value in total.items()}
     return total
 

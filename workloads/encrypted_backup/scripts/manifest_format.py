@@ -3,11 +3,14 @@
 `manifest` has one JSON document a line, ordered by path: an entry (entries.py) with hard_link_of, inode,
 source_ctime_ns: the source's ctime when the two were compared, null where they differed or could not be compared, and
 source_inode.
-SHA256SUMS is in sha256sum's format.
+SHA256SUMS is in sha256sum's format. `state` has a checksum of the state that the sources were in, so that a backup of
+unchanged ones needs no entry of the manifest.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 import re
@@ -22,6 +25,10 @@ OF_THE_SOURCE = "source_ctime_ns"
 INODE_OF_THE_SOURCE = "source_inode"
 # Of the copy and its source themselves, and not of what was copied.
 NOT_COPIED = ("inode", OF_THE_SOURCE, INODE_OF_THE_SOURCE)
+
+RECORDS = (b"manifest", b"SHA256SUMS", b"unread")
+STATE = b"state"
+COUNTS = ("files", "entries", "total_bytes")
 
 
 class Findings:
@@ -100,3 +107,69 @@ def read_manifest(snapshot: bytes) -> tuple[list[tuple[Entry, str]], list[str]]:
         except OSError as error:
             damage.append(f"its SHA256SUMS can't be read ({error.strerror})")
     return entries, damage
+
+
+class SourceState:
+    """Collects the state of sources: from a walk, or from the entries of a manifest.
+
+    The folders above the sources, whose paths are given, do not belong to it.
+    """
+
+    def __init__(self, above: set[str]) -> None:
+        self.is_known = True
+        self.above: list[Entry] = []
+        self._paths_above = above
+        self._lines: set[str] = set()
+
+    def add(self, path: str, kind: str, size: int, inode: int, ctime_ns: int) -> None:
+        """Adds a source; twice is as once, since sources may contain each other."""
+        self._lines.add(f"{path}\0{kind}\0{size if kind == 'file' else 0}\0{inode}\0{ctime_ns}")
+
+    def add_entry(self, entry: Entry) -> None:
+        """Adds an entry of a manifest. Without a proven ctime of one the state is not known."""
+        inode, ctime_ns = entry.get(INODE_OF_THE_SOURCE), entry.get(OF_THE_SOURCE)
+        if entry["path"] in self._paths_above:
+            self.above.append(entry)
+        elif inode is None or ctime_ns is None:
+            self.is_known = False
+        else:
+            self.add(entry["path"], entry["type"], entry.get("size", 0), inode, ctime_ns)
+
+    def checksum(self) -> str:
+        """Returns the same for the same entries in any order."""
+        digest = hashlib.sha256()
+        for line in sorted(self._lines):
+            digest.update(f"{line}\0\0".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+    def save(self, snapshot: bytes, counts: Entry) -> None:
+        """Writes the file `state` of a snapshot whose other records are written; none where the state is not known."""
+        path = os.path.join(snapshot, STATE)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # it may be a hard link of an earlier snapshot's
+        if self.is_known:
+            content = {"sources": self.checksum(), "above": self.above, "records": checksum_of_records(snapshot)}
+            with open(path, "w", encoding="ascii") as file:
+                json.dump({**content, **{name: counts[name] for name in (*COUNTS, "manifest_sha256")}}, file)
+
+
+def checksum_of_records(snapshot: bytes) -> str:
+    """Returns the checksum of a snapshot's other records, one after the other. Raises OSError."""
+    digest = hashlib.sha256()
+    for name in RECORDS:
+        with open(os.path.join(snapshot, name), "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def saved_state(snapshot: bytes) -> Entry | None:
+    """Returns what `SourceState.save` wrote; None where there is none, or a record has changed since."""
+    try:
+        with open(os.path.join(snapshot, STATE), encoding="ascii") as file:
+            content = json.load(file)
+        if content["records"] == checksum_of_records(snapshot):
+            return dict(content)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return None

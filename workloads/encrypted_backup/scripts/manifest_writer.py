@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,10 +23,15 @@ from workloads.encrypted_backup.scripts.entries import (
     without,
 )
 from workloads.encrypted_backup.scripts.manifest_format import (
+    COUNTS,
     INODE_OF_THE_SOURCE,
     OF_THE_SOURCE,
+    RECORDS,
+    STATE,
     Findings,
+    SourceState,
     read_manifest,
+    saved_state,
     sum_line,
 )
 from workloads.encrypted_backup.scripts.selection import SETTABLE_CTIME, file_systems, saved
@@ -53,6 +59,7 @@ class Writer:
         self._unread: list[Entry] = []
         self._not_kept: set[str] = set()
         self._sums: list[bytes] = []
+        self._state = SourceState(above_of(snapshot))
         self._first_of: dict[int, str] = {}  # inode -> its first path
         self._first_source_of: dict[tuple[int, int], str] = {}
         self._known: dict[tuple[str, int], tuple[Entry, str]] = {}
@@ -68,8 +75,8 @@ class Writer:
                 }
 
     def write(self) -> Entry:
-        """Writes the files manifest, SHA256SUMS and unread; none of them after an error."""
-        made = {name: os.path.join(self.snapshot, name) for name in (b"manifest", b"SHA256SUMS", b"unread")}
+        """Writes the files manifest, SHA256SUMS, unread and state; none of them after an error."""
+        made = {name: os.path.join(self.snapshot, name) for name in RECORDS}
         seen = set()
         digest = hashlib.sha256()
         with open(made[b"manifest"] + b".new", "wb") as file:
@@ -85,6 +92,7 @@ class Writer:
             listing.writelines(json.dumps(entry) + "\n" for entry in self._unread)
         for path in made.values():
             os.replace(path + b".new", path)
+        self._state.save(self.snapshot, {**self.counts, "manifest_sha256": digest.hexdigest()})
         if self._not_kept:
             print(f"attributes that a snapshot can't keep: {', '.join(sorted(self._not_kept))}", file=sys.stderr)
         return {
@@ -125,6 +133,7 @@ class Writer:
                     return ""
                 entry = new
             line = json.dumps(entry, separators=(",", ":")) + "\n"
+        self._state.add_entry(entry)
         self.counts["entries"] += 1
         if entry["type"] == "file":
             self.counts["files"] += 1
@@ -243,14 +252,32 @@ class Writer:
             self.differences.add(os.fsdecode(relative), "not in the copy")
 
 
-def write_same(snapshot: bytes, previous: bytes) -> Entry:
-    """Gives a snapshot of links the manifest of the one that it links to, whose sources have not changed.
+def above_of(snapshot: bytes) -> set[str]:
+    """Returns the paths of the folders above a snapshot's sources; none where it has no record of its selection."""
+    try:
+        return saved(os.path.join(snapshot, b"selection")).above()
+    except FileNotFoundError:
+        return set()
 
-    Only the folders above the sources may be others: these are described anew.
+
+def write_same(snapshot: bytes, previous: bytes) -> Entry:
+    """Gives a snapshot the manifest of the one before it, whose sources have not changed.
+
+    One that has the same tree has the same files. In one of links the folders above the sources may be others: these
+    are described anew.
     """
     tree = os.path.join(snapshot, b"tree")
-    above = saved(os.path.join(snapshot, b"selection")).above()
-    counts = dict.fromkeys(("files", "entries", "total_bytes"), 0)
+    for name in (*RECORDS, STATE):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(snapshot, name))  # of an earlier attempt; it may be a hard link
+    nothing = dict.fromkeys(("new_files", "new_bytes", "changed_meanwhile", "unread", "attributes_not_kept"), 0)
+    if os.path.samefile(tree, os.path.join(previous, b"tree")) and (known_state := saved_state(previous)) is not None:
+        for name in (*RECORDS, STATE):
+            os.link(os.path.join(previous, name), os.path.join(snapshot, name))
+        return {**nothing, "differences": 0, **{name: known_state[name] for name in (*COUNTS, "manifest_sha256")}}
+    above = above_of(snapshot)
+    state = SourceState(above)
+    counts = dict.fromkeys(COUNTS, 0)
     digest = hashlib.sha256()
     with (
         open(os.path.join(previous, b"manifest"), "rb") as known,
@@ -261,16 +288,18 @@ def write_same(snapshot: bytes, previous: bytes) -> Entry:
             if entry["path"] in above:
                 relative = os.fsencode(entry["path"])
                 path = os.path.join(tree, relative)
-                found = os.lstat(path)
-                entry = describe(path, relative, found) | {"inode": found.st_ino, OF_THE_SOURCE: None}
+                status = os.lstat(path)
+                entry = describe(path, relative, status) | {"inode": status.st_ino, OF_THE_SOURCE: None}
                 line = json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
             made.write(line)
             digest.update(line)
+            state.add_entry(entry)
             counts["entries"] += 1
             counts["files"] += entry["type"] == "file"
             counts["total_bytes"] += entry.get("size", 0)
     for name in (b"SHA256SUMS", b"unread"):
         with open(os.path.join(previous, name), "rb") as known, open(os.path.join(snapshot, name), "wb") as made:
             shutil.copyfileobj(known, made)
-    nothing = dict.fromkeys(("new_files", "new_bytes", "changed_meanwhile", "unread", "attributes_not_kept"), 0)
-    return {**counts, **nothing, "differences": 0, "manifest_sha256": digest.hexdigest()}
+    found = {**counts, "manifest_sha256": digest.hexdigest()}
+    state.save(snapshot, found)
+    return {**nothing, "differences": 0, **found}
