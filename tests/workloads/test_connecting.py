@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from inventory import Host, Inventory, Ssh
+from tests.workloads.ssh_host import ssh_host
 from workloads.connectors.errors import Unreachable
-from workloads.connectors.ssh import connect
+from workloads.connectors.ssh import POLL_SECONDS, connect
 from workloads.errors import WorkloadError
 
 
@@ -86,3 +87,12 @@ def test_a_key_that_is_refused_is_not_waited_for(inventory: Inventory, keys: tup
         assert not isinstance(caught.value, Unreachable)
     finally:
         server.close()
+
+
+def test_an_idle_connection_rests_and_its_end_wakes_it_at_once(inventory: Inventory, tmp_path: Path) -> None:
+    with ssh_host(inventory.host("client"), tmp_path) as connector:
+        reader = connector._connection.transport
+        threading.Event().wait(0.2)  # longer than paramiko's own timeout, with which its last read began
+        connector.close()
+        reader.join(POLL_SECONDS / 4)
+        assert not reader.is_alive()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,9 @@ BANNER_TIMEOUT_SECONDS = 30
 AUTHENTICATION_TIMEOUT_SECONDS = 30
 # How long a command is silent before its host is checked, and how often from then on.
 CHECK_SECONDS = 2.0
+# How often paramiko's thread of a connection wakes up while nothing comes, to see whether it was closed. With its own
+# 0.1 s, 200 connections take 4 % of a processor for as long as they are open.
+POLL_SECONDS = 2.0
 
 # paramiko logs errors with a traceback; the task gets the same as an exception.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
@@ -71,6 +75,9 @@ class SshConnector(Connector):
 
     def close(self) -> None:
         """Closes the connection; threads that wait on it get an error."""
+        with contextlib.suppress(Exception):
+            # Wakes the thread that reads: else the socket stays open for as long as that waits.
+            self._connection.transport.sock.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(Exception):
             self._connection.close()
         if self._proxy is not None:
@@ -211,6 +218,7 @@ def connect(host: Host, ssh: Ssh, host_keys: Sequence[str], check: Callable[[], 
     try:
         pin(connection.client, host, host_keys)
         connection.open()
+        connection.transport.sock.settimeout(POLL_SECONDS)
     except BaseException as error:
         # Looked at before it is closed from here.
         transport = connection.client.get_transport()
