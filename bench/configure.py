@@ -30,6 +30,7 @@ from typing import Any
 from inventory import Inventory
 from lab import control, program, stacks
 from lab.errors import LabError
+from lab.isolation import isolate
 from lab.paths import PROJECT
 from lab.rehearse import tear_down
 from lab.tasks import RegionWatch, run_task
@@ -134,6 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
+    isolate()  # as a rehearsal does: else each connection may begin with a version manager's stand-in for python3
     found: dict[str, list[float]] = {}
     region = control.up(stacks.rehearsal_settings("md-raid").region, print)
     try:
