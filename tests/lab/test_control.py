@@ -405,7 +405,13 @@ def test_the_image_is_made_ready_or_one_line_says_why_not(
     assert capsys.readouterr().err == "lab: mmdebstrap: not on this machine\n"
 
 
-@pytest.mark.parametrize("words", [[], ["no-such"], ["ssh"], ["up", "--no-such"]])
+def test_no_word_asks_for_help(lab: Lab) -> None:
+    done = lab()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: python -m lab")
+
+
+@pytest.mark.parametrize("words", [["no-such"], ["ssh"], ["up", "--no-such"]])
 def test_words_that_make_no_command_are_usage_and_exit_code_2(lab: Lab, folder: Path, words: list[str]) -> None:
     done = lab(*words)
     assert (done.returncode, done.stdout) == (2, "")
