@@ -43,7 +43,6 @@ QUICK = {
     "fab compare BASE BASE-AGAIN --also NEW": 0,
     "fab efs-iops.plan": 0,
     "fab md-raid.plan": 0,
-    "fab inventory.example md-raid": 0,
     "fab inventory.example md-raid > hosts.json": 0,
     "python -m workloads.throttle --rate 2MiB/s -- aws s3 sync DIRECTORY s3://BUCKET": 0,
     'python -m workloads.throttle --rate "16 Mbit/s" --pid 13424': 130,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -329,20 +330,33 @@ def test_signal_before_the_start(worker: NativeWorker, data_file: Path) -> None:
     assert outcome.final["ops"] == 0
 
 
+def command_of(pid: int) -> str:
+    """Empty once it has gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
 @repeated_when_delayed
 def test_second_signal_gives_up_what_is_in_flight(worker: NativeWorker, data_file: Path, tmp_path: Path) -> None:
     """strace passes no signal on, hence the look for the worker's own process."""
     arguments = words(data_file, "read", "random", 512, 1, 1)
     inject = "pread64:delay_exit=4500000:when=3"
     process = worker.start_traced(tmp_path / "log", *arguments, inject=inject)
-    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    wait_for("the worker has begun", lambda: len(listed.read_text().split()) == 1, 120)
-    children = listed.read_text().split()
+    traced: list[int] = []
+
+    def worker_has_begun() -> bool:
+        """strace has other children for a moment, by which it finds out what it can do."""
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        traced[:] = [int(child) for child in children if command_of(int(child)) == "tidemark-worker"]
+        return bool(traced)
+
+    wait_for("the worker has begun", worker_has_begun, 120)
     time.sleep(0.7)
     began = time.monotonic()
-    os.kill(int(children[0]), signal.SIGTERM)
+    os.kill(traced[0], signal.SIGTERM)
     time.sleep(0.5)
-    os.kill(int(children[0]), signal.SIGTERM)
+    os.kill(traced[0], signal.SIGTERM)
     assert process.stdout is not None
     assert process.stderr is not None
     lines: list[dict[str, Any]] = []

@@ -150,6 +150,7 @@ class TestSync:
         interface: Interface,
     ) -> None:
         """It sends 256 KiB after each pause."""
+        precision_ratio = 0.5 if ended_by == "known" else 0.001
         with sink() as target:
             program = f"""
 import socket, time
@@ -162,7 +163,7 @@ with socket.create_connection(("127.0.0.1", {target.port})) as connection:
             asked = spec(
                 tmp_path,
                 f"exec {sys.executable} -S {tmp_path}/program.py",
-                precision_ratio=0.5 if ended_by == "known" else 0.001,
+                precision_ratio=precision_ratio,
                 least_s=1.5,
                 most_s=20.0 if ended_by == "known" else 4.0,
                 **held,
@@ -173,7 +174,7 @@ with socket.create_connection(("127.0.0.1", {target.port})) as connection:
         steady_s = final["steady_until_unix_s"] - final["steady_from_unix_s"]
         assert steady_s >= (3.99 if held else 1.5)  # twenty cycles
         assert final["steady_until_unix_s"] <= interface.samples.t[-1]
-        assert (final["known_to_ratio"] <= 0.5) == (ended_by == "known")
+        assert (final["known_to_ratio"] <= precision_ratio) == (ended_by == "known")
         stops = final["stops"]
         assert (stops is not None) == bool(held)
         assert stops is None or len({len(values) for values in stops.values()}) == 1

@@ -50,9 +50,11 @@ read -r kernel < /proc/sys/kernel/osrelease
 debian=
 { read -r debian < /etc/debian_version; } 2> /dev/null || true
 memory_kib=
-while read -r name value _; do
+lines_of /proc/meminfo
+for line in "${lines[@]}"; do
+    read -r name value _ <<< "$line"
     [ "$name" != MemTotal: ] || memory_kib=$value
-done < /proc/meminfo
+done
 json '{"kernel": "%s", "debian": "%s", "memory_kib": %s, "cpus": %s}' "$kernel" "$debian" "$memory_kib" "$(nproc)"
 for package in "${packages[@]}"; do
     json '{"package": "%s", "version": "%s"}' "$package" "${version_of[$package]}"
