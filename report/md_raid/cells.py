@@ -85,6 +85,7 @@ def _cell(run: Run, cell: CellRecord, worker: Worker, hosts: Hosts) -> Cell:
         limited_by_hosts=limit.hosts,
         evidence=limit.evidence,
         leg_read_bytes=_leg_read_bytes(record),
+        legs_rotational=record["legs_rotational"] if isinstance(record.get("legs_rotational"), bool) else None,
     )
 
 

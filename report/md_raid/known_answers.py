@@ -12,7 +12,6 @@ from functools import partial
 from report.hosts import BUSY_RATIO_MIN as CPU_BUSY_RATIO_MIN
 from report.known_answers import KnownAnswer, KnownAnswers, near
 from report.md_raid.hosts import CLIENT_CPU, CLIENT_NETWORK, EBS_LINK, SERVER_NETWORK, VOLUMES, Hosts
-from report.md_raid.layouts import RAID1
 from report.md_raid.schema import Cell
 from report.md_raid.service_model import ServiceModel
 from report.missing import divided
@@ -27,8 +26,6 @@ STRIPE_RATIO = 0.10
 GROWTH_RATIO = 0.10
 # A reader through the page cache waits now and then for what is read ahead.
 ONE_READER_RATIO = 0.15
-# Of two legs a RAID-1 reads in turns.
-RAID1_LEGS_MIN = 3
 # A cell that reaches less than this of what its volumes, or its servers, do alone is held back by something else.
 REACHED_RATIO_MIN = 0.9
 ALIKE_RATIO_MIN = 0.85
@@ -199,12 +196,14 @@ def _random(rates: Rates, layout: str, cell: Cell | None, ratio: float) -> Known
 
 
 def _one_reader(rates: Rates, cells: Sequence[Cell]) -> list[KnownAnswer]:
-    """One sequential reader of one mirror: a RAID-1 gives it one leg's rate, the offset layout that of all legs."""
+    """One sequential reader of one mirror: a RAID-1 of rotating legs gives it one leg's rate, the offset layout that of
+    all legs. How many legs work at a time in a RAID-1 of other legs depends on what is read ahead.
+    """
     rows = []
     for cell in cells:
         if (cell.layout, cell.pattern, cell.operation, cell.readers) != ("mirror", "sequential", "read", "one"):
             continue
-        if cell.copies == RAID1 and cell.disks >= RAID1_LEGS_MIN:
+        if cell.legs_rotational and (cell.copies or "").startswith("raid1"):
             read = replace(cell, servers=1, disks=1)
         elif cell.copies == f"o{cell.disks}":
             read = cell

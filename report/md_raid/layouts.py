@@ -8,6 +8,7 @@ from report.md_raid.schema import Cell, LayoutReads, Layouts
 from report.missing import divided
 
 RAID1 = "raid1"
+RAID1_ROTATIONAL = "raid1-rotational"
 # Below this share of what was read a leg was not read from, but for a label or a superblock.
 LEG_SHARE_MIN = 0.05
 
@@ -20,11 +21,16 @@ def layouts_of(cells: Sequence[Cell]) -> Layouts | None:
     plain = {(cell.pattern, cell.readers): cell for cell in compared if cell.copies == RAID1}
     rows = [_reads(cell, plain.get((cell.pattern, cell.readers))) for cell in compared]
     one_reader = {row.copies: row for row in rows if (row.pattern, row.readers) == ("sequential", "one")}
-    raid1 = one_reader.get(RAID1)
+    raid1, rotational = one_reader.get(RAID1), one_reader.get(RAID1_ROTATIONAL)
+    # Whether a RAID-1 goes from leg to leg depends on that. Runs before 2026-12 do not tell, and their RAID-1 was new:
+    # md does not move the first reader from the leg that it began with.
+    legs_rotational = next((cell.legs_rotational for cell in compared if cell.copies == RAID1), None)
     offset = next((row for copies, row in one_reader.items() if copies.startswith("o")), None)
     return Layouts(
         legs=max(cell.servers for cell in compared),
-        raid1_legs_read=raid1.legs_read if raid1 else None,
+        legs_rotational=legs_rotational,
+        raid1_legs_read=raid1.legs_read if raid1 and legs_rotational is not None else None,
+        raid1_rotational_legs_read=rotational.legs_read if rotational else None,
         offset_legs_read=offset.legs_read if offset else None,
         offset_to_raid1_ratio=offset.to_raid1_ratio if offset else None,
         rows=rows,

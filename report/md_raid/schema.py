@@ -32,7 +32,7 @@ class Evidence:
 class Cell(LatencyPercentiles):
     cell: str
     layout: str  # stripe, mirror or raw
-    copies: str | None  # how the mirrors keep their copies: raid1, n3, f3, o3; None: not recorded
+    copies: str | None  # how the mirrors keep their copies: raid1, raid1-rotational, n3, f3, o3; None: not recorded
     pattern: str  # sequential or random
     operation: str  # read or write
     readers: str  # one or many requests in flight
@@ -57,6 +57,7 @@ class Cell(LatencyPercentiles):
     limited_by_hosts: list[str]
     evidence: Evidence
     leg_read_bytes: dict[str, int] | None  # what the client read of each volume, by its id, with the warm-up
+    legs_rotational: bool | None  # whether md took the legs of a single mirror for rotating disks; None: not recorded
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Series:
 @dataclass(frozen=True)
 class LayoutReads:
     cell: str
-    copies: str  # raid1, n3, f3, o3
+    copies: str  # raid1, raid1-rotational, n3, f3, o3
     pattern: str
     readers: str  # one or many requests in flight
     legs: int
@@ -107,10 +108,12 @@ class LayoutReads:
 
 @dataclass(frozen=True)
 class Layouts:
-    """One mirror, read in several layouts of its copies. The first three are of one sequential reader."""
+    """One mirror, read in several layouts of its copies. The numbers of legs read are of one sequential reader."""
 
     legs: int
+    legs_rotational: bool | None
     raid1_legs_read: int | None
+    raid1_rotational_legs_read: int | None  # of a RAID-1 that was told that its legs rotate
     offset_legs_read: int | None
     offset_to_raid1_ratio: float | None
     rows: list[LayoutReads]

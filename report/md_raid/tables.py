@@ -139,9 +139,12 @@ def md_cost_table(costs: Sequence[MdCost]) -> Table:
     return Table.of("What md costs: the stripe over the same volumes read raw", columns, costs, note, name="md-cost")
 
 
+_LAYOUTS = {"raid1": "RAID-1", "raid1-rotational": "RAID-1, told that its legs rotate"}
+
+
 def layouts_table(layouts: Layouts) -> Table:
     columns: list[TextColumn[LayoutReads]] = [
-        TextColumn("layout", lambda row: "RAID-1" if row.copies == "raid1" else f"RAID-10 {row.copies}"),
+        TextColumn("layout", lambda row: _LAYOUTS.get(row.copies, f"RAID-10 {row.copies}")),
         TextColumn("reads", lambda row: row.pattern),
         TextColumn("in flight", lambda row: row.readers),
         NumberColumn("MiB/s", lambda row: figure(row.mib_per_s)),
@@ -166,9 +169,12 @@ def layouts_answer(layouts: Layouts) -> str:
     times = (
         "" if layouts.offset_to_raid1_ratio is None else f", {figure(layouts.offset_to_raid1_ratio, 2)} times as fast"
     )
+    told = layouts.raid1_rotational_legs_read
     return (
-        f"One sequential reader of a plain RAID-1 reads from {layouts.raid1_legs_read} of {layouts.legs} legs, and of "
-        f"the offset layout from {layouts.offset_legs_read}{times}."
+        f"One sequential reader of a plain RAID-1 reads from {layouts.raid1_legs_read} of {layouts.legs} legs, which "
+        f"{'rotate' if layouts.legs_rotational else 'do not rotate'}; "
+        f"{'' if told is None else f'from {told} where md is told that they rotate; '}"
+        f"and from {layouts.offset_legs_read} in the offset layout{times}."
     )
 
 

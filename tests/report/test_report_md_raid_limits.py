@@ -150,7 +150,9 @@ def test_a_damaged_service_model_is_a_problem_and_no_limit(tmp_path: Path) -> No
         assert summary.ceilings.client_network_mib_per_s is None
 
 
-def layouts_run(legs: int, of_layouts: list[tuple[str, list[float], float]]) -> ModelRun:
+def layouts_run(
+    legs: int, of_layouts: list[tuple[str, list[float], float]], *, rotational: bool | None = False
+) -> ModelRun:
     """Each layout's name, the share that each leg was read, and the rate in MB/s."""
     run = ModelRun(legs)
     for copies, shares, rate in of_layouts:
@@ -165,13 +167,15 @@ def layouts_run(legs: int, of_layouts: list[tuple[str, list[float], float]]) -> 
             copies=copies,
             readers="one",
             buffered=True,
+            legs_rotational=True if copies == "raid1-rotational" else rotational,
             leg_read_bytes={volume_id(server, 1): each for server, each in enumerate(moved, start=1)},
         )
     return run
 
 
-THREE_LEGS = [("raid1", [1.0, 0.0, 0.0], 7.0), ("n3", [1.0, 0.0, 0.0], 7.0), ("o3", [0.34, 0.33, 0.33], 20.5)]
-TWO_LEGS = [("raid1", [0.51, 0.49], 7.0), ("o2", [0.5, 0.5], 13.5)]
+OFFSET = ("o3", [0.34, 0.33, 0.33], 20.5)
+ROTATING = [("raid1", [1.0, 0.0, 0.0], 7.0), ("n3", [1.0, 0.0, 0.0], 7.0), OFFSET]
+IN_TURNS = [("raid1", [0.34, 0.33, 0.33], 21.0), ("raid1-rotational", [0.0, 1.0, 0.0], 7.0), OFFSET]
 
 
 def judged_legs(summary: Summary) -> tuple[str, str]:
@@ -180,24 +184,35 @@ def judged_legs(summary: Summary) -> tuple[str, str]:
     return verdict.verdict, verdict.detail if verdict.verdict != "holds" else ""
 
 
-def test_a_raid1_of_two_legs_that_reads_in_turns_is_no_other_answer(tmp_path: Path) -> None:
-    """The published answer is of three legs: md's RAID-1 reads two in turns."""
-    verdict, detail = judged_legs(summary_of(layouts_run(2, TWO_LEGS), tmp_path / "two"))
-    assert verdict == "not judged"
-    assert detail.endswith("with two a RAID-1 reads in turns; legs: 2")
-    in_turns = [("raid1", [0.4, 0.3, 0.3], 7.0), THREE_LEGS[-1]]
-    assert judged_legs(summary_of(layouts_run(3, in_turns), tmp_path / "three"))[0] == "differs"
+def test_a_raid1_that_goes_from_leg_to_leg_differs_from_what_was_published(tmp_path: Path) -> None:
+    summary = summary_of(layouts_run(3, IN_TURNS), tmp_path)
+    verdict, detail = judged_legs(summary)
+    assert verdict == "differs"
+    assert detail.endswith(
+        "one sequential reader reads from 3 of 3 legs of a RAID-1, which do not rotate; from 1 where md is told that "
+        "they rotate; and from 3 in the offset layout, 0.975 times as fast"
+    )
+    assert summary.layouts is not None
+    assert layouts_answer(summary.layouts) == (
+        "One sequential reader of a plain RAID-1 reads from 3 of 3 legs, which do not rotate; from 1 where md is told "
+        "that they rotate; and from 3 in the offset layout, 0.97 times as fast."
+    )
+
+
+def test_how_many_legs_an_older_run_read_tells_nothing(tmp_path: Path) -> None:
+    """Whether its RAID-1 was new, and whether its legs rotate, is not recorded."""
+    assert judged_legs(summary_of(layouts_run(3, ROTATING, rotational=None), tmp_path))[0] == "not run"
 
 
 def test_which_legs_a_layout_reads(tmp_path: Path) -> None:
-    summary = summary_of(layouts_run(3, THREE_LEGS), tmp_path)
+    summary = summary_of(layouts_run(3, ROTATING, rotational=True), tmp_path)
     layouts = summary.layouts
     assert layouts is not None
     assert [(row.copies, row.legs_read) for row in layouts.rows] == [("raid1", 1), ("n3", 1), ("o3", 3)]
     assert layouts.offset_to_raid1_ratio == pytest.approx(20.5 / 7, rel=0.01)
     assert layouts_answer(layouts) == (
-        "One sequential reader of a plain RAID-1 reads from 1 of 3 legs, and of the offset layout from 3, 2.9 times as "
-        "fast."
+        "One sequential reader of a plain RAID-1 reads from 1 of 3 legs, which rotate; and from 3 in the offset "
+        "layout, 2.9 times as fast."
     )
     assert judged_legs(summary) == ("holds", "")
     # They are of one mirror, and none of the sweep.
@@ -232,13 +247,13 @@ def test_writes_that_were_not_read_back_are_not_known(tmp_path: Path) -> None:
 
 
 def test_the_page_has_a_section_for_what_was_measured_alone(tmp_path: Path) -> None:
-    run = layouts_run(3, THREE_LEGS)
+    run = layouts_run(3, IN_TURNS)
     path = run.write(tmp_path)
     opened = open_run(path)
     titles = {section.name: section for section in page(opened.manifest, summarize(opened)).sections}
     (table,) = titles["layouts"].blocks
     assert isinstance(table, Table)
-    assert table.note.startswith("One sequential reader of a plain RAID-1 reads from 1 of 3 legs")
+    assert table.note.startswith("One sequential reader of a plain RAID-1 reads from 3 of 3 legs")
     assert "writes" not in titles
     older = open_run(RunBuilder(seconds=2).write(tmp_path / "older"))
     sections = {section.name for section in page(older.manifest, summarize(older)).sections}

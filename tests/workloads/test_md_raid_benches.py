@@ -40,7 +40,7 @@ def md_tools(world: ScriptWorld, state: str = "read-auto") -> None:
 def test_temporary_mirrors_take_the_legs_of_the_assembled_ones_and_are_read_only(world: ScriptWorld) -> None:
     md_tools(world)
     for disk in ("sda", "sdb"):
-        world.disk(disk, 1 << 30)
+        leg(world, disk, rotational=0)
         world.file(f"/sys/block/{disk}/holders/md1")
     world.file("/sys/block/md1/md/array_state", "clean\n")
     world.file("/sys/block/md1/holders/md99")
@@ -59,14 +59,38 @@ def test_temporary_mirrors_take_the_legs_of_the_assembled_ones_and_are_read_only
     assert world.read("/sys/start_ro").splitlines()[-2:] == ["start_ro 1"] * 2
     assert world.read("/sys/module/md_mod/parameters/start_ro").strip() == "0", "other arrays start as before"
     assert "tidemark?md*" in world.read("/run/udev/rules.d/63-tidemark-bench.rules")
+    facts = [json.loads(text) for text in done.stdout.splitlines() if '"array"' in text]
+    assert facts == [
+        {"array": array, "legs_rotational": False, "legs_optimal_io_bytes": 126976} for array in ("md101", "md102")
+    ]
     # Two rows of two chunks, whatever the disks advertise; a RAID-1 has no chunks.
     assert world.read("/sys/block/md101/queue/read_ahead_kb").strip() == "2048"
     assert not world.path("/sys/block/md102/queue/read_ahead_kb").exists()
 
 
+def test_a_mirror_is_told_that_its_legs_rotate_while_it_is_built(world: ScriptWorld) -> None:
+    md_tools(world)
+    leg(world, "sda", rotational=0)
+    leg(world, "sdb", rotational=1)
+    layouts = ("raid1", "raid1-rotational")
+    arrays = [f"md{number}={layout}=/dev/sda,/dev/sdb" for number, layout in enumerate(layouts, 101)]
+    done = world.run(script("client_bench_mirrors"), "512", *arrays)
+    assert done.returncode == 0, done.stderr
+    facts = [json.loads(text) for text in done.stdout.splitlines() if '"array"' in text]
+    assert [fact["legs_rotational"] for fact in facts] == [None, True]
+    assert [call for call in world.calls if "--build" in call][1].endswith("--level=1 --assume-clean /dev/sda /dev/sdb")
+    assert [world.read(f"/sys/block/{disk}/queue/rotational").strip() for disk in ("sda", "sdb")] == ["0", "1"]
+
+
+def leg(world: ScriptWorld, disk: str, *, rotational: int) -> None:
+    world.disk(disk, 1 << 30)
+    world.file(f"/sys/block/{disk}/queue/rotational", f"{rotational}\n")
+    world.file(f"/sys/block/{disk}/queue/optimal_io_size", "126976\n")
+
+
 def test_a_temporary_mirror_that_could_be_written_to_is_refused(world: ScriptWorld) -> None:
     md_tools(world, state="active")
-    world.disk("sda", 1 << 30)
+    leg(world, "sda", rotational=0)
     done = world.run(script("client_bench_mirrors"), "512", "md101=raid1=/dev/sda")
     assert done.returncode == 1
     assert "tidemark-error: md101 is active, not read-only|run configure again" in done.stderr

@@ -36,7 +36,7 @@ def test_both_plans_are_read_and_fit(topology: Topology) -> None:
 def test_cells_of_the_short_plan(topology: Topology) -> None:
     cells = plans.cells(plans.load("short"), topology)
     by_name = {cell.name: cell for cell in cells}
-    assert len(by_name) == len(cells) == 17
+    assert len(by_name) == len(cells) == 18
     stripe = by_name["stripe-3x3-sequential"]
     assert (stripe.servers, stripe.disks, stripe.mirrors) == (3, 9, ("md1", "md2", "md3"))
     assert (stripe.depth, stripe.threads_per_device) == (36, 36)
@@ -50,7 +50,7 @@ def test_cells_of_the_short_plan(topology: Topology) -> None:
     two = by_name["stripe-2x5-sequential"]
     assert (two.copies, two.mirrors, {len(legs) for legs in two.legs}) == ("o2", (), {2})
     layouts = [cell for cell in cells if cell.layout == "mirror"]
-    assert [cell.copies for cell in layouts] == ["raid1", "o3"]
+    assert [cell.copies for cell in layouts] == ["raid1", "raid1-rotational", "o3"]
     assert {(cell.threads_per_device, cell.buffered, cell.legs) for cell in layouts} == {
         (1, True, (topology.mirrors[0].legs,))
     }
@@ -77,7 +77,7 @@ def test_cells_for_any_number_of_servers(name: str, servers: int) -> None:
     assert "raw-1x1-sequential" in {cell.name for cell in sequential}
     letters = "nfo" if name == "full" else "o"
     copies = {cell.copies for cell in cells if cell.layout == "mirror"}
-    assert copies == {"raid1", *(f"{letter}{servers}" for letter in letters)}
+    assert copies == {"raid1", "raid1-rotational", *(f"{letter}{servers}" for letter in letters)}
     assert max(cell.threads_per_device for cell in cells) <= plans.THREADS_MAX
     assert [cell for cell in cells if cell.writes] == cells[len(cells) - sum(cell.writes for cell in cells) :]
     if servers == 8:
@@ -88,8 +88,8 @@ def test_a_plan_says_how_long_it_takes(capsys: pytest.CaptureFixture[str]) -> No
     call_task(EXPERIMENT, "plan", plan="full")
     said = " ".join(capsys.readouterr().out.split())
     assert (
-        "full, with 3 servers: 50 cells (14 read raw, 14 of stripes, 16 of one mirror's layouts, 6 that write; "
-        "19 sets of devices), 46 minutes of measuring"
+        "full, with 3 servers: 54 cells (14 read raw, 14 of stripes, 20 of one mirror's layouts, 6 that write; "
+        "20 sets of devices), 48 minutes of measuring"
     ) in said
     assert "the drill: at least 3 minutes of reads" in said
 

@@ -121,7 +121,7 @@ PLANS: list[tuple[str, str, str, str]] = [
         "a layout of another level",
         '"offset"]',
         '"left-symmetric"]',
-        r"layouts.names\[1\] is .*; expected one of raid1, near",
+        r"layouts.names\[2\] is .*; expected one of raid1, raid1-rotational, near",
     ),
 ]
 

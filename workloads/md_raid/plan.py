@@ -12,7 +12,7 @@ from workloads.md_raid.topology import Leg, Topology
 from workloads.plan_file import PlanFile, Seconds
 
 PatternName = Literal["sequential", "random"]
-LayoutName = Literal["raid1", "near", "far", "offset"]
+LayoutName = Literal["raid1", "raid1-rotational", "near", "far", "offset"]
 Load = Literal["sequential-one", "sequential-many", "random-one", "random-many"]
 Layout = Literal["stripe", "mirror", "raw"]
 MIB = 1 << 20
@@ -52,6 +52,7 @@ class Layouts(Model):
     """One mirror with a leg on every server, read in different layouts of its copies."""
 
     names: Annotated[tuple[LayoutName, ...], Items("a list of layouts, each once", least=1, unique=True)]
+    """In a raid1-rotational md takes the legs for rotating disks, whatever they are"""
     loads: Annotated[tuple[Load, ...], Items("a list of loads, each once", least=1, unique=True)]
     """A sequential one is a single reader through the page cache, as a file system reads; a random one has one read in
     flight. Many have the pattern's depth for each leg, past the page cache"""
@@ -285,7 +286,7 @@ def _writes(plan: Plan, topology: Topology) -> list[Cell]:
 
 def layout_name(layout: LayoutName, copies: int) -> str:
     """Returns md's name of a layout with so many copies: o3, and raid1, which is a level of its own."""
-    return layout if layout == "raid1" else f"{LAYOUT_NAMES[layout]}{copies}"
+    return f"{LAYOUT_NAMES[layout]}{copies}" if layout in LAYOUT_NAMES else layout
 
 
 def check(plan: Plan, topology: Topology) -> None:

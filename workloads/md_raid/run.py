@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,17 @@ from workloads.md_raid.writes import WriteCheck, clear_stripe
 from workloads.worker import Outcome, arguments, bring_worker, rate_words, run_worker
 
 FIRST_SAMPLE_S = 30.0
+# Reads of a new mirror that are not recorded: enough for some of each leg at 100 operations a second.
+PRIMING_SECONDS, PRIMING_THREADS, PRIMING_BYTES = 0.3, 16, 4096
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The devices of a cell; and what the kernel says of the legs, if it is a single temporary mirror."""
+
+    paths: list[str]
+    legs_rotational: bool | None = None
+    legs_optimal_io_bytes: int | None = None
 
 
 def run(context: Context, plan: Plan) -> int:
@@ -30,12 +42,12 @@ def run(context: Context, plan: Plan) -> int:
     seconds = SAMPLE_SECONDS_SHORT if plan.measured_seconds < SHORT_CELL_SECONDS else SAMPLE_SECONDS
     try:
         with sampling(context, seconds) as samples:
-            prime(context, plan)
+            prime_stripe(context, plan)
             if missing := samples.missing_hosts(FIRST_SAMPLE_S):
                 words = f"no sample of {', '.join(missing)} in {FIRST_SAMPLE_S:g} s"
                 context.console.say("run", f"{words}: what limits the first cells may stay unknown")
             previous: Cell | None = None
-            devices: list[str] = []
+            devices = Devices([])
             for cell in planned:
                 if cell.writes and (previous is None or not previous.writes):
                     restore_arrays(context)
@@ -53,7 +65,7 @@ def run(context: Context, plan: Plan) -> int:
     return len(planned)
 
 
-def record_of(context: Context, cell: Cell, devices: list[str]) -> dict[str, Any]:
+def record_of(context: Context, cell: Cell, devices: Devices) -> dict[str, Any]:
     """Returns what is recorded of a cell, before it is measured."""
     assembled = tuple(mirror.legs for mirror in context.topology.mirrors if mirror.name in cell.mirrors)
     volumes = [leg.volume for legs in cell.legs or assembled for leg in legs]
@@ -71,25 +83,37 @@ def record_of(context: Context, cell: Cell, devices: list[str]) -> dict[str, Any
         "request_bytes": cell.pattern.request_bytes,
         "depth": cell.depth,
         "threads_per_device": cell.threads_per_device,
-        "devices": devices,
+        "devices": devices.paths,
+        "legs_rotational": devices.legs_rotational,
+        "legs_optimal_io_bytes": devices.legs_optimal_io_bytes,
         "volumes": volumes,
         "started_unix_s": time.time(),
     }
 
 
-def prime(context: Context, plan: Plan) -> None:
+def prime_stripe(context: Context, plan: Plan) -> None:
     """Reads the whole stripe once without recording it.
 
     The first reads find idle TCP windows; without this, the first cell would pay for that.
     """
     pattern = plan.patterns[0]
-    words = arguments(
-        [f"/dev/{STRIPE}"],
-        pattern="sequential",
-        request_bytes=pattern.request_bytes,
-        threads=pattern.depth * len(context.topology.mirrors),
-        seconds=max(0.5, plan.measured_seconds / 2),
-    )
+    threads = pattern.depth * len(context.topology.mirrors)
+    seconds = max(0.5, plan.measured_seconds / 2)
+    _prime(context, f"/dev/{STRIPE}", "sequential", pattern.request_bytes, threads, seconds)
+
+
+def prime_mirror(context: Context, path: str) -> None:
+    """Reads a new mirror here and there without recording it, as any mirror in use has been read.
+
+    md's RAID-1 does not move a sequential reader from a leg that has only been read in sequence since the array was
+    built (seq_start in drivers/md/raid1.c). A reader that begins at the start of a new array thus stays on one leg, and
+    on the next run reads from all.
+    """
+    _prime(context, path, "random", PRIMING_BYTES, PRIMING_THREADS, PRIMING_SECONDS)
+
+
+def _prime(context: Context, path: str, pattern: str, request_bytes: int, threads: int, seconds: float) -> None:
+    words = arguments([path], pattern=pattern, request_bytes=request_bytes, threads=threads, seconds=seconds)
     with context.console.under_way("run", "priming"):
         run_worker(context, context.client_name, script("client_worker"), words)
 
@@ -113,24 +137,27 @@ def restore(context: Context, writes: bool) -> None:
         context.console.say("run", f"{STRIPE} is not assembled again ({error.what}): run configure")
 
 
-def devices_of(context: Context, cell: Cell) -> list[str]:
+def devices_of(context: Context, cell: Cell) -> Devices:
     """Returns the devices that the cell reads or writes; puts together what it needs."""
     if cell.layout == "raw":
-        return context.devices_of([leg for legs in cell.legs for leg in legs])
+        return Devices(context.devices_of([leg for legs in cell.legs for leg in legs]))
     if cell.copies is not None:
-        mirrors = build_mirrors(context, cell)
-        return mirrors if cell.layout == "mirror" else [build_stripe(context, mirrors)]
+        mirrors, facts = build_mirrors(context, cell)
+        if cell.layout == "stripe":
+            return Devices([build_stripe(context, mirrors)])
+        prime_mirror(context, mirrors[0])
+        return Devices(mirrors, facts[0]["legs_rotational"], facts[0]["legs_optimal_io_bytes"])
     if len(cell.mirrors) == len(context.topology.mirrors) and not cell.writes:
         make_stripe(context)
-        return [f"/dev/{STRIPE}"]
-    return [build_stripe(context, [f"/dev/{name}" for name in cell.mirrors])]
+        return Devices([f"/dev/{STRIPE}"])
+    return Devices([build_stripe(context, [f"/dev/{name}" for name in cell.mirrors])])
 
 
-def measure(context: Context, plan: Plan, cell: Cell, devices: list[str], label: str) -> CellOutcome:
+def measure(context: Context, plan: Plan, cell: Cell, devices: Devices, label: str) -> CellOutcome:
     """Reads or writes the devices with the worker, as the cell defines; what was written is read back."""
     checking = WriteCheck(context, plan.writes, cell) if cell.writes and plan.writes else None
     words = arguments(
-        devices,
+        devices.paths,
         operation=cell.operation,
         pattern=cell.pattern.name,
         request_bytes=cell.pattern.request_bytes,

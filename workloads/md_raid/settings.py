@@ -23,7 +23,7 @@ ARRAY_BYTES_AT_LEAST = 75 * 10**9
 LAYOUT_NAMES = {"near": "n", "far": "f", "offset": "o"}
 """md's own names of RAID-10's layouts, without the number of copies (md(4), mdadm(8) --layout)."""
 MIRROR_LAYOUT = LAYOUT_NAMES["offset"]
-"""A plain RAID-1 reads a stream from one leg; with offset copies each leg has every third block next in line."""
+"""Each leg has every third chunk next in line. A RAID-1 of rotating legs reads a stream from one of them."""
 
 # mdadm's default, and so the original's: a sequential request of 1 MiB spans two chunks.
 CHUNK_KIB = 512

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from workloads.errors import WorkloadError
 from workloads.md_raid.context import Context
@@ -87,13 +88,14 @@ def build_stripe(context: Context, members: list[str]) -> str:
     return f"/dev/{BENCH_STRIPE}"
 
 
-def build_mirrors(context: Context, cell: Cell) -> list[str]:
-    """Builds the cell's temporary mirrors, read-only, over the legs of assembled ones; returns their devices.
+def build_mirrors(context: Context, cell: Cell) -> tuple[list[str], Sequence[Mapping[str, Any]]]:
+    """Builds the cell's temporary mirrors, read-only, over the legs of assembled ones; returns their devices, and what
+    the kernel says of their legs.
 
     Nothing is written to the legs. `arrays.assemble_mirrors` brings the assembled mirrors back.
     """
     names = [bench_mirror(number) for number in range(1, len(cell.legs) + 1)]
     disks = [context.devices_of(legs) for legs in cell.legs]
     words = [f"{name}={cell.copies}={','.join(legs)}" for name, legs in zip(names, disks, strict=True)]
-    context.on_client("client_bench_mirrors", [str(CHUNK_KIB), *words])
-    return [f"/dev/{name}" for name in names]
+    built = context.on_client("client_bench_mirrors", [str(CHUNK_KIB), *words])
+    return [f"/dev/{name}" for name in names], built.facts
