@@ -76,6 +76,18 @@ def test_what_it_printed_before_is_shown_only_if_it_fails(
     assert shown == (["later", "second region: what it printed before", "earlier"] if code else ["later"])
 
 
+def test_output_is_not_announced_when_none_can_come(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OUTCOMES", json.dumps([asdict(DONE)]))
+    running = rehearsing(monkeypatch, 'echo earlier; echo "$OUTCOMES" > "$4"')
+    wait_for("the process has ended", lambda: running._process.poll() is not None, 120)
+    said: list[str] = []
+    assert running.follow(said.append, ["eip-region"]) == ([DONE], True)
+    assert said == []
+    assert capsys.readouterr().out == ""
+
+
 def test_one_that_left_something_behind_is_not_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTCOMES", json.dumps([asdict(DONE)]))
     running = rehearsing(monkeypatch, 'echo "$OUTCOMES" > "$4"; exit 1')
