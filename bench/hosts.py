@@ -22,6 +22,7 @@ import json
 import os
 import resource
 import shlex
+import shutil
 import socket
 import statistics
 import subprocess
@@ -182,6 +183,8 @@ def main() -> None:
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     counts = [int(each) for each in options.hosts.split(",")]
+    if shutil.which(options.sshd) is None:
+        sys.exit(f"there is no {options.sshd}: install openssh-server, or name another with --sshd")
     if options.one:
         print(json.dumps(by_tidemark(options.one, counts[0])))
         return
