@@ -7,7 +7,7 @@ PLAN ?= ## what is measured: short (default), full, or a TOML file
 MODEL ?= ## another service model: none, a name of lab/service_models, a file
 VERBOSE ?= ## 1 prints each resource and all tables
 # The region makes namespaces and network interfaces, which takes root. Where there is no sudo, tests that need it skip.
-PRESERVED := TIDEMARK_LAB_DIR,TIDEMARK_LAB_PORT,TIDEMARK_RESULTS_DIR,TIDEMARK_STATE_DIR,XDG_CACHE_HOME,http_proxy,https_proxy,no_proxy
+PRESERVED := TIDEMARK_KERNEL,TIDEMARK_LAB_DIR,TIDEMARK_LAB_PORT,TIDEMARK_RESULTS_DIR,TIDEMARK_STATE_DIR,XDG_CACHE_HOME,http_proxy,https_proxy,no_proxy
 SUDO := $(shell [ "$$(id -u)" = 0 ] || ! command -v sudo >/dev/null || echo "sudo --preserve-env=$(PRESERVED)")
 
 # Many images of Python set it. Each process would compile anew what it imports, pulumi_aws for four seconds, and a test
