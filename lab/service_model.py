@@ -53,7 +53,7 @@ class FileSystemModel(Model):
         """Half the delay and nothing else, to measure what an operation takes besides it.
 
         Without a delay nobody ever rests, and hosts that rest take longer to wake than busy ones to go on: a fifth of
-        an operation's own time and more (docs/design.md). The other half of the delay is left to be found.
+        an operation's own time and more (docs/explanation/experiments.md). The other half is left to be found.
         """
         name = f"half the delay of {self.name}"
         return FileSystemModel(self.kind, name, self.delay_seconds / 2, metering_minimum_bytes=1)

@@ -29,7 +29,8 @@ SCHEMA = 1
 MANIFEST = "manifest.json"
 # A stream of raw records is a file of this name, raw/NAME.ndjson.
 STREAM_NAME = re.compile(r"[a-z]+(?:-[a-z]+)*")
-# A record is two kilobytes (docs/design.md: a million are two gigabytes), and a short plan makes some ten thousand.
+# A record is two kilobytes (a million are two gigabytes: docs/explanation/results.md), and a short plan makes some ten
+# thousand.
 LEAST_FREE_BYTES = 128 << 20
 
 

@@ -71,8 +71,8 @@ def boot(
         # takes 3.5 µs and 6.3 µs, a page fault 10 and 21.
         "seccomp=auto",
         # `raw` and not `tap`: a tun device sends SIGIO before it marks itself readable (tun_net_xmit in Linux), so that
-        # the host may look too early and leave a packet until the next one comes (docs/design.md). mtu can't be raised
-        # later, and without gro bulk TCP stalls (measured: 4 MB/s and dropped sessions).
+        # the host may look too early and leave a packet until the next one comes (docs/explanation/rehearsal-hosts.md).
+        # mtu can't be raised later, and without gro bulk TCP stalls (measured: 4 MB/s and dropped sessions).
         f"vec0:transport=raw,ifname={hardware.interface},mac={hardware.mac},depth=64,gro=1,mtu={hardware.mtu}",
         "con=null",
         "con0=null,fd:1",
