@@ -16,9 +16,9 @@ from workloads.connectors.script import Script
 from workloads.console import Console
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
-from workloads.iscsi_tunnel.attachment import Attachment, attach, detach, status
+from workloads.iscsi_tunnel.attachment import attach, detach, status
 from workloads.iscsi_tunnel.configure import configure
-from workloads.iscsi_tunnel.endpoints import TunnelEndpoints, script
+from workloads.iscsi_tunnel.endpoints import Attachment, TunnelEndpoints, script
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1200)]
 

@@ -12,7 +12,7 @@ from workloads.connectors.parallel import in_threads
 from workloads.connectors.script import ScriptResult
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel.addresses import choose_pair, choose_tun, networks_in
-from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS, MTU_MAX, TUNNEL_USER, TunnelEndpoints, script
+from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS, MTU_MAX, TUNNEL_USER, Attachment, TunnelEndpoints, script
 from workloads.waiting import wait_until
 
 TARGET_PARAMETERS = "InitialR2T=No FirstBurstLength=262144"
@@ -25,25 +25,6 @@ TUNNEL_WAIT_SECONDS = 60
 # back after 60 s (server_ssh.sh).
 RELOADED_SECONDS = 20.0
 BOOT_UNIT = "tidemark-tunnel-server.service"
-
-
-@dataclass(frozen=True)
-class Attachment:
-    """An attached volume: `device` is its stable name at the client, `disk` the kernel's current one. `volume_bytes` is
-    its size at the server. `changed` counts what was changed to attach it: 0 when it was attached already.
-    """
-
-    volume: str
-    device: str
-    disk: str
-    volume_bytes: int
-    size_bytes: int
-    block_bytes: int
-    tun: str
-    mtu_bytes: int
-    server_address: str
-    client_address: str
-    changed: int
 
 
 @dataclass(frozen=True)

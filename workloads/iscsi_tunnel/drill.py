@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from workloads.errors import WorkloadError
-from workloads.iscsi_tunnel.attachment import Attachment, attach_recorded, status
-from workloads.iscsi_tunnel.endpoints import TunnelEndpoints, script
+from workloads.iscsi_tunnel.attachment import attach_recorded, status
+from workloads.iscsi_tunnel.endpoints import Attachment, TunnelEndpoints, script
 from workloads.iscsi_tunnel.plan import Plan
 from workloads.iscsi_tunnel.run import client_host
 from workloads.worker import arguments, bring_worker, run_worker

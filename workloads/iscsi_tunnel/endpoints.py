@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from inventory import Host, Inventory, InventoryError, Volume
 from workloads.connectors.base import Connector
@@ -16,9 +16,6 @@ from workloads.errors import WorkloadError
 from workloads.iscsi import VOLUME_ID, initiator_name, target_name
 from workloads.load_inventory import PROJECT, lab_dir
 from workloads.scripts import find_script
-
-if TYPE_CHECKING:
-    from workloads.iscsi_tunnel.attachment import Attachment
 
 SCRIPTS = Path(__file__).parent / "scripts"
 TUNNEL_USER = "tidemark-tunnel"
@@ -72,6 +69,25 @@ def client_of(inventory: Inventory, name: str | None) -> Host | None:
         names = ", ".join(host.name for host in clients)
         raise WorkloadError(f"{len(clients)} hosts have the role client", f"name one with --client: {names}")
     return clients[0] if clients else None
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """An attached volume: `device` is its stable name at the client, `disk` the kernel's current one. `volume_bytes` is
+    its size at the server. `changed` counts what was changed to attach it: 0 when it was attached already.
+    """
+
+    volume: str
+    device: str
+    disk: str
+    volume_bytes: int
+    size_bytes: int
+    block_bytes: int
+    tun: str
+    mtu_bytes: int
+    server_address: str
+    client_address: str
+    changed: int
 
 
 @dataclass(kw_only=True)

@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 from workloads.iscsi import ISCSI_PORT
-from workloads.iscsi_tunnel.attachment import Attachment, attach_recorded, detach
-from workloads.iscsi_tunnel.endpoints import TunnelEndpoints, script
+from workloads.iscsi_tunnel.attachment import attach_recorded, detach
+from workloads.iscsi_tunnel.endpoints import Attachment, TunnelEndpoints, script
 from workloads.iscsi_tunnel.run import read_briefly
 from workloads.results import proof, raise_failed
 

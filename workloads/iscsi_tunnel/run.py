@@ -7,9 +7,9 @@ from functools import partial
 
 from workloads.cells import CellOutcome, CellRun
 from workloads.errors import WorkloadError
-from workloads.iscsi_tunnel.attachment import Attachment, attach_recorded, choose_config
+from workloads.iscsi_tunnel.attachment import attach_recorded, choose_config
 from workloads.iscsi_tunnel.direct import direct_path
-from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS, TunnelEndpoints, script
+from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS, Attachment, TunnelEndpoints, script
 from workloads.iscsi_tunnel.plan import OPERATIONS, Cell, Plan, cells_of
 from workloads.worker import arguments, bring_worker, rate_words, run_worker
 
