@@ -9,7 +9,15 @@ from report.cells import CellRecord, parse_cells
 from report.efs_iops.counters import Counters
 from report.efs_iops.mountstats import NOTHING_KNOWN, cell_mountstats, growth_in
 from report.efs_iops.schema import Cell, Evidence, HostRate, Nic
-from report.efs_iops.window import Share, Window, covers, jain_index, joint_window, share, variation_coefficient
+from report.efs_iops.window import (
+    Counts,
+    Window,
+    counts_within,
+    covers,
+    jain_index,
+    joint_window,
+    variation_coefficient,
+)
 from report.hosts import HostSamples
 from report.missing import divided, known, total
 from report.records import Record, RecordError, natural, number, text
@@ -83,7 +91,7 @@ def _cell(record: Record, worker: Worker, clients: Clients) -> tuple[Cell, Windo
     # Where a cell lost a host, the others' rates are shown, but not added up to a rate of the cell.
     at_work = {host: of_host for host, of_host in intervals.items() if host not in lost}
     window = joint_window(at_work, firsts)
-    within = {host: share(of_host, *window.bounds) for host, of_host in at_work.items()} if window else {}
+    within = {host: counts_within(of_host, *window.bounds) for host, of_host in at_work.items()} if window else {}
     reason = _reason(record, complete, lost, at_work, finals, window, within)
     ended = measure(worker)
     measured = ended if reason is None else None
@@ -136,7 +144,7 @@ def _reason(
     at_work: Iterable[str],
     finals: Mapping[str, Final],
     window: Window | None,
-    within: Mapping[str, Share],
+    within: Mapping[str, Counts],
 ) -> str | None:
     """Why the cell was not measured; None where it was."""
     if not complete:
@@ -156,7 +164,7 @@ def _reason(
     return None
 
 
-def _host_rate(host: str, within: Share | None, window: Window | None) -> HostRate:
+def _host_rate(host: str, within: Counts | None, window: Window | None) -> HostRate:
     if window is None or within is None or window.seconds <= 0 or not covers(window, within):
         return HostRate(host, None, None)
     return HostRate(host, within.ops / window.seconds, within.bytes / MB / window.seconds)

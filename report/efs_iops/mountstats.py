@@ -16,7 +16,7 @@ from report.efs_iops.clocks import RunnerClock
 from report.efs_iops.cloudwatch import MINUTE_SECONDS
 from report.efs_iops.counters import GAP_SECONDS_MAX, Counters, Growth
 from report.efs_iops.schema import Mountstats
-from report.efs_iops.window import Window, share
+from report.efs_iops.window import Window, counts_within
 from report.hosts import tables_of_hosts
 from report.intervals import Floats, Interval
 from report.missing import divided
@@ -138,7 +138,7 @@ def cell_mountstats(
         grown.append({field: growth.amount for field, growth in known.items()})
         wire = known["bytes_sent"].amount + known["bytes_received"].amount
         kib_per_s += wire / KIB / (stretch.end_unix_s - stretch.start_unix_s)
-        worker_operations += share(of_host, stretch.start_unix_s, stretch.end_unix_s).ops
+        worker_operations += counts_within(of_host, stretch.start_unix_s, stretch.end_unix_s).ops
     if not grown:
         return NOTHING_KNOWN
     added = {field: sum(each[field] for each in grown) for field in _FIELDS}

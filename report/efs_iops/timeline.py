@@ -13,7 +13,7 @@ from report.efs_iops.cloudwatch import DATA_METRICS, MINUTE_SECONDS, CloudWatch
 from report.efs_iops.counters import Counters
 from report.efs_iops.mountstats import column
 from report.efs_iops.schema import Cell, Step, Stretch, Timeline
-from report.efs_iops.window import share_columns
+from report.efs_iops.window import counts_within_each
 from report.intervals import Floats, Intervals
 from report.latency_seconds import LatencySeconds
 from report.worker import Worker
@@ -90,8 +90,8 @@ def stretch_rates(intervals: Intervals, moments: Floats, parts: int) -> Rates:
     """From each moment to the next; the least and the greatest are of `parts` equal parts of that time."""
     step = moments[1] - moments[0]
     seconds = moments[0] + step / parts * np.arange((len(moments) - 1) * parts + 1)
-    shares = share_columns(intervals, seconds[:-1], seconds[1:])
-    ops, bytes_, covered_s = (each.reshape(-1, parts) for each in (shares.ops, shares.bytes, shares.covered_s))
+    counts = counts_within_each(intervals, seconds[:-1], seconds[1:])
+    ops, bytes_, covered_s = (each.reshape(-1, parts) for each in (counts.ops, counts.bytes, counts.covered_s))
     worked = covered_s.sum(axis=1) > 0
     whole = covered_s >= COVERED_RATIO_MIN * np.maximum(covered_s.max(axis=1, keepdims=True), step / parts)
     return Rates(

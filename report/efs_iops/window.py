@@ -43,7 +43,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Share:
+class Counts:
     """The operations of intervals within a stretch of time; an interval that reaches beyond it counts in proportion."""
 
     ops: float
@@ -52,8 +52,8 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Shares:
-    """Several Share, as columns."""
+class CountColumns:
+    """Counts of several stretches, as columns."""
 
     ops: Floats
     bytes: Floats
@@ -84,32 +84,25 @@ def joint_window(of_hosts: Mapping[str, Sequence[Interval]], first_unix_s: Mappi
     return Window(kept[0][0], kept[-1][1], tuple(kept), (start, end))
 
 
-def share(intervals: Iterable[Interval], start_unix_s: float, end_unix_s: float) -> Share:
-    """The same as `shares` of one stretch, in a third of the time."""
+def counts_within(intervals: Iterable[Interval], start_unix_s: float, end_unix_s: float) -> Counts:
+    """The same as `counts_within_each` for one stretch, in a third of the time."""
     columns = Intervals.of(intervals)
     begun, seconds = columns.t_start_unix_s, columns.seconds
     overlap = np.minimum(columns.t_end_unix_s, end_unix_s) - np.maximum(begun, start_unix_s)
     rows = np.flatnonzero((overlap > 0) & (seconds > 0))
     within = overlap[rows]
     part = within / seconds[rows]
-    return Share(float(columns.ops[rows] @ part), float(columns.bytes[rows] @ part), float(within.sum()))
+    return Counts(float(columns.ops[rows] @ part), float(columns.bytes[rows] @ part), float(within.sum()))
 
 
-def shares(intervals: Iterable[Interval], stretches: Sequence[tuple[float, float]]) -> list[Share]:
-    """Of each stretch (start, end); stretches are in order and don't overlap."""
-    bounds = np.array(stretches, np.float64).reshape(-1, 2)
-    found = share_columns(Intervals.of(intervals), bounds[:, 0], bounds[:, 1])
-    columns = (found.ops.tolist(), found.bytes.tolist(), found.covered_s.tolist())
-    return [Share(*each) for each in zip(*columns, strict=True)]
-
-
-def share_columns(intervals: Intervals, starts: Floats, ends: Floats) -> Shares:
+def counts_within_each(intervals: Intervals, starts: Floats, ends: Floats) -> CountColumns:
+    """Of each stretch; stretches are in order and don't overlap."""
     ops, bytes_, covered = (np.zeros(len(starts)) for _ in range(3))
     for rows, at, overlap, part in overlaps(intervals, starts, ends):
         ops += np.bincount(at, intervals.ops[rows] * part, len(starts))
         bytes_ += np.bincount(at, intervals.bytes[rows] * part, len(starts))
         covered += np.bincount(at, overlap, len(starts))
-    return Shares(ops, bytes_, covered)
+    return CountColumns(ops, bytes_, covered)
 
 
 def overlaps(intervals: Intervals, starts: Floats, ends: Floats) -> Iterator[tuple[Whole, Whole, Floats, Floats]]:
@@ -132,15 +125,15 @@ def overlaps(intervals: Intervals, starts: Floats, ends: Floats) -> Iterator[tup
         yield rows[pairs], at, overlap, overlap / (ended - begun)
 
 
-def covers(window: Window, share_of_window: Share) -> bool:
-    return share_of_window.covered_s >= COVERED_RATIO_MIN * window.seconds
+def covers(window: Window, within: Counts) -> bool:
+    return within.covered_s >= COVERED_RATIO_MIN * window.seconds
 
 
 def variation_coefficient(of_hosts: Mapping[str, Sequence[Interval]], window: Window) -> float | None:
     """Standard deviation / mean of the totals of each whole second."""
     every = Intervals.joined([Intervals.of(intervals) for intervals in of_hosts.values()])
     starts, ends = np.array(window.whole_seconds, np.float64).reshape(-1, 2).T
-    totals = (share_columns(every, starts, ends).ops / (ends - starts)).tolist()
+    totals = (counts_within_each(every, starts, ends).ops / (ends - starts)).tolist()
     if len(totals) < 2:
         return None
     mean = statistics.fmean(totals)

@@ -19,7 +19,7 @@ from report.efs_iops.metering import read_metering, solve_minimum
 from report.efs_iops.minutes import Requests, WorkerMinute
 from report.efs_iops.schema import Counted, Minute, NicCounted
 from report.efs_iops.timeline import stretch_rates
-from report.efs_iops.window import jain_index, joint_window, share, shares, variation_coefficient
+from report.efs_iops.window import counts_within, counts_within_each, jain_index, joint_window, variation_coefficient
 from report.intervals import Interval, Intervals
 from report.missing import total
 
@@ -43,7 +43,7 @@ def test_the_first_second_is_dropped_and_the_tail_cut() -> None:
     assert window is not None
     assert window.bounds == (101.0, 104.0)
     assert len(window.whole_seconds) == 3
-    assert share(hosts["a"], *window.bounds).ops == pytest.approx(3000)
+    assert counts_within(hosts["a"], *window.bounds).ops == pytest.approx(3000)
     assert window.joint_unix_s == (100.004, 104.03)
 
 
@@ -61,8 +61,8 @@ def test_the_joint_window_is_the_time_in_which_all_were_at_work() -> None:
     assert window is not None
     # From the later one's second second to the earlier one's end, on the grid of the later.
     assert window.bounds == pytest.approx((102.3, 105.3))
-    assert share(hosts["a"], *window.bounds).ops == pytest.approx(1500)
-    assert share(hosts["b"], *window.bounds).ops == pytest.approx(2100)
+    assert counts_within(hosts["a"], *window.bounds).ops == pytest.approx(1500)
+    assert counts_within(hosts["b"], *window.bounds).ops == pytest.approx(2100)
 
 
 def test_too_short_a_joint_time_is_not_cut() -> None:
@@ -101,7 +101,7 @@ def test_a_steady_rate_is_found_whenever_the_hosts_began(late: list[float], seco
     hosts = {f"h{n}": intervals(50 + delay, [rate] * seconds) for n, delay in enumerate(late)}
     window = joint_window(hosts, nothing_first(hosts))
     assert window is not None
-    found = sum(share(of_host, *window.bounds).ops for of_host in hosts.values()) / window.seconds
+    found = sum(counts_within(of_host, *window.bounds).ops for of_host in hosts.values()) / window.seconds
     assert found == pytest.approx(rate * len(late))
     assert window.start_unix_s >= max(50 + delay for delay in late)
 
@@ -110,17 +110,17 @@ edges = st.lists(st.floats(90, 120), min_size=2, max_size=8, unique=True).map(so
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=8), edges, st.sampled_from([1, 3, 1000]))
-def test_shares_of_a_parted_time_add_up(rates: list[int], cuts: list[float], pairs_at_once: int) -> None:
+def test_counts_of_a_parted_time_add_up(rates: list[int], cuts: list[float], pairs_at_once: int) -> None:
     worked = intervals(100.0, rates)
     bounds = [0.0, *cuts, 1000.0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("report.efs_iops.window.PAIRS_AT_ONCE", pairs_at_once)
-        parts = shares(worked, list(pairwise(bounds)))
-    alone = [sum(share([interval], *each).ops for interval in worked) for each in pairwise(bounds)]
-    assert [part.ops for part in parts] == pytest.approx(alone)
-    assert sum(part.ops for part in parts) == pytest.approx(sum(i.ops for i in worked))
-    assert sum(part.bytes for part in parts) == pytest.approx(sum(i.bytes for i in worked))
-    assert sum(part.covered_s for part in parts) == pytest.approx(sum(i.seconds for i in worked))
+        parts = counts_within_each(Intervals.of(worked), np.array(bounds[:-1]), np.array(bounds[1:]))
+    alone = [sum(counts_within([interval], *each).ops for interval in worked) for each in pairwise(bounds)]
+    assert parts.ops.tolist() == pytest.approx(alone)
+    assert parts.ops.sum() == pytest.approx(sum(i.ops for i in worked))
+    assert parts.bytes.sum() == pytest.approx(sum(i.bytes for i in worked))
+    assert parts.covered_s.sum() == pytest.approx(sum(i.seconds for i in worked))
 
 
 def test_variation_is_of_the_totals_of_each_second() -> None:
