@@ -10,7 +10,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ def measure(
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     report, counts, said = scratch / "report.json", scratch / "counts.json", scratch / "said"
+    stops = Stops(scratch / "report.stops.ndjson")
     send_buffers = send_buffers_file(scratch)
     configuration_file = scratch / "config"
     configuration_file.write_text(configuration(spec), encoding="ascii")
@@ -67,11 +70,9 @@ def measure(
             kernel.limit_send_buffers(spec.send_buffer_bytes, send_buffers)
         child = Child(work, variables, said, not_inherited)
         try:
-            seen = _watch(child, interface, spec, scratch, still_wanted)
+            seen = _watch(child, interface, spec, stops, still_wanted)
         finally:
             code = child.end(END_S)
-        if seen.ended_by == ITSELF:
-            interface.look()
     finally:
         if spec.tc_bytes_per_s is not None:
             kernel.uncap(interface.name)
@@ -80,13 +81,12 @@ def measure(
     cpu_s = _cpu_s() - cpu_before_s
     busy, again = kernel.busy_and_total(), interface.samples.again
     ended_unix_s = time.time()
-    steady = steady_so_far(spec, interface.samples, scratch, ended=seen.ended_by == ITSELF)
     return {
         "exit_code": code,
         "ended_by": seen.ended_by,
-        "steady_from_unix_s": None if steady is None else round(steady.from_s, 4),
-        "steady_until_unix_s": None if steady is None else round(steady.until_s, 4),
-        "known_to_ratio": None if steady is None else round(steady.known_to_ratio, 5),
+        "steady_from_unix_s": None if seen.steady is None else round(seen.steady.from_s, 4),
+        "steady_until_unix_s": None if seen.steady is None else round(seen.steady.until_s, 4),
+        "known_to_ratio": None if seen.steady is None else round(seen.steady.known_to_ratio, 5),
         "started_unix_s": round(started_unix_s, 4),
         "ended_unix_s": round(ended_unix_s, 4),
         "cpu_s": round(cpu_s, 3),
@@ -94,7 +94,7 @@ def measure(
         "segments_sent_again": again[-1] - again[0] if again else None,
         "cli": _document(counts),
         "throttle": _document(report),
-        "stops": read_stops(scratch),
+        "stops": stops.read() if spec.throttled else None,
         "said": seen.fault or _last_line(said, of_throttle=spec.throttled),
     }
 
@@ -104,15 +104,15 @@ def send_buffers_file(scratch: Path) -> Path:
     return scratch.with_name("tcp_wmem")
 
 
-def steady_so_far(spec: Spec, samples: kernel.Samples, scratch: Path, *, ended: bool) -> Steady | None:
-    """Returns the steady part of the samples so far, and of the stops in the folder `scratch`."""
-    stops = (read_stops(scratch) if spec.rate_bytes_per_s is not None else None) or {"t_unix_s": [], "stopped_s": []}
+def steady_so_far(spec: Spec, samples: kernel.Samples, stops: Stops, *, ended: bool = False) -> Steady | None:
+    """Returns the steady part of the samples so far."""
+    at_rate = stops.read() if spec.rate_bytes_per_s is not None else {"t_unix_s": [], "stopped_s": []}
     return steady_part(
         samples.t,
         sent_once(spec, samples),
         cycle_s=spec.cycle_s,
         target_bytes_per_s=spec.wire_target_bytes_per_s,
-        resumed=[begun_s + for_s for begun_s, for_s in zip(stops["t_unix_s"], stops["stopped_s"], strict=True)],
+        resumed=[begun_s + for_s for begun_s, for_s in zip(at_rate["t_unix_s"], at_rate["stopped_s"], strict=True)],
         ended=ended,
     )
 
@@ -131,14 +131,26 @@ def is_known(spec: Spec, steady: Steady | None) -> bool:
     return steady.seconds >= least_s * 0.9999 and steady.known_to_ratio <= spec.precision_ratio
 
 
-def read_stops(scratch: Path) -> dict[str, list[Any]] | None:
-    """Returns the throttle's stops (workloads/throttle/report.py), a list for each field; None without a throttle."""
-    try:
-        words = (scratch / "report.stops.ndjson").read_text(encoding="ascii")
-        lines = [json.loads(line) for line in words.splitlines()]
-    except (OSError, ValueError):
-        return None
-    return {name: [line[name] for line in lines] for name in STOP_FIELDS}
+class Stops:
+    """The throttle's stops (workloads/throttle/report.py), a list for each field. Reads each line of their file once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_bytes = 0
+        self._fields: dict[str, list[Any]] = {name: [] for name in STOP_FIELDS}
+
+    def read(self) -> dict[str, list[Any]]:
+        """Returns the stops until now; none where there is no such file."""
+        with suppress(FileNotFoundError), self._path.open("rb") as file:
+            file.seek(self._read_bytes)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break  # it is being written
+                self._read_bytes += len(line)
+                stop = json.loads(line)
+                for name, values in self._fields.items():
+                    values.append(stop[name])
+        return self._fields
 
 
 def link_files(pool: Path, pool_count: int, folder: Path, count: int) -> None:
@@ -172,16 +184,20 @@ def _work(command: list[str], arguments: list[str] | None) -> Callable[[], int]:
 
 @dataclass(frozen=True)
 class Seen:
-    """Why watching ended: the sync ended by itself, its mean was known, its time was over, or a fault."""
+    """Why watching ended (the sync ended by itself, its mean was known, its time was over, or a fault), and the steady
+    part until then.
+    """
 
     ended_by: str | None
+    steady: Steady | None
     fault: str | None = None
 
 
 def _watch(
-    child: Child, interface: kernel.Interface, spec: Spec, scratch: Path, still_wanted: Callable[[], None]
+    child: Child, interface: kernel.Interface, spec: Spec, stops: Stops, still_wanted: Callable[[], None]
 ) -> Seen:
     """Samples until the sync has ended, or should be ended."""
+    steady_now = partial(steady_so_far, spec, interface.samples, stops)
     started_s = moved_s = time.monotonic()
     moved_bytes: int | None = None
     looks = 0
@@ -192,19 +208,21 @@ def _watch(
         if moved_bytes is None or sent - moved_bytes >= SILENT_BYTES:
             moved_bytes, moved_s = sent, now_s
         if now_s - moved_s > SILENCE_S:
-            return Seen(None, f"nothing was sent for {SILENCE_S:.0f} s, so it was ended")
+            return Seen(None, steady_now(), f"nothing was sent for {SILENCE_S:.0f} s, so it was ended")
         if now_s - started_s > spec.limit_s:
-            return Seen(None, f"it had not ended after {spec.limit_s:.0f} s, so it was ended")
+            return Seen(None, steady_now(), f"it had not ended after {spec.limit_s:.0f} s, so it was ended")
         looks += 1
         if looks % LOOK_PERIODS == 0:
             still_wanted()
         if spec.precision_ratio is not None and looks % CHECK_PERIODS == 0:
-            if is_known(spec, steady_so_far(spec, interface.samples, scratch, ended=False)):
-                return Seen(KNOWN)
+            steady = steady_now()
+            if is_known(spec, steady):
+                return Seen(KNOWN, steady)
             first_s = first_s or Curve(interface.samples.t, interface.samples.tx).first()
             if first_s is not None and interface.samples.t[-1] - first_s >= spec.most_s:
-                return Seen(BOUND)
-    return Seen(ITSELF)
+                return Seen(BOUND, steady)
+    interface.look()
+    return Seen(ITSELF, steady_now(ended=True))
 
 
 def _cpu_s() -> float:
