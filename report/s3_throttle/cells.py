@@ -39,7 +39,7 @@ def _cell(record: Record, trace: Trace | None, stops: list[Stop] | None, identic
     complete = record.get("complete") is True
     stop_s, run_s = or_none(number, record, "stop_s"), or_none(number, record, "run_s")
     # tc drops packets on the host, before the interface: with it, what TCP retransmits was not sent before.
-    wire, trace = trace, None if trace is None else trace if method == "tc" else trace.without_repetitions()
+    wire, trace = trace, None if trace is None else trace if method == "tc" else trace.without_retransmissions()
     ratio, part = _payload_ratio(record, trace, payload), _part(record, stop_s, run_s)
     if part is not None and method == "closed-loop" and trace is not None and stops:
         part = replace(part, edges=closed_loop_edges(trace, part, (each.t_s + each.stopped_s for each in stops)))

@@ -39,7 +39,7 @@ class Trace:
     sent: list[int] = field(default_factory=list)
     again: list[int] = field(default_factory=list)
 
-    def without_repetitions(self) -> Trace:
+    def without_retransmissions(self) -> Trace:
         """Without retransmissions, which bring a transfer no further."""
         if len(self.again) != len(self.t):
             return self

@@ -99,11 +99,11 @@ def test_what_is_sent_again_is_no_progress_but_is_on_the_wire() -> None:
     times = [n * 0.02 for n in range(12 * 50)]
     sent = [round(2e6 * t) for t in times]
     made = Trace(times, sent, [round(2e6 * t / 20 / 1514) for t in times])
-    found = rates(made.without_repetitions(), 0.9, Part(1.0, 11.0, None), made)
+    found = rates(made.without_retransmissions(), 0.9, Part(1.0, 11.0, None), made)
     assert found is not None
     assert found.mean_bytes_per_s == pytest.approx(2e6 * 0.95 * 0.9, rel=0.001)
     assert found.wire_bytes_per_s == pytest.approx(2e6, rel=0.001)
-    assert Trace(times, sent).without_repetitions() == Trace(times, sent), "of a run before they were looked at"
+    assert Trace(times, sent).without_retransmissions() == Trace(times, sent), "of a run before they were looked at"
 
 
 @pytest.mark.parametrize("sent", [[], [0], [0, 0, 0], [0, MARGIN_BYTES, 2 * MARGIN_BYTES]])

@@ -312,10 +312,10 @@ def test_a_clock_that_is_set_back_does_not_take_the_samples_along(
 
 def test_what_is_sent_again_is_no_progress() -> None:
     tx = [0, 15_140, 30_280, 45_420]
-    assert kernel.without_repetitions(tx, [5, 5, 5, 5]) == tx
-    assert kernel.without_repetitions(tx, [5, 5, 10, 10]) == [0, 15_140, 22_710, 37_850]
+    assert kernel.without_retransmissions(tx, [5, 5, 5, 5]) == tx
+    assert kernel.without_retransmissions(tx, [5, 5, 10, 10]) == [0, 15_140, 22_710, 37_850]
     # Counted before it is sent.
-    assert kernel.without_repetitions(tx, [5, 20, 20, 20]) == [0, 0, 7_570, 22_710]
+    assert kernel.without_retransmissions(tx, [5, 20, 20, 20]) == [0, 0, 7_570, 22_710]
 
 
 def test_the_kernel_tells_what_was_sent_again() -> None:

@@ -17,7 +17,6 @@ from workloads.s3_throttle.context import SOURCE, Context
 from workloads.s3_throttle.objects import check_bucket, differences, remove
 from workloads.s3_throttle.plan import CLOSED_LOOP, DUTY_CYCLE, FREE, MAX_BANDWIDTH, TC, Cell, Plan, cells
 from workloads.s3_throttle.session import Session, uploading
-from workloads.s3_throttle.uploader.kernel import without_repetitions
 from workloads.s3_throttle.uploader.spec import Spec
 from workloads.s3_throttle.uploader.steady import Curve
 from workloads.s3_throttle.uploader.sync import ITSELF
@@ -91,8 +90,7 @@ class Measured:
     @property
     def sent_once(self) -> list[int]:
         """The bytes that the interface had sent at each sample, without TCP's retransmissions."""
-        tx, again = self.samples["tx"], self.samples["again"]
-        return tx if self.spec.tc_bytes_per_s is not None else without_repetitions(tx, again)
+        return self.spec.sent_once(self.samples["tx"], self.samples["again"])
 
     @property
     def rate(self) -> float | None:

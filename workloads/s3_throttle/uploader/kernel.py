@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,12 +30,8 @@ class Samples:
     rx: list[int] = field(default_factory=list)
     again: list[int] = field(default_factory=list)  # segments, by TCP, of the whole host
 
-    def sent_once(self) -> list[int]:
-        """The bytes sent without retransmissions, which do not advance a transfer."""
-        return without_repetitions(self.tx, self.again)
 
-
-def without_repetitions(tx: Sequence[int], again: Sequence[int]) -> list[int]:
+def without_retransmissions(tx: list[int], again: list[int]) -> list[int]:
     """Returns the bytes sent, less a full frame for each retransmitted segment; never decreasing, although TCP counts a
     segment a moment before the interface does.
     """

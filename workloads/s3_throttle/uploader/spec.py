@@ -7,9 +7,9 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-PLUGIN = "workloads.s3_throttle.uploader.counts"
-COUNTS = "TIDEMARK_S3_COUNTS"
-"""The variable that names the file for the CLI's counts."""
+from workloads.s3_throttle.uploader import counts
+from workloads.s3_throttle.uploader.kernel import without_retransmissions
+
 CONNECT_SECONDS = 10  # the CLI's own 60, five times, take long to find that S3 can't be reached
 
 
@@ -59,6 +59,10 @@ class Spec:
         """Whether the throttle limits it."""
         return self.rate_bytes_per_s is not None or self.stop_s is not None
 
+    def sent_once(self, tx: list[int], again: list[int]) -> list[int]:
+        """Returns the bytes without retransmissions. With `tc` all count: it drops segments before they are sent."""
+        return tx if self.tc_bytes_per_s is not None else without_retransmissions(tx, again)
+
     def to_json(self) -> str:
         """Returns the form that from_json reads."""
         return json.dumps(asdict(self))
@@ -90,16 +94,20 @@ def throttle_arguments(spec: Spec, report: Path) -> list[str] | None:
 
 def configuration(spec: Spec) -> str:
     """Returns the CLI's configuration file. It takes whole KB/s, which are KiB/s."""
-    lines = ["[plugins]", f"counts = {PLUGIN}", "[default]", f"region = {spec.region}"]
+    lines = ["[plugins]", f"counts = {counts.__name__}", "[default]", f"region = {spec.region}"]
     if spec.max_bandwidth_kib_per_s is not None:
         lines += ["s3 =", f"    max_bandwidth = {spec.max_bandwidth_kib_per_s}KB/s"]
     return "\n".join(lines) + "\n"
 
 
-def environment(spec: Spec, configuration_file: Path, counts: Path) -> dict[str, str]:
+def environment(spec: Spec, configuration_file: Path, counts_file: Path) -> dict[str, str]:
     """Returns the command's environment, without credentials: the CLI asks for the instance's own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    made = {"AWS_CONFIG_FILE": str(configuration_file), "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", COUNTS: str(counts)}
+    made = {
+        "AWS_CONFIG_FILE": str(configuration_file),
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        counts.FILE: str(counts_file),
+    }
     if spec.endpoint is not None:
         made["AWS_ENDPOINT_URL_S3"] = spec.endpoint
     return kept | made

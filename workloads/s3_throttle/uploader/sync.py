@@ -109,17 +109,12 @@ def steady_so_far(spec: Spec, samples: kernel.Samples, stops: Stops, *, ended: b
     at_rate = stops.read() if spec.rate_bytes_per_s is not None else {"t_unix_s": [], "stopped_s": []}
     return steady_part(
         samples.t,
-        sent_once(spec, samples),
+        spec.sent_once(samples.tx, samples.again),
         cycle_s=spec.cycle_s,
         target_bytes_per_s=spec.wire_target_bytes_per_s,
         resumed=[begun_s + for_s for begun_s, for_s in zip(at_rate["t_unix_s"], at_rate["stopped_s"], strict=True)],
         ended=ended,
     )
-
-
-def sent_once(spec: Spec, samples: kernel.Samples) -> list[int]:
-    """Returns the bytes sent without retransmissions. With `tc` all count: it drops segments before they are sent."""
-    return samples.tx if spec.tc_bytes_per_s is not None else samples.sent_once()
 
 
 def is_known(spec: Spec, steady: Steady | None) -> bool:
