@@ -52,7 +52,6 @@ class FailureDrill:
         self.drill: Drill = plan.drill
         self.client = context.client_name
         self.power = Power(context.hosts, lambda words: context.console.say("drill", words))
-        self.errors = 0
         self.stalls_s: dict[str, float] = {}
         self.blocks: list[Block] = []
         self.down: list[Host] = []
@@ -76,7 +75,7 @@ class FailureDrill:
                 self.read_steadily()
                 for number, server in enumerate(self.context.topology.servers[:-1], start=1):
                     self.kill_during_reads(number, server)
-                self.event("reads-finished", errors=self.errors)
+                self.event("reads-finished", errors=0)  # a failed read has ended the drill
                 # Every leg but one lacks this block: a rebuild must copy it to them.
                 self.write_block(self.drill.data_bytes)
                 self.verify("degraded")
@@ -166,7 +165,6 @@ class FailureDrill:
         if final is None or final["latency_ns"]["max"] is None:
             raise WorkloadError(f"{cell}: the worker ended without a figure", "run the drill again", self.client)
         errors = outcome.errors or 0
-        self.errors += errors
         stall_s = final["latency_ns"]["max"] / 1e9
         self.stalls_s[cell] = stall_s
         self.say(f"{cell:<14} {rate_words(final)}, longest read {stall_s:.2f} s, {errors} failed")
