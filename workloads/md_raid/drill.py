@@ -29,7 +29,7 @@ from workloads.worker import WORKER_SILENCE_S, Outcome, arguments, bring_worker,
 
 # Reads are in flight at once; what is read before a kill is compared with drill-steady, not with this.
 BEFORE_KILL_S = 0.5
-MISSED_POLL_S = 0.3
+DEGRADED_POLL_S = 0.3
 SESSION_LIMIT_S = 180
 DATA_TIMEOUT_S = 600
 DEVICE = f"/dev/{STRIPE}"
@@ -80,7 +80,7 @@ class FailureDrill:
                 self.write_block(self.drill.data_bytes)
                 self.verify("degraded")
             except BaseException:
-                self.give_power_back()
+                self.start_killed_servers()
                 raise
             self.bring_back()
             self.verify("rebuilt")
@@ -204,7 +204,7 @@ class FailureDrill:
             self.event("killed", host=server.name)
             self.context.hosts.drop(server.name)
             try:
-                self.await_missed(number, killed_at)
+                self.await_degraded(number, killed_at)
                 time.sleep(self.drill.after_seconds)
             finally:
                 with suppress(WorkloadError):
@@ -214,7 +214,7 @@ class FailureDrill:
         self.conclude(cell, outcomes[0])
         self.context.record_arrays(f"killed-{number}")
 
-    def await_missed(self, number: int, killed_at: float) -> None:
+    def await_degraded(self, number: int, killed_at: float) -> None:
         """Waits until every mirror has dropped the dead server's leg."""
         waiting = {mirror.name for mirror in self.context.topology.mirrors}
         legs = len(self.context.topology.servers)
@@ -229,7 +229,7 @@ class FailureDrill:
             return not waiting
 
         limit_seconds = self.drill.kill_seconds - (time.monotonic() - killed_at)
-        if not wait_until(all_degraded, timeout_seconds=limit_seconds, interval_seconds=MISSED_POLL_S):
+        if not wait_until(all_degraded, timeout_seconds=limit_seconds, interval_seconds=DEGRADED_POLL_S):
             raise WorkloadError(
                 f"{', '.join(sorted(waiting))} still whole {time.monotonic() - killed_at:.0f} s after the kill",
                 "the server may have lived on: see its state, and give the plan a longer drill.kill_seconds",
@@ -237,7 +237,7 @@ class FailureDrill:
             )
         self.say(f"all mirrors go on with {legs - number} of {legs} legs {time.monotonic() - killed_at:.1f} s after")
 
-    def give_power_back(self) -> None:
+    def start_killed_servers(self) -> None:
         """Starts the killed servers after a failure or an interrupt; configure does the rest."""
         for server in self.down:
             with suppress(Exception):
