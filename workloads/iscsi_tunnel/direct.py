@@ -60,7 +60,9 @@ def _await_open(tunnel: TunnelEndpoints, address: str) -> None:
 
     if not wait_until(reached, timeout_seconds=OPEN_SECONDS, interval_seconds=0.5):
         raise WorkloadError(
-            f"port {ISCSI_PORT} of {address} is not reached, though a rule opens it", "see the security group", "client"
+            f"port {ISCSI_PORT} of {address} is not reached, though a rule opens it",
+            "see the security group",
+            tunnel.client_name,
         )
 
 

@@ -118,8 +118,8 @@ def prove_closed(tunnel: TunnelEndpoints, attached: Attachment) -> list[Proof]:
 
 
 def _closed(tunnel: TunnelEndpoints, source: str, places: list[str], *, open_at: str) -> Proof:
-    machine = tunnel.client if source == tunnel.client_name else tunnel.hosts.connector(source)
-    facts = [fact for fact in machine.run(script("client_reach"), places).facts if "to" in fact]
+    connector = tunnel.client if source == tunnel.client_name else tunnel.hosts.connector(source)
+    facts = [fact for fact in connector.run(script("client_reach"), places).facts if "to" in fact]
     reached = {str(fact["to"]): bool(fact["reached"]) for fact in facts}
     wrong = [name for name, was in reached.items() if was and name != open_at]
     detail = (

@@ -10,7 +10,7 @@ from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel.attachment import attach_recorded, choose_config
 from workloads.iscsi_tunnel.direct import direct_path
 from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS, Attachment, TunnelEndpoints, script
-from workloads.iscsi_tunnel.plan import OPERATIONS, Cell, Plan, cells_of
+from workloads.iscsi_tunnel.plan import OPERATIONS, PATHS, Cell, Plan, cells_of
 from workloads.worker import arguments, bring_worker, rate_words, run_worker
 
 BRIEF_SECONDS = 1.0
@@ -44,7 +44,7 @@ def run(tunnel: TunnelEndpoints, plan: Plan) -> None:
     bring_worker(tunnel, [client_host(tunnel)])
     attached = tunnel.attached or attach_recorded(tunnel)
     blank = is_blank(tunnel, attached, plan.written_bytes)
-    paths = {path: cells_of(plan, path, writes=blank) for path in ("tunnel", "direct")}
+    paths = {path: cells_of(plan, path, writes=blank) for path in PATHS}
     measuring = CellRun(tunnel, sum(map(len, paths.values())) + len(OPERATIONS))
     try:
         measure_path(tunnel, plan, paths["tunnel"], attached.device, measuring)
