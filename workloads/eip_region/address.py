@@ -45,7 +45,7 @@ def error_code(error: ClientError) -> str:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ApiCall:
     """When a call to the API was made and answered, by the clock of this machine."""
 
     asked_unix_s: float
@@ -53,14 +53,14 @@ class Asked:
 
 
 def until_known(
-    call: Callable[[], None],
+    call: Callable[[], object],
     unknown_seconds: float,
-    attempted: Callable[[Asked, str | None], None] = lambda *_: None,
+    attempted: Callable[[ApiCall, str | None], None] = lambda *_: None,
     *,
     poll_seconds: float = 1.0,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
-) -> Asked:
+) -> ApiCall:
     """Repeats `call` until it succeeds; while EC2 does not know the allocation, until it was asked `unknown_seconds`
     after the first time, since a new one may not be known everywhere yet. Raises ClientError after that, and for any
     other error.
@@ -74,12 +74,12 @@ def until_known(
             call()
         except ClientError as error:
             answered = clock()
-            attempted(Asked(asked, answered), error_code(error))
+            attempted(ApiCall(asked, answered), error_code(error))
             if error_code(error) != NOT_FOUND or asked - began >= unknown_seconds:
                 raise
             sleep(poll_seconds)
         else:
-            made = Asked(asked, clock())
+            made = ApiCall(asked, clock())
             attempted(made, None)
             return made
 
@@ -101,8 +101,8 @@ class Address:
         """Returns the host that has the address now, or None. Raises WorkloadError when something else has it, and the
         inventory does not allow to take it from there.
         """
-        instance_id, card = self._association()
-        if instance_id is None and card is None:
+        instance_id, interface_id = self._association()
+        if instance_id is None and interface_id is None:
             return None
         for host in self._inventory.hosts:
             if host.id == instance_id:
@@ -110,15 +110,20 @@ class Address:
         if self.elastic_ip.reassociate:
             return None
         raise WorkloadError(
-            f"{self.name} is associated with {instance_id or card}, which is no host of {self._inventory.stack}",
+            f"{self.name} is associated with {instance_id or interface_id}, "
+            f"which is no host of {self._inventory.stack}",
             "give the stack another address, or set tidemark:reassociate true to take it from there",
         )
 
-    def give_to(self, host: Host) -> Asked:
+    def give_to(self, host: Host) -> ApiCall:
         """Associates the address with a host; returns when that was asked for and answered."""
         with one_line(f"giving {self.name} to {host.name}"):
             return until_known(
-                lambda: _associate(self._ec2, self.elastic_ip.id, host.id), KNOWN_SECONDS, poll_seconds=API_POLL_SECONDS
+                lambda: self._ec2.associate_address(
+                    AllocationId=self.elastic_ip.id, InstanceId=host.id, AllowReassociation=True
+                ),
+                KNOWN_SECONDS,
+                poll_seconds=API_POLL_SECONDS,
             )
 
     def await_shown(self, host: Host, limit_seconds: float) -> float | None:
@@ -134,7 +139,3 @@ class Address:
         with one_line(f"the holder of {self.name}"):
             found = self._ec2.describe_addresses(AllocationIds=[self.elastic_ip.id])["Addresses"][0]
         return found.get("InstanceId") or None, found.get("NetworkInterfaceId") or None
-
-
-def _associate(ec2: EC2Client, allocation_id: str, instance_id: str) -> None:
-    ec2.associate_address(AllocationId=allocation_id, InstanceId=instance_id, AllowReassociation=True)

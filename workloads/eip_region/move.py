@@ -51,7 +51,7 @@ def move(context: Context, source: Host, target: Host, journal: MoveJournal) -> 
         asked = context.address.give_to(target)
         shown = context.address.await_shown(target, context.plan.answer_seconds)
         confirmed = _await_answers(context, prober, target, asked.asked_unix_s)
-        back_after = None if confirmed is not None else _take_back(context, prober, source)
+        answers_again = confirmed is None and _take_back(context, prober, source)
         time.sleep(context.pace.interval_seconds)  # for the last connections to the old host
     reason = None if confirmed is not None else f"{target.name} did not answer for {context.plan.answer_seconds:g} s"
     made = Move(
@@ -70,7 +70,7 @@ def move(context: Context, source: Host, target: Host, journal: MoveJournal) -> 
         reason,
     )
     _record(context, made, prober.probes)
-    if confirmed is None and back_after is None:
+    if confirmed is None and not answers_again:
         raise WorkloadError(
             f"{target.name} does not answer at {context.address.name}, nor does {source.name}, to which it was given "
             "back",
@@ -133,13 +133,12 @@ def _await_answers(context: Context, prober: Prober, host: Host, since_unix_s: f
     return time.time()
 
 
-def _take_back(context: Context, prober: Prober, source: Host) -> float | None:
-    """Gives the address back; returns after how many seconds its former host answers again (None: it does not)."""
+def _take_back(context: Context, prober: Prober, source: Host) -> bool:
+    """Gives the address back; returns whether its former host answers again."""
     context.console.say("remap", f"no answer: giving {context.address.name} back to {source.name}")
     prober.moved()
     asked = context.address.give_to(source)
-    confirmed = _await_answers(context, prober, source, asked.asked_unix_s)
-    return None if confirmed is None else confirmed - asked.asked_unix_s
+    return _await_answers(context, prober, source, asked.asked_unix_s) is not None
 
 
 def _record(context: Context, made: Move, probes: list[Probe]) -> None:

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from inventory import Host
 from workloads.aws import ec2_client, one_line
-from workloads.eip_region.address import KNOWN_SECONDS, NOT_FOUND, Asked, error_code, until_known
+from workloads.eip_region.address import KNOWN_SECONDS, NOT_FOUND, ApiCall, error_code, until_known
 from workloads.eip_region.context import Context
 from workloads.eip_region.move_journal import MoveJournal
 from workloads.eip_region.remap import settle
@@ -49,9 +49,9 @@ def prove(context: Context) -> bool:
     elsewhere = ec2_client(foreign_region)
     here = ec2_client(region)
     # The control: associating this region's address with the host that has it changes nothing, and must succeed.
-    _attempts(context, here, context.address.elastic_ip.id, region, holder, time.time(), 0)
+    _try_to_associate(context, here, context.address.elastic_ip.id, region, holder, time.time(), 0)
     with throw_away(context, elsewhere, foreign_region) as foreign:
-        code = _attempts(
+        code = _try_to_associate(
             context,
             here,
             foreign.id,
@@ -101,12 +101,12 @@ def throw_away(context: Context, elsewhere: EC2Client, region: str) -> Iterator[
         context.console.say("prove", f"{found.id} released")
 
 
-def _attempts(
+def _try_to_associate(
     context: Context, here: EC2Client, allocation_id: str, of: str, host: Host, since_unix_s: float, settle_s: float
 ) -> str | None:
     """Asks for the association until EC2 decides; returns the last error's code, None where it was made."""
 
-    def attempted(asked: Asked, code: str | None) -> None:
+    def attempted(asked: ApiCall, code: str | None) -> None:
         context.results.append(
             "associations",
             {
@@ -157,11 +157,7 @@ def _tags(context: Context) -> Any:
 
 def _release(elsewhere: EC2Client, allocation_id: str) -> None:
     with one_line(f"releasing {allocation_id}"):
-        until_known(lambda: _release_once(elsewhere, allocation_id), KNOWN_SECONDS)
-
-
-def _release_once(elsewhere: EC2Client, allocation_id: str) -> None:
-    elsewhere.release_address(AllocationId=allocation_id)
+        until_known(lambda: elsewhere.release_address(AllocationId=allocation_id), KNOWN_SECONDS)
 
 
 def _is_there(elsewhere: EC2Client, allocation_id: str) -> bool:

@@ -12,7 +12,7 @@ from tests.workloads.eip_region.world import World
 from workloads.aws import ec2_client
 from workloads.deployment import local_versions
 from workloads.eip_region import prove as proofs
-from workloads.eip_region.address import NOT_FOUND, Asked, until_known
+from workloads.eip_region.address import NOT_FOUND, ApiCall, until_known
 from workloads.eip_region.context import Context
 from workloads.eip_region.prove import prove
 from workloads.errors import WorkloadError
@@ -149,7 +149,7 @@ class TestUntilKnown:
             if code is not None:
                 raise error(code)
 
-        def attempted(_: Asked, code: str | None) -> None:
+        def attempted(_: ApiCall, code: str | None) -> None:
             told.append(code)
 
         until_known(call, unknown_seconds, attempted, clock=clock, sleep=clock.sleep)
