@@ -22,12 +22,12 @@ from workloads.connectors.proxy_socket import ProxySocket
 from workloads.errors import WorkloadError
 
 SSH_PORT = 22
-PATIENT_SECONDS = 5.0
+UNDER_WAY_SECONDS = 5.0
 """A connection that has waited for this long no longer counts as being under way."""
-DOUBTFUL_SECONDS = 0.5
-HURRIED_SECONDS = 1.0
-"""A connection that began before the address moved, or within DOUBTFUL_SECONDS after the call, may never be answered:
-its host has lost the address. It counts as being under way for HURRIED_SECONDS only.
+NEAR_MOVE_SECONDS = 0.5
+UNDER_WAY_NEAR_MOVE_SECONDS = 1.0
+"""A connection that began before the address moved, or within NEAR_MOVE_SECONDS after the call, may never be answered:
+its host has lost the address. It counts as being under way for UNDER_WAY_NEAR_MOVE_SECONDS only.
 """
 OTHER_KEY = "another host key than the pinned ones"
 
@@ -148,7 +148,7 @@ class Prober:
         self._at_once = at_once
         self._under_way: set[float] = set()  # when each began, by the monotonic clock
         self._moved: float | None = None
-        most = at_once * math.ceil(at.seconds / HURRIED_SECONDS)
+        most = at_once * math.ceil(at.seconds / UNDER_WAY_NEAR_MOVE_SECONDS)
         self._pool = ThreadPoolExecutor(max_workers=most, thread_name_prefix="probe")
         self._clock = threading.Thread(target=self._run, name="probes", daemon=True)
 
@@ -200,8 +200,8 @@ class Prober:
             self._pool.submit(self._one, now)
 
     def _holds_back(self, began: float, now: float) -> bool:
-        doubtful = self._moved is not None and began < self._moved + DOUBTFUL_SECONDS
-        return now - began < (HURRIED_SECONDS if doubtful else PATIENT_SECONDS)
+        near_move = self._moved is not None and began < self._moved + NEAR_MOVE_SECONDS
+        return now - began < (UNDER_WAY_NEAR_MOVE_SECONDS if near_move else UNDER_WAY_SECONDS)
 
     def _one(self, began: float) -> None:
         found: list[Probe] = []

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from inventory import Ssh
 from tests.workloads.fakes import host_key
 from workloads.eip_region import probe
-from workloads.eip_region.probe import HURRIED_SECONDS, OTHER_KEY, Endpoint, Probe, Prober, make_endpoint
+from workloads.eip_region.probe import OTHER_KEY, UNDER_WAY_NEAR_MOVE_SECONDS, Endpoint, Probe, Prober, make_endpoint
 from workloads.errors import WorkloadError
 
 SSH = Ssh("admin", None, None)
@@ -169,7 +169,7 @@ class TestProber:
             while len(running._under_way) <= 2:
                 assert time.monotonic() - began < 120
                 time.sleep(0.01)
-            assert time.monotonic() - began >= HURRIED_SECONDS
+            assert time.monotonic() - began >= UNDER_WAY_NEAR_MOVE_SECONDS
 
     def test_what_never_comes_is_not_waited_for_longer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with self.prober(monkeypatch, 0.0) as running:
