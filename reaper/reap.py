@@ -14,9 +14,9 @@ from reaper.plan import GLOBAL, Plan, Resource, Selection, needed_by
 from reaper.services import error_code, is_gone
 
 PAUSE_SECONDS = 2.0
-PATIENCE_SECONDS = {"instance": 600.0, "file-system": 300.0}
+TIMEOUT_SECONDS = {"instance": 600.0, "file-system": 300.0}
 """How long AWS may take to shut one down, or to delete its mount targets. The next call goes on waiting."""
-USUAL_PATIENCE_SECONDS = 60.0
+USUAL_TIMEOUT_SECONDS = 60.0
 """After an instance has ended, its network interface and its volumes are in use for some seconds more."""
 
 _BUSY_CODES = frozenset(
@@ -34,7 +34,7 @@ _BUSY_CODES = frozenset(
 
 
 @dataclass(frozen=True)
-class Left:
+class Undeleted:
     """A resource that should have been deleted and is still there."""
 
     resource: Resource
@@ -53,12 +53,12 @@ class Reaping:
     client_of: ClientOf
     report: Callable[[Resource], object]
     pause_seconds: float = PAUSE_SECONDS
-    patience: float = 1.0
+    timeout_factor: float = 1.0
     clock: Callable[[], float] = time.monotonic
     stop: threading.Event = field(default_factory=threading.Event)
-    _left: dict[str, Left] = field(default_factory=dict)
+    _undeleted: dict[str, Undeleted] = field(default_factory=dict)
 
-    def run(self) -> list[Left]:
+    def run(self) -> list[Undeleted]:
         """Deletes what the plan says, and returns what is left of it."""
         regions = sorted({each.region for each in self.plan.delete} - {GLOBAL})
         with ThreadPoolExecutor(max(len(regions), 1)) as pool:
@@ -69,20 +69,20 @@ class Reaping:
                 self.stop.set()
                 raise
         self._delete(self.plan.of_region(GLOBAL))
-        return list(self._left.values())
+        return list(self._undeleted.values())
 
     def _delete(self, resources: Sequence[Resource]) -> None:
         for each in resources:
             if (begin := KINDS[each.kind].begin) is not None:
                 self._attempt(each, KINDS[each.kind], begin)
         for each in resources:
-            if each.ref not in self._left and self._attempt(each, KINDS[each.kind], KINDS[each.kind].delete):
+            if each.ref not in self._undeleted and self._attempt(each, KINDS[each.kind], KINDS[each.kind].delete):
                 self.report(each)
 
     def _attempt(self, resource: Resource, kind: Kind, call: Callable[..., object]) -> bool:
         """Makes the call if the resource is still to be deleted; waits while it is busy. Returns whether it is gone."""
         client = self.client_of(HOME_REGION if resource.region == GLOBAL else resource.region, kind.service)
-        until = self.clock() + self.patience * PATIENCE_SECONDS.get(resource.kind, USUAL_PATIENCE_SECONDS)
+        until = self.clock() + self.timeout_factor * TIMEOUT_SECONDS.get(resource.kind, USUAL_TIMEOUT_SECONDS)
         while True:
             if reason := self._reason_to_stop(resource):
                 return self._leave(resource, reason)
@@ -109,10 +109,10 @@ class Reaping:
     def _reason_to_stop(self, resource: Resource) -> str | None:
         if self.stop.is_set():
             return "there was no time"
-        remaining = [left.resource for left in list(self._left.values())]
+        remaining = [left.resource for left in list(self._undeleted.values())]
         keeper = needed_by(remaining, {each.ref: each for each in self.plan.delete}).get(resource.ref)
         return None if keeper is None or keeper is resource else f"{keeper.words} needs it and is still there"
 
     def _leave(self, resource: Resource, reason: str) -> bool:
-        self._left[resource.ref] = Left(resource, reason)
+        self._undeleted[resource.ref] = Undeleted(resource, reason)
         return False

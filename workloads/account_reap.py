@@ -16,7 +16,7 @@ import boto3
 
 from reaper.find import ClientOf, Found, enabled_regions, find_all, made_once
 from reaper.plan import GLOBAL, Plan, Resource, Selection, Status, make_plan
-from reaper.reap import Left, Reaping
+from reaper.reap import Reaping, Undeleted
 from reaper.tags import PROJECT, STACK_NAME
 from workloads.account import check_region_name
 from workloads.aws import client_arguments, one_line
@@ -153,7 +153,7 @@ def _confirm(plan: Plan, yes: bool, ask: Callable[[str], str]) -> None:
         raise WorkloadError("nothing was deleted", "")
 
 
-def _carry_out(console: Console, plan: Plan, selection: Selection, client_of: ClientOf) -> tuple[list[Left], int]:
+def _carry_out(console: Console, plan: Plan, selection: Selection, client_of: ClientOf) -> tuple[list[Undeleted], int]:
     done: list[Resource] = []
     with console.under_way("reap", f"{len(plan.delete)} resources") as progress:
 
@@ -166,7 +166,7 @@ def _carry_out(console: Console, plan: Plan, selection: Selection, client_of: Cl
     return left, len(done)
 
 
-def _finish(console: Console, plan: Plan, found: Found, left: Sequence[Left], *, deleted: int | None) -> None:
+def _finish(console: Console, plan: Plan, found: Found, left: Sequence[Undeleted], *, deleted: int | None) -> None:
     """Says how it ended. What should have gone and is still there makes the exit code 1; what is protected does not."""
     for each in left:
         console.say("left", f"{_where(each.resource)}  {each.reason}")

@@ -20,7 +20,7 @@ from lab.stacks import stack_config
 from reaper import find
 from reaper.find import Found, find_all
 from reaper.plan import Plan, Resource, Selection, make_plan
-from reaper.reap import Left, Reaping
+from reaper.reap import Reaping, Undeleted
 from tests.lab.conftest import REGION, Api, api, api_over_http, lab_folder
 
 __all__ = ["api", "api_over_http", "lab_folder"]
@@ -99,12 +99,12 @@ class Account:
         assert found.unasked == {}
         return make_plan(found.resources, selection)
 
-    def reap(self, selection: Selection) -> list[Left]:
+    def reap(self, selection: Selection) -> list[Undeleted]:
         """One call: look, plan, delete. It waits for nothing, since this API is done at once."""
         return self.reaping(self.plan(selection), selection).run()
 
     def reaping(self, plan: Plan, selection: Selection, report: Callable[[Resource], object] = id) -> Reaping:
-        return Reaping(plan, selection, self.client_of, report, pause_seconds=0.0, patience=0.0)
+        return Reaping(plan, selection, self.client_of, report, pause_seconds=0.0, timeout_factor=0.0)
 
     def everything(self, *include: str) -> Selection:
         """Selects all that has a lifetime of a week at most: it is a fortnight later."""

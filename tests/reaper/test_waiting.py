@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from reaper.plan import Resource, Selection, make_plan
-from reaper.reap import USUAL_PATIENCE_SECONDS, Left, Reaping
+from reaper.reap import USUAL_TIMEOUT_SECONDS, Reaping, Undeleted
 
 TAGS = {"project": "tidemark", "stack": "s.lab", "expires-at": "2020-01-01T00:00:00Z", "data": "disposable"}
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -45,12 +45,18 @@ def error(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "says AWS"}}, "DeleteVolume")
 
 
-def reap(ec2: FakeEc2, kind: str = "volume", patience: float = 1.0) -> list[Left]:
+def reap(ec2: FakeEc2, kind: str = "volume", timeout_factor: float = 1.0) -> list[Undeleted]:
     seconds = count(step=10)
     selection = Selection(NOW)
     plan = make_plan([Resource("eu-central-1", kind, "id-1", TAGS)], selection)
     return Reaping(
-        plan, selection, lambda *_: ec2, id, pause_seconds=0.0, patience=patience, clock=lambda: float(next(seconds))
+        plan,
+        selection,
+        lambda *_: ec2,
+        id,
+        pause_seconds=0.0,
+        timeout_factor=timeout_factor,
+        clock=lambda: float(next(seconds)),
     ).run()
 
 
@@ -65,7 +71,7 @@ def test_and_left_when_it_stays_in_use() -> None:
     ec2 = FakeEc2(*[error("VolumeInUse")] * 100)
     (left,) = reap(ec2)
     assert left.reason == "VolumeInUse (says AWS)"
-    assert 2 < len(ec2.calls) <= USUAL_PATIENCE_SECONDS / 10 + 1
+    assert 2 < len(ec2.calls) <= USUAL_TIMEOUT_SECONDS / 10 + 1
 
 
 @pytest.mark.parametrize(
@@ -89,5 +95,5 @@ def test_an_instance_is_waited_for_until_it_has_ended() -> None:
 
 
 def test_an_instance_that_does_not_end_is_left() -> None:
-    (left,) = reap(FakeEc2(states=("shutting-down",)), "instance", patience=0.1)
+    (left,) = reap(FakeEc2(states=("shutting-down",)), "instance", timeout_factor=0.1)
     assert left.reason == "it is shutting-down"
