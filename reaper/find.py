@@ -141,19 +141,20 @@ def _find_users_of_profiles(found: Found, client_of: ClientOf) -> None:
     arns = [name for each in profiles for name in each.names]
     known = {each.ref for each in found.resources}
     users = Found()
-    users.add("the regions", lambda: _each_user(enabled_regions(client_of), arns, client_of, users))
+
+    def one(region: str) -> None:
+        users.add(f"{region} EC2", lambda: find_users_of_profiles(client_of(region, "ec2"), region, arns))
+
+    try:
+        regions = enabled_regions(client_of)
+    except API_ERRORS as error:
+        regions = []
+        users.unasked["the regions"] = short_reason(error)
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        list(pool.map(one, regions))
     found.resources.extend(each for each in users.resources if each.ref not in known)
     if users.unasked:
         why = f"its users are not known: {', '.join(f'{what} {reason}' for what, reason in users.unasked.items())}"
         found.resources = [
             replace(each, barriers=(*each.barriers, why)) if each in profiles else each for each in found.resources
         ]
-
-
-def _each_user(regions: Sequence[str], arns: list[str], client_of: ClientOf, users: Found) -> list[Resource]:
-    def one(region: str) -> None:
-        users.add(f"{region} EC2", lambda: find_users_of_profiles(client_of(region, "ec2"), region, arns))
-
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(one, regions))
-    return []
