@@ -178,7 +178,13 @@ def _instance(instance: InstanceTypeDef, subnet_cidr: str, routed: bool) -> Inst
         public_address=instance.get("PublicIpAddress") if routed else None,
         # Groups belong to network interfaces; moto leaves the instance's own list empty where one is described.
         groups=tuple(
-            sorted({group["GroupId"] for card in instance["NetworkInterfaces"] for group in card.get("Groups", [])})
+            sorted(
+                {
+                    group["GroupId"]
+                    for interface in instance["NetworkInterfaces"]
+                    for group in interface.get("Groups", [])
+                }
+            )
         ),
         key_name=instance.get("KeyName"),
         tags=tuple(sorted(tags.items())),

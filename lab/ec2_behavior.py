@@ -87,8 +87,8 @@ def _associate(
     reassociate: bool = False,
 ) -> ElasticAddress:
     wanted = self.address_by_allocation([allocation_id]) if allocation_id else self.address_by_ip([address])
-    card = eni or instance.nics[0]
-    if wanted[0].eni is card:  # EC2 answers with the existing association
+    interface = eni or instance.nics[0]
+    if wanted[0].eni is interface:  # EC2 answers with the existing association
         held: ElasticAddress = wanted[0]
         return held
     before = wanted[0].eni
@@ -96,7 +96,7 @@ def _associate(
     if before is not None:
         _restore_own_address(before)
     for other in self.addresses:
-        if other is not made and other.eni is card:
+        if other is not made and other.eni is interface:
             other.instance = other.eni = other.association_id = None
     return made
 
@@ -115,8 +115,8 @@ def _associate_call(self: Any) -> Any:
 @functools.wraps(_moto_stop)
 def _stop(self: Any) -> Any:
     before = _moto_stop(self)
-    for card in self.nics.values():
-        card.public_ip = None
+    for interface in self.nics.values():
+        interface.public_ip = None
     _show_elastic_ips(self)
     return before
 
@@ -145,15 +145,15 @@ def _show_elastic_ips(instance: Any) -> None:
 
 
 def _addresses_of(instance: Any) -> list[Any]:
-    cards = list(instance.nics.values())
+    interfaces = list(instance.nics.values())
     addresses: list[Any] = ec2_backends[DEFAULT_ACCOUNT_ID][instance.region_name].addresses
-    return [address for address in addresses if address.eni is not None and address.eni in cards]
+    return [address for address in addresses if address.eni is not None and address.eni in interfaces]
 
 
-def _restore_own_address(card: Any) -> None:
-    card.public_ip = None
-    if card.instance is not None and card.instance._state.name == "running":
-        card.check_auto_public_ip()
+def _restore_own_address(interface: Any) -> None:
+    interface.public_ip = None
+    if interface.instance is not None and interface.instance._state.name == "running":
+        interface.check_auto_public_ip()
 
 
 @functools.wraps(_moto_attach_volume)

@@ -46,8 +46,8 @@ def refuse_deletions_like_ec2() -> None:
 
 def delete_interfaces(instance: Instance) -> None:
     """Deletes the network interfaces of an instance that has been terminated."""
-    for card in instance.nics.values():
-        instance.ec2_backend.enis.pop(card.id, None)
+    for interface in instance.nics.values():
+        instance.ec2_backend.enis.pop(interface.id, None)
 
 
 def _violation(what: str) -> Exception:
@@ -58,7 +58,7 @@ def _violation(what: str) -> Exception:
 def _delete_group(self: Any, name: str | None = None, group_id: str | None = None) -> None:
     group = self.get_security_group_from_id(group_id) if group_id else None
     if group is not None and group.name != "default":
-        used = any(each.id == group_id for card in self.enis.values() for each in card.group_set)
+        used = any(each.id == group_id for interface in self.enis.values() for each in interface.group_set)
         named = any(
             rule.source_group.get("GroupId") == group_id
             for groups in self.groups.values()
@@ -73,7 +73,7 @@ def _delete_group(self: Any, name: str | None = None, group_id: str | None = Non
 
 @functools.wraps(_moto_delete_subnet)
 def _delete_subnet(self: Any, subnet_id: str) -> Any:
-    if any(card.subnet.id == subnet_id for card in self.enis.values()):
+    if any(interface.subnet.id == subnet_id for interface in self.enis.values()):
         raise _violation(f"The subnet '{subnet_id}'")
     deleted = _moto_delete_subnet(self, subnet_id)
     for table in self.route_tables.values():
@@ -94,8 +94,8 @@ def _delete_vpc(self: Any, vpc_id: str) -> Any:
 
 @functools.wraps(_moto_detach_gateway)
 def _detach_gateway(self: Any, internet_gateway_id: str, vpc_id: str) -> None:
-    for card in self.enis.values():
-        if card.subnet.vpc_id == vpc_id and card.public_ip:
+    for interface in self.enis.values():
+        if interface.subnet.vpc_id == vpc_id and interface.public_ip:
             raise DependencyViolationError(f"Network {vpc_id} has some mapped public address(es).")
     _moto_detach_gateway(self, internet_gateway_id, vpc_id)
 

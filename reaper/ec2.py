@@ -133,8 +133,8 @@ def _instances(ec2: Any, region: str, site: _Site) -> Iterator[Resource]:
             needs |= {ref("subnet", subnet), *site.network_of(instance["VpcId"])}
         needs |= {
             ref("security-group", group["GroupId"])
-            for card in instance.get("NetworkInterfaces", [])
-            for group in card.get("Groups", [])
+            for interface in instance.get("NetworkInterfaces", [])
+            for group in interface.get("Groups", [])
         }
         needs |= {ref("elastic-ip", each["AllocationId"]) for each in site.addresses if each.get("InstanceId") == id}
         if instance.get("KeyName"):
@@ -281,12 +281,12 @@ def _network(region: str, site: _Site) -> Iterator[Resource]:
 
 def _interfaces(region: str, site: _Site) -> Iterator[Resource]:
     """Those of other instances and services. A file system's are known by its mount targets (services.py)."""
-    for id, card in site.interfaces.items():
-        if card.get("Attachment", {}).get("InstanceId") in site.instances:
+    for id, interface in site.interfaces.items():
+        if interface.get("Attachment", {}).get("InstanceId") in site.instances:
             continue
-        groups = {ref("security-group", group["GroupId"]) for group in card.get("Groups", [])}
-        needs = frozenset({ref("subnet", card["SubnetId"]), *site.network_of(card["VpcId"]), *groups})
-        yield Resource(region, "network-interface", id, from_pairs(card.get("TagSet")), needs)
+        groups = {ref("security-group", group["GroupId"]) for group in interface.get("Groups", [])}
+        needs = frozenset({ref("subnet", interface["SubnetId"]), *site.network_of(interface["VpcId"]), *groups})
+        yield Resource(region, "network-interface", id, from_pairs(interface.get("TagSet")), needs)
 
 
 def find_users_of_profiles(ec2: Any, region: str, arns: Collection[str]) -> Iterator[Resource]:

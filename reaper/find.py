@@ -113,7 +113,7 @@ def _find_in_region(found: Found, region: str, client_of: ClientOf, with_reapers
     mine.add(f"{region} EC2", lambda: find_in_ec2(client_of(region, "ec2"), region))
     mine.add(f"{region} EFS", lambda: find_file_systems(client_of(region, "efs"), region))
     # The network interfaces of a file system's mount targets go with it.
-    cards = {ref("network-interface", id) for each in mine.resources for id in each.facts.get("interfaces", ())}
+    interfaces = {ref("network-interface", id) for each in mine.resources for id in each.facts.get("interfaces", ())}
     tagged = Found()
     tagged.add(f"{region} tagging", lambda: find_tagged(client_of(region, "resourcegroupstaggingapi"), region))
     services = {each.kind for each in tagged.resources}
@@ -129,7 +129,7 @@ def _find_in_region(found: Found, region: str, client_of: ClientOf, with_reapers
             ),
         )
     others = [each for each in tagged.resources if each.kind not in _ASKED_BY_THEMSELVES | _PARTS_OF_REAPERS]
-    found.resources.extend([each for each in mine.resources if each.ref not in cards] + others)
+    found.resources.extend([each for each in mine.resources if each.ref not in interfaces] + others)
     found.unasked.update(mine.unasked | tagged.unasked)
 
 

@@ -93,9 +93,9 @@ def _delete_gateway(ec2: Any, resource: Resource) -> None:
 
 
 def _refuse_if_used(ec2: Any, name: str, value: str) -> None:
-    cards = ec2.describe_network_interfaces(Filters=[{"Name": name, "Values": [value]}])["NetworkInterfaces"]
-    if cards:
-        raise Busy(f"{value} is in use by {', '.join(sorted(card['NetworkInterfaceId'] for card in cards))}")
+    found = ec2.describe_network_interfaces(Filters=[{"Name": name, "Values": [value]}])["NetworkInterfaces"]
+    if interfaces := sorted(each["NetworkInterfaceId"] for each in found):
+        raise Busy(f"{value} is in use by {', '.join(interfaces)}")
 
 
 def _tags_of_file_system(efs: Any, resource: Resource) -> Tags:

@@ -42,7 +42,7 @@ def _root_mapping(root: Mapping[str, Any]) -> list[Any]:
 
 def _create_instance(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
     cpu, metadata = inputs.get("cpuOptions"), inputs.get("metadataOptions")
-    card = without_none(
+    interface = without_none(
         DeviceIndex=0,
         SubnetId=inputs["subnetId"],
         Groups=inputs.get("vpcSecurityGroupIds"),
@@ -57,7 +57,7 @@ def _create_instance(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
             KeyName=inputs.get("keyName"),
             IamInstanceProfile=without_none(Name=inputs.get("iamInstanceProfile")) or None,
             UserData=inputs.get("userData"),
-            NetworkInterfaces=[card],
+            NetworkInterfaces=[interface],
             Placement=without_none(GroupName=inputs.get("placementGroup")) or None,
             CpuOptions=without_none(CoreCount=cpu["coreCount"], ThreadsPerCore=cpu["threadsPerCore"]) if cpu else None,
             MetadataOptions=without_none(
