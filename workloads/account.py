@@ -16,8 +16,8 @@ import boto3
 
 from reaper import find
 from reaper.plan import GLOBAL
-from reaper.services import find_in_iam
-from reaper.tags import EXPIRES_AT_KEY, PROJECT, PROJECT_KEY, STACK_KEY, from_pairs, is_ours, parse_expiry
+from reaper.services import find_in_iam, find_tagged
+from reaper.tags import EXPIRES_AT_KEY, PROJECT, PROJECT_KEY, STACK_KEY, is_ours, parse_expiry
 from workloads.aws import client_arguments, ec2_client, one_line
 from workloads.console import Console, duration_words
 from workloads.errors import WorkloadError
@@ -153,16 +153,11 @@ def in_ec2(region: str, client: EC2Client) -> list[Leftover]:
 def in_other_services(region: str, client: ResourceGroupsTaggingAPIClient) -> list[Leftover]:
     """Returns the resources of all other services that have the project's tags."""
     with one_line(f"what is left in {region}", "the tagging API"):
-        pages = client.get_paginator("get_resources").paginate(TagFilters=[{"Key": PROJECT_KEY, "Values": [PROJECT]}])
-        resources = [resource for page in pages for resource in page["ResourceTagMappingList"]]
+        tagged = [each for each in find_tagged(client, region) if each.kind != "iam"]
     found = []
-    for resource in resources:
-        # arn:aws:elasticfilesystem:eu-central-1:123456789012:file-system/fs-0123, arn:aws:s3:::bucket
-        _, _, service, _, _, name = resource["ResourceARN"].split(":", 5)
-        if service not in ("ec2", "iam"):
-            kind, slash, id = name.partition("/")
-            tags = from_pairs(resource["Tags"])
-            found.append(_leftover(region, kind if slash else service, id if slash else name, tags))
+    for each in tagged:
+        kind, slash, id = each.id.partition("/")
+        found.append(_leftover(region, kind if slash else each.kind, id if slash else each.id, each.tags))
     return found
 
 
