@@ -12,7 +12,6 @@ import re
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from botocore.exceptions import ClientError
 
@@ -29,12 +28,8 @@ STORE_NAME = "host-keys.json"
 CONSOLE_TIMEOUT_SECONDS = 900
 POLL_SECONDS = 1.0
 
-
-class Console(Protocol):
-    """A source of console output."""
-
-    def __call__(self, instance_id: str) -> str:
-        """Returns the console output of an instance so far."""
+ReadConsole = Callable[[str], str]
+"""Returns the console output of an instance so far."""
 
 
 def state_dir() -> Path:
@@ -98,7 +93,7 @@ class HostKeyStore:
 def host_keys(
     inventory: Inventory,
     *,
-    console: Console | None = None,
+    read_console: ReadConsole | None = None,
     store: HostKeyStore | None = None,
     watch: ResourceWatch | None = None,
     timeout_seconds: float = CONSOLE_TIMEOUT_SECONDS,
@@ -128,7 +123,7 @@ def host_keys(
             )
     if not unknown:
         return known
-    read = console or console_of(inventory.region)
+    read = read_console or console_of(inventory.region)
     watch = watch or ResourceWatch(inventory)
     tell(f"host keys    waiting for the consoles of {', '.join(host.name for host in unknown)}")
 
@@ -159,7 +154,7 @@ def host_keys(
     return known
 
 
-def console_of(region: str) -> Console:
+def console_of(region: str) -> ReadConsole:
     """Returns a reader of the consoles of instances in `region`.
 
     It reads the output that EC2 keeps of the last start or restart, which is promised for one hour. Where that has no

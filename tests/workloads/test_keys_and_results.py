@@ -74,11 +74,11 @@ def test_keys_are_waited_for_and_kept(tmp_path: Path, clock: FakeClock) -> None:
         asked.append(instance_id)
         return "" if len(asked) <= 2 else f"tidemark-host-key: {KEY}\n"
 
-    keys = host_keys(inventory, console=console, store=store, watch=NOBODY_GONE, tell=lambda _: None)
+    keys = host_keys(inventory, read_console=console, store=store, watch=NOBODY_GONE, tell=lambda _: None)
     assert keys == {host.name: (KEY,) for host in inventory.hosts}
     assert clock.slept == [1.0]
     asked.clear()
-    again = host_keys(inventory, console=console, store=store, tell=lambda _: None)
+    again = host_keys(inventory, read_console=console, store=store, tell=lambda _: None)
     assert (again, asked) == (keys, [])
 
 
@@ -123,7 +123,7 @@ def test_a_console_that_shows_no_key_in_time(tmp_path: Path) -> None:
     with pytest.raises(WorkloadError, match=told):
         host_keys(
             keyless(),
-            console=lambda _: "booting\n",
+            read_console=lambda _: "booting\n",
             store=HostKeyStore(tmp_path / "keys.json"),
             watch=NOBODY_GONE,
             timeout_seconds=0,

@@ -226,7 +226,11 @@ def test_who_waits_for_keys_is_told_at_once(
     began = time.monotonic()
     with pytest.raises(ResourceGone, match=r"storage-3: its instance i-\w+ is terminated \(Server.InternalError"):
         host_keys(
-            deployed, console=lambda _: "", store=store, watch=unpanicked(deployed, monkeypatch), tell=lambda _: None
+            deployed,
+            read_console=lambda _: "",
+            store=store,
+            watch=unpanicked(deployed, monkeypatch),
+            tell=lambda _: None,
         )
     assert time.monotonic() - began < BOUND_SECONDS
 
@@ -243,7 +247,7 @@ def test_a_rehearsal_is_not_told_of_ec2s_delays(account: Any, tmp_path: Path, mo
     with pytest.raises(WorkloadError, match="storage-1: its console shows no host key after 0 s") as caught:
         host_keys(
             deployed,
-            console=lambda _: "kernel says this\n",
+            read_console=lambda _: "kernel says this\n",
             store=HostKeyStore(tmp_path / "keys.json"),
             watch=unpanicked(deployed, monkeypatch),
             timeout_seconds=0,
