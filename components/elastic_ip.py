@@ -35,7 +35,7 @@ class ElasticIp(pulumi.ComponentResource):
 
     allocation_id: pulumi.Output[str]
     address: pulumi.Output[str]
-    row: pulumi.Output[InventoryElasticIp]
+    entry: pulumi.Output[InventoryElasticIp]
     """The address for the inventory."""
     resources: tuple[pulumi.Resource, ...]
     """What hosts that may get the address depend on; empty for an existing address."""
@@ -70,7 +70,7 @@ class ElasticIp(pulumi.ComponentResource):
                     delete_before_replace=True,
                 ),
             )
-        self.row = pulumi.Output.all(self.allocation_id, self.address).apply(
+        self.entry = pulumi.Output.all(self.allocation_id, self.address).apply(
             lambda known: InventoryElasticIp(
                 id=known[0],
                 address=known[1],

@@ -93,7 +93,7 @@ class ElasticFileSystem(pulumi.ComponentResource):
 
     file_system: aws.efs.FileSystem
     mount_targets: tuple[aws.efs.MountTarget, ...]
-    row: pulumi.Output[FileSystem]
+    entry: pulumi.Output[FileSystem]
     """The file system for the inventory."""
 
     def __init__(self, name: str, args: FileSystemArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -133,10 +133,10 @@ class ElasticFileSystem(pulumi.ComponentResource):
             )
             for number, subnet_id in enumerate(args["subnet_ids"], start=1)
         )
-        self.row = self._row()
+        self.entry = self._entry()
         self.register_outputs({"id": self.file_system.id})
 
-    def _row(self) -> pulumi.Output[FileSystem]:
+    def _entry(self) -> pulumi.Output[FileSystem]:
         """Modes are those of the arguments, since numbers come back from the engine as floats."""
         args, spec = self._args, self._args["spec"]
         targets = [

@@ -136,7 +136,7 @@ class Tunnel(ExperimentComponent[TunnelConfig]):
                 },
                 self.children,
             )
-            elastic_ips.append(elastic_ip.row)
+            elastic_ips.append(elastic_ip.entry)
         volumes = [volume_entry(volume, device, config.volume) for volume, device in server.disks]
         entries = [
             HostEntry(

@@ -102,7 +102,7 @@ class EfsIops(ExperimentComponent[EfsIopsConfig]):
             "client_addresses": [entry.host.address for entry in entries],
             "file_system_id": file_system.file_system.id,
         }
-        self.export(entries, outputs, file_system=file_system.row)
+        self.export(entries, outputs, file_system=file_system.entry)
 
 
 EXPERIMENT = Experiment("efs-iops", check, EfsIops)

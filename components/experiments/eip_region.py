@@ -80,7 +80,7 @@ class EipRegion(ExperimentComponent[EipRegionConfig]):
             host_args = self.host_args(host_type, subnet_id=subnet_id, depends_on=elastic_ip.resources)
             host = Host(f"host-{number}", host_args, self.children)
             entries.append(HostEntry(f"host-{number}", "host", host_type, host, zone))
-        self.export(entries, {"elastic_ip": elastic_ip.address}, elastic_ips=[elastic_ip.row])
+        self.export(entries, {"elastic_ip": elastic_ip.address}, elastic_ips=[elastic_ip.entry])
 
 
 EXPERIMENT = Experiment("eip-region", check, EipRegion)

@@ -318,7 +318,7 @@ class TestElasticFileSystem:
     def test_row_of_the_inventory(self, one_zone: bool) -> None:
         rows: list[FileSystem] = []
         args = file_system_args("provisioned", 128, "one-zone" if one_zone else "regional")
-        run_component(lambda: ElasticFileSystem("files", args).row.apply(rows.append))
+        run_component(lambda: ElasticFileSystem("files", args).entry.apply(rows.append))
         assert rows == [
             FileSystem(
                 id="id-files-efs",

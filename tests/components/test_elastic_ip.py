@@ -387,7 +387,7 @@ class TestComponent:
 
         def declare() -> pulumi.Output[None]:
             made = ElasticIp("ip", {"plan": plan, "instance_id": instance_id, "depends_on": [], "tags": TAGS})
-            return made.row.apply(rows.append)
+            return made.entry.apply(rows.append)
 
         return run_component(declare), rows[0]
 
