@@ -40,7 +40,7 @@ def run_steps(deployment: Deployment, steps: Iterable[Step], at_boundary: Callab
     return total
 
 
-def check_packages(
+def install_packages(
     deployment: Deployment, script: Script, needed: Mapping[str, tuple[Sequence[str], Sequence[str]]]
 ) -> int:
     """Installs packages and loads kernel modules, by host; notes the versions, and returns the number of changes."""

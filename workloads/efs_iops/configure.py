@@ -10,7 +10,7 @@ from workloads.efs_iops.mount_options import HELPER_OPTIONS, Mounted
 from workloads.efs_iops.plan import Cell, Plan, cells
 from workloads.errors import WorkloadError
 from workloads.results import proof
-from workloads.steps import Step, check_packages, run_steps
+from workloads.steps import Step, install_packages, run_steps
 from workloads.worker import bring_worker
 
 PACKAGES, MODULES = ("nfs-common",), ("nfsv4",)
@@ -25,7 +25,7 @@ def configure(context: Context, plan: Plan) -> int:
     clients = [host.name for host in context.clients]
     needed = dict.fromkeys(clients, (PACKAGES, MODULES))
     steps = [
-        Step("packages", lambda: check_packages(context, script("host_packages"), needed)),
+        Step("packages", lambda: install_packages(context, script("host_packages"), needed)),
         Step("mount", partial(mount, context)),
         Step("worker", lambda: bring_worker(context, clients)),
         Step("files", partial(make_files, context, plan)),

@@ -25,7 +25,7 @@ from workloads.md_raid.settings import (
     leg_path,
 )
 from workloads.md_raid.stripe import make_stripe
-from workloads.steps import Step, check_packages, run_steps
+from workloads.steps import Step, install_packages, run_steps
 
 
 def configure(context: Context, at_boundary: Callable[[str], None] | None = None) -> int:
@@ -42,7 +42,7 @@ def configure_and_record(context: Context) -> None:
 def bring_packages(context: Context) -> int:
     """Installs packages and loads kernel modules on all hosts at once."""
     needed = {host.name: (PACKAGES[host.role], MODULES[host.role]) for host in context.topology.hosts}
-    return check_packages(context, script("host_packages"), needed)
+    return install_packages(context, script("host_packages"), needed)
 
 
 def name_initiator(context: Context) -> int:

@@ -10,7 +10,7 @@ from workloads.s3_throttle.environment import Environment, version_of
 from workloads.s3_throttle.objects import check_bucket
 from workloads.s3_throttle.plan import Plan
 from workloads.scripts import find_script
-from workloads.steps import Step, check_packages, run_steps
+from workloads.steps import Step, install_packages, run_steps
 
 PACKAGES = ("python3", "iproute2")
 MODULES = ("sch_tbf",)
@@ -25,7 +25,7 @@ def configure(context: Context, plan: Plan) -> int:
     """Brings packages, environment and files to the uploader, and checks the bucket; returns the number of changes."""
     needed = {context.uploader.name: (PACKAGES, MODULES)}
     steps = [
-        Step("packages", lambda: check_packages(context, find_script("host_packages", SCRIPTS), needed)),
+        Step("packages", lambda: install_packages(context, find_script("host_packages", SCRIPTS), needed)),
         Step("environment", partial(bring_environment, context)),
         Step("bucket", partial(reach_bucket, context)),
         Step("files", partial(make_files, context, plan)),
