@@ -40,7 +40,7 @@ def back_up(
     """
     began = time.monotonic()
     selected = _selected(sources, exclude)
-    context.long(host_program("copy_plan", "client_sources"), selected, "looking at the sources")
+    context.run_long(host_program("copy_plan", "client_sources"), selected, "looking at the sources")
     made: list[Snapshot] = []
     with mounted(context, volume):
         made.append(
@@ -89,7 +89,7 @@ def add_snapshot(
     def copy() -> None:
         options = ["yes" if given else "no" for given in (one_file_system, checksum)]
         words = [name, *options, *_selected(sources, exclude)]
-        said = context.long(host_program("copy_plan", "client_copy"), words, f"copying {', '.join(sources)}").facts
+        said = context.run_long(host_program("copy_plan", "client_copy"), words, f"copying {', '.join(sources)}").facts
         copied.update(said[1])
         if left_out := said[0]["left_out"]:
             context.console.say(context.run, f"left out, as they hold no files of a disk: {', '.join(left_out)}")
@@ -98,7 +98,7 @@ def add_snapshot(
         earlier = [] if checksum else snapshots_on(context)
         previous = f"{SNAPSHOTS}/{earlier[-1].name}" if earlier else ""
         command = "same" if copied["same"] else "write"
-        written = context.long(
+        written = context.run_long(
             host_program("manifest"), [command, f"{SNAPSHOTS}/.partial-{name}", previous], "reading back what is new"
         )
         facts.update(compared(context, written))
@@ -116,7 +116,7 @@ def add_snapshot(
             unread=int(facts["unread"]),
         )
         record = {key: value for key, value in asdict(made).items() if value is not None}
-        context.brief("client_publish", [name, json.dumps(record)])
+        context.run_short("client_publish", [name, json.dumps(record)])
         published.append(made)
 
     published: list[Snapshot] = []
@@ -129,7 +129,7 @@ def add_snapshot(
 
 def snapshots_on(context: Context) -> list[Snapshot]:
     """Returns the complete snapshots of the mounted volume, oldest first, also those with a damaged record."""
-    return listed(context.long(host_program("snapshot_records"), [SNAPSHOTS], "listing the snapshots").facts)
+    return listed(context.run_long(host_program("snapshot_records"), [SNAPSHOTS], "listing the snapshots").facts)
 
 
 def list_snapshots(context: Context, volume: Volume) -> list[Snapshot]:
@@ -141,19 +141,19 @@ def list_snapshots(context: Context, volume: Volume) -> list[Snapshot]:
 def restore(context: Context, volume: Volume, name: str, target: str) -> Snapshot:
     """Copies a snapshot into an empty directory of the client, and compares the copy with its manifest."""
     began = time.monotonic()
-    context.brief("client_target", [target])
+    context.run_short("client_target", [target])
     with mounted(context, volume):
         snapshot = chosen(snapshots_on(context), name)
 
         def copy() -> None:
             _tell_damaged(context, [snapshot])
-            context.long(script("client_restore"), [snapshot.name, target], f"restoring {snapshot.name}")
+            context.run_long(script("client_restore"), [snapshot.name, target], f"restoring {snapshot.name}")
 
         def verify() -> None:
             words = ["compare", f"{SNAPSHOTS}/{snapshot.name}", target]
-            seen = compared(context, context.long(host_program("manifest"), words, "comparing checksums"))
+            seen = compared(context, context.run_long(host_program("manifest"), words, "comparing checksums"))
             context.record("restored", target_host=context.client_name, **_figures(snapshot), compared=seen)
-            context.brief("client_restored", [target])
+            context.run_short("client_restored", [target])
 
         with context.performed([Action("restore", copy), Action("verify", verify)]):
             pass
@@ -170,7 +170,7 @@ def check(context: Context, volume: Volume) -> dict[str, Any]:
 
         def read() -> None:
             names = [f"{SNAPSHOTS}/{snapshot.name}" for snapshot in snapshots]
-            result = context.long(host_program("manifest"), ["check", *names], "reading every file back")
+            result = context.run_long(host_program("manifest"), ["check", *names], "reading every file back")
             damaged = _tell_damaged(context, snapshots)
             seen.update(compared(context, result, and_damaged=len(damaged)))
 
@@ -206,7 +206,7 @@ def _tell_damaged(context: Context, snapshots: Sequence[Snapshot]) -> set[str]:
 
 
 def _prune(context: Context, names: Sequence[str]) -> None:
-    context.long(script("client_prune"), names, f"removing {len(names)} snapshots")
+    context.run_long(script("client_prune"), names, f"removing {len(names)} snapshots")
 
 
 def compared(context: Context, result: ScriptResult, *, and_damaged: int = 0) -> dict[str, Any]:

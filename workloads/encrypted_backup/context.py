@@ -101,12 +101,12 @@ class Context(TunnelEndpoints):
         """The client's name: that in the inventory, or this machine's own."""
         return platform.node() if self.client_host is None else self.client_host.name
 
-    def brief(self, name: str, arguments: Iterable[str] = (), passphrase: Passphrase | None = None) -> ScriptResult:
+    def run_short(self, name: str, arguments: Iterable[str] = (), passphrase: Passphrase | None = None) -> ScriptResult:
         """Runs a script on the client that takes seconds; the next one waits for its end."""
         stdin = None if passphrase is None else passphrase.for_stdin()
         return self.client.run(script(name), arguments, stdin=stdin)
 
-    def long(self, what: Script, arguments: Iterable[str] = (), words: str = "") -> ScriptResult:
+    def run_long(self, what: Script, arguments: Iterable[str] = (), words: str = "") -> ScriptResult:
         """Runs a script on the client that takes as long as the data needs; releasing the volume ends it."""
         with self.under_way(words) as progress:
             return self.client.run(

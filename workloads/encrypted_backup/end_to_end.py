@@ -49,7 +49,7 @@ def run_end_to_end(context: Context, volume: Volume, blank: Host, erase: str | N
 
 def sample(context: Context, *words: str) -> None:
     """Makes or changes the made-up files on the client."""
-    (fact, *_) = context.long(
+    (fact, *_) = context.run_long(
         host_program("seed"), [words[0], SAMPLE, *words[1:]], f"{words[0]} the made-up files"
     ).facts
     context.record("sample", **fact)

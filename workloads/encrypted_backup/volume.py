@@ -109,7 +109,7 @@ def opened(context: Context, volume: Volume) -> list[Action]:
     """Returns the actions that open the volume, and check and mount its file system."""
 
     def mount() -> None:
-        facts = context.brief("client_mount").facts[0]
+        facts = context.run_short("client_mount").facts[0]
         volume.size_bytes, volume.free_bytes = int(facts["size_bytes"]), int(facts["free_bytes"])
 
     return [
@@ -131,12 +131,12 @@ def _open_action(context: Context, volume: Volume) -> Action:
 
 def open_volume(context: Context, volume: Volume) -> None:
     """Opens the volume on the client. Raises WorkloadError for a wrong passphrase."""
-    context.brief("client_open", [context.device, volume.kind], volume.passphrase)
+    context.run_short("client_open", [context.device, volume.kind], volume.passphrase)
 
 
 def clean(context: Context) -> None:
     """Releases what a killed run has left on the client: the mount, the open volume, the disk."""
-    context.brief("client_release")
+    context.run_short("client_release")
     detach(context)
 
 
@@ -152,7 +152,7 @@ def formatted(context: Context, volume: Volume, erase: str | None) -> str:
             f"--erase {erase} is not this stack's volume", f"that is {volume_id}", context.server_host.name
         )
     with context.performed(reach(context, stop_server=volume.stop_server)):
-        found = str(context.brief("client_device", [context.device]).facts[0]["contents"])
+        found = str(context.run_short("client_device", [context.device]).facts[0]["contents"])
         if found not in ("empty", "ours") and erase is None:
             raise WorkloadError(
                 f"{volume_id} holds data ({found})",
@@ -174,8 +174,8 @@ def formatted(context: Context, volume: Volume, erase: str | None) -> str:
 
 
 def _format(context: Context, passphrase: Passphrase, cost: tuple[str, ...]) -> None:
-    context.brief("client_format", [context.device, *cost], passphrase)
+    context.run_short("client_format", [context.device, *cost], passphrase)
 
 
 def _run(context: Context, name: str, *arguments: str) -> None:
-    context.brief(name, arguments)
+    context.run_short(name, arguments)

@@ -84,7 +84,7 @@ def test_a_script_of_an_action_is_shown_in_the_action_s_own_line(out: io.StringI
     context = context_on(out)
 
     def copy() -> None:
-        context.long(Script("copy", ""), [], "copying /home")
+        context.run_long(Script("copy", ""), [], "copying /home")
         time.sleep(0.5)
 
     with context.performed([Action("copy", copy)]):

@@ -61,10 +61,10 @@ class Here:
     def record(self, event: str, **fields: Any) -> None:
         self.records[event] = fields
 
-    def brief(self, name: str, arguments: Iterable[str] = ()) -> ScriptResult:
-        return self.long(script(name), arguments)
+    def run_short(self, name: str, arguments: Iterable[str] = ()) -> ScriptResult:
+        return self.run_long(script(name), arguments)
 
-    def long(self, what: Script, arguments: Iterable[str] = (), words: str = "") -> ScriptResult:
+    def run_long(self, what: Script, arguments: Iterable[str] = (), words: str = "") -> ScriptResult:
         done = self.volume.done(what, *arguments)
         if done.returncode:
             raise script_error(self.client_name, what.name, done.returncode, done.stderr)

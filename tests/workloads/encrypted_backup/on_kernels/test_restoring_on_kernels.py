@@ -126,8 +126,8 @@ def test_a_volume_that_holds_something_is_formatted_only_by_its_name(volume: lis
         with empty, performed(opened(context, truecrypt), context.note):
             pass
         open_volume(context, truecrypt)
-        context.brief("client_filesystem", ["new"])
-        context.brief("client_close")
+        context.run_short("client_filesystem", ["new"])
+        context.run_short("client_close")
     succeeded(fab("encrypted-backup.run", "--type", "truecrypt", "--source", SOURCE, *volume))
     assert nothing_is_open(context)
     assert f"{server} held data" in succeeded(fab("encrypted-backup.format", "--erase", server, *volume))
