@@ -74,7 +74,7 @@ def drill(context: Context, page: str, passphrase: Passphrase, blank: Host, sour
     ).stdout.strip()
     try:
         _on_server(context, [hashed], on_server)
-        words = [password.encode(), passphrase.for_stdin(), address_for_blank(context).encode()]
+        words = [password.encode(), passphrase.for_stdin(), context.server_host.private_address.encode()]
         result = context.hosts.connector(blank.name).run(
             script("blank_recover"),
             [ending],
@@ -108,11 +108,6 @@ def drill(context: Context, page: str, passphrase: Passphrase, blank: Host, sour
             blank.name,
         )
     return seconds
-
-
-def address_for_blank(context: Context) -> str:
-    """Returns the server's address as the blank machine reaches it: both are in the same network."""
-    return context.server_host.private_address
 
 
 def _on_server(context: Context, typed: Sequence[str], commands: str) -> None:
