@@ -60,7 +60,7 @@ class Meter:
     def _ask(self, our_inodes: set[int] | None = None) -> None:
         found, missing = self._diag.ask(self._tally.alive)
         self._tally.update(found, our_inodes)
-        self._tally.lose(missing)
+        self._tally.mark_unlisted(missing)
 
     def _has_new_sockets(self, now_s: float) -> bool:
         unknown = self._our_inodes - {each.inode for each in self._tally.alive}

@@ -123,7 +123,7 @@ class Tally:
                 others[cookie] = connection
         self._others = others
         self.update(connections, our_inodes)
-        self.lose(each.connection for cookie, each in self._ours.items() if cookie not in here)
+        self.mark_unlisted(each.connection for cookie, each in self._ours.items() if cookie not in here)
 
     def update(self, connections: Iterable[Connection], our_inodes: set[int] | None = None) -> None:
         """Takes new readings of some of ours; with `our_inodes`, gives up those that another process holds."""
@@ -137,7 +137,7 @@ class Tally:
                 self._others[connection.cookie] = connection
                 self._finish(connection.cookie)
 
-    def lose(self, connections: Iterable[Connection]) -> None:
+    def mark_unlisted(self, connections: Iterable[Connection]) -> None:
         """Takes connections that are no longer listed; they keep their counts until the final counters come."""
         for connection in connections:
             entry = self._ours.get(connection.cookie)

@@ -79,7 +79,7 @@ def test_handed_on_and_back_what_the_others_moved_is_left_out() -> None:
 def test_the_last_word_is_the_kernel_s() -> None:
     tally = Tally()
     tally.add_dump([connection(1, acked=10)], {OURS})
-    tally.lose(tally.alive)
+    tally.mark_unlisted(tally.alive)
     assert tally.counts.sent_bytes == 10
     assert tally.alive == []
     tally.end([connection(1, inode=0, acked=25), connection(9, inode=0, acked=1000)])
@@ -94,7 +94,7 @@ def test_counters_that_a_reset_has_zeroed_take_nothing_back() -> None:
     """
     tally = Tally()
     tally.add_dump([connection(1, acked=32769, received=80, unacked=500)], {OURS})
-    tally.lose(tally.alive)
+    tally.mark_unlisted(tally.alive)
     tally.end([connection(1, inode=0, unacked=65538)])
     assert tally.counts == Counts(32769, 80, 32769 + 80 + 500)
 
