@@ -41,7 +41,7 @@ class Loop:
         progress: Progress,
         record: Record,
         command: Identity | None,
-        keep_stop: Callable[[Stop], None] = lambda stop: None,
+        on_stop: Callable[[Stop], None],
     ) -> None:
         self._settings = settings
         self._pacer = pacer
@@ -52,7 +52,7 @@ class Loop:
         self._progress = progress
         self._record = record
         self._command = command
-        self._keep_stop = keep_stop
+        self._on_stop = on_stop
         self._at_stop: tuple[Buffered, int] | None = None  # send buffers, and bytes sent, at the stop
         self._exit_code: int | None = None
         self._stopped_at_s: float | None = None
@@ -156,7 +156,7 @@ class Loop:
         if self._at_stop is not None and self.counts is not None:
             (buffered, sent_bytes), self._at_stop = self._at_stop, None
             acked_bytes = self.counts.sent_bytes - sent_bytes
-            self._keep_stop(Stop(start_s, stopped_s, buffered.unacked_bytes, buffered.notsent_bytes, acked_bytes))
+            self._on_stop(Stop(start_s, stopped_s, buffered.unacked_bytes, buffered.notsent_bytes, acked_bytes))
 
     def _running_s(self, now_s: float) -> float:
         return self._ran_s + (now_s - self._resumed_at_s if self._stopped_at_s is None else 0.0)

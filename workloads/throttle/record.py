@@ -55,11 +55,11 @@ class Figures:
 
 
 class Record:
-    """Collects counts as they are read; passes each sample to `keep`."""
+    """Collects counts as they are read; passes each sample to `on_sample`."""
 
-    def __init__(self, start_s: float, keep: Callable[[Sample], None] = lambda sample: None) -> None:
+    def __init__(self, start_s: float, on_sample: Callable[[Sample], None]) -> None:
         self._start_s = start_s
-        self._keep = keep
+        self._on_sample = on_sample
         self._edges = 0  # how many samples are complete
         self._at_edge: tuple[int | None, float] = (0, 0.0)  # bytes and running seconds at the last edge
         self._last: tuple[float, int | None, float] = (start_s, 0, 0.0)
@@ -122,7 +122,7 @@ class Record:
         self._at_edge = (moved, running_s)
         in_sample = None if moved is None or bytes_before is None else moved - bytes_before
         ratio = (running_s - running_before_s) / (end_s - start_s)
-        self._keep(Sample(start_s, in_sample, min(1.0, max(0.0, ratio))))
+        self._on_sample(Sample(start_s, in_sample, min(1.0, max(0.0, ratio))))
         if in_sample is not None:
             self._note(in_sample, whole=end_s >= self._edge_s(self._edges + 1))
 

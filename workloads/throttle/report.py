@@ -159,12 +159,12 @@ class Writer:
             self.close()
             raise WorkloadError(f"--report {path}: {fault.strerror}", A_FILE) from None
 
-    def keep(self, sample: Sample) -> None:
+    def write_sample(self, sample: Sample) -> None:
         """Writes a sample. An error is kept until `write`: a full disk is no reason to end the cap."""
         record = {"bytes": sample.bytes, "running_ratio": round(sample.running_ratio, 4)}
         self._add(self._sample_lines, sample.start_s, record)
 
-    def keep_stop(self, stop: Stop) -> None:
+    def write_stop(self, stop: Stop) -> None:
         """Writes a stop; an error is kept until `write`."""
         record = {
             "stopped_s": round(stop.stopped_s, 4),

@@ -72,7 +72,7 @@ def _hold(
     display.say(_opening(settings, process))
     pacer = _pacer(settings)
     started_unix_s, cpu_before_s = time.time(), time.process_time()
-    record = Record(time.monotonic(), writer.keep if writer is not None else lambda sample: None)
+    record = Record(time.monotonic(), writer.write_sample if writer is not None else lambda sample: None)
     loop = Loop(
         settings=settings,
         pacer=pacer,
@@ -83,7 +83,7 @@ def _hold(
         progress=Progress(settings, display),
         record=record,
         command=process if settings.command is not None else None,
-        keep_stop=writer.keep_stop if writer is not None else lambda stop: None,
+        on_stop=writer.write_stop if writer is not None else lambda stop: None,
     )
     with real_time():
         code = loop.run()

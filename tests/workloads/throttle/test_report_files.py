@@ -19,8 +19,8 @@ STOP = Stop(start_s=5.0, stopped_s=0.4, unacked_bytes=900, notsent_bytes=700, ac
 @pytest.mark.parametrize(("name", "samples"), [("r.json", "r.samples.ndjson"), ("report", "report.samples.ndjson")])
 def test_samples_lie_beside_the_report(tmp_path: Path, name: str, samples: str) -> None:
     with Writer(tmp_path / name, unix_minus_clock_s=1000.0) as writer:
-        writer.keep(Sample(start_s=5.25, bytes=12, running_ratio=0.123456))
-        writer.keep(Sample(start_s=5.35, bytes=None, running_ratio=1.0))
+        writer.write_sample(Sample(start_s=5.25, bytes=12, running_ratio=0.123456))
+        writer.write_sample(Sample(start_s=5.35, bytes=None, running_ratio=1.0))
         writer.write({"schema": 1})
     assert writer.samples == tmp_path / samples
     assert [json.loads(line) for line in (tmp_path / samples).read_text().splitlines()] == [
@@ -32,7 +32,7 @@ def test_samples_lie_beside_the_report(tmp_path: Path, name: str, samples: str) 
 
 def test_stops_lie_beside_the_report(tmp_path: Path) -> None:
     with Writer(tmp_path / "r.json", unix_minus_clock_s=1000.0) as writer:
-        writer.keep_stop(STOP)
+        writer.write_stop(STOP)
         writer.write({"schema": 1})
     assert writer.stops == tmp_path / "r.stops.ndjson"
     assert json.loads((tmp_path / "r.stops.ndjson").read_text()) == {
@@ -50,7 +50,7 @@ def test_a_full_disk_is_told_at_the_end_and_not_before(tmp_path: Path) -> None:
     (tmp_path / "r.samples.ndjson").symlink_to("/dev/full")
     with Writer(tmp_path / "r.json") as writer:
         for number in range(10_000):  # far more than a buffer holds
-            writer.keep(Sample(start_s=float(number), bytes=12, running_ratio=0.5))
+            writer.write_sample(Sample(start_s=float(number), bytes=12, running_ratio=0.5))
         with pytest.raises(OSError, match="No space left"):
             writer.write({"schema": 1})
     assert json.loads((tmp_path / "r.json").read_text()) == {"schema": 1}
@@ -86,7 +86,7 @@ def test_a_report_that_is_there_is_replaced(tmp_path: Path) -> None:
     for name in ("r.json", "r.samples.ndjson"):
         (tmp_path / name).write_text("what is longer than the report" * 100)
     with Writer(tmp_path / "r.json") as writer:
-        writer.keep(SAMPLE)
+        writer.write_sample(SAMPLE)
         writer.write({"schema": 1})
     assert json.loads((tmp_path / "r.json").read_text()) == {"schema": 1}
     assert json.loads((tmp_path / "r.samples.ndjson").read_text())["bytes"] == 12
@@ -98,8 +98,8 @@ def test_a_pipe_gets_the_report_alone(tmp_path: Path) -> None:
     reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     with Writer(pipe) as writer:
         assert (writer.samples, writer.stops) == (None, None)
-        writer.keep(SAMPLE)
-        writer.keep_stop(STOP)
+        writer.write_sample(SAMPLE)
+        writer.write_stop(STOP)
         writer.write({"schema": 1})
     assert json.loads(os.read(reading, 4096)) == {"schema": 1}
     os.close(reading)
@@ -117,7 +117,7 @@ def test_the_name_of_a_descriptor_gets_the_report_after_what_it_holds(tmp_path: 
     with (tmp_path / "log").open("a+") as log:
         print("the command's", file=log, flush=True)
         with Writer(Path(f"/dev/fd/{log.fileno()}")) as writer:
-            writer.keep(SAMPLE)
+            writer.write_sample(SAMPLE)
             writer.write({"schema": 1})
     first, rest = (tmp_path / "log").read_text().split("\n", 1)
     assert first == "the command's"
