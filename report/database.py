@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -47,11 +46,6 @@ def connect(runs: Sequence[ListedRun]) -> duckdb.DuckDBPyConnection:
     return database
 
 
-def run_name(path: Path) -> str:
-    """experiment/stack/time."""
-    return "/".join(path.parts[-3:])
-
-
 def _fill(database: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[Any]]) -> None:
     columns = ", ".join(f"{field.name} {field.type}" for field in TABLES[table])
     database.execute(f"CREATE TABLE {table} ({columns})")
@@ -62,10 +56,10 @@ def _fill(database: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequen
 
 def _run_row(listed: ListedRun) -> tuple[Any, ...]:
     if listed.run is None:
-        return (run_name(listed.path), *[None] * 8, listed.damage)
+        return (listed.name, *[None] * 8, listed.damage)
     manifest = listed.run.manifest
     return (
-        run_name(listed.path),
+        listed.name,
         manifest.experiment,
         manifest.stack,
         manifest.region,
@@ -84,7 +78,7 @@ def _claim_rows(listed: ListedRun) -> list[tuple[Any, ...]]:
         verdicts = read_verdicts(listed.path) or {}
     except RunError:
         return []  # the run is listed all the same; its report can be made again
-    run, rehearsal = run_name(listed.path), listed.run.manifest.rehearsal
+    run, rehearsal = listed.name, listed.run.manifest.rehearsal
     return [
         (run, rehearsal, claim, stored.verdict, stored.detail, _number(stored.measured))
         for claim, stored in verdicts.items()
@@ -158,7 +152,7 @@ def _read(runs: Sequence[ListedRun], stream: str, reader: str, options: str, ali
     for each in runs:
         path = each.path / "raw" / f"{stream}.ndjson"
         if each.run is not None and path.is_file():
-            found.append((str(path), run_name(each.path), each.run.manifest.rehearsal))
+            found.append((str(path), each.name, each.run.manifest.rehearsal))
     if not found:
         return None
     files = ", ".join(_text(path) for path, _, _ in found)

@@ -31,14 +31,13 @@ def listing(runs: Sequence[ListedRun]) -> Table:
     """Every run, oldest first."""
     rows: list[Sequence[Cell | str]] = []
     for each in runs:
-        name = "/".join(each.path.parts[-3:])
         if each.run is None:
-            rows.append((name, MISSING, MISSING, Cell("damaged", "bad"), each.damage or MISSING))
+            rows.append((each.name, MISSING, MISSING, Cell("damaged", "bad"), each.damage or MISSING))
             continue
         manifest = each.run.manifest
         where = f"{manifest.region} ({REHEARSAL})" if manifest.rehearsal else manifest.region
         tone = {"complete": "good", "failed": "bad"}.get(manifest.status, "muted")
-        rows.append((name, where, moment(manifest.started_at), Cell(manifest.status, tone), manifest.reason or ""))
+        rows.append((each.name, where, moment(manifest.started_at), Cell(manifest.status, tone), manifest.reason or ""))
     columns = [Column("run"), Column("region"), Column("started"), Column("status"), Column("why")]
     return Table("Runs", columns, rows, name="runs")
 

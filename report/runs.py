@@ -211,6 +211,11 @@ class ListedRun:
     run: Run | None
     damage: str | None
 
+    @property
+    def name(self) -> str:
+        """experiment/stack/time."""
+        return "/".join(self.path.parts[-3:])
+
 
 def open_run(path: Path) -> Run:
     manifest_path = path / "manifest.json"
