@@ -9,6 +9,7 @@ from typing import Any
 
 from report.chart import Chart
 from report.claims import Claim, Point
+from report.efs_iops.cells import OPS
 from report.efs_iops.labels import at_once, in_order, request_size
 from report.efs_iops.schema import Cell, OperationLimits, Summary
 from report.format import figure, latency_us
@@ -25,7 +26,6 @@ from report.panels import (
 )
 from report.vega import Spec
 
-OPS = ("write", "read")
 _OP_COLOURS = {"write": COLOURS["orange"], "read": COLOURS["blue"]}
 _HOST_COLOURS = {1: COLOURS["blue"], 2: COLOURS["orange"]}
 _MORE_HOSTS_COLOUR = COLOURS["good"]

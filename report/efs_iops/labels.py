@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from report.efs_iops.cells import OPS, PATTERNS
 from report.efs_iops.schema import Cell
 from report.format import MISSING, figure, size_bytes
 
@@ -35,8 +36,7 @@ def clock_time(t_unix_s: float) -> str:
 
 def in_order(cells: Sequence[Cell]) -> list[Cell]:
     """Writes, then reads; fixed, then sequential; by size, hosts and writers."""
-    ops, patterns = ("write", "read"), ("fixed", "sequential")
     return sorted(
         cells,
-        key=lambda c: (ops.index(c.op), patterns.index(c.pattern), c.request_bytes, len(c.hosts), c.writers),
+        key=lambda c: (OPS.index(c.op), PATTERNS.index(c.pattern), c.request_bytes, len(c.hosts), c.writers),
     )

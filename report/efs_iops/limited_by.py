@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from aws_offers import LINE_RATES, LineRates
-from report.efs_iops.cells import NIC_COLUMNS, Clients, Sweep
+from report.efs_iops.cells import NIC_COLUMNS, OPS, Clients, Sweep
 from report.efs_iops.limits import PLATEAU_RATIO, one_writer, sequential_plateau
 from report.efs_iops.schema import Cell, Evidence, Limits, OperationLimits, Service
 from report.efs_iops.window import Window
@@ -32,10 +32,8 @@ def with_limits(
     """
     cells = sweep.cells
     rates = {} if rehearsal else {role.name: LINE_RATES.get(role.instance_type or "") for role in roles}
-    sequential = {
-        cell.cell for op in ("write", "read") if (found := sequential_plateau(cells, op)) for cell in found.cells
-    }
-    medians = {op: mean(cell.latency_p50_us for cell in one_writer(cells, op)) for op in ("write", "read")}
+    sequential = {cell.cell for op in OPS if (found := sequential_plateau(cells, op)) for cell in found.cells}
+    medians = {op: mean(cell.latency_p50_us for cell in one_writer(cells, op)) for op in OPS}
     return [
         _with_limit(
             cell,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from report.efs_iops.cells import OPS
 from report.efs_iops.labels import MB, agreement_ratio, clock_time, megabytes, request_size
 from report.efs_iops.schema import (
     Agreement,
@@ -74,7 +75,7 @@ def _minutes_table(minutes: Sequence[Minute]) -> Table:
         NumberColumn("CloudWatch MB", lambda row: megabytes(row[2].cloudwatch_bytes)),
         NumberColumn("protocol", lambda row: percent(row[2].protocol_share)),
     ]
-    rows = [(minute, op, counted) for minute in minutes for op in ("write", "read") if (counted := getattr(minute, op))]
+    rows = [(minute, op, counted) for minute in minutes for op in OPS if (counted := getattr(minute, op))]
     shown, left_out = _worst(rows, lambda row: _disagreement(row[2]), "that agree least")
     note = f"UTC. Payload and wire by mountstats; CloudWatch's bytes are metered ones.{left_out}"
     return Table.of("Minute by minute: operations and megabytes", columns, shown, note, name="minutes")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from report.chart import Chart
-from report.efs_iops.figures import OPS
+from report.efs_iops.cells import OPS
 from report.efs_iops.labels import clock_time
 from report.efs_iops.schema import Counted, Summary, Timeline
 from report.format import figure
