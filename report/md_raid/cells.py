@@ -11,6 +11,7 @@ from report.md_raid.schema import Cell, MdCost, Point, Scaling, Series, Volume
 from report.missing import divided
 from report.records import Record, RecordError, natural, number, or_none, text, whole_or_none
 from report.runs import Run
+from report.samples import INTERVAL_SECONDS_MIN
 from report.worker import CLOCK_SLACK_S, LATENCIES, Measured, Worker, figures_of, measure
 
 LAYOUTS = ("stripe", "mirror", "raw")
@@ -19,8 +20,6 @@ OPERATIONS = ("read", "write")
 READERS = ("one", "many")
 MIB = 1 << 20
 MB = 1_000_000
-# Shorter intervals are the ends of a measurement: their rates do not tell how steady it was.
-INTERVAL_SECONDS_MIN = 0.5
 
 
 def read_cells(run: Run, workers: dict[str, Worker], hosts: Hosts) -> list[Cell]:
