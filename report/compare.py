@@ -102,11 +102,9 @@ def main(arguments: list[str] | None = None) -> int:
     confidence, margin = options.confidence / 100, options.margin / 100
     try:
         base = find_run(options.base, options.results)
-        compared = [
-            (run, _compare(base, base_series, run, confidence, margin))
-            for base_series in [_series(base)]
-            for run in [find_run(name, options.results) for name in options.new]
-        ]
+        base_series = _series(base)
+        runs = [find_run(name, options.results) for name in options.new]
+        compared = [(run, _compare(base, base_series, run, confidence, margin)) for run in runs]
     except RunError as error:
         print(f"report: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
