@@ -15,6 +15,7 @@ from rich.console import Console
 
 from report.build import Report, build_report, newest_run
 from report.claims import ClaimError
+from report.format import from_here
 from report.runs import RunError, list_runs
 from report.table import REHEARSAL, console, print_table
 from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN
@@ -60,8 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         out.print(f"note: this run is {manifest.status}: {manifest.reason or 'no reason recorded'}", markup=False)
     if not options.verbose:
         out.print("The page says why, and has all tables; `fab report --verbose` prints them.", markup=False)
-    page = made.page.relative_to(Path.cwd()) if made.page.is_relative_to(Path.cwd()) else made.page
-    out.print(f"report: {page}", markup=False, soft_wrap=True)
+    out.print(f"report: {from_here(made.page)}", markup=False, soft_wrap=True)
     return 0
 
 

@@ -1,6 +1,8 @@
-"""Writes figures for people. A missing one is a dash, never 0."""
+"""Writes figures and paths for people. A missing figure is a dash, never 0."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 MISSING = "\u2013"
 
@@ -69,6 +71,11 @@ def moment(iso: str | None) -> str:
         return MISSING
     text = iso.replace("T", " ")
     return f"{text[:-1]} UTC" if text.endswith("Z") else text
+
+
+def from_here(path: Path) -> str:
+    """Relative to the working directory, where the path lies below it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def unbreakable(text: str) -> str:

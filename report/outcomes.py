@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from report.claims import ClaimError
-from report.format import MISSING
+from report.format import MISSING, from_here
 from report.overview import build_overview
 from report.records import read_document
 from report.runs import RunError
@@ -51,7 +51,7 @@ def outcomes_table(text: str) -> Table:
 def _row(entry: Mapping[str, Any]) -> tuple[Cell | str, ...]:
     reason, seconds, run = entry["reason"], entry["seconds"], entry["run"]
     counted, problem = _counted(run)
-    last = _page(run) if reason is None and problem is None else reason or problem or MISSING
+    last = from_here(Path(run) / "report.html") if reason is None and problem is None else reason or problem or MISSING
     return (
         entry["experiment"],
         Cell("done", "good") if reason is None else Cell("not done", "bad"),
@@ -74,15 +74,6 @@ def _counted(run: str | None) -> tuple[Counter[str] | None, str | None]:
     return Counter(each.verdict for each in verdicts.values()), None
 
 
-def _page(run: str) -> str:
-    return _from_here(Path(run) / "report.html")
-
-
-def _from_here(page: Path) -> str:
-    """Relative to the working directory, where the page lies below it."""
-    return str(page.relative_to(Path.cwd())) if page.is_relative_to(Path.cwd()) else str(page)
-
-
 def main() -> int:
     text = sys.stdin.read()
     out = console()
@@ -90,7 +81,7 @@ def main() -> int:
         print_table(out, outcomes_table(text), rehearsal=True)
         if results := _results_of(text):
             page = build_overview(results).page
-            out.print(f"All of them in one page: {_from_here(page)}", markup=False, soft_wrap=True)
+            out.print(f"All of them in one page: {from_here(page)}", markup=False, soft_wrap=True)
     except (RunError, ClaimError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
