@@ -23,7 +23,7 @@ def apply_block_storage_model(region: control.Running, model: ServiceModel | Non
     control.apply_service_model(found)
     (region.folder / SERVICE_MODEL).unlink(missing_ok=True)
     if found is not None:
-        _write_down(region, found.to_dict())
+        _save(region, found.to_dict())
         say(f"service model: {found.name} ({found.in_words()})")
 
 
@@ -38,11 +38,11 @@ def apply_file_system_model(
     if code == 0:
         took: dict[str, float] = json.loads(base.read_text())
         besides = {operation: max(each - half_delay.delay_seconds, 0.0) for operation, each in took.items()}
-        _write_down(region, {**model.to_dict(), "base_seconds": besides})
+        _save(region, {**model.to_dict(), "base_seconds": besides})
         control.apply_service_model(model)
         say(f"service model: {model.name} ({model.in_words()})")
     return code
 
 
-def _write_down(region: control.Running, description: dict[str, Any]) -> None:
+def _save(region: control.Running, description: dict[str, Any]) -> None:
     (region.folder / SERVICE_MODEL).write_text(json.dumps(description, indent=1) + "\n")

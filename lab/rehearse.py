@@ -95,9 +95,11 @@ def rehearse(
                             if claims is not None and not claims.take(name):
                                 continue
                             if outcomes:
-                                clean = not _unmake_stack(region, say) and clean
+                                clean = not _destroy_stack(region, say) and clean
                             outcomes.append(
-                                _one(name, settings[name], region, watch, words, models[name], say, say_created)
+                                _rehearse_one(
+                                    name, settings[name], region, watch, words, models[name], say, say_created
+                                )
                             )
                             watch.check()
                 except RegionEnded as fault:
@@ -186,7 +188,7 @@ def _counted(say: Say) -> Say:
     return say_count
 
 
-def _one(
+def _rehearse_one(
     experiment: str,
     settings: RehearsalSettings,
     region: control.Running,
@@ -227,7 +229,7 @@ def tear_down(say: Say, *, machine_before: MachineSnapshot | None = None) -> boo
         region = control.running()
     except LabError:
         region = None
-    left = _unmake_stack(region, say) if region is not None else []
+    left = _destroy_stack(region, say) if region is not None else []
     control.down(say)
     now = snapshot_machine(folder)
     on_machine = now.added_since(machine_before) if machine_before is not None else sorted(now.processes)
@@ -237,7 +239,7 @@ def tear_down(say: Say, *, machine_before: MachineSnapshot | None = None) -> boo
     return not left and not on_machine and not files
 
 
-def _unmake_stack(region: control.Running, say: Say) -> list[str]:
+def _destroy_stack(region: control.Running, say: Say) -> list[str]:
     """Destroys what is in the journal; returns what the API still shows, in words."""
     left: list[str] = []
     journal = program.Journal(region.folder / JOURNAL)
@@ -245,7 +247,7 @@ def _unmake_stack(region: control.Running, say: Say) -> list[str]:
     try:
         protected = journal.protected()
         if protected:
-            left += _refusal(journal, region, say)
+            left += _check_protection(journal, region, say)
             say(f"named to be deleted: {', '.join(f'{name} ({made_id})' for name, made_id in protected.items())}")
         program.destroy(journal, region.url, region.region, say, named=protected)
         left += account_leftovers(Clients(region.url, region.region))
@@ -256,7 +258,7 @@ def _unmake_stack(region: control.Running, say: Say) -> list[str]:
     return left
 
 
-def _refusal(journal: program.Journal, region: control.Running, say: Say) -> list[str]:
+def _check_protection(journal: program.Journal, region: control.Running, say: Say) -> list[str]:
     """Checks that a destroy that does not name what is protected is refused; returns the fault, in words."""
     try:
         program.destroy(journal, region.url, region.region, say)

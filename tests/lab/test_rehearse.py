@@ -32,7 +32,7 @@ def tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[Outcome
     monkeypatch.setattr(control, "up", lambda *_, **__: region)
     monkeypatch.setattr(control, "apply_service_model", lambda _: None)
     monkeypatch.setattr(beside, "room_for_two_regions", lambda: False)
-    monkeypatch.setattr(rehearse, "_unmake_stack", lambda *_: [])
+    monkeypatch.setattr(rehearse, "_destroy_stack", lambda *_: [])
     monkeypatch.setattr(rehearse, "tear_down", lambda *_, **__: True)
     monkeypatch.setattr(rehearse, "show_outcomes", lambda _, outcomes, __: shown.append(list(outcomes)))
     return shown
@@ -207,7 +207,7 @@ def test_what_one_leaves_behind_fails_the_rehearsal(
     tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiments_that(monkeypatch, lambda _: 0)
-    monkeypatch.setattr(rehearse, "_unmake_stack", lambda *_: ["volume vol-1"])
+    monkeypatch.setattr(rehearse, "_destroy_stack", lambda *_: ["volume vol-1"])
     assert rehearse.rehearse(["md-raid", "efs-iops"], lambda _: None) == 1
 
 
