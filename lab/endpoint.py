@@ -54,7 +54,7 @@ S3_SCOPE = "/s3/aws4_request"
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-def look_up_once() -> None:
+def cache_lookups() -> None:
     """Keeps what moto looks up anew for each request: its modules, on the disk, and the calls of the service's class.
 
     That took 2 of the 5 ms of CPU time of a DescribeVpcs. Calls that are added to a class later are not found.
@@ -86,7 +86,7 @@ class Endpoint:
         self._add_missing_calls()
         behave_like_ec2()
         self._ask_no_conditions()
-        look_up_once()
+        cache_lookups()
 
     def serve(self, listener: socket.socket) -> None:
         """Answer on a listening socket, in a thread of its own."""

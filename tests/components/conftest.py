@@ -43,9 +43,9 @@ def moto_endpoint() -> Iterator[str]:
     """The URL of a moto server on a loopback port of its own."""
     from moto.server import ThreadedMotoServer
 
-    from lab.endpoint import look_up_once
+    from lab.endpoint import cache_lookups
 
-    look_up_once()
+    cache_lookups()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
