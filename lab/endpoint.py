@@ -89,11 +89,11 @@ class Endpoint:
         cache_lookups()
 
     def serve(self, listener: socket.socket) -> None:
-        """Answer on a listening socket, in a thread of its own."""
+        """Answers on a listening socket, in a thread of its own."""
         self._serve(listener, self._application)
 
     def serve_s3(self, listener: socket.socket) -> None:
-        """Answer requests to S3 alone: hosts reach this socket. An object is nothing that the reconciler minds."""
+        """Answers requests to S3 alone: hosts reach this socket. An object is nothing that the reconciler minds."""
         self._serve(listener, _s3_alone(self._plain))
 
     def _serve(self, listener: socket.socket, application: Wsgi) -> None:
@@ -109,13 +109,13 @@ class Endpoint:
             server.shutdown()
 
     def reset(self) -> None:
-        """Empty the account: moto keeps one for each process, whatever endpoint answers for it."""
+        """Empties the account: moto keeps one for each process, whatever endpoint answers for it."""
         for backends in (ec2_backends, ssm_backends, efs_backends, cloudwatch_backends, iam_backends, s3_backends):
             backends.reset()
         self._placement_groups.clear()
 
     def add_debian_image(self, clients: Clients) -> None:
-        """Register Debian 12's image in a region and publish it where Debian does."""
+        """Registers Debian 12's image in a region and publishes it where Debian does."""
         region, ec2 = clients.region, clients.ec2
         image_id = ec2.register_image(
             Name="debian-12-amd64-rehearsal",
@@ -153,7 +153,7 @@ class Endpoint:
         FakeBucket.get_permission = get_permission  # type: ignore[method-assign]
 
     def _watching(self, application: Wsgi) -> Wsgi:
-        """Wrap the application so that a call that may change something wakes the reconciler when it is done."""
+        """Wraps the application so that a call that may change something wakes the reconciler when it is done."""
 
         def watched(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             target = str(environ.get("HTTP_X_AMZ_TARGET") or environ.get("PATH_INFO", ""))
@@ -247,7 +247,7 @@ class Endpoint:
 
 
 def _s3_alone(application: Wsgi) -> Wsgi:
-    """Refuse whatever is not signed for S3."""
+    """Refuses whatever is not signed for S3."""
 
     def refusing(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if S3_SCOPE in str(environ.get("HTTP_AUTHORIZATION", "")):

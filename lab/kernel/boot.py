@@ -46,7 +46,7 @@ def boot(
     namespace_pid: int | None = None,
     block_limits: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a kernel over a copy-on-write file in `folder`, with `arguments` on its command line.
+    """Starts a kernel over a copy-on-write file in `folder`, with `arguments` on its command line.
 
     It writes its console to `folder`/console.log. `namespace_pid` names a process whose network namespace it lives in;
     otherwise that is this one's. `block_limits` is the file of its volumes' limits (lab/block_limits.py).

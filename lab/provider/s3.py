@@ -38,7 +38,7 @@ def _delete_bucket(s3: S3Client, name: str, outputs: Values) -> None:
 
 
 def empty(s3: S3Client, bucket: str) -> None:
-    """Delete every object of a bucket, and every upload that was begun."""
+    """Deletes every object of a bucket, and every upload that was begun."""
     for upload in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
         s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     while found := s3.list_objects_v2(Bucket=bucket, MaxKeys=_DELETED_AT_ONCE).get("Contents", []):
