@@ -35,14 +35,14 @@ class LocalVolume:
         self.snapshots = self.run / "volume" / "snapshots"
         self.before = ""  # what each script is run by
 
-    def do(self, what: Script, *arguments: str) -> str:
-        """Runs a script as a host would; its standard output."""
-        done = self.done(what, *arguments)
+    def output_of(self, what: Script, *arguments: str) -> str:
+        """Runs a script as a host would, and returns its standard output; ends the program where it fails."""
+        done = self.run_script(what, *arguments)
         if done.returncode:
             sys.exit(f"{what.name} failed: {done.stderr}")
         return done.stdout
 
-    def done(self, what: Script, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run_script(self, what: Script, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs a script as a host would, whether it fails or not."""
         text = what.text.replace("RUN=/run/tidemark-backup", f"RUN={self.run}")
         command = script_command(what.name, list(arguments), "root", locked=False)
@@ -55,15 +55,15 @@ class LocalVolume:
     def back_up(self, name: str, source: Path, previous: str | None) -> tuple[float, float]:
         """One snapshot; seconds of the copy and of reading back."""
         began = time.monotonic()
-        copy = facts_in(self.do(host_program("copy_plan", "client_copy"), name, "no", "no", "1", str(source)))
+        copy = facts_in(self.output_of(host_program("copy_plan", "client_copy"), name, "no", "no", "1", str(source)))
         copied = time.monotonic()
         before = f"{self.snapshots}/{previous}" if previous else ""
         command = "same" if any(fact.get("same") for fact in copy) else "write"
-        facts = self.do(host_program("manifest"), command, f"{self.snapshots}/.partial-{name}", before)
+        facts = self.output_of(host_program("manifest"), command, f"{self.snapshots}/.partial-{name}", before)
         said = json.loads(facts.splitlines()[0])
         if said["differences"]:
             sys.exit(f"{name}: {said['differences']} differences")
-        self.do(script("client_publish"), name, json.dumps({"name": name}))
+        self.output_of(script("client_publish"), name, json.dumps({"name": name}))
         return copied - began, time.monotonic() - copied
 
 

@@ -50,7 +50,7 @@ class Backups:
         """What a run leaves that is cut short after its copy; what that said."""
         words = list(map(str, sources or (self.named,)))
         arguments = [name, one_file_system, reads_files, str(len(words)), *words, *exclude]
-        facts = facts_in(self.volume.do(host_program("copy_plan", "client_copy"), *arguments))
+        facts = facts_in(self.volume.output_of(host_program("copy_plan", "client_copy"), *arguments))
         (said,) = (fact for fact in facts if "linked" in fact)
         return said
 
@@ -71,15 +71,15 @@ class Backups:
         """The manifest of a copy; what that says."""
         before = f"{self.volume.snapshots}/{previous}" if previous else ""
         words = [command, f"{self.volume.snapshots}/.partial-{name}", before]
-        return dict(json.loads(self.volume.do(host_program("manifest"), *words).splitlines()[0]))
+        return dict(json.loads(self.volume.output_of(host_program("manifest"), *words).splitlines()[0]))
 
     def checked(self, *names: str) -> Entry:
         """What a check of snapshots says."""
         words = [f"{self.volume.snapshots}/{name}" for name in names]
-        return dict(json.loads(self.volume.do(host_program("manifest"), "check", *words).splitlines()[0]))
+        return dict(json.loads(self.volume.output_of(host_program("manifest"), "check", *words).splitlines()[0]))
 
     def publish(self, name: str) -> None:
-        self.volume.do(script("client_publish"), name, json.dumps({"name": name}))
+        self.volume.output_of(script("client_publish"), name, json.dumps({"name": name}))
 
     def tree(self, name: str) -> Path:
         return self.volume.snapshots / name / "tree" / str(self.named).lstrip("/")
@@ -323,11 +323,11 @@ def test_snapshots_of_one_state_have_one_tree_which_the_last_of_them_leaves(apar
     checked = apart.checked(FIRST, SECOND, THIRD)
     assert checked["files"] == 3 * apart.checked(FIRST)["files"]
     assert checked["read_bytes"] == apart.checked(FIRST)["read_bytes"]
-    apart.volume.do(script("client_prune"), FIRST, SECOND)
+    apart.volume.output_of(script("client_prune"), FIRST, SECOND)
     assert trees(apart) == {FIRST}
     assert apart.checked(THIRD)["differences"] == 0
     assert described(apart.tree(THIRD)) == described(apart.source)
-    apart.volume.do(script("client_prune"), THIRD)
+    apart.volume.output_of(script("client_prune"), THIRD)
     assert trees(apart) == set()
 
 
@@ -339,7 +339,7 @@ def test_a_change_ends_the_common_tree_and_leaves_it_as_it_is(apart: Backups) ->
     assert not apart.back_up(THIRD, SECOND)["same"]
     assert described(apart.tree(SECOND)) == before
     assert trees(apart) == {FIRST, THIRD}
-    apart.volume.do(script("client_prune"), FIRST, SECOND)
+    apart.volume.output_of(script("client_prune"), FIRST, SECOND)
     assert trees(apart) == {THIRD}
     assert apart.checked(THIRD)["differences"] == 0
 
@@ -361,7 +361,7 @@ def test_a_snapshot_of_an_earlier_version_has_its_tree_and_no_state(apart: Backu
     (apart.volume.snapshots.parent / "trees" / FIRST).rename(first / "tree")
     for previous, name in ((FIRST, SECOND), (SECOND, THIRD)):
         assert apart.back_up(name, previous)["same"]
-        apart.volume.do(script("client_prune"), previous)
+        apart.volume.output_of(script("client_prune"), previous)
     assert apart.checked(THIRD)["differences"] == 0
     assert trees(apart) == {SECOND}
 
@@ -379,7 +379,7 @@ def test_a_copy_that_is_made_again_does_not_write_into_a_common_tree(apart: Back
 def test_no_tree_is_removed_where_a_snapshot_has_none_that_can_be_found(apart: Backups) -> None:
     apart.back_up(SECOND, FIRST)
     (apart.volume.snapshots / FIRST / "tree").unlink()
-    assert apart.volume.done(script("client_prune"), SECOND).returncode
+    assert apart.volume.run_script(script("client_prune"), SECOND).returncode
     assert trees(apart) == {FIRST}
 
 

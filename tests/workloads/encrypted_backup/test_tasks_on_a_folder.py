@@ -65,7 +65,7 @@ class Here:
         return self.run_long(script(name), arguments)
 
     def run_long(self, what: Script, arguments: Iterable[str] = (), words: str = "") -> ScriptResult:
-        done = self.volume.done(what, *arguments)
+        done = self.volume.run_script(what, *arguments)
         if done.returncode:
             raise script_error(self.client_name, what.name, done.returncode, done.stderr)
         return ScriptResult(self.client_name, done.stdout, done.stderr, facts_in(done.stdout))
