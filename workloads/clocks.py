@@ -68,9 +68,9 @@ def offset_of(probes: Iterable[Probe]) -> Offset:
     return Offset(best.host_unix_s - middle_unix_s, best.round_trip_s / 2, middle_unix_s)
 
 
-def measure(connector: SshConnector, probes: int = PROBES) -> Offset:
+def measure(connector: SshConnector) -> Offset:
     """Measures the offset of a host's clock. Raises WorkloadError when the clock can't be read."""
-    exchanges = connector.exchange(find_script("host_clock", SHARED), ["?"] * probes, idle_timeout_seconds=SILENCE_S)
+    exchanges = connector.exchange(find_script("host_clock", SHARED), ["?"] * PROBES, idle_timeout_seconds=SILENCE_S)
     try:
         return offset_of([_probe(exchange) for exchange in exchanges])
     except (ValueError, KeyError, TypeError) as error:

@@ -34,9 +34,9 @@ class Worker:
     sha256: str
 
     @classmethod
-    def load(cls, path: Path | None = None) -> Worker:
+    def load(cls) -> Worker:
         """Reads the binary. Raises WorkloadError where it is not compiled."""
-        where = path or local_path()
+        where = local_path()
         try:
             content = where.read_bytes()
         except OSError as error:
@@ -110,7 +110,6 @@ class Outcome:
     """
 
     final: dict[str, Any] | None = None
-    intervals: int = 0
     degraded: frozenset[str] = frozenset()
     read_bytes: dict[str, int] = field(default_factory=dict)
 
@@ -157,8 +156,6 @@ class LineReader:
         if kind in ("interval", "final"):
             if kind == "final":
                 self.outcome.final = record
-            else:
-                self.outcome.intervals += 1
             self._on_record(record)
         elif kind == "started" and self._on_started is not None:
             self._on_started(int(record["pid"]))

@@ -55,7 +55,7 @@ class SshConnector(Connector):
         user: str,
         connection: Connection,
         proxy: ProxySocket | None,
-        check: Callable[[], None] = _no_check,
+        check: Callable[[], None],
     ) -> None:
         self.host = host
         self.user = user
@@ -116,7 +116,7 @@ class SshProcess(ScriptProcess):
         channel: paramiko.Channel,
         command: str,
         idle_timeout_seconds: float,
-        check: Callable[[], None] = _no_check,
+        check: Callable[[], None],
     ) -> None:
         self.channel = channel
         self.idle_timeout_seconds = idle_timeout_seconds
