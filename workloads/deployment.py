@@ -14,7 +14,7 @@ from workloads.connectors.script import ScriptResult
 from workloads.console import Console, duration_words
 from workloads.errors import WorkloadError
 from workloads.host_keys import CONSOLE_TIMEOUT_SECONDS, host_keys
-from workloads.power import with_current_addresses
+from workloads.power import start_stopped_hosts
 from workloads.resource_watch import ResourceGone, ResourceWatch
 from workloads.results import NullResults, Results
 
@@ -60,7 +60,7 @@ def connected(inventory: Inventory, console: Console) -> Iterator[Deployment]:
         longest = f"at most {duration_words(CONSOLE_TIMEOUT_SECONDS + BOOT_SECONDS)}"
         with console.under_way("hosts", "waiting until all answer", longest):
             try:
-                inventory = with_current_addresses(inventory, say)
+                inventory = start_stopped_hosts(inventory, say)
             except ResourceGone:
                 raise
             except WorkloadError as error:

@@ -131,22 +131,26 @@ class _Instances:
         return found
 
 
-def with_current_addresses(inventory: Inventory, tell: Callable[[str], None] | None = None) -> Inventory:
-    """Returns the inventory with its instances' current public addresses. With `tell`, starts stopped instances, and
-    waits until all run.
+def with_current_addresses(inventory: Inventory) -> Inventory:
+    """Returns the inventory with its instances' current public addresses.
 
     EC2 gives an instance a new public address at each start, which the stack's output does not have; it has the id
     of an instance that was stopped at deployment instead of an address. Names and private addresses are a person's
     choice and stay.
     """
-    hosts = [host for host in inventory.hosts if is_instance_id(host.id)]
+    hosts = _hosts_in_ec2(inventory)
+    return _with_addresses(inventory, _Instances(inventory, hosts).look()) if hosts else inventory
+
+
+def start_stopped_hosts(inventory: Inventory, tell: Callable[[str], None]) -> Inventory:
+    """Starts stopped instances, and waits until all run; returns the inventory with their current public addresses."""
+    hosts = _hosts_in_ec2(inventory)
     if not hosts:
         return inventory
     instances = _Instances(inventory, hosts)
     started: set[str] = set()
 
-    def start_stopped(found: Mapping[str, InstanceTypeDef]) -> None:
-        assert tell is not None
+    def start(found: Mapping[str, InstanceTypeDef]) -> None:
         for instance_id, instance in found.items():
             if instance["State"]["Name"] == "stopped" and instance_id not in started:
                 tell(f"{instance_id} is stopped: starting it")
@@ -154,14 +158,21 @@ def with_current_addresses(inventory: Inventory, tell: Callable[[str], None] | N
                     instances.client.start_instances(InstanceIds=[instance_id])
                 started.add(instance_id)
 
-    found = instances.look() if tell is None else instances.wait_for({"running"}, start_stopped)
-    public = {instance_id: instance.get("PublicIpAddress", "") for instance_id, instance in found.items()}
-    if tell is not None:
-        for host in hosts:
-            if host.address == host.id and not public[host.id]:
-                raise WorkloadError(
-                    f"{host.id} runs and has no public address", "see whether its subnet gives it one", host.name
-                )
+    current = _with_addresses(inventory, instances.wait_for({"running"}, start))
+    for host in _hosts_in_ec2(current):
+        if host.address == host.id:
+            raise WorkloadError(
+                f"{host.id} runs and has no public address", "see whether its subnet gives it one", host.name
+            )
+    return current
+
+
+def _hosts_in_ec2(inventory: Inventory) -> list[Host]:
+    return [host for host in inventory.hosts if is_instance_id(host.id)]
+
+
+def _with_addresses(inventory: Inventory, instances: Mapping[str, InstanceTypeDef]) -> Inventory:
+    public = {instance_id: instance.get("PublicIpAddress", "") for instance_id, instance in instances.items()}
     return replace(inventory, hosts=tuple(_with_address(host, public.get(host.id, "")) for host in inventory.hosts))
 
 

@@ -17,7 +17,7 @@ from tests.workloads.fakes import inventory_document, inventory_of
 from workloads.aws import one_line
 from workloads.connectors.pool import ConnectionPool
 from workloads.errors import WorkloadError
-from workloads.power import Power, with_current_addresses
+from workloads.power import Power, start_stopped_hosts, with_current_addresses
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_one_that_was_stopped_when_the_stack_was_deployed_gets_an_address(accoun
         deployed, hosts=tuple(replace(each, address=each.id) if each == host else each for each in deployed.hosts)
     )
     account.stop_instances(InstanceIds=[host.id])
-    now = with_current_addresses(unknown, lambda _: None)
+    now = start_stopped_hosts(unknown, lambda _: None)
     assert now.host("client").address == public_address(account, host.id)
 
 
@@ -76,14 +76,14 @@ def test_a_running_instance_without_a_public_address_is_named(account: Any, depl
     (made,) = account.run_instances(ImageId=image, MinCount=1, MaxCount=1, NetworkInterfaces=[card])["Instances"]
     bare = replace(deployed.host("client"), id=made["InstanceId"], address=made["InstanceId"])
     with pytest.raises(WorkloadError, match=rf"client: {bare.id} runs and has no public address"):
-        with_current_addresses(replace(deployed, hosts=(bare,)), lambda _: None)
+        start_stopped_hosts(replace(deployed, hosts=(bare,)), lambda _: None)
 
 
 def test_a_stopped_instance_is_started(account: Any, deployed: Inventory) -> None:
     host = deployed.host("storage-3")
     account.stop_instances(InstanceIds=[host.id])
     said: list[str] = []
-    with_current_addresses(deployed, said.append)
+    start_stopped_hosts(deployed, said.append)
     assert said == [f"{host.id} is stopped: starting it"]
     assert state(account, host.id) == "running"
 
@@ -94,7 +94,7 @@ def test_a_terminated_instance_is_one_line(account: Any, deployed: Inventory) ->
         WorkloadError,
         match=r"^client: its instance i-\w+ is terminated \(Client.UserInitiated.*\); see the EC2 console",
     ):
-        with_current_addresses(deployed, print)
+        start_stopped_hosts(deployed, print)
 
 
 def test_an_instance_of_another_account_is_one_line(account: Any) -> None:

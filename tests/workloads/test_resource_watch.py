@@ -29,7 +29,7 @@ from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import END_OF_SCRIPT, Script
 from workloads.errors import WorkloadError
 from workloads.host_keys import HostKeyStore, host_keys
-from workloads.power import Power, with_current_addresses
+from workloads.power import Power, start_stopped_hosts
 from workloads.resource_watch import BACK_OFF_SECONDS, LOOK_SECONDS, ResourceGone, ResourceWatch
 
 REGION = "eu-central-1"
@@ -316,7 +316,7 @@ def test_who_waits_for_a_start_is_told_at_once(account: Any, deployed: Inventory
     with pytest.raises(ResourceGone, match=r"storage-1: its instance i-\w+ is terminated"):
         power.await_return(host, lambda _: None)
     with pytest.raises(ResourceGone, match=r"storage-1: its instance i-\w+ is terminated"):
-        with_current_addresses(deployed, lambda _: None)
+        start_stopped_hosts(deployed, lambda _: None)
     assert time.monotonic() - began < BOUND_SECONDS
 
 

@@ -24,7 +24,7 @@ from workloads.errors import WorkloadError
 from workloads.experiment import Request
 from workloads.host_keys import host_keys
 from workloads.iscsi_tunnel.endpoints import client_of, server_of
-from workloads.power import with_current_addresses
+from workloads.power import start_stopped_hosts
 from workloads.resource_watch import ResourceWatch
 from workloads.results import Results
 from workloads.user_path import output_path
@@ -52,7 +52,7 @@ def connected(inventory: Inventory, client: str | None, run: str, others: Sequen
     console = Console()
     server, client_host = server_of(inventory), client_of(inventory, client)
     others = [*others, *([] if client_host is None else [client_host])]
-    around = with_current_addresses(replace(inventory, hosts=tuple(others)), lambda words: console.say("hosts", words))
+    around = start_stopped_hosts(replace(inventory, hosts=tuple(others)), lambda words: console.say("hosts", words))
     both = replace(inventory, hosts=(server, *around.hosts))
     watch = ResourceWatch(both)
     keys = host_keys(both, watch=watch, tell=lambda words: console.say("hosts", words))
