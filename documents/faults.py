@@ -32,7 +32,7 @@ class Explained:
 
     def _line(self, error: Mapping[str, Any]) -> str:
         location: Path = error["loc"]
-        path = _spelt(location) or "the document"
+        path = _path_text(location) or "the document"
         fault = error.get("ctx", {}).get("fault")
         if error["type"] == "missing":
             return f"{path} is missing; expected {words_of(_hint_at(self.model, location), self.mapping)}"
@@ -41,7 +41,7 @@ class Explained:
             near = self._nearest(error)
             return f"{path} is not a field; " + (f"did you mean {near}?" if near else f"allowed are {allowed}")
         if fault is not None and fault.same_as:
-            first = _spelt((*location[: len(location) - len(fault.path)], *fault.same_as))
+            first = _path_text((*location[: len(location) - len(fault.path)], *fault.same_as))
             return f"{path} is {error['input']}, as is {first}; each must be different"
         if fault is not None and fault.path:
             expected = fault.expected
@@ -85,7 +85,7 @@ def _hint_at(hint: Any, location: Path) -> Any:
     return hint
 
 
-def _spelt(path: Path) -> str:
+def _path_text(path: Path) -> str:
     """hosts[2].volumes[0].id"""
     steps = (f"[{step}]" if isinstance(step, int) else f".{shown(step)[1:-1]}" for step in path)
     return "".join(steps).removeprefix(".")
