@@ -37,7 +37,7 @@ class Counters:
     ) -> None:
         self.t_unix_s = np.asarray(t_unix_s, np.float64)
         self.columns = {name: np.asarray(values, np.float64) for name, values in columns.items()}
-        self._life = _lives(len(self.t_unix_s), self.columns.values())
+        self._resets_before = _count_resets(len(self.t_unix_s), self.columns.values())
 
     def each_between(self, column: str, moments_unix_s: Floats) -> Floats:
         """The growth from each moment to the next, interpolated between the readings around each; NaN where that is not
@@ -54,7 +54,7 @@ class Counters:
         """
         times = self.t_unix_s
         first, last = np.searchsorted(times, start_unix_s, "left"), np.searchsorted(times, end_unix_s, "right") - 1
-        if first >= last or self._life[first] != self._life[last]:
+        if first >= last or self._resets_before[first] != self._resets_before[last]:
             return None
         amount = float(self.columns[column][last] - self.columns[column][first])
         return None if math.isnan(amount) else Growth(amount, float(times[first]), float(times[last]))
@@ -70,14 +70,14 @@ class Counters:
         before = np.maximum(after - 1, 0)
         gap = times[after] - times[before]
         exact = times[after] == t_unix_s
-        between = (after > 0) & (gap <= GAP_SECONDS_MAX) & (self._life[after] == self._life[before])
+        between = (after > 0) & (gap <= GAP_SECONDS_MAX) & (self._resets_before[after] == self._resets_before[before])
         share = (t_unix_s - times[before]) / np.where(gap > 0, gap, 1.0)
         on_line = values[before] + share * (values[after] - values[before])
         found = np.where(exact, values[after], np.where(between, on_line, np.nan))
-        return np.where(known, found, np.nan), self._life[after]
+        return np.where(known, found, np.nan), self._resets_before[after]
 
 
-def _lives(count: int, columns: Iterable[Floats]) -> Whole:
+def _count_resets(count: int, columns: Iterable[Floats]) -> Whole:
     """For each reading the number of times that a counter had gone back until then."""
     back = np.zeros(count, np.int64)
     for values in columns:

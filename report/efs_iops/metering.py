@@ -16,7 +16,7 @@ from report.efs_iops.schema import MeteredMinute, Metering
 SMALL_BELOW_BYTES = 4096
 COUNTS_AGREE_RATIO = 0.01
 # Beyond that, one large request more or less outweighs what the small ones tell.
-DOUBT_RATIO_MAX = 0.05
+UNCERTAIN_RATIO_MAX = 0.05
 
 
 def read_metering(cloudwatch: CloudWatch, workers: Mapping[float, WorkerMinute]) -> Metering:
@@ -70,7 +70,7 @@ def _infer(
     metered = cloudwatch.minute(DATA_METRICS[op], start) or {}
     counts = {size: each.operations for size, each in requests.items() if each.operations > 0}
     sum_bytes, sample_count = metered.get("Sum"), metered.get("SampleCount")
-    minimum, reason, doubt_ratio = None, None, 0.0
+    minimum, reason, uncertain_ratio = None, None, 0.0
     if sum_bytes is None or sample_count is None:
         reason = "CloudWatch gave no sum or no count"
     elif min(counts) >= SMALL_BELOW_BYTES:
@@ -84,10 +84,10 @@ def _infer(
         if minimum is None:
             reason = "CloudWatch's sum is less than what was moved"
         else:
-            doubt_ratio = _doubt_bytes(requests, sample_count) / (
+            uncertain_ratio = _uncertain_bytes(requests, sample_count) / (
                 minimum * sum(n for size, n in counts.items() if size < SMALL_BELOW_BYTES)
             )
-            if doubt_ratio > DOUBT_RATIO_MAX:
+            if uncertain_ratio > UNCERTAIN_RATIO_MAX:
                 minimum, reason = None, "an operation more or less of the largest requests would change it too much"
     row = MeteredMinute(
         start_unix_s=start,
@@ -99,10 +99,10 @@ def _infer(
         greatest_bytes=metered.get("Maximum"),
         as_expected=None,
     )
-    return row, doubt_ratio
+    return row, uncertain_ratio
 
 
-def _doubt_bytes(requests: Mapping[int, Requests], sample_count: float) -> float:
+def _uncertain_bytes(requests: Mapping[int, Requests], sample_count: float) -> float:
     """The bytes of operations that CloudWatch and the workers may have counted in different minutes.
 
     Two clocks cut the minute: of each size whose number is not whole here, because a second reaches over the minute's
@@ -121,8 +121,8 @@ def _minimum(rows: Iterable[tuple[MeteredMinute, float]]) -> int | None:
     inferred = [(row, row.minimum_bytes, doubt) for row, doubt in rows if row.minimum_bytes is not None]
     exact = [
         round(row.least_bytes)
-        for row, minimum, doubt_ratio in inferred
-        if row.least_bytes and abs(minimum / row.least_bytes - 1) <= max(COUNTS_AGREE_RATIO, doubt_ratio)
+        for row, minimum, uncertain_ratio in inferred
+        if row.least_bytes and abs(minimum / row.least_bytes - 1) <= max(COUNTS_AGREE_RATIO, uncertain_ratio)
     ]
     if exact:
         return statistics.mode(exact)

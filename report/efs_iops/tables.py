@@ -171,7 +171,7 @@ def service_table(summary: Summary) -> Table:
         ("sequential over it", percent(summary.limits.sequential_to_permitted_ratio)),
         (
             f"BurstCreditBalance over {service.burst_credit_minutes} min",
-            f"{_giga(first)} to {_giga(last)} GB, least {_giga(service.burst_credit_least_bytes)}",
+            f"{_gigabytes(first)} to {_gigabytes(last)} GB, least {_gigabytes(service.burst_credit_least_bytes)}",
         ),
         ("ClientConnections, most", figure(service.client_connections_greatest)),
         (
@@ -197,7 +197,7 @@ def service_table(summary: Summary) -> Table:
     return Table("What else the service shows", [Column("question"), Column("answer")], rows, name="service")
 
 
-def _giga(value_bytes: float | None) -> str:
+def _gigabytes(value_bytes: float | None) -> str:
     return figure(None if value_bytes is None else value_bytes / MB / 1000)
 
 

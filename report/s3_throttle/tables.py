@@ -27,9 +27,9 @@ _ENDED_BY = {"itself": "all was sent", "known": "mean known", "bound": "time ove
 
 def rates_table(cells: Sequence[SyncCell]) -> Table:
     measured: list[TextColumn[SyncCell]] = [
-        NumberColumn("target MB/s", lambda cell: _fine(cell.target_mb_per_s)),
+        NumberColumn("target MB/s", lambda cell: _three_decimals(cell.target_mb_per_s)),
         NumberColumn("of free", lambda cell: percent(cell.target_to_free_ratio)),
-        NumberColumn("mean MB/s", lambda cell: _fine(cell.mean_mb_per_s)),
+        NumberColumn("mean MB/s", lambda cell: _three_decimals(cell.mean_mb_per_s)),
         NumberColumn("mean/target", _to_target),
         NumberColumn("\u00b1", lambda cell: percent(cell.mean_uncertainty_ratio)),
         NumberColumn("std of 1 s", lambda cell: percent(cell.window_std_to_target_ratio)),
@@ -69,7 +69,7 @@ def _to_target(cell: SyncCell) -> Cell:
     to_target = cell.mean_to_target_ratio
     within = WITHIN + (cell.mean_uncertainty_ratio or 0.0)
     held = None if to_target is None or cell.method == FREE else abs(to_target - 1) <= within
-    return judged(_fine(to_target), held)
+    return judged(_three_decimals(to_target), held)
 
 
 def costs_table(cells: Sequence[SyncCell]) -> Table:
@@ -102,10 +102,10 @@ def duty_cycle_table(cells: Sequence[SyncCell]) -> Table:
         NumberColumn("send buffer", _send_buffer),
         NumberColumn("run / (run + stop)", lambda cell: percent(promised(cell))),
         NumberColumn("rate / free rate", lambda cell: percent(cell.mean_to_free_ratio)),
-        NumberColumn("measured / promised", lambda cell: _fine(to_promised(cell))),
+        NumberColumn("measured / promised", lambda cell: _three_decimals(to_promised(cell))),
         NumberColumn("\u00b1", lambda cell: percent(cell.mean_uncertainty_ratio)),
-        NumberColumn("while running", lambda cell: _fine(while_running(cell, cells))),
-        NumberColumn("while stopped", lambda cell: _fine(while_stopped(cell, cells))),
+        NumberColumn("while running", lambda cell: _three_decimals(while_running(cell, cells))),
+        NumberColumn("while stopped", lambda cell: _three_decimals(while_stopped(cell, cells))),
         NumberColumn("in buffers kB", lambda cell: _kb(cell.unacked_at_stop_bytes)),
         NumberColumn("not sent kB", lambda cell: _kb(cell.notsent_at_stop_bytes)),
     ]
@@ -129,10 +129,10 @@ def link_table(free: FreeRate) -> Table:
     rows = [
         ("link, as it was set", figure(free.link_mbit_per_s), "Mbit/s"),
         ("the free sync on the wire, headers counted", figure(free.wire_mbit_per_s), "Mbit/s"),
-        ("found / set", _fine(free.wire_to_link_ratio), ""),
-        ("objects' bytes, first", _fine(free.mean_mb_per_s), "MB/s"),
-        ("… and at the end of the run", _fine(free.again_mb_per_s), "MB/s"),
-        ("end / first", _fine(free.again_to_first_ratio), ""),
+        ("found / set", _three_decimals(free.wire_to_link_ratio), ""),
+        ("objects' bytes, first", _three_decimals(free.mean_mb_per_s), "MB/s"),
+        ("… and at the end of the run", _three_decimals(free.again_mb_per_s), "MB/s"),
+        ("end / first", _three_decimals(free.again_to_first_ratio), ""),
     ]
     columns = [Column("free rate"), Column("", True), Column("unit")]
     note = "What TCP sends again is counted twice on the wire. Where the end differs, something else had the machine."
@@ -147,5 +147,5 @@ def _kb(value: float | None) -> str:
     return figure(None if value is None else round(value / 1e3, 1))
 
 
-def _fine(value: float | None) -> str:
+def _three_decimals(value: float | None) -> str:
     return MISSING if value is None else f"{value:.3f}"
