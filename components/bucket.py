@@ -86,7 +86,7 @@ class StackBucket(pulumi.ComponentResource):
             opts=child_options(self),
         )
         allowed = aws.iam.RolePolicy(
-            f"{name}-role-policy", role=role.name, policy=self.bucket.arn.apply(_may_fill), opts=below
+            f"{name}-role-policy", role=role.name, policy=self.bucket.arn.apply(_sync_policy), opts=below
         )
         aws.s3.BucketPolicy(
             f"{name}-policy",
@@ -111,7 +111,7 @@ def _document(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": _POLICY_VERSION, "Statement": list(statements)})
 
 
-def _may_fill(bucket_arn: str) -> str:
+def _sync_policy(bucket_arn: str) -> str:
     """Returns the permissions that `aws s3 sync` needs: to list the bucket, and to upload, also in parts."""
     return _document(
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket_arn},

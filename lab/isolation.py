@@ -24,7 +24,7 @@ def isolated(environment: Mapping[str, str]) -> dict[str, str]:
 
     boto3 finds neither the user's configuration nor credentials; pip keeps the proxy.
     """
-    kept = {name: value for name, value in environment.items() if not _leads_away(name, value)}
+    kept = {name: value for name, value in environment.items() if not _is_removed(name, value)}
     proxy = environment.get("https_proxy") or environment.get("HTTPS_PROXY")
     if proxy:
         kept.setdefault(PIP_PROXY, proxy)
@@ -33,7 +33,7 @@ def isolated(environment: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def _leads_away(name: str, value: str) -> bool:
+def _is_removed(name: str, value: str) -> bool:
     if name in TEMPORARY:
         return not (Path(value).is_dir() and os.access(value, os.W_OK | os.X_OK))
     return name.startswith("AWS_") or (name.lower().endswith(PROXY_SUFFIX) and name != PIP_PROXY)

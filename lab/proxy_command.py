@@ -54,7 +54,7 @@ def main() -> int:
         return 1
     _report_connected()
     try:
-        _carry(gateway)
+        _copy_both_ways(gateway)
     except ConnectionError:  # SSH or the region has gone; SSH prints that itself
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for the rest of the buffer, which Python flushes at its exit
         return 1
@@ -69,7 +69,7 @@ def _report_connected() -> None:
             os.close(int(descriptor))
 
 
-def _carry(gateway: socket.socket) -> None:
+def _copy_both_ways(gateway: socket.socket) -> None:
     """Copies standard input to the host and the host to standard output, until the host closes the connection."""
     selector = selectors.DefaultSelector()
     selector.register(gateway, selectors.EVENT_READ, 1)

@@ -151,7 +151,7 @@ def _instances(ec2: Any, region: str, site: _Site) -> Iterator[Resource]:
             tags = from_pairs(site.volumes.get(volume, {}).get("Tags"))
             if mapping["DeviceName"] != root:
                 needs.add(ref("volume", volume))
-            if mapping["Ebs"].get("DeleteOnTermination") and not _may_go_along(tags, mapping["DeviceName"] == root):
+            if mapping["Ebs"].get("DeleteOnTermination") and not _is_disposable(tags, mapping["DeviceName"] == root):
                 barriers.append(f"its termination would delete the volume {volume}")
         if instance["State"]["Name"] != "shutting-down":
             with unless_gone():
@@ -180,7 +180,7 @@ def root_device(instance: Described) -> str | None:
     return next((name for name in (instance.get("RootDeviceName"), *_USUAL_ROOTS) if name in names), None)
 
 
-def _may_go_along(tags: Mapping[str, str], is_root: bool) -> bool:
+def _is_disposable(tags: Mapping[str, str], is_root: bool) -> bool:
     """Whether a volume may be deleted by the termination of its instance. A root may lack tags, not have others'."""
     if is_root:
         return tags.get(PROJECT_KEY, PROJECT) == PROJECT

@@ -114,7 +114,7 @@ def ask_rehearsal_api() -> None:
     """
     proxy = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY")
     for name, value in list(os.environ.items()):
-        if _leads_away(name, value):
+        if _is_removed(name, value):
             del os.environ[name]
     if proxy:
         os.environ.setdefault("PIP_PROXY", proxy)  # for pip, which fetches the AWS CLI's wheels; boto3 ignores it
@@ -131,7 +131,7 @@ def ask_rehearsal_api() -> None:
         return
 
 
-def _leads_away(name: str, value: str) -> bool:
+def _is_removed(name: str, value: str) -> bool:
     if name.startswith("AWS_ENDPOINT_URL"):
         return urlsplit(value).hostname not in LOOPBACK
     if name.startswith("AWS_"):

@@ -118,7 +118,7 @@ def _minimum(rows: Iterable[tuple[MeteredMinute, float]]) -> int | None:
     """Sums tell the minimum about as exactly as the counts agree. Where CloudWatch's least value of the same minute is
     that near, it is the exact minimum.
     """
-    inferred = [(row, row.minimum_bytes, doubt) for row, doubt in rows if row.minimum_bytes is not None]
+    inferred = [(row, row.minimum_bytes, ratio) for row, ratio in rows if row.minimum_bytes is not None]
     exact = [
         round(row.least_bytes)
         for row, minimum, uncertain_ratio in inferred

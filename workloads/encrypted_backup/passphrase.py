@@ -72,7 +72,7 @@ def read(*, fd: str | None, key_file: str | None, again: bool = False) -> Passph
     return checked(os.fsencode(first), "the prompt")
 
 
-def made_up() -> Passphrase:
+def generate() -> Passphrase:
     """Returns a new passphrase of 128 bits, for a rehearsal's volume, which nobody opens after the run."""
     return Passphrase(secrets.token_hex(16).encode())
 

@@ -213,7 +213,7 @@ def run_all(request: Request) -> Path:
     if inventory.rehearsal:
         erase = server_of(inventory).volumes[0].id
     if inventory.rehearsal and options["passphrase_fd"] is None and options["key_file"] is None:
-        volume = Volume(passphrase.made_up())
+        volume = Volume(passphrase.generate())
     else:
         volume = volume_of(request, again=True)
     blank = blank_host(inventory)

@@ -72,7 +72,7 @@ class Context(Deployment):
         is set.
         """
         if self._state is None or fresh:
-            self._state = self._understood(parsers.client_state, self.on_client("client_state").stdout)
+            self._state = self._parsed(parsers.client_state, self.on_client("client_state").stdout)
         return self._state
 
     def client_disks(self) -> parsers.ClientState:
@@ -81,7 +81,7 @@ class Context(Deployment):
         """
         if self._state is not None:
             return self._state
-        return self._understood(parsers.client_state, self.on_client("client_state", ["disks"]).stdout)
+        return self._parsed(parsers.client_state, self.on_client("client_state", ["disks"]).stdout)
 
     def devices_of(self, legs: Sequence[Leg]) -> list[str]:
         """Returns the client's disks of those legs. Raises WorkloadError where one has none."""
@@ -97,9 +97,9 @@ class Context(Deployment):
 
     def array_status(self) -> dict[str, parsers.ArrayStatus]:
         """Returns the client's arrays by name, as the kernel shows them now."""
-        return self._understood(parsers.mdstat, self.on_client("client_mdstat").stdout)
+        return self._parsed(parsers.mdstat, self.on_client("client_mdstat").stdout)
 
-    def _understood(self, read: Callable[[str], T], text: str) -> T:
+    def _parsed(self, read: Callable[[str], T], text: str) -> T:
         try:
             return read(text)
         except parsers.ParseError as error:

@@ -59,7 +59,7 @@ def test_nothing_shows_it(tmp_path: Path) -> None:
 
 
 def test_made_up_ones_differ_and_can_be_typed() -> None:
-    one, other = passphrase.made_up(), passphrase.made_up()
+    one, other = passphrase.generate(), passphrase.generate()
     assert one.for_stdin() != other.for_stdin()
     assert one.is_one_line
 
