@@ -70,7 +70,7 @@ def measure(
             kernel.limit_send_buffers(spec.send_buffer_bytes, send_buffers)
         child = Child(work, variables, said, not_inherited)
         try:
-            seen = _watch(child, interface, spec, stops, still_wanted)
+            end = _watch(child, interface, spec, stops, still_wanted)
         finally:
             code = child.end(END_S)
     finally:
@@ -83,10 +83,10 @@ def measure(
     ended_unix_s = time.time()
     return {
         "exit_code": code,
-        "ended_by": seen.ended_by,
-        "steady_from_unix_s": None if seen.steady is None else round(seen.steady.from_s, 4),
-        "steady_until_unix_s": None if seen.steady is None else round(seen.steady.until_s, 4),
-        "known_to_ratio": None if seen.steady is None else round(seen.steady.known_to_ratio, 5),
+        "ended_by": end.ended_by,
+        "steady_from_unix_s": None if end.steady is None else round(end.steady.from_s, 4),
+        "steady_until_unix_s": None if end.steady is None else round(end.steady.until_s, 4),
+        "known_to_ratio": None if end.steady is None else round(end.steady.known_to_ratio, 5),
         "started_unix_s": round(started_unix_s, 4),
         "ended_unix_s": round(ended_unix_s, 4),
         "cpu_s": round(cpu_s, 3),
@@ -95,7 +95,7 @@ def measure(
         "cli": _document(counts),
         "throttle": _document(report),
         "stops": stops.read() if spec.throttled else None,
-        "said": seen.fault or _last_line(said, of_throttle=spec.throttled),
+        "said": end.fault or _last_line(said, of_throttle=spec.throttled),
     }
 
 
@@ -178,7 +178,7 @@ def _work(command: list[str], arguments: list[str] | None) -> Callable[[], int]:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SyncEnd:
     """Why watching ended (the sync ended by itself, its mean was known, its time was over, or a fault), and the steady
     part until then.
     """
@@ -190,7 +190,7 @@ class Seen:
 
 def _watch(
     child: Child, interface: kernel.Interface, spec: Spec, stops: Stops, still_wanted: Callable[[], None]
-) -> Seen:
+) -> SyncEnd:
     """Samples until the sync has ended, or should be ended."""
     steady_now = partial(steady_so_far, spec, interface.samples, stops)
     started_s = moved_s = time.monotonic()
@@ -203,21 +203,21 @@ def _watch(
         if moved_bytes is None or sent - moved_bytes >= SILENT_BYTES:
             moved_bytes, moved_s = sent, now_s
         if now_s - moved_s > SILENCE_S:
-            return Seen(None, steady_now(), f"nothing was sent for {SILENCE_S:.0f} s, so it was ended")
+            return SyncEnd(None, steady_now(), f"nothing was sent for {SILENCE_S:.0f} s, so it was ended")
         if now_s - started_s > spec.limit_s:
-            return Seen(None, steady_now(), f"it had not ended after {spec.limit_s:.0f} s, so it was ended")
+            return SyncEnd(None, steady_now(), f"it had not ended after {spec.limit_s:.0f} s, so it was ended")
         looks += 1
         if looks % LOOK_PERIODS == 0:
             still_wanted()
         if spec.precision_ratio is not None and looks % CHECK_PERIODS == 0:
             steady = steady_now()
             if is_known(spec, steady):
-                return Seen(KNOWN, steady)
+                return SyncEnd(KNOWN, steady)
             first_s = first_s or Curve(interface.samples.t, interface.samples.tx).first()
             if first_s is not None and interface.samples.t[-1] - first_s >= spec.most_s:
-                return Seen(BOUND, steady)
+                return SyncEnd(BOUND, steady)
     interface.look()
-    return Seen(ITSELF, steady_now(ended=True))
+    return SyncEnd(ITSELF, steady_now(ended=True))
 
 
 def _cpu_s() -> float:
