@@ -27,10 +27,8 @@ def sections(text: str) -> dict[str, str]:
     return {name: "\n".join(part) for name, part in found.items()}
 
 
-def collect_logs(deployment: Deployment, scripts: Path) -> int:
-    """Runs host_logs.sh of the folder `scripts` on each host; writes its output to the results, and returns the number
-    of files.
-    """
+def collect_logs(deployment: Deployment, scripts: Path) -> None:
+    """Runs host_logs.sh of the folder `scripts` on each host, and writes its output to the results."""
     started = time.monotonic()
     roles = {host.name: [host.role] for host in deployment.inventory.hosts}
     with deployment.console.under_way("collect", "logs"):
@@ -39,7 +37,6 @@ def collect_logs(deployment: Deployment, scripts: Path) -> int:
     deployment.results.step("collect", time.monotonic() - started, None)
     where = deployment.results.directory / "logs"
     deployment.console.say("collect", f"{files} logs of {len(output)} hosts in {where}")
-    return files
 
 
 def write_sections(results: Results, output: Mapping[str, ScriptResult]) -> int:

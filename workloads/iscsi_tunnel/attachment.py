@@ -258,12 +258,11 @@ def attach_recorded(tunnel: TunnelEndpoints) -> Attachment:
     return found
 
 
-def detach_recorded(tunnel: TunnelEndpoints) -> int:
+def detach_recorded(tunnel: TunnelEndpoints) -> None:
     """Detaches the volume, and records that session, disk and tunnel are gone."""
     before = time.monotonic()
     changed = detach(tunnel)
     _record(tunnel, "detached", seconds=round(time.monotonic() - before, 2), changed=changed, gone=True)
-    return changed
 
 
 def _record(tunnel: TunnelEndpoints, event: str, **fields: Any) -> None:

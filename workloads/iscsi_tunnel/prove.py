@@ -23,7 +23,7 @@ REMEDIES = {
 }
 
 
-def prove(tunnel: TunnelEndpoints) -> Attachment:
+def prove(tunnel: TunnelEndpoints) -> None:
     """Makes and records every proof; leaves the volume attached. Raises WorkloadError for the first that failed."""
     started = time.monotonic()
     with tunnel.console.under_way("prove", "what passes on the path"):
@@ -38,7 +38,6 @@ def prove(tunnel: TunnelEndpoints) -> Attachment:
         words = "passed" if each["passed"] else "FAILED"
         tunnel.console.say("prove", f"{each['proof']:<12} {words:<8} {each['from']}: {each['detail']}")
     raise_failed(proofs, REMEDIES)
-    return attached
 
 
 def prove_capture(tunnel: TunnelEndpoints) -> tuple[Attachment, list[Proof]]:

@@ -21,8 +21,8 @@ REMEDIES = {
 }
 
 
-def prove(context: Context) -> int:
-    """Makes and records every proof; returns their number. Raises WorkloadError for the first that failed."""
+def prove(context: Context) -> None:
+    """Makes and records every proof. Raises WorkloadError for the first that failed."""
     started = time.monotonic()
     with context.console.under_way("prove", "MTU, limits, closed port"):
         proofs = [*prove_hosts(context), *prove_closed_port(context)]
@@ -34,7 +34,6 @@ def prove(context: Context) -> int:
         passed = sum(each["passed"] for each in those)
         context.console.say("prove", f"{kind:<20} {passed} of {len(those)} passed   {those[0]['detail']}")
     raise_failed(proofs, REMEDIES)
-    return len(proofs)
 
 
 def prove_hosts(context: Context) -> list[dict[str, Any]]:

@@ -32,8 +32,8 @@ class Devices:
     legs_optimal_io_bytes: int | None = None
 
 
-def run(context: Context, plan: Plan) -> int:
-    """Measures every cell of `plan`; returns their number. Raises IncompleteError when some are not valid."""
+def run(context: Context, plan: Plan) -> None:
+    """Measures every cell of `plan`. Raises IncompleteError when some are not valid."""
     check(plan, context.topology)
     bring_worker(context, [context.client_name])
     planned = cells(plan, context.topology)
@@ -62,7 +62,6 @@ def run(context: Context, plan: Plan) -> int:
         restore(context, plan.writes is not None)
     measuring.finish()
     measuring.raise_incomplete("run configure, then run again", context.client_name)
-    return len(planned)
 
 
 def record_of(context: Context, cell: Cell, devices: Devices) -> dict[str, Any]:
