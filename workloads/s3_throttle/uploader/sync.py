@@ -127,7 +127,7 @@ def is_known(spec: Spec, steady: Steady | None) -> bool:
 
 
 class Stops:
-    """The throttle's stops (workloads/throttle/report.py), a list for each field. Reads each line of their file once."""
+    """The throttle's stops (workloads/throttle/report.py), a list for each field. Each line is read once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
