@@ -50,7 +50,9 @@ def reported(body: F) -> F:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) has it ignored
             signal.signal(signal.SIGHUP, terminate)
         try:
-            return body(*args, **kwargs)
+            result = body(*args, **kwargs)
+            sys.stdout.flush()  # so that a reader that has gone is noticed here, and not at Python's exit
+            return result
         except WorkloadError as error:
             raise Exit(f"tidemark: {error.shown}", code=1) from None
         except inventory.InventoryError as error:

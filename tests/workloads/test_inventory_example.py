@@ -46,13 +46,15 @@ def test_the_task_prints_it() -> None:
     assert (done.returncode, done.stdout) == (0, example_json("s3-throttle") + "\n")
 
 
-def test_a_reader_that_has_read_enough_is_no_fault() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_read_enough_is_no_fault(unbuffered: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
         done = subprocess.run(
             [sys.executable, "-m", "fabric", "inventory.example", "s3-throttle"],
             cwd=PROJECT,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             stdout=writing,
             stderr=subprocess.PIPE,
             text=True,

@@ -122,6 +122,8 @@ def test_a_source_that_is_the_root_has_no_pseudo_file_systems() -> None:
 
 IN_A_NAMESPACE = """
 set -e
+# A folder of a disk: this test's own may be in memory, as /tmp is on Debian 13.
+mount --bind "$PWD/claims" "$1/files"
 mount -t tmpfs none "$1/in memory"
 mount -t tmpfs none "$1/hidden"
 mount --bind "$1/files" "$1/hidden"
