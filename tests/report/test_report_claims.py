@@ -93,6 +93,8 @@ def test_what_is_not_known_stays_unknown(text: str, summary: Outer, expected: ob
 
 
 three = st.sampled_from([True, False, None])
+# Which of them depends on how deep an expression this version of Python reads.
+UNREADABLE = "is not an expression|is too long"
 
 
 @given(three, three)
@@ -126,12 +128,12 @@ def test_and_and_or_are_each_other_s_mirror(a: bool | None, b: bool | None) -> N
         ("inner.__class__", "has no field '__class__'"),
         ("1 if inner.whole else 2", "only paths"),
         ("count in (1, 2)", "only paths"),
-        ("(" * 500, "is not an expression"),
-        ("-" * 5_000 + "1", "is not an expression"),
+        ("(" * 500, UNREADABLE),
+        ("-" * 5_000 + "1", UNREADABLE),
         ("-" * 300 + "1", "is too long"),
-        ("not " * 5_000 + "1", "is not an expression"),
+        ("not " * 5_000 + "1", UNREADABLE),
         ("count" + " + 1" * 300, "is too long"),
-        ("count" + " + 1" * 50_000, "is not an expression"),
+        ("count" + " + 1" * 50_000, UNREADABLE),
         ("a" * 500, "has no field"),
         ("[" + "1, " * 200 + "]", "only paths"),
         ("count >= 1in 2", "only paths"),
@@ -140,7 +142,7 @@ def test_and_and_or_are_each_other_s_mirror(a: bool | None, b: bool | None) -> N
 def test_an_expression_that_can_never_be_tested_is_refused(text: str, says: str) -> None:
     with pytest.raises(ExpressionError) as refusal:
         Expression.parse(text, Outer)
-    assert says in str(refusal.value)
+    assert any(each in str(refusal.value) for each in says.split("|"))
     assert len(str(refusal.value)) < 300
 
 

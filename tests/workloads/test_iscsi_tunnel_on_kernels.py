@@ -213,6 +213,10 @@ def test_a_tun_device_in_use_is_named(ends: TunnelEndpoints) -> None:
 
 def test_a_missing_module_is_named(ends: TunnelEndpoints) -> None:
     """On the third host, which has never loaded it."""
+    # A client was cut off in an earlier test. The target keeps its session for 15 s without a packet and 30 s without
+    # an answer (nopin_timeout and nopin_response_timeout of LIO).
+    sessions = "head -qn1 /sys/kernel/config/target/iscsi/*/tpgt_1/acls/*/info"
+    wait_for("no session is left", lambda: "No active" in run_on(ends.hosts, "server", sessions), 120)
     run_on(ends.hosts, "third", "echo install iscsi_tcp /bin/false > /etc/modprobe.d/test.conf")
     with pytest.raises(WorkloadError, match=r"third: kernel \S+ has no module iscsi_tcp; boot a kernel"):
         attach(TunnelEndpoints.of(Deployment(ends.hosts, ends.console), "third"))

@@ -150,7 +150,8 @@ class FakeMd(threading.Thread):
         stops_at = 0.0
         before = ("", "idle")
         while not self.ended.wait(0.01):
-            now = (self.read("sync_min") + self.read("sync_max"), self.read("sync_action"))
+            action = self.read("sync_action")  # before the stretch: what is set while it is idle may be seen late
+            now = (self.read("sync_min") + self.read("sync_max"), action)
             if now[0] != before[0] and (before[1], now[1]) == ("check", "check"):
                 self.refused.append(now[0])
             if (before[1], now[1]) == ("check", "check"):

@@ -82,7 +82,8 @@ def choose_config(tunnel: TunnelEndpoints, tun: int | None = None) -> TunnelConf
         name = str(other).rpartition("initiator.")[2] or other
         raise WorkloadError(
             f"volume {tunnel.volume.id} is attached by {name}",
-            "detach it there first: two machines that use one disk destroy what is on it",
+            "detach it there first (if that machine is gone, its session ends within a minute): two machines that use "
+            "one disk destroy what is on it",
             tunnel.server_host.name,
         )
     server_tun = choose_tun(str(there["devices"]).split(), str(there["tun"]))
