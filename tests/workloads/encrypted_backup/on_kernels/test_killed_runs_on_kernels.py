@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import pytest
@@ -26,9 +27,11 @@ def test_a_run_that_is_killed_is_undone_on_the_client_and_the_next_goes_on(
     volume: list[str], made: list[str], context: Context
 ) -> None:
     something_new(context)
-    # While it attaches, which takes longer than a second run takes to be refused with the name of the first: half of
-    # that is there, and the script that does it runs on.
+    # While it attaches: half of that is there, and the script that does it runs on. It is stopped meanwhile, since on a
+    # busy machine it would have ended before a second run is refused with its name.
     task = begun(volume, "keep")
+    time.sleep(0.7)
+    task.send_signal(signal.SIGSTOP)
     assert "another backup is under way: backup for client by " in refused(fab("encrypted-backup.list", *volume))
     killed(context, task)
     # While it copies.
