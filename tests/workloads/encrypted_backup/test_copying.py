@@ -254,6 +254,20 @@ def test_names_are_not_taken_for_reasons(backups: Backups) -> None:
     assert backups.back_up(FIRST)["unread"] == 4
 
 
+def test_a_volume_that_has_no_room_for_a_new_folder_or_record_is_full(backups: Backups) -> None:
+    snapshots = shlex.quote(str(backups.volume.snapshots))
+    full = f"mount -t tmpfs -o nr_inodes={{}} none {snapshots} && "
+    backups.volume.before = full.format(2)
+    copied = backups.volume.run_script(
+        host_program("copy_plan", "client_copy"), FIRST, "no", "no", "1", str(backups.source)
+    )
+    backups.volume.before = full.format(3) + f"mkdir -p {snapshots}/.partial-{FIRST}/tree && "
+    published = backups.volume.run_script(script("client_publish"), FIRST, "{}")
+    for done in (copied, published):
+        assert done.returncode != 0
+        assert "tidemark-error: the backup volume is full|nothing of earlier snapshots is lost" in done.stderr
+
+
 def test_a_source_of_any_name_is_copied(backups: Backups, tmp_path: Path) -> None:
     sources = [tmp_path / "above" / name for name in ("a:b", "-x", "line\nfeed", "a  b ", "[a]*")]
     for source in sources:

@@ -13,8 +13,8 @@ still_mounted
 partial=$SNAPSHOTS/.partial-$name
 # A link would lead to the tree of a complete snapshot, which is never written to.
 [ ! -L "$partial/tree" ] || rm "$partial/tree"
-mkdir -p "$partial/tree"
-touch "$partial/began"
+{ mkdir -p "$partial/tree" && touch "$partial/began"; } 2> "$RUN/errors" \
+    || failed_copy "$?" "$RUN/errors" "the backup volume"
 newest_snapshot
 # When the disk has gone, that is reported, and not the errors that follow from it.
 under_way python3 -c "$program" plan "$RUN" "$@" "$one_file_system" "$reads_files" "$partial" "$newest" 2> "$RUN/errors" || {

@@ -3,13 +3,14 @@ name=$1
 partial=$SNAPSHOTS/.partial-$name
 still_mounted
 rm -f "$partial/began"
-printf '%s\n' "$2" > "$partial/snapshot.json"
-# Further snapshots of the same state have the same tree: each has a symbolic link to it.
-if [ ! -L "$partial/tree" ]; then
-    mkdir -p "$TREES"
-    mv -T "$partial/tree" "$TREES/$name"
-    ln -s "../../${TREES##*/}/$name" "$partial/tree"
-fi
+# described DESCRIPTION: gives the snapshot its record. Further snapshots of the same state have the same tree: each has a
+# symbolic link to it.
+described() {
+    printf '%s\n' "$1" > "$partial/snapshot.json" || return
+    [ ! -L "$partial/tree" ] || return 0
+    mkdir -p "$TREES" && mv -T "$partial/tree" "$TREES/$name" && ln -s "../../${TREES##*/}/$name" "$partial/tree"
+}
+described "$2" 2> "$RUN/errors" || failed_copy "$?" "$RUN/errors" "the backup volume"
 flush "$partial"
 mv "$partial" "$SNAPSHOTS/$name"
 flush "$SNAPSHOTS"
