@@ -183,11 +183,11 @@ def main() -> None:
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     counts = [int(each) for each in options.hosts.split(",")]
-    if shutil.which(options.sshd) is None:
-        sys.exit(f"there is no {options.sshd}: install openssh-server, or name another with --sshd")
     if options.one:
         print(json.dumps(by_tidemark(options.one, counts[0])))
         return
+    if shutil.which(options.sshd) is None:
+        sys.exit(f"there is no {options.sshd}: install openssh-server, or name another with --sshd")
     if IN_NAMESPACE not in os.environ:
         # sshd wants a user of its name (sshd(8), privilege separation), which a machine without a server lacks.
         prepare = (
