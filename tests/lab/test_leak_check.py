@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lab.leak_check import REGION_VARIABLE, account_leftovers, snapshot_machine
 from tests.lab.conftest import Api
+from tests.machine import wait_for
 
 
 def test_more_file_systems_than_a_page_has_are_all_seen(api: Api) -> None:
@@ -23,6 +24,8 @@ def test_a_process_of_the_region_is_seen_and_a_persons_in_its_folder_is_not(tmp_
     others = subprocess.Popen(["sleep", "60"], env={**os.environ, REGION_VARIABLE: f"{tmp_path}-other"})
     ours = subprocess.Popen(["sleep", "60"], env={**os.environ, REGION_VARIABLE: str(tmp_path)})
     try:
+        # A program that has just begun has no environment for a moment (execve(2) wakes the parent before).
+        wait_for("the region's is seen", lambda: bool(snapshot_machine(tmp_path).added_since(before)), 60)
         assert snapshot_machine(tmp_path).added_since(before) == [f"process {ours.pid} (sleep 60)"]
     finally:
         for process in (persons, others, ours):
