@@ -9,7 +9,7 @@ from report.cells import CellRecord, parse_cells
 from report.md_raid.hosts import CLIENT_NETWORK, SERVER_NETWORK, Hosts, Work
 from report.md_raid.schema import Cell, MdCost, Point, Scaling, Series, Volume
 from report.missing import divided
-from report.records import Record, RecordError, natural, number, or_none, text, whole_or_none
+from report.records import Record, RecordError, boolean, natural, number, or_none, text, whole_or_none
 from report.runs import Run
 from report.samples import INTERVAL_SECONDS_MIN
 from report.worker import CLOCK_SLACK_S, LATENCIES, Measured, Worker, figures_of, measure
@@ -84,7 +84,7 @@ def _cell(run: Run, cell: CellRecord, worker: Worker, hosts: Hosts) -> Cell:
         limited_by_hosts=limit.hosts,
         evidence=limit.evidence,
         leg_read_bytes=_leg_read_bytes(record),
-        legs_rotational=record["legs_rotational"] if isinstance(record.get("legs_rotational"), bool) else None,
+        legs_rotational=or_none(boolean, record, "legs_rotational"),
     )
 
 

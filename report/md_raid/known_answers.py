@@ -12,6 +12,7 @@ from functools import partial
 from report.hosts import BUSY_RATIO_MIN as CPU_BUSY_RATIO_MIN
 from report.known_answers import KnownAnswer, KnownAnswers, near
 from report.md_raid.hosts import CLIENT_CPU, CLIENT_NETWORK, EBS_LINK, SERVER_NETWORK, VOLUMES, Hosts
+from report.md_raid.layouts import RAID1, RAID1_ROTATIONAL
 from report.md_raid.schema import Cell
 from report.md_raid.service_model import ServiceModel
 from report.missing import divided
@@ -203,7 +204,7 @@ def _one_reader(rates: Rates, cells: Sequence[Cell]) -> list[KnownAnswer]:
     for cell in cells:
         if (cell.layout, cell.pattern, cell.operation, cell.readers) != ("mirror", "sequential", "read", "one"):
             continue
-        if cell.legs_rotational and (cell.copies or "").startswith("raid1"):
+        if cell.legs_rotational and cell.copies in (RAID1, RAID1_ROTATIONAL):
             read = replace(cell, servers=1, disks=1)
         elif cell.copies == f"o{cell.disks}":
             read = cell

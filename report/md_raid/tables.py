@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from report.format import MISSING, figure, milliseconds, percent, ratio, seconds, size_bytes
 from report.md_raid.hosts import CLIENT_CPU, CLIENT_NETWORK
+from report.md_raid.layouts import RAID1, RAID1_ROTATIONAL
 from report.md_raid.schema import Cell as SweepCell
 from report.md_raid.schema import Drill, LayoutReads, Layouts, MdCost, Phase, Series, Summary, WrittenCell
 from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if, judged
@@ -139,7 +140,7 @@ def md_cost_table(costs: Sequence[MdCost]) -> Table:
     return Table.of("What md costs: the stripe over the same volumes read raw", columns, costs, note, name="md-cost")
 
 
-_LAYOUTS = {"raid1": "RAID-1", "raid1-rotational": "RAID-1, told that its legs rotate"}
+_LAYOUTS = {RAID1: "RAID-1", RAID1_ROTATIONAL: "RAID-1, told that its legs rotate"}
 
 
 def layouts_table(layouts: Layouts) -> Table:
