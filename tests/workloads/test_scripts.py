@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workloads.connectors.proxy_socket import proxy_arguments
-from workloads.connectors.script import END_OF_SCRIPT, Script, facts_in, script_command, script_error
+from workloads.connectors.script import END_OF_SCRIPT, LOCK_PATH, Script, facts_in, script_command, script_error
 from workloads.logs import END, sections
 from workloads.md_raid.context import script
 from workloads.scripts import SHARED, find_script
@@ -28,6 +29,17 @@ def run_here(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs a script as a host's shell would, without root and lock."""
     command = script_command("probe", list(arguments), "root", locked=False)
     return subprocess.run(["bash", "-c", command], input=text, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_a_script_does_not_run_what_an_account_has_for_its_own_shell(tmp_path: Path, locked: bool) -> None:
+    """bash reads ~/.bashrc where it finds that SSH started it, also for `bash -c`, if root's shell is another one."""
+    (tmp_path / ".bashrc").write_text("echo read\nprintf() { echo theirs; }\n")
+    command = script_command("probe", [], "root", locked=locked).replace(LOCK_PATH, str(tmp_path / "lock"))
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SSH_CLIENT": "192.0.2.1 50000 22"}
+    text = f"printf '{{\"changed\": 0}}\\n'\n{END_OF_SCRIPT}\n"
+    done = subprocess.run(["sh", "-c", command], input=text, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '{"changed": 0}\n', "")
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
@@ -73,8 +85,8 @@ def test_the_command_for_a_user_with_sudo() -> None:
         "75",
         "/run/tidemark.lock",
     ]
-    assert words[9:11] == ["bash", "-c"]
-    assert words[12:] == ["storage_volumes", "15", "vol-1=/dev/sdf"]
+    assert words[9:12] == ["bash", "--norc", "-c"]
+    assert words[13:] == ["storage_volumes", "15", "vol-1=/dev/sdf"]
 
 
 def test_arguments_arrive_as_they_are() -> None:

@@ -87,7 +87,8 @@ def script_command(
         # --close: what the script starts must not inherit the lock and hold it after the script's end.
         words += ["flock", "--close", "--timeout", str(LOCK_TIMEOUT_SECONDS)]
         words += ["--conflict-exit-code", str(LOCK_TIMEOUT_EXIT), LOCK_PATH]
-    words += ["bash", "-c", reader, name, *arguments]
+    # --norc: where root's shell is not bash, it would read ~/.bashrc here, as it finds that SSH started it (bash(1)).
+    words += ["bash", "--norc", "-c", reader, name, *arguments]
     return shlex.join(words)
 
 

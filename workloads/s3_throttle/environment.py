@@ -80,7 +80,10 @@ class Environment:
             f"rm -rf {ENVIRONMENT}; mv {ENVIRONMENT}.new {ENVIRONMENT}"
         )
         code, words = connector.execute(
-            f"{sudo}bash -c {shlex.quote(install)}", seen.append, stdin=self.archive, idle_timeout_seconds=SILENCE_S
+            f"{sudo}bash --norc -c {shlex.quote(install)}",
+            seen.append,
+            stdin=self.archive,
+            idle_timeout_seconds=SILENCE_S,
         )
         if code:
             last = words.strip().splitlines()[-1:] or ["no word of why"]
