@@ -72,12 +72,12 @@ def test_a_mirror_is_told_that_its_legs_rotate_while_it_is_built(world: ScriptWo
     md_tools(world)
     leg(world, "sda", rotational=0)
     leg(world, "sdb", rotational=1)
-    layouts = ("raid1", "raid1-rotational")
+    layouts = ("raid1", "raid1-rotational", "raid1")
     arrays = [f"md{number}={layout}=/dev/sda,/dev/sdb" for number, layout in enumerate(layouts, 101)]
     done = world.run(script("client_bench_mirrors"), "512", *arrays)
     assert done.returncode == 0, done.stderr
     facts = [json.loads(text) for text in done.stdout.splitlines() if '"array"' in text]
-    assert [fact["legs_rotational"] for fact in facts] == [None, True]
+    assert [fact["legs_rotational"] for fact in facts] == [None, True, None]
     assert [call for call in world.calls if "--build" in call][1].endswith("--level=1 --assume-clean /dev/sda /dev/sdb")
     assert [world.read(f"/sys/block/{disk}/queue/rotational").strip() for disk in ("sda", "sdb")] == ["0", "1"]
 

@@ -27,12 +27,16 @@ for pair in "$@"; do
 done
 read -r start_ro < /sys/module/md_mod/parameters/start_ro
 declare -A rotational_before=()
-restore() {
+restore_rotational() {
     local queue
-    echo "$start_ro" > /sys/module/md_mod/parameters/start_ro
     for queue in "${!rotational_before[@]}"; do
         echo "${rotational_before[$queue]}" > "$queue/rotational"
     done
+    rotational_before=()
+}
+restore() {
+    echo "$start_ro" > /sys/module/md_mod/parameters/start_ro
+    restore_rotational
 }
 trap restore EXIT
 # legs_of ARRAY LEG...: prints what the kernel says of an array's legs.
@@ -75,6 +79,7 @@ for pair in "$@"; do
     read -r state < "/sys/block/$array/md/array_state"
     [ "$state" = read-auto ] || die "$array is $state, not read-only" "run configure again"
     legs_of "$array" "${legs[@]}"
+    restore_rotational
     [[ $layout == raid1* ]] || echo $((2 * chunk_kib * ${#legs[@]})) > "/sys/block/$array/queue/read_ahead_kb"
     did "built $array ($layout) over ${legs[*]}"
 done
