@@ -71,8 +71,8 @@ class Record:
         self._largest: int | None = None
         self._window_bytes = 0
         self._window_samples = 0
-        self._idle_windows: list[float] = []  # count only when an active one follows
-        self._windows = _Spread()
+        self._windows = (0, 0, 0)  # of all whole windows the number, the sum of their bytes, and that of the squares
+        self._active_windows = (0, 0, 0)  # the same until the last active one: idle ones after it do not count
 
     def add(self, now_s: float, bytes_total: int | None, running_total_s: float) -> None:
         """Adds the counts since the beginning, at `now_s`; interpolates linearly between two calls.
@@ -101,13 +101,15 @@ class Record:
         if now_s > self._edge_s(self._edges):
             self._close_sample(now_s)
         active_s = None if self._active_from_s is None else self._active_until_s - self._active_from_s
+        # The deviation of these very windows, not of a population that they sample; exact, as all three are integers.
+        windows, total, squares = self._active_windows
         return Figures(
             seconds=seconds,
             active_s=active_s,
             bytes=moved,
             mean_bytes_per_s=moved / active_s if moved is not None and active_s else None,
-            window_std_bytes_per_s=self._windows.deviation,
-            windows=self._windows.count,
+            window_std_bytes_per_s=math.sqrt(windows * squares - total**2) / windows if windows else None,
+            windows=windows,
             largest_100_ms_bytes=self._largest,
             running_ratio=running_s / seconds if seconds > 0 else None,
         )
@@ -138,29 +140,8 @@ class Record:
         self._window_samples += 1
         if self._window_samples < SAMPLES_PER_S:
             return
-        self._idle_windows.append(float(self._window_bytes))
+        windows, total, squares = self._windows
+        self._windows = windows + 1, total + self._window_bytes, squares + self._window_bytes**2
         if self._last_active > self._edges - SAMPLES_PER_S:
-            for each in self._idle_windows:
-                self._windows.add(each)
-            self._idle_windows.clear()
+            self._active_windows = self._windows
         self._window_bytes = self._window_samples = 0
-
-
-class _Spread:
-    """Standard deviation in one pass (Welford 1962)."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._mean = 0.0
-        self._squares = 0.0
-
-    def add(self, value: float) -> None:
-        self.count += 1
-        step = value - self._mean
-        self._mean += step / self.count
-        self._squares += step * (value - self._mean)
-
-    @property
-    def deviation(self) -> float | None:
-        """The standard deviation of the values, not of a population that they sample."""
-        return math.sqrt(self._squares / self.count) if self.count else None
