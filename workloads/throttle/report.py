@@ -143,18 +143,17 @@ class Writer:
         self._offset_s = time.time() - time.monotonic() if unix_minus_clock_s is None else unix_minus_clock_s
         self._fault: OSError | None = None
         self._begun = False
+        self._path = path
+        self._files: dict[Path, TextIO] = {}
         self._made: list[Path] = []
-        self._report: TextIO | None = None
-        self._sample_lines: TextIO | None = None
-        self._stop_lines: TextIO | None = None
         try:
             if _is_file_of_a_directory(path):
                 self.samples, self.stops = (
                     path.with_name(f"{path.name.removesuffix('.json')}.{name}.ndjson") for name in ("samples", "stops")
                 )
-            self._report = self._open(path)
-            if self.samples is not None and self.stops is not None:
-                self._sample_lines, self._stop_lines = self._open(self.samples), self._open(self.stops)
+            for each in (path, self.samples, self.stops):
+                if each is not None:
+                    self._files[each] = self._open(each)
         except OSError as fault:
             self.close()
             raise WorkloadError(f"--report {path}: {fault.strerror}", A_FILE) from None
@@ -162,7 +161,7 @@ class Writer:
     def write_sample(self, sample: Sample) -> None:
         """Writes a sample. An error is kept until `write`: a full disk is no reason to end the cap."""
         record = {"bytes": sample.bytes, "running_ratio": round(sample.running_ratio, 4)}
-        self._add(self._sample_lines, sample.start_s, record)
+        self._add(self.samples, sample.start_s, record)
 
     def write_stop(self, stop: Stop) -> None:
         """Writes a stop; an error is kept until `write`."""
@@ -172,38 +171,33 @@ class Writer:
             "notsent_bytes": stop.notsent_bytes,
             "acked_bytes": stop.acked_bytes,
         }
-        self._add(self._stop_lines, stop.start_s, record)
+        self._add(self.stops, stop.start_s, record)
 
     def write(self, report: dict[str, Any]) -> None:
         """Writes the report. Raises OSError when the report, or a sample or stop before it, could not be written."""
-        assert self._report is not None  # it was opened
         self._begin()
-        json.dump(report, self._report, indent=1)
-        self._report.write("\n")
-        self._report.flush()
-        for each in (self._sample_lines, self._stop_lines):
-            if each is not None:
-                each.flush()
+        self._files[self._path].write(f"{json.dumps(report, indent=1)}\n")
+        for each in self._files.values():
+            each.flush()
         if self._fault is not None:
             raise self._fault
 
     def close(self) -> None:
         """Closes the files; removes those that it created if nothing was written."""
-        for each in (self._report, self._sample_lines, self._stop_lines):
-            if each is not None:
-                with contextlib.suppress(OSError):  # `write` has raised it
-                    each.close()
+        for each in self._files.values():
+            with contextlib.suppress(OSError):  # `write` has raised it
+                each.close()
         if not self._begun:
             for path in self._made:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
-    def _add(self, lines: TextIO | None, start_s: float, record: dict[str, Any]) -> None:
-        if lines is None or self._fault is not None:
+    def _add(self, path: Path | None, start_s: float, record: dict[str, Any]) -> None:
+        if path is None or self._fault is not None:
             return
         try:
             self._begin()
-            lines.write(f"{json.dumps({'t_unix_s': round(start_s + self._offset_s, 3), **record})}\n")
+            self._files[path].write(f"{json.dumps({'t_unix_s': round(start_s + self._offset_s, 3), **record})}\n")
         except OSError as fault:
             self._fault = fault
 
@@ -222,8 +216,8 @@ class Writer:
         self._begun = True
         if self.samples is None:
             return
-        for each in (self._report, self._sample_lines, self._stop_lines):
-            if each is not None and stat.S_ISREG(os.fstat(each.fileno()).st_mode):
+        for each in self._files.values():
+            if stat.S_ISREG(os.fstat(each.fileno()).st_mode):
                 os.ftruncate(each.fileno(), 0)
 
     def __enter__(self) -> Writer:
