@@ -22,7 +22,7 @@ from workloads.throttle.report import Outcome, Writer, document, sentences
 from workloads.throttle.settings import Rate, Settings
 from workloads.throttle.signals import ENDING, PASSED_ON, Signals
 from workloads.throttle.tree import Member, Tree
-from workloads.throttle.watchdog import Failed, Watchdog, WatchdogGone
+from workloads.throttle.watchdog import NotStarted, Watchdog, WatchdogGone
 
 EXIT_FAULT = 1
 EXIT_REFUSED = 2
@@ -43,11 +43,12 @@ def run(settings: Settings, display: Display) -> int:
         watchdog = Watchdog.start(_command(settings, signals))
         try:
             if settings.command is not None:
-                report = watchdog.first_report()
-                if isinstance(report, Failed):
+                try:
+                    started = read_stat(watchdog.started())
+                except NotStarted as fault:
                     watchdog.done()
-                    return _not_started(settings.command[0], report, display)
-                started = read_stat(report.pid)
+                    display.say(f"{settings.command[0]}: {fault.strerror}; name a program, by its path or one on PATH")
+                    return EXIT_NOT_FOUND if fault.errno == errno.ENOENT else EXIT_NOT_EXECUTABLE
                 process = None if started is None else started.identity
             elif process is not None:
                 _check_again(process, watchdog)
@@ -154,11 +155,6 @@ def _check_again(process: Identity, watchdog: Watchdog) -> None:
 
 def _out_of_reach(display: Display) -> Callable[[Member], None]:
     return lambda member: display.say(f"pid {member.pid} ({member.name}) belongs to another user, and is not held back")
-
-
-def _not_started(name: str, report: Failed, display: Display) -> int:
-    display.say(f"{name}: {os.strerror(report.errno)}; name a program, by its path or one on PATH")
-    return EXIT_NOT_FOUND if report.errno == errno.ENOENT else EXIT_NOT_EXECUTABLE
 
 
 def _opening(settings: Settings, process: Identity | None) -> str:

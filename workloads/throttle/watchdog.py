@@ -21,7 +21,6 @@ import os
 import select
 import signal
 import time
-from dataclasses import dataclass
 from typing import NoReturn
 
 from workloads.throttle.processes import Command, Identity, adopt_orphans, launch, send
@@ -47,18 +46,8 @@ class WatchdogGone(Exception):
     """The watchdog has ended before `done`."""
 
 
-@dataclass(frozen=True)
-class Started:
-    """The command was started."""
-
-    pid: int
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The command can't be run: the error number."""
-
-    errno: int
+class NotStarted(OSError):
+    """The command can't be run."""
 
 
 class Watchdog:
@@ -89,30 +78,22 @@ class Watchdog:
                 os._exit(1)
         os.close(orders_in)
         os.close(reports_out)
+        os.set_blocking(reports_in, False)
         return cls(pid, orders_out, reports_in)
 
-    def first_report(self) -> Started | Failed:
-        """Waits until the command has started or failed."""
-        while not self._unread.endswith(b"\n"):
-            piece = os.read(self._reports, 4096)
-            if not piece:
-                raise WatchdogGone
-            self._unread += piece
-        os.set_blocking(self._reports, False)
-        word, number = self._next_report()
-        return Started(number) if word == b"started" else Failed(number)
+    def started(self) -> int:
+        """Waits until the command has started; returns its pid. Raises NotStarted when it can't be run."""
+        while (report := self._next_report()) is None:
+            select.select([self._reports], [], [])
+        word, number = report
+        if word == b"failed":
+            raise NotStarted(number, os.strerror(number))
+        return number
 
     def ended(self) -> int | None:
         """Returns the command's exit code, as `exit_code` has it, or None while it runs."""
-        os.set_blocking(self._reports, False)
-        with contextlib.suppress(BlockingIOError):
-            piece = os.read(self._reports, 4096)
-            if not piece:
-                raise WatchdogGone
-            self._unread += piece
-        if b"\n" not in self._unread:
-            return None
-        return self._next_report()[1]
+        report = self._next_report()
+        return None if report is None else report[1]
 
     def hold(self, identity: Identity) -> None:
         """Announces a process that is about to be stopped."""
@@ -145,7 +126,14 @@ class Watchdog:
         except BrokenPipeError:
             raise WatchdogGone from None
 
-    def _next_report(self) -> tuple[bytes, int]:
+    def _next_report(self) -> tuple[bytes, int] | None:
+        with contextlib.suppress(BlockingIOError):
+            piece = os.read(self._reports, 4096)
+            if not piece:
+                raise WatchdogGone
+            self._unread += piece
+        if b"\n" not in self._unread:
+            return None
         line, _, self._unread = self._unread.partition(b"\n")
         word, number = line.split()
         return word, int(number)
