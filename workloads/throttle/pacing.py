@@ -60,10 +60,8 @@ class Pacer(Protocol):
         """
         ...
 
-    @property
-    def cut_short(self) -> int:
-        """The number of pauses that ended at their longest allowed length, with the rate not yet reached."""
-        ...
+    cut_short: int
+    """The number of pauses that ended at their longest allowed length, with the rate not yet reached."""
 
 
 class DutyCycle:
@@ -112,12 +110,7 @@ class ClosedLoop:
         self._last: tuple[float, int] | None = None  # time and bytes of the last reading
         self._decision = Decision(0.0, 0.0)
         self._stopped_at_s: float | None = None
-        self._cut_short = 0
-
-    @property
-    def cut_short(self) -> int:
-        """The number of pauses that ended at `max_pause_s`, with the debt unpaid."""
-        return self._cut_short
+        self.cut_short = 0  # pauses that ended at `max_pause_s`, with the debt unpaid
 
     def decide(self, now_s: float, moved_bytes: int) -> Decision:
         """Returns what to do now; `now_s` may be of any monotonic clock, bytes are since the beginning."""
@@ -160,7 +153,7 @@ class ClosedLoop:
             return Decision(0.0, min(needed_s, left_s))
         self._stopped_at_s = None
         if self._credit < 0:
-            self._cut_short += 1
+            self.cut_short += 1
             return self._run_and_stop(now_s, LEAST_RUN_S)
         return self._run(now_s, mark)
 

@@ -69,12 +69,6 @@ class Connection:
         return int(_COOKIE.unpack_from(self.id, _COOKIE_AT)[0])
 
     @property
-    def ports(self) -> tuple[int, int]:
-        """The local port and the peer's."""
-        here, there = struct.unpack_from("!HH", self.id)
-        return here, there
-
-    @property
     def process_bytes(self) -> int:
         """What the process has written and read: constant while the process is stopped."""
         return self.acked_bytes + self.unacked_bytes + self.received_bytes - self.unread_bytes

@@ -97,7 +97,7 @@ def test_the_kernel_tells_what_was_sent_and_received(connected: Pair, diag: Diag
     sender = by_inode(diag.dump(), connected.inode)
     receiver = by_inode(diag.dump(), os.fstat(connected.there.fileno()).st_ino)
     assert sender.family == connected.here.family
-    assert sender.ports == (connected.here.getsockname()[1], connected.there.getsockname()[1])
+    assert struct.unpack_from("!HH", sender.id) == (connected.here.getsockname()[1], connected.there.getsockname()[1])
     assert 0 <= sender.acked_bytes - 1_000_000 <= SYN_AND_FIN
     assert sender.notsent_bytes == 0
     assert receiver.received_bytes == 1_000_000

@@ -31,9 +31,10 @@ sockets = st.builds(
 
 
 def shown(connection: Connection) -> Socket:
+    here, there = struct.unpack_from("!HH", connection.id)
     return Socket(
         connection.family,
-        connection.ports,
+        (here, there),
         connection.cookie,
         connection.inode,
         connection.unread_bytes,
