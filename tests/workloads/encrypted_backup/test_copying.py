@@ -368,16 +368,14 @@ def test_with_another_folder_above_the_sources_the_tree_is_another(apart: Backup
     assert trees(apart) == {FIRST, SECOND}
 
 
-def test_a_snapshot_of_an_earlier_version_has_its_tree_and_no_state(apart: Backups) -> None:
-    first = apart.volume.snapshots / FIRST
-    (first / "state").unlink()
-    (first / "tree").unlink()
-    (apart.volume.snapshots.parent / "trees" / FIRST).rename(first / "tree")
-    for previous, name in ((FIRST, SECOND), (SECOND, THIRD)):
-        assert apart.back_up(name, previous)["same"]
-        apart.volume.output_of(script("client_prune"), previous)
+def test_without_the_state_of_the_newest_the_entries_are_compared_and_linked(apart: Backups) -> None:
+    (apart.volume.snapshots / FIRST / "state").unlink()
+    second = apart.back_up(SECOND, FIRST)
+    assert (second["same"], second["new_files"], second["differences"]) == (False, 0, 0)
+    assert (apart.tree(SECOND) / VICTIM).samefile(apart.tree(FIRST) / VICTIM)
+    assert apart.back_up(THIRD, SECOND)["same"]
     assert apart.checked(THIRD)["differences"] == 0
-    assert trees(apart) == {SECOND}
+    assert trees(apart) == {FIRST, SECOND}
 
 
 def test_a_copy_that_is_made_again_does_not_write_into_a_common_tree(apart: Backups) -> None:
@@ -479,7 +477,7 @@ def test_with_checksum_a_file_is_read_whose_ctime_tells_no_change(settled: Backu
     entry = json.loads(lines[at]) | {"source_ctime_ns": victim.stat().st_ctime_ns}
     lines[at] = json.dumps(entry, separators=(",", ":")) + "\n"
     manifest.write_text("".join(lines))
-    assert settled.back_up(SECOND, FIRST)["same"]
+    assert settled.back_up(SECOND, FIRST)["new_files"] == 0
     assert (settled.tree(SECOND) / VICTIM).read_bytes() != victim.read_bytes()
     third = settled.back_up(THIRD, reads_files="yes")
     assert (third["same"], third["differences"]) == (False, 0)

@@ -12,6 +12,7 @@ import pytest
 
 from workloads.encrypted_backup.scripts import manifest
 from workloads.encrypted_backup.scripts.manifest_writer import Writer
+from workloads.encrypted_backup.scripts.selection import Selection
 
 FILES = 5
 TICK_SECONDS = 0.02  # as test_manifest.py has it
@@ -37,6 +38,7 @@ def snapshots(tmp_path: Path) -> list[Path]:
         (snapshot / "began").touch()
         shutil.copytree(source, above / "source")
         same_above(source, snapshot)
+        Selection(b"/nowhere/own", [os.fsencode(source)]).save(os.fsencode(snapshot / "selection"))
         Writer(os.fsencode(snapshot), None).write()
     return found
 

@@ -21,9 +21,8 @@ import stat
 import sys
 from collections.abc import Iterable
 
-from workloads.encrypted_backup.scripts.entries import TYPES, Entry, describe, differing, sha256_of, without
+from workloads.encrypted_backup.scripts.entries import TYPES, describe, differing, sha256_of, without
 from workloads.encrypted_backup.scripts.manifest_format import (
-    INODE_OF_THE_SOURCE,
     NOT_COPIED,
     OF_THE_SOURCE,
     SourceState,
@@ -47,75 +46,47 @@ def begun_before(snapshot: bytes) -> list[tuple[bytes, int]]:
     return found
 
 
-class ChangedFiles:
-    """Finds changed files that rsync would link to an earlier copy, by their ctime, which no program can set.
-
-    `is_same` is whether the last walk found the very entries of the newest manifest, none of them changed since. A
-    manifest has no ctime from the time of its backup or later: of such an entry that is not known.
+def changed_files(
+    selection: Selection, snapshot: bytes, newest: bytes | None, *, trusts_ctime: bool = True
+) -> list[bytes]:
+    """Returns the changed files of a selection that rsync would link to an earlier copy, with the other names of the
+    same files. They are found by their ctime, which no program can set.
     """
+    # Nothing is known from a damaged manifest: wrong links are found by the comparison afterwards.
+    entries, damage = read_manifest(newest) if newest else ([], [])
+    known = {} if damage else {entry["path"]: entry for entry in entries if entry["type"] == "file"}
+    cut_short = begun_before(snapshot)
+    if not known and not cut_short:
+        return []
 
-    def __init__(self, snapshot: bytes, newest: bytes | None, *, trusts_ctime: bool = True) -> None:
-        # Nothing is known from a damaged manifest: wrong links are found by the comparison afterwards.
-        entries, damage = read_manifest(newest) if newest else ([], [])
-        self._known: dict[str, Entry] = {} if damage else {entry["path"]: entry for entry, _ in entries}
-        self._cut_short = begun_before(snapshot)
-        self._trusts_ctime = trusts_ctime
-        self.is_same = False
-
-    def must_copy(self, relative: bytes, found: os.stat_result) -> bool:
-        """Returns whether a source file must be copied even if its size and time are the same. Raises OSError."""
-        entry = self._known.get(os.fsdecode(relative))
-        if entry and entry["type"] != "file":
-            entry = None
+    def must_copy(relative: bytes, found: os.stat_result) -> bool:
+        """Returns whether a file must be copied even if its size and time are the same. Raises OSError."""
+        entry = known.get(os.fsdecode(relative))
         # rsync compares whole seconds where one side has no fractions.
         if entry and (entry["size"], entry["mtime_ns"] // 10**9) == (found.st_size, found.st_mtime_ns // 10**9):
-            # Manifests of earlier versions have no ctime: wrong links are found by the comparison afterwards.
-            if self._trusts_ctime and entry.get(OF_THE_SOURCE, found.st_ctime_ns) == found.st_ctime_ns:
+            if trusts_ctime and entry.get(OF_THE_SOURCE) == found.st_ctime_ns:
                 return False
             return bool(sha256_of(b"/" + relative, found.st_size) != entry["sha256"])
         return any(
             began_ns <= found.st_ctime_ns and os.path.lexists(os.path.join(tree, relative))
-            for tree, began_ns in self._cut_short
+            for tree, began_ns in cut_short
         )
 
-    def _is_unchanged(self, relative: bytes, found: os.stat_result) -> bool:
-        entry = self._known.get(os.fsdecode(relative), {})
-        return (
-            self._trusts_ctime
-            and entry.get(OF_THE_SOURCE) == found.st_ctime_ns
-            # Manifests of earlier versions have no inode.
-            and entry.get(INODE_OF_THE_SOURCE, found.st_ino) == found.st_ino
-            and entry["type"] == TYPES.get(stat.S_IFMT(found.st_mode))
-            and entry.get("size", found.st_size) == found.st_size
-        )
-
-    def paths_in(self, selection: Selection) -> list[bytes]:
-        """Returns the paths of the selection that must be copied, with the other names of the same files."""
-        self.is_same = False
-        if not self._known and not self._cut_short:
-            return []
-        names: dict[tuple[int, int], list[bytes]] = {}
-        suspected = set()
-        unseen = self._known.keys() - selection.above()
-        differing: list[bytes] = []
-        for relative in selection.walk(lambda path, _: differing.append(path)):  # rsync reports it, too
-            try:
-                found = os.lstat(b"/" + relative)
-                if not differing and self._is_unchanged(relative, found):
-                    unseen.discard(os.fsdecode(relative))
-                else:
-                    differing.append(relative)
-                if not stat.S_ISREG(found.st_mode):
-                    continue
-                key = (found.st_dev, found.st_ino)
-                if self.must_copy(relative, found):
-                    suspected.add(key)
-                if found.st_nlink > 1 or key in suspected:
-                    names.setdefault(key, []).append(relative)
-            except OSError:
-                differing.append(relative)
-        self.is_same = not differing and not unseen
-        return [path for key in suspected for path in names[key]]
+    names: dict[tuple[int, int], list[bytes]] = {}
+    suspected = set()
+    for relative in selection.walk(lambda path, error: None):  # rsync reports what can't be read
+        try:
+            found = os.lstat(b"/" + relative)
+            if not stat.S_ISREG(found.st_mode):
+                continue
+            key = (found.st_dev, found.st_ino)
+            if must_copy(relative, found):
+                suspected.add(key)
+        except OSError:
+            continue
+        if found.st_nlink > 1 or key in suspected:
+            names.setdefault(key, []).append(relative)
+    return [path for key in suspected for path in names[key]]
 
 
 def same_state(selection: Selection, newest: bytes) -> str:
@@ -169,11 +140,8 @@ def main(command: bytes, own: bytes, count: bytes, *words: bytes) -> None:
     put_words(os.path.join(own, b"sources"), found.sources)
     put_words(os.path.join(own, b"rules"), found.rules())
     trusts_ctime, is_selected = reads_files != b"yes", same_content(written, os.path.join(newest, b"selection"))
-    same, anew = same_state(found, newest) if trusts_ctime and is_selected else "", []
-    if not same:
-        changed = ChangedFiles(snapshot, newest or None, trusts_ctime=trusts_ctime)
-        anew = changed.paths_in(found)
-        same = "links" if changed.is_same and is_selected else ""
+    same = same_state(found, newest) if trusts_ctime and is_selected else ""
+    anew = [] if same else changed_files(found, snapshot, newest or None, trusts_ctime=trusts_ctime)
     put_words(os.path.join(own, b"anew"), anew)
     put_words(os.path.join(own, b"same"), [same.encode()] if same else [])
 

@@ -46,7 +46,7 @@ class Comparison:
         entries, self.damage = read_manifest(snapshot)
         for words in self.damage:
             self.differences.add("", words)
-        self.expected = {entry["path"]: entry for entry, _ in entries}
+        self.expected = {entry["path"]: entry for entry in entries}
         self.counts = {"files": 0, "entries": len(self.expected), "read_bytes": 0, "total_bytes": 0}
         self._first_of: dict[tuple[int | None, int], str] = {}
         self._unread_folders: list[str] = []

@@ -9,7 +9,6 @@ unchanged ones needs no entry of the manifest.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -28,6 +27,7 @@ NOT_COPIED = ("inode", OF_THE_SOURCE, INODE_OF_THE_SOURCE)
 
 RECORDS = (b"manifest", b"SHA256SUMS", b"unread")
 STATE = b"state"
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 COUNTS = ("files", "entries", "total_bytes")
 
 
@@ -54,6 +54,11 @@ def sum_line(sha256: str, relative: bytes) -> bytes:
     """Returns a line as sha256sum writes it: when a name needs escapes, the line begins with a backslash."""
     escaped = relative.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
     return (b"\\" if escaped != relative else b"") + sha256.encode() + b"  " + escaped + b"\n"
+
+
+def line_of(entry: Entry) -> bytes:
+    """Returns an entry as a line of a manifest."""
+    return f"{_ENCODER.encode(entry)}\n".encode("ascii")
 
 
 def entry_in(line: bytes) -> Entry:
@@ -83,18 +88,18 @@ def entry_in(line: bytes) -> Entry:
     return entry
 
 
-def read_manifest(snapshot: bytes) -> tuple[list[tuple[Entry, str]], list[str]]:
-    """Returns the readable entries of a manifest, each with its line, and descriptions of its damage.
+def read_manifest(snapshot: bytes) -> tuple[list[Entry], list[str]]:
+    """Returns the readable entries of a manifest, and descriptions of its damage.
 
     SHA256SUMS is derived from the same entries, so a difference between the two is damage.
     """
-    entries: list[tuple[Entry, str]] = []
+    entries: list[Entry] = []
     damage = []
     try:
         with open(os.path.join(snapshot, b"manifest"), "rb") as file:
             for number, line in enumerate(file, start=1):
                 try:
-                    entries.append((entry_in(line), line.decode("ascii")))
+                    entries.append(entry_in(line))
                 except ValueError:
                     damage.append(f"its manifest is damaged (line {number})")
     except OSError as error:
@@ -102,7 +107,7 @@ def read_manifest(snapshot: bytes) -> tuple[list[tuple[Entry, str]], list[str]]:
     if not damage:
         try:
             with open(os.path.join(snapshot, b"SHA256SUMS"), "rb") as file:
-                if file.read() != b"".join(sums_of(entry for entry, _ in entries)):
+                if file.read() != b"".join(sums_of(entries)):
                     damage.append("its manifest and its SHA256SUMS differ: one is damaged")
         except OSError as error:
             damage.append(f"its SHA256SUMS can't be read ({error.strerror})")
@@ -142,15 +147,11 @@ class SourceState:
             digest.update(f"{line}\0\0".encode(errors="surrogateescape"))
         return digest.hexdigest()
 
-    def save(self, snapshot: bytes, counts: Entry) -> None:
-        """Writes the file `state` of a snapshot whose other records are written; none where the state is not known."""
-        path = os.path.join(snapshot, STATE)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)  # it may be a hard link of an earlier snapshot's
-        if self.is_known:
-            content = {"sources": self.checksum(), "above": self.above, "records": checksum_of_records(snapshot)}
-            with open(path, "w", encoding="ascii") as file:
-                json.dump({**content, **{name: counts[name] for name in (*COUNTS, "manifest_sha256")}}, file)
+
+def save_state(snapshot: bytes, state: Entry) -> None:
+    """Writes the file `state` of a snapshot whose other records are written, and which has none yet."""
+    with open(os.path.join(snapshot, STATE), "w", encoding="ascii") as file:
+        json.dump({**state, "records": checksum_of_records(snapshot)}, file)
 
 
 def checksum_of_records(snapshot: bytes) -> str:
@@ -164,7 +165,7 @@ def checksum_of_records(snapshot: bytes) -> str:
 
 
 def saved_state(snapshot: bytes) -> Entry | None:
-    """Returns what `SourceState.save` wrote; None where there is none, or a record has changed since."""
+    """Returns what `save_state` wrote; None where there is none, or a record has changed since."""
     try:
         with open(os.path.join(snapshot, STATE), encoding="ascii") as file:
             content = json.load(file)

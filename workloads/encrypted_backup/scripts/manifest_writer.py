@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import stat
 import sys
 import time
@@ -30,7 +29,9 @@ from workloads.encrypted_backup.scripts.manifest_format import (
     STATE,
     Findings,
     SourceState,
+    line_of,
     read_manifest,
+    save_state,
     saved_state,
     sum_line,
 )
@@ -59,18 +60,19 @@ class Writer:
         self._unread: list[Entry] = []
         self._not_kept: set[str] = set()
         self._sums: list[bytes] = []
-        self._state = SourceState(above_of(snapshot))
+        self._selection = saved(os.path.join(snapshot, b"selection"))
+        self._state = SourceState(self._selection.above())
         self._first_of: dict[int, str] = {}  # inode -> its first path
         self._first_source_of: dict[tuple[int, int], str] = {}
-        self._known: dict[tuple[str, int], tuple[Entry, str]] = {}
+        self._known: dict[tuple[str, int], Entry] = {}
         if previous is not None:
             entries, damage = read_manifest(previous)
             if damage:
                 Findings("everything is read back", previous).add("", damage[0])
             else:
                 self._known = {
-                    (entry["path"], entry["inode"]): (entry, line)
-                    for entry, line in entries
+                    (entry["path"], entry["inode"]): entry
+                    for entry in entries
                     if entry["type"] != "dir" and "hard_link_of" not in entry
                 }
 
@@ -82,7 +84,13 @@ class Writer:
         with open(made[b"manifest"] + b".new", "wb") as file:
             for relative, each in with_read_ahead(paths_below(self.tree, self._failed_copy), self.tree, self._is_new):
                 seen.add(relative)
-                line = self._line(relative, each).encode("ascii")
+                try:
+                    entry = self._reused(relative, each) or self._new_entry(relative, each)
+                except OSError as error:
+                    self._failed_copy(relative, error)
+                    continue
+                self._count(relative, entry)
+                line = line_of(entry)
                 file.write(line)
                 digest.update(line)
         self._report_missing(seen)
@@ -92,7 +100,10 @@ class Writer:
             listing.writelines(json.dumps(entry) + "\n" for entry in self._unread)
         for path in made.values():
             os.replace(path + b".new", path)
-        self._state.save(self.snapshot, {**self.counts, "manifest_sha256": digest.hexdigest()})
+        if self._state.is_known:
+            sources = {"sources": self._state.checksum(), "above": self._state.above}
+            counts = {name: self.counts[name] for name in COUNTS}
+            save_state(self.snapshot, {**sources, **counts, "manifest_sha256": digest.hexdigest()})
         if self._not_kept:
             print(f"attributes that a snapshot can't keep: {', '.join(sorted(self._not_kept))}", file=sys.stderr)
         return {
@@ -109,54 +120,39 @@ class Writer:
         relative, each = found
         return is_file(each) and (os.fsdecode(relative), each.inode()) not in self._known
 
-    def _reused(self, relative: bytes, each: os.DirEntry[bytes]) -> tuple[Entry, str] | None:
-        known = self._known.get((os.fsdecode(relative), each.inode()))
-        if known is None or known[0].get(OF_THE_SOURCE) is None:
+    def _reused(self, relative: bytes, each: os.DirEntry[bytes]) -> Entry | None:
+        """Returns the previous snapshot's entry for the same inode, if its source has not changed since."""
+        name = os.fsdecode(relative)
+        known = self._known.get((name, each.inode()))
+        if known is None or known.get(OF_THE_SOURCE) is None:
             return None
         try:
-            same = os.lstat(os.path.join(b"/", relative)).st_ctime_ns == known[0][OF_THE_SOURCE]
+            if os.lstat(os.path.join(b"/", relative)).st_ctime_ns != known[OF_THE_SOURCE]:
+                return None
         except OSError:
             return None  # reported when the two are compared
-        return known if same else None
+        first = self._first_of.setdefault(each.inode(), name)
+        return known if first == name else known | {"hard_link_of": first}  # its inode has an earlier name now
 
-    def _line(self, relative: bytes, each: os.DirEntry[bytes]) -> str:
-        name = os.fsdecode(relative)
-        reused = self._reused(relative, each)
-        if reused is not None and self._first_of.setdefault(each.inode(), name) == name:
-            entry, line = reused
-        else:
-            if reused is not None:  # its inode has an earlier name now
-                entry = reused[0] | {"hard_link_of": self._first_of[each.inode()]}
-            else:
-                new = self._new_entry(relative, each)
-                if new is None:
-                    return ""
-                entry = new
-            line = json.dumps(entry, separators=(",", ":")) + "\n"
-        self._state.add_entry(entry)
-        self.counts["entries"] += 1
-        if entry["type"] == "file":
-            self.counts["files"] += 1
-            self.counts["total_bytes"] += entry["size"]
-            self._sums.append(sum_line(entry["sha256"], relative))
-        return line
-
-    def _new_entry(self, relative: bytes, each: os.DirEntry[bytes]) -> Entry | None:
+    def _new_entry(self, relative: bytes, each: os.DirEntry[bytes]) -> Entry:
+        """Reads an entry of the copy, and compares it with its source. Raises OSError when the copy can't be read."""
         name = os.fsdecode(relative)
         path = os.path.join(self.tree, relative)
-        try:
-            entry = describe(
-                path, relative, each.stat(follow_symlinks=False), prefetched=self._is_new((relative, each))
-            )
-        except OSError as error:
-            self._failed_copy(relative, error)
-            return None
+        entry = describe(path, relative, each.stat(follow_symlinks=False), prefetched=self._is_new((relative, each)))
         if entry["type"] != "dir" and (first := self._first_of.setdefault(each.inode(), name)) != name:
             entry["hard_link_of"] = first
         elif entry["type"] == "file":
             self.counts["new_files"] += 1
             self.counts["new_bytes"] += entry["size"]
         return entry | {"inode": each.inode()} | self._compared_with_source(relative, entry)
+
+    def _count(self, relative: bytes, entry: Entry) -> None:
+        self._state.add_entry(entry)
+        self.counts["entries"] += 1
+        if entry["type"] == "file":
+            self.counts["files"] += 1
+            self.counts["total_bytes"] += entry["size"]
+            self._sums.append(sum_line(entry["sha256"], relative))
 
     def _failed_copy(self, relative: bytes, error: OSError) -> None:
         self.differences.add(os.fsdecode(relative), f"the copy can't be read ({error.strerror})")
@@ -213,11 +209,7 @@ class Writer:
 
     def _report_missing(self, seen: set[bytes]) -> None:
         """Reports entries of the sources that the copy lacks; they may be unreadable."""
-        try:
-            wanted = saved(os.path.join(self.snapshot, b"selection"))
-        except FileNotFoundError:
-            return  # the copy has no record of its selection
-        tops = {source.lstrip(b"/") for source in wanted.sources}
+        tops = {source.lstrip(b"/") for source in self._selection.sources}
         reported = set()
 
         def failed(folder: bytes, error: OSError) -> None:
@@ -229,7 +221,7 @@ class Writer:
             else:
                 self._failed_source(folder, error)
 
-        for relative in wanted.walk(failed):
+        for relative in self._selection.walk(failed):
             if relative and relative not in seen and relative not in reported:
                 reported.add(relative)
                 self._missing(relative)
@@ -252,54 +244,42 @@ class Writer:
             self.differences.add(os.fsdecode(relative), "not in the copy")
 
 
-def above_of(snapshot: bytes) -> set[str]:
-    """Returns the paths of the folders above a snapshot's sources; none where it has no record of its selection."""
-    try:
-        return saved(os.path.join(snapshot, b"selection")).above()
-    except FileNotFoundError:
-        return set()
-
-
 def write_same(snapshot: bytes, previous: bytes) -> Entry:
     """Gives a snapshot the manifest of the one before it, whose sources have not changed.
 
-    One that has the same tree has the same files. In one of links the folders above the sources may be others: these
+    One that has the same tree has the same records. In one of links the folders above the sources may be others: these
     are described anew.
     """
-    tree = os.path.join(snapshot, b"tree")
+    state = saved_state(previous)
+    if state is None:
+        return Writer(snapshot, previous).write()  # a record was damaged since the copy was planned
     for name in (*RECORDS, STATE):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(snapshot, name))  # of an earlier attempt; it may be a hard link
-    nothing = dict.fromkeys(("new_files", "new_bytes", "changed_meanwhile", "unread", "attributes_not_kept"), 0)
-    if os.path.samefile(tree, os.path.join(previous, b"tree")) and (known_state := saved_state(previous)) is not None:
-        for name in (*RECORDS, STATE):
-            os.link(os.path.join(previous, name), os.path.join(snapshot, name))
-        return {**nothing, "differences": 0, **{name: known_state[name] for name in (*COUNTS, "manifest_sha256")}}
-    above = above_of(snapshot)
-    state = SourceState(above)
-    counts = dict.fromkeys(COUNTS, 0)
-    digest = hashlib.sha256()
-    with (
-        open(os.path.join(previous, b"manifest"), "rb") as known,
-        open(os.path.join(snapshot, b"manifest"), "wb") as made,
-    ):
-        for line in known:
-            entry = json.loads(line)
-            if entry["path"] in above:
-                relative = os.fsencode(entry["path"])
-                path = os.path.join(tree, relative)
-                status = os.lstat(path)
-                entry = describe(path, relative, status) | {"inode": status.st_ino, OF_THE_SOURCE: None}
-                line = json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
-            made.write(line)
-            digest.update(line)
-            state.add_entry(entry)
-            counts["entries"] += 1
-            counts["files"] += entry["type"] == "file"
-            counts["total_bytes"] += entry.get("size", 0)
-    for name in (b"SHA256SUMS", b"unread"):
-        with open(os.path.join(previous, name), "rb") as known, open(os.path.join(snapshot, name), "wb") as made:
-            shutil.copyfileobj(known, made)
-    found = {**counts, "manifest_sha256": digest.hexdigest()}
-    state.save(snapshot, found)
-    return {**nothing, "differences": 0, **found}
+    tree = os.path.join(snapshot, b"tree")
+    has_same_tree = os.path.samefile(tree, os.path.join(previous, b"tree"))
+    for name in (*RECORDS, STATE) if has_same_tree else (b"SHA256SUMS", b"unread"):
+        os.link(os.path.join(previous, name), os.path.join(snapshot, name))
+    if not has_same_tree:
+        above = [described_above(tree, os.fsencode(entry["path"])) for entry in state["above"]]
+        anew = {line_of(before): line_of(now) for before, now in zip(state["above"], above, strict=True)}
+        digest = hashlib.sha256()
+        with (
+            open(os.path.join(previous, b"manifest"), "rb") as known,
+            open(os.path.join(snapshot, b"manifest"), "wb") as made,
+        ):
+            for before in known:
+                line = anew.get(before, before)
+                made.write(line)
+                digest.update(line)
+        state |= {"above": above, "manifest_sha256": digest.hexdigest()}
+        save_state(snapshot, state)
+    nothing = ("new_files", "new_bytes", "changed_meanwhile", "unread", "attributes_not_kept", "differences")
+    return {**dict.fromkeys(nothing, 0), **{name: state[name] for name in (*COUNTS, "manifest_sha256")}}
+
+
+def described_above(tree: bytes, relative: bytes) -> Entry:
+    """Returns the entry of a folder above the sources, which is not compared with its source."""
+    path = os.path.join(tree, relative)
+    status = os.lstat(path)
+    return describe(path, relative, status) | {"inode": status.st_ino, OF_THE_SOURCE: None}
