@@ -6,15 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from workloads.errors import WorkloadError
 
 NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z", re.ASCII)
 _FORMAT = "%Y-%m-%dT%H%M%SZ"
 LATEST = "latest"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,6 @@ class Snapshot:
     unread: int | None = None
     damaged: str | None = None
 
-    @property
-    def time(self) -> datetime:
-        """The time at which it began."""
-        return _time_of(self.name)
-
 
 @dataclass(frozen=True)
 class Keep:
@@ -53,8 +46,6 @@ class Keep:
     monthly: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.last, self.daily, self.weekly, self.monthly) < 0:
-            raise WorkloadError("a number of snapshots to keep is negative", "give 0 or more")
         if not self.last + self.daily + self.weekly + self.monthly:
             raise WorkloadError(
                 "nothing says which snapshots to keep",
@@ -77,64 +68,51 @@ def listed(facts: Iterable[Mapping[str, Any]]) -> list[Snapshot]:
     return sorted(found, key=lambda snapshot: snapshot.name)
 
 
+def _is_texts(value: object) -> bool:
+    return type(value) is list and all(type(each) is str for each in value)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "sources": _is_texts,
+    "host": lambda value: type(value) is str,
+    "files": _is_count,
+    "total_bytes": _is_count,
+    "new_bytes": _is_count,
+    "seconds": lambda value: type(value) in (int, float) and 0 <= value < float("inf"),
+    "exclude": _is_texts,
+    "unread": _is_count,
+}
+"""The fields of a record besides the name, and what each may be."""
+
+
 def _snapshot(name: str, record: Mapping[str, Any]) -> Snapshot:
-    if "damaged" in record:
-        return Snapshot(name, damaged=str(record["damaged"]))
+    damage = record["damaged"] if "damaged" in record else _damage(name, record)
+    if damage is not None:
+        return Snapshot(name, damaged=str(damage))
+    values = {field: tuple(value) if type(value := record[field]) is list else value for field in _FIELDS}
+    return Snapshot(name, **values)
+
+
+def _damage(name: str, record: Mapping[str, Any]) -> str | None:
+    """Returns what is wrong with a record; None: nothing."""
     try:
         _time_of(name)
-        if record["name"] != name:
-            raise ValueError("its record is that of another snapshot")
-        # Records of earlier versions lack two fields: they left nothing out, and failed where an entry was unreadable.
-        return Snapshot(
-            name=name,
-            sources=_texts(record, "sources"),
-            host=_of_type(record, "host", str),
-            files=_count(record, "files"),
-            total_bytes=_count(record, "total_bytes"),
-            new_bytes=_count(record, "new_bytes"),
-            seconds=_seconds(record),
-            exclude=_texts(record, "exclude") if "exclude" in record else (),
-            unread=_count(record, "unread") if "unread" in record else 0,
-        )
-    except KeyError as error:
-        return Snapshot(name, damaged=f"its record has no {error.args[0]}")
-    except ValueError as error:
-        return Snapshot(name, damaged=str(error))
-
-
-def _of_type(record: Mapping[str, Any], key: str, kind: type[T]) -> T:
-    value = record[key]
-    if type(value) is not kind:
-        raise ValueError(f"its record has a wrong {key}")
-    return value
-
-
-def _count(record: Mapping[str, Any], key: str) -> int:
-    value = _of_type(record, key, int)
-    if not 0 <= value < 1 << 63:
-        raise ValueError(f"its record has a wrong {key}")
-    return value
-
-
-def _seconds(record: Mapping[str, Any]) -> float:
-    value = record["seconds"]
-    if type(value) not in (int, float) or not 0 <= value < float("inf"):
-        raise ValueError("its record has a wrong seconds")
-    return float(value)
-
-
-def _texts(record: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    values = _of_type(record, key, list)
-    if not all(type(each) is str for each in values):
-        raise ValueError(f"its record has a wrong {key}")
-    return tuple(values)
+    except ValueError:
+        return "its name is no time"
+    if missing := [field for field in ("name", *_FIELDS) if field not in record]:
+        return f"its record has no {missing[0]}"
+    if record["name"] != name:
+        return "its record is that of another snapshot"
+    wrong = [field for field, is_right in _FIELDS.items() if not is_right(record[field])]
+    return f"its record has a wrong {wrong[0]}" if wrong else None
 
 
 def _time_of(name: str) -> datetime:
-    try:
-        return datetime.strptime(name, _FORMAT).replace(tzinfo=UTC)
-    except ValueError:
-        raise ValueError("its name is no time") from None
+    return datetime.strptime(name, _FORMAT).replace(tzinfo=UTC)
 
 
 def chosen(snapshots: Sequence[Snapshot], name: str) -> Snapshot:

@@ -30,6 +30,7 @@ from workloads.results import Results
 from workloads.user_path import output_path
 
 MISSING = "-"
+MOST_SNAPSHOTS = 1_000_000  # one a minute for almost two years
 # A snapshot was made, and something of the sources is not in it: restic's code for the same.
 EXIT_INCOMPLETE = 3
 
@@ -159,18 +160,12 @@ def check(request: Request) -> None:
 
 def prune(request: Request) -> None:
     """`fab encrypted-backup.prune`."""
-    keep = Keep(*(_number(request.options[f"keep_{period}"]) for period in ("last", "daily", "weekly", "monthly")))
+    periods = ("last", "daily", "weekly", "monthly")
+    keep = Keep(*(request.integer(f"keep_{period}", 0, MOST_SNAPSHOTS) or 0 for period in periods))
     volume = volume_of(request)
     with connected_for(request, "prune") as context:
         stays, gone = backup.prune(context, volume, keep)
         context.console.say("prune", f"kept {len(stays)}; removed {', '.join(gone) or 'none'}")
-
-
-def _number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise WorkloadError(f"{text} is not a number of snapshots", "give a whole number, such as 7") from None
 
 
 def release(request: Request) -> None:
