@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,30 +82,15 @@ def fingerprint(host_key: str) -> str:
 
 
 def rendered(facts: Facts) -> str:
-    """Returns the page: the template with every field filled in."""
-    values: Mapping[str, str] = {
-        "STACK": facts.stack,
-        "MADE": utc_now(),
-        "REGION": facts.region,
-        "INSTANCE": facts.instance,
-        "SERVER_NAME": facts.server_name,
-        "VOLUME": facts.volume,
-        "SIZE_GIB": str(facts.size_gib),
-        "SIZE_BYTES": str(facts.size_bytes),
-        "FINGERPRINTS": "<br>".join(f"`{fingerprint(key)}`" for key in facts.host_keys),
-        "KNOWN_HOSTS": "\n".join(f"{facts.instance} {' '.join(key.split()[:2])}" for key in facts.host_keys),
-        "SOURCES": ", ".join(f"`{_shown(source)}`" for source in facts.sources) or "what step 7 lists",
-        "USER": facts.user,
-        "SERVER_TUN": facts.server_tun,
-        "SERVER_ADDRESS": facts.server_address,
-        "CLIENT_ADDRESS": facts.client_address,
-        "IQN": facts.iqn,
-        "INITIATOR": facts.initiator,
-        "PORT": str(facts.port),
-        "MTU": str(facts.mtu_bytes),
-        "DEVICE": facts.device,
+    """Returns the page: the template with every field filled in; a field is a fact's name in capitals, or made here."""
+    values = {
+        **{name: str(value) for name, value in vars(facts).items()},
+        "made": utc_now(),
+        "fingerprints": "<br>".join(f"`{fingerprint(key)}`" for key in facts.host_keys),
+        "known_hosts": "\n".join(f"{facts.instance} {' '.join(key.split()[:2])}" for key in facts.host_keys),
+        "sources": ", ".join(f"`{_shown(source)}`" for source in facts.sources) or "what step 7 lists",
     }
-    return _FIELD.sub(lambda found: values[found[1]], TEMPLATE.read_text(encoding="utf-8"))
+    return _FIELD.sub(lambda found: values[found[1].lower()], TEMPLATE.read_text(encoding="utf-8"))
 
 
 def _shown(name: str) -> str:
