@@ -109,13 +109,12 @@ class Context(TunnelEndpoints):
     def run_long(self, what: Script, arguments: Iterable[str] = (), words: str = "") -> ScriptResult:
         """Runs a script on the client that takes as long as the data needs; releasing the volume ends it."""
         with self.under_way(words) as progress:
-            return self.client.run(
-                what,
-                arguments,
-                locked=False,
-                idle_timeout_seconds=LONG_SECONDS,
-                on_line=lambda line: _show(progress, line),
-            )
+
+            def show(line: str) -> None:
+                if (so_far := copied(line)) is not None:
+                    progress.update(so_far)
+
+            return self.client.run(what, arguments, locked=False, idle_timeout_seconds=LONG_SECONDS, on_line=show)
 
     @contextmanager
     def under_way(self, words: str) -> Iterator[Progress]:
@@ -151,11 +150,6 @@ class Context(TunnelEndpoints):
         self.results.append("backup", {"t_unix_s": time.time(), "event": event, "run": self.run, **fields})
 
 
-def _show(progress: Progress, line: str) -> None:
-    if (so_far := copied(line)) is not None:
-        progress.update(so_far.words)
-
-
 # With --info=progress2 and --no-inc-recursive rsync writes `  12,345,678  45%   1.20MB/s    0:00:12 (xfr#5,
 # to-chk=12/34)`; the time is what is left, and in the last line what has elapsed (rsync(1), --progress).
 _LINE = re.compile(
@@ -163,25 +157,11 @@ _LINE = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Copied:
-    """The progress of a copy; `seconds_left` is rsync's estimate."""
-
-    done_bytes: int
-    percent: int
-    seconds_left: int
-
-    @property
-    def words(self) -> str:
-        """The progress, for a person."""
-        return f"{si_bytes(self.done_bytes)}, {self.percent} %, {duration_words(self.seconds_left)} left"
-
-
-def copied(line: str) -> Copied | None:
-    """Reads a line of rsync's progress; None for any other line."""
+def copied(line: str) -> str | None:
+    """Returns the progress that a line of rsync's shows, for a person; None for any other line."""
     found = _LINE.match(line)
     if found is None:
         return None
     done = int(re.sub(r"[,.]", "", found["bytes"]))
     seconds = int(found["hours"]) * 3600 + int(found["minutes"]) * 60 + int(found["seconds"])
-    return Copied(done, int(found["percent"]), seconds)
+    return f"{si_bytes(done)}, {found['percent']} %, {duration_words(seconds)} left"

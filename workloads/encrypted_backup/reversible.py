@@ -24,9 +24,9 @@ class Action:
     """
 
     name: str
-    do: Callable[[], None]
+    do: Callable[[], object]
     undo_name: str = ""
-    undo: Callable[[], None] | None = None
+    undo: Callable[[], object] | None = None
     undo_half_done: bool = False
 
 
@@ -53,12 +53,17 @@ def performed(actions: Sequence[Action], note: Note, show: Show = lambda name: n
     Raises the fault of the block or of an action; without one, the first fault of undoing.
     """
     faults: list[Exception] = []
-    with ExitStack() as stack:
-        # Called last: it raises a fault of undoing only when nothing else failed, and else prints it.
-        stack.push(_raiser(faults))
-        for action in actions:
-            _perform(action, stack, note, show, faults)
-        yield
+    try:
+        with ExitStack() as stack:
+            for action in actions:
+                _perform(action, stack, note, show, faults)
+            yield
+    except BaseException:
+        for fault in faults:
+            print(f"tidemark: while undoing: {fault}", file=sys.stderr)
+        raise
+    if faults:
+        raise faults[0]
 
 
 def _perform(action: Action, stack: ExitStack, note: Note, show: Show, faults: list[Exception]) -> None:
@@ -77,25 +82,14 @@ def _perform(action: Action, stack: ExitStack, note: Note, show: Show, faults: l
     _timed(action.name, do, note, show, undoing=False)
 
 
-def _raiser(faults: list[Exception]) -> Callable[..., bool]:
-    def look(kind: object, error: object, trace: object) -> bool:
-        if error is None and faults:
-            raise faults[0]
-        for fault in faults:
-            print(f"tidemark: while undoing: {fault}", file=sys.stderr)
-        return False
-
-    return look
-
-
-def _undo(name: str, undo: Callable[[], None], note: Note, show: Show, faults: list[Exception]) -> None:
+def _undo(name: str, undo: Callable[[], object], note: Note, show: Show, faults: list[Exception]) -> None:
     try:
         _timed(name, undo, note, show, undoing=True)
     except (WorkloadError, OSError) as fault:
         faults.append(fault)
 
 
-def _timed(name: str, work: Callable[[], None], note: Note, show: Show, *, undoing: bool) -> None:
+def _timed(name: str, work: Callable[[], object], note: Note, show: Show, *, undoing: bool) -> None:
     began = time.monotonic()
     fault: str | None = None
     try:

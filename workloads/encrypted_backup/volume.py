@@ -51,11 +51,6 @@ def attach(context: Context) -> None:
     context.record("attached", size_bytes=attached.size_bytes, tun=attached.tun, mtu_bytes=attached.mtu_bytes)
 
 
-def detach(context: Context) -> None:
-    """Removes disk and tunnel from the client; succeeds if they are already gone."""
-    attachment.detach(context)
-
-
 def keeper(context: Context) -> Script:
     """Returns the script that releases the volume and detaches the disk on the client when the run is gone."""
     # Without its own END_OF_SCRIPT line: the host would take that for the end of the whole script.
@@ -101,12 +96,13 @@ def reach(context: Context, *, stop_server: bool) -> list[Action]:
         *claimed(context, stop_server=stop_server),
         Action("clean", lambda: clean(context)),
         Action("keep", keep, "let go", keeping.close, undo_half_done=True),
-        Action("attach", lambda: attach(context), "detach", lambda: detach(context), undo_half_done=True),
+        Action("attach", lambda: attach(context), "detach", lambda: attachment.detach(context), undo_half_done=True),
     ]
 
 
 def opened(context: Context, volume: Volume) -> list[Action]:
     """Returns the actions that open the volume, and check and mount its file system."""
+    how = "read" if volume.checked_whole else "preen"
 
     def mount() -> None:
         facts = context.run_short("client_mount").facts[0]
@@ -114,8 +110,8 @@ def opened(context: Context, volume: Volume) -> list[Action]:
 
     return [
         _open_action(context, volume),
-        Action("check", lambda: _run(context, "client_check_filesystem", "read" if volume.checked_whole else "preen")),
-        Action("mount", mount, "unmount", lambda: _run(context, "client_unmount"), undo_half_done=True),
+        Action("check", lambda: context.run_short("client_check_filesystem", [how])),
+        Action("mount", mount, "unmount", lambda: context.run_short("client_unmount"), undo_half_done=True),
     ]
 
 
@@ -124,7 +120,7 @@ def _open_action(context: Context, volume: Volume) -> Action:
         "open",
         lambda: open_volume(context, volume),
         "close",
-        lambda: _run(context, "client_close"),
+        lambda: context.run_short("client_close"),
         undo_half_done=True,
     )
 
@@ -137,7 +133,7 @@ def open_volume(context: Context, volume: Volume) -> None:
 def clean(context: Context) -> None:
     """Releases what a killed run has left on the client: the mount, the open volume, the disk."""
     context.run_short("client_release")
-    detach(context)
+    attachment.detach(context)
 
 
 def formatted(context: Context, volume: Volume, erase: str | None) -> str:
@@ -159,23 +155,12 @@ def formatted(context: Context, volume: Volume, erase: str | None) -> str:
                 f"give another volume, or erase it by its name: --erase {volume_id}",
                 context.server_host.name,
             )
-        actions = []
         new = found != "ours" or erase is not None
-        if new:
-            cost = REHEARSAL_COST if context.inventory.rehearsal else ()
-            actions.append(Action("format", lambda: _format(context, volume.passphrase, cost)))
-        actions += [
-            _open_action(context, volume),
-            Action("file system", lambda: _run(context, "client_filesystem", "new" if new else "old")),
-        ]
-        with context.performed(actions):
+        cost = REHEARSAL_COST if context.inventory.rehearsal else ()
+        format_it = Action(
+            "format", lambda: context.run_short("client_format", [context.device, *cost], volume.passphrase)
+        )
+        make = Action("file system", lambda: context.run_short("client_filesystem", ["new" if new else "old"]))
+        with context.performed([*([format_it] if new else []), _open_action(context, volume), make]):
             pass
     return found
-
-
-def _format(context: Context, passphrase: Passphrase, cost: tuple[str, ...]) -> None:
-    context.run_short("client_format", [context.device, *cost], passphrase)
-
-
-def _run(context: Context, name: str, *arguments: str) -> None:
-    context.run_short(name, arguments)
