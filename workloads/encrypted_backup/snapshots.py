@@ -93,7 +93,9 @@ def _snapshot(name: str, record: Mapping[str, Any]) -> Snapshot:
     damage = record["damaged"] if "damaged" in record else _damage(name, record)
     if damage is not None:
         return Snapshot(name, damaged=str(damage))
-    values = {field: tuple(value) if type(value := record[field]) is list else value for field in _FIELDS}
+    values: dict[str, Any] = {
+        field: tuple(value) if type(value := record[field]) is list else value for field in _FIELDS
+    }
     return Snapshot(name, **values)
 
 
