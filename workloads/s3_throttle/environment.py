@@ -7,9 +7,7 @@ package that it needs, and the program that measures a sync (uploader/).
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import os
 import shlex
 import shutil
@@ -145,7 +143,9 @@ def _make(path: Path) -> None:
         (root / "pyvenv.cfg").write_text(CONFIGURATION, encoding="ascii")
         (root / "digest").write_text(f"{_digest()}\n", encoding="ascii")
         partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_bytes(_archive(root))
+        with tarfile.open(partial, "w:gz", compresslevel=6) as archive:
+            for each in sorted(root.iterdir()):
+                archive.add(each, arcname=each.name, filter=_plain)
         partial.replace(path)
     for old in path.parent.glob("uploader-*.tar.gz"):
         if old != path:
@@ -185,19 +185,8 @@ def _compile(site: Path, bare: Iterable[Path]) -> None:
                 source.unlink()
 
 
-def _archive(root: Path) -> bytes:
-    """Returns an archive that is the same for the same files: owned by root, without times."""
-
-    def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-        entry.uid = entry.gid = entry.mtime = 0
-        entry.uname = entry.gname = "root"
-        return entry
-
-    buffer = io.BytesIO()
-    with (
-        gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w") as archive,
-    ):
-        for path in sorted(root.iterdir()):
-            archive.add(path, arcname=path.name, filter=plain)
-    return buffer.getvalue()
+def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Has a file belong to root, whoever made it here, and leaves out its time."""
+    entry.uid = entry.gid = entry.mtime = 0
+    entry.uname = entry.gname = "root"
+    return entry
