@@ -12,7 +12,7 @@ import pytest
 from workloads.errors import WorkloadError
 from workloads.s3_throttle import plan as plans
 from workloads.s3_throttle.plan import Cell, Cycle, cells, least_seconds, read
-from workloads.s3_throttle.run import Measured, amount, cap, payload_ratio
+from workloads.s3_throttle.run import Measured, amount, cap
 from workloads.s3_throttle.uploader.spec import Spec, configuration, environment, sync_command, throttle_arguments
 from workloads.throttle.command_line import parse_command_line
 
@@ -167,15 +167,16 @@ def test_a_cell_takes_twenty_cycles_and_its_start() -> None:
 def test_each_way_is_capped_by_its_own_field_alone() -> None:
     free = Measured(Cell("free", "free", 1.0), spec(), 1_000_000, None)
     # Ten segments are no part of what headers are: they were sent again.
-    free.samples = {"t": [0.0, 1.0], "tx": [5_000, 1_055_000 + 10 * 1514], "rx": [0, 0], "again": [3, 13]}
-    assert payload_ratio(free) == pytest.approx(1 / 1.05)
+    free.result.samples = {"t": [0.0, 1.0], "tx": [5_000, 1_055_000 + 10 * 1514], "rx": [0, 0], "again": [3, 13]}
+    ratio = free.payload_ratio
+    assert ratio == pytest.approx(1 / 1.05)
     assert cap(Cell("free", "free", 1.0), None, None) == {}
-    assert cap(Cell("c", "closed-loop", 0.5), 1_000, free) == {"rate_bytes_per_s": 1_000, "send_buffer_bytes": None}
+    assert cap(Cell("c", "closed-loop", 0.5), 1_000, ratio) == {"rate_bytes_per_s": 1_000, "send_buffer_bytes": None}
     cycle = Cell("d", "duty-cycle", 0.6, Cycle(0.4, 0.6, 16384))
-    assert cap(cycle, 1_000, free) == {"stop_s": 0.4, "run_s": 0.6, "send_buffer_bytes": 16384}
-    assert cap(Cell("m", "max-bandwidth", 0.5), 2048, free) == {"max_bandwidth_kib_per_s": 2}
+    assert cap(cycle, 1_000, ratio) == {"stop_s": 0.4, "run_s": 0.6, "send_buffer_bytes": 16384}
+    assert cap(Cell("m", "max-bandwidth", 0.5), 2048, ratio) == {"max_bandwidth_kib_per_s": 2}
     # tc counts the headers that the free sync had: 5 % of what it moved.
-    assert cap(Cell("t", "tc", 0.5), 1_000, free) == {"tc_bytes_per_s": 1_050}
+    assert cap(Cell("t", "tc", 0.5), 1_000, ratio) == {"tc_bytes_per_s": 1_050}
 
 
 def test_the_command_is_the_clis_and_the_throttle_holds_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -100,6 +101,15 @@ class TestSession:
         assert f"process {os.getpid()}" in words
         assert words.endswith("; wait for its end and run again")
 
+    def test_a_first_run_that_is_ending_is_waited_for(self, connector: SshConnector, tmp_path: Path) -> None:
+        folder = tmp_path / "run"
+        folder.mkdir()
+        holder = subprocess.Popen(["flock", str(folder / "claim"), "sleep", "1"])
+        assert within(10, (folder / "claim").exists)
+        with uploading(connector, PYTHON, str(folder)):
+            assert holder.wait(10) == 0
+            assert f"process {os.getpid()}" in (folder / "claim").read_text()
+
     def test_when_the_run_is_cut_short_its_sync_ends_too(self, connector: SshConnector, tmp_path: Path) -> None:
         note = tmp_path / "pid"
         asked = spec(tmp_path, f"echo $$ > {note}; {HANGS}")
@@ -182,8 +192,7 @@ class Fakes:
         self.way(monkeypatch, lambda _: None)
 
     def way(self, monkeypatch: pytest.MonkeyPatch, check: Callable[[Any], Any]) -> None:
-        monkeypatch.setattr(runs, "check_bucket", check)
-        monkeypatch.setattr(runs, "check_reach", lambda _: 0)
+        monkeypatch.setattr(runs, "reach_bucket", check)
 
     def reads_back(self, monkeypatch: pytest.MonkeyPatch, different: list[str]) -> None:
         def differences(_: object, __: str, ___: object, count: int, *, whole: bool) -> tuple[int, list[str]]:

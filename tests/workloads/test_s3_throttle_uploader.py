@@ -18,7 +18,7 @@ from tests.workloads.throttle.real import sink
 from workloads.s3_throttle.uploader import counts, kernel, sync
 from workloads.s3_throttle.uploader.child import Child
 from workloads.s3_throttle.uploader.kernel import Interface
-from workloads.s3_throttle.uploader.requests import Requests, TasksGone, UploaderLocked, uploader_lock
+from workloads.s3_throttle.uploader.requests import Requests, TasksGone
 from workloads.s3_throttle.uploader.spec import Spec
 from workloads.s3_throttle.uploader.sync import measure, send_buffers_file
 
@@ -216,6 +216,19 @@ with socket.create_connection(("127.0.0.1", {target.port})) as connection:
         kernel.restore_send_buffers(send_buffers_file(scratch))
         assert sizes.read_text() == "a person's own\n"
 
+    @pytest.mark.parametrize("held", [False, True])
+    def test_the_lock_of_the_run_is_not_handed_on(
+        self, held: bool, tmp_path: Path, scratch: Path, interface: Interface
+    ) -> None:
+        """Else a command that outlives its uploader would keep the next run from beginning."""
+        lock, seen = os.open(tmp_path / "claim", os.O_RDWR | os.O_CREAT), tmp_path / "seen"
+        os.set_inheritable(lock, True)
+        cycle = {"stop_s": 0.1, "run_s": 0.1} if held else {}
+        measure(spec(tmp_path, f"readlink /proc/self/fd/* > {seen}", **cycle), interface, scratch)
+        os.close(lock)
+        assert seen.read_text()
+        assert "claim" not in seen.read_text()
+
     def test_no_cap_stays_on_the_interface(
         self, tmp_path: Path, scratch: Path, interface: Interface, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -344,33 +357,6 @@ def test_requests_are_counted_as_they_end(tmp_path: Path, monkeypatch: pytest.Mo
         counts._count(attempts=attempts, response=answer, caught_exception=fault)
     assert shown[0] == {"attempts": 0, "retries": 0, "failures": 0}
     assert json.loads((tmp_path / "counts").read_text()) == {"attempts": 4, "retries": 1, "failures": 2}
-
-
-class TestClaim:
-    def test_the_second_is_told_who_is_first(self, tmp_path: Path) -> None:
-        first, second = uploader_lock(tmp_path, "anna (process 7)"), uploader_lock(tmp_path, "bert", 0.0)
-        with first, pytest.raises(UploaderLocked, match=r"^anna \(process 7\)$"), second:
-            pass
-        with uploader_lock(tmp_path, "bert", 0.0):
-            assert (tmp_path / "claim").read_text() == "bert\n"
-
-    def test_a_first_that_is_ending_is_waited_for(self, tmp_path: Path) -> None:
-        holder = subprocess.Popen(["flock", str(tmp_path / "claim"), "sleep", "1"])
-        assert within(10, (tmp_path / "claim").exists)
-        with uploader_lock(tmp_path, "bert", 30.0):
-            assert holder.wait(10) == 0
-
-    def test_it_ends_with_the_process(self, tmp_path: Path) -> None:
-        program = f"""
-import os, signal
-from pathlib import Path
-from workloads.s3_throttle.uploader.requests import uploader_lock
-with uploader_lock(Path({str(tmp_path)!r}), "anna"):
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-        assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
-        with uploader_lock(tmp_path, "bert", 0.0):
-            pass
 
 
 class TestRequests:

@@ -42,13 +42,8 @@ def bring_environment(context: Context) -> int:
 
 
 def reach_bucket(context: Context) -> int:
-    """Checks that the bucket exists, and that the uploader reaches S3."""
+    """Checks that the bucket exists, and that the uploader reaches S3. Raises WorkloadError."""
     check_bucket(context)
-    return check_reach(context)
-
-
-def check_reach(context: Context) -> int:
-    """Raises WorkloadError when the uploader does not reach S3."""
     endpoint = context.bucket.endpoint or f"https://s3.{context.inventory.region}.amazonaws.com"
     parts = urlsplit(endpoint)
     port = parts.port or (443 if parts.scheme == "https" else 80)

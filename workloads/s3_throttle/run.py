@@ -12,11 +12,11 @@ from typing import Any
 from workloads.cells import CellOutcome, CellRun, IncompleteError
 from workloads.errors import WorkloadError
 from workloads.results import proof
-from workloads.s3_throttle.configure import AWS, POOL, check_reach, make_files
+from workloads.s3_throttle.configure import AWS, POOL, make_files, reach_bucket
 from workloads.s3_throttle.context import SOURCE, Context
-from workloads.s3_throttle.objects import check_bucket, differences, remove
+from workloads.s3_throttle.objects import differences, remove
 from workloads.s3_throttle.plan import CLOSED_LOOP, DUTY_CYCLE, FREE, MAX_BANDWIDTH, TC, Cell, Plan, cells
-from workloads.s3_throttle.session import Session, uploading
+from workloads.s3_throttle.session import Session, SyncResult, uploading
 from workloads.s3_throttle.uploader.spec import Spec
 from workloads.s3_throttle.uploader.steady import Curve
 from workloads.s3_throttle.uploader.sync import ITSELF
@@ -58,16 +58,18 @@ class Measured:
     payload_bytes: int
     target_bytes_per_s: int | None
     payload_to_wire_ratio: float | None = None  # of the first, free sync; None in that sync itself
-    samples: dict[str, list[Any]] = field(default_factory=dict)
-    stops: dict[str, list[Any]] = field(default_factory=dict)
-    final: dict[str, Any] | None = None
-    fault: str | None = None
+    result: SyncResult = field(default_factory=SyncResult)
+
+    @property
+    def final(self) -> dict[str, Any] | None:
+        """The final record; None: it was not begun."""
+        return self.result.final
 
     @property
     def reason(self) -> str | None:
         """Why the cell is no measurement, or None."""
         if self.final is None:
-            return self.fault or "it ended without a word"
+            return self.result.fault or "it ended without a word"
         if self.final["ended_by"] is None or (self.whole and self.final["exit_code"] != 0):
             return f"the sync ended with {self.final['exit_code']}: {self.final['said'] or 'no word of why'}"
         if self.rate is None:
@@ -82,7 +84,7 @@ class Measured:
     @property
     def payload_ratio(self) -> float | None:
         """Bytes of objects for each byte that the interface has sent for the first time."""
-        if self.payload_to_wire_ratio is not None or not self.samples.get("t"):
+        if self.payload_to_wire_ratio is not None or not self.result.samples.get("t"):
             return self.payload_to_wire_ratio
         sent = self.sent_once[-1] - self.sent_once[0]
         return self.payload_bytes / sent if sent > 0 else None
@@ -90,7 +92,7 @@ class Measured:
     @property
     def sent_once(self) -> list[int]:
         """The bytes that the interface had sent at each sample, without TCP's retransmissions."""
-        return self.spec.sent_once(self.samples["tx"], self.samples["again"])
+        return self.spec.sent_once(self.result.samples["tx"], self.result.samples["again"])
 
     @property
     def rate(self) -> float | None:
@@ -98,7 +100,7 @@ class Measured:
         ratio, final = self.payload_ratio, self.final
         if ratio is None or final is None or final["steady_from_unix_s"] is None:
             return None
-        t, sent = self.samples["t"], self.sent_once
+        t, sent = self.result.samples["t"], self.sent_once
         return payload_rate(t, sent, final["steady_from_unix_s"], final["steady_until_unix_s"], ratio)
 
 
@@ -141,8 +143,8 @@ def _measure_all(context: Context, plan: Plan, session: Session, prefix: str) ->
     make_files(context, plan)
     for cell in planned:
         count, target = amount(plan, cell, None if free is None else free.rate)
-        spec = make_spec(context, plan, cell, count, target, f"{prefix}{cell.name}/", free)
-        ratio = None if free is None else payload_ratio(free)
+        ratio = None if free is None else free.payload_ratio
+        spec = make_spec(context, plan, cell, count, target, f"{prefix}{cell.name}/", ratio)
         measured = Measured(cell, spec, count * plan.object_bytes, target, ratio)
         sync = partial(measure, context, session, measured, measuring.label(cell.name))
         try:
@@ -150,7 +152,7 @@ def _measure_all(context: Context, plan: Plan, session: Session, prefix: str) ->
         finally:
             record_samples(context, measured)
         if measured.reason is not None:
-            _check_way(context)
+            reach_bucket(context)  # if it can't be reached, all other syncs would fail, too
             if free is None or previous == measured.reason:
                 raise IncompleteError(f"{cell.name}: {measured.reason}", remedy_of(measured.reason))
         else:
@@ -159,12 +161,6 @@ def _measure_all(context: Context, plan: Plan, session: Session, prefix: str) ->
         free = free or measured
     measuring.finish()
     measuring.raise_incomplete(remedy_of("; ".join(measuring.failed[:1])))
-
-
-def _check_way(context: Context) -> None:
-    """Raises WorkloadError when the bucket can't be reached: then all other syncs would fail, too."""
-    check_bucket(context)
-    check_reach(context)
 
 
 def remedy_of(reason: str) -> str:
@@ -194,11 +190,13 @@ def amount(plan: Plan, cell: Cell, free_bytes_per_s: float | None) -> tuple[int,
 
 
 def make_spec(
-    context: Context, plan: Plan, cell: Cell, count: int, target: int | None, prefix: str, free: Measured | None
+    context: Context, plan: Plan, cell: Cell, count: int, target: int | None, prefix: str, payload_ratio: float | None
 ) -> Spec:
-    """Returns what the uploader is to do for a cell."""
-    longest_s = count * plan.object_bytes / SLOWEST_BYTES_PER_S if free is None else plan.most_seconds
-    wire_target = None if target is None or cell.method == DUTY_CYCLE or free is None else target / payload_ratio(free)
+    """Returns what the uploader is to do for a cell. `payload_ratio` is the free sync's, None for that sync itself."""
+    longest_s = count * plan.object_bytes / SLOWEST_BYTES_PER_S if payload_ratio is None else plan.most_seconds
+    wire_target = None
+    if target is not None and payload_ratio is not None and cell.method != DUTY_CYCLE:
+        wire_target = target / payload_ratio
     return Spec(
         aws=AWS,
         pool=POOL,
@@ -212,33 +210,24 @@ def make_spec(
         address=context.uploader.private_address,
         # A duty cycle stretches the time between bytes, too.
         limit_s=(START_SECONDS / cell.ratio if cell.cycle else START_SECONDS) + longest_s,
-        precision_ratio=None if free is None else plan.precision,
+        precision_ratio=None if payload_ratio is None else plan.precision,
         least_s=plan.seconds,
         most_s=plan.most_seconds,
         wire_target_bytes_per_s=wire_target,
-        **cap(cell, target, free),
+        **cap(cell, target, payload_ratio),
     )
 
 
 def measure(context: Context, session: Session, measured: Measured, label: str) -> CellOutcome:
     """Runs one sync on the uploader."""
     with context.console.under_way("run", label, f"at most {measured.spec.limit_s:.0f} s"):
-        result = session.sync(measured.spec)
-    measured.samples, measured.stops = result.samples, result.stops
-    measured.final, measured.fault = result.final, result.fault
+        measured.result = session.sync(measured.spec)
     figures = {name: (measured.final or {}).get(name) for name in FINAL}
     figures["payload_to_wire_ratio"] = measured.payload_ratio
     return CellOutcome("" if measured.reason else words_of(measured), measured.reason, figures)
 
 
-def payload_ratio(free: Measured) -> float:
-    """Returns the bytes of objects for each byte that the interface sends for the first time, by the free sync."""
-    ratio = free.payload_ratio
-    assert ratio is not None  # a free sync without one has ended the run
-    return ratio
-
-
-def cap(cell: Cell, target: int | None, free: Measured | None) -> dict[str, Any]:
+def cap(cell: Cell, target: int | None, payload_ratio: float | None) -> dict[str, Any]:
     """Returns the fields of the spec that throttle the cell."""
     if cell.method == CLOSED_LOOP:
         return {"rate_bytes_per_s": target, "send_buffer_bytes": cell.send_buffer_bytes}
@@ -246,9 +235,9 @@ def cap(cell: Cell, target: int | None, free: Measured | None) -> dict[str, Any]
         return asdict(cell.cycle)
     if cell.method == MAX_BANDWIDTH:
         return {"max_bandwidth_kib_per_s": None if target is None else target // KIB}
-    if cell.method == TC and target is not None and free is not None:
+    if cell.method == TC and target is not None and payload_ratio is not None:
         # tc counts headers, which the target does not.
-        return {"tc_bytes_per_s": round(target / payload_ratio(free))}
+        return {"tc_bytes_per_s": round(target / payload_ratio)}
     return {}
 
 
@@ -274,12 +263,12 @@ def record_of(context: Context, plan: Plan, measured: Measured) -> dict[str, Any
 def record_samples(context: Context, measured: Measured) -> None:
     """Adds the samples of the interface, and the throttle's stops, to the results."""
     where = {"cell": measured.cell.name, "host": context.uploader.name}
-    samples = measured.samples
+    samples, stops = measured.result.samples, measured.result.stops
     for sample in zip(*(samples.get(name, []) for name in ("t", "tx", "rx", "again")), strict=True):
         fields = zip(("t_unix_s", "nic_tx_bytes", "nic_rx_bytes", "segments_sent_again"), sample, strict=True)
         context.results.append("network", {**where, **dict(fields)})
-    for values in zip(*measured.stops.values(), strict=True):
-        context.results.append("stops", {**where, **dict(zip(measured.stops, values, strict=True))})
+    for values in zip(*stops.values(), strict=True):
+        context.results.append("stops", {**where, **dict(zip(stops, values, strict=True))})
 
 
 def words_of(measured: Measured) -> str:

@@ -50,21 +50,10 @@ class Session:
 
     def sync(self, spec: Spec) -> SyncResult:
         """Measures one sync to its end. Raises WorkloadError when the connection or the program has ended."""
-        result = SyncResult()
         with self.syncing:
             self._process.idle_timeout_seconds = spec.limit_s + START_SECONDS
             self._process.send(f"{spec.to_json()}\n".encode())
-            while result.final is None and result.fault is None:
-                answer = self._answer()
-                if answer["kind"] == "samples":
-                    result.samples = {name: answer[name] for name in ("t", "tx", "rx", "again")}
-                elif answer["kind"] == "stops":
-                    result.stops = {name: values for name, values in answer.items() if name != "kind"}
-                elif answer["kind"] == "final":
-                    result.final = {name: value for name, value in answer.items() if name != "kind"}
-                elif answer["kind"] == "fault":
-                    result.fault = str(answer["what"])
-        return result
+            return SyncResult(**self._answer())
 
     def end(self, *, in_order: bool) -> None:
         """Ends the program, and a sync that is under way with it."""

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,25 +17,20 @@ POLL_S = 0.02
 
 
 class Child:
-    """Runs `work` in a forked process with a session of its own; `work` returns the exit code.
+    """Runs `work` in a forked process with a session of its own; `work` returns the exit code. Of
+    this process's descriptors it gets none: the run's lock must not outlive this process.
 
     Forked, so that a Python program that is loaded already need not be started: that takes a rehearsal's host a second,
     ten times as long as everything else between two syncs. The calling process must have one thread.
     """
 
-    def __init__(
-        self,
-        work: Callable[[], int],
-        environment: Mapping[str, str],
-        output: Path,
-        not_inherited: Iterable[int] = (),
-    ) -> None:
+    def __init__(self, work: Callable[[], int], environment: Mapping[str, str], output: Path) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
-            _become(work, environment, output, not_inherited)
+            _become(work, environment, output)
 
     def poll(self) -> int | None:
         """Returns the exit code, or minus the number of the signal that ended it; None while it runs."""
@@ -68,16 +63,13 @@ class Child:
             os.kill(self.pid, signum)
 
 
-def _become(
-    work: Callable[[], int], environment: Mapping[str, str], output: Path, not_inherited: Iterable[int]
-) -> NoReturn:
+def _become(work: Callable[[], int], environment: Mapping[str, str], output: Path) -> NoReturn:
     code = 1
     try:
         os.setsid()
         signal_at_parents_end(signal.SIGTERM)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for descriptor in not_inherited:
-            os.close(descriptor)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         nowhere, words = os.open(os.devnull, os.O_RDONLY), os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for descriptor, ours in ((nowhere, 0), (words, 1), (words, 2)):
             os.dup2(descriptor, ours)

@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -40,11 +40,10 @@ def measure(
     scratch: Path,
     *,
     still_wanted: Callable[[], None] = lambda: None,
-    not_inherited: Iterable[int] = (),
 ) -> dict[str, Any]:
     """Runs the sync to its end, and samples the interface meanwhile; returns the final record.
 
-    `still_wanted` raises when the tasks are gone. The child closes the descriptors `not_inherited`.
+    `still_wanted` raises when the tasks are gone.
     """
     source = Path(spec.folder)
     shutil.rmtree(source, ignore_errors=True)
@@ -68,7 +67,7 @@ def measure(
     try:
         if spec.send_buffer_bytes is not None:
             kernel.limit_send_buffers(spec.send_buffer_bytes, send_buffers)
-        child = Child(work, variables, said, not_inherited)
+        child = Child(work, variables, said)
         try:
             end = _watch(child, interface, spec, stops, still_wanted)
         finally:
