@@ -40,7 +40,10 @@ def run(settings: Settings, display: Display) -> int:
         writer = stack.enter_context(Writer(settings.report)) if settings.report is not None else None
         meter = _meter(settings, stack)
         signals = Signals({*(PASSED_ON if settings.command is not None else ENDING), signal.SIGTSTP})
-        watchdog = Watchdog.start(_command(settings, signals))
+        command = None
+        if settings.command is not None:
+            command = Command(settings.command, os.getpgrp(), signals.ignored, signals.blocked)
+        watchdog = Watchdog.start(command)
         try:
             if settings.command is not None:
                 try:
@@ -125,12 +128,6 @@ def _pacer(settings: Settings) -> Pacer:
     if isinstance(settings.pace, Rate):
         return ClosedLoop(settings.pace.bytes_per_s, settings.max_pause_s)
     return DutyCycle(settings.pace.stop_s, settings.pace.run_s, from_first_byte=settings.pace.from_first_byte)
-
-
-def _command(settings: Settings, signals: Signals) -> Command | None:
-    if settings.command is None:
-        return None
-    return Command(settings.command, os.getpgrp(), signals.ignored, signals.blocked)
 
 
 def _roots(settings: Settings, process: Identity | None, watchdog: Watchdog) -> Callable[[], Iterable[int]]:
