@@ -10,7 +10,6 @@ from typing import Any
 
 from workloads.connectors.script import ScriptResult
 from workloads.encrypted_backup.context import Context, host_program, script
-from workloads.encrypted_backup.reversible import Action
 from workloads.encrypted_backup.snapshots import Keep, Snapshot, chosen, kept, listed, name_now
 from workloads.encrypted_backup.volume import Volume, mounted
 from workloads.errors import WorkloadError
@@ -41,13 +40,11 @@ def back_up(
     began = time.monotonic()
     selected = _selected(sources, exclude)
     context.run_long(host_program("copy_plan", "client_sources"), selected, "looking at the sources")
-    made: list[Snapshot] = []
     with mounted(context, volume):
-        made.append(
-            add_snapshot(context, sources, began, one_file_system=one_file_system, exclude=exclude, checksum=checksum)
+        snapshot = add_snapshot(
+            context, sources, began, one_file_system=one_file_system, exclude=exclude, checksum=checksum
         )
     seconds = time.monotonic() - began
-    (snapshot,) = made
     context.record("backed-up", **_figures(snapshot), whole_seconds=round(seconds, 3))
     return snapshot
 
@@ -83,27 +80,21 @@ def add_snapshot(
     `began` is the begin of the run, in seconds of the monotonic clock.
     """
     name = name_now()
-    facts: dict[str, Any] = {}
-    copied: dict[str, Any] = {}
-
-    def copy() -> None:
+    with context.step("copy"):
         options = ["yes" if given else "no" for given in (one_file_system, checksum)]
         words = [name, *options, *_selected(sources, exclude)]
         said = context.run_long(host_program("copy_plan", "client_copy"), words, f"copying {', '.join(sources)}").facts
-        copied.update(said[1])
         if left_out := said[0]["left_out"]:
             context.console.say(context.run, f"left out, as they hold no files of a disk: {', '.join(left_out)}")
-
-    def verify() -> None:
+    with context.step("verify"):
         earlier = [] if checksum else snapshots_on(context)
         previous = f"{SNAPSHOTS}/{earlier[-1].name}" if earlier else ""
-        command = "same" if copied["same"] else "write"
+        command = "same" if said[1]["same"] else "write"
         written = context.run_long(
             host_program("manifest"), [command, f"{SNAPSHOTS}/.partial-{name}", previous], "reading back what is new"
         )
-        facts.update(compared(context, written))
-
-    def publish() -> None:
+        facts = compared(context, written)
+    with context.step("publish"):
         made = Snapshot(
             name=name,
             sources=tuple(sources),
@@ -117,14 +108,10 @@ def add_snapshot(
         )
         record = {key: value for key, value in asdict(made).items() if value is not None}
         context.run_short("client_publish", [name, json.dumps(record)])
-        published.append(made)
-
-    published: list[Snapshot] = []
-    with context.performed([Action("copy", copy), Action("verify", verify), Action("publish", publish)]):
-        context.record("verified", **facts)
-        if facts["changed_meanwhile"]:
-            context.console.say(context.run, f"{facts['changed_meanwhile']} entries changed while they were copied")
-    return published[0]
+    context.record("verified", **facts)
+    if facts["changed_meanwhile"]:
+        context.console.say(context.run, f"{facts['changed_meanwhile']} entries changed while they were copied")
+    return made
 
 
 def snapshots_on(context: Context) -> list[Snapshot]:
@@ -144,19 +131,14 @@ def restore(context: Context, volume: Volume, name: str, target: str) -> Snapsho
     context.run_short("client_target", [target])
     with mounted(context, volume):
         snapshot = chosen(snapshots_on(context), name)
-
-        def copy() -> None:
+        with context.step("restore"):
             _tell_damaged(context, [snapshot])
             context.run_long(script("client_restore"), [snapshot.name, target], f"restoring {snapshot.name}")
-
-        def verify() -> None:
+        with context.step("verify"):
             words = ["compare", f"{SNAPSHOTS}/{snapshot.name}", target]
             seen = compared(context, context.run_long(host_program("manifest"), words, "comparing checksums"))
             context.record("restored", target_host=context.client_name, **_figures(snapshot), compared=seen)
             context.run_short("client_restored", [target])
-
-        with context.performed([Action("restore", copy), Action("verify", verify)]):
-            pass
     context.record("restore-ended", seconds=round(time.monotonic() - began, 3))
     return snapshot
 
@@ -166,16 +148,11 @@ def check(context: Context, volume: Volume) -> dict[str, Any]:
     volume.checked_whole = True
     with mounted(context, volume):
         snapshots = snapshots_on(context)
-        seen: dict[str, Any] = {}
-
-        def read() -> None:
+        with context.step("read back"):
             names = [f"{SNAPSHOTS}/{snapshot.name}" for snapshot in snapshots]
             result = context.run_long(host_program("manifest"), ["check", *names], "reading every file back")
             damaged = _tell_damaged(context, snapshots)
-            seen.update(compared(context, result, and_damaged=len(damaged)))
-
-        with context.performed([Action("read back", read)]):
-            pass
+            seen = compared(context, result, and_damaged=len(damaged))
     context.record("checked", **seen)
     return seen
 
@@ -191,8 +168,8 @@ def prune(context: Context, volume: Volume, keep: Keep) -> tuple[list[str], list
         names = [snapshot.name for snapshot in snapshots if snapshot.name not in damaged]
         stays = kept(names, keep)
         gone = [name for name in names if name not in stays]
-        with context.performed([Action("prune", lambda: _prune(context, gone))]):
-            pass
+        with context.step("prune"):
+            context.run_long(script("client_prune"), gone, f"removing {len(gone)} snapshots")
     context.record("pruned", kept=len(stays) + len(damaged), removed=len(gone))
     return sorted(stays | damaged), gone
 
@@ -203,10 +180,6 @@ def _tell_damaged(context: Context, snapshots: Sequence[Snapshot]) -> set[str]:
     for snapshot in damaged:
         context.console.say(context.run, f"snapshot {snapshot.name}: {snapshot.damaged}")
     return {snapshot.name for snapshot in damaged}
-
-
-def _prune(context: Context, names: Sequence[str]) -> None:
-    context.run_long(script("client_prune"), names, f"removing {len(names)} snapshots")
 
 
 def compared(context: Context, result: ScriptResult, *, and_damaged: int = 0) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from workloads.connectors.script import Script, ScriptResult
 from workloads.console import Progress, duration_words, si_bytes
 from workloads.encrypted_backup import scripts
 from workloads.encrypted_backup.passphrase import Passphrase
-from workloads.encrypted_backup.reversible import Action, ActionOutcome, performed
+from workloads.encrypted_backup.reversible import Action, ActionOutcome, noted, performed
 from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS, TunnelEndpoints
 from workloads.power import Power
 from workloads.scripts import find_script
@@ -136,7 +136,14 @@ class Context(TunnelEndpoints):
 
     def performed(self, actions: Sequence[Action]) -> AbstractContextManager[None]:
         """Performs the actions, shows what is under way and notes each outcome; undoes them after the block."""
-        return performed(actions, self.note, lambda name: self.under_way(UNDER_WAY.get(name, name)))
+        return performed(actions, self.note, self._under_way_as)
+
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """Shows what the block does, and notes its outcome: an action that has nothing to undo."""
+        return noted(name, self.note, self._under_way_as)
+
+    def _under_way_as(self, name: str) -> AbstractContextManager[Progress]:
+        return self.under_way(UNDER_WAY.get(name, name))
 
     def note(self, outcome: ActionOutcome) -> None:
         """Shows and records an action's outcome."""

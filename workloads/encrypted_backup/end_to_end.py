@@ -10,7 +10,6 @@ from workloads.encrypted_backup import plaintext_search, recovery_sheet
 from workloads.encrypted_backup.backup import back_up
 from workloads.encrypted_backup.context import Context, host_program
 from workloads.encrypted_backup.drill import drill, facts
-from workloads.encrypted_backup.reversible import Action
 from workloads.encrypted_backup.volume import Volume, claimed, formatted
 
 SAMPLE = "/srv/tidemark-sample"
@@ -30,21 +29,20 @@ def run_end_to_end(context: Context, volume: Volume, blank: Host, erase: str | N
     with plaintext_search.captured_packets(context):
         back_up(context, volume, [SAMPLE])
     context.run = "blind"
-    with context.performed([Action("search", lambda: _search(context, seed))]):
-        pass
+    with context.step("search"):
+        plaintext_search.search(context, [f"plaintext-{seed}".encode(), f"name-{seed}".encode()])
     # From here on as a person would: the server is stopped, and each task starts it and stops it at the end.
     context.run = "second"
     sample(context, "change", seed)
-    with context.performed([Action("stop", lambda: context.power.stop(context.server_host))]):
-        pass
+    with context.step("stop"):
+        context.power.stop(context.server_host)
     back_up(context, volume, [SAMPLE])
     context.run = "drill"
     with context.performed(claimed(context, stop_server=True)):
         page = recovery_sheet.rendered(facts(context, [SAMPLE]))
         (folder / SHEET).write_text(page, encoding="utf-8")
-        recover = Action("recover", lambda: recover_and_say(context, page, volume, blank, SAMPLE))
-        with context.performed([recover]):
-            pass
+        with context.step("recover"):
+            recover_and_say(context, page, volume, blank, SAMPLE)
 
 
 def sample(context: Context, *words: str) -> None:
@@ -59,7 +57,3 @@ def recover_and_say(context: Context, page: str, volume: Volume, blank: Host, so
     """Runs the drill, and prints how long it took."""
     seconds = drill(context, page, volume.passphrase, blank, source)
     context.console.say("drill", f"{blank.name} has restored everything from the sheet alone in {seconds:.0f} s")
-
-
-def _search(context: Context, seed: str) -> None:
-    plaintext_search.search(context, [f"plaintext-{seed}".encode(), f"name-{seed}".encode()])

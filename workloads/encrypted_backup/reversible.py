@@ -71,30 +71,31 @@ def _perform(action: Action, stack: ExitStack, note: Note, show: Show, faults: l
         if action.undo is not None:
             stack.callback(_undo, action.undo_name, action.undo, note, show, faults)
 
-    def do() -> None:
+    with noted(action.name, note, show):
         if action.undo_half_done:
             undo_later()
         action.do()
+        # Registered before it is noted: an interrupt while it is noted undoes it, too.
         if not action.undo_half_done:
             undo_later()
-
-    # Registered before it is noted: an interrupt while it is noted undoes it, too.
-    _timed(action.name, do, note, show, undoing=False)
 
 
 def _undo(name: str, undo: Callable[[], object], note: Note, show: Show, faults: list[Exception]) -> None:
     try:
-        _timed(name, undo, note, show, undoing=True)
+        with noted(name, note, show, undoing=True):
+            undo()
     except (WorkloadError, OSError) as fault:
         faults.append(fault)
 
 
-def _timed(name: str, work: Callable[[], object], note: Note, show: Show, *, undoing: bool) -> None:
+@contextmanager
+def noted(name: str, note: Note, show: Show, *, undoing: bool = False) -> Iterator[None]:
+    """Times the block, which `show` shows meanwhile, and gives its outcome to `note`."""
     began = time.monotonic()
     fault: str | None = None
     try:
         with show(name):
-            work()
+            yield
     except BaseException as error:
         fault = str(error) or type(error).__name__
         raise

@@ -156,11 +156,10 @@ def formatted(context: Context, volume: Volume, erase: str | None) -> str:
                 context.server_host.name,
             )
         new = found != "ours" or erase is not None
-        cost = REHEARSAL_COST if context.inventory.rehearsal else ()
-        format_it = Action(
-            "format", lambda: context.run_short("client_format", [context.device, *cost], volume.passphrase)
-        )
-        make = Action("file system", lambda: context.run_short("client_filesystem", ["new" if new else "old"]))
-        with context.performed([*([format_it] if new else []), _open_action(context, volume), make]):
-            pass
+        if new:
+            cost = REHEARSAL_COST if context.inventory.rehearsal else ()
+            with context.step("format"):
+                context.run_short("client_format", [context.device, *cost], volume.passphrase)
+        with context.performed([_open_action(context, volume)]), context.step("file system"):
+            context.run_short("client_filesystem", ["new" if new else "old"])
     return found
