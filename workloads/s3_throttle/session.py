@@ -44,16 +44,12 @@ class Session:
         self._process = process
         self._host = host
 
-    def begin(self) -> None:
-        """Waits until the program is ready. Raises WorkloadError when another run uses it."""
-        self._answer()
-
     def sync(self, spec: Spec) -> SyncResult:
         """Measures one sync to its end. Raises WorkloadError when the connection or the program has ended."""
         with self.syncing:
             self._process.idle_timeout_seconds = spec.limit_s + START_SECONDS
             self._process.send(f"{spec.to_json()}\n".encode())
-            return SyncResult(**self._answer())
+            return SyncResult(**self.answer())
 
     def end(self, *, in_order: bool) -> None:
         """Ends the program, and a sync that is under way with it."""
@@ -63,7 +59,8 @@ class Session:
             self._process.close_stdin()
             self._process.wait(END_SECONDS)
 
-    def _answer(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
+        """Returns the program's next record. Raises WorkloadError when it has ended."""
         for line in self._process.lines:
             if line.startswith("{"):
                 return fact_in(line, self._host)
@@ -79,7 +76,7 @@ def uploading(
     words = [python, folder, lease_holder(f"a run since {utc_now()}"), str(LEASE_TIMEOUT_SECONDS)]
     with connector.start(find_script(SCRIPT, SCRIPTS), words, idle_timeout_seconds=START_SECONDS) as process:
         session = Session(process, connector.name)
-        session.begin()
+        session.answer()  # it is ready; raises when another run uses it
         try:
             with heartbeats(process, session.syncing):
                 yield session

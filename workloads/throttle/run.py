@@ -54,8 +54,11 @@ def run(settings: Settings, display: Display) -> int:
                     return EXIT_NOT_FOUND if fault.errno == errno.ENOENT else EXIT_NOT_EXECUTABLE
                 process = None if started is None else started.identity
             elif process is not None:
-                _check_again(process, watchdog)
+                check_same(process)
             return _hold(settings, display, process, writer, meter, signals, watchdog)
+        except WorkloadError:
+            watchdog.done()
+            raise
         except WatchdogGone:
             display.say("the watchdog was killed; the processes run on, without a cap")
             return EXIT_FAULT
@@ -140,14 +143,6 @@ def _roots(settings: Settings, process: Identity | None, watchdog: Watchdog) -> 
         return [process.pid] if stat is not None and stat.identity == process else []
 
     return still_there
-
-
-def _check_again(process: Identity, watchdog: Watchdog) -> None:
-    try:
-        check_same(process)
-    except WorkloadError:
-        watchdog.done()
-        raise
 
 
 def _out_of_reach(display: Display) -> Callable[[Member], None]:

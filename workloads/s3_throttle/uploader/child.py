@@ -42,18 +42,15 @@ class Child:
 
     def end(self, timeout_s: float) -> int:
         """Terminates the group, and kills it after so many seconds; returns the exit code."""
+        deadline_s = time.monotonic() + timeout_s
         if self.poll() is None:
             # The throttle passes the signal on, and continues the processes that it has stopped.
             self._signal(signal.SIGTERM)
-            deadline_s = time.monotonic() + timeout_s
-            while self.poll() is None and time.monotonic() < deadline_s:
-                time.sleep(POLL_S)
-        if self.poll() is None:
-            self._signal(signal.SIGKILL)
-            while self.poll() is None:
-                time.sleep(POLL_S)
-        assert self.returncode is not None
-        return self.returncode
+        while (code := self.poll()) is None:
+            if time.monotonic() >= deadline_s:
+                self._signal(signal.SIGKILL)
+            time.sleep(POLL_S)
+        return code
 
     def _signal(self, signum: int) -> None:
         """Signals the group, or the process that does not lead one yet."""
