@@ -67,11 +67,6 @@ def remove(context: Context, prefix: str) -> int:
     """Deletes the objects below `prefix`; returns their number."""
     if not prefix.strip("/"):
         raise WorkloadError("no prefix to delete below", "this is a fault of the program")
-    s3, bucket = s3_client(context), context.bucket.name
-    removed = 0
-    with one_line(f"bucket {bucket}", "S3"):
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            if keys := [{"Key": each["Key"]} for each in page.get("Contents", [])]:
-                s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})  # type: ignore[typeddict-item]
-                removed += len(keys)
-    return removed
+    with one_line(f"bucket {context.bucket.name}", "S3"):
+        bucket = boto3.resource("s3", **client_arguments("S3", context.inventory.region)).Bucket(context.bucket.name)
+        return sum(len(answer.get("Deleted", ())) for answer in bucket.objects.filter(Prefix=prefix).delete())

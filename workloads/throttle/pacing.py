@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from workloads.throttle.settings import Cycle
+
 # The length of a run and a pause together where both are possible: short, so that bursts are small; long enough for
 # stops to cost little (each takes two system calls and a reading of the sockets).
 PERIOD_S = 0.05
@@ -73,22 +75,21 @@ class DutyCycle:
 
     cut_short = 0
 
-    def __init__(self, stop_s: float, run_s: float, *, from_first_byte: bool = False) -> None:
-        self._stop_s = stop_s
-        self._run_s = run_s
-        self._from_first_byte = from_first_byte
+    def __init__(self, cycle: Cycle) -> None:
+        self._cycle = cycle
         self._begin_s: float | None = None
 
     def decide(self, now_s: float, moved_bytes: int) -> Decision:
         """Returns the rest of the half of the cycle that `now_s` is in."""
+        cycle = self._cycle
         if self._begin_s is None:
-            if self._from_first_byte and moved_bytes == 0:
+            if cycle.from_first_byte and moved_bytes == 0:
                 return Decision(FIRST_BYTE_LOOK_S, 0.0)
             self._begin_s = now_s
-        into_s = (now_s - self._begin_s) % (self._stop_s + self._run_s)
-        if into_s < self._stop_s:
-            return Decision(0.0, self._stop_s - into_s)
-        return Decision(self._stop_s + self._run_s - into_s, self._stop_s)
+        into_s = (now_s - self._begin_s) % (cycle.stop_s + cycle.run_s)
+        if into_s < cycle.stop_s:
+            return Decision(0.0, cycle.stop_s - into_s)
+        return Decision(cycle.stop_s + cycle.run_s - into_s, cycle.stop_s)
 
 
 class ClosedLoop:

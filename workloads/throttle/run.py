@@ -130,7 +130,7 @@ def _meter(settings: Settings, stack: ExitStack) -> Meter | None:
 def _pacer(settings: Settings) -> Pacer:
     if isinstance(settings.pace, Rate):
         return ClosedLoop(settings.pace.bytes_per_s, settings.max_pause_s)
-    return DutyCycle(settings.pace.stop_s, settings.pace.run_s, from_first_byte=settings.pace.from_first_byte)
+    return DutyCycle(settings.pace)
 
 
 def _roots(settings: Settings, process: Identity | None, watchdog: Watchdog) -> Callable[[], Iterable[int]]:

@@ -24,22 +24,12 @@ import time
 from typing import NoReturn
 
 from workloads.throttle.processes import Command, Identity, adopt_orphans, launch, send
+from workloads.throttle.signals import MAY_BE_IGNORED
 
 # The throttle sends a heartbeat every half second, in pauses too.
 HEARTBEAT_S = 0.5
 SILENCE_S = 5.0
-IGNORED_SIGNALS = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGTSTP,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGPIPE,
-)
+IGNORED_SIGNALS = MAY_BE_IGNORED | {signal.SIGPIPE}
 
 
 class WatchdogGone(Exception):
