@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from workloads.connectors.script import ScriptResult
@@ -23,27 +23,35 @@ ALLOWED = (
 NOT_TAKEN = ("[", "\\", "**", "\0", "\n")
 
 
-def back_up(
-    context: Context,
-    volume: Volume,
-    sources: Sequence[str],
-    *,
-    one_file_system: bool = False,
-    exclude: Sequence[str] = (),
-    checksum: bool = False,
-) -> Snapshot:
-    """Backs up the client's directories, without what a pattern of `exclude` matches; returns the new snapshot.
+@dataclass(frozen=True)
+class Sources:
+    """The client's directories that are backed up, without what a pattern of `exclude` matches. Raises WorkloadError
+    for a pattern that is none.
 
-    With `checksum` every file is read, here and in its copy, even if its ctime tells that it has not changed. Earlier
-    snapshots stay as they are, whatever fails.
+    With `one_file_system` the copy stays within their file systems. With `checksum` every file is read, here and in its
+    copy, even if its ctime tells that it has not changed.
     """
+
+    directories: Sequence[str]
+    exclude: Sequence[str] = ()
+    one_file_system: bool = False
+    checksum: bool = False
+
+    def __post_init__(self) -> None:
+        checked_exclusions(self.exclude)
+
+    @property
+    def selection(self) -> list[str]:
+        """The arguments of scripts/copy_plan.py."""
+        return [str(len(self.directories)), *self.directories, *self.exclude]
+
+
+def back_up(context: Context, volume: Volume, sources: Sources) -> Snapshot:
+    """Backs up the sources; returns the new snapshot. Earlier snapshots stay as they are, whatever fails."""
     began = time.monotonic()
-    selected = _selected(sources, exclude)
-    context.run_long(host_program("copy_plan", "client_sources"), selected, "looking at the sources")
+    context.run_long(host_program("copy_plan", "client_sources"), sources.selection, "looking at the sources")
     with mounted(context, volume):
-        snapshot = add_snapshot(
-            context, sources, began, one_file_system=one_file_system, exclude=exclude, checksum=checksum
-        )
+        snapshot = add_snapshot(context, sources, began)
     seconds = time.monotonic() - began
     context.record("backed-up", **_figures(snapshot), whole_seconds=round(seconds, 3))
     return snapshot
@@ -61,33 +69,21 @@ def checked_exclusions(patterns: Sequence[str]) -> tuple[str, ...]:
     return tuple(patterns)
 
 
-def _selected(sources: Sequence[str], exclude: Sequence[str]) -> list[str]:
-    """Returns the arguments of scripts/copy_plan.py."""
-    return [str(len(sources)), *sources, *checked_exclusions(exclude)]
-
-
-def add_snapshot(
-    context: Context,
-    sources: Sequence[str],
-    began: float,
-    *,
-    one_file_system: bool = False,
-    exclude: Sequence[str] = (),
-    checksum: bool = False,
-) -> Snapshot:
-    """Copies the client's directories into a new snapshot of the mounted volume, and reads it back.
+def add_snapshot(context: Context, sources: Sources, began: float) -> Snapshot:
+    """Copies the sources into a new snapshot of the mounted volume, and reads it back.
 
     `began` is the begin of the run, in seconds of the monotonic clock.
     """
     name = name_now()
     with context.step("copy"):
-        options = ["yes" if given else "no" for given in (one_file_system, checksum)]
-        words = [name, *options, *_selected(sources, exclude)]
-        said = context.run_long(host_program("copy_plan", "client_copy"), words, f"copying {', '.join(sources)}").facts
+        options = ["yes" if given else "no" for given in (sources.one_file_system, sources.checksum)]
+        words = [name, *options, *sources.selection]
+        under_way = f"copying {', '.join(sources.directories)}"
+        said = context.run_long(host_program("copy_plan", "client_copy"), words, under_way).facts
         if left_out := said[0]["left_out"]:
             context.console.say(context.run, f"left out, as they hold no files of a disk: {', '.join(left_out)}")
     with context.step("verify"):
-        earlier = [] if checksum else snapshots_on(context)
+        earlier = [] if sources.checksum else snapshots_on(context)
         previous = f"{SNAPSHOTS}/{earlier[-1].name}" if earlier else ""
         command = "same" if said[1]["same"] else "write"
         written = context.run_long(
@@ -97,13 +93,13 @@ def add_snapshot(
     with context.step("publish"):
         made = Snapshot(
             name=name,
-            sources=tuple(sources),
+            sources=tuple(sources.directories),
             host=context.client_name,
             files=int(facts["files"]),
             total_bytes=int(facts["total_bytes"]),
             new_bytes=int(facts["new_bytes"]),
             seconds=round(time.monotonic() - began, 1),
-            exclude=tuple(exclude),
+            exclude=tuple(sources.exclude),
             unread=int(facts["unread"]),
         )
         record = {key: value for key, value in asdict(made).items() if value is not None}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from inventory import Host
 from workloads.encrypted_backup import plaintext_search, recovery_sheet
-from workloads.encrypted_backup.backup import back_up
+from workloads.encrypted_backup.backup import Sources, back_up
 from workloads.encrypted_backup.context import Context, host_program
 from workloads.encrypted_backup.drill import drill, facts
 from workloads.encrypted_backup.volume import Volume, claimed, formatted
@@ -27,7 +27,7 @@ def run_end_to_end(context: Context, volume: Volume, blank: Host, erase: str | N
     formatted(context, volume, erase)
     context.run = "first"
     with plaintext_search.captured_packets(context):
-        back_up(context, volume, [SAMPLE])
+        back_up(context, volume, Sources([SAMPLE]))
     context.run = "blind"
     with context.step("search"):
         plaintext_search.search(context, [f"plaintext-{seed}".encode(), f"name-{seed}".encode()])
@@ -36,7 +36,7 @@ def run_end_to_end(context: Context, volume: Volume, blank: Host, erase: str | N
     sample(context, "change", seed)
     with context.step("stop"):
         context.power.stop(context.server_host)
-    back_up(context, volume, [SAMPLE])
+    back_up(context, volume, Sources([SAMPLE]))
     context.run = "drill"
     with context.performed(claimed(context, stop_server=True)):
         page = recovery_sheet.rendered(facts(context, [SAMPLE]))

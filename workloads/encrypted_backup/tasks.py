@@ -91,11 +91,11 @@ def run(request: Request) -> None:
     directories = request.options["source"]
     if not directories:
         raise WorkloadError("nothing says what to back up", "give --source DIR, as often as needed")
-    exclude = backup.checked_exclusions(request.options["exclude"] or ())
+    options = {name: request.options[name] for name in ("one_file_system", "checksum")}
+    sources = backup.Sources(directories, request.options["exclude"] or (), **options)
     volume = volume_of(request)
     with connected_for(request, "backup", records=True) as context:
-        options = {name: request.options[name] for name in ("one_file_system", "checksum")}
-        made = backup.back_up(context, volume, directories, exclude=exclude, **options)
+        made = backup.back_up(context, volume, sources)
         context.console.say(
             "backup",
             f"snapshot {made.name}: {made.files} files, {_size(made.total_bytes)}, of which "

@@ -78,7 +78,7 @@ def backed_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stand_in(found, patch)
         patch.setattr(backup, "name_now", lambda: next(names))
         for _ in NAMES:
-            assert backup.back_up(cast(Context, found), VOLUME, [str(folder / "source")]).unread == 0
+            assert backup.back_up(cast(Context, found), VOLUME, backup.Sources([str(folder / "source")])).unread == 0
     return folder
 
 
@@ -140,7 +140,7 @@ def test_a_file_that_is_damaged_keeps_no_other_from_being_restored(here: Here, s
 
 def test_exclusions_and_their_record(here: Here, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backup, "name_now", lambda: "2026-01-05T000000Z")
-    made = backup.back_up(cast(Context, here), VOLUME, [str(source)], exclude=["odd", "*.txt"])
+    made = backup.back_up(cast(Context, here), VOLUME, backup.Sources([str(source)], exclude=["odd", "*.txt"]))
     assert made.exclude == ("odd", "*.txt")
     assert backup.list_snapshots(cast(Context, here), VOLUME)[-1] == made
     record = json.loads((here.volume.snapshots / made.name / "snapshot.json").read_text())
@@ -150,9 +150,9 @@ def test_exclusions_and_their_record(here: Here, source: Path, monkeypatch: pyte
 
 def test_a_source_that_an_exclusion_matches_is_refused_before_anything_is_started(here: Here, source: Path) -> None:
     with pytest.raises(WorkloadError, match="source is left out itself by an --exclude; give the one or the other"):
-        backup.back_up(cast(Context, here), VOLUME, [str(source)], exclude=["source"])
+        backup.back_up(cast(Context, here), VOLUME, backup.Sources([str(source)], exclude=["source"]))
     with pytest.raises(WorkloadError, match="/proc is in proc, which has no files; give a directory that has files"):
-        backup.back_up(cast(Context, here), VOLUME, ["/proc"])
+        backup.back_up(cast(Context, here), VOLUME, backup.Sources(["/proc"]))
     assert names(here) == NAMES
 
 

@@ -22,7 +22,7 @@ from tests.workloads.encrypted_backup.on_kernels.client import (
     succeeded,
 )
 from tests.workloads.fabric_task import fab
-from workloads.encrypted_backup.backup import add_snapshot, back_up, snapshots_on
+from workloads.encrypted_backup.backup import Sources, add_snapshot, back_up, snapshots_on
 from workloads.encrypted_backup.context import Context
 from workloads.encrypted_backup.reversible import ActionOutcome, performed
 from workloads.encrypted_backup.volume import mounted, opened, reach
@@ -53,12 +53,12 @@ def test_a_run_that_is_interrupted_after_any_step_leaves_nothing_open(
     """Attached once for all the steps on the disk: that takes the longest."""
     for step in ("claim", "clean", "keep", "attach"):
         with interrupted_after(context, step):
-            back_up(context, in_process(), [SOURCE])
+            back_up(context, in_process(), Sources([SOURCE]))
         assert nothing_is_open(context)
     with performed(reach(context, stop_server=False), context.note):
         for step in ("open", "check", "mount", "copy", "verify", "publish"):
             with interrupted_after(context, step), performed(opened(context, in_process()), lambda s: context.note(s)):
-                add_snapshot(context, [SOURCE], time.monotonic())
+                add_snapshot(context, Sources([SOURCE]), time.monotonic())
             assert shell(context, "grep -c tidemark-backup /proc/mounts; ls /dev/mapper").split() == ["0", "control"]
         with performed(opened(context, in_process()), context.note):
             there = [snapshot.name for snapshot in snapshots_on(context)]
@@ -81,7 +81,7 @@ def test_a_server_that_dies_loses_nothing_earlier(volume: list[str], made: list[
 
     context.note = die_when_mounted  # type: ignore[method-assign]
     with pytest.raises(WorkloadError, match=r"the disk under the backup volume (gave errors|has gone)"):
-        back_up(context, in_process(), [SOURCE])
+        back_up(context, in_process(), Sources([SOURCE]))
     ec2.get_waiter("instance_stopped").wait(InstanceIds=[context.server_host.id])
     wait_for("nothing is open on the client", lambda: nothing_is_open(context), 120)
     made.append(backed_up(succeeded(fab("encrypted-backup.run", "--source", SOURCE, *volume))))
@@ -98,7 +98,7 @@ def test_a_full_volume_is_one_line_and_a_prune_makes_room(volume: list[str], mad
         free = f"$(df --output=avail -B1 {VOLUME} | tail -n 1)"
         shell(context, f"fallocate -l $(({free} - 30000000)) {VOLUME}/snapshots/{made[0]}/filler")
         with pytest.raises(WorkloadError, match="the backup volume is full; nothing of earlier snapshots is lost"):
-            add_snapshot(context, [SOURCE], time.monotonic())
+            add_snapshot(context, Sources([SOURCE]), time.monotonic())
     assert nothing_is_open(context)
     said = succeeded(fab("encrypted-backup.prune", "--keep-last", "1", *volume))
     assert f"kept 1; removed {', '.join(made[:-1])}\n" in said
