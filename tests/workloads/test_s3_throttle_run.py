@@ -226,13 +226,13 @@ def good(ended_by: str = "itself") -> SyncResult:
     samples: dict[str, list[Any]] = {"t": times, "tx": [number * 115_343 for number in range(11)], "rx": [0] * 11}
     samples["again"] = [7] * 11
     code = 0 if ended_by == "itself" else -15
-    return SyncResult(samples, {}, {"exit_code": code, "said": None, "ended_by": ended_by, **STEADY})
+    return SyncResult(samples, [], {"exit_code": code, "said": None, "ended_by": ended_by, **STEADY})
 
 
 def bad(said: str, code: int = 1, ended_by: str | None = "itself") -> SyncResult:
     return SyncResult(
         {"t": [], "tx": [], "rx": [], "again": []},
-        {},
+        [],
         {"exit_code": code, "said": said, "ended_by": ended_by, **NOT_STEADY},
     )
 

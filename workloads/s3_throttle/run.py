@@ -263,12 +263,12 @@ def record_of(context: Context, plan: Plan, measured: Measured) -> dict[str, Any
 def record_samples(context: Context, measured: Measured) -> None:
     """Adds the samples of the interface, and the throttle's stops, to the results."""
     where = {"cell": measured.cell.name, "host": context.uploader.name}
-    samples, stops = measured.result.samples, measured.result.stops
+    samples = measured.result.samples
     for sample in zip(*(samples.get(name, []) for name in ("t", "tx", "rx", "again")), strict=True):
         fields = zip(("t_unix_s", "nic_tx_bytes", "nic_rx_bytes", "segments_sent_again"), sample, strict=True)
         context.results.append("network", {**where, **dict(fields)})
-    for values in zip(*stops.values(), strict=True):
-        context.results.append("stops", {**where, **dict(zip(stops, values, strict=True))})
+    for stop in measured.result.stops:
+        context.results.append("stops", {**where, **stop})
 
 
 def words_of(measured: Measured) -> str:

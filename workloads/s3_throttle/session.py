@@ -31,7 +31,7 @@ class SyncResult:
     """
 
     samples: dict[str, list[Any]] = field(default_factory=dict)
-    stops: dict[str, list[Any]] = field(default_factory=dict)
+    stops: list[dict[str, Any]] = field(default_factory=list)
     final: dict[str, Any] | None = None
     fault: str | None = None
 

@@ -4,8 +4,8 @@ FOLDER holds the files of a sync while it runs. A line of standard input is a sy
 empty one: a heartbeat. The program ends when no line has come for LEASE_TIMEOUT_S between syncs.
 
 It prints {"ready":true} at its start, and nothing while a sync runs, because its output passes the interface that is
-measured. After a sync it prints {"samples":…,"stops":…,"final":…} (kernel.Samples; a list for each field of the
-throttle's stops), or {"fault":…} where a sync could not be begun.
+measured. After a sync it prints {"samples":…,"stops":…,"final":…} (kernel.Samples; the records of the throttle's
+stops), or {"fault":…} where a sync could not be begun.
 
 When standard input ends, so does the sync: nothing stays stopped, and no cap stays on the interface.
 """
@@ -57,7 +57,7 @@ def serve(requests: Requests, scratch: Path, timeout_s: float) -> None:
         except (OSError, LookupError) as fault:
             say({"fault": str(fault)})
             continue
-        say({"samples": vars(interface.samples), "stops": final.pop("stops") or {}, "final": final})
+        say({"samples": vars(interface.samples), "stops": final.pop("stops"), "final": final})
 
 
 def say(document: dict[str, Any]) -> None:

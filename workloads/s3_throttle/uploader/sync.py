@@ -28,7 +28,6 @@ SILENCE_S = 45.0
 SILENT_BYTES = 4096  # less are SYNs, NTP and the like
 END_S = 5.0
 CHECK_PERIODS = 50  # samples between two estimates of the mean, which take some milliseconds
-STOP_FIELDS = ("t_unix_s", "stopped_s", "unacked_bytes", "notsent_bytes", "acked_bytes")
 # Why a sync ended.
 ITSELF, KNOWN, BOUND = "itself", "known", "bound"
 LOOK_PERIODS = 10  # samples between two checks that the tasks are still there
@@ -93,7 +92,7 @@ def measure(
         "segments_sent_again": again[-1] - again[0] if again else None,
         "cli": _document(counts),
         "throttle": _document(report),
-        "stops": stops.read() if spec.throttled else None,
+        "stops": stops.read(),
         "said": end.fault or _last_line(said, of_throttle=spec.throttled),
     }
 
@@ -105,13 +104,13 @@ def send_buffers_file(scratch: Path) -> Path:
 
 def steady_so_far(spec: Spec, samples: kernel.Samples, stops: Stops, *, ended: bool = False) -> Steady | None:
     """Returns the steady part of the samples so far."""
-    at_rate = stops.read() if spec.rate_bytes_per_s is not None else {"t_unix_s": [], "stopped_s": []}
+    at_rate = stops.read() if spec.rate_bytes_per_s is not None else []
     return steady_part(
         samples.t,
         spec.sent_once(samples.tx, samples.again),
         cycle_s=spec.cycle_s,
         target_bytes_per_s=spec.wire_target_bytes_per_s,
-        resumed=[begun_s + for_s for begun_s, for_s in zip(at_rate["t_unix_s"], at_rate["stopped_s"], strict=True)],
+        resumed=[stop["t_unix_s"] + stop["stopped_s"] for stop in at_rate],
         ended=ended,
     )
 
@@ -126,14 +125,14 @@ def is_known(spec: Spec, steady: Steady | None) -> bool:
 
 
 class Stops:
-    """The throttle's stops (workloads/throttle/report.py), a list for each field. Each line is read once."""
+    """The records of the throttle's stops (workloads/throttle/report.py). Each line is read once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._read_bytes = 0
-        self._fields: dict[str, list[Any]] = {name: [] for name in STOP_FIELDS}
+        self._stops: list[dict[str, Any]] = []
 
-    def read(self) -> dict[str, list[Any]]:
+    def read(self) -> list[dict[str, Any]]:
         """Returns the stops until now; none where there is no such file."""
         with suppress(FileNotFoundError), self._path.open("rb") as file:
             file.seek(self._read_bytes)
@@ -141,10 +140,8 @@ class Stops:
                 if not line.endswith(b"\n"):
                     break  # it is being written
                 self._read_bytes += len(line)
-                stop = json.loads(line)
-                for name, values in self._fields.items():
-                    values.append(stop[name])
-        return self._fields
+                self._stops.append(json.loads(line))
+        return self._stops
 
 
 def link_files(pool: Path, pool_count: int, folder: Path, count: int) -> None:
