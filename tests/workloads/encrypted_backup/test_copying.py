@@ -380,11 +380,13 @@ def test_without_the_state_of_the_newest_the_entries_are_compared_and_linked(apa
 
 def test_a_copy_that_is_made_again_does_not_write_into_a_common_tree(apart: Backups) -> None:
     assert apart.copy_alone(SECOND)["same"]
-    before = described(apart.tree(FIRST))
+    apart.written(SECOND, FIRST, "same")
+    before, state = described(apart.tree(FIRST)), (apart.volume.snapshots / FIRST / "state").read_bytes()
     (apart.source / VICTIM).write_text("other")
     settle(apart)
     assert not apart.back_up(SECOND, FIRST)["same"]
     assert described(apart.tree(FIRST)) == before
+    assert (apart.volume.snapshots / FIRST / "state").read_bytes() == state
     assert apart.checked(FIRST, SECOND)["differences"] == 0
 
 

@@ -100,6 +100,8 @@ class Writer:
             listing.writelines(json.dumps(entry) + "\n" for entry in self._unread)
         for path in made.values():
             os.replace(path + b".new", path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.snapshot, STATE))  # of an earlier attempt; it may be a hard link
         if self._state.is_known:
             sources = {"sources": self._state.checksum(), "above": self._state.above}
             counts = {name: self.counts[name] for name in COUNTS}
