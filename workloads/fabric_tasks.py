@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -89,7 +89,7 @@ def experiment_tasks(experiment: Experiment) -> Collection:
     """Every task of an experiment: `plan`, its stages, `collect` and `all`, and those of its own."""
 
     def add(name: str, help: str, body: Callable[[Request], object], *options: Option) -> None:
-        tasks.add_task(make_task(name, help, lambda **given: _call(body, Request(experiment, name, given)), options))
+        tasks.add_task(make_task(name, help, lambda **given: _call(body, Request(experiment, name, given)), *options))
 
     tasks, common, stages = Collection(experiment.name), experiment.options, experiment.stages
     if experiment.plan is not None:
@@ -148,7 +148,7 @@ def _report(results: object, request: Request) -> None:
     run_module("report", str(results), *(["--verbose"] if request.options["verbose"] else []))
 
 
-def make_task(name: str, help: str, body: Callable[..., object], options: Sequence[Option]) -> Any:
+def make_task(name: str, help: str, body: Callable[..., object], *options: Option) -> Any:
     """A Fabric task that calls `body` with its options by name. Invoke reads them from the signature."""
 
     def wrapper(_: Any, **given: Any) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from invoke.tasks import task
-
-from workloads.fabric_tasks import REQUIRED_HELP, collection, reported
+from workloads.experiment import REQUIRED, Option
+from workloads.fabric_tasks import collection, make_task
 from workloads.lazy_import import lazy_import
 
 if TYPE_CHECKING:
@@ -14,16 +13,13 @@ if TYPE_CHECKING:
 else:
     inventory_example = lazy_import("workloads.inventory_example")
 
-
-@task(positional=["experiment"], help={"experiment": "its name, as `fab --list` has it" + REQUIRED_HELP})
-@reported
-def example(_: Any, experiment: str) -> None:
-    """Print an inventory to start from.
-
-    Put in your machines' addresses, ids and host keys
-    (docs/how-to/own-machines.md).
-    """
-    print(inventory_example.example_json(experiment))
-
-
-TASKS = collection("inventory", example)
+TASKS = collection(
+    "inventory",
+    make_task(
+        "example",
+        "Print an inventory to start from.\n\n"
+        "Put in your machines' addresses, ids and host keys (docs/how-to/own-machines.md).",
+        lambda experiment: print(inventory_example.example_json(experiment)),
+        Option("experiment", "its name, as `fab --list` has it", REQUIRED),
+    ),
+)
