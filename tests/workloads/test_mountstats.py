@@ -57,9 +57,6 @@ def small(*changes: tuple[str, str]) -> str:
 
 def test_every_number_comes_to_its_name() -> None:
     stats = mountstats.parse(SMALL, POINT)
-    assert (stats.device, stats.file_system, stats.age_s) == ("10.20.1.20:/", "nfs4", 61)
-    assert stats.options == ("rw", "vers=4.1", "rsize=1048576", "hard", "proto=tcp")
-    assert stats.capabilities == {"caps": "0x1fffdf", "wtmult": "512", "bsize": "0"}
     assert stats.record(1700000000.25, "client-1") == {
         "t_unix_s": 1700000000.25,
         "host": "client-1",
@@ -101,7 +98,9 @@ def test_before_linux_5_3_errors_are_not_known() -> None:
 
 def test_statvers_1_0_has_no_pages() -> None:
     old = small(("statvers=1.1", "statvers=1.0"), ("bytes:\t1 2 3 4 5 6 7 8", "bytes:\t1 2 3 4 5 6"))
-    assert mountstats.parse(old, POINT).bytes == mountstats.Bytes(1, 2, 3, 4, 5, 6, None, None)
+    found = mountstats.parse(old, POINT).bytes
+    assert list(found) == list(mountstats.BYTES)
+    assert list(found.values()) == [1, 2, 3, 4, 5, 6, None, None]
 
 
 def test_a_version_that_is_not_known_is_not_taken_for_one_that_is() -> None:
@@ -113,12 +112,15 @@ def test_transports() -> None:
     """Each protocol has its counters in other places."""
     tcp = "\txprt:\ttcp 865 1 1 0 -1 500 499 2 900 0 41 7 8\n"
     rdma = "\txprt:\trdma 0 0 3 0 0 113031 111921 4 5 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14\n"
-    stats = mountstats.parse(small((tcp, rdma)), POINT)
-    assert stats.transport == mountstats.Transport("rdma", 1, 113031, 111921, 4)
     udp = "\txprt:\tudp 865 1 500 498 3 900 0 2 7 8\n"
-    assert mountstats.parse(small((tcp, udp)), POINT).transport == mountstats.Transport("udp", 1, 500, 498, 3)
     second = "\txprt:\ttcp 866 1 1 0 12 40 30 1 0 0 2 0 0\n"
-    assert mountstats.parse(small((tcp, tcp + second)), POINT).transport == mountstats.Transport("tcp", 2, 540, 529, 3)
+    for lines, protocol, sends, receives, bad_xids in (
+        (rdma, "rdma", 113031, 111921, 4),
+        (udp, "udp", 500, 498, 3),
+        (tcp + second, "tcp", 540, 529, 3),
+    ):
+        expected = {"protocol": protocol, "sends": sends, "receives": receives, "bad_xids": bad_xids}
+        assert mountstats.parse(small((tcp, lines)), POINT).transport == expected
 
 
 def test_a_mount_is_found_among_others() -> None:
@@ -186,8 +188,7 @@ def test_a_real_mount() -> None:
     """Recorded on Linux 6.1 with NFS 4.1 while something wrote."""
     text = recorded(AFTER)
     stats = mountstats.parse(text, POINT)
-    assert (stats.file_system, stats.transport.protocol) == ("nfs4", "tcp")
-    assert {"vers=4.1", "hard", "proto=tcp", "timeo=600", "retrans=2"} <= set(stats.options)
+    assert stats.transport["protocol"] == "tcp"
     written = re.search(r"^\s+WRITE: (.+)$", text, flags=re.MULTILINE)
     assert written is not None
     operations, transmissions, *_, errors = (int(word) for word in written.group(1).split())

@@ -16,31 +16,21 @@ class ParseError(ValueError):
     """The text is not mountstats, or lacks the mount; one line."""
 
 
-@dataclass(frozen=True)
-class Bytes:
-    """The line `bytes:`. Programs requested `normal_…` and `direct_…`; READ and WRITE carried `server_…`, without
-    headers. `pages_…` are pages, and None in statvers 1.0.
-    """
-
-    normal_read: int
-    normal_write: int
-    direct_read: int
-    direct_write: int
-    server_read: int
-    server_write: int
-    pages_read: int | None
-    pages_written: int | None
-
-
-@dataclass(frozen=True)
-class Transport:
-    """The lines `xprt:`, added up when the mount has several connections (nconnect)."""
-
-    protocol: str
-    connections: int
-    sends: int
-    receives: int
-    bad_xids: int
+BYTES = (
+    "normal_read",
+    "normal_write",
+    "direct_read",
+    "direct_write",
+    "server_read",
+    "server_write",
+    "pages_read",
+    "pages_written",
+)
+"""The numbers of the line `bytes:`. Programs requested `normal_…` and `direct_…`; READ and WRITE carried `server_…`,
+without headers. `pages_…` are pages, and missing in statvers 1.0.
+"""
+COUNTERS = ("sends", "receives", "bad_xids")
+"""Those of the lines `xprt:` that are read, added up when the mount has several connections (nconnect)."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +54,11 @@ class Operation:
 
 @dataclass(frozen=True)
 class MountStats:
-    """One mount. `options` as the kernel lists them, defaults too; `capabilities` are the line `caps:`."""
+    """The counters of one mount: `bytes` by the names in BYTES; `transport` has the protocol, and COUNTERS."""
 
-    device: str
-    mount_point: str
-    file_system: str
-    options: tuple[str, ...]
     age_s: int
-    capabilities: Mapping[str, str]
-    bytes: Bytes
-    transport: Transport
+    bytes: Mapping[str, int | None]
+    transport: Mapping[str, str | int]
     operations: Mapping[str, Operation]
 
     def record(self, t_unix_s: float, host: str) -> dict[str, Any]:
@@ -85,13 +70,8 @@ class MountStats:
             "t_unix_s": t_unix_s,
             "host": host,
             "age_s": self.age_s,
-            "bytes": dict(vars(self.bytes)),
-            "transport": {
-                "protocol": self.transport.protocol,
-                "sends": self.transport.sends,
-                "receives": self.transport.receives,
-                "bad_xids": self.transport.bad_xids,
-            },
+            "bytes": self.bytes,
+            "transport": self.transport,
             "ops": {name: dict(vars(each)) for name, each in self.operations.items() if each.operations},
         }
 
@@ -178,18 +158,15 @@ def _mount(head: Mapping[str, str], lines: list[str]) -> MountStats:
     if not transports or not operations:
         missing = "per-op statistics" if transports else "xprt"
         raise ParseError(f"{point}: mountstats was cut short before {missing}")
-    capabilities = (each.partition("=") for each in fields.get("caps", "").split(",") if each)
+    age = _numbers(point, f"age: {_field(point, fields, 'age')}", 1)[0]
+    moved = _numbers(point, f"bytes: {_field(point, fields, 'bytes')}", 6)
+    pages = moved[6:8] if len(moved) >= 8 else (None, None)
     # With nconnect there is a line for each connection; nfsiostat reads only the last.
-    sends, receives, bad_xids = (sum(counters[index] for _, counters in transports) for index in range(3))
+    counters = map(sum, zip(*(numbers for _, numbers in transports), strict=True))
     return MountStats(
-        device=head["device"],
-        mount_point=point,
-        file_system=head["type"],
-        options=tuple(_field(point, fields, "opts").split(",")),
-        age_s=_numbers(point, f"age: {_field(point, fields, 'age')}", 1)[0],
-        capabilities={name: value for name, _, value in capabilities},
-        bytes=_bytes(point, _field(point, fields, "bytes")),
-        transport=Transport(transports[0][0], len(transports), sends, receives, bad_xids),
+        age_s=age,
+        bytes=dict(zip(BYTES, (*moved[:6], *pages), strict=True)),
+        transport={"protocol": transports[0][0], **dict(zip(COUNTERS, counters, strict=True))},
         operations=operations,
     )
 
@@ -208,14 +185,8 @@ def _numbers(point: str, line: str, least: int) -> list[int]:
     return [int(word) for word in words]
 
 
-def _bytes(point: str, value: str) -> Bytes:
-    numbers = _numbers(point, f"bytes: {value}", 6)
-    pages = numbers[6:8] if len(numbers) >= 8 else (None, None)
-    return Bytes(*numbers[:6], *pages)
-
-
 def _transport(point: str, line: str) -> tuple[str, list[int]]:
-    """Returns the protocol, and the counters sends, receives and bad_xids."""
+    """Returns the protocol, and its COUNTERS."""
     words = line.split()[1:]
     first = _FIRST_COUNTER.get(words[0]) if words else None
     if first is None:
@@ -230,8 +201,4 @@ def _operation(point: str, line: str) -> tuple[str, Operation]:
     numbers = [int(word) for word in match.group(2).split()] if match else []
     if match is None or len(numbers) < 8:
         raise ParseError(f"{point}: {line[:60]!r} should be an operation with eight or nine whole numbers")
-    operations, transmissions, timeouts, sent, received, queue_ms, rtt_ms, execute_ms = numbers[:8]
-    errors = numbers[8] if len(numbers) > 8 else None
-    return match.group(1), Operation(
-        operations, transmissions, timeouts, sent, received, queue_ms, rtt_ms, execute_ms, errors
-    )
+    return match.group(1), Operation(*numbers[:8], numbers[8] if len(numbers) > 8 else None)
