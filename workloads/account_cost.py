@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aws_offers import FREE_IOPS, HOURS_PER_MONTH, PRICES_AS_OF, PUBLIC_IPV4_USD_PER_HOUR, VOLUME_TYPES, price_usd
-from reaper.find import ClientOf, find_all, made_once
+from reaper.find import ClientOf
 from reaper.plan import NETWORK_KINDS, Resource
 from reaper.tags import is_ours
-from workloads.account_reap import aws_client, regions_to_ask
+from workloads.account import look, say_unasked
 from workloads.console import Console
 from workloads.errors import WorkloadError
 
@@ -42,10 +42,8 @@ class Line:
 
 def cost(region: str | None, clients: ClientOf | None = None) -> None:
     """Shows the lines, and the sums. Raises WorkloadError if a region could not be asked."""
-    console, client_of = Console(), clients or made_once(aws_client)
-    regions = regions_to_ask(region, client_of)
-    with console.under_way("account", f"asking {len(regions)} regions"):
-        found = find_all(regions, client_of)
+    console = Console()
+    _, found = look(console, region, clients)
     lines = cost_lines(found.resources, datetime.now(UTC))
     for line in lines:
         console.say("running", line.words)
@@ -57,8 +55,7 @@ def cost(region: str | None, clients: ClientOf | None = None) -> None:
         f"${sum(known):.2f} an hour, ${sum(so_far):.2f} so far (prices of {PRICES_AS_OF}, without traffic and tax)"
         + (f"; {unknown} prices are unknown" if unknown else ""),
     )
-    for name, why in sorted(found.unasked.items()):
-        console.say("not asked", f"{name}: {why}")
+    say_unasked(console, found)
     if found.unasked:
         raise WorkloadError(f"not asked: {', '.join(sorted(found.unasked))}", "see the reasons above")
 

@@ -10,31 +10,18 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
-import boto3
-
-from reaper.find import ClientOf, Found, enabled_regions, find_all, made_once
+from reaper.find import ClientOf, Found, find_all, made_once
 from reaper.plan import GLOBAL, Plan, Resource, Selection, Status, make_plan
 from reaper.reap import Reaping, Undeleted
 from reaper.tags import PROJECT, STACK_NAME
-from workloads.account import check_region_name
-from workloads.aws import client_arguments, one_line
+from workloads.account import regions_to_ask, say_unasked, where
+from workloads.aws import aws_client, one_line
 from workloads.console import Console, duration_words
 from workloads.errors import WorkloadError
 from workloads.pulumi_states import read_states
 
 _RESOURCE_ID = re.compile(r"(?:vol|fs)-[0-9a-f]{8,17}|tidemark-[a-z0-9-]+")
-# boto3 reads AWS_ENDPOINT_URL_<SERVICE>; where the name is another than the client's.
-_ENDPOINT_NAMES = {"resourcegroupstaggingapi": "RESOURCE_GROUPS_TAGGING_API", "events": "EVENTBRIDGE"}
-
-
-def aws_client(region: str, service: str) -> Any:
-    """Returns a new client. Raises WorkloadError."""
-    name: Any = service  # the stubs know literals
-    arguments = client_arguments(_ENDPOINT_NAMES.get(service, service.upper()), region)
-    with one_line(f"{service} in {region}", service):
-        return boto3.client(name, **arguments)
 
 
 def reap(
@@ -77,15 +64,6 @@ def reap(
     _finish(console, plan, found, left, deleted=deleted)
 
 
-def regions_to_ask(region: str | None, client_of: ClientOf) -> list[str]:
-    """Returns the one region, or all that the account may use. Raises WorkloadError for what is no region."""
-    if region is None:
-        with one_line("the list of regions"):
-            return enabled_regions(client_of)
-    check_region_name(region)
-    return [region]
-
-
 def _check_options(
     region: str | None, stack: str | None, orphans: bool, backend: str | None, include: Sequence[str]
 ) -> None:
@@ -116,21 +94,20 @@ def _with_states(selection: Selection, backend: str | None, console: Console) ->
 
 def _show(console: Console, plan: Plan, found: Found, selection: Selection) -> None:
     for each in plan.delete:
-        console.say("delete", f"{_where(each)}{_expiry(each, selection.now)}")
+        console.say("delete", f"{_named(each)}{_expiry(each, selection.now)}")
     for kept in plan.with_status(Status.PROTECTED):
-        console.say("protected", f"{_where(kept.resource)}  {kept.reason}")
+        console.say("protected", f"{_named(kept.resource)}  {kept.reason}")
     for kept in plan.with_status(Status.LEFT):
-        console.say("left", f"{_where(kept.resource)}  {kept.reason}")
+        console.say("left", f"{_named(kept.resource)}  {kept.reason}")
     for kept in plan.with_status(Status.NOT_SELECTED):
         if kept.reason.endswith(" needs it"):
-            console.say("in use", f"{_where(kept.resource)}  {kept.reason}")
-    for name, why in sorted(found.unasked.items()):
-        console.say("not asked", f"{name}: {why}")
+            console.say("in use", f"{_named(kept.resource)}  {kept.reason}")
+    say_unasked(console, found)
 
 
-def _where(resource: Resource) -> str:
+def _named(resource: Resource) -> str:
     name = resource.tags.get("Name", "")
-    return f"{resource.region:<15} {resource.stack or 'no stack':<26} {resource.words}{f' ({name})' if name else ''}"
+    return f"{where(resource)}{f' ({name})' if name else ''}"
 
 
 def _expiry(resource: Resource, now: datetime) -> str:
@@ -159,7 +136,7 @@ def _carry_out(console: Console, plan: Plan, selection: Selection, client_of: Cl
 
         def report(resource: Resource) -> None:
             done.append(resource)
-            console.say("deleted", _where(resource))
+            console.say("deleted", _named(resource))
             progress.update(f"{len(done)} of {len(plan.delete)} deleted")
 
         left = Reaping(plan, selection, client_of, report).run()
@@ -169,11 +146,11 @@ def _carry_out(console: Console, plan: Plan, selection: Selection, client_of: Cl
 def _finish(console: Console, plan: Plan, found: Found, left: Sequence[Undeleted], *, deleted: int | None) -> None:
     """Says how it ended. What should have gone and is still there makes the exit code 1; what is protected does not."""
     for each in left:
-        console.say("left", f"{_where(each.resource)}  {each.reason}")
+        console.say("left", f"{_named(each.resource)}  {each.reason}")
     count = len(left) + len(plan.with_status(Status.LEFT))
-    where = len({each.region for each in plan.delete} - {GLOBAL})
+    regions = len({each.region for each in plan.delete} - {GLOBAL})
     if deleted is None:
-        console.say("reap", f"would delete {len(plan.delete)} resources in {where} regions")
+        console.say("reap", f"would delete {len(plan.delete)} resources in {regions} regions")
     else:
         console.say("reap", f"deleted {deleted} resources")
     if protected := len(plan.with_status(Status.PROTECTED)):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
 INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
+# boto3 reads AWS_ENDPOINT_URL_<SERVICE>; where the name is another than the client's.
+_ENDPOINT_NAMES = {"resourcegroupstaggingapi": "RESOURCE_GROUPS_TAGGING_API", "events": "EVENTBRIDGE"}
 
 
 def is_instance_id(text: str) -> bool:
@@ -29,9 +31,18 @@ def is_instance_id(text: str) -> bool:
 
 
 def ec2_client(region: str) -> EC2Client:
-    """Returns an EC2 client."""
-    with one_line("EC2"):
-        return boto3.client("ec2", **client_arguments("EC2", region))
+    """Returns an EC2 client. Raises WorkloadError."""
+    client: EC2Client = aws_client(region, "ec2")
+    return client
+
+
+def aws_client(region: str, service: str, config: Config | None = None) -> Any:
+    """Returns a new client of a service, with what `config` sets. Raises WorkloadError."""
+    name: Any = service  # the stubs know literals
+    arguments = client_arguments(_ENDPOINT_NAMES.get(service, service.upper()), region)
+    arguments["config"] = arguments["config"].merge(config or Config())
+    with one_line(f"{service} in {region}", service):
+        return boto3.client(name, **arguments)
 
 
 def client_arguments(service: str, region: str) -> dict[str, Any]:

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import botocore.exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 
-from workloads.aws import client_arguments, one_line
+from workloads.aws import aws_client, one_line
 from workloads.errors import WorkloadError
 
 if TYPE_CHECKING:
@@ -122,8 +121,8 @@ def is_file_system_id(text: str) -> bool:
 
 def client(region: str) -> CloudWatchClient:
     """Returns a CloudWatch client."""
-    with one_line("metrics", "CloudWatch"):
-        return boto3.client("cloudwatch", **client_arguments("CLOUDWATCH", region))
+    found: CloudWatchClient = aws_client(region, "cloudwatch")
+    return found
 
 
 def minutes(from_unix_s: float, until_unix_s: float) -> range:

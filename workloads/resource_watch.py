@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
 from inventory import Inventory
-from workloads.aws import client_arguments, is_instance_id, one_line
+from workloads.aws import aws_client, is_instance_id, one_line
 from workloads.console_output import kernel_panic, last_lines
 from workloads.errors import WorkloadError
 
@@ -97,10 +96,7 @@ class ResourceWatch:
 
     def _client(self, service: str) -> Any:
         if service not in self._clients:
-            arguments = client_arguments(service.upper(), self._inventory.region)
-            arguments["config"] = arguments["config"].merge(SHORT_TIMEOUTS)
-            make: Any = boto3.client
-            self._clients[service] = make(service, **arguments)
+            self._clients[service] = aws_client(self._inventory.region, service, SHORT_TIMEOUTS)
         return self._clients[service]
 
     def _look(self) -> None:

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
+from botocore.exceptions import NoCredentialsError
 
+from reaper import find
+from reaper.find import ClientOf, enabled_regions, made_once
 from tests.instances import launch
+from tests.lab.conftest import Api, api, api_over_http
 from workloads import account
-from workloads.account import Leftover, enabled_regions
+from workloads.account import expiry_words, left_in, regions_to_ask
+from workloads.aws import aws_client
+from workloads.console import Console
 from workloads.errors import WorkloadError
+
+__all__ = ["api", "api_over_http"]
 
 TAGS = {"project": "tidemark", "stack": "efs-iops.eu-central-1", "expires-at": "2020-01-01T00:00:00Z"}
 OTHERS = {"project": "somebody-else", "stack": "theirs"}
 NOW = datetime(2020, 1, 1, 12, tzinfo=UTC)
 
 
+REGIONS = ["eu-central-1", "eu-west-1", "us-east-1"]
+
+
 @pytest.fixture(autouse=True)
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty account."""
+def aws(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty account in three regions."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", api.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    # Of moto's 34 regions: a client takes a tenth of a second to make.
-    monkeypatch.setattr(account, "enabled_regions", lambda: ["eu-central-1", "eu-west-1", "us-east-1"])
-    with mock_aws():
-        yield
+    for module in (account, find):
+        monkeypatch.setattr(module, "enabled_regions", lambda _: REGIONS)
 
 
 def pairs(tags: dict[str, str]) -> list[Any]:
@@ -52,8 +60,9 @@ def test_an_account_without_anything_of_ours(capsys: pytest.CaptureFixture[str])
     assert "nothing of tidemark is left in the 3 regions that answered" in said
 
 
-def test_all_enabled_regions_are_known() -> None:
-    found = enabled_regions()
+def test_all_enabled_regions_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "enabled_regions", enabled_regions)
+    found = regions_to_ask(None, made_once(aws_client))
     assert {"eu-central-1", "us-east-1"} <= set(found)
     assert found == sorted(found)
 
@@ -67,7 +76,7 @@ def test_what_is_left_in_any_region_is_listed_with_its_stack_and_expiry(capsys: 
     words = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     begins = {
         f"left eu-central-1 efs-iops.eu-central-1 volume {here} EXPIRED",
-        f"left eu-central-1 efs-iops.eu-central-1 file-system {system} EXPIRED",
+        f"left eu-central-1 efs-iops.eu-central-1 file system {system} EXPIRED",
         f"left us-east-1 no stack volume {there} with no expiry",
     }
     assert {begin for begin in begins if any(line.startswith(begin) for line in words)} == begins
@@ -79,7 +88,7 @@ def test_a_role_that_is_left_belongs_to_no_region(capsys: pytest.CaptureFixture[
         client("iam", "us-east-1").create_role(RoleName=name, AssumeRolePolicyDocument=trust, Tags=pairs(tags))
     with pytest.raises(WorkloadError, match="1 of tidemark's resources still there"):
         account.check(None)
-    assert "global          efs-iops.eu-central-1      role               tidemark-a-role" in capsys.readouterr().out
+    assert "global          efs-iops.eu-central-1      role tidemark-a-role" in capsys.readouterr().out
     account.check("eu-central-1")
 
 
@@ -93,30 +102,36 @@ def test_one_region_alone() -> None:
 def test_terminated_instances_do_not_count() -> None:
     ec2 = client("ec2", "eu-central-1")
     (instance,) = launch(ec2, tags=TAGS)
-    (left,) = [each for each in account.look(["eu-central-1"])[0] if each.kind == "instance"]
-    assert (left.id, left.stack) == (instance, TAGS["stack"])
+
+    def instances() -> list[tuple[str, str]]:
+        _, found = account.look(Console(), "eu-central-1")
+        return [(each.id, each.stack) for each in left_in(found, "eu-central-1") if each.kind == "instance"]
+
+    assert instances() == [(instance, TAGS["stack"])]
     ec2.terminate_instances(InstanceIds=[instance])
-    assert [each for each in account.look(["eu-central-1"])[0] if each.kind == "instance"] == []
+    assert instances() == []
 
 
-def test_a_region_that_can_not_be_asked_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(region: str, client: Any) -> list[Leftover]:
-        if region == "eu-west-1":
-            raise WorkloadError("EC2 answers UnauthorizedOperation", "see your credentials")
-        return []
+def refusing(*regions: str) -> ClientOf:
+    """Clients whose services do not answer in these regions."""
 
-    monkeypatch.setattr(account, "in_ec2", refuse)
-    with pytest.raises(WorkloadError, match="not asked: eu-west-1; see the reason above"):
-        account.check(None)
+    def make(region: str, service: str) -> Any:
+        if region in regions:
+            raise NoCredentialsError
+        return aws_client(region, service)
+
+    return made_once(make)
 
 
-def test_without_an_answer_nothing_is_said_of_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(region: str, client: Any) -> list[Leftover]:
-        raise WorkloadError("Unable to locate credentials", "see your credentials")
+def test_a_region_that_can_not_be_asked_is_named() -> None:
+    services = ", ".join(f"eu-west-1 {service}" for service in ("EC2", "EFS", "tagging"))
+    with pytest.raises(WorkloadError, match=f"in the 2 regions that answered; not asked: {services}; see the reason"):
+        account.check(None, refusing("eu-west-1"))
 
-    monkeypatch.setattr(account, "in_ec2", refuse)
-    with pytest.raises(WorkloadError, match=r"^eu-west-1 could not be asked what is left; see the reason above"):
-        account.check("eu-west-1")
+
+def test_without_an_answer_nothing_is_said_of_what_is_left() -> None:
+    with pytest.raises(WorkloadError, match=r"eu-west-1 EC2, .*could not be asked what is left; see the reason above"):
+        account.check("eu-west-1", refusing("eu-west-1"))
 
 
 @pytest.mark.parametrize("name", ["mars", "eu-central-1a", "-r", ""])
@@ -138,4 +153,4 @@ def test_what_is_no_region_is_refused(name: str) -> None:
     ],
 )
 def test_expiry_in_words(expires_at: str | None, words: str) -> None:
-    assert Leftover("eu-west-1", "s", "volume", "vol-1", expires_at).words(NOW).endswith(words)
+    assert expiry_words(expires_at, NOW) == f"  {words}"

@@ -13,9 +13,10 @@ from reaper import find
 from reaper.plan import Resource
 from tests.instances import launch
 from tests.lab.conftest import Api, api, api_over_http
-from workloads import account_reap
+from workloads import account, account_reap
 from workloads.account_cost import cost, cost_lines
 from workloads.account_reap import reap
+from workloads.aws import aws_client
 from workloads.errors import WorkloadError
 from workloads.pulumi_states import KnownResources
 
@@ -33,7 +34,7 @@ def aws(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     # By the module: pytest does not find one by its name that fabfile.py imports lazily.
-    for module in (account_reap, find):
+    for module in (account, find):
         monkeypatch.setattr(module, "enabled_regions", lambda client_of: REGIONS)
 
 
@@ -119,7 +120,7 @@ def test_a_missing_tag_is_shown_and_the_exit_code_says_so(capsys: pytest.Capture
 def test_a_region_that_does_not_answer_is_named_and_the_rest_goes(capsys: pytest.CaptureFixture[str]) -> None:
     volume("eu-central-1", DISPOSABLE)
     there = volume("eu-west-1", DISPOSABLE)
-    clients = find.made_once(account_reap.aws_client)
+    clients = find.made_once(aws_client)
 
     def refuse(**_: Any) -> None:
         from botocore.exceptions import ClientError
