@@ -18,9 +18,6 @@ from typing import TYPE_CHECKING, Any
 import botocore.exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 
-from workloads.aws import aws_client, one_line
-from workloads.errors import WorkloadError
-
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.client import CloudWatchClient
     from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
@@ -29,9 +26,6 @@ if TYPE_CHECKING:
 FILE_SYSTEM_ID = re.compile(r"fs-[0-9a-f]{8,40}")
 NAMESPACE = "AWS/EFS"
 PERIOD_S = 60
-# The most that GetMetricData takes in a call
-# (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html).
-QUERIES_A_CALL = 500
 # Every operation counts in this metric: a minute with activity has arrived when this has.
 ARRIVAL = ("TotalIOBytes", "SampleCount")
 WAIT_LIMIT_S = 600.0
@@ -106,8 +100,8 @@ class Timing:
     random: Callable[[], float] = random.random
 
 
-class _IncompleteAnswer(Exception):
-    """CloudWatch's answer is incomplete; `transient`: it may be complete the next time."""
+class _Fault(Exception):
+    """CloudWatch did not answer, or not completely; `transient`: the next answer may be complete."""
 
     def __init__(self, words: str, *, transient: bool) -> None:
         super().__init__(words)
@@ -119,31 +113,11 @@ def is_file_system_id(text: str) -> bool:
     return FILE_SYSTEM_ID.fullmatch(text) is not None
 
 
-def client(region: str) -> CloudWatchClient:
-    """Returns a CloudWatch client."""
-    found: CloudWatchClient = aws_client(region, "cloudwatch")
-    return found
-
-
 def minutes(from_unix_s: float, until_unix_s: float) -> range:
     """Returns the starts, in Unix seconds, of the whole minutes between two times; there may be none."""
     first = -int(-from_unix_s // PERIOD_S) * PERIOD_S
     last = int(until_unix_s // PERIOD_S) * PERIOD_S
     return range(first, max(first, last), PERIOD_S)
-
-
-def ask(client: CloudWatchClient, file_system_id: str, asked: range) -> list[dict[str, Any]]:
-    """Returns the records of the minutes `asked` (from `minutes`) that have arrived, by metric and minute.
-
-    Raises WorkloadError when CloudWatch does not answer, or leaves something out.
-    """
-    values: Values = {}
-    with one_line(f"metrics of {file_system_id}", "CloudWatch"):
-        try:
-            _read(client, file_system_id, asked, into=values)
-        except _IncompleteAnswer as error:
-            raise WorkloadError(f"metrics of {file_system_id}: {error}", "ask again") from error
-    return _records(values)
 
 
 def wait_for(
@@ -160,12 +134,9 @@ def wait_for(
     """Reads the minutes `asked` (from `minutes`) until all of `wanted` have arrived and two answers in a row are equal.
 
     `wanted` are the starts of minutes with activity; None means all. After `limit_s`, or an error that will not pass,
-    such as credentials that have expired, the reading has what was read so far, and the reason. Raises ValueError for
-    a wanted minute that is not among those asked.
+    such as credentials that have expired, the reading has what was read so far, and the reason.
     """
     wanted = set(asked if wanted is None else wanted)
-    if others := sorted(wanted - set(asked)):
-        raise ValueError(f"the minute {others[0]} is not one of those from {asked.start} to {asked.stop}")
     timing = timing or Timing()
     started_s = timing.monotonic_s()
     known: Values = {}
@@ -191,7 +162,9 @@ def wait_for(
         fault: _Fault | None = None
         try:
             _read(client, file_system_id, asked, into=answer)
-        except (ClientError, BotoCoreError, _IncompleteAnswer) as error:
+        except _Fault as incomplete:
+            fault = incomplete
+        except (ClientError, BotoCoreError) as error:
             fault = _fault(error)
         # Keeps earlier answers, and the first pages of an answer that was interrupted.
         known |= answer
@@ -199,7 +172,7 @@ def wait_for(
         state = _lacking(missing, len(wanted)) if missing else "no two answers in a row were the same"
         if fault is not None:
             faults_in_a_row += 1
-            state = f"{fault.words}; {_lacking(missing, len(wanted))}" if missing else fault.words
+            state = f"{fault}; {_lacking(missing, len(wanted))}" if missing else str(fault)
             if not fault.transient:
                 return reading(state)
         else:
@@ -230,20 +203,10 @@ def _lacking(missing: list[int], wanted: int) -> str:
     return f"CloudWatch lacks {len(missing)} of {wanted} minutes, the first from {first:%H:%M} UTC"
 
 
-@dataclass(frozen=True)
-class _Fault:
-    """An error in one line, and whether it may pass by itself."""
-
-    words: str
-    transient: bool
-
-
-def _fault(error: ClientError | BotoCoreError | _IncompleteAnswer) -> _Fault:
-    if isinstance(error, _IncompleteAnswer):
-        return _Fault(str(error), error.transient)
+def _fault(error: ClientError | BotoCoreError) -> _Fault:
     if isinstance(error, BotoCoreError):
         words = " ".join(str(error).split())
-        return _Fault(f"CloudWatch cannot be asked ({words})", isinstance(error, _TRANSIENT))
+        return _Fault(f"CloudWatch cannot be asked ({words})", transient=isinstance(error, _TRANSIENT))
     detail = error.response.get("Error", {})
     code = detail.get("Code", "an error")
     message = " ".join(detail.get("Message", "").split())
@@ -257,27 +220,20 @@ def _fault(error: ClientError | BotoCoreError | _IncompleteAnswer) -> _Fault:
 
 def _read(client: CloudWatchClient, file_system_id: str, asked: range, *, into: Values) -> None:
     """Adds the values of the minutes `asked`; keeps those read before a fault."""
-    if not asked:
-        return
+    # GetMetricData takes 500 queries in a call
+    # (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html).
     columns = [(metric, statistic) for metric in METRICS for statistic in metric.statistics]
-    for start in range(0, len(columns), QUERIES_A_CALL):
-        part = {f"q{number}": column for number, column in enumerate(columns[start : start + QUERIES_A_CALL])}
-        _read_part(client, file_system_id, asked, part, into)
-
-
-def _read_part(
-    client: CloudWatchClient, file_system_id: str, asked: range, part: dict[str, tuple[Metric, str]], into: Values
-) -> None:
+    queries = {f"q{number}": column for number, column in enumerate(columns)}
     states: dict[str, str] = {}
     pages = client.get_paginator("get_metric_data").paginate(
-        MetricDataQueries=[_query(name, file_system_id, *column) for name, column in part.items()],
+        MetricDataQueries=[_query(name, file_system_id, *column) for name, column in queries.items()],
         StartTime=datetime.fromtimestamp(asked.start, UTC),
         EndTime=datetime.fromtimestamp(asked.stop, UTC),
         ScanBy="TimestampAscending",
     )
     for page in pages:
         for result in page["MetricDataResults"]:
-            metric, statistic = part[result["Id"]]
+            metric, statistic = queries[result["Id"]]
             # A long series comes in parts, over several pages; the last part's status counts.
             states[result["Id"]] = result.get("StatusCode", "Complete")
             for timestamp, value in zip(result["Timestamps"], result["Values"], strict=True):
@@ -286,8 +242,8 @@ def _read_part(
                     into[metric.name, minute, statistic] = value
     for name, state in states.items():
         if state != "Complete":
-            metric, statistic = part[name]
-            raise _IncompleteAnswer(f"CloudWatch answers {state} for {metric.name}", transient=state != "Forbidden")
+            metric, statistic = queries[name]
+            raise _Fault(f"CloudWatch answers {state} for {metric.name}", transient=state != "Forbidden")
 
 
 def _query(name: str, file_system_id: str, metric: Metric, statistic: str) -> MetricDataQueryTypeDef:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workloads import cloudwatch
+from workloads.aws import aws_client
 from workloads.clocks import HostClocks
 from workloads.console import duration_words
 from workloads.efs_iops import mountstats
@@ -45,7 +46,7 @@ def read_metrics(context: Context, window: Window) -> None:
     minutes = cloudwatch.minutes(window.from_unix_s, window.until_unix_s)
     with context.console.under_way("cloudwatch", f"{len(minutes)} minutes", MAY_TAKE) as progress:
         answer = cloudwatch.wait_for(
-            cloudwatch.client(context.inventory.region),
+            aws_client(context.inventory.region, "cloudwatch"),
             context.file_system.id,
             minutes,
             # A minute without activity may never arrive.
