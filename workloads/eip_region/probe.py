@@ -6,12 +6,11 @@ key; nobody logs in.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -77,54 +76,43 @@ def make_endpoint(address: str, ssh: Ssh, host_keys: Mapping[str, Sequence[str]]
 def probe(at: Endpoint) -> Probe:
     """Opens one connection, and closes it after the key exchange."""
     started = time.time()
+    connected: float | None = None
     host: str | None = None
     fault: str | None = None
-    link = _Link(at)
+    proxy: ProxySocket | None = None
     try:
-        key = link.shown_key()
+        if at.ssh.proxy_command is None:
+            link = socket.create_connection((at.address, SSH_PORT), at.seconds)
+            connected = time.time()
+        else:
+            proxy = ProxySocket(at.ssh.proxy_command, at.address, SSH_PORT)
+            link = proxy.socket
+        with link:
+            key = _shown_key(link, at.seconds)
         host = at.keys.get((key.get_name(), key.get_base64()))
         if host is None:
             fault = OTHER_KEY
     except (OSError, EOFError, ValueError, paramiko.SSHException) as error:
         fault = _words(error, at.seconds)
-    return Probe(started, link.connected_unix_s, time.time(), host, fault)
-
-
-class _Link:
-    """One connection, up to the key exchange."""
-
-    def __init__(self, at: Endpoint) -> None:
-        self._at = at
-        self.connected_unix_s: float | None = None
-
-    def shown_key(self) -> paramiko.PKey:
-        """Connects, returns the host's key, and disconnects. Raises what paramiko and the socket raise."""
-        with self._connected() as link:
-            transport = paramiko.Transport(link)
-            try:
-                # Longer than start_client's: else this timeout may come first, with the error of a closed connection.
-                transport.banner_timeout = 2 * self._at.seconds
-                transport.start_client(timeout=self._at.seconds)
-                if not transport.initial_kex_done:  # it returns like this after the timeout, too
-                    raise TimeoutError
-                return transport.get_remote_server_key()
-            finally:
-                transport.close()
-
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[socket.socket]:
-        at = self._at
-        if at.ssh.proxy_command is None:
-            with socket.create_connection((at.address, SSH_PORT), at.seconds) as link:
-                self.connected_unix_s = time.time()
-                yield link
-            return
-        proxy = ProxySocket(at.ssh.proxy_command, at.address, SSH_PORT)
-        try:
-            yield proxy.socket
-        finally:
+    finally:
+        if proxy is not None:
             proxy.close()
-            self.connected_unix_s = proxy.connected_unix_s
+            connected = proxy.connected_unix_s
+    return Probe(started, connected, time.time(), host, fault)
+
+
+def _shown_key(link: socket.socket, seconds: float) -> paramiko.PKey:
+    """Returns the host's key, and disconnects. Raises what paramiko and the socket raise."""
+    transport = paramiko.Transport(link)
+    try:
+        # Longer than start_client's: else this timeout may come first, with the error of a closed connection.
+        transport.banner_timeout = 2 * seconds
+        transport.start_client(timeout=seconds)
+        if not transport.initial_kex_done:  # it returns like this after the timeout, too
+            raise TimeoutError
+        return transport.get_remote_server_key()
+    finally:
+        transport.close()
 
 
 def _words(error: Exception, seconds: float) -> str:
@@ -175,17 +163,8 @@ class Prober:
 
     def wait_for(self, enough: Callable[[list[Probe]], bool], limit_seconds: float) -> bool:
         """Waits until the probes so far are enough; returns whether they were within the limit."""
-        deadline = time.monotonic() + limit_seconds
-        return any(enough(probes) for probes in self._as_they_come(deadline))
-
-    def _as_they_come(self, deadline: float) -> Iterator[list[Probe]]:
-        while True:
-            with self._changed:
-                yield list(self._probes)
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return
-                self._changed.wait(left)
+        with self._changed:
+            return self._changed.wait_for(lambda: enough(list(self._probes)), limit_seconds)
 
     def _run(self) -> None:
         began = time.monotonic()

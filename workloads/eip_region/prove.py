@@ -7,7 +7,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -30,15 +29,6 @@ THROW_AWAY = "eip-region-throw-away"
 """The Name tag of the allocation, which is released in any case."""
 
 
-@dataclass(frozen=True)
-class Foreign:
-    """The throw-away allocation."""
-
-    id: str
-    region: str
-    allocated_unix_s: float
-
-
 def prove(context: Context) -> bool:
     """Asks for the association; records and returns whether it was refused as published."""
     began = time.monotonic()
@@ -51,21 +41,14 @@ def prove(context: Context) -> bool:
     # The control: associating this region's address with the host that has it changes nothing, and must succeed.
     _try_to_associate(context, here, context.address.elastic_ip.id, region, holder, time.time(), 0)
     with throw_away(context, elsewhere, foreign_region) as foreign:
-        code = _try_to_associate(
-            context,
-            here,
-            foreign.id,
-            foreign.region,
-            other,
-            foreign.allocated_unix_s,
-            context.pace.settle_seconds,
-        )
-        there = _is_there(elsewhere, foreign.id)
+        settle_s = context.pace.settle_seconds
+        code = _try_to_associate(context, here, foreign, foreign_region, other, time.time(), settle_s)
+        there = _is_there(elsewhere, foreign)
         if code is None:
-            _undo(here, foreign.id)
+            _undo(here, foreign)
     refused = code == NOT_FOUND and there
-    detail = f"{foreign.id} of {foreign.region}, asked for in {region}: {code or 'associated'}"
-    detail += f"; in {foreign.region} it was {'there' if there else 'not there either'}"
+    detail = f"{foreign} of {foreign_region}, asked for in {region}: {code or 'associated'}"
+    detail += f"; in {foreign_region} it was {'there' if there else 'not there either'}"
     context.results.append("proofs", proof("cross-region-refused", foreign_region, other.name, detail, refused))
     context.console.say("prove", f"{'refused' if refused else 'not refused as published'}: {detail}")
     context.results.step("prove", time.monotonic() - began, None)
@@ -73,8 +56,8 @@ def prove(context: Context) -> bool:
 
 
 @contextmanager
-def throw_away(context: Context, elsewhere: EC2Client, region: str) -> Iterator[Foreign]:
-    """Gives an allocation, and releases it at the end; first releases those that killed runs left."""
+def throw_away(context: Context, elsewhere: EC2Client, region: str) -> Iterator[str]:
+    """Gives the id of a new allocation, and releases it at the end; first releases those that killed runs left."""
     for leftover in _leftovers(context, elsewhere, region):
         context.console.say("prove", f"{leftover} in {region} was left by another run: releasing it")
         _release(elsewhere, leftover)
@@ -92,13 +75,13 @@ def throw_away(context: Context, elsewhere: EC2Client, region: str) -> Iterator[
             f"an allocation in {region} is refused ({error_code(error)})",
             "the proof needs ec2:AllocateAddress and ec2:ReleaseAddress there",
         ) from error
-    found = Foreign(allocated["AllocationId"], region, time.time())
-    context.console.say("prove", f"{found.id} allocated in {region} for this test")
+    found = allocated["AllocationId"]
+    context.console.say("prove", f"{found} allocated in {region} for this test")
     try:
         yield found
     finally:
-        _release(elsewhere, found.id)
-        context.console.say("prove", f"{found.id} released")
+        _release(elsewhere, found)
+        context.console.say("prove", f"{found} released")
 
 
 def _try_to_associate(
