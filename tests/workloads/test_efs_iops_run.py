@@ -175,7 +175,7 @@ def late_at_first(leads: list[float], tries: int = 1, ready: Answer = good) -> A
 
 def lead_after(tries: int, writers: int) -> float:
     """The least that a worker may be sent for before its time, less what making the attempt takes."""
-    return run.LEAD_GROWTH**tries * run.Lead().seconds(writers) - 0.2
+    return run.LEAD_GROWTH**tries * (run.LEAD_SECONDS + run.LEAD_SECONDS_PER_WRITER * writers) - 0.2
 
 
 def test_workers_that_were_not_ready_get_more_time(results: Results) -> None:

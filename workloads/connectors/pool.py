@@ -36,7 +36,7 @@ class ConnectionPool:
         """`check` gets a host's name and raises when waiting for it is of no use (workloads/resource_watch.py)."""
         self.inventory = inventory
         self._host_keys = dict(host_keys)
-        self._check = check
+        self.check = check
         self._connectors: dict[str, SshConnector] = {}
         self._guard = threading.Lock()
 
@@ -52,10 +52,6 @@ class ConnectionPool:
             connectors, self._connectors = list(self._connectors.values()), {}
         for connector in connectors:
             connector.close()
-
-    def check(self, name: str) -> None:
-        """Raises WorkloadError when the host is known to be terminated or stopped."""
-        self._check(name)
 
     def keys_of(self, name: str) -> Sequence[str]:
         """Returns the pinned keys of a host."""
@@ -81,7 +77,7 @@ class ConnectionPool:
         if connector is not None and connector.is_open:
             return connector
         host = self.inventory.host(name)
-        fresh = connect(host, self.inventory.ssh, self._host_keys[name], partial(self._check, name))
+        fresh = connect(host, self.inventory.ssh, self._host_keys[name], partial(self.check, name))
         with self._guard:
             self._connectors[name] = fresh
         return fresh
@@ -95,7 +91,7 @@ class ConnectionPool:
             try:
                 self._connect_watched(name)
             except Unreachable:
-                self._check(name)
+                self.check(name)
                 if not told:
                     tell(f"{name} does not answer yet; waiting up to {timeout_seconds:.0f} s")
                 told = True
@@ -116,7 +112,7 @@ class ConnectionPool:
 
         threading.Thread(target=connect_to, name=f"connect-{name}", daemon=True).start()
         while not wait([attempt], timeout=BOOT_POLL_SECONDS).done:
-            self._check(name)
+            self.check(name)
         attempt.result()
 
     def wait_for_all(self, tell: Callable[[str], None]) -> None:

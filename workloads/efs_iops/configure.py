@@ -6,7 +6,7 @@ from functools import partial
 
 from inventory import Host
 from workloads.efs_iops.context import MOUNT_POINT, Context, folder_of, script
-from workloads.efs_iops.mount_options import HELPER_OPTIONS, Mounted
+from workloads.efs_iops.mount_options import HELPER_OPTIONS, Mounted, differences, noted
 from workloads.efs_iops.plan import Cell, Plan, cells
 from workloads.errors import WorkloadError
 from workloads.results import proof
@@ -70,9 +70,9 @@ def mount_fault(context: Context, host: Host, seen: Mounted) -> WorkloadError | 
             f"umount {MOUNT_POINT} there and configure again, or correct the inventory's file_system",
             host.name,
         )
-    if differences := seen.differences(tls=context.tls):
+    if found := differences(seen.options, tls=context.tls):
         return WorkloadError(
-            f"{MOUNT_POINT} is mounted otherwise than it should be: {'; '.join(differences)}",
+            f"{MOUNT_POINT} is mounted otherwise than it should be: {'; '.join(found)}",
             f"see whether the host's kernel or /etc/nfsmount.conf changes options, then umount {MOUNT_POINT} there "
             "and configure again",
             host.name,
@@ -85,8 +85,8 @@ def record_mount(context: Context, host: Host, seen: Mounted, fault: WorkloadErr
     parts = [f"{seen.words} {seen.kind} ({seen.options})"]
     if fault is not None:
         parts.append(fault.what)
-    if noted := seen.noted(tls=context.tls):
-        parts.append(f"noted, since they change no operation: {', '.join(noted)}")
+    if others := noted(seen.options, tls=context.tls):
+        parts.append(f"noted, since they change no operation: {', '.join(others)}")
     detail = "; ".join(parts)
     context.results.append("proofs", proof("mount-options", host.name, context.file_system.id, detail, fault is None))
 

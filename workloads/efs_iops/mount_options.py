@@ -77,23 +77,18 @@ _ALTERNATIVES = (
 _OPTION = re.compile(r'(?:"[^"]*"|[^",]|")+')
 
 
-@dataclass(frozen=True)
-class Expected:
-    """The options that a mount must show; those of `free` may have any value."""
-
-    options: str
-    free: frozenset[str] = frozenset()
-
-
-PLAIN = Expected(HELPER_OPTIONS.replace("nfsvers=", "vers="))
+EXPECTED = HELPER_OPTIONS.replace("nfsvers=", "vers=")
+"""The options that a mount must show."""
 # `mount -t efs -o tls`: efs-utils mounts a tunnel's end on the host, by its port; its noresvport lets a broken
 # connection come back. Mounted checks which tunnel it is.
-TLS = Expected(PLAIN.options, frozenset({"port", "noresvport"}))
+OF_TUNNELS = frozenset({"port", "noresvport"})
+"""Those that may have any value with TLS."""
 
 
-def differences(options_read: str, expected: Expected = PLAIN) -> list[str]:
+def differences(options_read: str, *, tls: bool = False) -> list[str]:
     """Returns what of `options_read` stops a run, one option each, sorted."""
-    asked, read, published = _options(expected.options), _options(options_read), _options(READ_BACK)
+    asked, read, published = _options(EXPECTED), _options(options_read), _options(READ_BACK)
+    free = OF_TUNNELS if tls else frozenset()
     found: dict[str, str] = {}
     for name in asked.keys() | read.keys():
         if name in asked and name in read:
@@ -102,7 +97,7 @@ def differences(options_read: str, expected: Expected = PLAIN) -> list[str]:
         elif name in asked:
             if _rival(name, read) is None:
                 found[name] = f"{_word(name, asked[name])} is missing"
-        elif name in CHANGES and name not in expected.free and read[name] != (CHANGES[name] or ""):
+        elif name in CHANGES and name not in free and read[name] != (CHANGES[name] or ""):
             shown, rival = _word(name, read[name]), _rival(name, asked | published)
             if name in published:
                 found[name] = f"{name} is {_value(read[name])}, expected {_value(published[name])}"
@@ -113,20 +108,15 @@ def differences(options_read: str, expected: Expected = PLAIN) -> list[str]:
     return [found[name] for name in sorted(found)]
 
 
-def noted(options_read: str, expected: Expected = PLAIN) -> list[str]:
+def noted(options_read: str, *, tls: bool = False) -> list[str]:
     """Returns the other differences from the published line, one option each, sorted: they change no operation."""
     read, published = _options(options_read), _options(READ_BACK)
-    own = {"addr", "clientaddr", *expected.free, *_options(expected.options)}
+    own = {"addr", "clientaddr", *(OF_TUNNELS if tls else ()), *_options(EXPECTED)}
     stopping = {name for name in read if name in CHANGES and read[name] != (CHANGES[name] or "")}
     missing = published.keys() - read.keys() - own
     others = read.keys() - own - stopping
     found = [_word(name, read[name]) for name in others if name not in published or read[name] != published[name]]
     return sorted([*found, *(f"{name} not shown" for name in missing)])
-
-
-def value_of(options_read: str, name: str) -> str | None:
-    """Returns the value of an option; None where it is not shown or has none."""
-    return _options(options_read).get(name)
 
 
 @dataclass(frozen=True)
@@ -146,10 +136,10 @@ class Mounted:
     @property
     def words(self) -> str:
         """Describes what is mounted, for a person."""
-        port = value_of(self.options, "port")
+        options = _options(self.options)
+        port, address = options.get("port"), options.get("addr")
         if self.kind == KIND and port is not None and self.device.startswith(f"{LOOPBACK}:"):
             return f"{self.device} port {port}, a tunnel to {self.tunnel or 'an unknown place'}"
-        address = value_of(self.options, "addr")
         if self.kind == KIND and address is not None and not self.device.startswith(f"{address}:"):
             return f"{self.device} at {address}"
         return self.device if self.kind == KIND else f"{self.device} ({self.kind})"
@@ -157,18 +147,10 @@ class Mounted:
     def is_root_of(self, address: str, *, tls: bool) -> bool:
         """Returns whether it is the root of the file system behind the mount target at `address`."""
         server = LOOPBACK if tls else address
-        shown = value_of(self.options, "addr")
+        shown = _options(self.options).get("addr")
         if self.kind != KIND or self.device != f"{server}:/" or shown not in (None, server):
             return False
         return not tls or self.tunnel == f"{address}:{NFS_PORT}"
-
-    def differences(self, *, tls: bool) -> list[str]:
-        """Returns the options that stop a run."""
-        return differences(self.options, TLS if tls else PLAIN)
-
-    def noted(self, *, tls: bool) -> list[str]:
-        """Returns other options that are not the published ones."""
-        return noted(self.options, TLS if tls else PLAIN)
 
 
 def _options(text: str) -> dict[str, str | None]:

@@ -58,17 +58,6 @@ class Attempt:
         return "; ".join(f"{name}: {fault}" for name, fault in sorted(found.items())) or None
 
 
-@dataclass
-class Lead:
-    """How long before the start of a cell its workers are started."""
-
-    factor: float = 1.0
-
-    def seconds(self, writers: int) -> float:
-        """For so many writers on a client."""
-        return self.factor * (LEAD_SECONDS + LEAD_SECONDS_PER_WRITER * writers)
-
-
 def run(context: Context, plan: Plan) -> None:
     """Measures every cell of `plan`, then reads CloudWatch's metrics.
 
@@ -121,7 +110,7 @@ class Workers:
         self.ran: list[tuple[float, float]] = []
         self._context = context
         self._clocks = clocks
-        self._lead = Lead()
+        self._lead_factor = 1.0
 
     def measure(self, cell: Cell, label: str) -> CellOutcome:
         """Measures one cell; a host that does not answer is added to `gone`."""
@@ -146,7 +135,7 @@ class Workers:
             attempt = self._try_once(cell, hosts, label, on_record)
             if not attempt.was_late:
                 break
-            self._lead.factor *= LEAD_GROWTH
+            self._lead_factor *= LEAD_GROWTH
         return attempt
 
     def _try_once(
@@ -157,7 +146,8 @@ class Workers:
         `on_record` gets each line, too, in a thread of its host; then the lines are not recorded.
         """
         context = self._context
-        attempt = Attempt(float(math.ceil(time.time() + self._lead.seconds(cell.writers))))
+        lead_seconds = self._lead_factor * (LEAD_SECONDS + LEAD_SECONDS_PER_WRITER * cell.writers)
+        attempt = Attempt(float(math.ceil(time.time() + lead_seconds)))
         latest: dict[str, Mapping[str, Any]] = {}
 
         def work(name: str) -> None:

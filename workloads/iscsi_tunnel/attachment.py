@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from workloads.connectors.parallel import in_threads
@@ -35,10 +35,7 @@ class Status:
     """
 
     tunnel: str
-    since_unix_s: float | None
     detail: str
-    tun: str
-    mtu_bytes: int | None
     session: str
     disk: str
     disk_state: str
@@ -219,18 +216,7 @@ def detach(tunnel: TunnelEndpoints) -> int:
 def status(tunnel: TunnelEndpoints) -> Status:
     """Returns the status of the attachment at the client."""
     seen = _merged(tunnel.client.run(script("client_status"), [tunnel.iqn]))
-    return Status(
-        tunnel=str(seen["tunnel"]),
-        since_unix_s=seen["since_unix_s"],
-        detail=str(seen["detail"]),
-        tun=str(seen["tun"]),
-        mtu_bytes=seen["mtu"],
-        session=str(seen["session"]),
-        disk=str(seen["disk"]),
-        disk_state=str(seen["disk_state"]),
-        device=str(seen["device"]),
-        size_bytes=seen["size_bytes"],
-    )
+    return Status(**{field.name: seen[field.name] for field in fields(Status)})
 
 
 def _merged(result: ScriptResult) -> dict[str, Any]:

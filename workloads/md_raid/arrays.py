@@ -138,7 +138,7 @@ def lost_legs(context: Context, state: ClientState) -> list[tuple[Mirror, Leg, s
         held |= {leg.device for leg in detail.legs if leg.state.startswith("spare")}
         held -= {leg.device for leg in detail.legs if "faulty" in leg.state}
         for leg in mirror.legs:
-            disk = state.disk_of(leg.iqn)
+            disk = state.disks.get(leg.iqn)
             if disk is not None and disk.device not in held:
                 lost.append((mirror, leg, disk.device))
     return lost

@@ -35,7 +35,7 @@ def sampling(context: Context, interval_seconds: float = SAMPLE_SECONDS) -> Samp
         for server in context.topology.servers
     }
     state = context.client_state()
-    found = {leg.volume: state.disk_of(leg.iqn) for leg in legs}
+    found = {leg.volume: state.disks.get(leg.iqn) for leg in legs}
     disks[context.client_name] = {volume: disk.device for volume, disk in found.items() if disk is not None}
     sampler = host_sampler(script("host_sample"), context.hosts, interval_seconds=interval_seconds, disks=disks)
     return Sampling(context.hosts, context.results, [sampler])

@@ -289,7 +289,7 @@ class FailureDrill:
             def all_logged_in() -> bool:
                 nonlocal logged_in
                 state = self.context.client_state(fresh=True)
-                disks = [state.disk_of(leg.iqn) for leg in legs]
+                disks = [state.disks.get(leg.iqn) for leg in legs]
                 logged_in = sum(disk is not None and disk.session == "LOGGED_IN" for disk in disks)
                 progress.update(f"{logged_in} of {len(legs)} sessions are logged in")
                 return logged_in == len(legs)

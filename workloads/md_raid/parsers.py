@@ -33,15 +33,9 @@ class ArrayDetail:
     state: str
     size_bytes: int | None
     chunk_kib: int | None
-    bitmap: bool
     uuid: str | None
     label: str | None
     legs: tuple[ArrayLeg, ...]
-
-    @property
-    def active(self) -> tuple[ArrayLeg, ...]:
-        """The legs that hold the array's data now."""
-        return tuple(leg for leg in self.legs if leg.state.startswith("active"))
 
 
 @dataclass(frozen=True)
@@ -86,8 +80,6 @@ class Disk:
     device: str
     target: str
     session: str
-    state: str
-    size_bytes: int
     label: str | None
     events: int | None
     holder: str | None = None
@@ -125,26 +117,23 @@ def array_detail(text: str) -> ArrayDetail:
         elif not in_table and (match := _DETAIL_FIELD.match(line)):
             fields[match.group(1)] = match.group(2)
     try:
-        level = fields["Raid Level"]
         layout = None
         if "Layout" in fields and (words := re.match(r"(near|offset|far)=(\d+)", fields["Layout"])):
             layout = _LAYOUTS[words.group(1)] + words.group(2)
         size = re.match(r"(\d+)", fields.get("Array Size", ""))
-        chunk = re.match(r"(\d+)K", fields.get("Chunk Size", ""))
-        active = sum(leg.state.startswith("active") for leg in legs)
         label = fields.get("Name")
+        chunk = re.match(r"(\d+)K", fields.get("Chunk Size", ""))
         return ArrayDetail(
             name=head.group(1),
-            level=level,
+            level=fields["Raid Level"],
             layout=layout,
             raid_devices=int(fields["Raid Devices"]),
             # "Working Devices" counts spares that are still being rebuilt; legs that hold all data are
             # "active".
-            working=active,
+            working=sum(leg.state.startswith("active") for leg in legs),
             state=fields.get("State", "unknown").rstrip(" ,"),
             size_bytes=int(size.group(1)) * 1024 if size else None,
             chunk_kib=int(chunk.group(1)) if chunk else None,
-            bitmap="Intent Bitmap" in fields,
             uuid=fields.get("UUID"),
             label=label.split(" ")[0] if label else None,
             legs=tuple(legs),
@@ -226,10 +215,6 @@ class ClientState:
     label_faults: dict[str, str]
     disks: dict[str, Disk]
 
-    def disk_of(self, target: str) -> Disk | None:
-        """Returns the disk of the session with `target`."""
-        return self.disks.get(target)
-
 
 def client_state(text: str) -> ClientState:
     """Parses the output of client_state.sh: disks by target, arrays by name."""
@@ -257,8 +242,6 @@ def client_state(text: str) -> ClientState:
                 device=f"/dev/{subject}",
                 target=values["target"],
                 session=values["session"],
-                state=values["state"],
-                size_bytes=int(values["size_bytes"]),
                 label=values.get("MD_NAME"),
                 events=int(events) if events else None,
                 holder=values.get("holder"),
