@@ -49,7 +49,7 @@ class Operation:
     queue_ms: int
     rtt_ms: int
     execute_ms: int
-    errors: int | None
+    errors: int | None = None
 
 
 @dataclass(frozen=True)
@@ -201,4 +201,4 @@ def _operation(point: str, line: str) -> tuple[str, Operation]:
     numbers = [int(word) for word in match.group(2).split()] if match else []
     if match is None or len(numbers) < 8:
         raise ParseError(f"{point}: {line[:60]!r} should be an operation with eight or nine whole numbers")
-    return match.group(1), Operation(*numbers[:8], errors=numbers[8] if len(numbers) > 8 else None)
+    return match.group(1), Operation(*numbers[:9])
