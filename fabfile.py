@@ -6,14 +6,22 @@ The first line of each help text has at most 43 characters: then `fab --list` ha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
-from workloads.account_tasks import TASKS as account_tasks
 from workloads.experiment import REQUIRED, Option, find_experiments
 from workloads.fabric_tasks import collection, experiment_tasks, make_task, run_module
-from workloads.inventory_tasks import TASKS as inventory_tasks
+from workloads.lazy_import import lazy_import
 from workloads.results import results_root
+
+if TYPE_CHECKING:
+    from workloads import account, account_cost, account_reap, inventory_example
+else:
+    names = ("account", "account_cost", "account_reap", "inventory_example")
+    account, account_cost, account_reap, inventory_example = (lazy_import(f"workloads.{name}") for name in names)
+
+REGION = Option("region", "ask only this region (default: every region that is enabled)")
 
 
 def report(run: str | None, all: bool, png: bool, verbose: bool) -> None:
@@ -71,8 +79,52 @@ namespace = Collection(
         Option("export", "make this directory, with a file for each table"),
         Option("format", "of --sql: table (default), csv or json; of --export: csv (default), json or parquet"),
     ),
-    inventory_tasks,
-    account_tasks,
+    collection(
+        "inventory",
+        make_task(
+            "example",
+            "Print an inventory to start from.\n\n"
+            "Put in your machines' addresses, ids and host keys (docs/how-to/own-machines.md).",
+            lambda experiment: print(inventory_example.example_json(experiment)),
+            Option("experiment", "its name, as `fab --list` has it", REQUIRED),
+        ),
+    ),
+    collection(
+        "account",
+        make_task(
+            "check",
+            "List what is left in the AWS account.\n\nThe exit code is 0 when nothing is left, and 1 otherwise.",
+            lambda **given: account.check(**given),
+            REGION,
+        ),
+        make_task(
+            "reap",
+            "Delete what has expired.\n\n"
+            "Finds resources by this project's tags, shows them, and asks before it deletes anything. After an "
+            "interruption, the next call goes on.",
+            lambda **given: account_reap.reap(**given),
+            REGION,
+            Option(
+                "stack", "delete what belongs to this stack, expired or not (default: what has expired, of any stack)"
+            ),
+            Option("orphans", "delete what no state of the Pulumi backend knows, expired or not", False),
+            Option("backend", "with --orphans: the backend's URL (default: the one that you are logged in to)"),
+            Option(
+                "include",
+                "the id of a protected volume, file system or bucket to delete, too; may be given several times",
+                repeatable=True,
+            ),
+            Option("yes", "do not ask", False),
+            Option("dry_run", "show what would be deleted, and delete nothing", False),
+        ),
+        make_task(
+            "cost",
+            "Show what is running, and what it costs.\n\n"
+            "Shows dollars an hour and since creation for everything that has this project's tags, by stack.",
+            lambda **given: account_cost.cost(**given),
+            REGION,
+        ),
+    ),
     collection(
         "lab",
         make_task("up", "Start the rehearsal region.", lambda: run_module("lab", "up")),

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from inventory import Host
@@ -35,15 +35,6 @@ DATA_TIMEOUT_S = 600
 DEVICE = f"/dev/{STRIPE}"
 
 
-@dataclass(frozen=True)
-class Block:
-    """A part of the array, and the checksum of what was written there."""
-
-    offset_bytes: int
-    size_bytes: int
-    sha256: str
-
-
 class FailureDrill:
     """One drill."""
 
@@ -53,7 +44,7 @@ class FailureDrill:
         self.client = context.client_name
         self.power = Power(context.hosts, lambda words: context.console.say("drill", words))
         self.stalls_s: dict[str, float] = {}
-        self.blocks: list[Block] = []
+        self.sha256_at: dict[int, str] = {}  # of what was written, by its offset
         self.down: list[Host] = []
 
     def event(self, event: str, **fields: Any) -> None:
@@ -72,7 +63,7 @@ class FailureDrill:
             try:
                 self.write_block(0)
                 self.event("reads-started")
-                self.read_steadily()
+                self.conclude("drill-steady", self.read("drill-steady", self.drill.steady_seconds))  # for comparison
                 for number, server in enumerate(self.context.topology.servers[:-1], start=1):
                     self.kill_during_reads(number, server)
                 self.event("reads-finished", errors=0)  # a failed read has ended the drill
@@ -114,30 +105,27 @@ class FailureDrill:
                 "client_write_data", [DEVICE, str(offset_bytes), str(self.drill.data_bytes)], DATA_TIMEOUT_S
             )
         sha256 = str(result.facts[0]["sha256"])
-        self.blocks.append(Block(offset_bytes, self.drill.data_bytes, sha256))
+        self.sha256_at[offset_bytes] = sha256
         self.event("data-written", bytes=self.drill.data_bytes, sha256=sha256, offset_bytes=offset_bytes)
         self.say(f"{self.drill.data_bytes >> 20} MiB written at {offset_bytes >> 20} MiB, sha256 {sha256[:16]}…")
 
     def verify(self, when: str) -> None:
         """Reads all data back past the caches."""
-        for block in self.blocks:
-            with self.context.console.under_way("drill", f"reading {si_bytes(block.size_bytes)} back"):
+        size = self.drill.data_bytes
+        for offset_bytes, sha256 in self.sha256_at.items():
+            with self.context.console.under_way("drill", f"reading {si_bytes(size)} back"):
                 result = self.context.on_client(
-                    "client_read_data", [DEVICE, str(block.offset_bytes), str(block.size_bytes)], DATA_TIMEOUT_S
+                    "client_read_data", [DEVICE, str(offset_bytes), str(size)], DATA_TIMEOUT_S
                 )
-            matched = result.facts[0]["sha256"] == block.sha256
-            self.event("verified", bytes=block.size_bytes, matched=matched, offset_bytes=block.offset_bytes, when=when)
+            matched = result.facts[0]["sha256"] == sha256
+            self.event("verified", bytes=size, matched=matched, offset_bytes=offset_bytes, when=when)
             if not matched:
                 raise WorkloadError(
-                    f"data at {block.offset_bytes} of {DEVICE} is not what was written ({when})",
+                    f"data at {offset_bytes} of {DEVICE} is not what was written ({when})",
                     "keep the hosts as they are, and see dmesg on all of them",
                     self.client,
                 )
-        self.say(f"checksums match, {when}: {sum(block.size_bytes for block in self.blocks) >> 20} MiB read back")
-
-    def read_steadily(self) -> None:
-        """Reads while all servers are up, for comparison."""
-        self.conclude("drill-steady", self.read("drill-steady", self.drill.steady_seconds))
+        self.say(f"checksums match, {when}: {size * len(self.sha256_at) >> 20} MiB read back")
 
     def read(self, cell: str, seconds: float, on_started: Callable[[int], None] | None = None) -> Outcome:
         """Runs the worker to its end."""
@@ -188,8 +176,7 @@ class FailureDrill:
 
         def read() -> None:
             try:
-                seconds = self.drill.kill_seconds + self.drill.after_seconds
-                outcomes.append(self.read(cell, seconds, on_started))
+                outcomes.append(self.read(cell, self.drill.kill_seconds + self.drill.after_seconds, on_started))
             finally:
                 started.set()
 
@@ -250,7 +237,7 @@ class FailureDrill:
             for server in self.down:
                 self.power.start(server)
             in_threads(
-                {server.name: _returning(self.power, server, progress.update) for server in self.down},
+                {server.name: partial(self.power.await_return, server, progress.update) for server in self.down},
                 on_interrupt=hosts.close,
             )
         for server in self.down:
@@ -319,10 +306,6 @@ class FailureDrill:
                 f"legs differ: {mismatched}", "keep the hosts as they are, and see dmesg on all of them", self.client
             )
         self.say(f"legs are equal: the first {self.drill.check_bytes >> 20} MiB of each mirror compared")
-
-
-def _returning(power: Power, server: Host, tell: Callable[[str], None]) -> Callable[[], Host]:
-    return lambda: power.await_return(server, tell)
 
 
 def drill(context: Context, plan: Plan) -> None:
