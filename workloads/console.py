@@ -83,29 +83,21 @@ class Console:
     def under_way(self, name: str, words: str, may_take: str = "") -> Iterator[Progress]:
         """Shows for the duration of the block that something is being done; `may_take` says how long that may be."""
         line = Text(f"{name:<{NAME_WIDTH}} {words}")
-        with (
-            self._console.status(line) if self._console.is_terminal else nullcontext() as status,
-            _shown_each_second(Progress(self._console, name, words, may_take, status)) as progress,
-        ):
-            yield progress
+        with self._console.status(line) if self._console.is_terminal else nullcontext() as status:
+            progress = Progress(self._console, name, words, may_take, status)
+            ended = threading.Event()
 
+            def show_each_second() -> None:  # so that its time moves where nothing else does
+                while not ended.wait(REFRESH_S):
+                    progress.show()
 
-@contextmanager
-def _shown_each_second(progress: Progress) -> Iterator[Progress]:
-    """Shows it again each second, so that its time moves where nothing else does."""
-    ended = threading.Event()
-
-    def show() -> None:
-        while not ended.wait(REFRESH_S):
-            progress.show()
-
-    thread = threading.Thread(target=show, daemon=True)
-    thread.start()
-    try:
-        yield progress
-    finally:
-        ended.set()
-        thread.join()
+            thread = threading.Thread(target=show_each_second, daemon=True)
+            thread.start()
+            try:
+                yield progress
+            finally:
+                ended.set()
+                thread.join()
 
 
 def _width(cell: rich.console.RenderableType) -> int:

@@ -74,20 +74,10 @@ def from_stack(stack: str) -> Inventory:
     """Returns the inventory that is an output of a Pulumi stack."""
     if stack.startswith("-") or not stack.strip():
         raise WorkloadError(f"--stack {stack!r} is not a stack's name", "give one that `pulumi stack ls` shows")
-    pulumi = shutil.which("pulumi")
-    if pulumi is None:
-        raise WorkloadError(
-            "pulumi is not on PATH", "install the Pulumi CLI, or give --inventory with the stack's output"
-        )
-    command = [pulumi, "stack", "output", "inventory", "--json", "--non-interactive", "--stack", stack]
-    try:
-        done = subprocess.run(
-            command, cwd=PROJECT, capture_output=True, text=True, timeout=PULUMI_TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise WorkloadError(
-            f"`pulumi stack output` has not answered in {PULUMI_TIMEOUT_S} s", "see `pulumi whoami`"
-        ) from error
+    done = run_pulumi(
+        *("stack", "output", "inventory", "--json", "--stack", stack),
+        remedy="install the Pulumi CLI, or give --inventory with the stack's output",
+    )
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise WorkloadError(
@@ -106,6 +96,24 @@ def from_stack(stack: str) -> Inventory:
     if inventory.rehearsal:
         ask_rehearsal_api()
     return inventory
+
+
+def run_pulumi(*arguments: str, remedy: str, backend: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the Pulumi CLI to its end. Raises WorkloadError where it does not answer, or is missing: with `remedy`."""
+    pulumi = shutil.which("pulumi")
+    if pulumi is None:
+        raise WorkloadError("pulumi is not on PATH", remedy)
+    environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    if backend is not None:
+        environment["PULUMI_BACKEND_URL"] = backend
+    command = [pulumi, *arguments, "--non-interactive"]
+    try:
+        return subprocess.run(
+            command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=PULUMI_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        what = f"`pulumi {' '.join(arguments)}`"
+        raise WorkloadError(f"{what} has not answered in {PULUMI_TIMEOUT_S} s", "see `pulumi whoami`") from error
 
 
 def ask_rehearsal_api() -> None:

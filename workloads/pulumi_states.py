@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,9 +11,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from workloads.errors import WorkloadError
-from workloads.load_inventory import PROJECT
+from workloads.load_inventory import run_pulumi
 
-TIMEOUT_S = 120
 RECENT = timedelta(hours=1)
 """Where the locks of a backend cannot be seen, a stack that was updated within this time may still be."""
 
@@ -83,20 +79,8 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _pulumi(backend: str | None, *arguments: str) -> Any:
-    pulumi = shutil.which("pulumi")
-    if pulumi is None:
-        raise WorkloadError("pulumi is not on PATH", "install the Pulumi CLI: its states tell what is an orphan")
-    environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
-    if backend is not None:
-        environment["PULUMI_BACKEND_URL"] = backend
-    command = [pulumi, *arguments, "--non-interactive"]
     what = f"pulumi {' '.join(arguments)}"
-    try:
-        done = subprocess.run(
-            command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise WorkloadError(f"`{what}` has not answered in {TIMEOUT_S} s", "see `pulumi whoami`") from error
+    done = run_pulumi(*arguments, remedy="install the Pulumi CLI: its states tell what is an orphan", backend=backend)
     if done.returncode != 0:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
         raise WorkloadError(f"`{what}`: {lines[-1] if lines else 'it failed'}", "see `pulumi whoami -v`")

@@ -27,7 +27,7 @@ from workloads.efs_iops.base import one_writer
 from workloads.efs_iops.configure import mount
 from workloads.efs_iops.context import Context, file_system_of, script
 from workloads.efs_iops.experiment import EXPERIMENT
-from workloads.efs_iops.metrics import Window
+from workloads.efs_iops.metrics import was_busy
 from workloads.errors import WorkloadError
 from workloads.experiment import Request
 from workloads.results import Results
@@ -58,12 +58,12 @@ def good(host: str, script: str, arguments: list[str]) -> str:
     return STORAGE if script == "client_storage" else final_line(200 if host == "client-1" else 100)
 
 
-def measure(context: Context, plan: plans.Plan) -> Window:
+def measure(context: Context, plan: plans.Plan) -> list[tuple[float, float]]:
     """A run, but for CloudWatch."""
     measuring = CellRun(context, len(plans.cells(plan)))
-    window = run.measure_cells(context, plan, measuring)
+    ran, _ = run.measure_cells(context, plan, measuring)
     measuring.raise_incomplete("run again")
-    return window
+    return ran
 
 
 def records(results: Results, name: str) -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ def test_a_worker_is_told_to_do_what_the_original_did(results: Results) -> None:
 
 def test_what_workers_say_goes_to_the_results_with_cell_and_host(results: Results) -> None:
     context, _ = fake_context(good, results)
-    window = measure(context, PLAN)
+    ran = measure(context, PLAN)
     said = records(results, "worker")
     assert {(each["cell"], each["host"], each["ops"]) for each in said} == {
         ("write-1-w2-i2", "client-1", 200),
@@ -122,9 +122,9 @@ def test_what_workers_say_goes_to_the_results_with_cell_and_host(results: Result
         "files_bytes": 9,
     }
     (cell,) = records(results, "cells")
-    assert window.cells == ((cell["start_unix_s"], cell["start_unix_s"] + 3),)
-    assert window.was_busy(cell["start_unix_s"] + 2.9, cell["start_unix_s"] + 60)
-    assert not window.was_busy(cell["start_unix_s"] + 3, cell["start_unix_s"] + 60)
+    assert ran == [(cell["start_unix_s"], cell["start_unix_s"] + 3)]
+    assert was_busy(ran, cell["start_unix_s"] + 2.9, cell["start_unix_s"] + 60)
+    assert not was_busy(ran, cell["start_unix_s"] + 3, cell["start_unix_s"] + 60)
 
 
 def context_with_a_dying_client(results: Results) -> tuple[Context, FakeHosts]:
@@ -153,10 +153,10 @@ def test_a_client_that_dies_leaves_the_others_records_and_is_asked_no_more(resul
     assert sum(host == "client-2" for host, _ in workers(hosts)) == 1
 
 
-def test_a_cell_that_is_not_begun_is_no_part_of_the_window(results: Results) -> None:
+def test_a_cell_that_is_not_begun_is_no_part_of_what_ran(results: Results) -> None:
     context, _ = context_with_a_dying_client(results)
-    window = run.measure_cells(context, TWO, CellRun(context, 4))
-    assert len(window.cells) == 3
+    ran, _ = run.measure_cells(context, TWO, CellRun(context, 4))
+    assert len(ran) == 3
 
 
 def late_at_first(leads: list[float], tries: int = 1, ready: Answer = good) -> Answer:

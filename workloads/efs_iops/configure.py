@@ -47,7 +47,9 @@ def mount(context: Context) -> int:
         ]
         for host in context.clients
     }
-    results = context.on_clients("client_mount", arguments, idle_timeout_seconds=MOUNT_SECONDS + PORT_SECONDS + 30)
+    results = context.hosts.run(
+        script("client_mount"), arguments, idle_timeout_seconds=MOUNT_SECONDS + PORT_SECONDS + 30
+    )
     faults: list[WorkloadError] = []
     for host in context.clients:
         seen = Mounted.of(results[host.name].facts[0])
@@ -95,7 +97,7 @@ def make_files(context: Context, plan: Plan) -> int:
     """Makes the files of every client, as many and as long as the plan needs."""
     sizes = file_sizes(cells(plan))
     arguments = {host.name: [MOUNT_POINT, folder_of(host.name), *map(str, sizes)] for host in context.clients}
-    results = context.on_clients("client_files", arguments, idle_timeout_seconds=FILES_TIMEOUT_S)
+    results = context.hosts.run(script("client_files"), arguments, idle_timeout_seconds=FILES_TIMEOUT_S)
     return sum(result.changed for result in results.values())
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from inventory import FileSystem, Host, Inventory, InventoryError
-from workloads.connectors.script import Script, ScriptResult
+from workloads.connectors.script import Script
 from workloads.deployment import Deployment
 from workloads.scripts import find_script
 
@@ -42,13 +41,6 @@ class Context(Deployment):
     def mount_target_of(self, host: Host) -> str:
         """Returns the address of the mount target in the host's zone."""
         return self.file_system.mount_target_in(host.zone).address
-
-    def on_clients(
-        self, name: str, arguments: Mapping[str, Sequence[str]] | Sequence[str] = (), idle_timeout_seconds: float = 300
-    ) -> dict[str, ScriptResult]:
-        """Runs a script on every client at once; `arguments` are the same for all, or given by the host's name."""
-        by_host = arguments if isinstance(arguments, Mapping) else {host.name: arguments for host in self.clients}
-        return self.hosts.run(script(name), by_host, idle_timeout_seconds=idle_timeout_seconds)
 
 
 def file_system_of(inventory: Inventory) -> FileSystem:

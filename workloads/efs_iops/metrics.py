@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workloads import cloudwatch
@@ -20,37 +19,23 @@ REHEARSAL_POLL_S = 1.0
 MAY_TAKE = f"at most {duration_words(cloudwatch.WAIT_LIMIT_S)} after the end of the last one"
 
 
-@dataclass(frozen=True)
-class Window:
-    """A run until `until_unix_s`, by the runner's clock; `cells` are the begin and the end of each cell."""
+def read_metrics(context: Context, cells: Sequence[tuple[float, float]], until_unix_s: float) -> None:
+    """Records every metric of the run's whole minutes; prints what is missing, and why.
 
-    cells: tuple[tuple[float, float], ...]
-    until_unix_s: float
-
-    @property
-    def from_unix_s(self) -> float:
-        """The begin of the first cell; the end of the run, where none began."""
-        return min((start for start, _ in self.cells), default=self.until_unix_s)
-
-    def was_busy(self, from_unix_s: float, until_unix_s: float) -> bool:
-        """Returns whether a cell ran at any time between."""
-        return any(start < until_unix_s and end > from_unix_s for start, end in self.cells)
-
-
-def read_metrics(context: Context, window: Window) -> None:
-    """Records every metric of the window's whole minutes; prints what is missing, and why."""
+    `cells` are the begin and the end of each cell, by the runner's clock like the end of the run.
+    """
     if not cloudwatch.is_file_system_id(context.file_system.id):
         context.console.say("cloudwatch", f"left out: {context.file_system.id} is no EFS file system")
         return
     started = time.monotonic()
-    minutes = cloudwatch.minutes(window.from_unix_s, window.until_unix_s)
+    minutes = cloudwatch.minutes(min((begin for begin, _ in cells), default=until_unix_s), until_unix_s)
     with context.console.under_way("cloudwatch", f"{len(minutes)} minutes", MAY_TAKE) as progress:
         answer = cloudwatch.wait_for(
             aws_client(context.inventory.region, "cloudwatch"),
             context.file_system.id,
             minutes,
             # A minute without activity may never arrive.
-            [minute for minute in minutes if window.was_busy(minute, minute + cloudwatch.PERIOD_S)],
+            [minute for minute in minutes if was_busy(cells, minute, minute + cloudwatch.PERIOD_S)],
             poll_s=REHEARSAL_POLL_S if context.inventory.rehearsal else cloudwatch.POLL_S,
             tell=progress.update,
         )
@@ -59,6 +44,11 @@ def read_metrics(context: Context, window: Window) -> None:
     context.results.step("cloudwatch", time.monotonic() - started, None)
     words = f"{len(minutes)} whole minute{'' if len(minutes) == 1 else 's'}, waited {time.monotonic() - started:.0f} s"
     context.console.say("cloudwatch", words if answer.reason is None else f"{words}; {answer.reason}")
+
+
+def was_busy(cells: Sequence[tuple[float, float]], from_unix_s: float, until_unix_s: float) -> bool:
+    """Returns whether a cell ran at any time between."""
+    return any(begin < until_unix_s and end > from_unix_s for begin, end in cells)
 
 
 def sampling(context: Context, clocks: HostClocks) -> Sampling:

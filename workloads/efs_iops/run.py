@@ -15,7 +15,7 @@ from workloads.clocks import HostClocks
 from workloads.connectors.parallel import in_threads
 from workloads.efs_iops.configure import files_of
 from workloads.efs_iops.context import FOLDER, MOUNT_POINT, Context, script
-from workloads.efs_iops.metrics import Window, read_metrics, sampling
+from workloads.efs_iops.metrics import read_metrics, sampling
 from workloads.efs_iops.plan import Cell, Plan, cells
 from workloads.errors import WorkloadError
 from workloads.worker import Outcome, arguments, rate_words, run_worker
@@ -64,13 +64,13 @@ def run(context: Context, plan: Plan) -> None:
     Raises IncompleteError at the end when some cells are no measurement; the results hold all that was measured.
     """
     measuring = CellRun(context, len(cells(plan)), name_width=30)
-    window = measure_cells(context, plan, measuring)
-    read_metrics(context, window)
+    ran, ended_unix_s = measure_cells(context, plan, measuring)
+    read_metrics(context, ran, ended_unix_s)
     measuring.raise_incomplete("correct that, then run configure and run again")
 
 
-def measure_cells(context: Context, plan: Plan, measuring: CellRun) -> Window:
-    """Measures every cell of `plan`; returns when they ran."""
+def measure_cells(context: Context, plan: Plan, measuring: CellRun) -> tuple[list[tuple[float, float]], float]:
+    """Measures every cell of `plan`; returns when each began and ended, and when all had ended."""
     clocks = HostClocks(context, [host.name for host in context.clients])
     clocks.measure()
     workers = Workers(context, clocks)
@@ -99,7 +99,7 @@ def measure_cells(context: Context, plan: Plan, measuring: CellRun) -> Window:
     if not workers.gone:
         clocks.measure()
     measuring.finish()
-    return Window(tuple(workers.ran), ended)
+    return workers.ran, ended
 
 
 class Workers:
