@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-from workloads.connectors.script import ScriptResult
 from workloads.deployment import Deployment
-from workloads.results import Results
 from workloads.scripts import find_script
 
 _MARK = "@@ "
@@ -33,18 +30,12 @@ def collect_logs(deployment: Deployment, scripts: Path) -> None:
     roles = {host.name: [host.role] for host in deployment.inventory.hosts}
     with deployment.console.under_way("collect", "logs"):
         output = deployment.hosts.run(find_script("host_logs", scripts, "sections"), roles)
-    files = write_sections(deployment.results, output)
-    deployment.results.step("collect", time.monotonic() - started, None)
-    where = deployment.results.directory / "logs"
-    deployment.console.say("collect", f"{files} logs of {len(output)} hosts in {where}")
-
-
-def write_sections(results: Results, output: Mapping[str, ScriptResult]) -> int:
-    """Writes each host's sections that are not empty to logs/HOST-NAME.txt; returns the number of files."""
     files = 0
     for host, result in output.items():
         for name, text in sections(result.stdout).items():
             if name != END and text.strip():
-                results.write_log(f"{host}-{name}.txt", f"{text}\n")
+                deployment.results.write_file(f"logs/{host}-{name}.txt", f"{text}\n".encode())
                 files += 1
-    return files
+    deployment.results.step("collect", time.monotonic() - started, None)
+    where = deployment.results.directory / "logs"
+    deployment.console.say("collect", f"{files} logs of {len(output)} hosts in {where}")

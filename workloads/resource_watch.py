@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
@@ -61,7 +62,7 @@ class ResourceWatch:
         self._instances: dict[str, InstanceTypeDef] = {}
         self._resource_fault: ResourceGone | None = None
         self._consoles: dict[str, float] = {}  # instance -> when its console was read
-        self._clients: dict[str, Any] = {}
+        self._client = cache(lambda service: aws_client(inventory.region, service, SHORT_TIMEOUTS))
         self._not_before: dict[str, float] = {}  # kind -> when it may be asked for again
 
     def check(self, host: str) -> None:
@@ -93,11 +94,6 @@ class ResourceWatch:
     def _ec2(self) -> EC2Client:
         client: EC2Client = self._client("ec2")
         return client
-
-    def _client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = aws_client(self._inventory.region, service, SHORT_TIMEOUTS)
-        return self._clients[service]
 
     def _look(self) -> None:
         remedy = remedy_for(rehearsal=self._inventory.rehearsal)

@@ -209,10 +209,6 @@ class Results:
         steps = [*self.manifest["steps"], {"name": name, "seconds": round(seconds, 2), "changed": changed}]
         self.write_manifest(steps=steps)
 
-    def write_log(self, name: str, text: str) -> None:
-        """Writes a log."""
-        self.write_file(f"logs/{name}", text.encode())
-
     def write_file(self, name: str, content: bytes) -> None:
         """Writes a file; `name` is its path in the run's directory."""
 

@@ -126,7 +126,7 @@ def test_when_the_disk_fills_the_run_goes_on_elsewhere(
     with results.recording():
         for record in records[1:]:
             results.append("drill", record)
-        results.write_log("client-dmesg.txt", "words\n")
+        results.write_file("logs/client-dmesg.txt", b"words\n")
     assert results.directory.is_relative_to(elsewhere)
     assert results.records("drill") == records
     assert (results.directory / "logs/client-dmesg.txt").read_text() == "words\n"

@@ -293,6 +293,6 @@ def test_null_results_take_everything_and_keep_nothing(monkeypatch: pytest.Monke
     with results.recording():
         results.append("cells", {"cell": "one"})
         results.step("run", 1.0, None)
-        results.write_log("client.txt", "words")
+        results.write_file("logs/client.txt", b"words")
     assert results.records("cells") == []
     assert list(tmp_path.iterdir()) == []

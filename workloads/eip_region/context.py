@@ -16,7 +16,7 @@ from workloads.deployment import Deployment
 from workloads.eip_region.address import Address, elastic_ip_of
 from workloads.eip_region.move_journal import address_lock
 from workloads.eip_region.plan import Pace, Plan
-from workloads.eip_region.probe import Endpoint, Prober, make_endpoint
+from workloads.eip_region.probe import Prober, make_endpoint
 from workloads.errors import WorkloadError
 from workloads.experiment import Request
 from workloads.host_keys import host_keys
@@ -44,23 +44,12 @@ class Context(Deployment):
         """The pace of probes and API calls: that of AWS, or of a rehearsal."""
         return self.plan.pace(rehearsal=self.inventory.rehearsal)
 
-    @property
-    def endpoint(self) -> Endpoint:
-        """The address, as it is probed."""
-        keys = {host.name: self.hosts.keys_of(host.name) for host in self.inventory.hosts}
-        return make_endpoint(self.address.elastic_ip.address, self.inventory.ssh, keys, self.pace.connection_seconds)
-
     def prober(self) -> Prober:
         """Returns a prober of the address."""
-        return Prober(self.endpoint, self.pace.interval_seconds, self.pace.at_once)
-
-    def host(self, name: str) -> Host:
-        """Returns the host of that name. Raises WorkloadError with the names that exist."""
-        for host in self.inventory.hosts:
-            if host.name == name:
-                return host
-        names = ", ".join(host.name for host in self.inventory.hosts)
-        raise WorkloadError(f"--to {name}: no host of that name", f"its hosts are {names}")
+        keys = {host.name: self.hosts.keys_of(host.name) for host in self.inventory.hosts}
+        address, pace = self.address.elastic_ip.address, self.pace
+        endpoint = make_endpoint(address, self.inventory.ssh, keys, pace.connection_seconds)
+        return Prober(endpoint, pace.interval_seconds, pace.at_once)
 
     def other_than(self, host: Host) -> Host:
         """Returns the first other host, in another zone where possible."""

@@ -21,7 +21,7 @@ def remap_task(request: Request) -> None:
     """`fab eip-region.remap`: moves the address to --to, --times in all; adds to the newest results."""
     times = request.integer("times", 1, MOST_TIMES) or 1
     with connected_context(request) as context:
-        target = context.host(request.options["to"])
+        target = context.inventory.host(request.options["to"])
         context.other_than(target)
         results = latest(context)
         context.moves = len(results.records("moves"))
@@ -67,7 +67,7 @@ def settle(context: Context, journal: MoveJournal, to: Host | None) -> Host:
     pending = journal.pending()
     holder = context.address.holder()
     if pending is not None:
-        holder = _resolve(context, journal, context.host(pending.source), holder, pending.since)
+        holder = _resolve(context, journal, context.inventory.host(pending.source), holder, pending.since)
     if holder is None:
         holder = context.inventory.hosts[0] if to is None else context.other_than(to)
         context.console.say("remap", f"no host has {context.address.name}: {holder.name} gets it first")

@@ -13,7 +13,7 @@ from workloads.connectors.local import THIS_MACHINE, LocalConnector, local_user
 from workloads.connectors.script import Script
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
-from workloads.iscsi import VOLUME_ID, initiator_name, target_name
+from workloads.iscsi import check_volume_id, initiator_name, target_name
 from workloads.load_inventory import PROJECT, lab_dir
 from workloads.scripts import find_script
 
@@ -44,12 +44,7 @@ def server_of(inventory: Inventory) -> Host:
     (server,) = servers
     if len(server.volumes) != 1:
         raise WorkloadError(f"{where}: {server.name} has {len(server.volumes)} volumes", "leave exactly one")
-    if not VOLUME_ID.fullmatch(server.volumes[0].id):
-        raise WorkloadError(
-            f"volume id {server.volumes[0].id!r} cannot stand in an IQN",
-            "use letters, digits, point, hyphen and underscore",
-            server.name,
-        )
+    check_volume_id(server, server.volumes[0])
     return server
 
 

@@ -168,7 +168,8 @@ def measure(context: Context, plan: Plan, cell: Cell, devices: Devices, label: s
         span_bytes=checking.span_bytes if checking else None,
         seed=checking.seed if checking else 1,
     )
-    with context.console.under_way("run", label, _takes(plan, cell)) as progress:
+    takes = f"planned: {plan.warmup_seconds + cell.seconds:g} s"
+    with context.console.under_way("run", label, takes) as progress:
         outcome = run_worker(
             context,
             context.client_name,
@@ -187,7 +188,3 @@ def leg_read_bytes(context: Context, outcome: Outcome) -> dict[str, int]:
     """Returns what the client read from each volume while the worker ran, its warm-up included."""
     volumes = {leg.iqn: leg.volume for leg in context.topology.legs}
     return {volumes[iqn]: count for iqn, count in outcome.read_bytes.items() if iqn in volumes and count}
-
-
-def _takes(plan: Plan, cell: Cell) -> str:
-    return f"planned: {plan.warmup_seconds + cell.seconds:g} s"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from inventory import Host, Inventory, InventoryError
 from workloads.errors import WorkloadError
-from workloads.iscsi import VOLUME_ID, initiator_name, target_name
+from workloads.iscsi import check_volume_id, initiator_name, target_name
 from workloads.md_raid.settings import LEG_GIB, SERVERS_MAX, SERVERS_MIN
 
 
@@ -88,12 +88,7 @@ class Topology:
             raise WorkloadError(f"{where}: {shown} volumes", "give every storage server the same number, at least 1")
         for server in servers:
             for volume in server.volumes:
-                if not VOLUME_ID.fullmatch(volume.id):
-                    raise WorkloadError(
-                        f"volume id {volume.id!r} cannot stand in an IQN",
-                        "use letters, digits, point, hyphen and underscore",
-                        server.name,
-                    )
+                check_volume_id(server, volume)
                 # LVM's label and the rounding to extents need some more room.
                 if volume.size_gib <= LEG_GIB:
                     raise WorkloadError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inventory import Inventory
+from inventory import Inventory, InventoryError
 from tests.workloads.call_task import call_task
 from tests.workloads.eip_region.world import PLAN, eip_document
 from tests.workloads.fakes import inventory_of
@@ -79,7 +79,7 @@ def test_times_have_bounds(times: str) -> None:
 def test_an_unknown_host_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "hosts.json"
     file.write_text(inventory().to_json())
-    with pytest.raises(WorkloadError, match="--to host-9: no host of that name; its hosts are host-1, host-2"):
+    with pytest.raises(InventoryError, match="no host is named host-9; its hosts are host-1, host-2"):
         call_task(EXPERIMENT, "remap", inventory=str(file), to="host-9")
 
 

@@ -27,14 +27,14 @@ from workloads.results import Results
 
 def remapped(world: World, to: str | None = None, times: int = 1) -> list[Move]:
     context = world.context()
-    return remap(context, None if to is None else context.host(to), times)
+    return remap(context, None if to is None else context.inventory.host(to), times)
 
 
 def test_it_moves_and_each_move_is_recorded(world: World) -> None:
     world.give_to("host-1")
     context = world.context()
     context.results = Results.start(context.inventory, versions=local_versions())
-    made = remap(context, context.host("host-2"), 3)
+    made = remap(context, context.inventory.host("host-2"), 3)
     assert [(each.source, each.target) for each in made] == [
         ("host-1", "host-2"),
         ("host-2", "host-1"),
@@ -80,7 +80,7 @@ def test_a_silent_new_host_and_the_address_is_back(world: World) -> None:
     context = world.context()
     context.results = Results.start(context.inventory, versions=local_versions())
     with pytest.raises(WorkloadError) as refused:
-        remap(context, context.host("host-2"), 5)
+        remap(context, context.inventory.host("host-2"), 5)
     assert str(refused.value).startswith(
         f"host-2: it does not answer at 203.0.113.9 ({world.allocation_id}) 2 s after it got the address, which was "
         "moved back to host-1; that answers again; see whether it runs"
