@@ -130,10 +130,6 @@ class Task:
     reports: bool = False
 
 
-def _as_it_is(deployment: Deployment, request: Request) -> Deployment:
-    return deployment
-
-
 @dataclass(frozen=True)
 class Experiment:
     """One experiment.
@@ -153,7 +149,7 @@ class Experiment:
     plan: PlanFormat | None = None
     prepare: Callable[[], object] = lambda: None
     check: Callable[[Inventory, Request], object] = lambda *_: None
-    make_context: Callable[[Deployment, Request], Any] = _as_it_is
+    make_context: Callable[[Deployment, Request], Any] = lambda deployment, _: deployment
     connect: Callable[[Request], AbstractContextManager[Any]] | None = None
     options: tuple[Option, ...] = (STACK, INVENTORY)
     stages: tuple[Stage, ...] = ()

@@ -58,13 +58,6 @@ def results_root() -> Path:
     return Path(os.environ.get("TIDEMARK_RESULTS_DIR") or Path(__file__).resolve().parent.parent / "results")
 
 
-def public_inventory(inventory: Inventory) -> dict[str, Any]:
-    """Returns the inventory as results may show it: without how to log in."""
-    document: dict[str, Any] = json.loads(inventory.to_json())
-    document.pop("ssh")
-    return document
-
-
 def _ends_with_newline(path: Path) -> bool:
     with path.open("rb") as file:
         if file.seek(0, os.SEEK_END) == 0:
@@ -133,7 +126,8 @@ class Results:
                 "finished_at": None,
                 "plan": dict(plan or {}),
                 "versions": dict(versions or {}),
-                "inventory": public_inventory(inventory),
+                # Without how to log in, since results may be shown.
+                "inventory": {key: value for key, value in inventory.to_dict().items() if key != "ssh"},
                 "steps": [],
                 "status": "running",
                 "reason": None,

@@ -40,10 +40,6 @@ POLL_SECONDS = 2.0
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
-def _no_check() -> None:
-    """Knows nothing of the host."""
-
-
 class SshConnector(Connector):
     """An open connection to one host."""
 
@@ -184,7 +180,7 @@ class SshProcess(ScriptProcess):
             yield pending.decode(errors="replace")
 
 
-def connect(host: Host, ssh: Ssh, host_keys: Sequence[str], check: Callable[[], None] = _no_check) -> SshConnector:
+def connect(host: Host, ssh: Ssh, host_keys: Sequence[str], check: Callable[[], None] = lambda: None) -> SshConnector:
     """Connects to `host`, which must show one of `host_keys` ("ssh-ed25519 AAAA…").
 
     `check` raises when the host has ended; it is called while something that runs there is silent.

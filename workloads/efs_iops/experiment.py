@@ -11,7 +11,6 @@ from workloads.lazy_import import lazy_import
 if TYPE_CHECKING:
     from inventory import Inventory
     from workloads import console, worker
-    from workloads.deployment import Deployment
     from workloads.efs_iops import base, configure, plan, run
     from workloads.efs_iops import context as contexts
     from workloads.experiment import Request
@@ -44,18 +43,13 @@ def check(inventory: Inventory, request: Request) -> None:
         plan.check(request.plan, len(inventory.hosts_in("client")))
 
 
-def make_context(deployment: Deployment, request: Request) -> contexts.Context:
-    """The context of open connections."""
-    return contexts.Context.of(deployment, tls=bool(request.options.get("tls")))
-
-
 EXPERIMENT = Experiment(
     name="efs-iops",
     scripts=Path(__file__).parent / "scripts",
     plan=PlanFormat(lambda which: plan.load(which), describe_plan),
     prepare=lambda: worker.Worker.load(),
     check=check,
-    make_context=make_context,
+    make_context=lambda deployment, request: contexts.Context.of(deployment, tls=bool(request.options.get("tls"))),
     stages=(
         Stage(
             "configure",

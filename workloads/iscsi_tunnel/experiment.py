@@ -11,7 +11,6 @@ from workloads.lazy_import import lazy_import
 if TYPE_CHECKING:
     from inventory import Inventory
     from workloads import console, worker
-    from workloads.deployment import Deployment
     from workloads.experiment import Request
     from workloads.iscsi_tunnel import attachment, configure, drill, endpoints, plan, prove, run, tasks
 else:
@@ -42,18 +41,13 @@ def check(inventory: Inventory, request: Request) -> None:
     endpoints.client_of(inventory, request.options["client"])
 
 
-def make_context(deployment: Deployment, request: Request) -> endpoints.TunnelEndpoints:
-    """Server and client of open connections."""
-    return endpoints.TunnelEndpoints.of(deployment, request.options["client"])
-
-
 EXPERIMENT = Experiment(
     name="iscsi-tunnel",
     scripts=Path(__file__).parent / "scripts",
     plan=PlanFormat(lambda which: plan.load(which), describe_plan),
     prepare=lambda: worker.Worker.load(),
     check=check,
-    make_context=make_context,
+    make_context=lambda deployment, request: endpoints.TunnelEndpoints.of(deployment, request.options["client"]),
     options=(STACK, INVENTORY, CLIENT),
     stages=(
         Stage(

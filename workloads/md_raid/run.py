@@ -15,7 +15,7 @@ from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.plan import Cell, Plan, cells, check
 from workloads.md_raid.settings import SAMPLE_SECONDS, SAMPLE_SECONDS_SHORT, SHORT_CELL_SECONDS, STRIPE
 from workloads.md_raid.stripe import build_mirrors, build_stripe, make_stripe, stop_leftovers
-from workloads.md_raid.writes import WriteCheck, clear_stripe
+from workloads.md_raid.writes import clear_stripe, fault_of_writes, seed_of
 from workloads.worker import Outcome, arguments, bring_worker, rate_words, run_worker
 
 FIRST_SAMPLE_S = 30.0
@@ -154,7 +154,7 @@ def devices_of(context: Context, cell: Cell) -> Devices:
 
 def measure(context: Context, plan: Plan, cell: Cell, devices: Devices, label: str) -> CellOutcome:
     """Reads or writes the devices with the worker, as the cell defines; what was written is read back."""
-    checking = WriteCheck(context, plan.writes, cell) if cell.writes and plan.writes else None
+    writes = plan.writes if cell.writes else None
     words = arguments(
         devices.paths,
         operation=cell.operation,
@@ -165,8 +165,8 @@ def measure(context: Context, plan: Plan, cell: Cell, devices: Devices, label: s
         warmup_seconds=plan.warmup_seconds,
         buffered=cell.buffered,
         overwrite=cell.writes,
-        span_bytes=checking.span_bytes if checking else None,
-        seed=checking.seed if checking else 1,
+        span_bytes=writes.check_bytes if writes else None,
+        seed=seed_of(cell) if writes else 1,
     )
     takes = f"planned: {plan.warmup_seconds + cell.seconds:g} s"
     with context.console.under_way("run", label, takes) as progress:
@@ -179,8 +179,8 @@ def measure(context: Context, plan: Plan, cell: Cell, devices: Devices, label: s
             on_record=lambda record: progress.update(f"{label} {rate_words(record)}"),
         )
     fault = outcome.fault(cell.operation)
-    if fault is None and checking is not None and outcome.final is not None:
-        fault = checking.fault_after(int(outcome.final["ops"]))
+    if fault is None and writes is not None and outcome.final is not None:
+        fault = fault_of_writes(context, writes, cell, int(outcome.final["ops"]))
     return CellOutcome(outcome.words, fault, {"leg_read_bytes": leg_read_bytes(context, outcome)})
 
 
