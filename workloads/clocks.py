@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from workloads.connectors.base import Exchange
 from workloads.connectors.ssh import SshConnector
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
@@ -72,18 +71,18 @@ def measure(connector: SshConnector) -> Offset:
     """Measures the offset of a host's clock. Raises WorkloadError when the clock can't be read."""
     exchanges = connector.exchange(find_script("host_clock", SHARED), ["?"] * PROBES, idle_timeout_seconds=SILENCE_S)
     try:
-        return offset_of([_probe(exchange) for exchange in exchanges])
+        return offset_of([Probe(sent, _clock_in(answer), received) for sent, answer, received in exchanges])
     except (ValueError, KeyError, TypeError) as error:
         raise WorkloadError(
             f"its clock cannot be read ({error})", "see that bash is 5.0 or newer there, and run again", connector.name
         ) from error
 
 
-def _probe(exchange: Exchange) -> Probe:
-    clock = float(json.loads(exchange.answer)["clock"])
+def _clock_in(answer: str) -> float:
+    clock = float(json.loads(answer)["clock"])
     if not math.isfinite(clock):
         raise ValueError(f"it shows {clock}")
-    return Probe(exchange.sent_unix_s, clock, exchange.received_unix_s)
+    return clock
 
 
 class HostClocks:

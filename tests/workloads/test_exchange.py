@@ -33,8 +33,9 @@ ECHO = script('said=0\nwhile IFS= read -r line; do\n    said=$((said + 1))\n    
 
 def test_each_line_is_answered_in_its_turn(connector: SshConnector) -> None:
     exchanges = connector.exchange(ECHO, QUESTIONS, ["answer"])
-    assert [each.answer for each in exchanges] == [f"answer {at}: {line}" for at, line in enumerate(QUESTIONS, start=1)]
-    times = [time for each in exchanges for time in (each.sent_unix_s, each.received_unix_s)]
+    answers = [answer for _, answer, _ in exchanges]
+    assert answers == [f"answer {at}: {line}" for at, line in enumerate(QUESTIONS, start=1)]
+    times = [time for sent, _, received in exchanges for time in (sent, received)]
     assert times == sorted(times)
 
 
@@ -74,7 +75,7 @@ def test_a_script_is_the_same_either_way(connector: SshConnector) -> None:
     text = script("cat <<'END'\n  it's \"$HOME\" `id` \\n \\\\ *\n\ttab\n\nEND")
     said = connector.run(text, locked=False).stdout
     assert said == '  it\'s "$HOME" `id` \\n \\\\ *\n\ttab\n'
-    lines = [each.answer for each in connector.exchange(script(f"read -r _\n{text.text}"), ["?"])]
+    lines = [answer for _, answer, _ in connector.exchange(script(f"read -r _\n{text.text}"), ["?"])]
     assert lines == ['  it\'s "$HOME" `id` \\n \\\\ *']
 
 

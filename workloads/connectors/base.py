@@ -6,22 +6,12 @@ import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from workloads.connectors.script import Script, ScriptResult, facts_in, script_command, script_error
 from workloads.errors import WorkloadError
 
 # How long a script may print nothing before it is given up.
 IDLE_TIMEOUT_SECONDS = 300
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """A line that was sent to a script, and its answer; times are of this machine's clock."""
-
-    answer: str
-    sent_unix_s: float
-    received_unix_s: float
 
 
 class ScriptProcess(ABC):
@@ -112,11 +102,11 @@ class Connector(ABC):
         arguments: Iterable[str] = (),
         *,
         idle_timeout_seconds: float = IDLE_TIMEOUT_SECONDS,
-    ) -> list[Exchange]:
+    ) -> list[tuple[float, str, float]]:
         """Runs `script`, which must answer each line with one line, and sends each of `lines` after the answer to the
-        one before.
+        one before. Returns when each was sent, its answer, and when that came, in Unix seconds of this machine's clock.
         """
-        exchanges: list[Exchange] = []
+        exchanges: list[tuple[float, str, float]] = []
         with self.start(script, arguments, idle_timeout_seconds=idle_timeout_seconds) as process:
             for line in lines:
                 sent_unix_s = time.time()
@@ -125,7 +115,7 @@ class Connector(ABC):
                 answer = next(process.lines, None)
                 if answer is None:
                     break
-                exchanges.append(Exchange(answer, sent_unix_s, time.time()))
+                exchanges.append((sent_unix_s, answer, time.time()))
             process.close_stdin()
             code, stderr = process.wait()
         if code:
