@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from inventory import Host, Inventory
+from inventory import Inventory
 from workloads.connectors.base import IDLE_TIMEOUT_SECONDS
 from workloads.connectors.errors import Unreachable
 from workloads.connectors.parallel import THREADS_MAX, in_threads
@@ -63,12 +62,6 @@ class ConnectionPool:
             connector = self._connectors.pop(name, None)
         if connector is not None:
             connector.close()
-
-    def moved(self, host: Host) -> None:
-        """Replaces a host's address."""
-        self.drop(host.name)
-        hosts = tuple(host if each.name == host.name else each for each in self.inventory.hosts)
-        self.inventory = replace(self.inventory, hosts=hosts)
 
     def connector(self, name: str) -> SshConnector:
         """Returns the open connection to the host called `name`; connects where there is none."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from typing import Any
 
 from inventory import Host
 from workloads.eip_region.context import Context
@@ -16,34 +17,13 @@ from workloads.errors import WorkloadError
 STEADY_ANSWERS = 2
 
 
-@dataclass(frozen=True)
-class Move:
-    """One move. Times are seconds since 1970 by the clock of this machine; None: did not happen. `delay_s` is a random
-    wait before the call, without which calls and connections could be synchronised.
+def move(context: Context, source: Host, target: Host, journal: MoveJournal) -> dict[str, Any]:
+    """Moves the address, and returns the record of the move: times are in Unix seconds of this machine's clock, None is
+    what did not happen. When `target` does not answer, gives the address back to `source` and raises WorkloadError.
     """
-
-    move: int
-    source: str
-    target: str
-    source_zone: str
-    target_zone: str
-    delay_s: float
-    interval_s: float
-    asked_unix_s: float
-    answered_unix_s: float
-    shown_unix_s: float | None
-    confirmed_unix_s: float | None
-    rolled_back: bool
-    reason: str | None
-
-
-def move(context: Context, source: Host, target: Host, journal: MoveJournal) -> Move:
-    """Moves the address, and records the move. When `target` does not answer, gives the address back to `source` and
-    raises WorkloadError.
-    """
-    number = context.moves + 1
     with context.prober() as prober:
         _await_steady(context, prober, source)
+        # Without a random wait, calls and connections could be synchronised.
         delay_s = random.uniform(0, context.pace.interval_seconds)
         time.sleep(delay_s)
         journal.begin(source.name, target.name)
@@ -54,22 +34,25 @@ def move(context: Context, source: Host, target: Host, journal: MoveJournal) -> 
         answers_again = confirmed is None and _take_back(context, prober, source)
         time.sleep(context.pace.interval_seconds)  # for the last connections to the old host
     reason = None if confirmed is not None else f"{target.name} did not answer for {context.plan.answer_seconds:g} s"
-    made = Move(
-        number,
-        source.name,
-        target.name,
-        source.zone,
-        target.zone,
-        delay_s,
-        context.pace.interval_seconds,
-        asked.asked_unix_s,
-        asked.answered_unix_s,
-        shown,
-        confirmed,
-        confirmed is None,
-        reason,
-    )
-    _record(context, made, prober.probes)
+    context.moves += 1
+    for probe in prober.probes:
+        context.results.append("probes", {"move": context.moves, **asdict(probe)})
+    made = {
+        "move": context.moves,
+        "source": source.name,
+        "target": target.name,
+        "source_zone": source.zone,
+        "target_zone": target.zone,
+        "delay_s": delay_s,
+        "interval_s": context.pace.interval_seconds,
+        "asked_unix_s": asked.asked_unix_s,
+        "answered_unix_s": asked.answered_unix_s,
+        "shown_unix_s": shown,
+        "confirmed_unix_s": confirmed,
+        "rolled_back": confirmed is None,
+        "reason": reason,
+    }
+    context.results.append("moves", made)
     if confirmed is None and not answers_again:
         raise WorkloadError(
             f"{target.name} does not answer at {context.address.name}, nor does {source.name}, to which it was given "
@@ -139,10 +122,3 @@ def _take_back(context: Context, prober: Prober, source: Host) -> bool:
     prober.moved()
     asked = context.address.give_to(source)
     return _await_answers(context, prober, source, asked.asked_unix_s) is not None
-
-
-def _record(context: Context, made: Move, probes: list[Probe]) -> None:
-    context.moves = made.move
-    for probe in probes:
-        context.results.append("probes", {"move": made.move, **asdict(probe)})
-    context.results.append("moves", asdict(made))

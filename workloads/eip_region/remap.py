@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from inventory import Host, Inventory
 from workloads.deployment import latest, recorded
 from workloads.eip_region.context import Context
-from workloads.eip_region.move import Move, move, no_answer
+from workloads.eip_region.move import move, no_answer
 from workloads.eip_region.move_journal import MoveJournal
 from workloads.eip_region.probe import answers_of
 from workloads.errors import WorkloadError
@@ -29,7 +31,7 @@ def remap_task(request: Request) -> None:
             remap(context, target, times)
 
 
-def remap(context: Context, to: Host | None, times: int) -> list[Move]:
+def remap(context: Context, to: Host | None, times: int) -> list[dict[str, Any]]:
     """Moves the address to `to` (None: to another zone), then back and forth, `times` moves in all. One move to the
     current holder does nothing. The caller holds the address' lock.
     """
@@ -39,7 +41,7 @@ def remap(context: Context, to: Host | None, times: int) -> list[Move]:
         context.console.say("remap", f"{to.name} has {context.address.name} already; nothing changed")
         return []
     target = to if to is not None and to.name != holder.name else context.other_than(holder)
-    made: list[Move] = []
+    made: list[dict[str, Any]] = []
     for number in range(1, times + 1):
         before = time.monotonic()
         with context.console.under_way("remap", f"{number} of {times}: {holder.name} → {target.name}"):
@@ -50,13 +52,14 @@ def remap(context: Context, to: Host | None, times: int) -> list[Move]:
     return made
 
 
-def tell(context: Context, made: Move) -> None:
+def tell(context: Context, made: Mapping[str, Any]) -> None:
     """Prints a line about a move."""
-    shown = "not shown" if made.shown_unix_s is None else f"shown after {made.shown_unix_s - made.asked_unix_s:.2f} s"
+    asked, shown = made["asked_unix_s"], made["shown_unix_s"]
+    shown_words = "not shown" if shown is None else f"shown after {shown - asked:.2f} s"
     context.console.say(
         "remap",
-        f"{made.move:>3}  {made.source} ({made.source_zone}) → {made.target} ({made.target_zone}): EC2 answered in "
-        f"{(made.answered_unix_s - made.asked_unix_s) * 1000:.0f} ms, {shown}",
+        f"{made['move']:>3}  {made['source']} ({made['source_zone']}) → {made['target']} ({made['target_zone']}): "
+        f"EC2 answered in {(made['answered_unix_s'] - asked) * 1000:.0f} ms, {shown_words}",
     )
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -18,14 +19,13 @@ from workloads.deployment import local_versions
 from workloads.eip_region import address as addresses
 from workloads.eip_region import probe
 from workloads.eip_region import remap as remaps
-from workloads.eip_region.move import Move
 from workloads.eip_region.move_journal import MoveJournal, address_lock
 from workloads.eip_region.remap import check_zones, remap
 from workloads.errors import WorkloadError
 from workloads.results import Results
 
 
-def remapped(world: World, to: str | None = None, times: int = 1) -> list[Move]:
+def remapped(world: World, to: str | None = None, times: int = 1) -> list[dict[str, Any]]:
     context = world.context()
     return remap(context, None if to is None else context.inventory.host(to), times)
 
@@ -35,7 +35,7 @@ def test_it_moves_and_each_move_is_recorded(world: World) -> None:
     context = world.context()
     context.results = Results.start(context.inventory, versions=local_versions())
     made = remap(context, context.inventory.host("host-2"), 3)
-    assert [(each.source, each.target) for each in made] == [
+    assert [(each["source"], each["target"]) for each in made] == [
         ("host-1", "host-2"),
         ("host-2", "host-1"),
         ("host-1", "host-2"),
@@ -66,12 +66,12 @@ def test_a_host_that_has_it_is_left_alone(world: World, capsys: pytest.CaptureFi
 
 def test_several_moves_begin_from_whoever_has_it(world: World) -> None:
     world.give_to("host-2")
-    assert [each.target for each in remapped(world, "host-2", 2)] == ["host-1", "host-2"]
+    assert [each["target"] for each in remapped(world, "host-2", 2)] == ["host-1", "host-2"]
 
 
 def test_an_address_that_nobody_has_goes_to_the_other_host_first(world: World) -> None:
     (made,) = remapped(world, "host-1")
-    assert (made.source, made.target) == ("host-2", "host-1")
+    assert (made["source"], made["target"]) == ("host-2", "host-1")
 
 
 def test_a_silent_new_host_and_the_address_is_back(world: World) -> None:
@@ -91,7 +91,7 @@ def test_a_silent_new_host_and_the_address_is_back(world: World) -> None:
     assert record["reason"] == "host-2 did not answer for 2 s"
     assert MoveJournal(world.allocation_id).pending() is None
     world.silent.clear()
-    assert [each.target for each in remapped(world, "host-2")] == ["host-2"]
+    assert [each["target"] for each in remapped(world, "host-2")] == ["host-2"]
 
 
 def test_when_neither_answers_any_more_it_says_so_and_the_note_stays(
@@ -163,6 +163,7 @@ def test_a_run_that_is_killed_in_the_middle_leaves_a_note(world: World, tmp_path
 HOLD = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from workloads.eip_region.move_journal import address_lock
 with address_lock("eipalloc-1", "eip-region.remap", Path(sys.argv[1])):
     print("has it", flush=True)
@@ -223,7 +224,7 @@ def test_unless_it_may_be_taken_from_there(account: None, monkeypatch: pytest.Mo
     monkeypatch.setattr(probe, "probe", world.probe)
     made.give_to("host-1")
     (move,) = remapped(world, "host-2")
-    assert (move.source, move.target) == ("host-1", "host-2")
+    assert (move["source"], move["target"]) == ("host-1", "host-2")
     assert world.holder() == "host-2"
 
 
