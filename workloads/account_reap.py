@@ -95,10 +95,9 @@ def _with_states(selection: Selection, backend: str | None, console: Console) ->
 def _show(console: Console, plan: Plan, found: Found, selection: Selection) -> None:
     for each in plan.delete:
         console.say("delete", f"{_named(each)}{_expiry(each, selection.now)}")
-    for kept in plan.with_status(Status.PROTECTED):
-        console.say("protected", f"{_named(kept.resource)}  {kept.reason}")
-    for kept in plan.with_status(Status.LEFT):
-        console.say("left", f"{_named(kept.resource)}  {kept.reason}")
+    for status in (Status.PROTECTED, Status.LEFT):
+        for kept in plan.with_status(status):
+            console.say(status.name.lower(), f"{_named(kept.resource)}  {kept.reason}")
     for kept in plan.with_status(Status.NOT_SELECTED):
         if kept.reason.endswith(" needs it"):
             console.say("in use", f"{_named(kept.resource)}  {kept.reason}")

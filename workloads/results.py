@@ -58,14 +58,6 @@ def results_root() -> Path:
     return Path(os.environ.get("TIDEMARK_RESULTS_DIR") or Path(__file__).resolve().parent.parent / "results")
 
 
-def _ends_with_newline(path: Path) -> bool:
-    with path.open("rb") as file:
-        if file.seek(0, os.SEEK_END) == 0:
-            return True
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
-
-
 def _is_manifest(document: Any) -> bool:
     """Returns whether a run can be added to by it."""
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
@@ -79,7 +71,6 @@ class Results:
     def __init__(self, directory: Path, manifest: dict[str, Any]) -> None:
         self.directory = directory
         self.manifest = manifest
-        self._whole_streams: set[str] = set()  # those that end with a newline
         self._guard = threading.Lock()
 
     @classmethod
@@ -170,12 +161,11 @@ class Results:
         line = (json.dumps(record, separators=(",", ":")) + "\n").encode()
 
         def write() -> None:
-            with (self.directory / "raw" / f"{stream}.ndjson").open("ab", buffering=0) as file:
-                size = file.tell()
+            with (self.directory / "raw" / f"{stream}.ndjson").open("a+b", buffering=0) as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - 1))
                 # A killed run may have left half a line, which would damage this one, too.
-                whole = stream in self._whole_streams or _ends_with_newline(Path(file.name))
-                rest = line if whole else b"\n" + line
-                self._whole_streams.add(stream)
+                rest = line if file.read(1) in (b"", b"\n") else b"\n" + line
                 try:
                     while rest:  # a disk that fills up accepts only a part
                         rest = rest[file.write(rest) :]

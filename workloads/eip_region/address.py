@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from inventory import ElasticIp, Host, Inventory
+from reaper.services import error_code
 from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.errors import WorkloadError
 from workloads.waiting import wait_until
@@ -37,11 +38,6 @@ def elastic_ip_of(inventory: Inventory) -> ElasticIp:
                 f"id {host.id} is no instance of EC2", "an Elastic IP moves between instances alone", host.name
             )
     return inventory.elastic_ips[0]
-
-
-def error_code(error: ClientError) -> str:
-    """Returns EC2's code of an error."""
-    return str(error.response.get("Error", {}).get("Code", "unknown"))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from inventory import Host
+from reaper.services import error_code
 from workloads.aws import ec2_client, one_line
-from workloads.eip_region.address import KNOWN_SECONDS, NOT_FOUND, ApiCall, error_code, until_known
+from workloads.eip_region.address import KNOWN_SECONDS, NOT_FOUND, ApiCall, until_known
 from workloads.eip_region.context import Context
 from workloads.eip_region.move_journal import MoveJournal
 from workloads.eip_region.remap import settle

@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from reaper.services import error_code
 from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.errors import WorkloadError
 from workloads.iscsi import ISCSI_PORT
@@ -46,7 +47,7 @@ def close_path(tunnel: TunnelEndpoints) -> None:
         try:
             _client(tunnel).revoke_security_group_ingress(GroupId=group, IpPermissions=[_permission(tunnel)])
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") != "InvalidPermission.NotFound":
+            if error_code(error) != "InvalidPermission.NotFound":
                 raise WorkloadError(
                     f"the rule for iSCSI of security group {group} cannot be taken back ({error})",
                     f"remove its rule for port {ISCSI_PORT} in the console",

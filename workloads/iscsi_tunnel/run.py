@@ -100,9 +100,8 @@ def measure(tunnel: TunnelEndpoints, plan: Plan, cell: Cell, device: str, label:
         operation=cell.operation,
         warmup_seconds=plan.warmup_seconds,
         span_bytes=plan.written_bytes if cell.operation == "write" else None,
+        overwrite=cell.operation == "write",  # is_blank has found no data
     )
-    if cell.operation == "write":
-        words.append("--overwrite")  # is_blank has found no data
     takes = f"planned: {plan.warmup_seconds + plan.measured_seconds:g} s"
     with tunnel.console.under_way("run", label, takes) as progress:
         outcome = run_worker(
