@@ -27,17 +27,17 @@ HEAD = 'name = "mine"\nseconds = 3\n'
 
 
 def read(text: str) -> plans.Plan:
-    return plans.read(text, "mine.toml")
+    return plans.Plan.read(text, "mine.toml")
 
 
 def test_both_plans_are_read() -> None:
     for name in ("short", "full"):
-        assert plans.load(name).name == name
+        assert plans.Plan.load(name).name == name
 
 
 def test_the_full_plan_has_every_cell_of_the_original() -> None:
     """Reads and writes of 1 B, 1 KiB and 10 KB with 1 to 40 writers on one instance and on two; and sequential ones."""
-    found = plans.cells(plans.load("full"))
+    found = plans.cells(plans.Plan.load("full"))
     cells = {(c.operation, c.request_bytes, c.writers, c.clients) for c in found if c.span_bytes is None}
     for operation in ("read", "write"):
         for size in (1, 1024, 10_000, 1000, 4096, 4097):
@@ -47,7 +47,7 @@ def test_the_full_plan_has_every_cell_of_the_original() -> None:
 
 
 def test_the_short_plan_has_what_every_answer_needs() -> None:
-    found = plans.cells(plans.load("short"))
+    found = plans.cells(plans.Plan.load("short"))
     fixed = [c for c in found if c.span_bytes is None]
     for operation in ("read", "write"):
         mine = [c for c in fixed if c.operation == operation]
@@ -136,4 +136,4 @@ def test_more_clients_than_there_are_is_refused() -> None:
 
 def test_an_unknown_plan_shows_those_there_are() -> None:
     with pytest.raises(WorkloadError, match="give one of full, short"):
-        plans.load("long")
+        plans.Plan.load("long")

@@ -28,13 +28,13 @@ def final(**changes: Any) -> dict[str, Any]:
 
 def test_both_plans_are_read_and_fit(topology: Topology) -> None:
     for name in ("short", "full"):
-        plan = plans.load(name)
+        plan = plans.Plan.load(name)
         assert plan.name == name
         plans.check(plan, topology)
 
 
 def test_cells_of_the_short_plan(topology: Topology) -> None:
-    cells = plans.cells(plans.load("short"), topology)
+    cells = plans.cells(plans.Plan.load("short"), topology)
     by_name = {cell.name: cell for cell in cells}
     assert len(by_name) == len(cells) == 18
     stripe = by_name["stripe-3x3-sequential"]
@@ -63,7 +63,7 @@ def test_cells_of_the_short_plan(topology: Topology) -> None:
 @pytest.mark.parametrize("name", ["short", "full"])
 def test_cells_for_any_number_of_servers(name: str, servers: int) -> None:
     found = Topology.of(inventory_of(with_servers(servers)))
-    plan = plans.load(name)
+    plan = plans.Plan.load(name)
     plans.check(plan, found)
     cells = plans.cells(plan, found)
     assert len({cell.name for cell in cells}) == len(cells)

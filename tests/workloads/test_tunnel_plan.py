@@ -10,18 +10,18 @@ from tests.workloads.call_task import call_task
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS
 from workloads.iscsi_tunnel.experiment import EXPERIMENT
-from workloads.iscsi_tunnel.plan import Plan, cells_of, load, read
+from workloads.iscsi_tunnel.plan import Plan, cells_of
 from workloads.iscsi_tunnel.prove import capture_proof
 
 SHORT = (Plan.folder() / "short.toml").read_text()
 
 
 def test_both_plans_can_be_read() -> None:
-    assert [load(name).name for name in ("short", "full")] == ["short", "full"]
+    assert [Plan.load(name).name for name in ("short", "full")] == ["short", "full"]
 
 
 def test_write_cells_are_left_out_where_something_is_on_the_disk() -> None:
-    plan = load("short")
+    plan = Plan.load("short")
     assert [cell.name for cell in cells_of(plan, "tunnel", writes=False)] == [
         "tunnel-read-sequential",
         "tunnel-read-random",
@@ -48,7 +48,7 @@ def test_write_cells_are_left_out_where_something_is_on_the_disk() -> None:
 )
 def test_a_wrong_plan_is_one_line(old: str, new: str, words: str) -> None:
     with pytest.raises(WorkloadError, match=words):
-        read(SHORT.replace(old, new), "plan")
+        Plan.read(SHORT.replace(old, new), "plan")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_the_home_of_a_user_who_is_not_here_is_no_traceback(inventory: Inventory
     ):
         load_inventory.load(None, "~nobody-here/x")
     with pytest.raises(WorkloadError, match="--plan ~nobody-here/x: no such plan"):
-        md_raid.load("~nobody-here/x")
+        md_raid.Plan.load("~nobody-here/x")
     with pytest.raises(WorkloadError, match=r"client: ssh.identity_file ~nobody-here/x is not there"):
         connect(inventory.host("client"), Ssh("admin", "~nobody-here/x", None), [host_key(20)])
 
@@ -51,7 +51,7 @@ def test_a_file_without_an_end_is_one_line() -> None:
     with pytest.raises(WorkloadError, match=r"--inventory /dev/zero: cannot be read \(File too large\)"):
         load_inventory.load(None, "/dev/zero")
     with pytest.raises(WorkloadError, match=r"--plan /dev/zero: no such plan \(File too large\); give one of full"):
-        md_raid.load("/dev/zero")
+        md_raid.Plan.load("/dev/zero")
     with pytest.raises(LabError, match=r"/dev/zero: no such service model; give one of none"):
         service_model.load("/dev/zero")
 
@@ -100,7 +100,7 @@ def test_every_plan_with_a_strange_value_anywhere_is_one_line(module: ModuleType
             continue
         text = "\n".join([*lines[:number], f"{name} = {value}", *lines[number + 1 :]])
         with pytest.raises(WorkloadError) as fault:
-            module.read(text, "plan.toml")
+            module.Plan.read(text, "plan.toml")
         assert says in str(fault.value)
         assert len(str(fault.value)) < 500
         changed += 1

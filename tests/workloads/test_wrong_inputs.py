@@ -130,13 +130,13 @@ PLANS: list[tuple[str, str, str, str]] = [
 def test_plans(old: str, new: str, expected: str) -> None:
     assert old in GOOD_PLAN
     with pytest.raises(WorkloadError, match=expected) as caught:
-        plans.read(GOOD_PLAN.replace(old, new, 1), "plan.toml")
+        plans.Plan.read(GOOD_PLAN.replace(old, new, 1), "plan.toml")
     assert str(caught.value).startswith("plan.toml: ")
     assert "\n" not in str(caught.value)
 
 
 def test_a_plan_for_more_mirrors_than_there_are(topology: Topology) -> None:
-    plan = plans.read(GOOD_PLAN.replace("stripe_mirrors = [1, 3, 5]", "stripe_mirrors = [6]"), "plan.toml")
+    plan = plans.Plan.read(GOOD_PLAN.replace("stripe_mirrors = [1, 3, 5]", "stripe_mirrors = [6]"), "plan.toml")
     with pytest.raises(WorkloadError, match=r"pattern\.stripe_mirrors asks for 6, there are 5 mirrors; give at most 5"):
         plans.check(plan, topology)
 

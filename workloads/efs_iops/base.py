@@ -27,7 +27,7 @@ def measure_base(request: Request) -> None:
     as in a run, since that takes some of their time; nothing is recorded.
     """
     path = output_path(request.options["output"])
-    plan = plans.load(None)
+    plan = plans.Plan.load(None)
     request.experiment.prepare()
     with connected_context(request) as context:
         configure(context, plan)

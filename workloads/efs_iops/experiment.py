@@ -46,7 +46,7 @@ def check(inventory: Inventory, request: Request) -> None:
 EXPERIMENT = Experiment(
     name="efs-iops",
     scripts=Path(__file__).parent / "scripts",
-    plan=PlanFormat(lambda which: plan.load(which), describe_plan),
+    plan=PlanFormat(lambda which: plan.Plan.load(which), describe_plan),
     prepare=lambda: worker.Worker.load(),
     check=check,
     make_context=lambda deployment, request: contexts.Context.of(deployment, tls=bool(request.options.get("tls"))),

@@ -106,6 +106,3 @@ def check(plan: Plan, clients: int) -> None:
             f"plan {plan.name}: clients asks for {plan.clients}, the inventory has {clients}",
             f"give at most {clients}, or deploy more (tidemark:clients)",
         )
-
-
-load, read = Plan.load, Plan.read

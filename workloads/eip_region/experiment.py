@@ -46,7 +46,7 @@ def check(inventory: Inventory, request: Request) -> None:
 EXPERIMENT = Experiment(
     name="eip-region",
     scripts=Path(__file__).parent / "scripts",
-    plan=PlanFormat(lambda which: plan.load(which), describe_plan),
+    plan=PlanFormat(lambda which: plan.Plan.load(which), describe_plan),
     check=check,
     connect=lambda request: contexts.connect(request),
     stages=(

@@ -48,6 +48,3 @@ class Plan(PlanFile):
     def pace(self, *, rehearsal: bool) -> Pace:
         """Returns the pace on AWS, or in a rehearsal."""
         return self.rehearsal if rehearsal else self.aws
-
-
-load, read = Plan.load, Plan.read

@@ -44,7 +44,7 @@ def check(inventory: Inventory, request: Request) -> None:
 EXPERIMENT = Experiment(
     name="iscsi-tunnel",
     scripts=Path(__file__).parent / "scripts",
-    plan=PlanFormat(lambda which: plan.load(which), describe_plan),
+    plan=PlanFormat(lambda which: plan.Plan.load(which), describe_plan),
     prepare=lambda: worker.Worker.load(),
     check=check,
     make_context=lambda deployment, request: endpoints.TunnelEndpoints.of(deployment, request.options["client"]),

@@ -80,6 +80,3 @@ def cells_of(plan: Plan, path: str, *, writes: bool) -> list[Cell]:
     """The cells of one path, without those that write where the disk must not be written to."""
     operations = OPERATIONS if writes else OPERATIONS[:1]
     return [Cell(path, operation, pattern) for operation in operations for pattern in plan.patterns]
-
-
-load, read = Plan.load, Plan.read

@@ -56,7 +56,7 @@ def check(inventory: Inventory, request: Request) -> None:
 EXPERIMENT = Experiment(
     name="md-raid",
     scripts=Path(__file__).parent / "scripts",
-    plan=PlanFormat(lambda which: plan.load(which), describe_plan),
+    plan=PlanFormat(lambda which: plan.Plan.load(which), describe_plan),
     prepare=lambda: worker.Worker.load(),
     check=check,
     make_context=lambda deployment, _: contexts.Context.of(deployment),

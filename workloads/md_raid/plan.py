@@ -303,6 +303,3 @@ def check(plan: Plan, topology: Topology) -> None:
                 f"plan {plan.name}: {field} asks for {count}, there are {available} mirrors",
                 f"give at most {available}, or deploy more volumes (tidemark:volumesPerServer)",
             )
-
-
-load, read = Plan.load, Plan.read

@@ -24,7 +24,7 @@ def inventory(**changes: object) -> Inventory:
 
 
 def test_both_plans_are_read() -> None:
-    short, full = plans.load(None), plans.load("full")
+    short, full = plans.Plan.load(None), plans.Plan.load("full")
     assert (short.name, full.name) == ("short", "full")
     assert short.pace(rehearsal=False).interval_seconds == 0.05
     assert short.pace(rehearsal=True).interval_seconds == 0.25
@@ -58,7 +58,7 @@ def test_both_plans_are_read() -> None:
 )
 def test_a_wrong_plan_is_one_line(old: str, new: str, words: str) -> None:
     with pytest.raises(WorkloadError) as refused:
-        plans.read(PLAN.replace(old, new, 1), "plan.toml")
+        plans.Plan.read(PLAN.replace(old, new, 1), "plan.toml")
     assert str(refused.value).startswith(words)
     assert "\n" not in str(refused.value)
 

@@ -43,7 +43,7 @@ settle_seconds = 0.5
 
 
 def quick_plan() -> Plan:
-    return plans.read(PLAN, "plan.toml")
+    return plans.Plan.read(PLAN, "plan.toml")
 
 
 def eip_document(ids: tuple[str, ...], allocation_id: str, address: str, **changes: Any) -> dict[str, Any]:
