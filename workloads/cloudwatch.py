@@ -83,14 +83,6 @@ Values = dict[tuple[str, int, str], float]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Records for raw/cloudwatch.ndjson, the last one about the reading itself; `reason` why some may be missing."""
-
-    records: list[dict[str, Any]]
-    reason: str | None
-
-
-@dataclass(frozen=True)
 class Timing:
     """The clocks, the sleep and the random numbers (0 to 1) of `wait_for`."""
 
@@ -130,11 +122,14 @@ def wait_for(
     poll_s: float = POLL_S,
     tell: Callable[[str], None] = lambda words: None,
     timing: Timing | None = None,
-) -> Reading:
+) -> list[dict[str, Any]]:
     """Reads the minutes `asked` (from `minutes`) until all of `wanted` have arrived and two answers in a row are equal.
 
     `wanted` are the starts of minutes with activity; None means all. After `limit_s`, or an error that will not pass,
-    such as credentials that have expired, the reading has what was read so far, and the reason.
+    such as credentials that have expired, it returns what was read so far.
+
+    Returns the records for raw/cloudwatch.ndjson; the last is about the reading itself, with the reason why some may be
+    missing.
     """
     wanted = set(asked if wanted is None else wanted)
     timing = timing or Timing()
@@ -144,7 +139,7 @@ def wait_for(
     faults_in_a_row = 0
     shown = None
 
-    def reading(reason: str | None) -> Reading:
+    def reading(reason: str | None) -> list[dict[str, Any]]:
         about = {
             "kind": "asked",
             "from_unix_s": asked.start,
@@ -153,7 +148,7 @@ def wait_for(
             "waited_s": round(timing.monotonic_s() - started_s, 3),
             "reason": reason,
         }
-        return Reading([*_records(known), about], reason)
+        return [*_records(known), about]
 
     if not asked:
         return reading("there is no whole minute to ask for")

@@ -40,8 +40,8 @@ def load(stack: str | None, file: str | None) -> Inventory:
     if stack is not None and file is not None:
         raise WorkloadError("both --stack and --inventory are given", "give one of them")
     if stack is not None:
-        return from_stack(stack)
-    if file is not None:
+        inventory = from_stack(stack)
+    elif file is not None:
         inventory = from_file(user_path(file))
     else:
         path = lab_dir() / "inventory.json"
@@ -92,10 +92,7 @@ def from_stack(stack: str) -> Inventory:
     # The output is the document as one string, which --json quotes once more.
     if isinstance(value, str):
         text = value
-    inventory = inventories.Inventory.from_json(text, f"output of stack {stack}")
-    if inventory.rehearsal:
-        ask_rehearsal_api()
-    return inventory
+    return inventories.Inventory.from_json(text, f"output of stack {stack}")
 
 
 def run_pulumi(*arguments: str, remedy: str, backend: str | None = None) -> subprocess.CompletedProcess[str]:

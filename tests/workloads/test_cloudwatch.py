@@ -17,7 +17,7 @@ from moto import mock_aws
 
 from workloads import cloudwatch
 from workloads.aws import aws_client
-from workloads.cloudwatch import METRICS, Reading, Timing, minutes
+from workloads.cloudwatch import METRICS, Timing, minutes
 
 SYSTEM = "fs-0123456789abcdef0"
 START = 1_699_999_980  # a whole minute
@@ -98,7 +98,7 @@ def test_minutes(from_unix_s: float, until_unix_s: float, starts: list[int]) -> 
 def ask(client: Any, among: range) -> list[dict[str, Any]]:
     """The records of the minutes that have arrived."""
     reading = cloudwatch.wait_for(client, SYSTEM, among, limit_s=0)
-    return reading.records[:-1]
+    return reading[:-1]
 
 
 def test_all_statistics_that_a_metric_has(client: Any) -> None:
@@ -240,17 +240,19 @@ class Clock:
         self.slept.append(seconds)
         self._meanwhile(self.elapsed_s)
 
-    def wait_for(self, client: Any, wanted: list[int] | None = None, count: int = 3, **options: float) -> Reading:
+    def wait_for(
+        self, client: Any, wanted: list[int] | None = None, count: int = 3, **options: float
+    ) -> list[dict[str, Any]]:
         """Waits for minutes among the `count` after START."""
         timing = Timing(lambda: START + 1000 + self.elapsed_s, lambda: 5 + self.elapsed_s, self.sleep, lambda: 1.0)
         among = minutes(START, START + count * MINUTE)
         return cloudwatch.wait_for(client, SYSTEM, among, wanted, tell=self.said.append, timing=timing, **options)
 
 
-def asked(reading: Reading) -> dict[str, Any]:
+def asked(reading: list[dict[str, Any]]) -> dict[str, Any]:
     """The record of the asking: the last, and the only one."""
-    assert [each["kind"] for each in reading.records[:-1]] == ["minute"] * (len(reading.records) - 1)
-    return reading.records[-1]
+    assert [each["kind"] for each in reading[:-1]] == ["minute"] * (len(reading) - 1)
+    return reading[-1]
 
 
 def test_minutes_that_come_late_are_waited_for(client: Any) -> None:
@@ -272,8 +274,8 @@ def test_minutes_that_come_late_are_waited_for(client: Any) -> None:
         "waited_s": 250.0,
         "reason": None,
     }
-    assert reading.reason is None
-    assert [each["t_unix_s"] for each in reading.records if each.get("metric") == "DataReadIOBytes"] == [
+    assert reading[-1]["reason"] is None
+    assert [each["t_unix_s"] for each in reading if each.get("metric") == "DataReadIOBytes"] == [
         START,
         START + 60,
         START + 120,
@@ -292,24 +294,24 @@ def test_a_minute_that_still_grows_is_asked_for_again(client: Any) -> None:
 
     put(client, "TotalIOBytes", START, 1, 4096, 4096, 4096)
     reading = Clock(grow).wait_for(client, [START])
-    assert reading.reason is None
+    assert reading[-1]["reason"] is None
     assert asked(reading)["waited_s"] == 40.0
-    assert reading.records[0]["statistics"]["SampleCount"] == 4
+    assert reading[0]["statistics"]["SampleCount"] == 4
 
 
 def test_minutes_in_which_nothing_was_moved_are_not_waited_for(client: Any) -> None:
     put(client, "TotalIOBytes", START + 60, 1, 4096, 4096, 4096)
     reading = Clock().wait_for(client, [START + 60])
-    assert (reading.reason, asked(reading)["waited_s"], len(reading.records)) == (None, 10.0, 2)
+    assert (reading[-1]["reason"], asked(reading)["waited_s"], len(reading)) == (None, 10.0, 2)
 
 
 def test_a_minute_that_never_comes_ends_the_waiting(client: Any) -> None:
     put(client, "TotalIOBytes", START, 1, 4096, 4096, 4096)
     clock = Clock()
     reading = clock.wait_for(client, [START, START + 120])
-    assert reading.reason == "CloudWatch lacks 1 of 2 minutes, the first from 22:15 UTC, after 600 s"
-    assert asked(reading)["reason"] == reading.reason
-    assert [each["t_unix_s"] for each in reading.records[:-1]] == [START]
+    assert reading[-1]["reason"] == "CloudWatch lacks 1 of 2 minutes, the first from 22:15 UTC, after 600 s"
+    assert asked(reading)["reason"] == reading[-1]["reason"]
+    assert [each["t_unix_s"] for each in reading[:-1]] == [START]
     assert clock.elapsed_s == 600
 
 
@@ -324,14 +326,14 @@ def test_figures_that_never_settle_are_kept_with_the_reason(client: Any) -> None
     reading = Clock(lambda _: put(client, "TotalIOBytes", START, 1, 4096, 4096, 4096)).wait_for(
         client, [START], limit_s=30.0
     )
-    assert reading.reason == "no two answers in a row were the same, after 30 s"
-    assert reading.records[0]["statistics"]["SampleCount"] == 4
+    assert reading[-1]["reason"] == "no two answers in a row were the same, after 30 s"
+    assert reading[0]["statistics"]["SampleCount"] == 4
 
 
 def test_no_whole_minute_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = Clock().wait_for(Answers(monkeypatch).client, [], count=0)
-    assert reading.records == [asked(reading)]
-    assert reading.reason == "there is no whole minute to ask for"
+    assert reading == [asked(reading)]
+    assert reading[-1]["reason"] == "there is no whole minute to ask for"
 
 
 GOOD = page((START, 5.0))
@@ -361,8 +363,8 @@ def test_what_may_pass_is_tried_again_less_and_less_often(
     answers = Answers(monkeypatch, GOOD, fault, fault, fault, fault, GOOD)
     clock = Clock()
     reading = clock.wait_for(answers.client, [START])
-    assert reading.reason is None
-    assert [each["statistics"] for each in reading.records[:-1]] == [{"SampleCount": 5.0}]
+    assert reading[-1]["reason"] is None
+    assert [each["statistics"] for each in reading[:-1]] == [{"SampleCount": 5.0}]
     assert clock.slept == [10.0, 20.0, 40.0, 60.0, 60.0]
     assert answers.left == 0
 
@@ -394,12 +396,12 @@ def test_what_will_not_pass_ends_the_waiting_and_what_was_read_is_kept(
     answers = Answers(monkeypatch, GOOD, fault, GOOD)
     clock = Clock()
     reading = clock.wait_for(answers.client, [START, START + 60])
-    assert reading.reason is not None
-    assert reading.reason.startswith(says)
-    assert reading.reason.endswith("; CloudWatch lacks 1 of 2 minutes, the first from 22:14 UTC")
-    assert "\n" not in reading.reason
-    assert asked(reading)["reason"] == reading.reason
-    assert [each["statistics"] for each in reading.records[:-1]] == [{"SampleCount": 5.0}]
+    assert reading[-1]["reason"] is not None
+    assert reading[-1]["reason"].startswith(says)
+    assert reading[-1]["reason"].endswith("; CloudWatch lacks 1 of 2 minutes, the first from 22:14 UTC")
+    assert "\n" not in reading[-1]["reason"]
+    assert asked(reading)["reason"] == reading[-1]["reason"]
+    assert [each["statistics"] for each in reading[:-1]] == [{"SampleCount": 5.0}]
     assert clock.slept == [10.0]
     assert answers.left == 1
 
@@ -407,20 +409,20 @@ def test_what_will_not_pass_ends_the_waiting_and_what_was_read_is_kept(
 def test_the_first_pages_of_an_answer_that_broke_off_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = Answers(monkeypatch, page((START, 5.0), token="more"), "ExpiredToken")
     reading = Clock().wait_for(answers.client, [START, START + 60])
-    assert [each["t_unix_s"] for each in reading.records[:-1]] == [START]
+    assert [each["t_unix_s"] for each in reading[:-1]] == [START]
 
 
 def test_throttling_to_the_end_keeps_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = Answers(monkeypatch, page((START, 5.0)), *["Throttling"] * 20)
     reading = Clock().wait_for(answers.client, [START])
-    assert reading.reason == "CloudWatch is asked too often (Throttling), after 600 s"
-    assert [each["statistics"] for each in reading.records[:-1]] == [{"SampleCount": 5.0}]
+    assert reading[-1]["reason"] == "CloudWatch is asked too often (Throttling), after 600 s"
+    assert [each["statistics"] for each in reading[:-1]] == [{"SampleCount": 5.0}]
 
 
 def test_a_value_that_a_later_answer_lacks_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     both, one = page((START, 5.0), (START + 60, 6.0)), page((START + 60, 7.0))
     reading = Clock().wait_for(Answers(monkeypatch, both, one, one).client, [START, START + 60])
-    assert [each["statistics"]["SampleCount"] for each in reading.records[:-1]] == [5.0, 7.0]
+    assert [each["statistics"]["SampleCount"] for each in reading[:-1]] == [5.0, 7.0]
 
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CLOUDWATCH"])

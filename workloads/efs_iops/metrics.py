@@ -30,7 +30,7 @@ def read_metrics(context: Context, cells: Sequence[tuple[float, float]], until_u
     started = time.monotonic()
     minutes = cloudwatch.minutes(min((begin for begin, _ in cells), default=until_unix_s), until_unix_s)
     with context.console.under_way("cloudwatch", f"{len(minutes)} minutes", MAY_TAKE) as progress:
-        answer = cloudwatch.wait_for(
+        records = cloudwatch.wait_for(
             aws_client(context.inventory.region, "cloudwatch"),
             context.file_system.id,
             minutes,
@@ -39,11 +39,12 @@ def read_metrics(context: Context, cells: Sequence[tuple[float, float]], until_u
             poll_s=REHEARSAL_POLL_S if context.inventory.rehearsal else cloudwatch.POLL_S,
             tell=progress.update,
         )
-    for record in answer.records:
+    for record in records:
         context.results.append("cloudwatch", record)
     context.results.step("cloudwatch", time.monotonic() - started, None)
     words = f"{len(minutes)} whole minute{'' if len(minutes) == 1 else 's'}, waited {time.monotonic() - started:.0f} s"
-    context.console.say("cloudwatch", words if answer.reason is None else f"{words}; {answer.reason}")
+    reason = records[-1]["reason"]
+    context.console.say("cloudwatch", words if reason is None else f"{words}; {reason}")
 
 
 def was_busy(cells: Sequence[tuple[float, float]], from_unix_s: float, until_unix_s: float) -> bool:
