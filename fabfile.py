@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from invoke.collection import Collection
 
 from workloads.experiment import REQUIRED, Option, find_experiments
-from workloads.fabric_tasks import collection, experiment_tasks, make_task, run_module
+from workloads.fabric_tasks import experiment_tasks, make_task, run_module
 from workloads.lazy_import import lazy_import
 from workloads.results import results_root
 
@@ -79,7 +79,7 @@ namespace = Collection(
         Option("export", "make this directory, with a file for each table"),
         Option("format", "of --sql: table (default), csv or json; of --export: csv (default), json or parquet"),
     ),
-    collection(
+    Collection(
         "inventory",
         make_task(
             "example",
@@ -89,7 +89,7 @@ namespace = Collection(
             Option("experiment", "its name, as `fab --list` has it", REQUIRED),
         ),
     ),
-    collection(
+    Collection(
         "account",
         make_task(
             "check",
@@ -125,7 +125,7 @@ namespace = Collection(
             REGION,
         ),
     ),
-    collection(
+    Collection(
         "lab",
         make_task("up", "Start the rehearsal region.", lambda: run_module("lab", "up")),
         make_task("status", "Show what runs in the rehearsal region.", lambda: run_module("lab", "status")),

@@ -35,11 +35,6 @@ class Progress:
         self._status = status
         self._started = self._shown = time.monotonic()
 
-    @property
-    def seconds(self) -> float:
-        """For how long it has been under way."""
-        return time.monotonic() - self._started
-
     def update(self, words: str) -> None:
         """Shows how far it is."""
         self._words = words
@@ -47,7 +42,8 @@ class Progress:
 
     def show(self) -> None:
         """Shows the line: at once on a terminal, elsewhere when none has been printed for QUIET_PROGRESS_S."""
-        time_words = f"{self.seconds:.0f} s; {self._may_take}" if self._may_take else f"{self.seconds:.0f} s"
+        seconds = time.monotonic() - self._started
+        time_words = f"{seconds:.0f} s; {self._may_take}" if self._may_take else f"{seconds:.0f} s"
         line = Text(f"{self._name:<{NAME_WIDTH}} {self._words}  ({time_words})")
         if self._status is not None:
             self._status.update(line)

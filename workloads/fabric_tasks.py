@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import os
 import signal
@@ -11,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit
@@ -35,37 +34,32 @@ EXIT_PIPE_CLOSED = 141  # as a process that SIGPIPE ends has it in a shell
 HELP_WIDTH = 76  # invoke indents it by two columns, and does not wrap it
 REQUIRED_HELP = " (required; the flag may be left out)"  # invoke shows neither
 
-F = TypeVar("F", bound=Callable[..., Any])
+
+def _terminate(*_: object) -> NoReturn:
+    raise SystemExit(EXIT_TERMINATED)
 
 
-def reported(body: F) -> F:
-    """Turns a fault into one line and an exit code; an interrupt, SIGTERM or SIGHUP ends the task in order."""
-
-    def terminate(*_: object) -> NoReturn:
-        raise SystemExit(EXIT_TERMINATED)
-
-    @functools.wraps(body)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        signal.signal(signal.SIGTERM, terminate)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) has it ignored
-            signal.signal(signal.SIGHUP, terminate)
-        try:
-            result = body(*args, **kwargs)
-            sys.stdout.flush()  # so that a reader that has gone is noticed here, and not at Python's exit
-            return result
-        except WorkloadError as error:
-            raise Exit(f"tidemark: {error.shown}", code=1) from None
-        except inventory.InventoryError as error:
-            raise Exit(f"tidemark: {error}", code=1) from None
-        except KeyboardInterrupt:
-            raise Exit("tidemark: interrupted; run the task again to go on", code=EXIT_INTERRUPTED) from None
-        except BrokenPipeError:  # `fab claims | head` has read enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at its exit
-            raise Exit(code=EXIT_PIPE_CLOSED) from None
-        except OSError as error:
-            raise Exit(f"tidemark: {error}; see that the file or directory can be used", code=1) from None
-
-    return wrapper  # type: ignore[return-value]
+def _run_reported(body: Callable[..., object], given: dict[str, Any]) -> None:
+    """Calls a task's body: turns a fault into one line and an exit code; an interrupt, SIGTERM or SIGHUP ends it in
+    order.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) has it ignored
+        signal.signal(signal.SIGHUP, _terminate)
+    try:
+        body(**given)
+        sys.stdout.flush()  # so that a reader that has gone is noticed here, and not at Python's exit
+    except WorkloadError as error:
+        raise Exit(f"tidemark: {error.shown}", code=1) from None
+    except inventory.InventoryError as error:
+        raise Exit(f"tidemark: {error}", code=1) from None
+    except KeyboardInterrupt:
+        raise Exit("tidemark: interrupted; run the task again to go on", code=EXIT_INTERRUPTED) from None
+    except BrokenPipeError:  # `fab claims | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at its exit
+        raise Exit(code=EXIT_PIPE_CLOSED) from None
+    except OSError as error:
+        raise Exit(f"tidemark: {error}; see that the file or directory can be used", code=1) from None
 
 
 def run_module(module: str, *arguments: str) -> None:
@@ -75,14 +69,6 @@ def run_module(module: str, *arguments: str) -> None:
     code = subprocess.call(command, cwd=PROJECT)
     if code:
         raise Exit(code=code)
-
-
-def collection(name: str, *tasks: Any) -> Collection:
-    """Tasks under a name: `fab NAME.TASK`."""
-    found = Collection(name)
-    for each in tasks:
-        found.add_task(each)
-    return found
 
 
 def experiment_tasks(experiment: Experiment) -> Collection:
@@ -152,9 +138,9 @@ def make_task(name: str, help: str, body: Callable[..., object], *options: Optio
     """A Fabric task that calls `body` with its options by name. Invoke reads them from the signature."""
 
     def wrapper(_: Any, **given: Any) -> None:
-        body(**given)
+        _run_reported(body, given)
 
-    shown: Any = reported(wrapper)
+    shown: Any = wrapper
     shown.__doc__ = "\n".join(textwrap.fill(line, HELP_WIDTH, break_on_hyphens=False) for line in help.splitlines())
     context = inspect.Parameter("_", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     shown.__signature__ = inspect.Signature([context, *(_parameter(option) for option in options)])

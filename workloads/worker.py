@@ -20,12 +20,6 @@ REMOTE_PATH = "/var/lib/tidemark/tidemark-worker"
 WORKER_SILENCE_S = 60.0
 
 
-def local_path() -> Path:
-    """Returns the path of the compiled worker (TIDEMARK_WORKER, or where `make worker` puts it)."""
-    default = Path(__file__).resolve().parent / "native" / "build" / "tidemark-worker"
-    return Path(os.environ.get("TIDEMARK_WORKER") or default)
-
-
 @dataclass(frozen=True)
 class Worker:
     """The compiled worker and its checksum."""
@@ -35,8 +29,9 @@ class Worker:
 
     @classmethod
     def load(cls) -> Worker:
-        """Reads the binary. Raises WorkloadError where it is not compiled."""
-        where = local_path()
+        """Reads TIDEMARK_WORKER, or what `make worker` compiles. Raises WorkloadError where it is not compiled."""
+        default = Path(__file__).resolve().parent / "native" / "build" / "tidemark-worker"
+        where = Path(os.environ.get("TIDEMARK_WORKER") or default)
         try:
             content = where.read_bytes()
         except OSError as error:
