@@ -37,8 +37,7 @@ SHORT_TIMEOUTS = Config(connect_timeout=3, read_timeout=5, retries={"total_max_a
 GONE = frozenset({"stopping", "stopped", "shutting-down", "terminated"})
 FINAL = frozenset({"shutting-down", "terminated"})
 # LifeCycleState of EFS' DescribeFileSystems and State of EC2's DescribeVolumes from which none comes back.
-FILE_SYSTEM_GONE = frozenset({"deleting", "deleted", "error"})
-VOLUME_GONE = frozenset({"deleting", "deleted", "error"})
+STORAGE_GONE = frozenset({"deleting", "deleted", "error"})
 
 
 Found = TypeVar("Found")
@@ -103,11 +102,11 @@ class ResourceWatch:
         volumes = self._ask("volumes", self._volumes_now)
         for host in self._inventory.hosts:
             for volume in host.volumes:
-                if volumes.get(volume.id) in VOLUME_GONE:
+                if volumes.get(volume.id) in STORAGE_GONE:
                     what = f"its volume {volume.id} is {volumes[volume.id]}"
                     self._resource_fault = ResourceGone(what, remedy, host.name)
         for system_id, state in self._ask("file systems", self._file_systems_now).items():
-            if state in FILE_SYSTEM_GONE:
+            if state in STORAGE_GONE:
                 self._resource_fault = ResourceGone(f"file system {system_id} is {state}", remedy)
 
     def _ask(self, kind: str, look: Callable[[], Mapping[str, Found]]) -> Mapping[str, Found]:

@@ -72,7 +72,7 @@ def move(context: Context, source: Host, target: Host, journal: MoveJournal) -> 
 
 def _await_steady(context: Context, prober: Prober, source: Host) -> None:
     """Waits until the host that has the address has answered steadily."""
-    if not prober.wait_for(lambda probes: bool(answers_of(probes, source.name)), context.plan.answer_seconds):
+    if not prober.wait_for_answers(source.name, context.plan.answer_seconds):
         raise no_answer(context, source, prober.probes)
     since = time.time()
     limit = context.plan.before_seconds + context.pace.connection_seconds + context.plan.answer_seconds
@@ -108,10 +108,10 @@ def _where_to_look(context: Context) -> str:
 def _await_answers(context: Context, prober: Prober, host: Host, since_unix_s: float) -> float | None:
     """Returns when the host had answered often enough; None: it did not."""
     needed = context.plan.confirmations
-    if not prober.wait_for(lambda found: bool(answers_of(found, host.name, since_unix_s)), context.plan.answer_seconds):
+    if not prober.wait_for_answers(host.name, context.plan.answer_seconds, since_unix_s):
         return None
     limit = context.plan.answer_seconds + needed * context.pace.interval_seconds
-    if not prober.wait_for(lambda found: len(answers_of(found, host.name, since_unix_s)) >= needed, limit):
+    if not prober.wait_for_answers(host.name, limit, since_unix_s, needed):
         return None
     return time.time()
 

@@ -166,6 +166,10 @@ class Prober:
         with self._changed:
             return self._changed.wait_for(lambda: enough(list(self._probes)), limit_seconds)
 
+    def wait_for_answers(self, host: str, limit_seconds: float, since_unix_s: float = 0, count: int = 1) -> bool:
+        """Waits until the host has answered `count` probes that began since; returns whether it did in time."""
+        return self.wait_for(lambda probes: len(answers_of(probes, host, since_unix_s)) >= count, limit_seconds)
+
     def _run(self) -> None:
         began = time.monotonic()
         number = 0

@@ -11,7 +11,6 @@ from workloads.deployment import latest, recorded
 from workloads.eip_region.context import Context
 from workloads.eip_region.move import move, no_answer
 from workloads.eip_region.move_journal import MoveJournal
-from workloads.eip_region.probe import answers_of
 from workloads.errors import WorkloadError
 from workloads.experiment import Request
 from workloads.run_stages import connected_context
@@ -88,15 +87,13 @@ def _resolve(context: Context, journal: MoveJournal, source: Host, holder: Host 
     if holder is None:
         context.address.give_to(source)
     with context.prober() as prober:
-        if prober.wait_for(lambda probes: bool(answers_of(probes, now.name)), context.plan.answer_seconds):
+        if prober.wait_for_answers(now.name, context.plan.answer_seconds):
             context.console.say("remap", f"{now.name} answers at {context.address.name}: the move has ended")
         elif now.name == source.name:
             raise no_answer(context, source, prober.probes)
         else:
             asked = context.address.give_to(source)
-            if not prober.wait_for(
-                lambda probes: bool(answers_of(probes, source.name, asked.asked_unix_s)), context.plan.answer_seconds
-            ):
+            if not prober.wait_for_answers(source.name, context.plan.answer_seconds, asked.asked_unix_s):
                 raise no_answer(context, source, prober.probes)
             context.console.say("remap", f"{now.name} does not answer: moved back to {source.name}, which does")
             now = source

@@ -306,8 +306,3 @@ class FailureDrill:
                 f"legs differ: {mismatched}", "keep the hosts as they are, and see dmesg on all of them", self.client
             )
         self.say(f"legs are equal: the first {self.drill.check_bytes >> 20} MiB of each mirror compared")
-
-
-def drill(context: Context, plan: Plan) -> None:
-    """Runs the failure drill."""
-    FailureDrill(context, plan).run()

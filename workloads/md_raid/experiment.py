@@ -86,7 +86,7 @@ EXPERIMENT = Experiment(
         Stage(
             "drill",
             "Kill all servers but one while reads go on.\n\nChecks the data, and waits until every mirror is rebuilt.",
-            lambda context, found: drill.drill(context, found),
+            lambda context, found: drill.FailureDrill(context, found).run(),
             results="newest",
         ),
     ),
