@@ -38,11 +38,12 @@ def ec2_client(region: str) -> EC2Client:
 
 def aws_client(region: str, service: str, config: Config | None = None) -> Any:
     """Returns a new client of a service, with what `config` sets. Raises WorkloadError."""
-    name: Any = service  # the stubs know literals
-    arguments = client_arguments(_ENDPOINT_NAMES.get(service, service.upper()), region)
+    make: Any = boto3.client  # its stubs know literals alone
+    name = _ENDPOINT_NAMES.get(service, service.upper())
+    arguments = client_arguments(name, region)
     arguments["config"] = arguments["config"].merge(config or Config())
-    with one_line(f"{service} in {region}", service):
-        return boto3.client(name, **arguments)
+    with one_line(name, name):
+        return make(service, **arguments)
 
 
 def client_arguments(service: str, region: str) -> dict[str, Any]:
