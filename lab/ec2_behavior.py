@@ -15,8 +15,6 @@ attaches a volume to a new server before it has left the old one.
 from __future__ import annotations
 
 import copy
-import functools
-from collections.abc import Callable
 from typing import Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -28,57 +26,33 @@ from moto.ec2.models.instances import Instance
 from moto.ec2.responses.elastic_ip_addresses import ElasticIPAddresses
 from moto.ec2.utils import random_public_ip
 
-from lab.ec2_deletion import delete_interfaces, refuse_deletions_like_ec2
+from lab.ec2_deletion import delete_interfaces
+from lab.moto_changes import Method, instead_of
 
 QUOTA = 5  # a region's default (Amazon VPC quotas), and what moto's DescribeAccountAttributes answers
 _ATTACHABLE = frozenset({"running", "stopped", "stopping"})
 
-_moto_init = ElasticAddress.__init__
-_moto_allocate = ElasticAddressBackend.allocate_address
-_moto_associate = ElasticAddressBackend.associate_address
-_moto_associate_call = ElasticIPAddresses.associate_address
-_moto_attach_volume = EBSBackend.attach_volume
-_moto_start = Instance.start
-_moto_stop = Instance.stop
-_moto_terminate = Instance.terminate
 
-
-def behave_like_ec2() -> None:
-    """Changes moto's classes; a second call changes nothing."""
-    changes: dict[tuple[type, str], Callable[..., Any]] = {
-        (ElasticAddress, "__init__"): _init,
-        (ElasticAddressBackend, "allocate_address"): _allocate,
-        (ElasticAddressBackend, "associate_address"): _associate,
-        (ElasticIPAddresses, "associate_address"): _associate_call,
-        (EBSBackend, "attach_volume"): _attach_volume,
-        (Instance, "start"): _start,
-        (Instance, "stop"): _stop,
-        (Instance, "terminate"): _terminate,
-    }
-    for (owner, name), change in changes.items():
-        setattr(owner, name, change)
-    refuse_deletions_like_ec2()
-
-
-@functools.wraps(_moto_init)
-def _init(self: Any, ec2_backend: Any, domain: str, *arguments: Any, **named: Any) -> None:
-    _moto_init(self, ec2_backend, domain, *arguments, **named)
+@instead_of(ElasticAddress, "__init__")
+def _init(moto: Method, self: Any, ec2_backend: Any, domain: str, *arguments: Any, **named: Any) -> None:
+    moto(self, ec2_backend, domain, *arguments, **named)
     self.network_border_group = ec2_backend.region_name
     taken = {address.public_ip for address in ec2_backend.addresses}
     while self.public_ip.startswith("127.") or self.public_ip in taken:
         self.public_ip = random_public_ip()
 
 
-@functools.wraps(_moto_allocate)
-def _allocate(self: Any, *arguments: Any, **named: Any) -> ElasticAddress:
+@instead_of(ElasticAddressBackend, "allocate_address")
+def _allocate(moto: Method, self: Any, *arguments: Any, **named: Any) -> ElasticAddress:
     if len(self.addresses) >= QUOTA:
         raise EC2ClientError("AddressLimitExceeded", "The maximum number of addresses has been reached.")
-    made: ElasticAddress = _moto_allocate(self, *arguments, **named)
+    made: ElasticAddress = moto(self, *arguments, **named)
     return made
 
 
-@functools.wraps(_moto_associate)
+@instead_of(ElasticAddressBackend, "associate_address")
 def _associate(
+    moto: Method,
     self: Any,
     instance: Any = None,
     eni: Any = None,
@@ -92,7 +66,7 @@ def _associate(
         held: ElasticAddress = wanted[0]
         return held
     before = wanted[0].eni
-    made: ElasticAddress = _moto_associate(self, instance, eni, address, allocation_id, reassociate)
+    made: ElasticAddress = moto(self, instance, eni, address, allocation_id, reassociate)
     if before is not None:
         _restore_own_address(before)
     for other in self.addresses:
@@ -101,40 +75,40 @@ def _associate(
     return made
 
 
-@functools.wraps(_moto_associate_call)
-def _associate_call(self: Any) -> Any:
+@instead_of(ElasticIPAddresses, "associate_address")
+def _associate_call(moto: Method, self: Any) -> Any:
     parameter = self._get_param
 
     def with_ec2s_default(name: str, if_none: Any = None, *arguments: Any, **named: Any) -> Any:
         return parameter(name, True if name == "AllowReassociation" else if_none, *arguments, **named)
 
     self._get_param = with_ec2s_default  # of this one request
-    return _moto_associate_call(self)
+    return moto(self)
 
 
-@functools.wraps(_moto_stop)
-def _stop(self: Any) -> Any:
-    before = _moto_stop(self)
+@instead_of(Instance, "stop")
+def _stop(moto: Method, self: Any) -> Any:
+    before = moto(self)
     for interface in self.nics.values():
         interface.public_ip = None
     _show_elastic_ips(self)
     return before
 
 
-@functools.wraps(_moto_start)
-def _start(self: Any) -> Any:
+@instead_of(Instance, "start")
+def _start(moto: Method, self: Any) -> Any:
     if self._state.name == "running":
         return copy.copy(self._state)
-    before = _moto_start(self)
+    before = moto(self)
     _show_elastic_ips(self)
     return before
 
 
-@functools.wraps(_moto_terminate)
-def _terminate(self: Any) -> Any:
+@instead_of(Instance, "terminate")
+def _terminate(moto: Method, self: Any) -> Any:
     for address in _addresses_of(self):
         address.instance = address.eni = address.association_id = None
-    before = _moto_terminate(self)
+    before = moto(self)
     delete_interfaces(self)
     return before
 
@@ -156,8 +130,10 @@ def _restore_own_address(interface: Any) -> None:
         interface.check_auto_public_ip()
 
 
-@functools.wraps(_moto_attach_volume)
-def _attach_volume(self: Any, volume_id: str, instance_id: str, device_path: str, *arguments: Any, **named: Any) -> Any:
+@instead_of(EBSBackend, "attach_volume")
+def _attach_volume(
+    moto: Method, self: Any, volume_id: str, instance_id: str, device_path: str, *arguments: Any, **named: Any
+) -> Any:
     volume, instance = self.get_volume(volume_id), self.get_instance(instance_id)
     if volume.attachment is not None:
         raise EC2ClientError("VolumeInUse", f"{volume_id} is already attached to an instance")
@@ -168,4 +144,4 @@ def _attach_volume(self: Any, volume_id: str, instance_id: str, device_path: str
             "InvalidParameterValue",
             f"Invalid value '{device_path}' for unixDevice. Attachment point {device_path} is already in use",
         )
-    return _moto_attach_volume(self, volume_id, instance_id, device_path, *arguments, **named)
+    return moto(self, volume_id, instance_id, device_path, *arguments, **named)

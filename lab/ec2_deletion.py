@@ -9,8 +9,6 @@ is deleted has no tags any more.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
@@ -22,26 +20,7 @@ from moto.ec2.models.subnets import SubnetBackend
 from moto.ec2.models.tags import TagBackend
 from moto.ec2.models.vpcs import VPCBackend
 
-_moto_delete_group = SecurityGroupBackend.delete_security_group
-_moto_delete_subnet = SubnetBackend.delete_subnet
-_moto_delete_vpc = VPCBackend.delete_vpc
-_moto_detach_gateway = InternetGatewayBackend.detach_internet_gateway
-_moto_release = ElasticAddressBackend.release_address
-_moto_describe_tags = TagBackend.describe_tags
-
-
-def refuse_deletions_like_ec2() -> None:
-    """Changes moto's classes; a second call changes nothing."""
-    changes: dict[tuple[type, str], Callable[..., Any]] = {
-        (SecurityGroupBackend, "delete_security_group"): _delete_group,
-        (SubnetBackend, "delete_subnet"): _delete_subnet,
-        (VPCBackend, "delete_vpc"): _delete_vpc,
-        (InternetGatewayBackend, "detach_internet_gateway"): _detach_gateway,
-        (ElasticAddressBackend, "release_address"): _release,
-        (TagBackend, "describe_tags"): _describe_tags,
-    }
-    for (owner, name), change in changes.items():
-        setattr(owner, name, change)
+from lab.moto_changes import Method, instead_of
 
 
 def delete_interfaces(instance: Instance) -> None:
@@ -54,8 +33,8 @@ def _violation(what: str) -> Exception:
     return DependencyViolationError(f"{what} has dependencies and cannot be deleted.")
 
 
-@functools.wraps(_moto_delete_group)
-def _delete_group(self: Any, name: str | None = None, group_id: str | None = None) -> None:
+@instead_of(SecurityGroupBackend, "delete_security_group")
+def _delete_group(moto: Method, self: Any, name: str | None = None, group_id: str | None = None) -> None:
     group = self.get_security_group_from_id(group_id) if group_id else None
     if group is not None and group.name != "default":
         used = any(each.id == group_id for interface in self.enis.values() for each in interface.group_set)
@@ -68,14 +47,14 @@ def _delete_group(self: Any, name: str | None = None, group_id: str | None = Non
         )
         if used or named:
             raise DependencyViolationError(f"resource {group_id} has a dependent object")
-    _moto_delete_group(self, name, group_id)
+    moto(self, name, group_id)
 
 
-@functools.wraps(_moto_delete_subnet)
-def _delete_subnet(self: Any, subnet_id: str) -> Any:
+@instead_of(SubnetBackend, "delete_subnet")
+def _delete_subnet(moto: Method, self: Any, subnet_id: str) -> Any:
     if any(interface.subnet.id == subnet_id for interface in self.enis.values()):
         raise _violation(f"The subnet '{subnet_id}'")
-    deleted = _moto_delete_subnet(self, subnet_id)
+    deleted = moto(self, subnet_id)
     for table in self.route_tables.values():
         for association, associated in list(table._associations.items()):
             if associated == subnet_id:
@@ -83,33 +62,33 @@ def _delete_subnet(self: Any, subnet_id: str) -> Any:
     return deleted
 
 
-@functools.wraps(_moto_delete_vpc)
-def _delete_vpc(self: Any, vpc_id: str) -> Any:
+@instead_of(VPCBackend, "delete_vpc")
+def _delete_vpc(moto: Method, self: Any, vpc_id: str) -> Any:
     attached = any(gateway.vpc is not None and gateway.vpc.id == vpc_id for gateway in self.internet_gateways.values())
     groups = [group for group in self.groups.get(vpc_id, {}).values() if group.name != "default"]
     if attached or groups:
         raise _violation(f"The vpc '{vpc_id}'")
-    return _moto_delete_vpc(self, vpc_id)
+    return moto(self, vpc_id)
 
 
-@functools.wraps(_moto_detach_gateway)
-def _detach_gateway(self: Any, internet_gateway_id: str, vpc_id: str) -> None:
+@instead_of(InternetGatewayBackend, "detach_internet_gateway")
+def _detach_gateway(moto: Method, self: Any, internet_gateway_id: str, vpc_id: str) -> None:
     for interface in self.enis.values():
         if interface.subnet.vpc_id == vpc_id and interface.public_ip:
             raise DependencyViolationError(f"Network {vpc_id} has some mapped public address(es).")
-    _moto_detach_gateway(self, internet_gateway_id, vpc_id)
+    moto(self, internet_gateway_id, vpc_id)
 
 
-@functools.wraps(_moto_release)
-def _release(self: Any, address: str | None = None, allocation_id: str | None = None) -> None:
+@instead_of(ElasticAddressBackend, "release_address")
+def _release(moto: Method, self: Any, address: str | None = None, allocation_id: str | None = None) -> None:
     found = self.address_by_allocation([allocation_id]) if allocation_id else []
     if found and found[0].association_id:
         raise EC2ClientError("InvalidIPAddress.InUse", f"Address {found[0].public_ip} is in use.")
-    _moto_release(self, address, allocation_id)
+    moto(self, address, allocation_id)
 
 
-@functools.wraps(_moto_describe_tags)
-def _describe_tags(self: Any, filters: Any = None) -> Any:
+@instead_of(TagBackend, "describe_tags")
+def _describe_tags(moto: Method, self: Any, filters: Any = None) -> Any:
     groups = [group for of_vpc in self.groups.values() for group in of_vpc.values()]
     existing = {
         "eipalloc": {address.allocation_id for address in self.addresses},
@@ -122,7 +101,7 @@ def _describe_tags(self: Any, filters: Any = None) -> Any:
         "vol": self.volumes,
         "vpc": self.vpcs,
     }
-    found = _moto_describe_tags(self, filters)
+    found = moto(self, filters)
     # EC2 goes on to show a terminated instance, and its tags, for a while.
     return [each for each in found if each["resource_id"] in existing.get(_kind_of(each), (each["resource_id"],))]
 

@@ -8,6 +8,7 @@ All else is moto's.
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
 import re
@@ -36,8 +37,9 @@ from moto.s3.models import FakeBucket, s3_backends
 from moto.ssm.models import Parameter, ssm_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
+import lab.ec2_behavior  # noqa: F401  # with lab/ec2_deletion.py: what change_moto changes
 from lab.clients import Clients
-from lab.ec2_behavior import behave_like_ec2
+from lab.moto_changes import Method, change_moto, instead_of
 
 # Of moto's: it would make 1,300 images of Amazon's for each region that is asked. Hosts here run Debian's alone.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
@@ -84,8 +86,7 @@ class Endpoint:
         self._plain = cast(Wsgi, DomainDispatcherApplication(create_backend_app))
         self._application = self._watching(self._plain)
         self._add_missing_calls()
-        behave_like_ec2()
-        self._ask_no_conditions()
+        change_moto()
         cache_lookups()
 
     def serve(self, listener: socket.socket) -> None:
@@ -140,18 +141,6 @@ class Endpoint:
             )
         )
 
-    def _ask_no_conditions(self) -> None:
-        """moto knows no conditions of a bucket's policy, and applies a statement that has one to everybody. It is left
-        out: who may do what, a rehearsal can't tell.
-        """
-
-        def get_permission(self: FakeBucket, action: str, resource: str) -> PermissionResult:
-            statements = json.loads(self.policy)["Statement"] if self.policy else []
-            plain = [each for each in statements if "Condition" not in each]
-            return IAMPolicy(json.dumps({"Statement": plain})).is_action_permitted(action, resource)
-
-        FakeBucket.get_permission = get_permission  # type: ignore[method-assign]
-
     def _watching(self, application: Wsgi) -> Wsgi:
         """Wraps the application so that a call that may change something wakes the reconciler when it is done."""
 
@@ -161,7 +150,7 @@ class Endpoint:
             if environ.get("REQUEST_METHOD") == "POST" and target == "/":
                 length = int(environ.get("CONTENT_LENGTH") or 0)
                 body = environ["wsgi.input"].read(length)
-                environ["wsgi.input"] = _Replay(body)
+                environ["wsgi.input"] = io.BytesIO(body)
             with self.one_call:
                 answer = application(environ, start_response)
             asks = environ.get("REQUEST_METHOD") == "GET" or READ_ONLY_TARGET.search(target) or READ_ONLY.search(body)
@@ -260,17 +249,11 @@ def _s3_alone(application: Wsgi) -> Wsgi:
     return refusing
 
 
-class _Replay:
-    """A request's body, read once, for an application that wants to read it again."""
-
-    def __init__(self, body: bytes) -> None:
-        self._rest = body
-
-    def read(self, size: int = -1) -> bytes:
-        end = len(self._rest) if size < 0 else size
-        part, self._rest = self._rest[:end], self._rest[end:]
-        return part
-
-    def readline(self, size: int = -1) -> bytes:
-        end = self._rest.find(b"\n") + 1 or len(self._rest)
-        return self.read(end if size < 0 else min(end, size))
+@instead_of(FakeBucket, "get_permission")
+def _ask_no_conditions(_: Method, bucket: FakeBucket, action: str, resource: str) -> PermissionResult:
+    """moto knows no conditions of a bucket's policy, and applies a statement that has one to everybody. It is left out:
+    who may do what, a rehearsal can't tell.
+    """
+    statements = json.loads(bucket.policy)["Statement"] if bucket.policy else []
+    plain = [each for each in statements if "Condition" not in each]
+    return IAMPolicy(json.dumps({"Statement": plain})).is_action_permitted(action, resource)
