@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lab.provider.ec2_network import retag, tagged
-from lab.provider.resource_type import ResourceType, Values, rollback_on_failure, without_none
+from lab.provider.resource_type import ResourceType, Values, given, rollback_on_failure, without_none
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -30,47 +30,28 @@ def _create_placement_group(ec2: EC2Client, inputs: Values) -> tuple[str, Values
     return inputs["name"], {"placementGroupId": group["GroupId"]}
 
 
-def _root_mapping(root: Mapping[str, Any]) -> list[Any]:
-    ebs = without_none(
-        VolumeType=root.get("volumeType"),
-        VolumeSize=root.get("volumeSize"),
-        Encrypted=root.get("encrypted"),
-        DeleteOnTermination=root.get("deleteOnTermination"),
-    )
-    return [{"DeviceName": "/dev/xvda", "Ebs": ebs}] if ebs else []
-
-
 def _create_instance(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
-    cpu, metadata = inputs.get("cpuOptions"), inputs.get("metadataOptions")
+    root = inputs.get("rootBlockDevice") or {}
+    root_ebs = given(root, "volumeType", "volumeSize", "encrypted", "deleteOnTermination")
+    cpu = given(inputs.get("cpuOptions") or {}, "coreCount", "threadsPerCore")
+    metadata = given(inputs.get("metadataOptions") or {}, "httpEndpoint", "httpTokens", "httpPutResponseHopLimit")
     interface = without_none(
-        DeviceIndex=0,
-        SubnetId=inputs["subnetId"],
-        Groups=inputs.get("vpcSecurityGroupIds"),
-        AssociatePublicIpAddress=inputs.get("associatePublicIpAddress"),
+        DeviceIndex=0, Groups=inputs.get("vpcSecurityGroupIds"), **given(inputs, "subnetId", "associatePublicIpAddress")
     )
     launched = ec2.run_instances(
+        **given(inputs, "instanceType", "keyName", "userData", "instanceInitiatedShutdownBehavior"),
         **without_none(
             ImageId=inputs["ami"],
-            InstanceType=inputs["instanceType"],
             MinCount=1,
             MaxCount=1,
-            KeyName=inputs.get("keyName"),
             IamInstanceProfile=without_none(Name=inputs.get("iamInstanceProfile")) or None,
-            UserData=inputs.get("userData"),
             NetworkInterfaces=[interface],
             Placement=without_none(GroupName=inputs.get("placementGroup")) or None,
-            CpuOptions=without_none(CoreCount=cpu["coreCount"], ThreadsPerCore=cpu["threadsPerCore"]) if cpu else None,
-            MetadataOptions=without_none(
-                HttpEndpoint=metadata.get("httpEndpoint"),
-                HttpTokens=metadata.get("httpTokens"),
-                HttpPutResponseHopLimit=metadata.get("httpPutResponseHopLimit"),
-            )
-            if metadata
-            else None,
-            BlockDeviceMappings=_root_mapping(inputs.get("rootBlockDevice") or {}) or None,
-            InstanceInitiatedShutdownBehavior=inputs.get("instanceInitiatedShutdownBehavior"),
-            TagSpecifications=[*tagged("instance", inputs), *tagged("volume", inputs.get("rootBlockDevice") or {})],
-        )
+            CpuOptions=cpu or None,
+            MetadataOptions=metadata or None,
+            BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": root_ebs}] if root_ebs else None,
+            TagSpecifications=[*tagged("instance", inputs), *tagged("volume", root)],
+        ),
     )["Instances"][0]
     instance_id = launched["InstanceId"]
     with rollback_on_failure(lambda: ec2.terminate_instances(InstanceIds=[instance_id])):
@@ -107,15 +88,9 @@ def _instance_exists(ec2: EC2Client, instance_id: str) -> bool:
 
 def _create_volume(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
     volume = ec2.create_volume(
-        **without_none(
-            AvailabilityZone=inputs["availabilityZone"],
-            Size=inputs.get("size"),
-            VolumeType=inputs.get("type"),
-            Iops=inputs.get("iops"),
-            Throughput=inputs.get("throughput"),
-            Encrypted=inputs.get("encrypted"),
-            TagSpecifications=tagged("volume", inputs),
-        )
+        **given(inputs, "availabilityZone", "size", "iops", "throughput", "encrypted"),
+        **without_none(VolumeType=inputs.get("type")),
+        TagSpecifications=tagged("volume", inputs),
     )
     return volume["VolumeId"], {}
 
@@ -163,9 +138,8 @@ def _read_back_address(ec2: EC2Client, allocation_id: str) -> Values:
 
 def _create_address_association(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
     # As AWS's provider: of allowReassociation it passes on true alone, and EC2 takes what is absent for true.
-    allowed = without_none(AllowReassociation=True if inputs.get("allowReassociation") else None)
-    made = ec2.associate_address(AllocationId=inputs["allocationId"], InstanceId=inputs["instanceId"], **allowed)
-    return made["AssociationId"], {}
+    allowed = {"AllowReassociation": True} if inputs.get("allowReassociation") else {}
+    return ec2.associate_address(**given(inputs, "allocationId", "instanceId"), **allowed)["AssociationId"], {}
 
 
 def _address_is_associated(ec2: EC2Client, association_id: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lab.provider.resource_type import ResourceType, Values, rollback_on_failure, tag_list, without_none
+from lab.provider.resource_type import ResourceType, Values, given, rollback_on_failure, tag_list
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -32,20 +32,15 @@ def retag(ec2: EC2Client, resource_id: str, wanted: list[Any], gone: list[str]) 
 def _create_vpc(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
     vpc_id = ec2.create_vpc(CidrBlock=inputs["cidrBlock"], TagSpecifications=tagged("vpc", inputs))["Vpc"]["VpcId"]
     with rollback_on_failure(lambda: ec2.delete_vpc(VpcId=vpc_id)):
-        for attribute, key in (("EnableDnsSupport", "enableDnsSupport"), ("EnableDnsHostnames", "enableDnsHostnames")):
-            if key in inputs:
-                ec2.modify_vpc_attribute(**without_none(VpcId=vpc_id, **{attribute: {"Value": bool(inputs[key])}}))
+        # A call takes one attribute.
+        for attribute, value in given(inputs, "enableDnsSupport", "enableDnsHostnames").items():
+            ec2.modify_vpc_attribute(VpcId=vpc_id, **{attribute: {"Value": value}})
     return vpc_id, {}
 
 
 def _create_subnet(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
     subnet = ec2.create_subnet(
-        **without_none(
-            VpcId=inputs["vpcId"],
-            CidrBlock=inputs["cidrBlock"],
-            AvailabilityZone=inputs.get("availabilityZone"),
-            TagSpecifications=tagged("subnet", inputs),
-        )
+        **given(inputs, "vpcId", "cidrBlock", "availabilityZone"), TagSpecifications=tagged("subnet", inputs)
     )["Subnet"]
     subnet_id = subnet["SubnetId"]
     if inputs.get("mapPublicIpOnLaunch"):
@@ -75,16 +70,12 @@ def _create_route_table(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
 
 
 def _create_route(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
-    ec2.create_route(
-        RouteTableId=inputs["routeTableId"],
-        DestinationCidrBlock=inputs["destinationCidrBlock"],
-        GatewayId=inputs["gatewayId"],
-    )
+    ec2.create_route(**given(inputs, "routeTableId", "destinationCidrBlock", "gatewayId"))
     return f"r-{inputs['routeTableId']}-{inputs['destinationCidrBlock']}", {}
 
 
 def _delete_route(ec2: EC2Client, _: str, outputs: Values) -> None:
-    ec2.delete_route(RouteTableId=outputs["routeTableId"], DestinationCidrBlock=outputs["destinationCidrBlock"])
+    ec2.delete_route(**given(outputs, "routeTableId", "destinationCidrBlock"))
 
 
 def _route_exists(ec2: EC2Client, route_id: str) -> bool:
@@ -94,8 +85,7 @@ def _route_exists(ec2: EC2Client, route_id: str) -> bool:
 
 
 def _create_route_table_association(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
-    created = ec2.associate_route_table(RouteTableId=inputs["routeTableId"], SubnetId=inputs["subnetId"])
-    return created["AssociationId"], {}
+    return ec2.associate_route_table(**given(inputs, "routeTableId", "subnetId"))["AssociationId"], {}
 
 
 def _association_exists(ec2: EC2Client, association_id: str) -> bool:
@@ -112,12 +102,10 @@ def _association_exists(ec2: EC2Client, association_id: str) -> bool:
 
 def _create_security_group(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
     group_id = ec2.create_security_group(
-        **without_none(
-            GroupName=inputs["name"],
-            Description=inputs.get("description", "Managed by Pulumi"),
-            VpcId=inputs.get("vpcId"),
-            TagSpecifications=tagged("security-group", inputs),
-        )
+        **given(inputs, "vpcId"),
+        GroupName=inputs["name"],
+        Description=inputs.get("description", "Managed by Pulumi"),
+        TagSpecifications=tagged("security-group", inputs),
     )["GroupId"]
     # AWS opens all egress of a new group; the provider closes it, so that rules say all there is.
     with rollback_on_failure(lambda: ec2.delete_security_group(GroupId=group_id)):
@@ -128,10 +116,8 @@ def _create_security_group(ec2: EC2Client, inputs: Values) -> tuple[str, Values]
 
 
 def _permission(inputs: Values) -> Any:
-    description = without_none(Description=inputs.get("description"))
-    permission = without_none(
-        IpProtocol=inputs["ipProtocol"], FromPort=inputs.get("fromPort"), ToPort=inputs.get("toPort")
-    )
+    description = given(inputs, "description")
+    permission = given(inputs, "ipProtocol", "fromPort", "toPort")
     if inputs.get("cidrIpv4"):
         permission["IpRanges"] = [{"CidrIp": inputs["cidrIpv4"], **description}]
     if inputs.get("referencedSecurityGroupId"):

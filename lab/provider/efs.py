@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lab.provider.resource_type import ResourceType, Values, tag_list, without_none
+from lab.provider.resource_type import ResourceType, Values, given, tag_list
 
 if TYPE_CHECKING:
     from mypy_boto3_efs.client import EFSClient
@@ -20,29 +20,13 @@ def retag(efs: EFSClient, resource_id: str, wanted: list[Any], gone: list[str]) 
 
 
 def _create_file_system(efs: EFSClient, inputs: Values) -> tuple[str, Values]:
-    made = efs.create_file_system(
-        **without_none(
-            CreationToken=inputs["creationToken"],
-            PerformanceMode=inputs.get("performanceMode"),
-            ThroughputMode=inputs.get("throughputMode"),
-            ProvisionedThroughputInMibps=inputs.get("provisionedThroughputInMibps"),
-            Encrypted=inputs.get("encrypted"),
-            AvailabilityZoneName=inputs.get("availabilityZoneName"),
-            Tags=tag_list(inputs),
-        )
-    )
+    modes = ("performanceMode", "throughputMode", "provisionedThroughputInMibps", "encrypted", "availabilityZoneName")
+    made = efs.create_file_system(**given(inputs, "creationToken", *modes), Tags=tag_list(inputs))
     return made["FileSystemId"], {"arn": made.get("FileSystemArn", "")}
 
 
 def _create_mount_target(efs: EFSClient, inputs: Values) -> tuple[str, Values]:
-    made = efs.create_mount_target(
-        **without_none(
-            FileSystemId=inputs["fileSystemId"],
-            SubnetId=inputs["subnetId"],
-            IpAddress=inputs.get("ipAddress"),
-            SecurityGroups=inputs.get("securityGroups"),
-        )
-    )
+    made = efs.create_mount_target(**given(inputs, "fileSystemId", "subnetId", "ipAddress", "securityGroups"))
     return made["MountTargetId"], {
         "ipAddress": made["IpAddress"],
         "availabilityZoneName": made["AvailabilityZoneName"],

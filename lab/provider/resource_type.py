@@ -53,3 +53,10 @@ def rollback_on_failure(delete: Callable[[], object]) -> Iterator[None]:
 def without_none(**arguments: Any) -> Any:
     """Returns the arguments that are not None: the API takes a missing argument, not an empty one."""
     return {key: value for key, value in arguments.items() if value is not None}
+
+
+def given(inputs: Mapping[str, Any], *names: str) -> Any:
+    """Returns these of the inputs that are not None as arguments of the API, which begins their names with a capital:
+    `subnetId` is `SubnetId`.
+    """
+    return without_none(**{f"{name[0].upper()}{name[1:]}": inputs.get(name) for name in names})

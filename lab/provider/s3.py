@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lab.provider.resource_type import ResourceType, Values, rollback_on_failure, tag_list
+from lab.provider.resource_type import ResourceType, Values, given, rollback_on_failure, tag_list
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -46,15 +46,9 @@ def empty(s3: S3Client, bucket: str) -> None:
 
 
 def _create_public_access_block(s3: S3Client, inputs: Values) -> tuple[str, Values]:
-    s3.put_public_access_block(
-        Bucket=inputs["bucket"],
-        PublicAccessBlockConfiguration={
-            "BlockPublicAcls": bool(inputs.get("blockPublicAcls")),
-            "BlockPublicPolicy": bool(inputs.get("blockPublicPolicy")),
-            "IgnorePublicAcls": bool(inputs.get("ignorePublicAcls")),
-            "RestrictPublicBuckets": bool(inputs.get("restrictPublicBuckets")),
-        },
-    )
+    # The API takes a switch that is not given for off.
+    switches = given(inputs, "blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+    s3.put_public_access_block(Bucket=inputs["bucket"], PublicAccessBlockConfiguration=switches)
     return inputs["bucket"], {}
 
 
