@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore import xform_name
+
 from reaper.ec2 import attached_to
 from reaper.plan import Resource
 from reaper.services import bucket_tags, mount_targets, profile_tags
@@ -38,14 +40,23 @@ class Kind:
     begin: Callable[[Any, Resource], object] | None = None
 
 
-def _described(call: str, parameter: str, key: str) -> Callable[[Any, Resource], Tags]:
-    def look(ec2: Any, resource: Resource) -> Tags:
-        found = getattr(ec2, call)(**{parameter: [resource.id]})[key]
+def _ec2(
+    arn: str, described: str, parameter: str, *actions: str, delete: Callable[[Any, Resource], object] | None = None
+) -> Kind:
+    """A kind that Describe… returns under the name in it, given a list of `parameter`. Unless `delete` is given, the
+    first of the actions deletes one.
+    """
+
+    def tags(ec2: Any, resource: Resource) -> Tags:
+        found = getattr(ec2, xform_name(f"Describe{described}"))(**{f"{parameter}s": [resource.id]})[described]
         if len(found) != 1:
             raise LookupError(resource.id)
         return from_pairs(found[0].get("Tags"))
 
-    return look
+    def delete_one(ec2: Any, resource: Resource) -> object:
+        return getattr(ec2, xform_name(actions[0]))(**{parameter: resource.id})
+
+    return Kind("ec2", tags, delete or delete_one, tuple(f"ec2:{action}" for action in actions), f"{arn}/*")
 
 
 def _instance(ec2: Any, resource: Resource) -> Mapping[str, Any]:
@@ -76,11 +87,6 @@ def _revoke_rule(ec2: Any, resource: Resource) -> None:
 def _delete_group(ec2: Any, resource: Resource) -> None:
     _refuse_if_used(ec2, "group-id", resource.id)
     ec2.delete_security_group(GroupId=resource.id)
-
-
-def _delete_route_table(ec2: Any, resource: Resource) -> None:
-    """Removes no association: EC2 refuses while a subnet has one, and that subnet may be somebody else's."""
-    ec2.delete_route_table(RouteTableId=resource.id)
 
 
 def _delete_gateway(ec2: Any, resource: Resource) -> None:
@@ -166,76 +172,31 @@ KINDS: Mapping[str, Kind] = {
         "instance/*",
         begin=lambda ec2, each: ec2.terminate_instances(InstanceIds=[each.id]),
     ),
-    "volume": Kind(
-        "ec2",
-        _described("describe_volumes", "VolumeIds", "Volumes"),
-        lambda ec2, each: ec2.delete_volume(VolumeId=each.id),
-        ("ec2:DeleteVolume",),
-        "volume/*",
+    "volume": _ec2("volume", "Volumes", "VolumeId", "DeleteVolume"),
+    "elastic-ip": _ec2("elastic-ip", "Addresses", "AllocationId", "ReleaseAddress"),
+    "placement-group": _ec2("placement-group", "PlacementGroups", "GroupName", "DeletePlacementGroup"),
+    "key-pair": _ec2("key-pair", "KeyPairs", "KeyName", "DeleteKeyPair"),
+    "security-group-rule": _ec2(
+        "security-group",
+        "SecurityGroupRules",
+        "SecurityGroupRuleId",
+        "RevokeSecurityGroupIngress",
+        "RevokeSecurityGroupEgress",
+        delete=_revoke_rule,
     ),
-    "elastic-ip": Kind(
-        "ec2",
-        _described("describe_addresses", "AllocationIds", "Addresses"),
-        lambda ec2, each: ec2.release_address(AllocationId=each.id),
-        ("ec2:ReleaseAddress",),
-        "elastic-ip/*",
+    "security-group": _ec2("security-group", "SecurityGroups", "GroupId", "DeleteSecurityGroup", delete=_delete_group),
+    "subnet": _ec2("subnet", "Subnets", "SubnetId", "DeleteSubnet"),
+    # Removes no association: EC2 refuses while a subnet has one, and that subnet may be somebody else's.
+    "route-table": _ec2("route-table", "RouteTables", "RouteTableId", "DeleteRouteTable"),
+    "internet-gateway": _ec2(
+        "internet-gateway",
+        "InternetGateways",
+        "InternetGatewayId",
+        "DetachInternetGateway",
+        "DeleteInternetGateway",
+        delete=_delete_gateway,
     ),
-    "placement-group": Kind(
-        "ec2",
-        _described("describe_placement_groups", "GroupNames", "PlacementGroups"),
-        lambda ec2, each: ec2.delete_placement_group(GroupName=each.id),
-        ("ec2:DeletePlacementGroup",),
-        "placement-group/*",
-    ),
-    "key-pair": Kind(
-        "ec2",
-        _described("describe_key_pairs", "KeyNames", "KeyPairs"),
-        lambda ec2, each: ec2.delete_key_pair(KeyName=each.id),
-        ("ec2:DeleteKeyPair",),
-        "key-pair/*",
-    ),
-    "security-group-rule": Kind(
-        "ec2",
-        _described("describe_security_group_rules", "SecurityGroupRuleIds", "SecurityGroupRules"),
-        _revoke_rule,
-        ("ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress"),
-        "security-group/*",
-    ),
-    "security-group": Kind(
-        "ec2",
-        _described("describe_security_groups", "GroupIds", "SecurityGroups"),
-        _delete_group,
-        ("ec2:DeleteSecurityGroup",),
-        "security-group/*",
-    ),
-    "subnet": Kind(
-        "ec2",
-        _described("describe_subnets", "SubnetIds", "Subnets"),
-        lambda ec2, each: ec2.delete_subnet(SubnetId=each.id),
-        ("ec2:DeleteSubnet",),
-        "subnet/*",
-    ),
-    "route-table": Kind(
-        "ec2",
-        _described("describe_route_tables", "RouteTableIds", "RouteTables"),
-        _delete_route_table,
-        ("ec2:DeleteRouteTable",),
-        "route-table/*",
-    ),
-    "internet-gateway": Kind(
-        "ec2",
-        _described("describe_internet_gateways", "InternetGatewayIds", "InternetGateways"),
-        _delete_gateway,
-        ("ec2:DetachInternetGateway", "ec2:DeleteInternetGateway"),
-        "internet-gateway/*",
-    ),
-    "vpc": Kind(
-        "ec2",
-        _described("describe_vpcs", "VpcIds", "Vpcs"),
-        lambda ec2, each: ec2.delete_vpc(VpcId=each.id),
-        ("ec2:DeleteVpc", "ec2:DetachInternetGateway"),
-        "vpc/*",
-    ),
+    "vpc": _ec2("vpc", "Vpcs", "VpcId", "DeleteVpc", "DetachInternetGateway"),
     "file-system": Kind(
         "efs",
         _tags_of_file_system,
