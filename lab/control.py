@@ -24,7 +24,7 @@ from lab.isolation import isolated, users_proxies
 from lab.kernel.boot import BootFiles
 from lab.leak_check import REGION_VARIABLE
 from lab.ownership import chown_to_sudo_caller
-from lab.paths import PROJECT, cache_dir, lab_dir, without_separators
+from lab.paths import PROJECT, cache_dir, lab_dir, socket_address, without_separators
 from lab.preflight import NAMESPACES, check_machine, endpoint_port, listen, prepare_kernel
 from lab.process import REGION_OOM_SCORE, run, set_oom_score
 from lab.service_model import ServiceModel
@@ -189,19 +189,16 @@ def down(say: Callable[[str], None]) -> None:
 
 
 def _ask(folder: Path, command: str) -> dict[str, Any]:
-    descriptor = os.open(folder, os.O_PATH)  # a socket's path has 107 bytes at most; a checkout's may have more
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+        with socket_address(folder / "control") as address, socket.socket(socket.AF_UNIX) as control:
             control.settimeout(10)
-            control.connect(f"/proc/self/fd/{descriptor}/control")
+            control.connect(address)
             with control.makefile("rw") as stream:
                 stream.write(f"{command}\n")
                 stream.flush()
                 answer = cast(dict[str, Any], json.loads(stream.readline()))
     except (OSError, ValueError) as fault:
         raise LabError(f"the region in {folder} does not answer: {fault}") from fault
-    finally:
-        os.close(descriptor)
     if "error" in answer:
         raise LabError(str(answer["error"]))
     return answer

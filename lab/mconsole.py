@@ -11,6 +11,7 @@ import struct
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.paths import socket_address
 
 MAGIC = 0xCAFEBABE
 VERSION = 2
@@ -33,13 +34,8 @@ def mconsole(socket_path: Path, command: str, timeout_seconds: float = 5) -> str
         client.settimeout(timeout_seconds)
         client.bind(f"\0tidemark-mconsole-{os.getpid()}-{id(client)}")
         try:
-            # A socket's path has 107 bytes at most; a checkout's may have more.
-            folder = os.open(socket_path.parent, os.O_PATH)
-            try:
-                address = f"/proc/self/fd/{folder}/{socket_path.name}"
+            with socket_address(socket_path) as address:
                 client.sendto(REQUEST.pack(MAGIC, VERSION, len(data), data), address)
-            finally:
-                os.close(folder)
             text = b""
             while True:
                 packet = client.recv(REPLY_HEADER.size + MAX_DATA_BYTES)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from lab.errors import LabError
@@ -22,6 +24,18 @@ def without_separators(path: Path, variable: str) -> Path:
         shown = path if str(path).isprintable() else repr(str(path))
         raise LabError(f"{shown}: a space, comma, colon or quote in the path; name another one with {variable}")
     return path
+
+
+@contextlib.contextmanager
+def socket_address(path: Path) -> Iterator[str]:
+    """Returns an address of a Unix socket for the duration of the block: it has 107 bytes at most, and a path in a
+    checkout may have more.
+    """
+    folder = os.open(path.parent, os.O_PATH)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def cache_dir() -> Path:

@@ -88,12 +88,11 @@ class RegionMocks(Mocks):
         return made_id, outputs
 
     def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        if args.token == "aws:ssm/getParameter:getParameter":
+        if args.token == resources.PARAMETER:
             try:
-                value = self._clients.ssm.get_parameter(Name=args.args["name"])["Parameter"]["Value"]
+                return resources.parameter(self._clients, args.args), []
             except (ClientError, BotoCoreError) as fault:
                 return {}, [("name", str(fault))]
-            return {**args.args, "id": args.args["name"], "value": value, "insecureValue": value}, []
         raise LabError(f"{args.token}: the rehearsal region's provider does not know this look-up")
 
 

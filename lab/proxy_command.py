@@ -11,26 +11,17 @@ import selectors
 import socket
 import sys
 import time
-from pathlib import Path
+
+from lab.paths import lab_dir, socket_address
 
 CHUNK_BYTES = 65536
-
-
-def gateway_socket() -> Path:
-    """Returns the path of the internet gateway's socket, in the region's folder."""
-    folder = os.environ.get("TIDEMARK_LAB_DIR") or Path(__file__).resolve().parent.parent / ".lab"
-    return Path(folder).absolute() / "gateway"
 
 
 def connect(host: str, port: int) -> socket.socket:
     """Connects to a host of the region. Raises OSError with the reason."""
     gateway = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    path = gateway_socket()
-    folder = os.open(path.parent, os.O_PATH)  # a socket's path has 107 bytes at most; a checkout's may have more
-    try:
-        gateway.connect(f"/proc/self/fd/{folder}/{path.name}")
-    finally:
-        os.close(folder)
+    with socket_address(lab_dir() / "gateway") as address:
+        gateway.connect(address)
     gateway.sendall(f"{host} {port}\n".encode())
     reply = b""
     while not reply.endswith(b"\n"):

@@ -173,11 +173,9 @@ class RehearsalAws(Provider):
 
     async def invoke(self, request: InvokeRequest) -> InvokeResponse:
         arguments = _plain(request.args)
-        if request.tok != "aws:ssm/getParameter:getParameter":
+        if request.tok != resources.PARAMETER:
             raise ProviderError(f"{request.tok}: not a look-up that the rehearsal region knows")
-        found = self._known().ssm.get_parameter(Name=arguments["name"])["Parameter"]
-        value = {"id": arguments["name"], "value": found["Value"], "insecureValue": found["Value"]}
-        return InvokeResponse(return_value=_properties({**arguments, **value}))
+        return InvokeResponse(return_value=_properties(resources.parameter(self._known(), arguments)))
 
     def _known(self) -> Clients:
         if self._clients is None:

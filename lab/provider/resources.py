@@ -30,6 +30,8 @@ _TYPES: dict[str, tuple[str, Any, ResourceType[Any]]] = {
 
 TOKENS = tuple(_TYPES)
 """The types that the region knows."""
+PARAMETER = "aws:ssm/getParameter:getParameter"
+"""The only look-up that it knows."""
 
 _NOT_FOUND_SUFFIXES = ("NotFound", ".Unknown")
 """Error codes of EC2 and EFS: InvalidVpcID.NotFound, FileSystemNotFound, InvalidPlacementGroup.Unknown."""
@@ -111,6 +113,12 @@ def read_back(clients: Clients, token: str, resource_id: str) -> Values:
     """Returns those outputs of an existing resource that may have changed."""
     client, resource_type = _look_up(clients, token)
     return {} if resource_type.read_back is None else resource_type.read_back(client, resource_id)
+
+
+def parameter(clients: Clients, arguments: Values) -> Values:
+    """Answers the look-up of a parameter."""
+    value = clients.ssm.get_parameter(Name=arguments["name"])["Parameter"]["Value"]
+    return {**arguments, "id": arguments["name"], "value": value, "insecureValue": value}
 
 
 def retag(clients: Clients, token: str, resource_id: str, old: Values, new: Values) -> None:
