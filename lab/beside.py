@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
@@ -45,16 +46,22 @@ def split(settings: Mapping[str, RehearsalSettings]) -> tuple[list[str], list[st
     return (here, beside) if here else (list(settings), [])
 
 
-class Claims:
-    """Divides experiments among processes: the one that makes an experiment's file in the folder runs it."""
+@dataclass(frozen=True)
+class Shared:
+    """The folder by which two processes divide experiments: the one that makes an experiment's file runs it. The second
+    writes its outcomes there.
+    """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    folder: Path
+
+    @property
+    def outcomes(self) -> Path:
+        return self.folder / "outcomes.json"
 
     def take(self, experiment: str) -> bool:
         """Returns whether the experiment was nobody's and is this process's now."""
         try:
-            (self._folder / experiment).touch(exist_ok=False)
+            (self.folder / experiment).touch(exist_ok=False)
         except FileExistsError:
             return False
         return True
@@ -63,32 +70,25 @@ class Claims:
 class Beside:
     """A rehearsal of experiments in a process and a region of its own. It ends in order when this process ends.
 
-    It leaves out those that this process takes from `claims` first.
+    It leaves out those that this process takes from what they have `shared` first.
     """
 
     def __init__(self, experiments: Sequence[str], *, verbose: bool = False) -> None:
         folder = lab_dir()
         self._experiments = experiments
         self._verbose = verbose
-        self._folder = folder.with_name(f"{folder.name}-beside")
-        self.log = folder.with_name(f"{folder.name}-beside.log")
-        self._outcomes = folder.with_name(f"{folder.name}-beside.json")
-        self._outcomes.unlink(missing_ok=True)
-        self._claims_folder = folder.with_name(f"{folder.name}-beside-claims")
-        shutil.rmtree(self._claims_folder, ignore_errors=True)
-        self._claims_folder.mkdir(parents=True)
-        self.claims = Claims(self._claims_folder)
+        its_own = folder.with_name(f"{folder.name}-beside")
+        self.log = folder.with_name(f"{its_own.name}.log")
+        self.shared = Shared(folder.with_name(f"{its_own.name}-shared"))
+        self._remove_files()
+        self.shared.folder.mkdir(parents=True)
         self._began = time.monotonic()
-        with users_proxies():
-            region = {"TIDEMARK_LAB_DIR": str(self._folder), "TIDEMARK_LAB_PORT": str(_free_port())}
+        with users_proxies(), listen(0) as port:  # a free one
+            region = {"TIDEMARK_LAB_DIR": str(its_own), "TIDEMARK_LAB_PORT": str(port.getsockname()[1])}
             environment = {**os.environ, **region}
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [
-                    *(*REHEARSE, *experiments),
-                    *("--outcomes", str(self._outcomes), "--claims", str(self._claims_folder)),
-                    *(["--verbose"] if verbose else []),
-                ],
+                [*REHEARSE, *experiments, "--shared", str(self.shared.folder), *(["--verbose"] if verbose else [])],
                 cwd=PROJECT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -122,7 +122,7 @@ class Beside:
             say("second region: what it printed before")
             print(earlier, end="", flush=True)
         try:
-            outcomes = read_outcomes(self._outcomes)
+            outcomes = read_outcomes(self.shared.outcomes)
         except LabError as fault:
             seconds = time.monotonic() - self._began
             outcomes = [Outcome(each, seconds, None, str(fault)) for each in its_own]
@@ -142,12 +142,5 @@ class Beside:
         self._remove_files()
 
     def _remove_files(self) -> None:
-        for path in (self.log, self._outcomes):
-            path.unlink(missing_ok=True)
-        shutil.rmtree(self._claims_folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with listen(0) as found:
-        port: int = found.getsockname()[1]
-        return port
+        self.log.unlink(missing_ok=True)
+        shutil.rmtree(self.shared.folder, ignore_errors=True)

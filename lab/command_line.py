@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from lab import control, service_model
 from lab.account import read_account, running_host
-from lab.beside import Claims
+from lab.beside import Shared
 from lab.clients import Clients
 from lab.errors import LabError
 from lab.image.build import ensure_image
@@ -57,8 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--keep", action="store_true", help="leave the region up afterwards")
     job.add_argument("--verbose", action="store_true", help="print each resource and all tables")
     job.add_argument("--plan", help="what is measured: short (default), full, or a TOML file")
-    job.add_argument("--outcomes", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py: in the place of the table
-    job.add_argument("--claims", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py: who runs which experiment
+    job.add_argument("--shared", type=Path, help=argparse.SUPPRESS)  # for lab/beside.py
     job.add_argument("--model", help="another service model: none, a name of lab/service_models, or a TOML file")
     return parser
 
@@ -117,8 +116,7 @@ def main() -> int:
                 keep=arguments.keep,
                 plan=arguments.plan,
                 model=arguments.model,
-                outcomes_file=arguments.outcomes,
-                claims=Claims(arguments.claims) if arguments.claims else None,
+                shared=Shared(arguments.shared) if arguments.shared else None,
                 verbose=arguments.verbose,
             )
     except LabError as fault:

@@ -46,17 +46,16 @@ def rehearse(
     keep: bool = False,
     plan: str | None = None,
     model: str | None = None,
-    outcomes_file: Path | None = None,
-    claims: beside.Claims | None = None,
+    shared: beside.Shared | None = None,
     verbose: bool = False,
 ) -> int:
     """Runs experiments one after the other in one region; all of them if none is named.
 
     Returns the exit code: 0 when all are done, 1 when one failed or something is left, 130 after an interrupt.
 
-    Experiments that may run beside others run in a second region. Its process gets `outcomes_file`, where it writes its
-    outcomes in the place of the table, and `claims`, which tell it what the first process has taken. An experiment that
-    fails does not stop the others.
+    Experiments that may run beside others run in a second region. Its process gets `shared`, which tells it what the
+    first process has taken, and where it writes its outcomes in the place of the table. An experiment that fails does
+    not stop the others.
 
     `keep` leaves the region of one experiment up; `python -m lab down` ends it. `model` is the name or the file of a
     service model that replaces the stack file's. `verbose` prints each resource, all tables, and all lines of the
@@ -69,10 +68,9 @@ def rehearse(
         _check_plan(names[0], plan)
     words = [*(["--plan", plan] if plan else []), *(["--verbose"] if verbose else [])]
     say_created = say if verbose else _counted(say)
-    here, names_beside = (names, []) if outcomes_file else beside.split(settings)
+    here, names_beside = (names, []) if shared else beside.split(settings)
     began = time.monotonic()
-    folder = lab_dir()
-    machine_before = snapshot_machine(folder)
+    machine_before = snapshot_machine(lab_dir())
     outcomes: list[Outcome] = []
     interrupted = region_ended = False
     clean = True
@@ -82,38 +80,35 @@ def rehearse(
     lifeline, held = os.pipe()
     try:
         with interrupts():
+            region = control.up(_region_of(settings), say, lifeline=None if keep else lifeline)
+            say(f"rehearsal region: up at {region.url}, {time.monotonic() - began:.1f} s after the start")
+            divided = shared
+            if names_beside:
+                running_beside = beside.Beside(names_beside, verbose=verbose)
+                divided = running_beside.shared
+                say(f"second region, side by side: {', '.join(names_beside)} (log: {running_beside.log})")
             try:
-                region = control.up(_region_of(settings), say, lifeline=None if keep else lifeline)
-                say(f"rehearsal region: up at {region.url}, {time.monotonic() - began:.1f} s after the start")
-                if names_beside:
-                    running_beside = beside.Beside(names_beside, verbose=verbose)
-                    claims = running_beside.claims
-                    say(f"second region, side by side: {', '.join(names_beside)} (log: {running_beside.log})")
-                try:
-                    with contextlib.closing(RegionWatch(region)) as watch:
-                        for name in [*here, *reversed(names_beside)]:
-                            if claims is not None and not claims.take(name):
-                                continue
-                            if outcomes:
-                                clean = not _destroy_stack(region, say) and clean
-                            outcomes.append(
-                                _rehearse_one(
-                                    name, settings[name], region, watch, words, models[name], say, say_created
-                                )
-                            )
-                            watch.check()
-                except RegionEnded as fault:
-                    region_ended = True
-                    if not outcomes or outcomes[-1].reason != str(fault):  # else it was said already
-                        print(f"lab: {fault}", file=sys.stderr, flush=True)
-                if running_beside is not None:
-                    run_here = [outcome.experiment for outcome in outcomes]
-                    outcomes_beside, clean_beside = running_beside.follow(say, run_here)
-                    outcomes += outcomes_beside
-                    clean = clean_beside and clean
-            except Interrupted as signalled:
-                say(f"{signalled}: tearing down")
-                interrupted = True
+                with contextlib.closing(RegionWatch(region)) as watch:
+                    for name in [*here, *reversed(names_beside)]:
+                        if divided is not None and not divided.take(name):
+                            continue
+                        if outcomes:
+                            clean = not _destroy_stack(region, say) and clean
+                        outcomes.append(
+                            _rehearse_one(name, settings[name], region, watch, words, models[name], say, say_created)
+                        )
+                        watch.check()
+            except RegionEnded as fault:
+                region_ended = True
+                if not outcomes or outcomes[-1].reason != str(fault):  # else it was said already
+                    print(f"lab: {fault}", file=sys.stderr, flush=True)
+            if running_beside is not None:
+                outcomes_beside, clean_beside = running_beside.follow(say, [each.experiment for each in outcomes])
+                outcomes += outcomes_beside
+                clean = clean_beside and clean
+    except Interrupted as signalled:
+        say(f"{signalled}: tearing down")
+        interrupted = True
     finally:
         if running_beside is not None:
             running_beside.stop()
@@ -127,7 +122,7 @@ def rehearse(
             clean = tear_down(say, machine_before=machine_before) and clean
         os.close(held)
         expected = len(names)
-        if outcomes_file is not None and not (interrupted or region_ended):
+        if shared is not None and not (interrupted or region_ended):
             expected = len(outcomes)  # another process took the others
         done = sum(outcome.done for outcome in outcomes) == expected and not interrupted and clean
         if region is not None:
@@ -137,8 +132,8 @@ def rehearse(
             else:
                 page = f"; its page is {outcomes[0].page}" if outcomes and outcomes[0].page else ""
                 say(f"{names[0]}: {'done' if done else 'not done'} {after}{page}")
-            if outcomes_file is not None:
-                write_outcomes(outcomes_file, outcomes)
+            if shared is not None:
+                write_outcomes(shared.outcomes, outcomes)
             elif len(names) > 1:
                 show_outcomes(names, outcomes, "the region had ended" if region_ended else "interrupted")
     return 130 if interrupted else 0 if done else 1

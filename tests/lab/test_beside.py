@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def rehearsing(monkeypatch: pytest.MonkeyPatch, script: str, *, verbose: bool = False) -> beside.Beside:
-    """A process in the place of the rehearsal; `$4` is the file of its outcomes, `$6` the folder of claims."""
+    """A process in the place of the rehearsal; `$4` is the folder that both share."""
     monkeypatch.setattr(beside, "REHEARSE", ("setpriv", "--pdeathsig", "TERM", "--", "bash", "-c", script, "rehearse"))
     return beside.Beside(["s3-throttle", "eip-region"], verbose=verbose)
 
@@ -55,7 +55,7 @@ def test_its_lines_and_outcomes_are_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
     monkeypatch.setenv("OUTCOMES", json.dumps([asdict(DONE)]))
-    script = 'echo "$1 in $TIDEMARK_LAB_DIR"; echo "$OUTCOMES" > "$4"; echo "a fault" >&2'
+    script = 'echo "$1 in $TIDEMARK_LAB_DIR"; echo "$OUTCOMES" > "$4/outcomes.json"; echo "a fault" >&2'
     running = rehearsing(monkeypatch, script, verbose=True)
     said: list[str] = []
     assert running.follow(said.append, ["eip-region"]) == ([DONE], True)
@@ -80,7 +80,7 @@ def test_output_is_not_announced_when_none_can_come(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OUTCOMES", json.dumps([asdict(DONE)]))
-    running = rehearsing(monkeypatch, 'echo earlier; echo "$OUTCOMES" > "$4"')
+    running = rehearsing(monkeypatch, 'echo earlier; echo "$OUTCOMES" > "$4/outcomes.json"')
     wait_for("the process has ended", lambda: running._process.poll() is not None, 120)
     said: list[str] = []
     assert running.follow(said.append, ["eip-region"]) == ([DONE], True)
@@ -90,7 +90,7 @@ def test_output_is_not_announced_when_none_can_come(
 
 def test_one_that_left_something_behind_is_not_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTCOMES", json.dumps([asdict(DONE)]))
-    running = rehearsing(monkeypatch, 'echo "$OUTCOMES" > "$4"; exit 1')
+    running = rehearsing(monkeypatch, 'echo "$OUTCOMES" > "$4/outcomes.json"; exit 1')
     assert running.follow(lambda _: None, ["eip-region"]) == ([DONE], False)
 
 
@@ -102,12 +102,12 @@ def test_one_that_is_killed_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_experiment_is_run_by_the_process_that_takes_it_first(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    script = f'touch "$6/s3-throttle"; touch {folder}/ready; while [ ! -e "$6/eip-region" ]; do sleep 0.05; done'
+    script = f'touch "$4/s3-throttle"; touch {folder}/ready; while [ ! -e "$4/eip-region" ]; do sleep 0.05; done'
     running = rehearsing(monkeypatch, script)
     wait_for("the process beside has taken one", (folder / "ready").exists, 120)
-    assert not running.claims.take("s3-throttle")
-    assert running.claims.take("eip-region")
-    assert not running.claims.take("eip-region")
+    assert not running.shared.take("s3-throttle")
+    assert running.shared.take("eip-region")
+    assert not running.shared.take("eip-region")
     running.follow(lambda _: None, ["eip-region"])  # ends because the process sees the claim
 
 
