@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from bench.measure import median_and_range
 from workloads.connectors.script import Script, facts_in, script_command
 from workloads.encrypted_backup.context import host_program, script
 from workloads.encrypted_backup.scripts import seed
@@ -85,8 +85,7 @@ def main() -> None:
             again = volume.back_up(f"2026-01-{day:02}T000000Z", source, f"2026-01-{day - 1:02}T000000Z")
             ratios.append(sum(again) / sum(first))
             print(f"again   {_shown(again)}", flush=True)
-        found = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
-        print(f"again over first: {found}; aim: under {AIM}; {options.files} small files")
+        print(f"again over first: {median_and_range(ratios, '.3f')}; aim: under {AIM}; {options.files} small files")
 
 
 def _shown(seconds: tuple[float, float]) -> str:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
-import statistics
 import subprocess
 import sys
-from pathlib import Path
+from functools import partial
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.measure import ROOT, in_turns, median_and_range, processor_seconds
+
 FAB = (sys.executable, "-m", "fabric")
 CONTESTANTS = {
     "python": (sys.executable, "-c", "pass"),
@@ -24,28 +23,23 @@ CONTESTANTS = {
 }
 
 
-def processor_seconds(command: tuple[str, ...]) -> float:
+def seconds_of(command: tuple[str, ...]) -> float:
     """Runs a command; returns what it and its processes needed."""
     # Where it is set, all that is imported is compiled anew each time.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = processor_seconds()
     subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return processor_seconds() - before
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    for command in CONTESTANTS.values():  # what is kept of a first run is there
-        processor_seconds(command)
-    found: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
-    for _ in range(rounds):
-        for name, command in CONTESTANTS.items():
-            found[name].append(processor_seconds(command))
-    for name, seconds in found.items():
-        print(f"{name:16} {statistics.median(seconds):.2f} s CPU  ({min(seconds):.2f} to {max(seconds):.2f})")
+    contestants = [partial(seconds_of, command) for command in CONTESTANTS.values()]
+    in_turns(contestants, 1)  # what is kept of a first run is there
+    for name, seconds in zip(CONTESTANTS, in_turns(contestants, rounds), strict=True):
+        print(f"{name:16} {median_and_range(seconds, '.2f', ' s CPU')}")
 
 
 if __name__ == "__main__":

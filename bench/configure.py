@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.measure import median_and_range
 from inventory import Inventory
 from lab import control, program, stacks
 from lab.errors import LabError
@@ -150,9 +151,8 @@ def main() -> None:
         tear_down(print)
     reference = statistics.median(found["by hand"])
     for name, all_seconds in found.items():
-        median = statistics.median(all_seconds)
-        ratio = f"{median / reference:.2f} of by hand"
-        print(f"{name:16} {median:6.1f} s  ({min(all_seconds):.1f} to {max(all_seconds):.1f})  {ratio}")
+        ratio = f"{statistics.median(all_seconds) / reference:.2f} of by hand"
+        print(f"{name:16} {median_and_range(all_seconds, '.1f', ' s')}  {ratio}")
 
 
 if __name__ == "__main__":

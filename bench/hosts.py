@@ -30,17 +30,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from bench.measure import ROOT, in_turns, median_and_range
 from workloads.connectors.parallel import THREADS_MAX
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import END_OF_SCRIPT, Script, script_command
 from workloads.inventory_example import example
 
-ROOT = Path(__file__).resolve().parent.parent
 FIRST_PORT = 20000
 # What paramiko chooses. ssh's own first choice, sntrup761x25519, takes it another 35 ms of a processor a connection.
 KEY_EXCHANGE = "-o KexAlgorithms=curve25519-sha256"
@@ -154,27 +154,22 @@ def _pyinfra(program: str, folder: Path, count: int) -> dict[str, float]:
 
 def compare(folder: Path, counts: list[int], rounds: int, pyinfra: str | None) -> None:
     for count in counts:
-        contestants = {"tidemark": partial(_tidemark, folder), "xargs": partial(_xargs, folder)}
+        contestants = {"tidemark": partial(_tidemark, folder, count), "xargs": partial(_xargs, folder, count)}
         if pyinfra is not None:
-            contestants["pyinfra"] = partial(_pyinfra, pyinfra, folder)
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
-        for _ in range(rounds):
-            for name, run in contestants.items():
-                found[name].append(run(count))
-        show(count, found)
-
-
-def show(count: int, found: Mapping[str, list[dict[str, float]]]) -> None:
-    medians = {name: statistics.median(each["seconds"] for each in runs) for name, runs in found.items()}
-    for name, runs in found.items():
-        seconds = [each["seconds"] for each in runs]
-        words = f"{count:4} hosts  {name:9} {medians[name]:7.2f} s  ({min(seconds):.2f} to {max(seconds):.2f})"
-        if name == "tidemark":
-            last = runs[-1]
-            words += f"  {last['cpu_s']:.2f} s CPU, {last['mib']:.0f} MiB, {last['more_kib'] / count:.0f} KiB a host"
-        else:
-            words += f"  tidemark takes {medians['tidemark'] / medians[name]:.2f} of it"
-        print(words, flush=True)
+            contestants["pyinfra"] = partial(_pyinfra, pyinfra, folder, count)
+        found = dict(zip(contestants, in_turns(list(contestants.values()), rounds), strict=True))
+        seconds = {name: [each["seconds"] for each in runs] for name, runs in found.items()}
+        for name in contestants:
+            words = f"{count:4} hosts  {name:9} {median_and_range(seconds[name], '.2f', ' s')}"
+            if name == "tidemark":
+                last = found[name][-1]
+                words += (
+                    f"  {last['cpu_s']:.2f} s CPU, {last['mib']:.0f} MiB, {last['more_kib'] / count:.0f} KiB a host"
+                )
+            else:
+                ratio = statistics.median(seconds["tidemark"]) / statistics.median(seconds[name])
+                words += f"  tidemark takes {ratio:.2f} of it"
+            print(words, flush=True)
 
 
 def main() -> None:

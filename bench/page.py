@@ -1,6 +1,6 @@
 """How long a report takes, how much memory, how large its page is: a run of a million records, and many runs.
 
-    python bench/page.py [--records 1000000] [--runs 200] [--keep DIRECTORY]
+    python -m bench.page [--records 1000000] [--runs 200] [--keep DIRECTORY]
 
 The run is one of efs-iops with four clients, each with a record a second of its worker (with its histogram), of its
 mountstats and of its interface, a third of the records each, as long as those of a rehearsal are: 1.9 GB in all; and
@@ -19,7 +19,6 @@ import contextlib
 import itertools
 import json
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -33,7 +32,8 @@ from typing import Any
 
 import msgspec
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.measure import ROOT, processor_seconds
+
 HOSTS = tuple(f"client-{n}" for n in range(1, 5))
 START = 1_795_429_800
 CELLS = 60
@@ -57,7 +57,7 @@ class Took:
 
 def run(*command: str) -> Took:
     """`python -m` with this command, and what its processes took together."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = processor_seconds()
     began, largest = time.monotonic(), 0
     started = subprocess.Popen((sys.executable, "-m", *command), cwd=ROOT, stdout=subprocess.DEVNULL)
     while started.poll() is None:
@@ -66,9 +66,7 @@ def run(*command: str) -> Took:
     if started.returncode:
         raise SystemExit(f"{' '.join(command)}: ended with {started.returncode}")
     wall = time.monotonic() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Took(wall, used, largest / 1024)
+    return Took(wall, processor_seconds() - before, largest / 1024)
 
 
 def _with_children(pid: int) -> list[int]:

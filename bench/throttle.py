@@ -1,7 +1,7 @@
 """How well the throttle holds a rate: its closed loop against the original's duty cycle, on real loopback connections.
 
-    python bench/throttle.py [--seconds 10] [--connections 4] [--ratios 0.05 0.5 0.95]
-    python bench/throttle.py --growth 1 10 100 1000 10000 [--seconds 10]
+    python -m bench.throttle [--seconds 10] [--connections 4] [--ratios 0.05 0.5 0.95]
+    python -m bench.throttle --growth 1 10 100 1000 10000 [--seconds 10]
 
 Two kinds of transfer. "program": the sender is what limits, it spends a millisecond on each 64 KiB. "link": the
 sender is as fast as memory, and the sink reads 50 MB/s, as a network would let through; what is in the socket buffers
@@ -35,13 +35,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from bench.measure import ROOT
+from workloads.throttle.diag_socket import DiagSocket
+from workloads.throttle.meter import Meter
+from workloads.throttle.processes import socket_inodes
 
-from workloads.throttle.diag_socket import DiagSocket  # noqa: E402
-from workloads.throttle.meter import Meter  # noqa: E402
-from workloads.throttle.processes import socket_inodes  # noqa: E402
-
+THIS = (sys.executable, "-m", "bench.throttle")
 CHUNK_BYTES = 65536
 CHUNK_WORK_S = 0.001
 LINK_BYTES_PER_S = 50e6
@@ -62,7 +61,7 @@ class Transfer:
     def command(self, port: int, seconds: float) -> list[str]:
         work_s, buffer_bytes = (CHUNK_WORK_S, 0) if self.limit_bytes_per_s is None else (0.0, LINK_BUFFER_BYTES)
         numbers = (port, seconds, self.connections, self.idle, work_s, buffer_bytes)
-        return [sys.executable, __file__, "--send", *map(str, numbers)]
+        return [*THIS, "--send", *map(str, numbers)]
 
 
 def allow_many_files() -> None:
@@ -130,9 +129,9 @@ def _read_all(connection: socket.socket, bytes_per_s: float | None) -> None:
 
 @contextmanager
 def sink(transfer: Transfer) -> Iterator[int]:
-    command = [sys.executable, __file__, "--take", str(transfer.limit_bytes_per_s or 0), str(transfer.connections)]
+    command = [*THIS, "--take", str(transfer.limit_bytes_per_s or 0), str(transfer.connections)]
     command.append(str(transfer.idle))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None  # asked for above
             yield int(process.stdout.readline())
@@ -141,7 +140,7 @@ def sink(transfer: Transfer) -> Iterator[int]:
 
 
 def free_rate(transfer: Transfer, port: int) -> float:
-    done = subprocess.run(transfer.command(port, FREE_SECONDS), stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(transfer.command(port, FREE_SECONDS), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     count, seconds = done.stdout.split()
     return int(count) / float(seconds)
 
@@ -173,7 +172,7 @@ def cost_of_reading(transfer: Transfer) -> tuple[float, float]:
     """CPU seconds of one reading of a sender's counters, and of one search for its connections."""
     with (
         sink(transfer) as port,
-        subprocess.Popen(transfer.command(port, 1e6), stdout=subprocess.DEVNULL) as sender,
+        subprocess.Popen(transfer.command(port, 1e6), cwd=ROOT, stdout=subprocess.DEVNULL) as sender,
         DiagSocket() as diag,
     ):
         try:

@@ -1,6 +1,6 @@
 """What the native worker costs: its rate against a bare loop of the same system call, and against fio.
 
-    python bench/worker.py [--parts memory disk queue] [--rounds 7] [--seconds 2]
+    python -m bench.worker [--parts memory disk queue] [--rounds 7] [--seconds 2]
                            [--disk DIRECTORY] [--memory DIRECTORY] [--device DEVICE]
 
 The programs take turns within a round, in an order that rotates, so that whatever else the machine does falls on all
@@ -25,21 +25,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from report.histogram import Histogram  # noqa: E402
+from bench.measure import ROOT, in_turns, processor_seconds
+from report.histogram import Histogram
 
 FILE_BYTES = 256 * 1024 * 1024
 DEPTH = 32
@@ -152,22 +149,14 @@ def run(command: list[str]) -> str:
 
 def run_timed(command: list[str]) -> tuple[str, float]:
     """The output, and the CPU seconds of the process and its children."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = processor_seconds()
     output = run(command)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return output, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return output, processor_seconds() - before
 
 
 def measure(rivals: Sequence[tuple[Program, Case]], path: Path, rounds: int) -> list[list[Figures]]:
     """The figures of each rival, round by round."""
-    found: list[list[Figures]] = [[] for _ in rivals]
-    numbers = list(range(len(rivals)))
-    for turn in range(rounds):
-        first = turn % len(rivals)
-        for number in numbers[first:] + numbers[:first]:
-            program, case = rivals[number]
-            found[number].append(program(case, path))
-    return found
+    return in_turns([partial(program, case, path) for program, case in rivals], rounds)
 
 
 def ratio(ours: list[Figures], theirs: list[Figures], figure: str) -> str:
