@@ -76,7 +76,7 @@ def read_common(settings: Settings, *, project: str, experiment: str, directory:
         ssh_public_key=read_public_key(settings, directory),
         ssh_proxy_command=_read_proxy_command(settings),
         # At most a week: longer than any plan, and a forgotten stack shows up on the same month's bill.
-        lifetime_hours=settings.integer(LIFETIME, 1, 168, example=4),
+        lifetime_hours=settings.integer(LIFETIME, 1, 168, 4, required=True),
         max_usd_per_hour=settings.amount_or_none(MAX_USD),
     )
 

@@ -39,14 +39,12 @@ def read_file_system(settings: Settings) -> FileSystemSpec:
     """Reads these settings, each by itself. The defaults are the published setup."""
     low, high = EFS_PROVISIONED_MIB_PER_S
     return FileSystemSpec(
-        throughput_mode=settings.choice(_THROUGHPUT_MODE, THROUGHPUT_MODES, BURSTING, default=BURSTING),
-        provisioned_mib_per_s=settings.integer_or_none(_PROVISIONED, low, high, default=None, example=128),
-        performance_mode=settings.choice(
-            _PERFORMANCE_MODE, PERFORMANCE_MODES, GENERAL_PURPOSE, default=GENERAL_PURPOSE
-        ),
-        availability=settings.choice(_AVAILABILITY, AVAILABILITIES, REGIONAL, default=REGIONAL),
+        throughput_mode=settings.choice(_THROUGHPUT_MODE, THROUGHPUT_MODES, BURSTING),
+        provisioned_mib_per_s=settings.integer_or_none(_PROVISIONED, low, high),
+        performance_mode=settings.choice(_PERFORMANCE_MODE, PERFORMANCE_MODES, GENERAL_PURPOSE),
+        availability=settings.choice(_AVAILABILITY, AVAILABILITIES, REGIONAL),
         # No region has more than six zones.
-        client_zones=settings.integer(CLIENT_ZONES, 1, 6, default=1, example=1),
+        client_zones=settings.integer(CLIENT_ZONES, 1, 6, 1),
     )
 
 

@@ -24,17 +24,14 @@ def read_limits(
     *,
     default: HostLimits = HostLimits(None, None),  # frozen
     min_memory_mib: int = 256,
-    example_memory_mib: int = 512,
     with_cpus: bool = True,
 ) -> HostLimits:
     """Reads both settings; without `with_cpus`, the experiment has no limit of CPUs.
 
     Debian 12 with an experiment's tools boots in 256 MiB.
     """
-    cpus = settings.integer_or_none(_CPU, 1, 448, default=default.cpus, example=4) if with_cpus else None
-    memory_mib = settings.integer_or_none(
-        _MEMORY, min_memory_mib, 1 << 24, default=default.memory_mib, example=example_memory_mib
-    )
+    cpus = settings.integer_or_none(_CPU, 1, 448, default.cpus) if with_cpus else None
+    memory_mib = settings.integer_or_none(_MEMORY, min_memory_mib, 1 << 24, default.memory_mib)
     return HostLimits(cpus, memory_mib)
 
 

@@ -78,8 +78,8 @@ def check(settings: Settings, project: str) -> ReaperConfig:
         project,
         settings.stack,
         aws_settings.region,
-        settings.integer(_LIFETIME, 1, LONGEST_LIFETIME_HOURS, example=2_160),
-        settings.integer(_EVERY_HOURS, 1, 12, default=1, example=1),
+        settings.integer(_LIFETIME, 1, LONGEST_LIFETIME_HOURS, 2_160, required=True),
+        settings.integer(_EVERY_HOURS, 1, 12, 1),
         topic,
     )
     settings.reject_unknown("tidemark")

@@ -105,9 +105,9 @@ class Settings:
         text = self.optional_text(key)
         return None if text == NONE else text
 
-    def choice(self, key: str, allowed: Collection[str], example: str, *, default: str | None = None) -> str:
-        """Reads one of the allowed words. Without a default the setting must be there."""
-        text = self.text(key, example) if default is None else self.text_or(key, default)
+    def choice(self, key: str, allowed: Collection[str], default: str, *, required: bool = False) -> str:
+        """Reads one of the allowed words. With `required` the default is an example: the setting must be there."""
+        text = self.text(key, default) if required else self.text_or(key, default)
         if self.is_valid(key) and text not in allowed:
             self.add_error(key, f"there is no {text}", f"choose one of {', '.join(allowed)}")
         return text
@@ -123,33 +123,32 @@ class Settings:
             self.add_error(key, f"there is no {text}", f"choose one of {', '.join(allowed)}")
         return text or ""
 
-    def integer(self, key: str, low: int, high: int, *, default: int | None = None, example: int) -> int:
-        """Reads a whole number within bounds, both included. Without a default the setting must be there."""
-        text = self.optional_text(key) if default is not None else self.text(key, str(example))
-        if text is None or not self.is_valid(key):
-            return example if default is None else default
-        return self._whole_number(key, text, low, high, example, _range(low, high))
+    def integer(self, key: str, low: int, high: int, default: int, *, required: bool = False) -> int:
+        """Reads a whole number within bounds, both included. With `required` the default is an example: the setting
+        must be there.
+        """
+        text = self.text(key, str(default)) if required else self.text_or(key, str(default))
+        if self.is_valid(key):
+            self._check_whole_number(key, text, low, high, _range(low, high))
+        return int(text) if self.is_valid(key) else default
 
-    def integer_or_none(self, key: str, low: int, high: int, *, default: int | None, example: int) -> int | None:
+    def integer_or_none(self, key: str, low: int, high: int, default: int | None = None) -> int | None:
         """Reads a whole number within bounds, both included; `none` is None. Absent is the default."""
         text = self.optional_text(key)
         if text is None:
             return default
         if text == NONE:
             return None
-        number = self._whole_number(key, text, low, high, example, f"{_range(low, high)}, or {NONE}")
-        return number if self.is_valid(key) else default
+        self._check_whole_number(key, text, low, high, f"{_range(low, high)}, or {NONE}")
+        return int(text) if self.is_valid(key) else default
 
-    def _whole_number(self, key: str, text: str, low: int, high: int, example: int, allowed: str) -> int:
+    def _check_whole_number(self, key: str, text: str, low: int, high: int, allowed: str) -> None:
         if not _WHOLE_NUMBER.fullmatch(text):
             # 010, 1_0 and Arabic digits are numbers too, so the error says which form is allowed.
             form = " in plain digits" if any(character.isdigit() for character in text) else ""
             self.add_error(key, f"{_cut(text)} is not a whole number{form}", allowed)
-            return example
-        number = int(text)
-        if not low <= number <= high:
+        elif not low <= int(text) <= high:
             self.add_error(key, f"{_cut(text)} is out of range", allowed)
-        return number
 
     def amount_or_none(self, key: str) -> float | None:
         """Reads a positive amount of money; None (no limit) if it is absent or `none`."""

@@ -26,7 +26,7 @@ from components.region_validation import (
     without_unsuitable_zones,
 )
 from components.settings import Settings
-from components.volumes import KEYS, VolumeSpec, check_iops_of_host, check_volume
+from components.volumes import IOPS, SIZE_GIB, TYPE, VolumeSpec, check_iops_of_host, check_volume
 
 Config = TypeVar("Config")
 
@@ -89,7 +89,7 @@ class Requirements:
         """The settings that the cost depends on."""
         keys = [REGION, *self.types, *(host.count_key for host in self.hosts if host.count_key)]
         if self.volumes is not None:
-            keys += [KEYS.type, KEYS.size_gib, KEYS.iops, *([self.volumes.count_key] if self.volumes.count_key else [])]
+            keys += [TYPE, SIZE_GIB, IOPS, *([self.volumes.count_key] if self.volumes.count_key else [])]
         return keys if self.file_system is None else [*keys, *COST_KEYS]
 
     def cost(self, region: str) -> Cost:

@@ -59,7 +59,7 @@ def read_config(settings: Settings) -> TunnelConfig:
     }
     return TunnelConfig(
         host_types={name: instance_type for name, instance_type in types.items() if instance_type is not None},
-        volume=read_volume(settings, default_type="gp3", example=VolumeSpec("gp3", 80)),
+        volume=read_volume(settings, VolumeSpec("gp3", 80)),
         limits=read_limits(settings, with_cpus=False),
         delete_volume=_read_delete_volume(settings),
         elastic_ip=read_elastic_ip(settings, default=NONE),

@@ -7,17 +7,9 @@ from dataclasses import dataclass
 from aws_offers import MAX_IOPS_WITHOUT_NITRO, VOLUME_TYPES, InstanceType
 from components.settings import Settings
 
-
-@dataclass(frozen=True)
-class VolumeKeys:
-    """The settings that describe a volume."""
-
-    type: str = "tidemark:volumeType"
-    size_gib: str = "tidemark:volumeSizeGib"
-    iops: str = "tidemark:volumeIops"
-
-
-KEYS = VolumeKeys()
+TYPE = "tidemark:volumeType"
+SIZE_GIB = "tidemark:volumeSizeGib"
+IOPS = "tidemark:volumeIops"
 
 
 @dataclass(frozen=True)
@@ -38,33 +30,27 @@ class VolumeSpec:
         return self.iops
 
 
-def read_volume(settings: Settings, *, default_type: str | None, example: VolumeSpec) -> VolumeSpec:
-    """Reads the settings of a volume. Without a default type, type and size must be given."""
+def read_volume(settings: Settings, default: VolumeSpec, *, required: bool = False) -> VolumeSpec:
+    """Reads the settings of a volume. With `required`, type and size must be given, and the default is an example."""
     return VolumeSpec(
-        type=settings.choice(KEYS.type, VOLUME_TYPES, example.type, default=default_type),
-        size_gib=settings.integer(
-            KEYS.size_gib,
-            1,
-            65_536,
-            default=None if default_type is None else example.size_gib,
-            example=example.size_gib,
-        ),
-        iops=settings.integer_or_none(KEYS.iops, 1, 256_000, default=None, example=3_000),
+        type=settings.choice(TYPE, VOLUME_TYPES, default.type, required=required),
+        size_gib=settings.integer(SIZE_GIB, 1, 65_536, default.size_gib, required=required),
+        iops=settings.integer_or_none(IOPS, 1, 256_000),
     )
 
 
 def check_volume(settings: Settings, volume: VolumeSpec, *, min_gib: int, reason: str) -> None:
     """Checks that AWS offers this volume, and that it has at least `min_gib` GiB, which `reason` explains."""
-    if not settings.is_valid(KEYS.type):
+    if not settings.is_valid(TYPE):
         return
     kind = VOLUME_TYPES[volume.type]
-    if settings.is_valid(KEYS.size_gib):
+    if settings.is_valid(SIZE_GIB):
         low = max(kind.min_gib, min_gib)
         since = f" since {reason}" if low > kind.min_gib else ""
         if not low <= volume.size_gib <= kind.max_gib:
             remedy = f"{kind.name} allows {low} to {kind.max_gib} GiB here{since}"
-            settings.add_error(KEYS.size_gib, f"{volume.size_gib} GiB is not possible", remedy)
-    if settings.is_valid(KEYS.iops):
+            settings.add_error(SIZE_GIB, f"{volume.size_gib} GiB is not possible", remedy)
+    if settings.is_valid(IOPS):
         _check_iops(settings, volume)
 
 
@@ -73,23 +59,23 @@ def _check_iops(settings: Settings, volume: VolumeSpec) -> None:
     low, high = kind.iops or (0, 0)
     if volume.iops is None:
         if kind.iops_required:
-            settings.add_error(KEYS.iops, f"missing, and {kind.name} needs it", f"allowed are {low} to {high}")
+            settings.add_error(IOPS, f"missing, and {kind.name} needs it", f"allowed are {low} to {high}")
         return
     if kind.iops is None:
-        settings.add_error(KEYS.iops, f"{kind.name} takes no number of IOPS", "remove it, or choose gp3, io1 or io2")
+        settings.add_error(IOPS, f"{kind.name} takes no number of IOPS", "remove it, or choose gp3, io1 or io2")
         return
     most = max(low, (kind.iops_per_gib or high) * volume.size_gib)
     if not low <= volume.iops <= high:
-        settings.add_error(KEYS.iops, f"{volume.iops} IOPS is out of range", f"{kind.name} allows {low} to {high}")
-    elif kind.iops_per_gib and settings.is_valid(KEYS.size_gib) and volume.iops > most:
+        settings.add_error(IOPS, f"{volume.iops} IOPS is out of range", f"{kind.name} allows {low} to {high}")
+    elif kind.iops_per_gib and settings.is_valid(SIZE_GIB) and volume.iops > most:
         remedy = f"{kind.name} allows {kind.iops_per_gib} a GiB, {most} for {volume.size_gib} GiB"
-        settings.add_error(KEYS.iops, f"{volume.iops} IOPS is too many", remedy)
+        settings.add_error(IOPS, f"{volume.iops} IOPS is too many", remedy)
 
 
 def check_iops_of_host(settings: Settings, volume: VolumeSpec, instance_type: InstanceType) -> None:
     """Checks that the instance type reaches the provisioned IOPS."""
-    if volume.iops is None or instance_type.nitro or not settings.is_valid(KEYS.iops):
+    if volume.iops is None or instance_type.nitro or not settings.is_valid(IOPS):
         return
     if volume.iops > MAX_IOPS_WITHOUT_NITRO:
         fault = f"{instance_type.name} reaches {MAX_IOPS_WITHOUT_NITRO} IOPS a volume at most"
-        settings.add_error(KEYS.iops, fault, "choose fewer, or a type that is built on Nitro, such as c5n.9xlarge")
+        settings.add_error(IOPS, fault, "choose fewer, or a type that is built on Nitro, such as c5n.9xlarge")

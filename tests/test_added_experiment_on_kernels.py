@@ -42,7 +42,7 @@ from components.stack_validation import HostRequirement, Requirements, Validated
 
 def check(settings: Settings, common: CommonConfig) -> ValidatedStack[str]:
     host_type = settings.text_or("tidemark:hostType", "t3.micro")
-    limits = read_limits(settings, with_cpus=False, example_memory_mib=256)
+    limits = read_limits(settings, with_cpus=False)
     required = Requirements(hosts=[HostRequirement("tidemark:hostType", host_type)], limits=limits)
     return validate_stack(settings, common, host_type, required)
 

@@ -37,7 +37,7 @@ def read_config(settings: Settings) -> EfsIopsConfig:
     """Reads the experiment's own settings, each by itself. The defaults are the published setup."""
     return EfsIopsConfig(
         # Two were enough to reach every limit of one file system; sixteen show how it is shared.
-        clients=settings.integer(_CLIENTS, 1, 16, default=2, example=2),
+        clients=settings.integer(_CLIENTS, 1, 16, 2),
         client_type=settings.text_or(_CLIENT_TYPE, "m4.xlarge"),
         file_system=read_file_system(settings),
         limits=read_limits(settings),

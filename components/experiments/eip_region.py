@@ -37,12 +37,12 @@ class EipRegionConfig:
 def read_config(settings: Settings) -> EipRegionConfig:
     """Reads the experiment's own settings, each by itself."""
     return EipRegionConfig(
-        hosts=settings.integer(_HOSTS, 2, _MAX_HOSTS, default=2, example=2),
+        hosts=settings.integer(_HOSTS, 2, _MAX_HOSTS, 2),
         # The smallest type: a host only answers SSH.
         host_type=settings.text_or(_HOST_TYPE, "t3.micro"),
         # After an error a placeholder: nothing uses it before the errors are raised.
         elastic_ip=read_elastic_ip(settings, default=NEW, required=True) or ElasticIpSpec(None, False),
-        limits=read_limits(settings, with_cpus=False, example_memory_mib=256),
+        limits=read_limits(settings, with_cpus=False),
     )
 
 

@@ -60,16 +60,13 @@ class MdRaidConfig:
 
 def read_config(settings: Settings) -> MdRaidConfig:
     """Reads the experiment's own settings, each by itself."""
-    servers = STORAGE_SERVERS
     return MdRaidConfig(
-        storage_servers=settings.integer(
-            _STORAGE_SERVERS, STORAGE_SERVERS_MIN, STORAGE_SERVERS_MAX, default=servers, example=servers
-        ),
-        volumes_per_server=settings.integer(_VOLUMES_PER_SERVER, 1, 10, default=5, example=5),
+        storage_servers=settings.integer(_STORAGE_SERVERS, STORAGE_SERVERS_MIN, STORAGE_SERVERS_MAX, STORAGE_SERVERS),
+        volumes_per_server=settings.integer(_VOLUMES_PER_SERVER, 1, 10, 5),
         storage_type=settings.text(_STORAGE_TYPE, "c4.8xlarge"),
         client_type=settings.text(_CLIENT_TYPE, "c4.8xlarge"),
-        volume=read_volume(settings, default_type=None, example=VolumeSpec("gp2", 50)),
-        limits=read_limits(settings, default=HostLimits(4, 2048), example_memory_mib=2048),
+        volume=read_volume(settings, VolumeSpec("gp2", 50), required=True),
+        limits=read_limits(settings, default=HostLimits(4, 2048)),
     )
 
 

@@ -40,9 +40,9 @@ def read_config(settings: Settings) -> S3ThrottleConfig:
         # Its network is steady: a burstable type would spend credits, and everything is compared with the free rate.
         uploader_type=settings.text_or(_UPLOADER_TYPE, "m4.xlarge"),
         bucket_endpoint=settings.optional_text(_BUCKET_ENDPOINT),
-        uplink_mbit_per_s=settings.integer_or_none(_UPLINK, 1, 1_000, default=None, example=64),
+        uplink_mbit_per_s=settings.integer_or_none(_UPLINK, 1, 1_000),
         # Debian 12 boots in 256 MiB; the AWS CLI with ten uploads at once takes about 150.
-        limits=read_limits(settings, min_memory_mib=512, example_memory_mib=768),
+        limits=read_limits(settings, min_memory_mib=512),
     )
 
 
