@@ -54,13 +54,6 @@ FAIL_AT = "TIDEMARK_LAB_FAIL_AT"
 """A test's lever: the name of a type whose creation is to fail, as an account's limit or a lost line would make it."""
 
 
-class ProviderError(NotImplementedError):
-    """An error as the engine should show it, in one line.
-
-    The SDK's server lets only NotImplementedError through without wrapping it in a traceback.
-    """
-
-
 def _plain(value: Any) -> Any:
     """A property as a plain Python value; an unknown one is the SDK's UNKNOWN string."""
     if isinstance(value, PropertyValue):
@@ -108,7 +101,7 @@ class RehearsalAws(Provider):
         url = urls.get("ec2", "")
         host = urlsplit(url).hostname or ""
         if not _is_loopback(host):
-            raise ProviderError(
+            raise LabError(
                 f"this pulumi-resource-aws serves the rehearsal region alone, and aws:endpoints has ec2 at "
                 f"{url or 'AWS itself'}; take lab/provider/bin off PATH to deploy on AWS"
             )
@@ -150,7 +143,7 @@ class RehearsalAws(Provider):
                 resource_id="", properties=_properties({**inputs, **unknown, "tagsAll": inputs.get("tags") or {}})
             )
         if os.environ.get(FAIL_AT) == request.urn.split("::")[-1]:
-            raise ProviderError(f"{FAIL_AT} asks for a failure here")
+            raise LabError(f"{FAIL_AT} asks for a failure here")
         made_id, outputs = resources.create(self._known(), token, inputs)
         return CreateResponse(resource_id=made_id, properties=_properties(outputs))
 
@@ -174,12 +167,12 @@ class RehearsalAws(Provider):
     async def invoke(self, request: InvokeRequest) -> InvokeResponse:
         arguments = _plain(request.args)
         if request.tok != resources.PARAMETER:
-            raise ProviderError(f"{request.tok}: not a look-up that the rehearsal region knows")
+            raise LabError(f"{request.tok}: not a look-up that the rehearsal region knows")
         return InvokeResponse(return_value=_properties(resources.parameter(self._known(), arguments)))
 
     def _known(self) -> Clients:
         if self._clients is None:
-            raise ProviderError("asked before it was configured")
+            raise LabError("asked before it was configured")
         return self._clients
 
 
@@ -201,25 +194,15 @@ def _one_line_errors(name: str) -> Callable[..., Awaitable[Any]]:
     async def call(self: server.ProviderServicer, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
             return await served(self, request, context)
-        except ProviderError as fault:
-            await context.abort(grpc.StatusCode.UNKNOWN, str(fault))
+        except Exception as fault:
+            cause = fault.__context__  # the SDK's server raises another error, with a traceback in its text
+            if not isinstance(cause, (ClientError, BotoCoreError, ResponseParserError, LabError)):
+                raise
+            await context.abort(grpc.StatusCode.UNKNOWN, " ".join(str(cause).split()))
 
     return call
 
 
-def _api_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    @functools.wraps(method)
-    async def call(self: RehearsalAws, request: Any) -> Any:
-        try:
-            return await method(self, request)
-        except (ClientError, BotoCoreError, ResponseParserError, LabError) as fault:
-            raise ProviderError(" ".join(str(fault).split())) from fault
-
-    return call
-
-
-for _name in ("configure", "check", "diff", "create", "update", "read", "delete", "invoke"):
-    setattr(RehearsalAws, _name, _api_errors(getattr(RehearsalAws, _name)))
 for _name in ("Configure", "Check", "Diff", "Create", "Update", "Read", "Delete", "Invoke"):
     setattr(_Servicer, _name, _one_line_errors(_name))
 
