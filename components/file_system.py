@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TypedDict
 
 import pulumi
@@ -10,6 +11,7 @@ import pulumi_aws as aws
 
 from components.file_system_validation import ONE_ZONE, FileSystemSpec
 from components.network import suffix
+from components.security_group import EGRESS, INGRESS, security_group_rule
 from components.tags import DISPOSABLE_DATA, Tags, child_options
 from inventory import FileSystem, MountTarget
 
@@ -46,29 +48,10 @@ class MountTargetGroup(pulumi.ComponentResource):
             opts=child_options(self),
         )
         self.group_id = group.id
+        rule = partial(security_group_rule, self, name, tags)
         self.rules = (
-            aws.vpc.SecurityGroupIngressRule(
-                f"{name}-in-nfs",
-                security_group_id=group.id,
-                ip_protocol="tcp",
-                from_port=NFS_PORT,
-                to_port=NFS_PORT,
-                referenced_security_group_id=hosts,
-                description="NFS from members",
-                tags=tags.named(f"{name}-in-nfs"),
-                opts=child_options(self),
-            ),
-            aws.vpc.SecurityGroupEgressRule(
-                f"{name}-members-out-nfs",
-                security_group_id=hosts,
-                ip_protocol="tcp",
-                from_port=NFS_PORT,
-                to_port=NFS_PORT,
-                referenced_security_group_id=group.id,
-                description="NFS to mount targets",
-                tags=tags.named(f"{name}-members-out-nfs"),
-                opts=child_options(self),
-            ),
+            rule(group.id, INGRESS, "in-nfs", "tcp", NFS_PORT, "NFS from members", peer_id=hosts),
+            rule(hosts, EGRESS, "members-out-nfs", "tcp", NFS_PORT, "NFS to mount targets", peer_id=group.id),
         )
         self.register_outputs({"group_id": self.group_id})
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.settings import Settings
 from documents import read_text
+from inventory.checks import HOST_KEY, host_key_fault
 
 KEY = "tidemark:sshPublicKeyFile"
 _DEFAULT = "~/.ssh/id_ed25519.pub"
@@ -68,12 +68,7 @@ def _fault(text: str) -> str | None:
         return "is not a public key"
     if words[0] not in _TYPES:
         return f"is of a type that EC2 does not take ({words[0][:40]})" if words[0].isprintable() else "is no key"
-    try:
-        blob = base64.b64decode(words[1], validate=True)
-    except ValueError:  # binascii.Error, or a text that is not ASCII
+    key = " ".join(words[:2])
+    if not HOST_KEY.fullmatch(key):
         return "is not a public key"
-    # RFC 4253, section 6.6: the blob begins with the type again, as a string with its length.
-    name = words[0].encode()
-    if not blob.startswith(len(name).to_bytes(4, "big") + name) or len(blob) < len(name) + 4 + 32:
-        return "is a public key that was cut or changed"
-    return None
+    return "is a public key that was cut or changed" if host_key_fault(key) else None

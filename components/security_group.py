@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypedDict
 
 import pulumi
@@ -13,6 +14,7 @@ from components.tags import Tags, child_options
 SSH_PORT = 22
 ISCSI_PORT = 3260  # RFC 7143, section 15: the port of iSCSI portals
 ANY_IPV4 = "0.0.0.0/0"
+INGRESS, EGRESS = aws.vpc.SecurityGroupIngressRule, aws.vpc.SecurityGroupEgressRule
 
 
 class HostSecurityGroupArgs(TypedDict):
@@ -44,55 +46,60 @@ class HostSecurityGroup(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: HostSecurityGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tidemark:security:Members", name, {"ssh_cidr": args["ssh_cidr"]}, opts)
-        self._name = name
-        self._tags = args["tags"]
+        tags = args["tags"]
         group = aws.ec2.SecurityGroup(
             f"{name}-group",
-            description=f"Hosts of {self._tags.project} {self._tags.stack}",
+            description=f"Hosts of {tags.project} {tags.stack}",
             vpc_id=args["vpc_id"],
-            tags=self._tags.named(f"{name}-group"),
+            tags=tags.named(f"{name}-group"),
             opts=child_options(self),
         )
         self.group_id = group.id
         vpc = args["vpc_cidr"]
+        rule = partial(security_group_rule, self, name, tags, group.id)
         # EC2 takes no apostrophe in a description (AuthorizeSecurityGroupIngress, IpRange).
-        ingress, egress = aws.vpc.SecurityGroupIngressRule, aws.vpc.SecurityGroupEgressRule
         self.rules = (
-            self._rule(ingress, "in-ssh", "tcp", SSH_PORT, "SSH from tidemark:sshCidr", cidr=args["ssh_cidr"]),
+            rule(INGRESS, "in-ssh", "tcp", SSH_PORT, "SSH from tidemark:sshCidr", cidr=args["ssh_cidr"]),
             *(
-                self._rule(ingress, f"in-{protocol.lower()}", "tcp", port, f"{protocol} between members")
+                rule(INGRESS, f"in-{protocol.lower()}", "tcp", port, f"{protocol} between members")
                 for protocol, port in args["ports"].items()
             ),
             # For ICMP the "port" is the type; -1 is every type. The proof of the MTU needs echo and its errors.
-            self._rule(ingress, "in-icmp", "icmp", -1, "ICMP between members"),
-            self._rule(egress, "out-members", "-1", None, "Anything to members, whose own rules decide"),
-            self._rule(egress, "out-http", "tcp", 80, "Debian packages", cidr=ANY_IPV4),
-            self._rule(egress, "out-https", "tcp", 443, "Debian packages", cidr=ANY_IPV4),
-            self._rule(egress, "out-dns-udp", "udp", 53, "The resolver of the VPC", cidr=vpc),
-            self._rule(egress, "out-dns-tcp", "tcp", 53, "The resolver of the VPC", cidr=vpc),
+            rule(INGRESS, "in-icmp", "icmp", -1, "ICMP between members"),
+            rule(EGRESS, "out-members", "-1", None, "Anything to members, whose own rules decide"),
+            rule(EGRESS, "out-http", "tcp", 80, "Debian packages", cidr=ANY_IPV4),
+            rule(EGRESS, "out-https", "tcp", 443, "Debian packages", cidr=ANY_IPV4),
+            rule(EGRESS, "out-dns-udp", "udp", 53, "The resolver of the VPC", cidr=vpc),
+            rule(EGRESS, "out-dns-tcp", "tcp", 53, "The resolver of the VPC", cidr=vpc),
         )
         self.register_outputs({"group_id": self.group_id})
 
-    def _rule(
-        self,
-        rule_type: Callable[..., pulumi.Resource],
-        name: str,
-        protocol: str,
-        port: int | None,
-        description: str,
-        cidr: str | None = None,
-    ) -> pulumi.Resource:
-        """Makes a rule for `cidr`, or without it for the group's own hosts."""
-        full_name = f"{self._name}-{name}"
-        return rule_type(
-            full_name,
-            security_group_id=self.group_id,
-            ip_protocol=protocol,
-            from_port=port,
-            to_port=port,
-            cidr_ipv4=cidr,
-            referenced_security_group_id=None if cidr else self.group_id,
-            description=description,
-            tags=self._tags.named(full_name),
-            opts=child_options(self),
-        )
+
+def security_group_rule(
+    parent: pulumi.Resource,
+    prefix: str,
+    tags: Tags,
+    group_id: pulumi.Input[str],
+    rule_type: Callable[..., pulumi.Resource],
+    name: str,
+    protocol: str,
+    port: int | None,
+    description: str,
+    *,
+    cidr: str | None = None,
+    peer_id: pulumi.Input[str] | None = None,
+) -> pulumi.Resource:
+    """Makes a rule of a group for `cidr`, for another group (`peer_id`), or without both for the group's own hosts."""
+    full_name = f"{prefix}-{name}"
+    return rule_type(
+        full_name,
+        security_group_id=group_id,
+        ip_protocol=protocol,
+        from_port=port,
+        to_port=port,
+        cidr_ipv4=cidr,
+        referenced_security_group_id=None if cidr else peer_id or group_id,
+        description=description,
+        tags=tags.named(full_name),
+        opts=child_options(parent),
+    )
