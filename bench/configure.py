@@ -49,9 +49,8 @@ class CommandFailed(Exception):
 
 @dataclass(frozen=True)
 class Deployment:
-    """Fresh hosts: the region that they are in, and the inventory of their stack."""
+    """Fresh hosts: what watches the region that they are in, and the inventory of their stack."""
 
-    region: control.Running
     watch: RegionWatch
     inventory: Inventory
     file: Path
@@ -59,22 +58,23 @@ class Deployment:
     def ssh(self, name: str, words: list[str], script: str = "") -> None:
         """Runs a command on a host, with `script` as its standard input. Raises CommandFailed with its last words."""
         host = self.inventory.host(name)
-        command = [*control.ssh_command(self.region, name, host.id, host.address), shlex.join(["sudo", *words])]
+        command = [*control.ssh_command(self.watch.region, name, host.id, host.address), shlex.join(["sudo", *words])]
         ran = subprocess.run(command, cwd=PROJECT, input=script, capture_output=True, text=True, check=False)
         if ran.returncode:
             raise CommandFailed(f"{name}: {ran.stderr.strip()[-1000:]}")
 
 
 @contextmanager
-def deployment(region: control.Running, watch: RegionWatch) -> Iterator[Deployment]:
+def deployment(watch: RegionWatch) -> Iterator[Deployment]:
     """Deploys the stack, and waits until its hosts have booted."""
+    region = watch.region
     journal = program.Journal(region.folder / "journal.ndjson")
     config = stacks.stack_config(STACK, region.url)
     outputs: Mapping[str, Any] = program.run_program(STACK, config, region.url, region.region, journal, lambda _: None)
     file = region.folder / "inventory.json"
     file.write_text(str(outputs["inventory"]))
     try:
-        made = Deployment(region, watch, Inventory.from_json(file.read_text(), str(file)), file)
+        made = Deployment(watch, Inventory.from_json(file.read_text(), str(file)), file)
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda host: _await_boot(made, host.name), made.inventory.hosts))
         yield made
@@ -99,7 +99,7 @@ def by_tidemark(made: Deployment) -> dict[str, float]:
 
 
 def _configure(made: Deployment) -> None:
-    if run_task(made.region, made.watch, made.file, "md-raid.configure"):
+    if run_task(made.watch, made.file, "md-raid.configure"):
         sys.exit("fab md-raid.configure failed")
 
 
@@ -143,7 +143,7 @@ def main() -> None:
         with closing(RegionWatch(region)) as watch:
             for _ in range(rounds):
                 for contestant in (by_tidemark, by_hand):
-                    with deployment(region, watch) as made:
+                    with deployment(watch) as made:
                         for name, seconds in contestant(made).items():
                             print(f"{name}: {seconds:.1f} s", flush=True)
                             found.setdefault(name, []).append(seconds)

@@ -12,7 +12,7 @@ from lab.errors import LabError
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
-    from mypy_boto3_ec2.type_defs import InstanceTypeDef, IpPermissionOutputTypeDef
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef, IpPermissionOutputTypeDef, SubnetTypeDef
     from mypy_boto3_efs.client import EFSClient
     from mypy_boto3_efs.type_defs import MountTargetDescriptionTypeDef
 
@@ -92,7 +92,7 @@ def read_account(clients: Clients) -> Account:
     """Reads all that the region has to make real."""
     ec2 = clients.ec2
     subnets = {subnet["SubnetId"]: subnet for subnet in ec2.describe_subnets()["Subnets"]}
-    routed = _subnets_with_internet(ec2)
+    routed = _subnets_with_internet(ec2, subnets)
     reservations = ec2.describe_instances()["Reservations"]
     instances = tuple(
         _instance(instance, str(subnets[instance["SubnetId"]]["CidrBlock"]), instance["SubnetId"] in routed)
@@ -120,18 +120,17 @@ def read_account(clients: Clients) -> Account:
         )
         for group in ec2.describe_security_groups()["SecurityGroups"]
     )
-    cidrs = {subnet_id: str(subnet["CidrBlock"]) for subnet_id, subnet in subnets.items()}
-    return Account(instances, volumes, groups, tuple(_file_systems(clients.efs, cidrs)))
+    return Account(instances, volumes, groups, tuple(_file_systems(clients.efs, subnets)))
 
 
-def _file_systems(efs: EFSClient, cidrs: Mapping[str, str]) -> Iterator[FileSystem]:
+def _file_systems(efs: EFSClient, subnets: Mapping[str, SubnetTypeDef]) -> Iterator[FileSystem]:
     for system in efs.describe_file_systems()["FileSystems"]:
         targets = efs.describe_mount_targets(FileSystemId=system["FileSystemId"])["MountTargets"]
         yield FileSystem(
             system["FileSystemId"],
             str(system.get("ThroughputMode", "bursting")),
             system.get("ProvisionedThroughputInMibps") or None,
-            tuple(_mount_target(efs, target, cidrs[target["SubnetId"]]) for target in targets),
+            tuple(_mount_target(efs, target, subnets[target["SubnetId"]]["CidrBlock"]) for target in targets),
         )
 
 
@@ -208,7 +207,7 @@ def _rule(permission: IpPermissionOutputTypeDef) -> Rule:
     )
 
 
-def _subnets_with_internet(ec2: EC2Client) -> set[str]:
+def _subnets_with_internet(ec2: EC2Client, subnets: Mapping[str, SubnetTypeDef]) -> set[str]:
     """Returns the subnets whose route table sends 0.0.0.0/0 to an internet gateway."""
     explicit: dict[str, bool] = {}
     main: dict[str, bool] = {}
@@ -223,7 +222,5 @@ def _subnets_with_internet(ec2: EC2Client) -> set[str]:
             elif association.get("Main"):
                 main[table["VpcId"]] = leads_out
     return {
-        subnet["SubnetId"]
-        for subnet in ec2.describe_subnets()["Subnets"]
-        if explicit.get(subnet["SubnetId"], main.get(subnet["VpcId"], False))
+        subnet_id for subnet_id, subnet in subnets.items() if explicit.get(subnet_id, main.get(subnet["VpcId"], False))
     }

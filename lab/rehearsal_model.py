@@ -28,17 +28,17 @@ def apply_block_storage_model(region: control.Running, model: ServiceModel | Non
 
 
 def apply_file_system_model(
-    experiment: str, region: control.Running, watch: RegionWatch, inventory: Path, model: FileSystemModel, say: Say
+    experiment: str, watch: RegionWatch, inventory: Path, model: FileSystemModel, say: Say
 ) -> int:
     """Measures what an operation takes besides the model's delay, writes both down, and applies the model."""
-    base = region.folder / "base.json"
+    base = watch.region.folder / "base.json"
     half_delay = model.with_half_delay()
     control.apply_service_model(half_delay)
-    code = run_task(region, watch, inventory, f"{experiment}.base", "--output", str(base))
+    code = run_task(watch, inventory, f"{experiment}.base", "--output", str(base))
     if code == 0:
         took: dict[str, float] = json.loads(base.read_text())
         besides = {operation: max(each - half_delay.delay_seconds, 0.0) for operation, each in took.items()}
-        _save(region, {**model.to_dict(), "base_seconds": besides})
+        _save(watch.region, {**model.to_dict(), "base_seconds": besides})
         control.apply_service_model(model)
         say(f"service model: {model.name} ({model.in_words()})")
     return code

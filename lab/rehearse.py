@@ -95,7 +95,7 @@ def rehearse(
                         if outcomes:
                             clean = not _destroy_stack(region, say) and clean
                         outcomes.append(
-                            _rehearse_one(name, settings[name], region, watch, words, models[name], say, say_created)
+                            _rehearse_one(name, settings[name], watch, words, models[name], say, say_created)
                         )
                         watch.check()
             except RegionEnded as fault:
@@ -186,7 +186,6 @@ def _counted(say: Say) -> Say:
 def _rehearse_one(
     experiment: str,
     settings: RehearsalSettings,
-    region: control.Running,
     watch: RegionWatch,
     words: Sequence[str],
     model: ServiceModel | None,
@@ -195,6 +194,7 @@ def _rehearse_one(
 ) -> Outcome:
     """Runs one experiment in the region that is up: its stack, its tasks. Its failure is in the outcome."""
     began, started = time.monotonic(), datetime.now(UTC)
+    region = watch.region
     stack = f"{experiment}.lab"
     reason: str | None = None
     takes = f"; the rehearsal takes about {settings.seconds} s" if settings.seconds else ""
@@ -202,12 +202,12 @@ def _rehearse_one(
     try:
         journal = program.Journal(region.folder / JOURNAL)
         rehearsal_model.apply_block_storage_model(region, model, say)
-        outputs = _run_program(stack, stacks.stack_config(stack, region.url), region, watch, journal, say_created)
+        outputs = _run_program(stack, stacks.stack_config(stack, region.url), watch, journal, say_created)
         inventory = region.folder / INVENTORY
         inventory.write_text(str(outputs["inventory"]))
         chown_to_sudo_caller(inventory)
         say(f"{stack}: {len(journal.entries())} resources in {time.monotonic() - began:.1f} s")
-        if _run_experiment(experiment, region, watch, words, model, say):
+        if _run_experiment(experiment, watch, inventory, words, model, say):
             reason = "its tasks failed"
     except LabError as fault:
         reason = str(fault)
@@ -276,7 +276,6 @@ def _region_of(settings: Mapping[str, RehearsalSettings]) -> str:
 def _run_program(
     stack: str,
     config: stacks.Config,
-    region: control.Running,
     watch: RegionWatch,
     journal: program.Journal,
     say: Say,
@@ -285,7 +284,7 @@ def _run_program(
 
     An interrupt goes to the main thread, where it ends a wait. In the middle of an event loop it might be lost.
     """
-    stop = threading.Event()
+    region, stop = watch.region, threading.Event()
     with ThreadPoolExecutor(max_workers=1) as pool:
         running = pool.submit(program.run_program, stack, config, region.url, region.region, journal, say, stop)
         try:
@@ -305,19 +304,18 @@ def _check_plan(experiment: str, plan: str) -> None:
 
 def _run_experiment(
     experiment: str,
-    region: control.Running,
     watch: RegionWatch,
+    inventory: Path,
     words: Sequence[str],
     model: ServiceModel | None,
     say: Say,
 ) -> int:
     """Runs the experiment's tasks, under its service model if it has one; returns their exit code."""
-    inventory = region.folder / INVENTORY
     if isinstance(model, FileSystemModel):
-        code = rehearsal_model.apply_file_system_model(experiment, region, watch, inventory, model, say)
+        code = rehearsal_model.apply_file_system_model(experiment, watch, inventory, model, say)
         if code:
             return code
-    return run_task(region, watch, inventory, f"{experiment}.all", *words)
+    return run_task(watch, inventory, f"{experiment}.all", *words)
 
 
 def _hosts_left() -> list[str]:

@@ -41,22 +41,19 @@ class RegionWatch:
 
     def __init__(self, region: Running) -> None:
         """Raises RegionEnded if it has exited already."""
-        self._log = region.folder / "region.log"
+        self.region = region
         self._killed_before = out_of_memory_kills()
         try:
-            self._process: int | None = os.pidfd_open(region.pid)
+            self._process = os.pidfd_open(region.pid)
         except ProcessLookupError:
-            self._process = None
             raise self.fault() from None
 
     def close(self) -> None:
-        if self._process is not None:
-            os.close(self._process)
-            self._process = None
+        os.close(self._process)
 
     def ended(self, seconds: float = 0) -> bool:
         """Whether the process has exited; waits up to `seconds` for that."""
-        return self._process is None or bool(select.select([self._process], [], [], seconds)[0])
+        return bool(select.select([self._process], [], [], seconds)[0])
 
     def check(self) -> None:
         """Raises RegionEnded if the process has exited."""
@@ -69,7 +66,7 @@ class RegionWatch:
             why = "this machine ran out of memory and its kernel killed processes (dmesg names them)"
         else:
             why = "its process was killed, or failed"
-        return RegionEnded(f"the rehearsal region has ended: {why}; its log is {self._log}")
+        return RegionEnded(f"the rehearsal region has ended: {why}; its log is {self.region.folder / 'region.log'}")
 
     def result(self, work: Future[T]) -> T:
         """Returns the result of the work; raises RegionEnded if the region ends first."""
@@ -90,17 +87,18 @@ def out_of_memory_kills() -> int | None:
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
 
 
-def run_task(region: Running, watch: RegionWatch, inventory: Path, task: str, *arguments: str) -> int:
+def run_task(watch: RegionWatch, inventory: Path, task: str, *arguments: str) -> int:
     """Runs `fab TASK`; returns 0, or 1 if it failed.
 
     Ends the whole process group of the task on an interrupt, and when the region ends; then it raises RegionEnded.
     """
     command = [*WITH_PARENT, *FAB, task, "--inventory", str(inventory), *arguments]
-    return run_beside(command, region, watch)
+    return run_beside(command, watch)
 
 
-def run_beside(command: Sequence[str], region: Running, watch: RegionWatch) -> int:
+def run_beside(command: Sequence[str], watch: RegionWatch) -> int:
     """Runs a command until it or the region ends."""
+    region = watch.region
     tasks = subprocess.Popen(
         command,
         cwd=PROJECT,

@@ -80,7 +80,7 @@ def test_the_lab_asks_its_own_api_alone(api: Api, trapped: None) -> None:
 def test_tasks_inherit_none_of_it(trapped: None, tmp_path: Path) -> None:
     region = control.Running(tmp_path, "http://127.0.0.1:1", os.getpid(), "eu-central-1")
     write = f"import json, os; json.dump(dict(os.environ), open({str(tmp_path / 'seen')!r}, 'w'))"
-    assert run_beside([sys.executable, "-c", write], region, RegionWatch(region)) == 0
+    assert run_beside([sys.executable, "-c", write], RegionWatch(region)) == 0
     seen = json.loads((tmp_path / "seen").read_text())
     is_safe(seen)
     assert seen["AWS_ENDPOINT_URL"] == region.url

@@ -119,7 +119,7 @@ def test_tasks_get_the_plan_and_print_all_tables_when_asked(
     given: list[tuple[object, ...]] = []
 
     def run_task(*words: object) -> int:
-        given.append(words[3:])
+        given.append(words[2:])
         return 0
 
     monkeypatch.setattr(rehearse, "_run_program", lambda *_: {"inventory": "{}"})

@@ -49,7 +49,7 @@ def test_tasks_end_with_their_region_and_are_told_why(
     threading.Timer(1, end).start()
     mark = f"mark-{os.getpid()}-{tmp_path.name}"
     with pytest.raises(RegionEnded, match=r"^the rehearsal region has ended: .*; its log is .*region.log$"):
-        run_beside(["bash", "-c", f"{ignores}while true; do sleep 0.2; done", mark], region, RegionWatch(region))
+        run_beside(["bash", "-c", f"{ignores}while true; do sleep 0.2; done", mark], RegionWatch(region))
     assert time.monotonic() - began[0] < BOUND_SECONDS
     assert processes_with(mark) == []
 
@@ -92,7 +92,7 @@ from pathlib import Path
 from lab.control import Running
 from lab.tasks import WITH_PARENT, RegionWatch, run_beside
 region = Running(Path(sys.argv[1]), "http://127.0.0.1:1", os.getppid(), "eu-central-1")
-run_beside([*WITH_PARENT, "sleep", "600.25", sys.argv[2]], region, RegionWatch(region))
+run_beside([*WITH_PARENT, "sleep", "600.25", sys.argv[2]], RegionWatch(region))
 """
 
 
