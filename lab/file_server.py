@@ -118,7 +118,7 @@ class FileServer:
             namespace_of=self._holder.pid,
         )
         self._server = boot(
-            Hardware(self.file_system_id, MEMORY_MIB, self._cpu, host_interface, MAC, vpc.VPC_MTU_BYTES),
+            Hardware(self.file_system_id, MEMORY_MIB, self._cpu, host_interface, MAC),
             self._files,
             self._folder,
             [

@@ -34,15 +34,10 @@ CONSOLE_SOCKET_SECONDS = 10
 class HostSpec:
     """What a host needs to know of its instance."""
 
-    instance_id: str
+    hardware: Hardware  # its name is the instance's id
     hostname: str
-    interface: str
-    mac: str
     address: str  # with prefix length: 10.20.1.10/24
     gateway: str
-    mtu: int
-    memory_mib: int
-    cpu: int  # of this machine
     authorized_key: str
     user_data: bytes
     block_limits: Path  # the file of its volumes' limits
@@ -84,13 +79,13 @@ class Host:
         """Boots with these disks, by volume id. Raises LabError if the kernel exits at once; its console says why."""
         spec = self.spec
         self._units = {volume_id: unit for unit, volume_id in enumerate(sorted(volumes), FIRST_VOLUME_UNIT)}
-        shutil.rmtree(self.folder / spec.instance_id, ignore_errors=True)  # the sockets of a host that was killed
+        shutil.rmtree(self.folder / spec.hardware.name, ignore_errors=True)  # the sockets of a host that was killed
         seed = self.folder / "seed.tar"
         seed.write_bytes(_seed_archive(spec))
         with self.console.open("a") as console:
             console.write(f"\n{BOOT_LINE}\n")
         self._process = boot(
-            Hardware(spec.instance_id, spec.memory_mib, spec.cpu, spec.interface, spec.mac, spec.mtu),
+            spec.hardware,
             self._files,
             self.folder,
             [
@@ -110,7 +105,7 @@ class Host:
             interval_seconds=0.02,
         )
         if not (self.running and self._console_socket.exists()):
-            raise LabError(f"{spec.instance_id} ({spec.hostname}) did not start: see {self.console}")
+            raise LabError(f"{spec.hardware.name} ({spec.hostname}) did not start: see {self.console}")
 
     @property
     def ready_for_volumes(self) -> bool:
@@ -127,9 +122,8 @@ class Host:
         taken = set(self._units.values())
         free = [unit for unit in range(FIRST_VOLUME_UNIT, LAST_VOLUME_UNIT + 1) if unit not in taken]
         if not free:
-            raise LabError(
-                f"{self.spec.instance_id}: {LAST_VOLUME_UNIT - FIRST_VOLUME_UNIT + 1} volumes are attached, no more fit"
-            )
+            count = LAST_VOLUME_UNIT - FIRST_VOLUME_UNIT + 1
+            raise LabError(f"{self.spec.hardware.name}: {count} volumes are attached, no more fit")
         mconsole(self._console_socket, f"config ubd{free[0]}={disk},,{volume_id}")
         self._units[volume_id] = free[0]
 
@@ -173,7 +167,7 @@ class Host:
         self.kill()
         for name in ("root.cow", "seed.tar"):
             (self.folder / name).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / self.spec.instance_id, ignore_errors=True)
+        shutil.rmtree(self.folder / self.spec.hardware.name, ignore_errors=True)
 
     def _expect_exit(self) -> None:
         if self._exit is not None:
@@ -181,7 +175,7 @@ class Host:
 
     @property
     def _console_socket(self) -> Path:
-        return self.folder / self.spec.instance_id / "mconsole"
+        return self.folder / self.spec.hardware.name / "mconsole"
 
 
 def _seed_archive(spec: HostSpec) -> bytes:

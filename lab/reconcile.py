@@ -22,6 +22,7 @@ from lab.block_limits import HOSTS_MAX, BlockLimits
 from lab.errors import LabError
 from lab.file_server import FileServer, Publish
 from lab.host import Host, HostSpec
+from lab.kernel.boot import Hardware
 from lab.metrics import FileSystemMetrics
 from lab.region_api import RegionApi
 from lab.security_groups import render_rules
@@ -277,7 +278,7 @@ class Reconciler:
             return False
         if not host.running:
             host.start({volume_id: self.disk(volume_id) for volume_id in instance.volumes})
-            self._say(f"{instance.name}: booting ({host.spec.memory_mib} MiB, {instance.address})")
+            self._say(f"{instance.name}: booting ({host.spec.hardware.memory_mib} MiB, {instance.address})")
         missing = sorted(instance.volumes - host.attached)
         if missing and host.ready_for_volumes:  # else in a later pass
             for volume_id in missing:
@@ -310,15 +311,16 @@ class Reconciler:
         prefix_length = instance.subnet_cidr.split("/")[1]
         authorized_key, user_data = self._api.launch_data(instance)
         return HostSpec(
-            instance_id=instance.instance_id,
+            hardware=Hardware(
+                name=instance.instance_id,
+                memory_mib=int(instance.tag(MEMORY_TAG) or DEFAULT_MEMORY_MIB),
+                cpu=self._cpus[instance.instance_id],
+                interface=vpc.host_interface(port.interface),
+                mac=port.mac,
+            ),
             hostname=instance.name,
-            interface=vpc.host_interface(port.interface),
-            mac=port.mac,
             address=f"{instance.address}/{prefix_length}",
             gateway=port.gateway,
-            mtu=vpc.VPC_MTU_BYTES,
-            memory_mib=int(instance.tag(MEMORY_TAG) or DEFAULT_MEMORY_MIB),
-            cpu=self._cpus[instance.instance_id],
             authorized_key=authorized_key,
             user_data=user_data,
             block_limits=self._block_limits.file,

@@ -12,13 +12,13 @@ import logging
 import os
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import tempfile
 import threading
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 from lab import metadata, service_model, vpc
 from lab.cache import lock_for_use
@@ -152,36 +152,27 @@ class Region:
 
 def _serve_control(folder: Path, region: Region) -> None:
     """Answers `status`, `stop` and `model JSON` on a Unix socket, with one line for each."""
-    os.chdir(folder)
-    Path("control").unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind("control")
-    Path("control").chmod(0o600)
-    listener.listen()
 
-    def answer(stream: IO[str]) -> None:
-        command, _, argument = stream.readline().strip().partition(" ")
-        try:
-            if command == "model":
-                document = json.loads(argument)
-                region.apply_service_model(None if document is None else service_model.from_dict(document, "model"))
-            found = region.status()
-        except LabError as fault:
-            found = {"error": str(fault)}
-        stream.write(json.dumps(found) + "\n")
-        if command == "stop":
-            region.stop()
-
-    def loop() -> None:
-        while True:
-            connection, _ = listener.accept()
+    class Answer(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            command, _, argument = self.rfile.readline().decode().strip().partition(" ")
             try:
-                with connection, connection.makefile("rw") as stream:
-                    answer(stream)
-            except Exception:  # whatever it is, such as who asked being interrupted: the next one gets an answer
-                log.exception("a question was not answered")
+                if command == "model":
+                    document = json.loads(argument)
+                    region.apply_service_model(None if document is None else service_model.from_dict(document, "model"))
+                found = region.status()
+            except LabError as fault:
+                found = {"error": str(fault)}
+            self.wfile.write(f"{json.dumps(found)}\n".encode())
+            if command == "stop":
+                region.stop()
 
-    threading.Thread(target=loop, name="control", daemon=True).start()
+    os.chdir(folder)  # a socket's path has 107 bytes at most; a checkout's may have more
+    Path("control").unlink(missing_ok=True)
+    # An error in an answer, such as who asked being interrupted, is printed, and the next one gets an answer.
+    server = socketserver.UnixStreamServer("control", Answer)
+    Path("control").chmod(0o600)
+    threading.Thread(target=server.serve_forever, name="control", daemon=True).start()
 
 
 def _watch_lifeline(descriptor: int, region: Region) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.paths import PROJECT
+from lab.vpc import VPC_MTU_BYTES
 
 PRELOADED = tuple(
     PROJECT / "lab" / "kernel" / "build" / f"{name}.so" for name in ("packet_socket", "one_event", "volume_limits")
@@ -34,7 +35,6 @@ class Hardware:
     cpu: int
     interface: str
     mac: str
-    mtu: int
 
 
 def boot(
@@ -73,7 +73,7 @@ def boot(
         # `raw` and not `tap`: a tun device sends SIGIO before it marks itself readable (tun_net_xmit in Linux), so that
         # the host may look too early and leave a packet until the next one comes (docs/explanation/rehearsal-hosts.md).
         # mtu can't be raised later, and without gro bulk TCP stalls (measured: 4 MB/s and dropped sessions).
-        f"vec0:transport=raw,ifname={hardware.interface},mac={hardware.mac},depth=64,gro=1,mtu={hardware.mtu}",
+        f"vec0:transport=raw,ifname={hardware.interface},mac={hardware.mac},depth=64,gro=1,mtu={VPC_MTU_BYTES}",
         "con=null",
         "con0=null,fd:1",
         "ssl=null",

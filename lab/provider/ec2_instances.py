@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lab.provider.ec2_network import retag, tagged
+from lab.provider.ec2_network import ec2_type, retag, tagged
 from lab.provider.resource_type import ResourceType, Values, given, rollback_on_failure, without_none
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _read_back_address(ec2: EC2Client, allocation_id: str) -> Values:
 
 def _create_address_association(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
     # As AWS's provider: of allowReassociation it passes on true alone, and EC2 takes what is absent for true.
-    allowed = {"AllowReassociation": True} if inputs.get("allowReassociation") else {}
+    allowed: Any = {"AllowReassociation": True} if inputs.get("allowReassociation") else {}
     return ec2.associate_address(**given(inputs, "allocationId", "instanceId"), **allowed)["AssociationId"], {}
 
 
@@ -148,17 +148,19 @@ def _address_is_associated(ec2: EC2Client, association_id: str) -> bool:
 
 
 RESOURCE_TYPES: Mapping[str, ResourceType[EC2Client]] = {
-    "aws:ec2/keyPair:KeyPair": ResourceType(
+    "aws:ec2/keyPair:KeyPair": ec2_type(
         _create_key_pair,
-        lambda ec2, id_, _: ec2.delete_key_pair(KeyName=id_),
-        lambda ec2, id_: bool(ec2.describe_key_pairs(KeyNames=[id_])["KeyPairs"]),
+        "KeyPairs",
+        "KeyName",
+        "DeleteKeyPair",
         computed=("keyPairId", "fingerprint"),
         name_input="keyName",
     ),
-    "aws:ec2/placementGroup:PlacementGroup": ResourceType(
+    "aws:ec2/placementGroup:PlacementGroup": ec2_type(
         _create_placement_group,
-        lambda ec2, id_, _: ec2.delete_placement_group(GroupName=id_),
-        lambda ec2, id_: bool(ec2.describe_placement_groups(GroupNames=[id_])["PlacementGroups"]),
+        "PlacementGroups",
+        "GroupName",
+        "DeletePlacementGroup",
         computed=("placementGroupId",),
         name_input="name",
     ),
@@ -169,18 +171,15 @@ RESOURCE_TYPES: Mapping[str, ResourceType[EC2Client]] = {
         computed=("publicIp", "privateIp", "availabilityZone"),
         read_back=_read_back_instance,
     ),
-    "aws:ebs/volume:Volume": ResourceType(
-        _create_volume,
-        lambda ec2, id_, _: ec2.delete_volume(VolumeId=id_),
-        lambda ec2, id_: bool(ec2.describe_volumes(VolumeIds=[id_])["Volumes"]),
-    ),
+    "aws:ebs/volume:Volume": ec2_type(_create_volume, "Volumes", "VolumeId", "DeleteVolume"),
     "aws:ec2/volumeAttachment:VolumeAttachment": ResourceType(
         _create_volume_attachment, _delete_volume_attachment, _attachment_exists
     ),
-    "aws:ec2/eip:Eip": ResourceType(
+    "aws:ec2/eip:Eip": ec2_type(
         _create_address,
-        lambda ec2, id_, _: ec2.release_address(AllocationId=id_),
-        lambda ec2, id_: bool(ec2.describe_addresses(AllocationIds=[id_])["Addresses"]),
+        "Addresses",
+        "AllocationId",
+        "ReleaseAddress",
         computed=("allocationId", "publicIp"),
         read_back=_read_back_address,
     ),

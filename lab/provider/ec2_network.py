@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from botocore import xform_name
+
 from lab.provider.resource_type import ResourceType, Values, given, rollback_on_failure, tag_list
 
 if TYPE_CHECKING:
@@ -26,6 +28,20 @@ def retag(ec2: EC2Client, resource_id: str, wanted: list[Any], gone: list[str]) 
         ec2.create_tags(Resources=[resource_id], Tags=wanted)
 
 
+def ec2_type(
+    create: Callable[[EC2Client, Values], tuple[str, Values]], described: str, parameter: str, delete: str, **more: Any
+) -> ResourceType[EC2Client]:
+    """Returns a type that Describe… returns under the name in it, given a list of `parameter`, and that the call
+    `delete` deletes.
+    """
+    return ResourceType(
+        create,
+        lambda ec2, id_, _: getattr(ec2, xform_name(delete))(**{parameter: id_}),
+        lambda ec2, id_: bool(getattr(ec2, xform_name(f"Describe{described}"))(**{f"{parameter}s": [id_]})[described]),
+        **more,
+    )
+
+
 # --- network ---------------------------------------------------------------------------------------------
 
 
@@ -34,7 +50,8 @@ def _create_vpc(ec2: EC2Client, inputs: Values) -> tuple[str, Values]:
     with rollback_on_failure(lambda: ec2.delete_vpc(VpcId=vpc_id)):
         # A call takes one attribute.
         for attribute, value in given(inputs, "enableDnsSupport", "enableDnsHostnames").items():
-            ec2.modify_vpc_attribute(VpcId=vpc_id, **{attribute: {"Value": value}})
+            change: Any = {attribute: {"Value": value}}
+            ec2.modify_vpc_attribute(VpcId=vpc_id, **change)
     return vpc_id, {}
 
 
@@ -138,37 +155,22 @@ def _rule_exists(ec2: EC2Client, rule_id: str) -> bool:
 
 
 RESOURCE_TYPES: Mapping[str, ResourceType[EC2Client]] = {
-    "aws:ec2/vpc:Vpc": ResourceType(
-        _create_vpc,
-        lambda ec2, id_, _: ec2.delete_vpc(VpcId=id_),
-        lambda ec2, id_: bool(ec2.describe_vpcs(VpcIds=[id_])["Vpcs"]),
-    ),
-    "aws:ec2/subnet:Subnet": ResourceType(
-        _create_subnet,
-        lambda ec2, id_, _: ec2.delete_subnet(SubnetId=id_),
-        lambda ec2, id_: bool(ec2.describe_subnets(SubnetIds=[id_])["Subnets"]),
-    ),
+    "aws:ec2/vpc:Vpc": ec2_type(_create_vpc, "Vpcs", "VpcId", "DeleteVpc"),
+    "aws:ec2/subnet:Subnet": ec2_type(_create_subnet, "Subnets", "SubnetId", "DeleteSubnet"),
     "aws:ec2/internetGateway:InternetGateway": ResourceType(
         _create_internet_gateway,
         _delete_internet_gateway,
         lambda ec2, id_: bool(ec2.describe_internet_gateways(InternetGatewayIds=[id_])["InternetGateways"]),
     ),
-    "aws:ec2/routeTable:RouteTable": ResourceType(
-        _create_route_table,
-        lambda ec2, id_, _: ec2.delete_route_table(RouteTableId=id_),
-        lambda ec2, id_: bool(ec2.describe_route_tables(RouteTableIds=[id_])["RouteTables"]),
-    ),
+    "aws:ec2/routeTable:RouteTable": ec2_type(_create_route_table, "RouteTables", "RouteTableId", "DeleteRouteTable"),
     "aws:ec2/route:Route": ResourceType(_create_route, _delete_route, _route_exists),
     "aws:ec2/routeTableAssociation:RouteTableAssociation": ResourceType(
         _create_route_table_association,
         lambda ec2, id_, _: ec2.disassociate_route_table(AssociationId=id_),
         _association_exists,
     ),
-    "aws:ec2/securityGroup:SecurityGroup": ResourceType(
-        _create_security_group,
-        lambda ec2, id_, _: ec2.delete_security_group(GroupId=id_),
-        lambda ec2, id_: bool(ec2.describe_security_groups(GroupIds=[id_])["SecurityGroups"]),
-        name_input="name",
+    "aws:ec2/securityGroup:SecurityGroup": ec2_type(
+        _create_security_group, "SecurityGroups", "GroupId", "DeleteSecurityGroup", name_input="name"
     ),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": ResourceType(
         lambda ec2, inputs: _create_rule(ec2.authorize_security_group_ingress, inputs),

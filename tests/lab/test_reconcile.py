@@ -274,7 +274,7 @@ def test_a_new_instance_boots_behind_its_interface_and_rules_with_its_volumes(ma
     machine.api.set(CLIENT, volumes={"vol-1": Volume(5, "gp2")})
     assert machine.reconcile() == (True, ["plug i-1", "rules", "start client"])
     spec = machine.hosts["client"].spec
-    assert (spec.address, spec.gateway, spec.memory_mib) == ("10.20.1.10/24", "10.20.1.1", 256)
+    assert (spec.address, spec.gateway, spec.hardware.memory_mib) == ("10.20.1.10/24", "10.20.1.1", 256)
     assert (spec.authorized_key, spec.user_data) == ("key of client", b"#!/bin/sh\n")
     assert machine.hosts["client"].attached == {"vol-1"}
     assert machine.disks() == {"vol-1": 5 * GIB}
@@ -342,7 +342,7 @@ def test_hosts_are_spread_over_the_cpus(machine: Machine) -> None:
     more = [replace(SERVER, instance_id=f"i-{n}", name=f"server-{n}", address=f"10.20.1.{n}") for n in range(3, 7)]
     machine.api.set(*more)
     machine.reconcile()
-    assert sorted(host.spec.cpu for host in machine.hosts.values()) == [0, 0, 1, 1]
+    assert sorted(host.spec.hardware.cpu for host in machine.hosts.values()) == [0, 0, 1, 1]
 
 
 def test_a_cpu_that_a_host_left_is_taken_first() -> None:
