@@ -12,6 +12,7 @@ import contextlib
 import copy
 import dataclasses
 import difflib
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+
+import boto3
+import botocore.config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+from botocore.parsers import ResponseParserError
 
 from aws_offers import DATA_FILE, InstanceType
 
@@ -250,38 +262,28 @@ def to_text(data: Mapping[str, Any]) -> str:
 
 
 def _clients() -> Clients:
-    import boto3
-    import botocore.config
-
     session = boto3.Session()
     config = botocore.config.Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 3})
-    made: dict[tuple[str, str], Client] = {}
 
+    @functools.cache
     def client(service: str, region: str) -> Client:
-        if (service, region) not in made:
-            named: Any = service  # the stubs know the services that they were made for
-            made[service, region] = session.client(named, region_name=region, config=config)
-        return made[service, region]
+        named: Any = service  # the stubs know the services that they were made for
+        return session.client(named, region_name=region, config=config)
 
     return client
 
 
 def _error_line(error: Exception) -> str:
     """Why AWS did not answer and what to do, in one line."""
-    import botocore.exceptions
-
-    if isinstance(error, botocore.exceptions.ClientError):
+    if isinstance(error, RenewalError):
+        return str(error)
+    if isinstance(error, ClientError):
         code = error.response.get("Error", {}).get("Code", "unknown")
         if code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation"):
             return f"the credentials may not call {error.operation_name} ({code}); allow {CALLS}"
         message = " ".join(error.response.get("Error", {}).get("Message", "").split())
         return f"AWS answers {error.operation_name} with {code}: {message}; see `aws sts get-caller-identity`"
-    missing = (
-        botocore.exceptions.NoCredentialsError,
-        botocore.exceptions.PartialCredentialsError,
-        botocore.exceptions.ProfileNotFound,
-    )
-    if isinstance(error, missing):
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError, ProfileNotFound)):
         return f"no AWS credentials ({' '.join(str(error).split())}); see `aws configure list`"
     return f"AWS cannot be reached ({' '.join(str(error).split())}); the file is as it was"
 
@@ -292,23 +294,13 @@ def _tell(words: str) -> None:
 
 def main(arguments: list[str] | None = None, clients: Clients | None = None, path: Path = DATA_FILE) -> int:
     """Renews the file at `path`; returns the exit code."""
-    import botocore.exceptions
-    import botocore.parsers
-
     parser = argparse.ArgumentParser(prog="python -m aws_offers.renew", description="Renew data.json from AWS's API.")
     parser.add_argument("--dry-run", action="store_true", help="print the diff, write nothing")
     dry_run: bool = parser.parse_args(arguments).dry_run
     before = path.read_text(encoding="utf-8")
     try:
         data, notes = renewed(json.loads(before), clients or _clients(), datetime.now(UTC).date(), _tell)
-    except RenewalError as error:
-        print(f"aws_offers: {error}", file=sys.stderr)
-        return 1
-    except (
-        botocore.exceptions.BotoCoreError,
-        botocore.exceptions.ClientError,
-        botocore.parsers.ResponseParserError,
-    ) as error:
+    except (RenewalError, BotoCoreError, ClientError, ResponseParserError) as error:
         print(f"aws_offers: {_error_line(error)}", file=sys.stderr)
         return 1
     after = to_text(data)

@@ -50,22 +50,6 @@ class TunnelConfig:
     elastic_ip: ElasticIpSpec | None
 
 
-def read_config(settings: Settings) -> TunnelConfig:
-    """Reads these settings, each by itself. The defaults are the published setup: 80 GB, and a client elsewhere."""
-    types = {
-        SERVER: settings.text_or(_TYPE_KEYS[SERVER], "t3.micro"),
-        "client": settings.text_or_none(_TYPE_KEYS["client"]),
-        "third": settings.text_or_none(_TYPE_KEYS["third"]),
-    }
-    return TunnelConfig(
-        host_types={name: instance_type for name, instance_type in types.items() if instance_type is not None},
-        volume=read_volume(settings, VolumeSpec("gp3", 80)),
-        limits=read_limits(settings, with_cpus=False),
-        delete_volume=_read_delete_volume(settings),
-        elastic_ip=read_elastic_ip(settings, default=NONE),
-    )
-
-
 def _read_delete_volume(settings: Settings) -> bool:
     name = settings.text_or_none(_DELETE_VOLUME)
     if name is not None and name != VOLUME_NAME:
@@ -74,8 +58,19 @@ def _read_delete_volume(settings: Settings) -> bool:
 
 
 def check(settings: Settings, common: CommonConfig) -> ValidatedStack[TunnelConfig]:
-    """Reads and validates everything."""
-    config = read_config(settings)
+    """Reads and validates everything. The defaults are the published setup: 80 GB, and a client elsewhere."""
+    types = {
+        SERVER: settings.text_or(_TYPE_KEYS[SERVER], "t3.micro"),
+        "client": settings.text_or_none(_TYPE_KEYS["client"]),
+        "third": settings.text_or_none(_TYPE_KEYS["third"]),
+    }
+    config = TunnelConfig(
+        host_types={name: instance_type for name, instance_type in types.items() if instance_type is not None},
+        volume=read_volume(settings, VolumeSpec("gp3", 80)),
+        limits=read_limits(settings, with_cpus=False),
+        delete_volume=_read_delete_volume(settings),
+        elastic_ip=read_elastic_ip(settings, default=NONE),
+    )
     if config.delete_volume:
         note = f"volume: {VOLUME_NAME} is named by {_DELETE_VOLUME}: destroy deletes it, with what is on it"
     else:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -118,16 +119,7 @@ def _find_in_region(found: Found, region: str, client_of: ClientOf, with_reapers
     tagged.add(f"{region} tagging", lambda: find_tagged(client_of(region, "resourcegroupstaggingapi"), region))
     services = {each.kind for each in tagged.resources}
     if with_reapers and services & _PARTS_OF_REAPERS:
-        mine.add(
-            f"{region} reaper",
-            lambda: find_scheduled_reapers(
-                client_of(region, "events"),
-                client_of(region, "lambda"),
-                client_of(region, "cloudwatch"),
-                client_of(region, "logs"),
-                region,
-            ),
-        )
+        mine.add(f"{region} reaper", lambda: find_scheduled_reapers(partial(client_of, region), region))
     others = [each for each in tagged.resources if each.kind not in _ASKED_BY_THEMSELVES | _PARTS_OF_REAPERS]
     found.resources.extend([each for each in mine.resources if each.ref not in interfaces] + others)
     found.unasked.update(mine.unasked | tagged.unasked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -151,8 +151,9 @@ def profile_tags(iam: Any, name: str) -> dict[str, str]:
     return from_pairs(iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"].get("Tags"))
 
 
-def find_scheduled_reapers(events: Any, functions: Any, alarms: Any, logs: Any, region: str) -> Iterator[Resource]:
+def find_scheduled_reapers(client: Callable[[str], Any], region: str) -> Iterator[Resource]:
     """Returns the parts of scheduled reapers. Rule and function need the role, a function its log group."""
+    events, functions, alarms, logs = (client(service) for service in ("events", "lambda", "cloudwatch", "logs"))
     for page in events.get_paginator("list_rules").paginate(NamePrefix=PREFIX):
         for rule in page["Rules"]:
             with unless_gone():

@@ -33,20 +33,15 @@ class EfsIopsConfig:
     limits: HostLimits
 
 
-def read_config(settings: Settings) -> EfsIopsConfig:
-    """Reads the experiment's own settings, each by itself. The defaults are the published setup."""
-    return EfsIopsConfig(
+def check(settings: Settings, common: CommonConfig) -> ValidatedStack[EfsIopsConfig]:
+    """Reads and validates everything. The defaults are the published setup."""
+    config = EfsIopsConfig(
         # Two were enough to reach every limit of one file system; sixteen show how it is shared.
         clients=settings.integer(_CLIENTS, 1, 16, 2),
         client_type=settings.text_or(_CLIENT_TYPE, "m4.xlarge"),
         file_system=read_file_system(settings),
         limits=read_limits(settings),
     )
-
-
-def check(settings: Settings, common: CommonConfig) -> ValidatedStack[EfsIopsConfig]:
-    """Reads and validates everything."""
-    config = read_config(settings)
     require_endpoint(settings, common.aws, "efs", "a file system")
     zones = config.file_system.client_zones
     if settings.is_valid(_CLIENTS, CLIENT_ZONES) and zones > config.clients:

@@ -34,9 +34,9 @@ class EipRegionConfig:
     limits: HostLimits
 
 
-def read_config(settings: Settings) -> EipRegionConfig:
-    """Reads the experiment's own settings, each by itself."""
-    return EipRegionConfig(
+def check(settings: Settings, common: CommonConfig) -> ValidatedStack[EipRegionConfig]:
+    """Reads and validates everything."""
+    config = EipRegionConfig(
         hosts=settings.integer(_HOSTS, 2, _MAX_HOSTS, 2),
         # The smallest type: a host only answers SSH.
         host_type=settings.text_or(_HOST_TYPE, "t3.micro"),
@@ -44,11 +44,6 @@ def read_config(settings: Settings) -> EipRegionConfig:
         elastic_ip=read_elastic_ip(settings, default=NEW, required=True) or ElasticIpSpec(None, False),
         limits=read_limits(settings, with_cpus=False),
     )
-
-
-def check(settings: Settings, common: CommonConfig) -> ValidatedStack[EipRegionConfig]:
-    """Reads and validates everything."""
-    config = read_config(settings)
     required = Requirements(
         hosts=[HostRequirement(_HOST_TYPE, config.host_type, config.hosts, _HOSTS)],
         limits=config.limits,

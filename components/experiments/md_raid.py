@@ -58,9 +58,9 @@ class MdRaidConfig:
     limits: HostLimits
 
 
-def read_config(settings: Settings) -> MdRaidConfig:
-    """Reads the experiment's own settings, each by itself."""
-    return MdRaidConfig(
+def check(settings: Settings, common: CommonConfig) -> ValidatedStack[MdRaidConfig]:
+    """Reads and validates everything."""
+    config = MdRaidConfig(
         storage_servers=settings.integer(_STORAGE_SERVERS, STORAGE_SERVERS_MIN, STORAGE_SERVERS_MAX, STORAGE_SERVERS),
         volumes_per_server=settings.integer(_VOLUMES_PER_SERVER, 1, 10, 5),
         storage_type=settings.text(_STORAGE_TYPE, "c4.8xlarge"),
@@ -68,11 +68,6 @@ def read_config(settings: Settings) -> MdRaidConfig:
         volume=read_volume(settings, VolumeSpec("gp2", 50), required=True),
         limits=read_limits(settings, default=HostLimits(4, 2048)),
     )
-
-
-def check(settings: Settings, common: CommonConfig) -> ValidatedStack[MdRaidConfig]:
-    """Reads and validates everything."""
-    config = read_config(settings)
     volumes = config.volumes_per_server
     notes = []
     if volumes < VOLUMES_FOR_PLANS:

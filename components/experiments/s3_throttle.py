@@ -34,9 +34,9 @@ class S3ThrottleConfig:
     limits: HostLimits
 
 
-def read_config(settings: Settings) -> S3ThrottleConfig:
-    """Reads the experiment's own settings, each by itself."""
-    return S3ThrottleConfig(
+def check(settings: Settings, common: CommonConfig) -> ValidatedStack[S3ThrottleConfig]:
+    """Reads and validates everything."""
+    config = S3ThrottleConfig(
         # Its network is steady: a burstable type would spend credits, and everything is compared with the free rate.
         uploader_type=settings.text_or(_UPLOADER_TYPE, "m4.xlarge"),
         bucket_endpoint=settings.optional_text(_BUCKET_ENDPOINT),
@@ -44,11 +44,6 @@ def read_config(settings: Settings) -> S3ThrottleConfig:
         # Debian 12 boots in 256 MiB; the AWS CLI with ten uploads at once takes about 150.
         limits=read_limits(settings, min_memory_mib=512),
     )
-
-
-def check(settings: Settings, common: CommonConfig) -> ValidatedStack[S3ThrottleConfig]:
-    """Reads and validates everything."""
-    config = read_config(settings)
     require_endpoint(settings, common.aws, "s3", "a bucket")
     require_endpoint(settings, common.aws, "iam", "a role")
     _check_bucket_endpoint(settings, common, config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lab.provider.resource_type import ResourceType, Values, given, rollback_on_failure, tag_list
@@ -70,6 +70,15 @@ def _create_policy(s3: S3Client, inputs: Values) -> tuple[str, Values]:
     return inputs["bucket"], {}
 
 
+def _part(create: Callable[[S3Client, Values], tuple[str, Values]], name: str) -> ResourceType[S3Client]:
+    """A type of what a bucket has one of, and the calls delete_ and get_ know by that name."""
+    return ResourceType(
+        create,
+        lambda s3, id_, _: getattr(s3, f"delete_{name}")(Bucket=id_),
+        lambda s3, id_: bool(getattr(s3, f"get_{name}")(Bucket=id_)),
+    )
+
+
 RESOURCE_TYPES: Mapping[str, ResourceType[S3Client]] = {
     "aws:s3/bucket:Bucket": ResourceType(
         _create_bucket,
@@ -78,19 +87,9 @@ RESOURCE_TYPES: Mapping[str, ResourceType[S3Client]] = {
         computed=("arn",),
         name_input="bucket",
     ),
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": ResourceType(
-        _create_public_access_block,
-        lambda s3, id_, _: s3.delete_public_access_block(Bucket=id_),
-        lambda s3, id_: bool(s3.get_public_access_block(Bucket=id_)),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _part(_create_public_access_block, "public_access_block"),
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _part(
+        _create_encryption, "bucket_encryption"
     ),
-    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": ResourceType(
-        _create_encryption,
-        lambda s3, id_, _: s3.delete_bucket_encryption(Bucket=id_),
-        lambda s3, id_: bool(s3.get_bucket_encryption(Bucket=id_)),
-    ),
-    "aws:s3/bucketPolicy:BucketPolicy": ResourceType(
-        _create_policy,
-        lambda s3, id_, _: s3.delete_bucket_policy(Bucket=id_),
-        lambda s3, id_: bool(s3.get_bucket_policy(Bucket=id_)),
-    ),
+    "aws:s3/bucketPolicy:BucketPolicy": _part(_create_policy, "bucket_policy"),
 }
