@@ -114,14 +114,11 @@ class Settings:
 
     def required_choice(self, key: str, allowed: Collection[str]) -> str:
         """Reads one of the allowed words. If the setting is missing, the error lists them."""
-        text = self.optional_text(key)
-        if text is None and self.is_valid(key):
+        if self.optional_text(key) is None and self.is_valid(key):
             self.add_error(
                 key, "missing", f"choose one of {', '.join(allowed)}: pulumi config set {key} NAME -s {self.stack}"
             )
-        elif text is not None and text not in allowed:
-            self.add_error(key, f"there is no {text}", f"choose one of {', '.join(allowed)}")
-        return text or ""
+        return self.choice(key, allowed, "") if self.is_valid(key) else ""
 
     def integer(self, key: str, low: int, high: int, default: int, *, required: bool = False) -> int:
         """Reads a whole number within bounds, both included. With `required` the default is an example: the setting

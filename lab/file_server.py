@@ -72,8 +72,7 @@ class FileServer:
         self._publish = publish
         self._on_exit = on_exit
         self._exits: list[ExitWatch] = []
-        self._holder: subprocess.Popen[bytes] | None = None
-        self._server: subprocess.Popen[bytes] | None = None
+        self._processes: list[subprocess.Popen[Any]] = []  # those that were started, of namespace, server, front end
         self._front: subprocess.Popen[str] | None = None
         self._ports: dict[str, vpc.Port] = {}
         self._numbers = 0
@@ -82,13 +81,7 @@ class FileServer:
     @property
     def running(self) -> bool:
         """Whether all of its processes run."""
-        return len(self.processes) == 3 and all(process.poll() is None for process in self.processes)
-
-    @property
-    def processes(self) -> tuple[subprocess.Popen[Any], ...]:
-        """The processes that were started, of three: namespace, server, front end."""
-        started: tuple[subprocess.Popen[Any] | None, ...] = (self._holder, self._server, self._front)
-        return tuple(process for process in started if process is not None)
+        return len(self._processes) == 3 and all(process.poll() is None for process in self._processes)
 
     @property
     def ports(self) -> tuple[vpc.Port, ...]:
@@ -101,23 +94,26 @@ class FileServer:
         try:
             self._start_processes()
         finally:
-            for process in self.processes:
+            for process in self._processes:
                 set_oom_score(process.pid, HOST_OOM_SCORE)
                 self._exits.append(ExitWatch(process, self._on_exit))
         self.apply_service_model(self._metrics.model)
 
     def _start_processes(self) -> None:
-        self._holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL)
-        self._wait_for_namespace(self._holder.pid)
+        holder = subprocess.Popen(
+            ["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        self._processes.append(holder)
+        self._wait_for_namespace(holder.pid)
         host_interface = vpc.host_interface(INTERFACE)
         vpc.ip(
             "link set lo up",
             *vpc.veth_commands(INTERFACE, host_interface),
             f"address add {FRONT_ADDRESS}/30 dev {INTERFACE}",
             f"neighbour add {SERVER_ADDRESS} lladdr {MAC} dev {INTERFACE} nud permanent",
-            namespace_of=self._holder.pid,
+            namespace_of=holder.pid,
         )
-        self._server = boot(
+        server = boot(
             Hardware(self.file_system_id, MEMORY_MIB, self._cpu, host_interface, MAC),
             self._files,
             self._folder,
@@ -127,12 +123,16 @@ class FileServer:
                 f"lab.peer={FRONT_ADDRESS}",
                 f"lab.capacity-mib={CAPACITY_MIB}",
             ],
-            namespace_pid=self._holder.pid,
+            namespace_pid=holder.pid,
         )
+        self._processes.append(server)
         # Any address of the namespace: the mount targets come and go.
-        command = ["nsenter", f"--net=/proc/{self._holder.pid}/ns/net", str(FRONT_END)]
+        command = ["nsenter", f"--net=/proc/{holder.pid}/ns/net", str(FRONT_END)]
         command += ["--listen", f"0.0.0.0:{NFS_PORT}", "--upstream", f"{SERVER_ADDRESS}:{NFS_PORT}"]
-        self._front = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._front = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self._processes.append(self._front)
         threading.Thread(target=self._read, args=(self._front,), name=self.file_system_id, daemon=True).start()
 
     def apply_service_model(self, model: FileSystemModel | None) -> None:
@@ -147,9 +147,9 @@ class FileServer:
 
     def plug(self, port: vpc.Port) -> None:
         """Makes a mount target answer at its address; updates the groups of one that does already."""
-        if port.owner_id not in self._ports and self._holder is not None:
+        if port.owner_id not in self._ports and self._processes:
             self._numbers += 1
-            vpc.plug_namespace(port, self._holder.pid, self._numbers)
+            vpc.plug_namespace(port, self._processes[0].pid, self._numbers)
         self._ports[port.owner_id] = port
 
     def unplug(self, mount_target_id: str) -> None:
@@ -161,18 +161,14 @@ class FileServer:
         for watch in self._exits:
             watch.expect()
         self._exits = []
-        if self._server is not None:
+        for process in reversed(self._processes):  # each has a process group of its own
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._server.pid, signal.SIGKILL)
-            self._server.wait()
-        for process in (self._front, self._holder):
-            if process is not None:
-                process.kill()
-                process.wait()
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         for port in self._ports.values():  # the kernel deletes them later; their names must be free at once
             vpc.Network().unplug(port)
         self._ports = {}
-        self._server = self._front = self._holder = None
+        self._processes, self._front = [], None
         (self._folder / "root.cow").unlink(missing_ok=True)
         shutil.rmtree(self._folder / self.file_system_id, ignore_errors=True)
 

@@ -4,54 +4,47 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lab.clients import Clients
 
 
 def account_leftovers(clients: Clients) -> list[str]:
     """Returns what the account holds of the types that this project creates, as `type id`, without AWS's defaults."""
-    ec2 = clients.ec2
-    instances = [
-        instance["InstanceId"]
+    ec2, iam = clients.ec2, clients.iam
+    default_vpcs = {vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"] if vpc.get("IsDefault")}
+    described: tuple[tuple[str, Callable[[], Any], str, str], ...] = (
+        ("volume", ec2.describe_volumes, "Volumes", "VolumeId"),
+        ("vpc", ec2.describe_vpcs, "Vpcs", "VpcId"),
+        ("subnet", ec2.describe_subnets, "Subnets", "SubnetId"),
+        ("security group", ec2.describe_security_groups, "SecurityGroups", "GroupId"),
+        ("internet gateway", ec2.describe_internet_gateways, "InternetGateways", "InternetGatewayId"),
+        ("route table", ec2.describe_route_tables, "RouteTables", "RouteTableId"),
+        ("key pair", ec2.describe_key_pairs, "KeyPairs", "KeyName"),
+        ("placement group", ec2.describe_placement_groups, "PlacementGroups", "GroupName"),
+        ("address", ec2.describe_addresses, "Addresses", "AllocationId"),
+        ("bucket", clients.s3.list_buckets, "Buckets", "Name"),
+        ("role", iam.list_roles, "Roles", "RoleName"),
+        ("instance profile", iam.list_instance_profiles, "InstanceProfiles", "InstanceProfileName"),
+    )
+    found = [
+        ("instance", instance["InstanceId"])
         for reservation in ec2.describe_instances()["Reservations"]
         for instance in reservation["Instances"]
         if instance["State"]["Name"] != "terminated"
     ]
-    vpcs = ec2.describe_vpcs()["Vpcs"]
-    default_vpcs = {vpc["VpcId"] for vpc in vpcs if vpc.get("IsDefault")}
-    found = {
-        "instance": instances,
-        "volume": [volume["VolumeId"] for volume in ec2.describe_volumes()["Volumes"]],
-        "vpc": [vpc["VpcId"] for vpc in vpcs if vpc["VpcId"] not in default_vpcs],
-        "subnet": [s["SubnetId"] for s in ec2.describe_subnets()["Subnets"] if s["VpcId"] not in default_vpcs],
-        "security group": [
-            g["GroupId"] for g in ec2.describe_security_groups()["SecurityGroups"] if g["GroupName"] != "default"
-        ],
-        "internet gateway": [
-            gateway["InternetGatewayId"]
-            for gateway in ec2.describe_internet_gateways()["InternetGateways"]
-            if not any(attachment["VpcId"] in default_vpcs for attachment in gateway["Attachments"])
-        ],
-        "route table": [
-            t["RouteTableId"] for t in ec2.describe_route_tables()["RouteTables"] if t["VpcId"] not in default_vpcs
-        ],
-        "key pair": [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]],
-        "placement group": [group["GroupName"] for group in ec2.describe_placement_groups()["PlacementGroups"]],
-        "address": [address["AllocationId"] for address in ec2.describe_addresses()["Addresses"]],
-        "bucket": [bucket["Name"] for bucket in clients.s3.list_buckets()["Buckets"]],
-        "role": [role["RoleName"] for role in clients.iam.list_roles()["Roles"]],
-        "instance profile": [
-            profile["InstanceProfileName"] for profile in clients.iam.list_instance_profiles()["InstanceProfiles"]
-        ],
-        "file system": [
-            system["FileSystemId"]
-            for page in clients.efs.get_paginator("describe_file_systems").paginate()  # ten a page
-            for system in page["FileSystems"]
-        ],
-    }
-    return [f"{kind} {name}" for kind, names in found.items() for name in names]
+    for kind, describe, key, name in described:
+        for each in describe()[key]:
+            vpcs = {each.get("VpcId"), *(attachment.get("VpcId") for attachment in each.get("Attachments", []))}
+            # Each VPC has a group of this name, which goes with it.
+            if not vpcs & default_vpcs and not (kind == "security group" and each["GroupName"] == "default"):
+                found.append((kind, each[name]))
+    for page in clients.efs.get_paginator("describe_file_systems").paginate():  # ten a page
+        found += [("file system", system["FileSystemId"]) for system in page["FileSystems"]]
+    return [f"{kind} {name}" for kind, name in found]
 
 
 REGION_VARIABLE = "TIDEMARK_REGION_FOLDER"
