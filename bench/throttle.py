@@ -53,7 +53,6 @@ FREE_SECONDS = 3.0
 class Transfer:
     """A sender and a sink; `limit_bytes_per_s` is what the sink's connections take together, None: all they can."""
 
-    name: str
     limit_bytes_per_s: float | None
     connections: int
     idle: int = 0  # connections besides, which move nothing
@@ -188,10 +187,10 @@ def cost_of_reading(transfer: Transfer) -> tuple[float, float]:
 def grow(connections: int, seconds: float) -> str:
     """A row of the table that --growth prints."""
     active = min(connections, 4)
-    transfer = Transfer("program", None, active, connections - active)
+    transfer = Transfer(None, active, connections - active)
     read_s, search_s = cost_of_reading(transfer)
-    with sink(Transfer("program", None, active)) as port:
-        target = free_rate(Transfer("program", None, active), port) / 2
+    with sink(Transfer(None, active)) as port:
+        target = free_rate(Transfer(None, active), port) / 2
     with sink(transfer) as port:
         report = throttled(["--rate", f"{target:.0f} B/s"], transfer, port, seconds)
     mean = report["mean_bytes_per_s"]
@@ -228,7 +227,7 @@ def main() -> None:
             print(grow(connections, options.seconds), flush=True)
         return
     for name, limit in (("program", None), ("link", LINK_BYTES_PER_S)):
-        transfer = Transfer(name, limit, options.connections)
+        transfer = Transfer(limit, options.connections)
         with sink(transfer) as port:
             free = free_rate(transfer, port)
             print(f"\n{name}: {options.connections} connections, free rate {free / 1e6:.1f} MB/s")

@@ -93,17 +93,15 @@ def read_account(clients: Clients) -> Account:
     ec2 = clients.ec2
     subnets = {subnet["SubnetId"]: subnet for subnet in ec2.describe_subnets()["Subnets"]}
     routed = _subnets_with_internet(ec2, subnets)
-    reservations = ec2.describe_instances()["Reservations"]
+    launched = [each for reservation in ec2.describe_instances()["Reservations"] for each in reservation["Instances"]]
     instances = tuple(
         _instance(instance, str(subnets[instance["SubnetId"]]["CidrBlock"]), instance["SubnetId"] in routed)
-        for reservation in reservations
-        for instance in reservation["Instances"]
+        for instance in launched
         if instance.get("SubnetId") in subnets
     )
     roots = {
         mapping["Ebs"]["VolumeId"]
-        for reservation in reservations
-        for instance in reservation["Instances"]
+        for instance in launched
         for mapping in instance.get("BlockDeviceMappings", [])
         if mapping["DeviceName"] in ROOT_DEVICES
     }

@@ -122,12 +122,8 @@ def _machine() -> Iterator[Finding]:
     yield _preloaded()
     yield _namespaces()
     yield _memory()
-    for what, folder in (
-        ("the cache", cache_dir()),
-        ("the region's folder", lab_dir()),
-        ("the results", PROJECT / "results"),
-    ):
-        yield _disk(what, folder)
+    folders = (cache_dir(), lab_dir(), PROJECT / "results")
+    yield from map(_disk, DISK_BYTES, folders)
 
 
 def _tools() -> Finding:
@@ -166,12 +162,9 @@ def _namespaces() -> Finding:
 
 def _memory() -> Finding:
     available = available_memory_bytes()
+    remedy = f"a rehearsal takes {MEMORY_BYTES / 1024**3:.0f} GiB: end something, or add some"
     found = f"{available / 1024**3:.1f} GiB available"
-    if available < MEMORY_BYTES:
-        return Finding(
-            "memory", found, f"a rehearsal takes {MEMORY_BYTES / 1024**3:.0f} GiB: end something, or add some"
-        )
-    return Finding("memory", found)
+    return Finding("memory", found, remedy if available < MEMORY_BYTES else None)
 
 
 def available_memory_bytes() -> int:
@@ -199,9 +192,7 @@ def _disk(what: str, folder: Path) -> Finding:
         return Finding(
             str(folder), f"can't be made or written to, and {what} is there", "see to its owner and its mount"
         )
-    if free < needed:
-        return Finding("disk", found, f"{needed / 1e9:.1f} GB are needed there")
-    return Finding("disk", found)
+    return Finding("disk", found, f"{needed / 1e9:.1f} GB are needed there" if free < needed else None)
 
 
 def _port() -> Finding:
