@@ -104,10 +104,8 @@ def _used_vcpus(common: CommonConfig, ec2: Any) -> int:
     )
     used = 0
     for instance in (each for page in pages for group in page["Reservations"] for each in group["Instances"]):
-        tags = {tag.get("Key"): tag.get("Value") for tag in instance.get("Tags", [])}
-        own = (tags.get("project"), tags.get("stack")) == (common.project, common.stack)
         on_demand = "InstanceLifecycle" not in instance  # spot, scheduled, capacity-block
-        if on_demand and not own and _is_standard(instance["InstanceType"]):
+        if on_demand and not common.owns(instance.get("Tags", [])) and _is_standard(instance["InstanceType"]):
             cpu = instance.get("CpuOptions", {})
             used += cpu.get("CoreCount", 0) * cpu.get("ThreadsPerCore", 1)
     return used

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.aws_settings import AwsSettings, read_aws_settings
 from components.public_key import PublicKey, read_public_key
 from components.settings import Settings
+from reaper.tags import from_pairs
 
 EXPERIMENT = "tidemark:experiment"
 SSH_CIDR = "tidemark:sshCidr"
@@ -61,6 +64,11 @@ class CommonConfig:
     ssh_proxy_command: str | None
     lifetime_hours: int
     max_usd_per_hour: float | None
+
+    def owns(self, tags: Iterable[Any]) -> bool:
+        """Returns whether a resource with these tags, as AWS answers them, belongs to this stack."""
+        found = from_pairs(tags)
+        return (found.get("project"), found.get("stack")) == (self.project, self.stack)
 
 
 def read_common(settings: Settings, *, project: str, experiment: str, directory: Path) -> CommonConfig:

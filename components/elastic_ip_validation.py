@@ -6,7 +6,7 @@ The calls only read (Describe…). They are made when the program runs, hence du
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from components.aws_api import (
 from components.aws_settings import AwsSettings
 from components.config import CommonConfig
 from components.settings import NONE, SettingError, Settings
+from reaper.tags import from_pairs
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -131,7 +132,7 @@ def _check_new(common: CommonConfig, spec: ElasticIpSpec) -> ElasticIpPlan:
         ]
     except (botocore.exceptions.ClientError, *CONNECTION_ERRORS):
         return plan
-    has_one = any(_belongs_to(common, address.get("Tags", [])) for address in addresses)
+    has_one = any(common.owns(address.get("Tags", [])) for address in addresses)
     if quota is not None and len(addresses) >= quota and not has_one:
         raise SettingError(
             f"{common.aws.region} has {len(addresses)} Elastic IPs and its quota is {quota}",
@@ -220,9 +221,9 @@ def _holder(ec2: EC2Client, common: CommonConfig, address: AddressTypeDef) -> _H
         tags = reservations[0]["Instances"][0].get("Tags", [])
     except (botocore.exceptions.ClientError, IndexError):
         tags = []  # its owner is unknown, so it counts as somebody else's
-    if _belongs_to(common, tags):
+    if common.owns(tags):
         return None
-    name = {tag.get("Key"): tag.get("Value") for tag in tags}.get("Name")
+    name = from_pairs(tags).get("Name")
     return _Holder(f"the instance {instance_id}" + (f" ({name})" if name else ""))
 
 
@@ -247,11 +248,6 @@ def _holding_interface(ec2: EC2Client, address: AddressTypeDef) -> _Holder | Non
     if not interface:
         return None if service is None else _Holder("a resource of AWS", service)
     return _Holder(f"the network interface {interface}", service)
-
-
-def _belongs_to(common: CommonConfig, tags: Sequence[object]) -> bool:
-    found = {tag.get("Key"): tag.get("Value") for tag in tags if isinstance(tag, dict)}
-    return (found.get("project"), found.get("stack")) == (common.project, common.stack)
 
 
 def _not_here(aws: AwsSettings, session: boto3.Session, allocation_id: str) -> SettingError:

@@ -127,10 +127,8 @@ class ExperimentComponent(pulumi.ComponentResource, Generic[Config]):
         """Sets the stack's outputs: the inventory, `outputs`, the expiry and the cost."""
         stack = self.validated
         self.inventory = inventory_output(
-            stack.common,
+            stack,
             hosts,
-            cost=stack.cost,
-            limits=stack.limits,
             vpc_id=self.network.vpc_id,
             file_system=file_system,
             elastic_ips=elastic_ips,

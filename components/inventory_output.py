@@ -11,12 +11,11 @@ import pulumi_aws as aws
 
 from aws_offers import PRICES_AS_OF
 from components import cost as costs
-from components.config import CommonConfig
 from components.host import Host
 from components.image import LOGIN_USER
-from components.limits import HostLimits
 from components.network import MTU, VPC_CIDR
 from components.security_group import SSH_PORT
+from components.stack_validation import ValidatedStack
 from components.volumes import VolumeSpec
 from inventory import Bucket, Cost, ElasticIp, FileSystem, Inventory, Network, Ssh, Volume
 from inventory import Host as InventoryHost
@@ -40,11 +39,9 @@ def volume_entry(volume: aws.ebs.Volume, device: str, spec: VolumeSpec) -> pulum
 
 
 def inventory_output(
-    common: CommonConfig,
+    stack: ValidatedStack[Any],
     entries: Sequence[HostEntry],
     *,
-    cost: costs.Cost,
-    limits: HostLimits,
     vpc_id: pulumi.Input[str],
     file_system: pulumi.Output[FileSystem] | None = None,
     elastic_ips: Sequence[pulumi.Output[ElasticIp]] = (),
@@ -54,6 +51,7 @@ def inventory_output(
 
     The text is read back once, so that a deployment never exports an inventory that its own reader rejects.
     """
+    common, limits = stack.common, stack.limits
 
     def build(known: dict[str, Any]) -> str:
         found = Inventory(
@@ -87,7 +85,7 @@ def inventory_output(
             file_system=known["file_system"],
             elastic_ips=tuple(known["elastic_ips"]),
             bucket=known["bucket"],
-            cost=_cost(cost),
+            cost=_cost(stack.cost),
         )
         text = found.to_json()
         Inventory.from_json(text, f"the inventory of {common.stack}")

@@ -92,17 +92,6 @@ class Requirements:
             keys += [TYPE, SIZE_GIB, IOPS, *([self.volumes.count_key] if self.volumes.count_key else [])]
         return keys if self.file_system is None else [*keys, *COST_KEYS]
 
-    def cost(self, region: str) -> Cost:
-        """Estimates the cost in a region."""
-        volumes = [] if self.volumes is None else [(self.volumes.count, self.volumes.volume)]
-        return estimate_cost(
-            region,
-            self.instances,
-            volumes,
-            self.file_system,
-            unassociated_elastic_ips=self.unassociated_elastic_ips,
-        )
-
 
 @dataclass(frozen=True)
 class ValidatedStack(Generic[Config]):
@@ -155,7 +144,13 @@ def validate_stack(
             zones = choose_zones(settings, common, suitable, types, required.zones)
         if required.elastic_ip is not None:
             elastic_ip = check_elastic_ip(settings, common, required.elastic_ip)
-    cost = required.cost(region)
+    cost = estimate_cost(
+        region,
+        required.instances,
+        [] if required.volumes is None else [(required.volumes.count, required.volumes.volume)],
+        required.file_system,
+        unassociated_elastic_ips=required.unassociated_elastic_ips,
+    )
     # What is not offered or malformed has no price either, and has its error already.
     if settings.is_valid(*required.cost_keys):
         check_cost(settings, common, cost)
