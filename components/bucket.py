@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import pulumi
 import pulumi_aws as aws
 
+from components.policy import assumed_by, policy_document
 from components.tags import DISPOSABLE_DATA, Tags, child_options
 
 # A bucket's name has 63 characters at most, of a-z, 0-9 and - (docs.aws.amazon.com/AmazonS3/latest/userguide/
 # bucketnamingrules.html; dots would break TLS by name); a role's has 64 (CreateRole, RoleName), "-role" among them.
 # Pulumi adds a hyphen and seven of its own to each.
 _LONGEST_NAME = 51
-_EC2 = {"Service": "ec2.amazonaws.com"}
-_POLICY_VERSION = "2012-10-17"
 
 
 def bucket_name(project: str, stack: str) -> str:
@@ -80,7 +78,7 @@ class StackBucket(pulumi.ComponentResource):
         )
         role = aws.iam.Role(
             f"{args['name']}-role",
-            assume_role_policy=_document({"Effect": "Allow", "Principal": _EC2, "Action": "sts:AssumeRole"}),
+            assume_role_policy=assumed_by("ec2.amazonaws.com"),
             description=f"Hosts of {tags.project} {tags.stack}: fill the stack's bucket",
             tags=tags.named(f"{args['name']}-role"),
             opts=child_options(self),
@@ -107,13 +105,9 @@ class StackBucket(pulumi.ComponentResource):
         self.register_outputs({"id": self.bucket.id})
 
 
-def _document(*statements: dict[str, Any]) -> str:
-    return json.dumps({"Version": _POLICY_VERSION, "Statement": list(statements)})
-
-
 def _sync_policy(bucket_arn: str) -> str:
     """Returns the permissions that `aws s3 sync` needs: to list the bucket, and to upload, also in parts."""
-    return _document(
+    return policy_document(
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket_arn},
         {"Effect": "Allow", "Action": ["s3:PutObject", "s3:AbortMultipartUpload"], "Resource": f"{bucket_arn}/*"},
     )
@@ -138,4 +132,4 @@ def _bucket_policy(bucket_arn: str, role_arn: str, *, tls_only: bool) -> str:
         "Resource": [bucket_arn, f"{bucket_arn}/*"],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
-    return _document(filled_by_others, *([without_tls] if tls_only else []))
+    return policy_document(filled_by_others, *([without_tls] if tls_only else []))

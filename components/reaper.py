@@ -6,7 +6,6 @@ hour, and deletes what has expired in its region.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import pulumi_aws as aws
 
 from aws_offers import REGIONS
 from components.aws_settings import ENDPOINTS, REGION, read_aws_settings
+from components.policy import assumed_by
 from components.settings import Settings
 from components.tags import Tags, child_options, expiry
 from reaper.policy import METRIC_NAMESPACE, STACK_PREFIX, role_policy
@@ -102,18 +102,7 @@ class ScheduledReaper(pulumi.ComponentResource):
         below = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(
             f"{name}-role",
-            assume_role_policy=json.dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": {"Service": "lambda.amazonaws.com"},
-                            "Action": "sts:AssumeRole",
-                        }
-                    ],
-                }
-            ),
+            assume_role_policy=assumed_by("lambda.amazonaws.com"),
             description=f"The scheduled reaper of {config.project} in {config.region}",
             tags=tags.named(f"{name}-role"),
             opts=child_options(self),

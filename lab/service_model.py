@@ -6,7 +6,6 @@ A model is a TOML file in lab/service_models. Its `kind` says which of the two i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -149,10 +148,7 @@ class BlockStorageModel(Model):
 
 
 ServiceModel = FileSystemModel | BlockStorageModel
-KINDS: dict[str, Callable[[dict[str, Any], str], ServiceModel]] = {
-    "file-system": lambda document, source: read(FileSystemModel, document, source, "a table"),
-    "block-storage": lambda document, source: read(BlockStorageModel, document, source, "a table"),
-}
+KINDS: dict[str, type[ServiceModel]] = {"file-system": FileSystemModel, "block-storage": BlockStorageModel}
 
 
 def load(which: str) -> ServiceModel | None:
@@ -182,6 +178,6 @@ def from_dict(document: dict[str, Any], source: str) -> ServiceModel:
         found = "missing" if kind is None else json.dumps(kind, default=str)
         raise LabError(f"{source}: kind is {found}; expected {' or '.join(map(json.dumps, KINDS))}")
     try:
-        return KINDS[kind](document, source)
+        return read(KINDS[kind], document, source, "a table")
     except DocumentError as error:
         raise LabError(str(error)) from None
