@@ -75,7 +75,6 @@ class ElasticFileSystem(pulumi.ComponentResource):
     """
 
     file_system: aws.efs.FileSystem
-    mount_targets: tuple[aws.efs.MountTarget, ...]
     entry: pulumi.Output[FileSystem]
     """The file system for the inventory."""
 
@@ -83,7 +82,6 @@ class ElasticFileSystem(pulumi.ComponentResource):
         super().__init__(
             "tidemark:storage:ElasticFileSystem", name, {"throughput_mode": args["spec"].throughput_mode}, opts
         )
-        self._args = args
         spec = args["spec"]
         one_zone = spec.availability == ONE_ZONE
         self.file_system = aws.efs.FileSystem(
@@ -106,7 +104,7 @@ class ElasticFileSystem(pulumi.ComponentResource):
                 backup_policy=aws.efs.BackupPolicyBackupPolicyArgs(status="DISABLED"),
                 opts=pulumi.ResourceOptions(parent=self),
             )
-        self.mount_targets = tuple(
+        mount_targets = [
             aws.efs.MountTarget(
                 f"{name}-mount-target{suffix(number)}",
                 file_system_id=self.file_system.id,
@@ -115,24 +113,20 @@ class ElasticFileSystem(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
             for number, subnet_id in enumerate(args["subnet_ids"], start=1)
-        )
-        self.entry = self._entry()
-        self.register_outputs({"id": self.file_system.id})
-
-    def _entry(self) -> pulumi.Output[FileSystem]:
-        """Modes are those of the arguments, since numbers come back from the engine as floats."""
-        args, spec = self._args, self._args["spec"]
+        ]
         targets = [
             pulumi.Output.all(target.id, zone, target.ip_address).apply(lambda known: MountTarget(*known))
-            for target, zone in zip(self.mount_targets, args["zones"], strict=True)
+            for target, zone in zip(mount_targets, args["zones"], strict=True)
         ]
-        return pulumi.Output.all(self.file_system.id, args["zones"][0], *targets).apply(
+        # Modes are those of the arguments, since numbers come back from the engine as floats.
+        self.entry = pulumi.Output.all(self.file_system.id, args["zones"][0], *targets).apply(
             lambda known: FileSystem(
                 id=known[0],
                 throughput_mode=spec.throughput_mode,
                 provisioned_mib_per_s=spec.provisioned_mib_per_s,
                 performance_mode=spec.performance_mode,
-                one_zone=known[1] if spec.availability == ONE_ZONE else None,
+                one_zone=known[1] if one_zone else None,
                 mount_targets=tuple(known[2:]),
             )
         )
+        self.register_outputs({"id": self.file_system.id})
