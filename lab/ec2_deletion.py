@@ -103,8 +103,5 @@ def _describe_tags(moto: Method, self: Any, filters: Any = None) -> Any:
     }
     found = moto(self, filters)
     # EC2 goes on to show a terminated instance, and its tags, for a while.
-    return [each for each in found if each["resource_id"] in existing.get(_kind_of(each), (each["resource_id"],))]
-
-
-def _kind_of(tag: Any) -> str:
-    return str(tag["resource_id"]).partition("-")[0]
+    ids = ((each, each["resource_id"]) for each in found)
+    return [each for each, id in ids if id in existing.get(id.partition("-")[0], (id,))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reaper.plan import ORDER, Resource, ref
-from reaper.services import unless_gone
+from reaper.services import listed, unless_gone
 from reaper.tags import DATA_KEY, DISPOSABLE, PROJECT, PROJECT_KEY, from_pairs, is_ours
 
 OURS = {"Name": f"tag:{PROJECT_KEY}", "Values": [PROJECT]}
@@ -42,18 +42,13 @@ def find_in_ec2(ec2: Any, region: str) -> list[Resource]:
 def _tagged(ec2: Any) -> dict[tuple[str, str], dict[str, str]]:
     """Returns the tags of all that has the project's tag, by kind and id. It may show deleted resources for a while."""
     owned = [{"Name": "key", "Values": [PROJECT_KEY]}, {"Name": "value", "Values": [PROJECT]}]
-    keys = {(each["ResourceType"], each["ResourceId"]) for each in _pages(ec2, "describe_tags", "Tags", owned)}
+    keys = {(each["ResourceType"], each["ResourceId"]) for each in listed(ec2, "describe_tags", "Tags", Filters=owned)}
     strange = [id for kind, id in keys if kind not in ORDER]
     tags: dict[tuple[str, str], dict[str, str]] = {key: {} for key in keys}
     if strange:
-        for each in _pages(ec2, "describe_tags", "Tags", [{"Name": "resource-id", "Values": strange}]):
+        for each in listed(ec2, "describe_tags", "Tags", Filters=[{"Name": "resource-id", "Values": strange}]):
             tags.setdefault((each["ResourceType"], each["ResourceId"]), {})[each["Key"]] = each["Value"]
     return tags
-
-
-def _pages(ec2: Any, call: str, key: str, filters: list[Any]) -> Iterator[Described]:
-    for page in ec2.get_paginator(call).paginate(Filters=filters):
-        yield from page[key]
 
 
 @dataclass
@@ -88,13 +83,13 @@ def attached_to(gateway: Described) -> list[str]:
 
 def _read(ec2: Any) -> _Site:
     def described(call: str, key: str, id: str, filters: list[Any]) -> dict[str, Described]:
-        return {each[id]: each for each in _pages(ec2, call, key, filters)}
+        return {each[id]: each for each in listed(ec2, call, key, Filters=filters)}
 
     site = _Site(
         described("describe_vpcs", "Vpcs", "VpcId", [OURS]),
         {
             instance["InstanceId"]: instance
-            for reservation in _pages(ec2, "describe_instances", "Reservations", [OURS])
+            for reservation in listed(ec2, "describe_instances", "Reservations", Filters=[OURS])
             for instance in reservation["Instances"]
             if instance["State"]["Name"] != _GONE
         },
@@ -114,7 +109,7 @@ def _read(ec2: Any) -> _Site:
     ours = sorted(id for id, each in site.groups.items() if is_ours(from_pairs(each.get("Tags"))))
     if ours:
         by_group = [{"Name": "group-id", "Values": ours}]
-        site.rules = list(_pages(ec2, "describe_security_group_rules", "SecurityGroupRules", by_group))
+        site.rules = list(listed(ec2, "describe_security_group_rules", "SecurityGroupRules", Filters=by_group))
     attached = {
         mapping["Ebs"]["VolumeId"]
         for instance in site.instances.values()
@@ -291,9 +286,8 @@ def _interfaces(region: str, site: _Site) -> Iterator[Resource]:
 
 def find_users_of_profiles(ec2: Any, region: str, arns: Collection[str]) -> Iterator[Resource]:
     """Returns the instances in a region that have one of these instance profiles, without their tags."""
-    for page in ec2.get_paginator("describe_iam_instance_profile_associations").paginate():
-        for each in page["IamInstanceProfileAssociations"]:
-            arn = each["IamInstanceProfile"]["Arn"]
-            if arn in arns and each["State"] != "disassociated":
-                needs = frozenset({ref("instance-profile", arn.rpartition("/")[2])})
-                yield Resource(region, "instance", each["InstanceId"], {}, needs)
+    for each in listed(ec2, "describe_iam_instance_profile_associations", "IamInstanceProfileAssociations"):
+        arn = each["IamInstanceProfile"]["Arn"]
+        if arn in arns and each["State"] != "disassociated":
+            needs = frozenset({ref("instance-profile", arn.rpartition("/")[2])})
+            yield Resource(region, "instance", each["InstanceId"], {}, needs)

@@ -14,7 +14,7 @@ from botocore import xform_name
 
 from reaper.ec2 import attached_to
 from reaper.plan import Resource
-from reaper.services import bucket_tags, mount_targets, profile_tags
+from reaper.services import bucket_tags, listed, mount_targets, profile_tags
 from reaper.tags import from_pairs
 
 Tags = Mapping[str, str]
@@ -130,9 +130,8 @@ def _tags_of_bucket(s3: Any, resource: Resource) -> Tags:
 
 def _delete_bucket(s3: Any, resource: Resource) -> None:
     bucket = resource.id
-    for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
-        for upload in page.get("Uploads", []):
-            s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+    for upload in listed(s3, "list_multipart_uploads", "Uploads", Bucket=bucket):
+        s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         if objects := [{"Key": each["Key"]} for each in page.get("Contents", [])]:
             errors = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}).get("Errors", [])
