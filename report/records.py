@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import reprlib
 import sys
+import types
+import typing
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -66,6 +69,13 @@ def boolean(record: Record, key: str) -> bool:
     return value
 
 
+def mapping(record: Record, key: str) -> Record:
+    value = record.get(key)
+    if not isinstance(value, dict):
+        raise RecordError(f"{key} is not an object")
+    return value
+
+
 def number_or_none(record: Record, key: str) -> float | None:
     return None if record.get(key) is None else number(record, key)
 
@@ -80,3 +90,46 @@ def or_none(read: Callable[[Record, str], T], record: Record | None, key: str) -
         return None if record is None else read(record, key)
     except RecordError:
         return None
+
+
+_READERS: dict[Any, Callable[[Record, str], Any]] = {
+    str: text,
+    float: number,
+    int: whole,
+    bool: boolean,
+    Record: mapping,
+}
+
+
+@functools.cache
+def _fields(kind: Any) -> dict[str, tuple[Callable[[Record, str], Any], bool]]:
+    """Of a dataclass: how to read each field that a record can hold, and whether it may be None."""
+    found = {}
+    for name, hint in typing.get_type_hints(kind).items():
+        optional = isinstance(hint, types.UnionType) and type(None) in typing.get_args(hint)
+        plain = next(each for each in typing.get_args(hint) if each is not type(None)) if optional else hint
+        if plain in _READERS:
+            found[name] = (_READERS[plain], optional)
+    return found
+
+
+def read_as(kind: Callable[..., T], record: Record, **given: Any) -> T:
+    """A dataclass from the record's fields of the same names, but for those that are given. Raises RecordError where
+    one is not of the dataclass's type; one that may be None may be missing.
+    """
+    read = {
+        name: None if optional and record.get(name) is None else reader(record, name)
+        for name, (reader, optional) in _fields(kind).items()
+        if name not in given
+    }
+    return kind(**read, **given)
+
+
+def known_as(kind: Callable[..., T], record: Record, **given: Any) -> T:
+    """The same, with None in each field that may be None and that the record does not have as it should."""
+    read = {
+        name: or_none(reader, record, name) if optional else reader(record, name)
+        for name, (reader, optional) in _fields(kind).items()
+        if name not in given
+    }
+    return kind(**read, **given)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from report.records import Record, RecordError, boolean, number_or_none, read_document, shown, text, whole_or_none
+from report.records import Record, RecordError, read_as, read_document, shown, text, whole_or_none
 
 SCHEMA = 1
 STATUSES = ("running", "complete", "failed")
@@ -281,40 +281,11 @@ def parse_manifest(document: Any) -> Manifest:
     steps = document.get("steps") or []
     if not isinstance(steps, list):
         raise RecordError("steps is not a list")
-    return Manifest(
-        experiment=text(document, "experiment"),
-        stack=text(document, "stack"),
-        region=text(document, "region"),
-        rehearsal=boolean(document, "rehearsal"),
-        started_at=text(document, "started_at"),
-        finished_at=_text_or_none(document, "finished_at"),
-        status=status,
-        reason=_text_or_none(document, "reason"),
-        plan=_object(document, "plan"),
-        versions=_object(document, "versions"),
-        inventory=_object(document, "inventory"),
-        steps=tuple(_step(step) for step in steps),
-    )
-
-
-def _text_or_none(record: Record, key: str) -> str | None:
-    return None if record.get(key) is None else text(record, key)
-
-
-def _object(record: Record, key: str) -> Record:
-    value = record.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise RecordError(f"{key} is not an object")
-    return value
+    absent = {name: {} for name in ("plan", "versions", "inventory") if document.get(name) is None}
+    return read_as(Manifest, document, **absent, steps=tuple(_step(step) for step in steps))
 
 
 def _step(step: Any) -> Step:
     if not isinstance(step, dict):
         raise RecordError("steps: each must be an object")
-    return Step(
-        name=text(step, "name"),
-        seconds=number_or_none(step, "seconds"),
-        changes=whole_or_none(step, "changed"),
-    )
+    return read_as(Step, step, changes=whole_or_none(step, "changed"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,14 +46,11 @@ class LatencyStretch:
 
 def run_fields(run: Run, schema: int) -> dict[str, Any]:
     """The fields of RunSummary."""
-    manifest = run.manifest
+    return {"schema": schema, **shared_fields(RunSummary, run.manifest)}
+
+
+def shared_fields(kind: type, source: object) -> dict[str, Any]:
+    """What a dataclass takes from an object whose fields have the same names and meanings."""
     return {
-        "schema": schema,
-        "experiment": manifest.experiment,
-        "stack": manifest.stack,
-        "region": manifest.region,
-        "rehearsal": manifest.rehearsal,
-        "status": manifest.status,
-        "started_at": manifest.started_at,
-        "finished_at": manifest.finished_at,
+        field.name: getattr(source, field.name) for field in dataclasses.fields(kind) if hasattr(source, field.name)
     }

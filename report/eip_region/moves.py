@@ -6,26 +6,14 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from typing import get_type_hints
 
 from report.eip_region.schema import Connection, Distribution, MoveFigures, Remap
 from report.missing import known
-from report.records import Record, number, number_or_none, text, whole
+from report.records import Record, number, number_or_none, read_as, text, whole
 from report.runs import Run
-
-# The figures of moves of which Remap has the distribution.
-DISTRIBUTIONS = (
-    "interruption_s",
-    "silence_s",
-    "usual_silence_s",
-    "first_new_answer_s",
-    "tcp_interruption_s",
-    "tcp_silence_s",
-    "tcp_usual_silence_s",
-    "first_new_connection_s",
-    "api_answered_s",
-    "api_shown_s",
-)
 
 
 @dataclass(frozen=True)
@@ -55,19 +43,9 @@ def _probes(run: Run) -> dict[int, list[_Probe]]:
     """By move, in the order in which they ended."""
     found: dict[int, list[_Probe]] = {}
     if run.has_stream("probes", "what a client saw is not known"):
-        for probe in sorted(run.read("probes", _probe), key=lambda probe: probe.ended_unix_s):
+        for probe in sorted(run.read("probes", partial(read_as, _Probe)), key=lambda probe: probe.ended_unix_s):
             found.setdefault(probe.move, []).append(probe)
     return found
-
-
-def _probe(record: Record) -> _Probe:
-    return _Probe(
-        move=whole(record, "move"),
-        started_unix_s=number(record, "started_unix_s"),
-        connected_unix_s=number_or_none(record, "connected_unix_s"),
-        ended_unix_s=number(record, "ended_unix_s"),
-        host=None if record.get("host") is None else text(record, "host"),
-    )
 
 
 @dataclass(frozen=True)
@@ -109,21 +87,15 @@ def _silence(asked: float, old: Sequence[float], new: Sequence[float]) -> _Silen
 def _figures(record: Record, probes: Sequence[_Probe]) -> MoveFigures:
     asked = number(record, "asked_unix_s")
     source, target = text(record, "source"), text(record, "target")
-    source_zone, target_zone = text(record, "source_zone"), text(record, "target_zone")
     ssh = _silence(asked, _times(probes, source), _times(probes, target))
     tcp = _silence(asked, _times(probes, source, tcp=True), _times(probes, target, tcp=True))
     last_old, first_new = ssh.last_old, ssh.first_new
     shown = number_or_none(record, "shown_unix_s")
-    return MoveFigures(
-        move=whole(record, "move"),
-        source=source,
-        target=target,
-        source_zone=source_zone,
-        target_zone=target_zone,
-        across_zones=source_zone != target_zone,
+    return read_as(
+        MoveFigures,
+        record,
+        across_zones=text(record, "source_zone") != text(record, "target_zone"),
         rolled_back=record.get("rolled_back") is True,
-        reason=None if record.get("reason") is None else text(record, "reason"),
-        interval_s=number(record, "interval_s"),
         api_answered_s=number(record, "answered_unix_s") - asked,
         api_shown_s=None if shown is None else shown - asked,
         last_old_answer_s=None if last_old is None else last_old - asked,
@@ -156,7 +128,8 @@ def _connections(record: Record, probes: Sequence[_Probe]) -> list[Connection]:
 def remap_of(moves: Sequence[MoveFigures]) -> Remap:
     done = [move for move in moves if not move.rolled_back and move.first_new_answer_s is not None]
     intervals = {move.interval_s for move in moves}
-    distributions = {name: distribution(getattr(move, name) for move in done) for name in DISTRIBUTIONS}
+    names = [name for name, kind in get_type_hints(Remap).items() if kind is Distribution]
+    distributions = {name: distribution(getattr(move, name) for move in done) for name in names}
     return Remap(
         moves=len(moves),
         completed=len(done),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from report.eip_region.schema import Attempts, Refusal
-from report.records import Record, number, text
+from report.records import read_as
 from report.runs import Run
 
 NOT_FOUND = "InvalidAllocationID.NotFound"
@@ -18,13 +19,13 @@ class _Attempt:
     allocation_region: str
     asked_region: str
     age_s: float
-    code: str
+    code: str | None  # of a refusal
 
 
 def read_refusal(run: Run) -> Refusal:
     """Of the run's last proof, where there are several."""
     unknown = "no address of another region was asked for"
-    attempts = run.read("associations", _attempt) if run.has_stream("associations", unknown) else []
+    attempts = run.read("associations", partial(read_as, _Attempt)) if run.has_stream("associations", unknown) else []
     asked = run.manifest.region
     foreign = _last([each for each in attempts if each.allocation_region != each.asked_region])
     own = _last([each for each in attempts if each.allocation_region == each.asked_region])
@@ -39,16 +40,6 @@ def read_refusal(run: Run) -> Refusal:
     )
 
 
-def _attempt(record: Record) -> _Attempt:
-    return _Attempt(
-        text(record, "allocation_id"),
-        text(record, "allocation_region"),
-        text(record, "asked_region"),
-        number(record, "age_s"),
-        ASSOCIATED if record.get("code") is None else text(record, "code"),
-    )
-
-
 def _last(attempts: list[_Attempt]) -> Attempts | None:
     """The attempts with the newest allocation."""
     if not attempts:
@@ -60,6 +51,6 @@ def _last(attempts: list[_Attempt]) -> Attempts | None:
         allocation_id=newest,
         allocation_region=attempts[-1].allocation_region,
         attempts=len(with_newest),
-        codes=list(dict.fromkeys(each.code for each in with_newest)),
+        codes=list(dict.fromkeys(each.code or ASSOCIATED for each in with_newest)),
         oldest_age_s=max(each.age_s for each in with_newest) if foreign else None,
     )

@@ -12,7 +12,7 @@ from report.experiments import Experiment
 from report.format import figure, seconds, size_bytes
 from report.inventory_view import hosts_table
 from report.page import Block, KeyFigure, Page, Section
-from report.records import Record, boolean, number, or_none, whole
+from report.records import Record, boolean, known_as, number, or_none, whole
 from report.runs import Manifest, Run
 from report.summary import run_fields
 from report.table import Missing
@@ -45,12 +45,13 @@ def _steps(records: Sequence[Record]) -> list[Step]:
     for record in _of(records, "step"):
         end, fault = or_none(number, record, "t_unix_s"), record.get("fault")
         found.append(
-            Step(
+            known_as(
+                Step,
+                record,
                 run=str(record.get("run")),
                 name=str(record.get("name")),
                 undoing=bool(record.get("undoing")),
                 end_s=None if end is None or first is None else end - first,
-                seconds=or_none(number, record, "seconds"),
                 fault=None if fault is None else str(fault),
             )
         )
@@ -64,17 +65,15 @@ def _backups(records: Sequence[Record], steps: Sequence[Step]) -> list[Backup]:
     for record in _of(records, "backed-up"):
         name = str(record.get("run"))
         found.append(
-            Backup(
+            known_as(
+                Backup,
+                record,
                 run=name,
                 snapshot=str(record.get("snapshot")),
-                files=or_none(whole, record, "files"),
-                total_bytes=or_none(whole, record, "total_bytes"),
-                new_bytes=or_none(whole, record, "new_bytes"),
                 changed_meanwhile=or_none(whole, verified.get(name), "changed_meanwhile"),
                 unread=or_none(whole, verified.get(name), "unread"),
                 copy_seconds=took_s.get((name, "copy")),
                 verify_seconds=took_s.get((name, "verify")),
-                whole_seconds=or_none(number, record, "whole_seconds"),
             )
         )
     return found
@@ -82,13 +81,7 @@ def _backups(records: Sequence[Record], steps: Sequence[Step]) -> list[Backup]:
 
 def _blind(records: Sequence[Record]) -> PlaintextSearch | None:
     searches = [
-        Search(
-            place=str(record.get("place")),
-            read_bytes=or_none(whole, record, "read_bytes"),
-            patterns=or_none(whole, record, "patterns"),
-            found=or_none(whole, record, "found"),
-            control_found=or_none(boolean, record, "control"),
-        )
+        known_as(Search, record, place=str(record.get("place")), control_found=or_none(boolean, record, "control"))
         for record in _of(records, "searched")
     ]
     if not searches:
@@ -100,15 +93,7 @@ def _blind(records: Sequence[Record]) -> PlaintextSearch | None:
 
 def _recovery(records: Sequence[Record]) -> Recovery | None:
     found = _of(records, "recovered")
-    if not found:
-        return None
-    return Recovery(
-        seconds=or_none(number, found[-1], "seconds"),
-        sheet_seconds=or_none(number, found[-1], "sheet_seconds"),
-        files=or_none(whole, found[-1], "files"),
-        entries=or_none(whole, found[-1], "entries"),
-        same=or_none(boolean, found[-1], "same"),
-    )
+    return known_as(Recovery, found[-1]) if found else None
 
 
 def page(manifest: Manifest, summary: Summary, _: Sequence[Claim] = ()) -> Page:

@@ -9,6 +9,7 @@ from report.iscsi_tunnel.schema import Cell, TunnelCost
 from report.missing import divided
 from report.records import Record, RecordError, number_or_none, text, whole_or_none
 from report.runs import Run
+from report.summary import shared_fields
 from report.worker import Measured, Worker, figures_of, measure
 
 PATHS = ("tunnel", "direct", "ssh")
@@ -67,9 +68,7 @@ def prices(cells: Sequence[Cell]) -> list[TunnelCost]:
         ssh = _rate_of(cells, "ssh", cell.op, cell.pattern)
         found.append(
             TunnelCost(
-                op=cell.op,
-                pattern=cell.pattern,
-                request_bytes=cell.request_bytes,
+                **shared_fields(TunnelCost, cell),
                 tunnel_mib_per_s=cell.mib_per_s,
                 direct_mib_per_s=direct,
                 ssh_mib_per_s=ssh,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from report.iscsi_tunnel.schema import Loss, Second
-from report.records import Record, number_or_none, or_none, text, whole_or_none
+from report.records import Record, known_as, number, or_none
 from report.runs import Run
 from report.worker import Worker
 
@@ -15,20 +15,13 @@ def read_losses(run: Run) -> list[Loss]:
     found: dict[str, Loss] = {}
     for record in _records(run):
         how = str(record["event"])
-        found[how] = Loss(
-            how=how,
-            reads=or_none(whole_or_none, record, "reads"),
-            errors=or_none(whole_or_none, record, "errors"),
-            longest_stall_s=or_none(number_or_none, record, "longest_stall_s"),
-            tunnel=or_none(text, record, "tunnel"),
-            session=or_none(text, record, "session"),
-        )
+        found[how] = known_as(Loss, record, how=how)
     return list(found.values())
 
 
 def timeline(run: Run, workers: Mapping[str, Worker]) -> list[Second]:
     """Each second of the reads, counted from the cut; both times are of the client's clock."""
-    zero = {str(record["event"]): or_none(number_or_none, record, "cut_at_unix_s") for record in _records(run)}
+    zero = {str(record["event"]): or_none(number, record, "cut_at_unix_s") for record in _records(run)}
     seconds = []
     for how, worker in workers.items():
         began = zero.get(how)

@@ -12,6 +12,7 @@ from report.missing import divided
 from report.records import Record, RecordError, boolean, natural, number, or_none, text, whole_or_none
 from report.runs import Run
 from report.samples import INTERVAL_SECONDS_MIN
+from report.summary import shared_fields
 from report.worker import CLOCK_SLACK_S, LATENCIES, Measured, Worker, figures_of, measure
 
 LAYOUTS = ("stripe", "mirror", "raw")
@@ -185,16 +186,8 @@ def _network_limited(cell: Cell) -> bool | None:
 
 def _point(cell: Cell, first: Cell, grows_with: str) -> Point:
     growth = divided(cell.mib_per_s, first.mib_per_s)
-    return Point(
-        cell=cell.cell,
-        servers=cell.servers,
-        disks=cell.disks,
-        mirrors=cell.mirrors,
-        mib_per_s=cell.mib_per_s,
-        iops=cell.iops,
-        efficiency=divided(growth, _units(cell, grows_with) / _units(first, grows_with)),
-        limited_by=cell.limited_by,
-    )
+    efficiency = divided(growth, _units(cell, grows_with) / _units(first, grows_with))
+    return Point(**shared_fields(Point, cell), efficiency=efficiency)
 
 
 def _units(cell: Cell, grows_with: str) -> int:
@@ -212,10 +205,7 @@ def _md_cost(cells: Sequence[Cell]) -> list[MdCost]:
             continue
         costs.append(
             MdCost(
-                pattern=stripe.pattern,
-                request_bytes=stripe.request_bytes,
-                servers=stripe.servers,
-                disks=stripe.disks,
+                **shared_fields(MdCost, stripe),
                 stripe_mib_per_s=stripe.mib_per_s,
                 raw_mib_per_s=same.mib_per_s,
                 stripe_requests_in_flight=stripe.requests_in_flight,

@@ -10,7 +10,7 @@ from report.intervals import Interval
 from report.latency_seconds import LatencySeconds
 from report.md_raid.schema import Array, Drill, DrillEvent, Leg, Phase, Rebuild, Second
 from report.missing import known, total
-from report.records import Record, RecordError, number, number_or_none, or_none, text, whole_or_none
+from report.records import Record, RecordError, known_as, number, number_or_none, or_none, text, whole_or_none
 from report.runs import Run
 from report.summary import LatencyStretch
 from report.worker import Worker, figures_of, measure, measure_from_intervals
@@ -98,17 +98,14 @@ def configured_arrays(records: Sequence[Record]) -> list[Array]:
     for record in records:
         first.setdefault(record["array"], record)
     arrays = []
-    for name, record in first.items():
+    for record in first.values():
         legs = record.get("legs")
         arrays.append(
-            Array(
-                array=name,
-                level=record["level"],
-                layout=or_none(text, record, "layout"),
-                raid_devices=or_none(whole_or_none, record, "raid_devices"),
-                size_bytes=or_none(whole_or_none, record, "size_bytes"),
+            known_as(
+                Array,
+                record,
                 legs=[
-                    Leg(slot, or_none(text, leg, "server"), or_none(text, leg, "volume"))
+                    known_as(Leg, leg, slot=slot)
                     for leg in (legs if isinstance(legs, list) else [])
                     if isinstance(leg, dict) and isinstance(slot := leg.get("slot"), int)
                 ],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from report.md_raid.schema import Cell, LayoutReads, Layouts
 from report.missing import divided
+from report.summary import shared_fields
 
 RAID1 = "raid1"
 RAID1_ROTATIONAL = "raid1-rotational"
@@ -41,13 +42,8 @@ def _reads(cell: Cell, plain: Cell | None) -> LayoutReads:
     legs = [] if cell.leg_read_bytes is None else sorted(cell.leg_read_bytes.values(), reverse=True)
     shares = [divided(count, sum(legs)) or 0.0 for count in legs]
     return LayoutReads(
-        cell=cell.cell,
-        copies=cell.copies or "",
-        pattern=cell.pattern,
-        readers=cell.readers,
+        **shared_fields(LayoutReads, cell),
         legs=cell.servers,
-        mib_per_s=cell.mib_per_s,
-        iops=cell.iops,
         legs_read=sum(share >= LEG_SHARE_MIN for share in shares) if any(shares) else None,
         leg_shares=[*shares, *[0.0] * (cell.servers - len(shares))] if any(shares) else None,
         to_raid1_ratio=divided(cell.mib_per_s, plain.mib_per_s) if plain else None,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from report.md_raid.schema import Cell, WrittenCell
 from report.records import Record, RecordError, or_none, text, whole_or_none
 from report.runs import Run
+from report.summary import shared_fields
 
 
 def read_writes(run: Run, cells: Sequence[Cell]) -> list[WrittenCell]:
@@ -24,14 +25,7 @@ def read_writes(run: Run, cells: Sequence[Cell]) -> list[WrittenCell]:
 def _written(cell: Cell, checks: Sequence[Record]) -> WrittenCell:
     alike = len({check.get("sha256") for check in checks}) == 1
     return WrittenCell(
-        cell=cell.cell,
-        pattern=cell.pattern,
-        request_bytes=cell.request_bytes,
-        servers=cell.servers,
-        mirrors=cell.mirrors,
-        mib_per_s=cell.mib_per_s,
-        iops=cell.iops,
-        limited_by=cell.limited_by,
+        **shared_fields(WrittenCell, cell),
         servers_checked=len(checks),
         checked_bytes=or_none(whole_or_none, checks[0] if checks else None, "bytes"),
         matched=alike and all(check.get("matched") is True for check in checks) if checks else None,

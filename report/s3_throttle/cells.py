@@ -9,7 +9,7 @@ from typing import Any
 from report.cells import parse_cells
 from report.missing import divided
 from report.proofs import Proofs
-from report.records import Record, number, or_none, text, whole
+from report.records import Record, known_as, number, or_none, text, whole
 from report.runs import Run
 from report.s3_throttle.network import BURST_S, SECONDS_MAX, Part, Rates, Trace, closed_loop_edges, rates
 from report.s3_throttle.schema import Cell, Point
@@ -50,27 +50,18 @@ def _cell(record: Record, trace: Trace | None, stops: list[Stop] | None, identic
         payload = round(trace.total * ratio) if trace is not None and ratio is not None else None
     target = or_none(number, record, "target_bytes_per_s")
     cli, throttle = _object(record, "cli"), _object(record, "throttle")
-    return Cell(
-        cell=text(record, "cell"),
-        method=method,
-        stop_s=stop_s,
-        run_s=run_s,
-        send_buffer_bytes=or_none(whole, record, "send_buffer_bytes"),
-        objects=objects,
+    return known_as(
+        Cell,
+        record,
         bytes=payload,
         complete=complete,
         reason=or_none(text, record, "reason") if complete or record.get("reason") else "it has no end",
-        ended_by=or_none(text, record, "ended_by"),
         target_mb_per_s=None if target is None else target / 1e6,
         target_to_free_ratio=None,
         attempts=or_none(whole, cli, "attempts"),
         retries=or_none(whole, cli, "retries"),
         failures=or_none(whole, cli, "failures"),
-        segments_sent_again=or_none(whole, record, "segments_sent_again"),
-        exit_code=or_none(whole, record, "exit_code"),
-        cpu_s=or_none(number, record, "cpu_s"),
         throttle_cpu_ratio=divided(or_none(number, throttle, "cpu_s"), or_none(number, throttle, "seconds")),
-        host_busy_ratio=or_none(number, record, "host_busy_ratio"),
         identical=identical,
         **_figures(measured, target),
         **_of_buffers(in_buffers),
