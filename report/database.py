@@ -19,8 +19,8 @@ from report.verdicts import read_verdicts
 _WORKER = """{cell: 'VARCHAR', host: 'VARCHAR', kind: 'VARCHAR', second: 'BIGINT', t_start_unix_s: 'DOUBLE',
     t_end_unix_s: 'DOUBLE', ops: 'BIGINT', bytes: 'BIGINT', errors: 'MAP(VARCHAR, BIGINT)',
     latency_ns: 'STRUCT("count" BIGINT, "min" BIGINT, "max" BIGINT, buckets BIGINT[][])'}"""
-_HOST = """{host: 'VARCHAR', t_unix_s: 'DOUBLE', cpu_busy_ratio: 'DOUBLE', nic_rx_bytes: 'BIGINT',
-    nic_tx_bytes: 'BIGINT', mem_available_bytes: 'BIGINT'}"""
+# Those of a record; the first two say which run it is of.
+_HOST = {field.name: field.type for field in TABLES["hosts"][2:]}
 # As in report/histogram.py: below 256 ns the value itself, above that the middle of a 128th of an octave.
 _MIDDLE = """CREATE MACRO bucket_middle_ns(i) AS CASE WHEN i < 256 THEN i
     ELSE ((128 + (i - 256) % 128) << ((i - 256) // 128 + 1)::INT) + (1::BIGINT << ((i - 256) // 128)::INT) END"""
@@ -56,20 +56,9 @@ def _fill(database: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequen
 
 def _run_row(listed: ListedRun) -> tuple[Any, ...]:
     if listed.run is None:
-        return (listed.name, *[None] * 8, listed.damage)
-    manifest = listed.run.manifest
-    return (
-        listed.name,
-        manifest.experiment,
-        manifest.stack,
-        manifest.region,
-        manifest.rehearsal,
-        manifest.started_at,
-        manifest.finished_at,
-        manifest.status,
-        manifest.reason,
-        None,
-    )
+        return (listed.name, *[None] * (len(TABLES["runs"]) - 2), listed.damage)
+    of_manifest = [getattr(listed.run.manifest, field.name) for field in TABLES["runs"][1:-1]]
+    return (listed.name, *of_manifest, None)
 
 
 def _claim_rows(listed: ListedRun) -> list[tuple[Any, ...]]:
@@ -98,11 +87,10 @@ def _cells(runs: Sequence[ListedRun]) -> str:
 
 
 def _hosts(runs: Sequence[ListedRun]) -> str:
-    read = _columns(runs, "host", _HOST)
+    read = _columns(runs, "host", str(_HOST))
     if read is None:
         return _nothing("hosts")
-    return f"""SELECT f.run, f.rehearsal, host, t_unix_s, cpu_busy_ratio, nic_rx_bytes, nic_tx_bytes,
-        mem_available_bytes FROM {read} WHERE host IS NOT NULL"""
+    return f"SELECT f.run, f.rehearsal, {', '.join(_HOST)} FROM {read} WHERE host IS NOT NULL"
 
 
 def _intervals(runs: Sequence[ListedRun]) -> str:

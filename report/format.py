@@ -26,8 +26,13 @@ def percent(ratio: float | None) -> str:
     return MISSING if ratio is None else f"{ratio * 100:.0f} %"
 
 
+def formatted(value: float | None, layout: str) -> str:
+    """By a layout of str.format, such as "{:.3f} s"."""
+    return MISSING if value is None else layout.format(value)
+
+
 def ratio(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.2f}"
+    return formatted(value, "{:.2f}")
 
 
 def seconds(value: float | None) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from report.intervals import Floats
-from report.records import Record
+from report.inventory_view import objects
+from report.records import Record, known_as, or_none, text
 from report.runs import Run, decode_lines
 
 BUSY_RATIO_MIN = 0.95
@@ -126,10 +127,8 @@ def _in_order_of_time(parts: Sequence[Floats]) -> Floats:
 
 def inventory_roles(inventory: Record) -> list[Role]:
     """The hosts of the manifest's inventory that have a name and a role."""
-    roles = []
-    hosts = inventory.get("hosts")
-    for host in hosts if isinstance(hosts, list) else []:
-        if isinstance(host, dict) and isinstance(host.get("name"), str) and isinstance(host.get("role"), str):
-            kind = host.get("type")
-            roles.append(Role(host["name"], host["role"], kind if isinstance(kind, str) else None))
-    return roles
+    return [
+        known_as(Role, host, instance_type=or_none(text, host, "type"))
+        for host in objects(inventory, "hosts")
+        if isinstance(host.get("name"), str) and isinstance(host.get("role"), str)
+    ]

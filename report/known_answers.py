@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from report.format import figure
+from report.page import Section
 from report.records import Record, RecordError, number_or_none, read_document
 from report.runs import Run
 from report.table import Cell, NumberColumn, Table, TextColumn
@@ -103,3 +104,8 @@ def known_answers_table(answers: KnownAnswers, note: str) -> Table:
 
 def _shown(value: float | str | None) -> str:
     return value if isinstance(value, str) else figure(value, 4)
+
+
+def known_answers_section(answers: KnownAnswers | None, note: str) -> list[Section]:
+    """The page's section; none without a service model."""
+    return [Section("known-answers", "Known answers", [known_answers_table(answers, note)])] if answers else []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
@@ -11,8 +12,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from report.histogram import Histogram, HistogramError, merge
-from report.intervals import NONE, Intervals
+from report.intervals import NONE, Interval, Intervals
 from report.latency_seconds import LatencySeconds
+from report.missing import total
 from report.records import WHOLE_MAX, number, or_none
 from report.runs import Run, decode_lines
 
@@ -228,17 +230,7 @@ def _with_histograms(
 
 def measure_from_intervals(worker: Worker) -> Measured | None:
     """The sum of the intervals, for a worker that was killed before it wrote its final document."""
-    if not worker.intervals:
-        return None
-    return Measured(
-        t_start_unix_s=min(i.t_start_unix_s for i in worker.intervals),
-        t_end_unix_s=max(i.t_end_unix_s for i in worker.intervals),
-        ops=sum(i.ops for i in worker.intervals),
-        bytes=sum(i.bytes for i in worker.intervals),
-        errors=sum_errors(i.errors for i in worker.intervals),
-        histogram=merge(i.histogram for i in worker.intervals if i.histogram is not None),
-        requests_in_flight=None,
-    )
+    return _added_up(list(worker.intervals), None) if worker.intervals else None
 
 
 def measure(worker: Worker) -> Measured | None:
@@ -246,21 +238,19 @@ def measure(worker: Worker) -> Measured | None:
     finals = list({final.host: final for final in worker.finals}.values())
     if not finals:
         return None
-    in_flight = [final.requests_in_flight for final in finals]
+    return _added_up(finals, total(final.requests_in_flight for final in finals))
+
+
+def _added_up(parts: Sequence[Interval | Final], requests_in_flight: int | None) -> Measured:
+    errors: Counter[str] = Counter()
+    for part in parts:
+        errors.update(part.errors)
     return Measured(
-        t_start_unix_s=min(final.t_start_unix_s for final in finals),
-        t_end_unix_s=max(final.t_end_unix_s for final in finals),
-        ops=sum(final.ops for final in finals),
-        bytes=sum(final.bytes for final in finals),
-        errors=sum_errors(final.errors for final in finals),
-        histogram=merge(final.histogram for final in finals),
-        requests_in_flight=None if None in in_flight else sum(n for n in in_flight if n is not None),
+        t_start_unix_s=min(part.t_start_unix_s for part in parts),
+        t_end_unix_s=max(part.t_end_unix_s for part in parts),
+        ops=sum(part.ops for part in parts),
+        bytes=sum(part.bytes for part in parts),
+        errors=dict(errors),
+        histogram=merge(part.histogram for part in parts if part.histogram is not None),
+        requests_in_flight=requests_in_flight,
     )
-
-
-def sum_errors(errors: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for by_errno in errors:
-        for errno, count in by_errno.items():
-            total[errno] = total.get(errno, 0) + count
-    return total

@@ -15,7 +15,6 @@ class Summary(RunSummary):
     throws: int
 """
 PAGE = """
-from report.experiments import Experiment
 from report.page import KeyFigure, Page, Section
 from report.summary import run_fields
 from report.table import Table, TextColumn
@@ -29,9 +28,6 @@ def summarize(run):
 def page(manifest, summary, claims):
     table = Table.of("Throws of the dice", [TextColumn("number", str)], [summary.throws], name="throws")
     return Page("Is it a die?", [KeyFigure("throws", str(summary.throws))], [Section("throws", "Throws", [table])], [])
-
-
-EXPERIMENT = Experiment(summarize, page)
 """
 CLAIM = {
     "id": "toy-dice/thrown",

@@ -33,11 +33,10 @@ from report.efs_iops.tables import (
 from report.efs_iops.time_figures import agreement_plot, timeline_plot
 from report.efs_iops.timeline import read_timeline
 from report.efs_iops.write_only import read_write_only
-from report.experiments import Experiment
 from report.format import MISSING, figure, unbreakable
 from report.hosts import inventory_roles
 from report.inventory_view import hosts_table, objects
-from report.known_answers import known_answers_table
+from report.known_answers import known_answers_section
 from report.page import Block, Html, KeyFigure, Page, Section
 from report.parallel_read import read_in_parallel
 from report.proofs import proofs_table, read_proofs
@@ -111,14 +110,9 @@ def page(manifest: Manifest, summary: Summary, claims: Sequence[Claim]) -> Page:
         metering = metering_table(summary.metering)
     io_limit = io_limit_table(summary.io_limit) if summary.io_limit.minutes else Missing("PercentIOLimit is not known.")
     where: list[Block] = [topology(manifest.inventory), hosts_table(manifest.inventory, "The limits are set at boot.")]
-    known = summary.known_answers
     sections = [
         Section("topology", "What ran where", where),
-        *(
-            [Section("known-answers", "Known answers", [known_answers_table(known, KNOWN_ANSWERS_NOTE)])]
-            if known
-            else []
-        ),
+        *known_answers_section(summary.known_answers, KNOWN_ANSWERS_NOTE),
         Section("rates", "Rates and limits", rates),
         Section("latency", "Latency", latency),
         Section("agreement", "Counted in four places", counted),
@@ -179,6 +173,3 @@ def _modes(system: Record) -> str:
         f"{mode}, {figure(provisioned)} MiB/s" if isinstance(provisioned, int | float) else mode,
         f"One Zone, {zone}" if zone else "Regional",
     )
-
-
-EXPERIMENT = Experiment(summarize, page)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from report.efs_iops.labels import agreement_ratio, at_once, in_order, request_size
 from report.efs_iops.schema import Cell as SweepCell
 from report.efs_iops.schema import Limits, OperationLimits, Summary
-from report.format import MISSING, figure, milliseconds, percent, ratio
+from report.format import MISSING, figure, formatted, milliseconds, percent, ratio
 from report.missing import times, total
 from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if
 
@@ -162,8 +162,8 @@ def _shared(cells: Sequence[SweepCell]) -> Table:
         TextColumn("op/s of each", _each_host),
         NumberColumn("Jain index", lambda cell: agreement_ratio(cell.jain_index)),
         NumberColumn("start skew ms", lambda cell: figure(times(cell.start_skew_s, 1000))),
-        NumberColumn("first done s", lambda cell: _seconds(cell.first_done_s)),
-        NumberColumn("last done s", lambda cell: _seconds(cell.last_done_s)),
+        NumberColumn("first done s", lambda cell: formatted(cell.first_done_s, "{:.3f}")),
+        NumberColumn("last done s", lambda cell: formatted(cell.last_done_s, "{:.3f}")),
     ]
     note = (
         "Jain index: 1 when all had the same. Skew: between the hosts' first operations. Done: after the common start."
@@ -174,7 +174,3 @@ def _shared(cells: Sequence[SweepCell]) -> Table:
 def _each_host(cell: SweepCell) -> str:
     lost = f", without {', '.join(cell.lost_hosts)}" if cell.lost_hosts else ""
     return " + ".join(figure(each.ops_per_s) for each in cell.per_host) + lost
-
-
-def _seconds(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.3f}"

@@ -19,7 +19,7 @@ from report.efs_iops.schema import (
     Minute,
     Summary,
 )
-from report.format import MISSING, figure, percent, seconds, size_bytes
+from report.format import MISSING, figure, formatted, percent, seconds, size_bytes
 from report.missing import total
 from report.table import Cell, Column, NumberColumn, Table, TextColumn, judged
 
@@ -154,8 +154,8 @@ def io_limit_table(io_limit: IoLimit) -> Table:
         NumberColumn("writes/s", lambda row: figure(row.write_ops_per_s)),
         NumberColumn("reads/s", lambda row: figure(row.read_ops_per_s)),
         NumberColumn("PercentIOLimit", lambda row: f"{row.metric_percent:.1f} %"),
-        NumberColumn("from the limits", lambda row: _formatted(row.from_limits_percent, "{:.1f} %")),
-        NumberColumn("difference", lambda row: _formatted(row.difference_points, "{:+.1f}")),
+        NumberColumn("from the limits", lambda row: formatted(row.from_limits_percent, "{:.1f} %")),
+        NumberColumn("difference", lambda row: formatted(row.difference_points, "{:+.1f}")),
     ]
     shown, left_out = _worst(io_limit.minutes, lambda row: abs(row.difference_points or 0.0), "that differ most")
     title = "PercentIOLimit, and what the limits found make of the same minutes"
@@ -217,8 +217,4 @@ def clocks_table(clocks: Clocks) -> Table:
 
 
 def _offset(value_s: float | None) -> str:
-    return _formatted(None if value_s is None else value_s * 1000, "{:+.1f} ms")
-
-
-def _formatted(value: float | None, layout: str) -> str:
-    return MISSING if value is None else layout.format(value)
+    return formatted(None if value_s is None else value_s * 1000, "{:+.1f} ms")

@@ -10,7 +10,6 @@ from report.eip_region.moves import read_moves, remap_of
 from report.eip_region.refusal import read_refusal
 from report.eip_region.schema import SCHEMA, MoveFigures, Summary
 from report.eip_region.tables import PROOFS, distribution_table, moves_table, refusal_table
-from report.experiments import Experiment
 from report.format import MISSING, figure, seconds, unbreakable
 from report.inventory_view import hosts_table, objects
 from report.page import Block, Html, KeyFigure, Page, Section
@@ -87,6 +86,3 @@ def _topology(inventory: Record, region: str, moves: Sequence[MoveFigures]) -> H
             Layer([host_box(host, kind="server") for host in hosts]),
         ],
     )
-
-
-EXPERIMENT = Experiment(summarize, page)

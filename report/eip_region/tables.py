@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report.eip_region.schema import Attempts, Distribution, MoveFigures, Refusal, Remap
-from report.format import MISSING, figure, seconds
+from report.format import MISSING, figure, formatted, seconds
 from report.table import Cell, NumberColumn, Table, TextColumn
 
 PROOFS = {"cross-region-refused": "an allocation of another region cannot be associated here"}
@@ -69,8 +69,8 @@ def moves_table(moves: Sequence[MoveFigures]) -> Table:
         TextColumn("to", lambda move: f"{move.target} ({move.target_zone})"),
         NumberColumn("API answered", lambda move: seconds(move.api_answered_s)),
         NumberColumn("API shows it", lambda move: seconds(move.api_shown_s)),
-        NumberColumn("old host's last answer", lambda move: _after(move.last_old_answer_s)),
-        NumberColumn("new host's first answer", lambda move: _after(move.first_new_answer_s)),
+        NumberColumn("old host's last answer", lambda move: formatted(move.last_old_answer_s, "{:+.2f} s")),
+        NumberColumn("new host's first answer", lambda move: formatted(move.first_new_answer_s, "{:+.2f} s")),
         NumberColumn("interruption, TCP", lambda move: seconds(move.tcp_interruption_s)),
         NumberColumn("SSH", lambda move: seconds(move.interruption_s)),
         NumberColumn("unanswered", lambda move: f"{move.unanswered} of {move.connections}"),
@@ -84,7 +84,3 @@ def moves_table(moves: Sequence[MoveFigures]) -> Table:
 
 def _outcome(move: MoveFigures) -> Cell:
     return Cell(f"taken back: {move.reason or MISSING}", "bad") if move.rolled_back else Cell("moved", "good")
-
-
-def _after(value_s: float | None) -> str:
-    return MISSING if value_s is None else f"{value_s:+.2f} s"

@@ -8,7 +8,6 @@ from report.claims import Claim
 from report.encrypted_backup.figures import steps_plot
 from report.encrypted_backup.schema import SCHEMA, Backup, PlaintextSearch, Recovery, Search, Step, Summary
 from report.encrypted_backup.tables import PLACES, backups_table, blind_table, recovery_table, steps_table
-from report.experiments import Experiment
 from report.format import figure, seconds, size_bytes
 from report.inventory_view import hosts_table
 from report.page import Block, KeyFigure, Page, Section
@@ -131,6 +130,3 @@ def _key_figures(summary: Summary) -> list[KeyFigure]:
         KeyFigure("known texts found on the server", figure(summary.blind.found if summary.blind else None)),
         KeyFigure("recovery from a blank machine", seconds(recovery.seconds if recovery else None)),
     ]
-
-
-EXPERIMENT = Experiment(summarize, page)

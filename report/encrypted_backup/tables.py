@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from report.encrypted_backup.schema import Backup, PlaintextSearch, Recovery, Search, Step
 from report.format import MISSING, figure, seconds, size_bytes
-from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if
+from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if, judged
 
 PLACES = {
     "disk": "the volume's raw disk, every byte",
@@ -51,7 +51,7 @@ def blind_table(blind: PlaintextSearch) -> Table:
         TextColumn("what", lambda search: PLACES.get(search.place, MISSING)),
         NumberColumn("searched", lambda search: size_bytes(search.read_bytes)),
         NumberColumn("known texts found", _found),
-        NumberColumn("control found", lambda search: _good_if(figure(search.control_found), search.control_found)),
+        NumberColumn("control found", lambda search: judged(figure(search.control_found), bool(search.control_found))),
     ]
     note = (
         "Known texts: a line that every made-up file holds, and a word in each of their names. Control: what must be "
@@ -61,11 +61,7 @@ def blind_table(blind: PlaintextSearch) -> Table:
 
 
 def _found(search: Search) -> Cell:
-    return _good_if(f"{figure(search.found)} of {figure(search.patterns)}", not search.found)
-
-
-def _good_if(text: str, good: object) -> Cell:
-    return Cell(text, "good" if good else "bad")
+    return judged(f"{figure(search.found)} of {figure(search.patterns)}", not search.found)
 
 
 def recovery_table(recovery: Recovery) -> Table:
@@ -74,6 +70,6 @@ def recovery_table(recovery: Recovery) -> Table:
         ("of it, the sheet's own commands", seconds(recovery.sheet_seconds)),
         ("files restored", figure(recovery.files)),
         ("entries compared", figure(recovery.entries)),
-        ("the same as what was backed up", _good_if(figure(recovery.same), recovery.same)),
+        ("the same as what was backed up", judged(figure(recovery.same), bool(recovery.same))),
     ]
     return Table("Recovery from the sheet alone", [Column("what"), Column("value", True)], rows, name="recovery")

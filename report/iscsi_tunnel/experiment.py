@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report.claims import Claim
-from report.experiments import Experiment
 from report.format import figure, latency_us, ratio, seconds
 from report.inventory_view import hosts_table
 from report.iscsi_tunnel.attaching import read_attaching, read_only_ssh
@@ -89,6 +88,3 @@ def _single_read_us(summary: Summary) -> float | None:
 
 def _price(summary: Summary, op: str) -> TunnelCost | None:
     return next((price for price in summary.prices if (price.op, price.pattern) == (op, "sequential")), None)
-
-
-EXPERIMENT = Experiment(summarize, page)

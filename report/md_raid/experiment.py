@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report.claims import Claim
-from report.experiments import Experiment
 from report.format import figure, ratio, seconds
 from report.inventory_view import hosts_table
-from report.known_answers import known_answers_table
+from report.known_answers import known_answers_section
 from report.md_raid.cells import read_cells, scaling, volume_figures
 from report.md_raid.drill import configured_arrays, phases_of, read_array_records, read_drill
 from report.md_raid.drill_figure import drill_plot
@@ -81,14 +80,10 @@ def page(manifest: Manifest, summary: Summary, _: Sequence[Claim] = ()) -> Page:
         drill = [plot, drill_table(summary.drill), outcome_table(summary.drill)]
     limits = "The limits are set at boot; the proofs say what each host has."
     where: list[Block] = [topology(manifest.inventory, summary.arrays), hosts_table(manifest.inventory, limits)]
-    layouts, known = summary.layouts, summary.known_answers
+    layouts = summary.layouts
     sections = [
         Section("topology", "What ran where", where),
-        *(
-            [Section("known-answers", "Known answers", [known_answers_table(known, KNOWN_ANSWERS_NOTE)])]
-            if known
-            else []
-        ),
+        *known_answers_section(summary.known_answers, KNOWN_ANSWERS_NOTE),
         Section("scaling", "Scaling", [scaling_plot(summary) or nothing_measured, *sweep_tables(summary), md_cost]),
         *([Section("layouts", "Layouts of the copies", [layouts_table(layouts)])] if layouts else []),
         *([Section("writes", "Writes", [writes_table(summary.writes)])] if summary.writes else []),
@@ -118,6 +113,3 @@ def _key_figures(summary: Summary) -> list[KeyFigure]:
         KeyFigure("longest rebuild of a mirror", seconds(drill.rebuild_seconds_max if drill else None)),
         *([KeyFigure("known answers found again", f"{known.within} of {known.asked}")] if known else []),
     ]
-
-
-EXPERIMENT = Experiment(summarize, page)

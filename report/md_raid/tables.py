@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from report.format import MISSING, figure, milliseconds, percent, ratio, seconds, size_bytes
 from report.md_raid.hosts import CLIENT_CPU, CLIENT_NETWORK
 from report.md_raid.layouts import RAID1, RAID1_ROTATIONAL
 from report.md_raid.schema import Cell as SweepCell
-from report.md_raid.schema import Drill, LayoutReads, Layouts, MdCost, Phase, Series, Summary, WrittenCell
+from report.md_raid.schema import Drill, LayoutReads, Layouts, MdCost, Phase, Scaling, Series, Summary, WrittenCell
 from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if, judged
 
 PROOFS = {
@@ -28,20 +28,8 @@ _VOLUMES: list[TextColumn[SweepCell]] = [
 
 def sweep_tables(summary: Summary) -> list[Table]:
     """One for each pattern and request size."""
-    scaling = summary.scaling
-    with_servers = (
-        scaling.raw_sequential,
-        scaling.raw_random,
-        scaling.stripe_servers_sequential,
-        scaling.stripe_servers_random,
-    )
-    with_volumes = (
-        scaling.raw_disks_sequential,
-        scaling.raw_disks_random,
-        scaling.stripe_sequential,
-        scaling.stripe_random,
-    )
-    over_servers, over_volumes = _efficiencies(with_servers), _efficiencies(with_volumes)
+    over_servers = _efficiencies(summary.scaling, ("servers",))
+    over_volumes = _efficiencies(summary.scaling, ("disks", "mirrors"))
     columns: list[TextColumn[SweepCell]] = [
         *_VOLUMES,
         NumberColumn("in flight", lambda cell: figure(cell.requests_in_flight)),
@@ -103,9 +91,13 @@ def volumes_each(cell: SweepCell) -> int | None:
     return cell.disks // cell.servers if cell.servers else None
 
 
-def _efficiencies(every: Iterable[Series | None]) -> dict[str, float | None]:
+def _efficiencies(scaling: Scaling, grows_with: Sequence[str]) -> dict[str, float | None]:
+    """By cell, of the series of several points that grow with one of these."""
     return {
-        point.cell: point.efficiency for series in every if series and len(series.points) > 1 for point in series.points
+        point.cell: point.efficiency
+        for series in vars(scaling).values()
+        if isinstance(series, Series) and series.grows_with in grows_with and len(series.points) > 1
+        for point in series.points
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report.claims import Claim
-from report.experiments import Experiment
 from report.format import MISSING, figure, percent
 from report.inventory_view import hosts_table
 from report.page import Block, Html, KeyFigure, Page, Section
@@ -118,6 +117,3 @@ def topology(inventory: Record) -> Html | Missing:
             Layer([Box(str(bucket.get("name") or MISSING), "bucket, written by the stack's role alone", "array")]),
         ],
     )
-
-
-EXPERIMENT = Experiment(summarize, page)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from report.format import MISSING, figure, percent, seconds
+from report.format import MISSING, figure, formatted, percent, seconds
 from report.missing import divided, times
 from report.s3_throttle.cells import FREE
 from report.s3_throttle.schema import Cell as SyncCell
@@ -33,7 +33,7 @@ def rates_table(cells: Sequence[SyncCell]) -> Table:
         NumberColumn("mean/target", _to_target),
         NumberColumn("\u00b1", lambda cell: percent(cell.mean_uncertainty_ratio)),
         NumberColumn("std of 1 s", lambda cell: percent(cell.window_std_to_target_ratio)),
-        NumberColumn("burst", lambda cell: MISSING if cell.burst_ratio is None else f"{cell.burst_ratio:.1f} \u00d7"),
+        NumberColumn("burst", lambda cell: formatted(cell.burst_ratio, "{:.1f} \u00d7")),
         NumberColumn("steady s", lambda cell: _seconds(cell.seconds if cell.steady_s is None else cell.steady_s)),
         NumberColumn("start s", lambda cell: _seconds(cell.start_s)),
         NumberColumn("tail s", lambda cell: _seconds(cell.tail_s)),
@@ -148,4 +148,4 @@ def _kb(value: float | None) -> str:
 
 
 def _three_decimals(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.3f}"
+    return formatted(value, "{:.3f}")
