@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +39,8 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Intervals(Sequence[Interval]):
-    """A sequence of Interval, in the order of the file; each is made when it is asked for.
+class Intervals:
+    """Of one or several hosts, in the order of the file; an Interval is made when it is asked for.
 
     `host` has indexes into `names`. `errors` and `histograms` hold only the rows that have some.
     """
@@ -57,8 +57,6 @@ class Intervals(Sequence[Interval]):
 
     @classmethod
     def of(cls, intervals: Iterable[Interval]) -> Intervals:
-        if isinstance(intervals, Intervals):
-            return intervals
         every = list(intervals)
         histograms = {row: i.histogram for row, i in enumerate(every) if i.histogram is not None}
         return cls.of_rows(every, [i.latency_max_ns for i in every], histograms)
@@ -104,11 +102,6 @@ class Intervals(Sequence[Interval]):
     def seconds(self) -> Floats:
         return self.t_end_unix_s - self.t_start_unix_s
 
-    def hosts(self) -> list[str]:
-        """Those that have intervals, in the order of first mention."""
-        found, first = np.unique(self.host, return_index=True)
-        return [self.names[found[at]] for at in np.argsort(first)]
-
     def of_host(self, name: str) -> Intervals:
         return self.where(self.host == self.names.index(name)) if name in self.names else NONE
 
@@ -127,30 +120,12 @@ class Intervals(Sequence[Interval]):
     def __len__(self) -> int:
         return len(self.host)
 
-    @overload
-    def __getitem__(self, at: int) -> Interval: ...
-    @overload
-    def __getitem__(self, at: slice) -> Intervals: ...
-    def __getitem__(self, at: int | slice) -> Interval | Intervals:
-        if isinstance(at, slice):
-            those = np.zeros(len(self), np.bool_)
-            those[at] = True
-            return self.where(those)
-        row = range(len(self))[at]
-        longest = int(self.latency_max_ns[row])
-        return Interval(
-            self.names[self.host[row]],
-            float(self.t_start_unix_s[row]),
-            float(self.t_end_unix_s[row]),
-            int(self.ops[row]),
-            int(self.bytes[row]),
-            self.errors.get(row, _NO_ERRORS),
-            None if longest == UNKNOWN else longest,
-            self.histograms.get(row),
-        )
-
     def __iter__(self) -> Iterator[Interval]:
-        return (self[row] for row in range(len(self)))
+        columns = (getattr(self, name).tolist() for name in COLUMNS)
+        for row, (host, start, end, ops, bytes_, longest) in enumerate(zip(*columns, strict=True)):
+            longest_or_none = None if longest == UNKNOWN else longest
+            errors, histogram = self.errors.get(row, _NO_ERRORS), self.histograms.get(row)
+            yield Interval(self.names[host], start, end, ops, bytes_, errors, longest_or_none, histogram)
 
 
 def _moved(of_rows: Mapping[int, T], rows: Whole) -> dict[int, T]:

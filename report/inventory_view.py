@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from report.format import MISSING, size_bytes
-from report.records import Record, number, or_none, text
+from report.records import Record, mapping, number, or_none, text
 from report.runs import Manifest
 from report.table import Column, Table
 
@@ -36,8 +36,7 @@ def cost_text(manifest: Manifest, run_seconds: float | None) -> str:
     """Dollars an hour, and for the time of the run where that is known. Says of a rehearsal that it costs nothing, and
     what it would cost on AWS.
     """
-    cost = manifest.inventory.get("cost")
-    cost = cost if isinstance(cost, dict) else {}
+    cost = or_none(mapping, manifest.inventory, "cost") or {}
     usd_per_hour, prices_of = or_none(number, cost, "usd_per_hour"), or_none(text, cost, "prices_of")
     if usd_per_hour is None or prices_of is None:
         return MISSING

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report.histogram import BUCKET_COUNT, bucket_middle_ns
-from report.intervals import Floats, Interval, Intervals, Whole
+from report.intervals import Floats, Intervals, Whole
 from report.records import WHOLE_MAX
 from report.summary import LatencyStretch
 
@@ -47,12 +47,7 @@ class LatencySeconds:
         self._kept = 0
         self._room = _KEPT_MAX
 
-    def add(self, host: str, t_start_unix_s: float, t_end_unix_s: float, buckets: object) -> None:
-        """`buckets` are pairs of index and count; damaged ones are left out."""
-        one = Intervals.of([Interval(host, t_start_unix_s, t_end_unix_s, 0, 0, {}, None, None)])
-        self.add_all(one, [msgspec.json.encode(buckets)])
-
-    def add_all(self, intervals: Intervals, buckets: Sequence[bytes | msgspec.Raw]) -> None:
+    def add(self, intervals: Intervals, buckets: Sequence[bytes | msgspec.Raw]) -> None:
         """`buckets` are each interval's pairs of index and count, as JSON; damaged pairs are left out."""
         lengths, indexes, counts = _read_pairs(buckets)
         middles = (intervals.t_start_unix_s + intervals.t_end_unix_s) / 2

@@ -281,7 +281,7 @@ def parse_manifest(document: Any) -> Manifest:
     steps = document.get("steps") or []
     if not isinstance(steps, list):
         raise RecordError("steps is not a list")
-    absent = {name: {} for name in ("plan", "versions", "inventory") if document.get(name) is None}
+    absent: Record = {name: {} for name in ("plan", "versions", "inventory") if document.get(name) is None}
     return read_as(Manifest, document, **absent, steps=tuple(_step(step) for step in steps))
 
 

@@ -6,12 +6,12 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from rich.console import Console
 from rich.text import Text
 
-from report.format import MISSING, figure
+from report.format import MISSING, figure, milliseconds
 from report.table_layout import Layout
 from report.verdicts import DIFFERS, HOLDS, Verdict
 
@@ -48,6 +48,16 @@ class TextColumn(Generic[T]):
 @dataclass(frozen=True)
 class NumberColumn(TextColumn[T]):
     numeric: bool = True
+
+
+def latency_columns(unit: str = "") -> list[TextColumn[Any]]:
+    """The percentiles of records that have those of report.summary.LatencyPercentiles, in milliseconds."""
+
+    def column(name: str) -> TextColumn[Any]:
+        field = f"latency_{name.replace('.', '_')}_us"
+        return NumberColumn(f"{name}{unit}", lambda record: milliseconds(getattr(record, field)))
+
+    return [column(name) for name in ("p50", "p95", "p99", "p99.9", "max")]
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ def read_worker(
             intervals = Intervals.of_rows(lines, [line.latency_ns.max for line in lines], histograms)
             parts_of_cell.append(intervals)
             if latencies is not None:
-                latencies.add_all(intervals, [line.latency_ns.buckets for line in lines])
+                latencies.add(intervals, [line.latency_ns.buckets for line in lines])
     return {cell: Worker(Intervals.joined(found), finals.get(cell, [])) for cell, found in parts.items()}
 
 

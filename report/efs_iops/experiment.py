@@ -40,7 +40,7 @@ from report.known_answers import known_answers_section
 from report.page import Block, Html, KeyFigure, Page, Section
 from report.parallel_read import read_in_parallel
 from report.proofs import proofs_table, read_proofs
-from report.records import Record
+from report.records import Record, mapping, or_none
 from report.runs import Manifest, Run
 from report.summary import run_fields
 from report.table import Missing
@@ -147,8 +147,7 @@ def topology(inventory: Record) -> Html | Missing:
     hosts = named_hosts(inventory)
     if not hosts:
         return NO_INVENTORY
-    system = inventory.get("file_system")
-    system = system if isinstance(system, dict) else None
+    system = or_none(mapping, inventory, "file_system")
     targets = [
         Box(unbreakable(str(target.get("address") or MISSING)), joined("mount target", target.get("zone")), "server")
         for target in objects(system or {}, "mount_targets")

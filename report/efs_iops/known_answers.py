@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from report.efs_iops.schema import IoLimit, Limits, Metering, OperationLimits
 from report.known_answers import KnownAnswer, KnownAnswers, near, positive_or_none, read_model_file
 from report.missing import divided
-from report.records import Record, RecordError, number, number_or_none, text, whole
+from report.records import Record, RecordError, mapping, number, number_or_none, or_none, text, whole
 from report.runs import Run
 
 MB = 1_000_000
@@ -73,8 +73,7 @@ def _answers(op: str, model: Model, found: OperationLimits) -> list[KnownAnswer]
 
 
 def _model(document: Record) -> Model:
-    base = document.get("base_seconds")
-    base = base if isinstance(base, dict) else {}
+    base = or_none(mapping, document, "base_seconds") or {}
     delay = number(document, "delay_seconds")
     if delay < 0:
         raise RecordError(f"delay_seconds must be 0 or more, not {delay!r}")

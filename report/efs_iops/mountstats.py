@@ -18,7 +18,7 @@ from report.efs_iops.counters import GAP_SECONDS_MAX, Counters, Growth
 from report.efs_iops.schema import Mountstats
 from report.efs_iops.window import Window, counts_within
 from report.hosts import tables_of_hosts
-from report.intervals import Floats, Interval
+from report.intervals import Floats, Intervals
 from report.missing import divided
 from report.records import WHOLE_MAX
 from report.runs import Run, decode_lines
@@ -115,7 +115,7 @@ def read_mountstats(run: Run, clock: RunnerClock) -> dict[str, Counters]:
 
 
 def cell_mountstats(
-    counters: Mapping[str, Counters], op: str, window: Window, intervals: Mapping[str, Sequence[Interval]]
+    counters: Mapping[str, Counters], op: str, window: Window, intervals: Mapping[str, Intervals]
 ) -> Mountstats:
     """Of all hosts of `intervals` together; nothing is known where a host was not read twice in the window.
 

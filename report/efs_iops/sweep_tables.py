@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from report.efs_iops.labels import agreement_ratio, at_once, in_order, request_size
 from report.efs_iops.schema import Cell as SweepCell
 from report.efs_iops.schema import Limits, OperationLimits, Summary
-from report.format import MISSING, figure, formatted, milliseconds, percent, ratio
+from report.format import MISSING, figure, formatted, percent, ratio
 from report.missing import times, total
-from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if
+from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if, latency_columns
 
 _CELL: list[TextColumn[SweepCell]] = [
     TextColumn("op", lambda cell: cell.op if cell.pattern == "fixed" else f"{cell.op} seq."),
@@ -40,11 +40,7 @@ def sweep_tables(summary: Summary) -> list[Table]:
 def latency_table(cells: Sequence[SweepCell]) -> Table:
     columns: list[TextColumn[SweepCell]] = [
         *_CELL,
-        NumberColumn("p50", lambda cell: milliseconds(cell.latency_p50_us)),
-        NumberColumn("p95", lambda cell: milliseconds(cell.latency_p95_us)),
-        NumberColumn("p99", lambda cell: milliseconds(cell.latency_p99_us)),
-        NumberColumn("p99.9", lambda cell: milliseconds(cell.latency_p99_9_us)),
-        NumberColumn("max", lambda cell: milliseconds(cell.latency_max_us)),
+        *latency_columns(),
         NumberColumn("errors", lambda cell: bad_if(figure(cell.errors), cell.errors)),
     ]
     note = "Of all operations of a cell, from the workers' merged histograms."

@@ -8,12 +8,12 @@ and the last partial second are dropped if at least two whole seconds remain.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from report.intervals import Floats, Interval, Intervals, Whole
+from report.intervals import Floats, Intervals, Whole
 
 WHOLE_SECONDS_LEAST = 2
 # The worker's seconds are exact; the clocks of several hosts may differ by some milliseconds.
@@ -60,21 +60,20 @@ class CountColumns:
     covered_s: Floats
 
 
-def joint_window(of_hosts: Mapping[str, Sequence[Interval]], first_unix_s: Mapping[str, float | None]) -> Window | None:
+def joint_window(of_hosts: Mapping[str, Intervals], first_unix_s: Mapping[str, float | None]) -> Window | None:
     """From each host's intervals, on one clock, and the start of its first operation where that is known.
 
     None where a host has no intervals, or at no time all hosts ran.
     """
-    columns = {host: Intervals.of(intervals) for host, intervals in of_hosts.items()}
-    if not columns or not all(columns.values()):
+    if not of_hosts or not all(of_hosts.values()):
         return None
-    starts = {host: _start(intervals, first_unix_s.get(host)) for host, intervals in columns.items()}
+    starts = {host: _start(intervals, first_unix_s.get(host)) for host, intervals in of_hosts.items()}
     start = max(starts.values())
-    end = min(float(intervals.t_end_unix_s.max()) for intervals in columns.values())
+    end = min(float(intervals.t_end_unix_s.max()) for intervals in of_hosts.values())
     if end <= start:
         return None
     # The seconds are those of the host that started last.
-    grid = columns[max(starts, key=lambda host: starts[host])]
+    grid = of_hosts[max(starts, key=lambda host: starts[host])]
     begun, seconds = grid.t_start_unix_s, grid.seconds
     whole = (seconds >= 1 - SECOND_SLACK) & (seconds <= 1 + TAIL_SECONDS_MAX)
     inside = (begun > start + SECOND_SLACK) & (begun + 1 <= end + SECOND_SLACK)
@@ -84,15 +83,14 @@ def joint_window(of_hosts: Mapping[str, Sequence[Interval]], first_unix_s: Mappi
     return Window(kept[0][0], kept[-1][1], tuple(kept), (start, end))
 
 
-def counts_within(intervals: Iterable[Interval], start_unix_s: float, end_unix_s: float) -> Counts:
+def counts_within(intervals: Intervals, start_unix_s: float, end_unix_s: float) -> Counts:
     """The same as `counts_within_each` for one stretch, in a third of the time."""
-    columns = Intervals.of(intervals)
-    begun, seconds = columns.t_start_unix_s, columns.seconds
-    overlap = np.minimum(columns.t_end_unix_s, end_unix_s) - np.maximum(begun, start_unix_s)
+    begun, seconds = intervals.t_start_unix_s, intervals.seconds
+    overlap = np.minimum(intervals.t_end_unix_s, end_unix_s) - np.maximum(begun, start_unix_s)
     rows = np.flatnonzero((overlap > 0) & (seconds > 0))
     within = overlap[rows]
     part = within / seconds[rows]
-    return Counts(float(columns.ops[rows] @ part), float(columns.bytes[rows] @ part), float(within.sum()))
+    return Counts(float(intervals.ops[rows] @ part), float(intervals.bytes[rows] @ part), float(within.sum()))
 
 
 def counts_within_each(intervals: Intervals, starts: Floats, ends: Floats) -> CountColumns:
@@ -129,9 +127,9 @@ def covers(window: Window, within: Counts) -> bool:
     return within.covered_s >= COVERED_RATIO_MIN * window.seconds
 
 
-def variation_coefficient(of_hosts: Mapping[str, Sequence[Interval]], window: Window) -> float | None:
+def variation_coefficient(of_hosts: Mapping[str, Intervals], window: Window) -> float | None:
     """Standard deviation / mean of the totals of each whole second."""
-    every = Intervals.joined([Intervals.of(intervals) for intervals in of_hosts.values()])
+    every = Intervals.joined(list(of_hosts.values()))
     starts, ends = np.array(window.whole_seconds, np.float64).reshape(-1, 2).T
     totals = (counts_within_each(every, starts, ends).ops / (ends - starts)).tolist()
     if len(totals) < 2:

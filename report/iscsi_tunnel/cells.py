@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from report.cells import CellRecord, parse_cells
 from report.iscsi_tunnel.schema import Cell, TunnelCost
 from report.missing import divided
-from report.records import Record, RecordError, number_or_none, text, whole_or_none
+from report.records import Record, RecordError, number_or_none, read_as, text
 from report.runs import Run
 from report.summary import shared_fields
 from report.worker import Measured, Worker, figures_of, measure
@@ -32,13 +32,9 @@ def _cell(cell: CellRecord, worker: Worker) -> Cell:
     reason = None if complete else str(record.get("reason") or "the cell was not completed")
     if complete and mib_per_s is None:
         reason = "no figures were recorded"
-    return Cell(
-        cell=text(record, "cell"),
-        path=path,
-        op=text(record, "op"),
-        pattern=text(record, "pattern"),
-        request_bytes=whole_or_none(record, "request_bytes"),
-        depth=whole_or_none(record, "depth"),
+    return read_as(
+        Cell,
+        record,
         complete=complete,
         reason=reason,
         seconds=seconds,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from report.hosts import inventory_roles
-from report.intervals import Interval
+from report.intervals import Interval, Intervals
 from report.latency_seconds import LatencySeconds
 from report.md_raid.schema import Array, Drill, DrillEvent, Leg, Phase, Rebuild, Second
 from report.missing import known, total
@@ -170,7 +172,7 @@ def _phase(cell: str, worker: Worker, zero: float | None) -> Phase:
     )
 
 
-def _timeline(cell: str, intervals: Sequence[Interval], zero: float) -> list[Second]:
+def _timeline(cell: str, intervals: Iterable[Interval], zero: float) -> list[Second]:
     """Second by second; the intervals of several hosts are added."""
     seconds: dict[int, Second] = {}
     for i in sorted(intervals, key=lambda i: i.t_start_unix_s):
@@ -190,13 +192,9 @@ def _timeline(cell: str, intervals: Sequence[Interval], zero: float) -> list[Sec
 def _latencies(workers: Sequence[Worker], zero: float) -> list[LatencyStretch]:
     """From zero to the end of the last worker; of each second, or of longer stretches where the drill took days."""
     seconds = LatencySeconds(lambda _, t_unix_s: t_unix_s - zero)
-    end = 0.0
-    for worker in workers:
-        for i in worker.intervals:
-            if i.histogram is not None:
-                seconds.add(i.host, i.t_start_unix_s, i.t_end_unix_s, sorted(i.histogram.buckets.items()))
-                end = max(end, i.t_end_unix_s - zero)
-    return seconds.stretches(0, math.ceil(end), seconds.grain_s)
+    every = Intervals.joined([worker.intervals for worker in workers])
+    seconds.add(every, [msgspec.json.encode(list(each.buckets.items())) for each in every.histograms.values()])
+    return seconds.stretches(0, math.ceil(max(every.t_end_unix_s - zero, default=0.0)), seconds.grain_s)
 
 
 def _rebuilds(run: Run, events: Sequence[Record], zero: float | None) -> list[Rebuild]:

@@ -242,7 +242,7 @@ def _rate(cell: Cell) -> float | None:
 
 def latency_plot(summary: Summary) -> Chart | None:
     panels = [
-        Panel(f"{pattern} reads, ms", [_latency_row(cell) for cell in cells])
+        Panel(f"{pattern} reads, ms", [Row(_cell_words(cell), COLOURS[cell.layout], cell) for cell in cells])
         for pattern in ("sequential", "random")
         if (cells := in_order([c for c in summary.cells if c.pattern == pattern]))
     ]
@@ -250,14 +250,6 @@ def latency_plot(summary: Summary) -> Chart | None:
         panels,
         caption="Of single reads, from the worker's merged histograms; exact to 1/256. Logarithmic scale.",
         alt="Latency percentiles of each cell, from the median to the longest read",
-    )
-
-
-def _latency_row(cell: Cell) -> Row:
-    return Row(
-        _cell_words(cell),
-        COLOURS[cell.layout],
-        cell,
     )
 
 

@@ -9,7 +9,7 @@ from report.md_raid.hosts import CLIENT_CPU, CLIENT_NETWORK
 from report.md_raid.layouts import RAID1, RAID1_ROTATIONAL
 from report.md_raid.schema import Cell as SweepCell
 from report.md_raid.schema import Drill, LayoutReads, Layouts, MdCost, Phase, Scaling, Series, Summary, WrittenCell
-from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if, judged
+from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if, judged, latency_columns
 
 PROOFS = {
     "mtu": "jumbo frames pass unfragmented, a byte more does not",
@@ -52,11 +52,7 @@ def latency_tables(summary: Summary) -> list[Table]:
     """One for each pattern and request size."""
     columns: list[TextColumn[SweepCell]] = [
         *_VOLUMES,
-        NumberColumn("p50 ms", lambda cell: milliseconds(cell.latency_p50_us)),
-        NumberColumn("p95 ms", lambda cell: milliseconds(cell.latency_p95_us)),
-        NumberColumn("p99 ms", lambda cell: milliseconds(cell.latency_p99_us)),
-        NumberColumn("p99.9 ms", lambda cell: milliseconds(cell.latency_p99_9_us)),
-        NumberColumn("max ms", lambda cell: milliseconds(cell.latency_max_us)),
+        *latency_columns(" ms"),
         NumberColumn("variation", lambda cell: ratio(cell.variation_coefficient)),
         NumberColumn("errors", lambda cell: bad_if(figure(cell.errors), cell.errors)),
     ]

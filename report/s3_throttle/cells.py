@@ -9,11 +9,11 @@ from typing import Any
 from report.cells import parse_cells
 from report.missing import divided
 from report.proofs import Proofs
-from report.records import Record, known_as, number, or_none, text, whole
+from report.records import Record, known_as, mapping, number, or_none, text, whole
 from report.runs import Run
 from report.s3_throttle.network import BURST_S, SECONDS_MAX, Part, Rates, Trace, closed_loop_edges, rates
 from report.s3_throttle.schema import Cell, Point
-from report.s3_throttle.stops import Buffers, Stop, buffers
+from report.s3_throttle.stops import Stop, buffers
 
 FREE = "free"
 IDENTICAL = "byte-identical"
@@ -49,7 +49,7 @@ def _cell(record: Record, trace: Trace | None, stops: list[Stop] | None, identic
     if or_none(text, record, "ended_by") in ("known", "bound"):  # not all of the objects were sent
         payload = round(trace.total * ratio) if trace is not None and ratio is not None else None
     target = or_none(number, record, "target_bytes_per_s")
-    cli, throttle = _object(record, "cli"), _object(record, "throttle")
+    cli, throttle = or_none(mapping, record, "cli"), or_none(mapping, record, "throttle")
     return known_as(
         Cell,
         record,
@@ -64,7 +64,7 @@ def _cell(record: Record, trace: Trace | None, stops: list[Stop] | None, identic
         throttle_cpu_ratio=divided(or_none(number, throttle, "cpu_s"), or_none(number, throttle, "seconds")),
         identical=identical,
         **_figures(measured, target),
-        **_of_buffers(in_buffers),
+        **(vars(in_buffers) if in_buffers else {}),
     )
 
 
@@ -84,15 +84,6 @@ def _part(record: Record, stop_s: float | None, run_s: float | None) -> Part | N
     if from_s is None or until_s is None or not 0 < until_s - from_s <= SECONDS_MAX:
         return None
     return Part(from_s, until_s, None if stop_s is None or run_s is None else stop_s + run_s)
-
-
-def _of_buffers(in_buffers: Buffers | None) -> dict[str, Any]:
-    return {
-        "stops": in_buffers and in_buffers.stops,
-        "unacked_at_stop_bytes": in_buffers and in_buffers.unacked_bytes,
-        "notsent_at_stop_bytes": in_buffers and in_buffers.notsent_bytes,
-        "while_stopped_mb_per_s": in_buffers and in_buffers.while_stopped_bytes_per_s / 1e6,
-    }
 
 
 def _figures(measured: Rates | None, target: float | None) -> dict[str, Any]:
@@ -132,8 +123,3 @@ def _against_free(cell: Cell, free_mb_per_s: float) -> Cell:
         mean_to_free_ratio=divided(cell.mean_mb_per_s, free_mb_per_s),
         target_to_free_ratio=divided(cell.target_mb_per_s, free_mb_per_s),
     )
-
-
-def _object(record: Record, key: str) -> Record | None:
-    value = record.get(key)
-    return value if isinstance(value, dict) else None

@@ -9,7 +9,7 @@ from report.format import MISSING, figure, percent
 from report.inventory_view import hosts_table
 from report.page import Block, Html, KeyFigure, Page, Section
 from report.proofs import proofs_table, read_proofs
-from report.records import Record
+from report.records import Record, mapping, or_none
 from report.runs import Manifest, Run
 from report.s3_throttle.cells import read_cells
 from report.s3_throttle.figures import accuracy_plot, progress_plot, rates_plot
@@ -105,8 +105,7 @@ def topology(inventory: Record) -> Html | Missing:
     uploader = host_in(inventory, "uploader")
     if uploader is None:
         return NO_INVENTORY
-    bucket = inventory.get("bucket")
-    bucket = bucket if isinstance(bucket, dict) else {}
+    bucket = or_none(mapping, inventory, "bucket") or {}
     link = bucket.get("uplink_mbit_per_s")
     rate = f"a link of {figure(link)} Mbit/s" if isinstance(link, int | float) else "a link whose rate is not known"
     where = bucket.get("endpoint") or f"S3 of {inventory.get('region') or MISSING}"

@@ -26,9 +26,9 @@ class Buffers:
     """
 
     stops: int
-    unacked_bytes: float
-    notsent_bytes: float
-    while_stopped_bytes_per_s: float
+    unacked_at_stop_bytes: float
+    notsent_at_stop_bytes: float
+    while_stopped_mb_per_s: float
 
 
 def read_stops(run: Run) -> dict[str, list[Stop]]:
@@ -58,7 +58,7 @@ def buffers(stops: list[Stop], part: Part) -> Buffers | None:
     moved = sum(each.acked_bytes for each in inside) / sum(each.stopped_s for each in inside) * stopped_s
     return Buffers(
         stops=len(inside),
-        unacked_bytes=sum(each.unacked_bytes for each in inside) / len(inside),
-        notsent_bytes=sum(each.notsent_bytes for each in inside) / len(inside),
-        while_stopped_bytes_per_s=moved / part.seconds,
+        unacked_at_stop_bytes=sum(each.unacked_bytes for each in inside) / len(inside),
+        notsent_at_stop_bytes=sum(each.notsent_bytes for each in inside) / len(inside),
+        while_stopped_mb_per_s=moved / part.seconds / 1e6,
     )

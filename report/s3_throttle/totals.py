@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report.missing import divided, known, mean, total
-from report.records import Record, number, or_none
+from report.records import Record, mapping, number, or_none
 from report.s3_throttle.cells import FREE
 from report.s3_throttle.schema import Cell, ClosedLoop, DutyCycle, FreeRate, Transfers
 
@@ -16,8 +16,7 @@ def free_rate(cells: Sequence[Cell], inventory: Record) -> FreeRate:
     first = found[0].mean_mb_per_s if found else None
     again = found[-1].mean_mb_per_s if len(found) > 1 else None
     wire = max(known(cell.wire_mbit_per_s for cell in found), default=None)
-    bucket = inventory.get("bucket")
-    link = or_none(number, bucket, "uplink_mbit_per_s") if isinstance(bucket, dict) else None
+    link = or_none(number, or_none(mapping, inventory, "bucket"), "uplink_mbit_per_s")
     return FreeRate(
         mean_mb_per_s=first,
         again_mb_per_s=again,

@@ -20,20 +20,20 @@ from report.efs_iops.minutes import Requests, WorkerMinute
 from report.efs_iops.schema import Counted, Minute, NicCounted
 from report.efs_iops.timeline import stretch_rates
 from report.efs_iops.window import counts_within, counts_within_each, jain_index, joint_window, variation_coefficient
-from report.intervals import Interval, Intervals
+from report.intervals import NONE, Interval, Intervals
 from report.missing import total
 
 
-def intervals(start: float, rates: Sequence[float], tail_s: float = 0.0, host: str = "a") -> list[Interval]:
+def intervals(start: float, rates: Sequence[float], tail_s: float = 0.0, host: str = "a") -> Intervals:
     """Whole seconds of these rates, the last one longer by the tail."""
     lengths = [1.0] * (len(rates) - 1) + [1.0 + tail_s]
-    return [
+    return Intervals.of(
         Interval(host, start + n, start + n + length, round(rate * length), round(rate * length) * 10, {}, None, None)
         for n, (rate, length) in enumerate(zip(rates, lengths, strict=True))
-    ]
+    )
 
 
-def nothing_first(hosts: Mapping[str, Sequence[Interval]]) -> dict[str, float | None]:
+def nothing_first(hosts: Mapping[str, Intervals]) -> dict[str, float | None]:
     return dict.fromkeys(hosts)
 
 
@@ -50,7 +50,7 @@ def test_the_first_second_is_dropped_and_the_tail_cut() -> None:
 def test_a_partial_last_second_is_dropped() -> None:
     rates = [1000.0] * 4
     short = Interval("a", 104.0, 104.4, 5, 50, {}, None, None)
-    window = joint_window({"a": [*intervals(100.0, rates), short]}, {"a": None})
+    window = joint_window({"a": Intervals.of([*intervals(100.0, rates), short])}, {"a": None})
     assert window is not None
     assert window.bounds == (101.0, 104.0)
 
@@ -83,12 +83,12 @@ def test_a_worker_that_hung_in_its_last_second_is_cut_before_it() -> None:
     "hosts",
     [
         {},
-        {"a": []},
-        {"a": intervals(100.0, [5, 5]), "b": []},
+        {"a": NONE},
+        {"a": intervals(100.0, [5, 5]), "b": NONE},
         {"a": intervals(100.0, [5, 5]), "b": intervals(102.0, [5, 5])},
     ],
 )
-def test_without_a_joint_time_there_is_no_window(hosts: dict[str, list[Interval]]) -> None:
+def test_without_a_joint_time_there_is_no_window(hosts: dict[str, Intervals]) -> None:
     assert joint_window(hosts, nothing_first(hosts)) is None
 
 
@@ -115,8 +115,10 @@ def test_counts_of_a_parted_time_add_up(rates: list[int], cuts: list[float], pai
     bounds = [0.0, *cuts, 1000.0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("report.efs_iops.window.PAIRS_AT_ONCE", pairs_at_once)
-        parts = counts_within_each(Intervals.of(worked), np.array(bounds[:-1]), np.array(bounds[1:]))
-    alone = [sum(counts_within([interval], *each).ops for interval in worked) for each in pairwise(bounds)]
+        parts = counts_within_each(worked, np.array(bounds[:-1]), np.array(bounds[1:]))
+    alone = [
+        sum(counts_within(Intervals.of([interval]), *each).ops for interval in worked) for each in pairwise(bounds)
+    ]
     assert parts.ops.tolist() == pytest.approx(alone)
     assert parts.ops.sum() == pytest.approx(sum(i.ops for i in worked))
     assert parts.bytes.sum() == pytest.approx(sum(i.bytes for i in worked))

@@ -16,6 +16,11 @@ from report.panels import number
 from tests.report.histograms import histogram_of, latency_json
 
 
+def add(seconds: LatencySeconds, host: str, start: float, end: float, buckets: object) -> None:
+    one = Intervals.of([Interval(host, start, end, 0, 0, {}, None, None)])
+    seconds.add(one, [msgspec.json.encode(buckets)])
+
+
 def test_hosts_and_seconds_are_merged_and_not_averaged() -> None:
     generator = random.Random(9)
     seconds = LatencySeconds(lambda host, t: t - (2.0 if host == "b" else 0.0))
@@ -25,7 +30,7 @@ def test_hosts_and_seconds_are_merged_and_not_averaged() -> None:
             ops = generator.randrange(5, 400)
             histogram = histogram_of([round(generator.lognormvariate(14, 1)) for _ in range(ops)])
             start = 100 + second + (2.0 if host == "b" else 0.0)
-            seconds.add(host, start, start + 1, latency_json(histogram)["buckets"])
+            add(seconds, host, start, start + 1, latency_json(histogram)["buckets"])
             all_of_it.append(histogram)
     for step in (1, 3, 6):
         found = seconds.stretches(100, 106, step)
@@ -45,8 +50,8 @@ def test_a_long_run_keeps_several_seconds_together_and_loses_nothing_else(monkey
         intervals = Intervals.of([Interval("a", n, n + 1, 0, 0, {}, None, None) for n in range(many, many + 100)])
         drawn = [histogram_of([round(generator.lognormvariate(14, 0.05)) for _ in range(100)]) for _ in intervals]
         texts = [msgspec.json.encode(latency_json(each)["buckets"]) for each in drawn]
-        fine.add_all(intervals, texts)
-        coarse.add_all(intervals, texts)
+        fine.add(intervals, texts)
+        coarse.add(intervals, texts)
     assert fine.grain_s == 1
     assert 4 <= coarse.grain_s <= 16
     step = 2 * coarse.grain_s
@@ -56,21 +61,21 @@ def test_a_long_run_keeps_several_seconds_together_and_loses_nothing_else(monkey
 @pytest.mark.parametrize("buckets", [None, "many", [[1], ["1", 2], [-1, 3], [10**9, 1]]])
 def test_damaged_pairs_are_left_out(buckets: object) -> None:
     seconds = LatencySeconds()
-    seconds.add("a", 0, 1, buckets)
+    add(seconds, "a", 0, 1, buckets)
     assert seconds.stretches(0, 2, 1) == []
 
 
 def test_a_clock_that_jumped_by_years_costs_nothing() -> None:
     seconds = LatencySeconds()
     for start in (0, 1_800_000_000):
-        seconds.add("a", start, start + 1, latency_json(histogram_of([5_000_000]))["buckets"])
+        add(seconds, "a", start, start + 1, latency_json(histogram_of([5_000_000]))["buckets"])
     times = [each.t_s for each in seconds.stretches(0, 1_800_000_100, 1)]
     assert times == [0.5, 1.5, 1_799_999_999.5, 1_800_000_000.5, 1_800_000_001.5]
 
 
 def test_a_second_without_operations_is_a_gap_and_a_run_without_has_no_panel() -> None:
     seconds = LatencySeconds()
-    seconds.add("a", 1, 2, latency_json(histogram_of([5_000_000]))["buckets"])
+    add(seconds, "a", 1, 2, latency_json(histogram_of([5_000_000]))["buckets"])
     panel = latency_panel("latency", seconds.stretches(0, 3, 1), number("t"))
     assert panel is not None
     assert [row["ms"] for row in panel["layer"][0]["data"]["values"]] == [None, pytest.approx(5, rel=0.01), None]
