@@ -30,6 +30,26 @@ _PERCENTILE = """CASE WHEN (n * {per_mille} + 999) // 1000 >= n THEN hi
     ELSE greatest(lo, least(hi, bucket_middle_ns(min(i) FILTER (seen >= (n * {per_mille} + 999) // 1000))))
     END / 1000.0"""
 _PERCENTILES = {"p50": 500, "p95": 950, "p99": 990, "p99_9": 999}
+_PERCENTILE_COLUMNS = ",\n".join(
+    f"{_PERCENTILE.format(per_mille=per_mille)} AS latency_{name}_us" for name, per_mille in _PERCENTILES.items()
+)
+# The views, each from what `_lines` or `_columns` reads.
+_CELLS = """SELECT f.run, f.rehearsal, record->>'cell' AS cell, TRY_CAST(record->>'complete' AS BOOLEAN) AS complete,
+    record->>'reason' AS reason, record FROM {read} WHERE record->>'cell' IS NOT NULL"""
+_HOSTS = f"SELECT f.run, f.rehearsal, {', '.join(_HOST)} FROM {{read}} WHERE host IS NOT NULL"
+_INTERVALS = f"""
+    WITH worker AS MATERIALIZED (
+        SELECT row_number() OVER () AS r, f.run, f.rehearsal, w.* EXCLUDE (filename)
+        FROM {{read}} WHERE kind = 'interval' AND cell IS NOT NULL),
+    buckets AS (SELECT r, latency_ns."count" AS n, latency_ns."min" AS lo, latency_ns."max" AS hi,
+        unnest(latency_ns.buckets) AS pair FROM worker),
+    cumulated AS (SELECT r, n, lo, hi, pair[1] AS i, sum(pair[2]) OVER (PARTITION BY r ORDER BY pair[1]) AS seen
+        FROM buckets),
+    percentiles AS (SELECT r, {_PERCENTILE_COLUMNS} FROM cumulated GROUP BY r, n, lo, hi)
+    SELECT run, rehearsal, cell, host, second, t_start_unix_s, t_end_unix_s, ops, bytes,
+        CASE WHEN errors IS NOT NULL THEN coalesce(list_sum(map_values(errors)), 0)::BIGINT END AS errors,
+        latency_p50_us, latency_p95_us, latency_p99_us, latency_p99_9_us, latency_ns."max" / 1000.0 AS latency_max_us
+    FROM worker LEFT JOIN percentiles USING (r)"""
 
 
 def connect(runs: Sequence[ListedRun]) -> duckdb.DuckDBPyConnection:
@@ -39,10 +59,13 @@ def connect(runs: Sequence[ListedRun]) -> duckdb.DuckDBPyConnection:
     _fill(database, "runs", [_run_row(each) for each in runs])
     _fill(database, "claims", [row for each in whole for row in _claim_rows(each)])
     database.execute(_MIDDLE)
-    database.execute(f"CREATE VIEW cells AS {_cells(whole)}")
-    database.execute(f"CREATE VIEW intervals AS {_intervals(whole)}")
-    database.execute(f"CREATE VIEW hosts AS {_hosts(whole)}")
-    database.execute(f"CREATE VIEW records AS {_records(whole)}")
+    for table, read, select in (
+        ("cells", _lines(whole, "cells"), _CELLS),
+        ("intervals", _columns(whole, "worker", _WORKER), _INTERVALS),
+        ("hosts", _columns(whole, "host", str(_HOST)), _HOSTS),
+    ):
+        database.execute(f"CREATE VIEW {table} AS {select.format(read=read) if read else _nothing(table)}")
+    database.execute(f"CREATE VIEW records AS {_records(whole) or _nothing('records')}")
     return database
 
 
@@ -78,43 +101,6 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _cells(runs: Sequence[ListedRun]) -> str:
-    read = _lines(runs, "cells")
-    if read is None:
-        return _nothing("cells")
-    return f"""SELECT f.run, f.rehearsal, record->>'cell' AS cell, TRY_CAST(record->>'complete' AS BOOLEAN) AS complete,
-        record->>'reason' AS reason, record FROM {read} WHERE record->>'cell' IS NOT NULL"""
-
-
-def _hosts(runs: Sequence[ListedRun]) -> str:
-    read = _columns(runs, "host", str(_HOST))
-    if read is None:
-        return _nothing("hosts")
-    return f"SELECT f.run, f.rehearsal, {', '.join(_HOST)} FROM {read} WHERE host IS NOT NULL"
-
-
-def _intervals(runs: Sequence[ListedRun]) -> str:
-    read = _columns(runs, "worker", _WORKER)
-    if read is None:
-        return _nothing("intervals")
-    percentiles = ",\n".join(
-        f"{_PERCENTILE.format(per_mille=per_mille)} AS latency_{name}_us" for name, per_mille in _PERCENTILES.items()
-    )
-    return f"""
-    WITH worker AS MATERIALIZED (
-        SELECT row_number() OVER () AS r, f.run, f.rehearsal, w.* EXCLUDE (filename)
-        FROM {read} WHERE kind = 'interval' AND cell IS NOT NULL),
-    buckets AS (SELECT r, latency_ns."count" AS n, latency_ns."min" AS lo, latency_ns."max" AS hi,
-        unnest(latency_ns.buckets) AS pair FROM worker),
-    cumulated AS (SELECT r, n, lo, hi, pair[1] AS i, sum(pair[2]) OVER (PARTITION BY r ORDER BY pair[1]) AS seen
-        FROM buckets),
-    percentiles AS (SELECT r, {percentiles} FROM cumulated GROUP BY r, n, lo, hi)
-    SELECT run, rehearsal, cell, host, second, t_start_unix_s, t_end_unix_s, ops, bytes,
-        CASE WHEN errors IS NOT NULL THEN coalesce(list_sum(map_values(errors)), 0)::BIGINT END AS errors,
-        latency_p50_us, latency_p95_us, latency_p99_us, latency_p99_9_us, latency_ns."max" / 1000.0 AS latency_max_us
-    FROM worker LEFT JOIN percentiles USING (r)"""
-
-
 def _records(runs: Sequence[ListedRun]) -> str:
     streams = sorted({file.stem for each in runs for file in (each.path / "raw").glob("*.ndjson") if file.is_file()})
     parts = [
@@ -122,7 +108,7 @@ def _records(runs: Sequence[ListedRun]) -> str:
         f"FROM {_lines(runs, stream)} WHERE record IS NOT NULL"
         for stream in streams
     ]
-    return " UNION ALL ".join(parts) if parts else _nothing("records")
+    return " UNION ALL ".join(parts)
 
 
 def _lines(runs: Sequence[ListedRun], stream: str) -> str | None:

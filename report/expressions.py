@@ -188,12 +188,9 @@ def _evaluate(node: ast.expr, summary: object, constants: Mapping[str, float | N
             if decides in outcomes:
                 return decides
             return None if None in outcomes else not decides
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
+        case ast.UnaryOp(op=op, operand=operand):
             value = of(operand)
-            return None if value is None else not value
-        case ast.UnaryOp(operand=operand):
-            value = of(operand)
-            return None if value is None else -value
+            return None if value is None else not value if isinstance(op, ast.Not) else -value
         case ast.BinOp(left=left, op=op, right=right):
             a, b = of(left), of(right)
             if a is None or b is None or (isinstance(op, ast.Div) and b == 0):

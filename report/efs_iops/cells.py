@@ -20,7 +20,7 @@ from report.efs_iops.window import (
 )
 from report.hosts import HostSamples
 from report.missing import divided, known, total
-from report.records import Record, RecordError, natural, number, text
+from report.records import Record, RecordError, natural, number, read_as, text
 from report.runs import Run
 from report.worker import LATENCIES, Final, Worker, figures_of, measure
 
@@ -101,10 +101,9 @@ def _cell(record: Record, worker: Worker, clients: Clients) -> tuple[Cell, Windo
     mb_per_s = total([each.mb_per_s for each in per_host]) if measured else None
     done = _of_all([finals[host].t_last_unix_s if host in finals else None for host in hosts])
     begun = _of_all([finals[host].t_first_unix_s if host in finals else None for host in hosts])
-    cell = Cell(
-        cell=text(record, "cell"),
-        op=op,
-        pattern=pattern,
+    cell = read_as(
+        Cell,
+        record,
         request_bytes=natural(record, "request_bytes"),
         writers=natural(record, "writers"),
         hosts=hosts,

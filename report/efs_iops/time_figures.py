@@ -34,6 +34,7 @@ def timeline_plot(summary: Summary) -> Chart | None:
     if timeline.step_seconds > 1:
         each = f"{timeline.step_seconds} seconds"
         band = " The band behind the writers' operations reaches from the least of those seconds to the greatest."
+    latency = latency_panel("latency of the workers' operations, ms", timeline.latencies, _time(timeline))
     return Chart(
         name="timeline",
         title="The run in time, counted in four places, and how long operations took",
@@ -44,7 +45,7 @@ def timeline_plot(summary: Summary) -> Chart | None:
             "than they moved."
         ),
         alt="Operations and megabytes a second over the run, by the workers, mountstats, the interfaces and CloudWatch",
-        panels=[_operations_panel(timeline), _moved_panel(timeline), *_latency_in_time(timeline)],
+        panels=[_operations_panel(timeline), _moved_panel(timeline), *([latency] if latency else [])],
         columns=1,
         zooms=True,
     )
@@ -78,11 +79,6 @@ def _moved_panel(timeline: Timeline) -> Spec:
         "network interfaces": [s.nic_mb_per_s for s in stretches],
     }
     return _time_panel("MB/s", timeline, series, [step.mb_per_s for step in timeline.cloudwatch])
-
-
-def _latency_in_time(timeline: Timeline) -> list[Spec]:
-    drawn = latency_panel("latency of the workers' operations, ms", timeline.latencies, _time(timeline))
-    return [drawn] if drawn else []
 
 
 def _time(timeline: Timeline) -> Spec:

@@ -9,7 +9,7 @@ from report.cells import CellRecord, parse_cells
 from report.md_raid.hosts import CLIENT_NETWORK, SERVER_NETWORK, Hosts, Work
 from report.md_raid.schema import Cell, MdCost, Point, Scaling, Series, Volume
 from report.missing import divided
-from report.records import Record, RecordError, boolean, natural, number, or_none, text, whole_or_none
+from report.records import Record, RecordError, known_as, natural, number, text, whole_or_none
 from report.runs import Run
 from report.samples import INTERVAL_SECONDS_MIN
 from report.summary import shared_fields
@@ -59,11 +59,9 @@ def _cell(run: Run, cell: CellRecord, worker: Worker, hosts: Hosts) -> Cell:
             f"{cell.name}: {first} in the service model{f', and {more} more' if more else ''}: the limits were not in "
             "force, so what the run found again proves nothing; run `make worker`, then the rehearsal again"
         )
-    return Cell(
-        cell=text(record, "cell"),
-        layout=layout,
-        copies=or_none(text, record, "copies"),
-        pattern=pattern,
+    return known_as(
+        Cell,
+        record,
         operation=operation,
         readers=readers,
         buffered=record.get("buffered") is True,
@@ -85,7 +83,6 @@ def _cell(run: Run, cell: CellRecord, worker: Worker, hosts: Hosts) -> Cell:
         limited_by_hosts=limit.hosts,
         evidence=limit.evidence,
         leg_read_bytes=_leg_read_bytes(record),
-        legs_rotational=or_none(boolean, record, "legs_rotational"),
     )
 
 

@@ -19,7 +19,8 @@ def drill_plot(summary: Summary) -> Chart | None:
     drill = summary.drill
     if drill is None or drill.zero_unix_s is None or not (drill.timeline or drill.events):
         return None
-    spans = _spans(drill)
+    x = number("t", "seconds since the reads began", scale={"zero": True})
+    latency = latency_panel("read latency in each second, ms", drill.latencies, x)
     return Chart(
         name="drill",
         title="Failure drill, second by second",
@@ -29,16 +30,15 @@ def drill_plot(summary: Summary) -> Chart | None:
             "over the whole drill: when reads ran, when each server was gone, when each mirror rebuilt."
         ),
         alt="Reads per second during the failure drill, with kills, returns and rebuilds",
-        panels=[each for each in (_reads_panel(drill), _latency_in_time(drill), _spans_panel(spans, drill)) if each],
+        panels=[each for each in (_reads_panel(drill, x), latency, _spans_panel(_spans(drill), drill)) if each],
         columns=1,
         axis_pixels=130,
         zooms=True,
     )
 
 
-def _reads_panel(drill: Drill) -> Spec:
+def _reads_panel(drill: Drill, x: Spec) -> Spec:
     top = max((second.iops for second in drill.timeline), default=1.0) * 1.5 or 1.0
-    x = number("t", "seconds since the reads began", scale={"zero": True})
     y = number("iops", scale={"domain": [0, top]})
     seconds: list[dict[str, Any]] = [
         {"t": s.t_s, "iops": s.iops, "phase": s.cell, "errors": s.errors, "is": figure(s.iops)} for s in drill.timeline
@@ -109,11 +109,6 @@ def _spans(drill: Drill) -> list[Span]:
         if rebuild.started_s is not None
     )
     return spans
-
-
-def _latency_in_time(drill: Drill) -> Spec | None:
-    x = number("t", "seconds since the reads began", scale={"zero": True})
-    return latency_panel("read latency in each second, ms", drill.latencies, x)
 
 
 def _spans_panel(spans: list[Span], drill: Drill) -> Spec | None:

@@ -57,14 +57,12 @@ def _model(document: Record) -> ServiceModel:
     return ServiceModel(
         name=text(document, "name"),
         instances={
-            text(each, "type"): InstanceRates(
-                _scaled(each, "network_bytes_per_s", scale), _scaled(each, "ebs_bytes_per_s", scale)
-            )
+            text(each, "type"): InstanceRates(*_scaled(each, scale, "network_bytes_per_s", "ebs_bytes_per_s"))
             for each in _tables(document, "instance")
         },
         volumes={
             text(each, "type"): VolumeRates(
-                _scaled(each, "bytes_per_s", scale), _scaled(each, "ops_per_s", scale), number_or_none(each, "op_bytes")
+                *_scaled(each, scale, "bytes_per_s", "ops_per_s"), number_or_none(each, "op_bytes")
             )
             for each in _tables(document, "volume")
         },
@@ -78,5 +76,5 @@ def _tables(document: Record, key: str) -> list[Record]:
     return tables
 
 
-def _scaled(document: Record, key: str, scale: float) -> float | None:
-    return divided(positive_or_none(document, key), scale)
+def _scaled(document: Record, scale: float, *keys: str) -> list[float | None]:
+    return [divided(positive_or_none(document, key), scale) for key in keys]
