@@ -31,17 +31,11 @@ def read_in_parallel(run: Run, read: Callable[[Run], T], *streams: str) -> Itera
         yield lambda: read(run)
         return
     with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
-        reading = pool.submit(_read, run, read)
+        reading = pool.submit(run.read_apart, read)
 
         def wait() -> T:
             answer, problems = reading.result()
-            for problem in problems:
-                run.problem(problem)
+            run.problem(*problems)
             return answer
 
         yield wait
-
-
-def _read(run: Run, read: Callable[[Run], T]) -> tuple[T, list[str]]:
-    alone = Run(run.path, run.manifest)
-    return read(alone), alone.problems

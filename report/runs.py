@@ -144,9 +144,13 @@ class Run:
             while block := file.read(_BLOCK_BYTES):
                 yield block if block.endswith(b"\n") else block + file.readline()
 
-    def problem(self, text: str) -> None:
-        if text not in self.problems:
-            self.problems.append(text)
+    def problem(self, *texts: str) -> None:
+        self.problems += [text for text in dict.fromkeys(texts) if text not in self.problems]
+
+    def read_apart(self, read: Callable[[Run], T]) -> tuple[T, list[str]]:
+        """What `read` returns, and the problems that it meets, which do not become the run's."""
+        alone = Run(self.path, self.manifest)
+        return read(alone), alone.problems
 
     def stream_path(self, name: str) -> Path:
         return self.path / "raw" / f"{name}.ndjson"

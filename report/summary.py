@@ -8,6 +8,10 @@ from typing import Any
 
 from report.runs import Run
 
+# Bytes; the units of the fields that end in _mb_per_s and _mib_per_s.
+MB = 1_000_000
+MIB = 1 << 20
+
 
 @dataclass(frozen=True)
 class RunSummary:

@@ -17,9 +17,9 @@ from report.latency_seconds import LatencySeconds
 from report.missing import total
 from report.records import WHOLE_MAX, number, or_none
 from report.runs import Run, decode_lines
+from report.summary import MIB
 
 CLOCK_SLACK_S = 0.05
-MIB = 1 << 20
 SECONDS_MAX = 86400.0  # the longest that a plan allows a cell (workloads/plan_file.py)
 
 # As runs.whole and runs.text take them; a column has 64 bits.

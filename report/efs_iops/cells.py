@@ -22,11 +22,11 @@ from report.hosts import HostSamples
 from report.missing import divided, known, total
 from report.records import Record, RecordError, natural, number, read_as, text
 from report.runs import Run
+from report.summary import MB
 from report.worker import LATENCIES, Final, Worker, figures_of, measure
 
 OPS = ("write", "read")
 PATTERNS = ("fixed", "sequential")
-MB = 1_000_000
 NIC_COLUMNS = ("nic_rx_bytes", "nic_tx_bytes", "nic_rx_packets", "nic_tx_packets")
 
 

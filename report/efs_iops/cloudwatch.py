@@ -12,9 +12,9 @@ from report.efs_iops.schema import Service
 from report.missing import known
 from report.records import Record, RecordError, number, text
 from report.runs import Run
+from report.summary import MB
 
 MINUTE_SECONDS = 60
-MB = 1_000_000
 # The worker's word for an operation, and the metric that counts it ("CloudWatch metrics for Amazon EFS", user guide).
 DATA_METRICS = {"read": "DataReadIOBytes", "write": "DataWriteIOBytes"}
 STATISTICS = ("Sum", "SampleCount", "Minimum", "Maximum", "Average")

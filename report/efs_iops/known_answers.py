@@ -9,8 +9,7 @@ from report.known_answers import KnownAnswer, KnownAnswers, near, positive_or_no
 from report.missing import divided
 from report.records import Record, RecordError, mapping, number, number_or_none, or_none, text, whole
 from report.runs import Run
-
-MB = 1_000_000
+from report.summary import MB
 
 LIMIT_RATIO = 0.05
 ONE_WRITER_RATIO = 0.10

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from report.efs_iops.cells import OPS, PATTERNS
 from report.efs_iops.schema import Cell
 from report.format import MISSING, figure, size_bytes
-
-MB = 1_000_000
+from report.summary import MB
 
 
 def request_size(value_bytes: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -50,10 +51,9 @@ def read_workers(run: Run, clock: RunnerClock) -> tuple[dict[str, Worker], Laten
         workers, latencies = _workers_in(content, run)
     else:
         latencies = LatencySeconds(lambda host, t_unix_s: clock.of(host).all_on_runner(t_unix_s))
-        alone = Run(run.path, run.manifest)
-        workers = read_worker(alone, latencies=latencies)
-        copy.save(_content_of_workers(workers, latencies, alone.problems))
-        _add_problems(run, alone.problems)
+        workers, problems = run.read_apart(partial(read_worker, latencies=latencies))
+        copy.save(_content_of_workers(workers, latencies, problems))
+        run.problem(*problems)
     return clock.workers(workers), latencies
 
 
@@ -76,7 +76,7 @@ def _content_of_workers(workers: Mapping[str, Worker], latencies: LatencySeconds
 
 def _workers_in(content: Content, run: Run) -> tuple[dict[str, Worker], LatencySeconds]:
     document = msgspec.json.decode(content.document, type=_Workers)
-    _add_problems(run, document.problems)
+    run.problem(*document.problems)
     table = content.tables["intervals"]
     bounds = np.searchsorted(table["cell"], np.arange(len(document.cells) + 1)).tolist()
     workers = {}
@@ -99,10 +99,11 @@ def read_clients(run: Run, clock: RunnerClock) -> Clients:
     if content is not None:
         mountstats, samples = _clients_in(content, run)
     else:
-        alone = Run(run.path, run.manifest)
-        mountstats, samples = read_mountstats(alone, clock), read_host_samples(alone)
-        copy.save(_content_of_clients(mountstats, samples, alone.problems))
-        _add_problems(run, alone.problems)
+        (mountstats, samples), problems = run.read_apart(
+            lambda alone: (read_mountstats(alone, clock), read_host_samples(alone))
+        )
+        copy.save(_content_of_clients(mountstats, samples, problems))
+        run.problem(*problems)
     return Clients.of(mountstats, clock.samples(samples))
 
 
@@ -130,7 +131,7 @@ def _content_of_clients(
 
 def _clients_in(content: Content, run: Run) -> tuple[dict[str, Counters], dict[str, HostSamples]]:
     document = msgspec.json.decode(content.document, type=_OfHosts)
-    _add_problems(run, document.problems)
+    run.problem(*document.problems)
     of_tables: dict[str, dict[str, dict[str, Any]]] = {}
     for name, hosts in document.hosts.items():
         table = dict(content.tables[name])
@@ -146,8 +147,3 @@ def _clients_in(content: Content, run: Run) -> tuple[dict[str, Counters], dict[s
 def _numbered(lengths: list[int]) -> NDArray[np.int64]:
     """For each row the number of the part that it is of; the parts have these lengths."""
     return np.repeat(np.arange(len(lengths)), np.array(lengths, np.int64))
-
-
-def _add_problems(run: Run, problems: list[str]) -> None:
-    for problem in problems:
-        run.problem(problem)

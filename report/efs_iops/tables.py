@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from report.efs_iops.cells import OPS
-from report.efs_iops.labels import MB, agreement_ratio, clock_time, megabytes, request_size
+from report.efs_iops.labels import agreement_ratio, clock_time, megabytes, request_size
 from report.efs_iops.schema import (
     Agreement,
     Clocks,
@@ -21,6 +21,7 @@ from report.efs_iops.schema import (
 )
 from report.format import MISSING, figure, formatted, percent, seconds, size_bytes
 from report.missing import total
+from report.summary import MB
 from report.table import Cell, Column, NumberColumn, Table, TextColumn, judged
 
 PROOFS = {"mount-options": "the file system is mounted as the mount helper mounts it, read back from the kernel"}

@@ -16,9 +16,9 @@ from report.efs_iops.schema import Cell, Step, Stretch, Timeline
 from report.efs_iops.window import counts_within_each
 from report.intervals import Floats, Intervals
 from report.latency_seconds import LatencySeconds
+from report.summary import MB
 from report.worker import Worker
 
-MB = 1_000_000
 # More can't be told apart in a figure.
 STRETCHES_MAX = 1200
 # The least and the greatest rate of a stretch are of seconds; in runs of days, of more than one second.

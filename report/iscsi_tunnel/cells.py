@@ -9,11 +9,10 @@ from report.iscsi_tunnel.schema import Cell, TunnelCost
 from report.missing import divided
 from report.records import Record, RecordError, number_or_none, read_as, text
 from report.runs import Run
-from report.summary import shared_fields
+from report.summary import MIB, shared_fields
 from report.worker import Measured, Worker, figures_of, measure
 
 PATHS = ("tunnel", "direct", "ssh")
-MIB = 1 << 20
 
 
 def read_cells(run: Run, workers: dict[str, Worker]) -> list[Cell]:

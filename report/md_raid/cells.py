@@ -12,15 +12,13 @@ from report.missing import divided
 from report.records import Record, RecordError, known_as, natural, number, text, whole_or_none
 from report.runs import Run
 from report.samples import INTERVAL_SECONDS_MIN
-from report.summary import shared_fields
+from report.summary import MB, MIB, shared_fields
 from report.worker import CLOCK_SLACK_S, LATENCIES, Measured, Worker, figures_of, measure
 
 LAYOUTS = ("stripe", "mirror", "raw")
 PATTERNS = ("sequential", "random")
 OPERATIONS = ("read", "write")
 READERS = ("one", "many")
-MIB = 1 << 20
-MB = 1_000_000
 
 
 def read_cells(run: Run, workers: dict[str, Worker], hosts: Hosts) -> list[Cell]:

@@ -14,9 +14,9 @@ from report.md_raid.tables import in_order, sweep_cells, volumes_each
 from report.missing import times
 from report.palette import COLOURS as SHADES
 from report.panels import category, colour_in, layer, number, panel, tooltip
+from report.summary import MIB
 from report.vega import Spec
 
-MIB = 1 << 20
 # A ceiling so far above all that was measured would press the rest to the foot of the figure.
 CEILING_TO_RATE_MAX = 2.5
 COLOURS = {"raw": SHADES["blue"], "stripe": SHADES["orange"], "mirror": SHADES["purple"]}

@@ -17,9 +17,8 @@ from report.md_raid.schema import Ceilings, Evidence
 from report.md_raid.service_model import InstanceRates, ServiceModel, VolumeRates, read_service_model
 from report.missing import divided, known, mean, times, total
 from report.runs import Run
+from report.summary import MB, MIB
 
-MIB = 1 << 20
-MB = 1_000_000
 # A window begins and ends up to a sample's time within the cell, and a cell begins and ends with fewer requests in
 # flight: under the model ebs-2015-c4, cells of 2 s showed 0.93 to 1.0 of what limited them, and 0.84 of the next.
 AT_RATE_RATIO_MIN = 0.9

@@ -16,9 +16,7 @@ from report.md_raid.layouts import RAID1, RAID1_ROTATIONAL
 from report.md_raid.schema import Cell
 from report.md_raid.service_model import ServiceModel
 from report.missing import divided
-
-MIB = 1 << 20
-MB = 1_000_000
+from report.summary import MB, MIB
 
 VOLUME_RATIO = 0.05
 RAW_RATIO = 0.05

@@ -62,7 +62,7 @@ def _model(document: Record) -> ServiceModel:
         },
         volumes={
             text(each, "type"): VolumeRates(
-                *_scaled(each, scale, "bytes_per_s", "ops_per_s"), number_or_none(each, "op_bytes")
+                *_scaled(each, scale, "bytes_per_s", "ops_per_s"), op_bytes=number_or_none(each, "op_bytes")
             )
             for each in _tables(document, "volume")
         },
