@@ -25,26 +25,17 @@ from report.claims import CLAIMS, Claim, ClaimError, load_claims
 from report.experiments import experiment_names, summary_type
 from report.format import MISSING
 from report.runs import Manifest, RunError, list_runs
-from report.table import Cell, Column, Table, console, measured_text, print_table, published_text, tone
+from report.table import VERDICT_COLUMNS, Column, Table, console, print_table
 from report.verdicts import DIFFERS, HOLDS, NOT_RUN, StoredVerdict, Verdict, read_verdicts
 
 NO_RUN = "no run with a report yet"
-COLUMNS = (
-    Column("claim"),
-    Column("published"),
-    Column("measured"),
-    Column("verdict"),
-    Column("what was found, or why not"),
-    Column("run"),
-)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A claim, its newest verdict and that verdict's run; None where no run has a verdict of it."""
+    """A claim's newest verdict and that verdict's run; None where no run has a verdict of it."""
 
-    claim: Claim
-    verdict: Verdict | None
+    verdict: Verdict
     run: Manifest | None
 
 
@@ -54,33 +45,33 @@ def ledger(claims: Sequence[Claim], stored: Sequence[tuple[Manifest, Mapping[str
         found = [(run, verdicts[claim.id]) for run, verdicts in stored if claim.id in verdicts]
         judged = [each for each in found if each[1].verdict in (HOLDS, DIFFERS)]
         if not found:
-            yield Entry(claim, None, None)
+            yield Entry(Verdict(claim, NOT_RUN, NO_RUN, None, rehearsal=False), None)
             continue
         run, newest = (judged or found)[-1]
-        yield Entry(claim, Verdict(claim, newest.verdict, newest.detail, newest.measured, run.rehearsal), run)
+        yield Entry(Verdict(claim, newest.verdict, newest.detail, newest.measured, run.rehearsal), run)
 
 
 def ledger_table(experiment: str, entries: Sequence[Entry]) -> Table:
     """The claims of one experiment; facts that were documented later stand below the table, since no run found them."""
-    rows: list[Sequence[Cell | str]] = []
-    for entry in entries:
-        verdict = entry.verdict or Verdict(entry.claim, NOT_RUN, NO_RUN, None, rehearsal=False)
-        rows.append(
-            (
-                entry.claim.id.partition("/")[2],
-                published_text(verdict),
-                measured_text(verdict),
-                Cell(verdict.verdict, tone(verdict)),
-                verdict.detail or MISSING,
-                MISSING if entry.run is None else f"{entry.run.stack} {entry.run.started_at[:10]}",
-            )
-        )
-    later = [
-        f"{entry.claim.id.partition('/')[2]}: {fact.fact} ({fact.date}, {fact.source})."
+
+    def name(entry: Entry) -> str:
+        return entry.verdict.claim.id.partition("/")[2]
+
+    columns = [Column(each) for each in ("claim", *(column.name for column in VERDICT_COLUMNS), "run")]
+    rows = [
+        [
+            name(entry),
+            *(column.show(entry.verdict) for column in VERDICT_COLUMNS),
+            MISSING if entry.run is None else f"{entry.run.stack} {entry.run.started_at[:10]}",
+        ]
         for entry in entries
-        for fact in entry.claim.later
     ]
-    return Table(experiment, COLUMNS, rows, "\n".join(["Since published:", *later]) if later else "", name=experiment)
+    later = [
+        f"{name(entry)}: {fact.fact} ({fact.date}, {fact.source})."
+        for entry in entries
+        for fact in entry.verdict.claim.later
+    ]
+    return Table(experiment, columns, rows, "\n".join(["Since published:", *later]) if later else "", name=experiment)
 
 
 def load_all_claims() -> dict[str, list[Claim]]:

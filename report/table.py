@@ -126,17 +126,6 @@ def _text(cell: Cell | str) -> Text:
     return Text(found.text, style=_STYLES.get(found.tone, ""))
 
 
-def claims_table(verdicts: Sequence[Verdict]) -> Table:
-    columns: list[TextColumn[Verdict]] = [
-        TextColumn("claim", lambda verdict: verdict.claim.id),
-        TextColumn("published", published_text),
-        TextColumn("measured", measured_text),
-        TextColumn("verdict", lambda verdict: Cell(verdict.verdict, tone(verdict))),
-        TextColumn("what was found, or why not", lambda verdict: verdict.detail or MISSING),
-    ]
-    return Table.of("Claims", columns, verdicts, name="claims")
-
-
 def published_text(verdict: Verdict) -> str:
     published = verdict.claim.published
     return f"{figure(published.value)} {published.unit}" if published.value is not None else "open question"
@@ -152,3 +141,17 @@ def measured_text(verdict: Verdict) -> str:
 
 def tone(verdict: Verdict) -> str:
     return {HOLDS: "good", DIFFERS: "bad"}.get(verdict.verdict, "muted")
+
+
+# Beside the claim's name.
+VERDICT_COLUMNS: list[TextColumn[Verdict]] = [
+    TextColumn("published", published_text),
+    TextColumn("measured", measured_text),
+    TextColumn("verdict", lambda verdict: Cell(verdict.verdict, tone(verdict))),
+    TextColumn("what was found, or why not", lambda verdict: verdict.detail or MISSING),
+]
+
+
+def claims_table(verdicts: Sequence[Verdict]) -> Table:
+    claim: TextColumn[Verdict] = TextColumn("claim", lambda verdict: verdict.claim.id)
+    return Table.of("Claims", [claim, *VERDICT_COLUMNS], verdicts, name="claims")
