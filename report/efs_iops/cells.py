@@ -114,7 +114,6 @@ def _cell(record: Record, worker: Worker, clients: Clients) -> tuple[Cell, Windo
         lost_hosts=lost,
         window_seconds=window.seconds if window else None,
         whole_seconds=len(window.whole_seconds) if window else None,
-        ops=measured.ops if measured else None,
         ops_per_s=ops_per_s,
         mb_per_s=mb_per_s,
         per_host=per_host,
@@ -122,7 +121,7 @@ def _cell(record: Record, worker: Worker, clients: Clients) -> tuple[Cell, Windo
         first_done_s=min(done) - start if measured and done else None,
         last_done_s=max(done) - start if measured and done else None,
         start_skew_s=max(begun) - min(begun) if len(hosts) > 1 and begun else None,
-        **figures_of(measured, *LATENCIES),
+        **figures_of(measured, "ops", *LATENCIES),
         # Failed operations count even where they are the reason why the cell was not measured.
         errors=ended.error_count if ended else None,
         errors_by_errno=ended.errors if ended else None,

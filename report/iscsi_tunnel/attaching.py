@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from report.iscsi_tunnel.schema import Attaching, OnlySsh
 from report.missing import known, total
-from report.records import Record, number_or_none, or_none, whole_or_none
+from report.records import Record, number, or_none, whole
 from report.runs import Run
 
 
@@ -60,11 +60,11 @@ def read_attaching(run: Run) -> Attaching:
         attached=len(attached) or None,
         detached=len(detached) or None,
         device=device if isinstance(device, str) else None,
-        expected_bytes=or_none(whole_or_none, newest, "expected_bytes"),
-        seen_bytes=or_none(whole_or_none, newest, "size_bytes"),
-        block_bytes=or_none(whole_or_none, newest, "block_bytes"),
+        expected_bytes=or_none(whole, newest, "expected_bytes"),
+        seen_bytes=or_none(whole, newest, "size_bytes"),
+        block_bytes=or_none(whole, newest, "block_bytes"),
         size_differences=sum(seen != expected or seen is None for seen, expected in sizes) if sizes else None,
-        mtu_bytes=or_none(whole_or_none, newest, "mtu_bytes"),
+        mtu_bytes=or_none(whole, newest, "mtu_bytes"),
         attach_seconds_max=_longest(attached),
         detach_seconds_max=_longest(detached),
         left_behind=sum(record.get("gone") is not True for record in detached) if detached else None,
@@ -73,9 +73,9 @@ def read_attaching(run: Run) -> Attaching:
 
 def _longest(records: Sequence[Record]) -> float | None:
     """Of those that changed something."""
-    seconds = [or_none(number_or_none, record, "seconds") for record in records if record.get("changed")]
+    seconds = [or_none(number, record, "seconds") for record in records if record.get("changed")]
     return max(known(seconds), default=None)
 
 
 def _sum(records: Sequence[Record], key: str) -> int | None:
-    return total(or_none(whole_or_none, record, key) for record in records)
+    return total(or_none(whole, record, key) for record in records)

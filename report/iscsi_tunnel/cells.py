@@ -10,7 +10,7 @@ from report.missing import divided
 from report.records import Record, RecordError, number_or_none, read_as, text
 from report.runs import Run
 from report.summary import MIB, shared_fields
-from report.worker import Measured, Worker, figures_of, measure
+from report.worker import Worker, figures_of, measure
 
 PATHS = ("tunnel", "direct", "ssh")
 
@@ -27,29 +27,24 @@ def _cell(cell: CellRecord, worker: Worker) -> Cell:
     complete = record.get("complete") is True
     ended = measure(worker) if path != "ssh" else None
     measured = ended if complete else None
-    seconds, mib_per_s = _ssh_rate(record) if path == "ssh" and complete else _rate(measured)
+    rate = _ssh_rate(record) if path == "ssh" and complete else figures_of(measured, "seconds", "mib_per_s")
     reason = None if complete else str(record.get("reason") or "the cell was not completed")
-    if complete and mib_per_s is None:
+    if complete and rate["mib_per_s"] is None:
         reason = "no figures were recorded"
     return read_as(
         Cell,
         record,
         complete=complete,
         reason=reason,
-        seconds=seconds,
-        mib_per_s=mib_per_s,
+        **rate,
         **figures_of(measured, "iops", "latency_p50_us", "latency_p99_us", "latency_max_us"),
         errors=ended.error_count if ended else None,
     )
 
 
-def _rate(measured: Measured | None) -> tuple[float | None, float | None]:
-    return (measured.seconds, measured.mib_per_s) if measured else (None, None)
-
-
-def _ssh_rate(record: Record) -> tuple[float | None, float | None]:
+def _ssh_rate(record: Record) -> dict[str, float | None]:
     moved, seconds = number_or_none(record, "bytes"), number_or_none(record, "seconds")
-    return (seconds, moved / MIB / seconds) if moved is not None and seconds else (seconds, None)
+    return {"seconds": seconds, "mib_per_s": moved / MIB / seconds if moved is not None and seconds else None}
 
 
 def prices(cells: Sequence[Cell]) -> list[TunnelCost]:

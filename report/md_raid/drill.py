@@ -12,7 +12,7 @@ from report.intervals import Interval, Intervals
 from report.latency_seconds import LatencySeconds
 from report.md_raid.schema import Array, Drill, DrillEvent, Leg, Phase, Rebuild, Second
 from report.missing import known, total
-from report.records import Record, RecordError, known_as, number, number_or_none, or_none, text, whole_or_none
+from report.records import Record, RecordError, known_as, number, number_or_none, or_none, text, whole
 from report.runs import Run
 from report.summary import LatencyStretch
 from report.worker import Worker, figures_of, measure, measure_from_intervals
@@ -66,10 +66,10 @@ def read_drill(run: Run, workers: dict[str, Worker], arrays: Sequence[Record]) -
         legs_per_array=max([n for n in legs if isinstance(n, int)], default=None),
         arrays_rebuilt=len({r.array for r in rebuilds if r.finished_s is not None}) if events else None,
         rebuild_seconds_max=max(known(rebuild.seconds for rebuild in rebuilds), default=None),
-        written_bytes=total([or_none(whole_or_none, e, "bytes") for e in written]),
+        written_bytes=total([or_none(whole, e, "bytes") for e in written]),
         written_sha256=or_none(text, written[0] if written else None, "sha256"),
-        verified_bytes=total([or_none(whole_or_none, e, "bytes") for e in read_back]),
-        legs_compared_bytes=or_none(whole_or_none, compared, "bytes"),
+        verified_bytes=total([or_none(whole, e, "bytes") for e in read_back]),
+        legs_compared_bytes=or_none(whole, compared, "bytes"),
         checksum_matched=all(e.get("matched") is True for e in verified) if verified else None,
         phases=phases,
         rebuilds=rebuilds,
@@ -229,7 +229,7 @@ def _read_errors(run: Run, phases: Sequence[Phase], events: Sequence[Record]) ->
     Where the count of a phase is missing, a drill's own count of 0 does not tell that no read failed.
     """
     counted = total([phase.errors for phase in phases])
-    noted = or_none(whole_or_none, _last(events, "reads-finished"), "errors")
+    noted = or_none(whole, _last(events, "reads-finished"), "errors")
     if counted is not None and noted is not None and counted != noted:
         run.problem(f"failed reads: the workers counted {counted}, raw/drill.ndjson has {noted}")
     return max(known([counted, noted]), default=None) if counted is not None or noted else None

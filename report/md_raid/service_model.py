@@ -57,12 +57,12 @@ def _model(document: Record) -> ServiceModel:
     return ServiceModel(
         name=text(document, "name"),
         instances={
-            text(each, "type"): InstanceRates(*_scaled(each, scale, "network_bytes_per_s", "ebs_bytes_per_s"))
+            text(each, "type"): InstanceRates(**_scaled(each, scale, "network_bytes_per_s", "ebs_bytes_per_s"))
             for each in _tables(document, "instance")
         },
         volumes={
             text(each, "type"): VolumeRates(
-                *_scaled(each, scale, "bytes_per_s", "ops_per_s"), op_bytes=number_or_none(each, "op_bytes")
+                **_scaled(each, scale, "bytes_per_s", "ops_per_s"), op_bytes=number_or_none(each, "op_bytes")
             )
             for each in _tables(document, "volume")
         },
@@ -76,5 +76,5 @@ def _tables(document: Record, key: str) -> list[Record]:
     return tables
 
 
-def _scaled(document: Record, scale: float, *keys: str) -> list[float | None]:
-    return [divided(positive_or_none(document, key), scale) for key in keys]
+def _scaled(document: Record, scale: float, *keys: str) -> dict[str, float | None]:
+    return {key: divided(positive_or_none(document, key), scale) for key in keys}

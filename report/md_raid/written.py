@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report.md_raid.schema import Cell, WrittenCell
-from report.records import Record, RecordError, or_none, text, whole_or_none
+from report.records import Record, RecordError, or_none, text, whole
 from report.runs import Run
 from report.summary import shared_fields
 
@@ -27,6 +27,6 @@ def _written(cell: Cell, checks: Sequence[Record]) -> WrittenCell:
     return WrittenCell(
         **shared_fields(WrittenCell, cell),
         servers_checked=len(checks),
-        checked_bytes=or_none(whole_or_none, checks[0] if checks else None, "bytes"),
+        checked_bytes=or_none(whole, checks[0] if checks else None, "bytes"),
         matched=alike and all(check.get("matched") is True for check in checks) if checks else None,
     )
