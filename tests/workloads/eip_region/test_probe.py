@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from inventory import Ssh
 from tests.workloads.fakes import host_key
 from workloads.eip_region import probe
-from workloads.eip_region.probe import OTHER_KEY, UNDER_WAY_NEAR_MOVE_SECONDS, Endpoint, Probe, Prober, make_endpoint
+from workloads.eip_region.probe import OTHER_KEY, Endpoint, Probe, Prober, make_endpoint
 from workloads.errors import WorkloadError
 
 SSH = Ssh("admin", None, None)
@@ -154,7 +154,7 @@ class TestProber:
         assert [each.started_unix_s for each in found] == sorted(each.started_unix_s for each in found)
 
     def test_no_more_at_once_than_allowed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        with self.prober(monkeypatch, 0.2) as running:
+        with self.prober(monkeypatch, 0.1) as running:
             assert running.wait_for(lambda probes: len(probes) >= 6, 120)
         found = running.probes
         for each in found:
@@ -162,14 +162,15 @@ class TestProber:
             assert len(during) < 2
 
     def test_those_that_may_never_be_answered_hold_none_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(probe, "UNDER_WAY_NEAR_MOVE_SECONDS", 0.4)
         began = time.monotonic()
-        with self.prober(monkeypatch, 1.5) as running:
+        with self.prober(monkeypatch, 0.8) as running:
             time.sleep(0.2)
             running.moved()
             while len(running._under_way) <= 2:
                 assert time.monotonic() - began < 120
                 time.sleep(0.01)
-            assert time.monotonic() - began >= UNDER_WAY_NEAR_MOVE_SECONDS
+            assert time.monotonic() - began >= 0.4
 
     def test_what_never_comes_is_not_waited_for_longer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with self.prober(monkeypatch, 0.0) as running:

@@ -82,13 +82,13 @@ def test_a_silent_new_host_and_the_address_is_back(world: World) -> None:
     with pytest.raises(WorkloadError) as refused:
         remap(context, context.inventory.host("host-2"), 5)
     assert str(refused.value).startswith(
-        f"host-2: it does not answer at 203.0.113.9 ({world.allocation_id}) 2 s after it got the address, which was "
+        f"host-2: it does not answer at 203.0.113.9 ({world.allocation_id}) 1 s after it got the address, which was "
         "moved back to host-1; that answers again; see whether it runs"
     )
     assert world.holder() == "host-1"
     (record,) = context.results.records("moves")
     assert (record["rolled_back"], record["confirmed_unix_s"]) == (True, None)
-    assert record["reason"] == "host-2 did not answer for 2 s"
+    assert record["reason"] == "host-2 did not answer for 1 s"
     assert MoveJournal(world.allocation_id).pending() is None
     world.silent.clear()
     assert [each["target"] for each in remapped(world, "host-2")] == ["host-2"]
