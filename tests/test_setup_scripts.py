@@ -14,7 +14,7 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 # Ends the script that started it, as Ctrl-C or a closed window would.
-PIP_THAT_IS_ENDED = "kill -TERM $PPID; sleep 1"
+PIP_THAT_IS_ENDED = "kill -TERM $PPID; sleep 0.1"
 PIP_WITHOUT_NETWORK = """
 echo "WARNING: Retrying after connection broken" >&2
 echo "ERROR: Could not find a version" >&2

@@ -134,7 +134,7 @@ def test_credits_end_and_grow_again(tmp_path: Path) -> None:
     nearly(host.read(("vol-1", 4096, 8), seconds=0.3), [200], 0.3)
     in_time(host.limits.counts()["vol-1"]["credits"] < 50)
     host.read(("vol-1", 4096, 8), seconds=1)
-    in_time(host.read(("vol-1", 4096, 8), seconds=3) == [pytest.approx(10, abs=3)])
+    in_time(host.read(("vol-1", 4096, 8), seconds=2) == [pytest.approx(10, abs=3)])
     host.apply(volumes=(replace(MODEL.volumes[0], burst_credits=800, base_ops_per_s_per_gib=100.0),))
     assert host.limits.counts()["vol-1"]["credits"] < 50, "the same model again fills nothing"
 

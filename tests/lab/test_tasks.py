@@ -37,7 +37,7 @@ def running(process: subprocess.Popen[bytes], folder: Path) -> control.Running:
 
 @pytest.mark.parametrize("ignores", ["", "trap '' TERM; "])
 def test_tasks_end_with_their_region_and_are_told_why(
-    process: subprocess.Popen[bytes], tmp_path: Path, ignores: str
+    process: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ignores: str
 ) -> None:
     region = running(process, tmp_path)
     began: list[float] = []
@@ -46,7 +46,8 @@ def test_tasks_end_with_their_region_and_are_told_why(
         began.append(time.monotonic())
         process.kill()
 
-    threading.Timer(1, end).start()
+    monkeypatch.setattr(tasks, "STOP_WITHOUT_REGION_SECONDS", 0.3)
+    threading.Timer(0.5, end).start()
     mark = f"mark-{os.getpid()}-{tmp_path.name}"
     with pytest.raises(RegionEnded, match=r"^the rehearsal region has ended: .*; its log is .*region.log$"):
         run_beside(["bash", "-c", f"{ignores}while true; do sleep 0.2; done", mark], RegionWatch(region))

@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from inventory import Inventory
 from tests.instances import launch
+from tests.workloads.fake_clock import FakeClock
 from tests.workloads.fakes import inventory_document, inventory_of
 from workloads.aws import one_line
 from workloads.connectors.pool import ConnectionPool
@@ -59,7 +60,9 @@ def test_public_addresses_are_those_of_now(account: Any, deployed: Inventory) ->
         assert now.host(name).address == public_address(account, now.host(name).id)
 
 
-def test_one_that_was_stopped_when_the_stack_was_deployed_gets_an_address(account: Any, deployed: Inventory) -> None:
+def test_one_that_was_stopped_when_the_stack_was_deployed_gets_an_address(
+    account: Any, deployed: Inventory, clock: FakeClock
+) -> None:
     """Its id is where its address would be (components/inventory_output.py)."""
     host = deployed.host("client")
     unknown = replace(
@@ -79,7 +82,7 @@ def test_a_running_instance_without_a_public_address_is_named(account: Any, depl
         start_stopped_hosts(replace(deployed, hosts=(bare,)), lambda _: None)
 
 
-def test_a_stopped_instance_is_started(account: Any, deployed: Inventory) -> None:
+def test_a_stopped_instance_is_started(account: Any, deployed: Inventory, clock: FakeClock) -> None:
     host = deployed.host("storage-3")
     account.stop_instances(InstanceIds=[host.id])
     said: list[str] = []

@@ -23,7 +23,8 @@ from tests.workloads.fake_clock import FakeClock
 from tests.workloads.fakes import inventory_document, inventory_of
 from tests.workloads.ssh_host import ssh_host
 from workloads.aws import ec2_client
-from workloads.connectors import ssh
+from workloads import host_keys as keys
+from workloads.connectors import pool, ssh
 from workloads.connectors.errors import Unreachable
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import END_OF_SCRIPT, Script
@@ -221,6 +222,7 @@ def test_who_waits_for_keys_is_told_at_once(
     account: Any, deployed: Inventory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     show_consoles(monkeypatch, f"{PANIC}\n")
+    monkeypatch.setattr(keys, "POLL_SECONDS", 0.1)
     store = HostKeyStore(tmp_path / "keys.json")
     threading.Timer(0.5, end, (account, deployed, "storage-3")).start()
     began = time.monotonic()
@@ -261,12 +263,13 @@ def test_who_waits_for_ssh_is_told_at_once(deployed: Inventory, monkeypatch: pyt
     """Be the attempt over, or still under way, which may take a minute."""
 
     def gone(name: str) -> None:
-        if time.monotonic() - began > 1:
+        if time.monotonic() - began > 0.3:
             raise ResourceGone("its instance is terminated", "", name)
 
     def refuse(_: str) -> None:
         raise Unreachable("SSH does not answer", "")
 
+    monkeypatch.setattr(pool, "BOOT_POLL_SECONDS", 0.1)
     attempts: list[Callable[[str], None]] = [refuse, lambda _: time.sleep(60)]
     for attempt in attempts:
         began = time.monotonic()
@@ -277,7 +280,10 @@ def test_who_waits_for_ssh_is_told_at_once(deployed: Inventory, monkeypatch: pyt
         assert time.monotonic() - began < BOUND_SECONDS
 
 
-def test_who_waits_for_a_script_is_told_at_once(inventory: Inventory, tmp_path: Path) -> None:
+def test_who_waits_for_a_script_is_told_at_once(
+    inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "CHECK_SECONDS", 0.2)
     gone = threading.Event()
 
     def check() -> None:
@@ -299,7 +305,7 @@ def test_a_script_that_is_silent_for_a_while_is_waited_for(
 ) -> None:
     monkeypatch.setattr(ssh, "CHECK_SECONDS", 0.2)
     script = Script(
-        "slow", f'echo "{{\\"one\\": 1}}"\nsleep 0.7\necho "{{\\"two\\": 2}}"\nexec >&-\nsleep 0.7\n{END_OF_SCRIPT}\n'
+        "slow", f'echo "{{\\"one\\": 1}}"\nsleep 0.5\necho "{{\\"two\\": 2}}"\nexec >&-\nsleep 0.5\n{END_OF_SCRIPT}\n'
     )
     with ssh_host(inventory.host("client"), tmp_path) as connector:
         assert connector.run(script, locked=False, idle_timeout_seconds=30).facts == ({"one": 1}, {"two": 2})

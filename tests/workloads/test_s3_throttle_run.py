@@ -48,6 +48,18 @@ tc = [0.5]
 """
 
 
+# The uploader's Python, where a second run waits for the first to end for half a second instead of seven.
+IMPATIENT = f"""#!{PYTHON}
+import runpy, sys
+sys.path[0] = ""
+_, module = sys.argv[1:3]
+del sys.argv[1:3]
+from workloads.s3_throttle.uploader import requests
+requests.uploader_lock.__wrapped__.__defaults__ = (0.5,)
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.fixture
 def connector(tmp_path: Path) -> Iterator[SshConnector]:
     """A connection to this machine."""
@@ -71,7 +83,7 @@ class TestSession:
     def test_a_sync_may_be_silent_for_as_long_as_it_takes(
         self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        asked = spec(tmp_path, "sleep 2; exit 3")
+        asked = spec(tmp_path, "sleep 1; exit 3")
         with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
             monkeypatch.setattr(sessions, "START_SECONDS", 0.5)
             session._process.idle_timeout_seconds = sessions.START_SECONDS
@@ -92,9 +104,12 @@ class TestSession:
     def test_a_second_run_is_refused_with_the_name_of_the_first(
         self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        python = tmp_path / "python"
+        python.write_text(IMPATIENT)
+        python.chmod(0o755)
         with uploading(connector, PYTHON, str(tmp_path / "run")):
             monkeypatch.setattr(sessions, "lease_holder", lambda what: f"{what} by bert")
-            with pytest.raises(WorkloadError) as refused, uploading(connector, PYTHON, str(tmp_path / "run")):
+            with pytest.raises(WorkloadError) as refused, uploading(connector, str(python), str(tmp_path / "run")):
                 pass
         words = str(refused.value)
         assert words.startswith("client: another run is under way: ")
@@ -129,10 +144,10 @@ class TestSession:
         self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.1)
-        monkeypatch.setattr(sessions, "LEASE_TIMEOUT_SECONDS", 3)
+        monkeypatch.setattr(sessions, "LEASE_TIMEOUT_SECONDS", 2)
         asked = spec(tmp_path, "exit 0")
         with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
-            time.sleep(3.5)
+            time.sleep(2.3)
             assert session.sync(asked).final is not None
 
     def test_without_any_it_ends_and_that_is_one_line(

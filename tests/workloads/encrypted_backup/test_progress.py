@@ -47,6 +47,9 @@ def test_a_real_rsync_is_understood(tmp_path: Path) -> None:
     assert [found for line in said.splitlines() if (found := copied(line))][-1].startswith("5 MB, 100 %, ")
 
 
+LONG_S = 0.3  # longer than QUIET_PROGRESS_S below
+
+
 @pytest.fixture
 def out(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     monkeypatch.setattr(consoles, "REFRESH_S", 0.01)
@@ -55,10 +58,10 @@ def out(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 
 def context_on(out: io.StringIO) -> Context:
-    """A context whose scripts take half a second."""
+    """A context whose scripts take a while."""
 
     def answer(host: str, name: str, arguments: list[str]) -> str:
-        time.sleep(0.5)
+        time.sleep(LONG_S)
         return ""
 
     inventory = inventory_of(inventory_document())
@@ -69,7 +72,7 @@ def context_on(out: io.StringIO) -> Context:
 
 def test_every_action_shows_what_is_waited_for_and_so_does_its_undoing(out: io.StringIO) -> None:
     context = context_on(out)
-    attach = Action("attach", lambda: time.sleep(0.5), "detach", lambda: time.sleep(0.5))
+    attach = Action("attach", lambda: time.sleep(LONG_S), "detach", lambda: time.sleep(LONG_S))
     with context.performed([attach]):
         pass
     assert "backup         attaching the disk through the tunnel  (" in out.getvalue()

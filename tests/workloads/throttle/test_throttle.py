@@ -479,7 +479,7 @@ def test_what_a_stopped_process_has_in_its_send_buffer_goes_on(tmp_path: Path) -
         with end_of_group(process):
             connection, _ = listener.accept()
             with connection:
-                end_s = time.monotonic() + 3
+                end_s = time.monotonic() + 2.5
                 while time.monotonic() < end_s:
                     connection.recv(8192)
                     time.sleep(0.01)
@@ -519,7 +519,7 @@ for _ in range(10):
         with end_of_group(process):
             end_s = time.time() + 90
             while time.time() < end_s and (part is None or part.seconds < 5 or part.known_to_ratio > 0.03):
-                for _ in range(400):  # for two seconds: as a cell of the experiment, until its mean is known
+                for _ in range(200):  # for a second: as a cell of the experiment, until its mean is known
                     t.append(time.time())
                     received.append(target.bytes)
                     time.sleep(0.005)
@@ -564,7 +564,7 @@ def test_connections_that_end_by_a_reset_are_counted_and_held(tmp_path: Path) ->
     with sink() as target:
         program = f"""
 import socket, struct, time
-end_s, sent = time.monotonic() + 4, 0
+end_s, sent = time.monotonic() + 3, 0
 while time.monotonic() < end_s:
     with socket.create_connection(("127.0.0.1", {target.port})) as connection:
         connection.sendall(bytes(65536))
@@ -594,7 +594,7 @@ with socket.create_connection(("127.0.0.1", {target.port})) as connection:
     connection.sendall(bytes(1 << 20))
     time.sleep(1)
 """
-        done = run_throttle("--rate", "0.1 MiB/s", "--report", report_path, "--", sys.executable, "-S", "-c", program)
+        done = run_throttle("--rate", "0.4 MiB/s", "--report", report_path, "--", sys.executable, "-S", "-c", program)
     assert done.returncode == 0, done.stderr
     assert "too short for this cap" in done.stderr
     report = json.loads(report_path.read_text())
@@ -618,7 +618,7 @@ def test_a_process_that_runs_already_is_held_to_the_rate(tmp_path: Path) -> None
             process = start_throttle("--rate", "1 MiB/s", "--report", report_path, "--pid", outside.pid)
             with end_of_group(process):
                 wait_until(lambda: bool(children(process.pid)), "it does not start")
-                time.sleep(4)
+                time.sleep(3)
                 process.send_signal(signal.SIGINT)
                 assert process.wait(PATIENCE_S) == 130
     report = json.loads(report_path.read_text())
