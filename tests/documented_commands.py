@@ -133,11 +133,15 @@ def run_typed(
 
 
 def users_environment(home: Path) -> dict[str, str]:
-    """Returns an environment without a region, credentials or a Pulumi login; programs of .venv/bin come first."""
+    """Returns an environment without a region, credentials or a Pulumi login; programs of .venv/bin come first.
+
+    The cache is that of whoever runs the tests: with an empty one each report bundles its script, which takes a second.
+    """
     hidden = ("AWS_", "PULUMI_", "TIDEMARK_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     return kept | {
         "HOME": str(home),
+        "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
         "PATH": f"{PROJECT / '.venv/bin'}:{os.environ['PATH']}",
         "AWS_EC2_METADATA_DISABLED": "true",
     }

@@ -13,6 +13,7 @@ import botocore.hooks
 import botocore.httpsession
 import botocore.loaders
 import botocore.regions
+import moto.ec2.models.key_pairs
 import moto.moto_server.werkzeug_app
 import pulumi.runtime.resource
 import pytest
@@ -72,6 +73,9 @@ def make_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(botocore.httpsession, "create_urllib3_context", context)
     application = functools.cache(moto.moto_server.werkzeug_app.create_backend_app)
     patch.setattr(moto.moto_server.werkzeug_app, "create_backend_app", application)
+    # A key takes a tenth of a second, and no test looks at it.
+    key_pairs: Any = moto.ec2.models.key_pairs  # nor do moto's types have what it imports there
+    patch.setattr(key_pairs, "random_rsa_key_pair", functools.cache(key_pairs.random_rsa_key_pair))
     # Where each resource was declared, and by whom, up to pytest: a sixth of a program's time, and nobody reads it.
     patch.setattr(pulumi.runtime.resource, "_get_stack_trace", StackTrace)
     patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # 1,300 images for each region of each account

@@ -173,7 +173,7 @@ def test_each_server_alone_has_what_the_worker_wrote(
         pytest.skip("this file system has no O_DIRECT")
     file = world.file("/dev/whole")
     words = f"--file {file} --op write --pattern sequential --size {request_bytes} --threads {threads} --seed 77"
-    code = os.system(f"{worker_build}/tidemark-worker {words} --span {SPAN} --duration 0.3 > /dev/null")
+    code = os.system(f"{worker_build}/tidemark-worker {words} --span {SPAN} --duration 0.15 > /dev/null")
     assert code == 0
     content = file.read_bytes()
     store(world, content, mirrors, servers)

@@ -22,8 +22,8 @@ from tests.instances import launch
 from tests.workloads.fake_clock import FakeClock
 from tests.workloads.fakes import inventory_document, inventory_of
 from tests.workloads.ssh_host import ssh_host
-from workloads.aws import ec2_client
 from workloads import host_keys as keys
+from workloads.aws import ec2_client
 from workloads.connectors import pool, ssh
 from workloads.connectors.errors import Unreachable
 from workloads.connectors.pool import ConnectionPool
