@@ -27,6 +27,7 @@ RECIPE_DATE = "2026-11-30"
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 NEEDED_LIBRARIES = ("ld-linux-x86-64.so.2", "libc.so.6")
 TIMEOUT_SECONDS = 300  # about 50 MB are fetched
+RETRIES = 2  # after one second and two
 
 
 def recipe_digest() -> str:
@@ -106,7 +107,7 @@ def _apt(scratch: Path, archive: str) -> list[str]:
         # A mirror may be weeks behind, and a clock wrong. What is signed is at worst an older kernel.
         "Acquire::Check-Date": "false",
         "Acquire::Languages": "none",
-        "Acquire::Retries": "2",
+        "Acquire::Retries": RETRIES,
         "Acquire::http::Timeout": "15",
         "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
         "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled": "false",

@@ -39,7 +39,8 @@ def modules_beside(kernel: Path) -> Path:
 
 @pytest.fixture
 def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, no kernel named, and none of the machine's own."""
+    """An empty cache, no kernel named, and none of the machine's own; a mirror is asked once."""
+    monkeypatch.setattr(debian, "RETRIES", 0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("TIDEMARK_KERNEL", raising=False)
     monkeypatch.setattr(choice, "MACHINE_KERNEL", tmp_path / "usr/bin/linux.uml")
