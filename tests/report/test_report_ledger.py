@@ -27,12 +27,19 @@ from tests.report.run_builder import RunBuilder
 MD_RAID = summary_type("md-raid")
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two md-raid runs with reports: a rehearsal, and one of AWS before it."""
+    folder = tmp_path_factory.mktemp("reported")
     for rehearsal, name in ((False, "2026-11-22T080000Z"), (True, "2026-11-23T103000Z")):
-        build_report(RunBuilder(rehearsal=rehearsal, seconds=2).write(tmp_path, name))
-    return tmp_path
+        build_report(RunBuilder(rehearsal=rehearsal, seconds=2).write(folder, name))
+    return folder
+
+
+@pytest.fixture
+def results(reported: Path, tmp_path: Path) -> Path:
+    """A copy of them, which a test may damage."""
+    return shutil.copytree(reported, tmp_path, dirs_exist_ok=True)
 
 
 def said(capsys: pytest.CaptureFixture[str], results: Path) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,18 @@ from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN, VERDICTS, Store
 from tests.report.run_builder import RunBuilder
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An md-raid run with its report."""
-    directory = RunBuilder(seconds=2).write(tmp_path)
+    directory = RunBuilder(seconds=2).write(tmp_path_factory.mktemp("reported"))
     build_report(directory)
     return directory
+
+
+@pytest.fixture
+def run(reported: Path, tmp_path: Path) -> Path:
+    """A copy of it, which a test may change."""
+    return shutil.copytree(reported, tmp_path / reported.name)
 
 
 def counted(run: Path) -> Counter[str]:
