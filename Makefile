@@ -45,9 +45,9 @@ test: setup-tests ## run the linters, and every test that this machine allows
 	@$(call pytest,$(call in_regions,$$((2 * $$(nproc)))) -m "kernel and not measured" $(KERNEL_TESTS))
 	@$(call pytest,$(call in_regions,$$(nproc)) -m "kernel and measured" $(KERNEL_TESTS))
 
-# Some of them wait for clocks and processes, and mypy has one processor: a worker more than there are.
+# More than half of their time they wait for clocks and processes: three workers more than there are processors.
 test-quick: setup ## run the tests without hosts
-	@$(call pytest,--numprocesses $$(($$(nproc) + 1)) --dist worksteal -m "not kernel" $(TESTS))
+	@$(call pytest,--numprocesses $$(($$(nproc) + 3)) --dist worksteal -m "not kernel" $(TESTS))
 
 lint: setup ## check style, types and shell scripts
 	@$(PYTHON) -m ruff check .
