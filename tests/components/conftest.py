@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.components.stack_program import Run, declare, public_key_text
+from tests.lab.in_process import answered_in_process
 
 pytest.register_assert_rewrite("tests.components.every_stack")  # so that its assertions say what they saw
 
@@ -40,7 +41,7 @@ def declare_once(declared: dict[tuple[object, ...], Run], public_key_file: Path)
 
 @pytest.fixture(scope="session")
 def moto_endpoint() -> Iterator[str]:
-    """The URL of a moto server on a loopback port of its own."""
+    """The URL of a moto server on a loopback port of its own, which answers this process without HTTP."""
     from moto.server import ThreadedMotoServer
 
     from lab.endpoint import cache_lookups
@@ -49,5 +50,8 @@ def moto_endpoint() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    url = f"http://{host}:{port}"
+    assert server._server is not None
+    with answered_in_process(url, server._server.app):
+        yield url
     server.stop()
