@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workloads.connectors.script import Script, fact_in
+from workloads.connectors.script import BASH, Script, as_root, fact_in
 from workloads.connectors.ssh import SshConnector
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
@@ -42,9 +41,8 @@ class Worker:
 
     def bring_to(self, connector: SshConnector) -> bool:
         """Copies the worker to the host unless the same one is there; returns whether it was copied."""
-        sudo = "" if connector.user == "root" else "sudo -n "
         seen: list[str] = []
-        connector.execute(f"{sudo}sha256sum {REMOTE_PATH}", seen.append, idle_timeout_seconds=60)
+        connector.execute(as_root(connector.user, "sha256sum", REMOTE_PATH), seen.append, idle_timeout_seconds=60)
         if seen and seen[0].split()[0] == self.sha256:
             return False
         directory = str(Path(REMOTE_PATH).parent)
@@ -54,11 +52,12 @@ class Worker:
         )
         seen.clear()
         code, words = connector.execute(
-            f"{sudo}bash -c {shlex.quote(install)}", seen.append, stdin=self.content, idle_timeout_seconds=300
+            as_root(connector.user, *BASH, install), seen.append, stdin=self.content, idle_timeout_seconds=300
         )
         if code or not seen or seen[0].split()[0] != self.sha256:
+            last = words.strip().splitlines()[-1:] or ["it arrived changed"]
             raise WorkloadError(
-                f"the worker could not be put at {REMOTE_PATH} ({words.strip() or 'it arrived changed'})",
+                f"the worker could not be put at {REMOTE_PATH} ({last[0]})",
                 "see that the host's disk has room, then run again",
                 connector.name,
             )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +20,12 @@ from workloads.connectors.ssh import SshConnector, connect
 
 
 class _Server(paramiko.ServerInterface):
-    """Lets anyone in, and gives each command a process."""
+    """Lets anyone in, and gives each command a process of the account's `shell`."""
 
-    def __init__(self) -> None:
+    def __init__(self, shell: Sequence[str], sessions_max: int, home: Path) -> None:
+        self._shell = shell
+        self._sessions_left = sessions_max
+        self._home = home
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
@@ -31,11 +35,19 @@ class _Server(paramiko.ServerInterface):
         return "publickey"
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        return paramiko.common.OPEN_SUCCEEDED
+        self._sessions_left -= 1
+        return (
+            paramiko.common.OPEN_SUCCEEDED if self._sessions_left >= 0 else paramiko.common.OPEN_FAILED_CONNECT_FAILED
+        )
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         process = subprocess.Popen(
-            ["bash", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+            [*self._shell, command.decode()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env={"PATH": os.environ["PATH"], "HOME": str(self._home), "SSH_CLIENT": "192.0.2.1 50000 22"},
         )
         self.processes.append(process)
         threading.Thread(target=_feed, args=(channel, process), daemon=True).start()
@@ -65,13 +77,18 @@ def _answer(channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None
 
 
 @contextlib.contextmanager
-def ssh_host(host: Host, folder: Path) -> Iterator[SshConnector]:
-    """A connection to `host`, as which this machine answers; keys are made in `folder`."""
+def ssh_host(
+    host: Host, folder: Path, shell: Sequence[str] = ("bash", "-c"), *, sessions_max: int = 1000
+) -> Iterator[SshConnector]:
+    """A connection to `host`, as which this machine answers; `folder` is the account's home, and gets keys.
+
+    In all it gives out `sessions_max` sessions.
+    """
     for name in ("host", "person"):
         pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
         (folder / name).write_bytes(pem)
     key = paramiko.Ed25519Key.from_private_key_file(str(folder / "host"))
-    server = _Server()
+    server = _Server(shell, sessions_max, folder)
     transports: list[paramiko.Transport] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

@@ -35,8 +35,10 @@ def run_here(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_script_does_not_run_what_an_account_has_for_its_own_shell(tmp_path: Path, locked: bool) -> None:
     """bash reads ~/.bashrc where it finds that SSH started it, also for `bash -c`, if root's shell is another one."""
     (tmp_path / ".bashrc").write_text("echo read\nprintf() { echo theirs; }\n")
+    (tmp_path / "environment").write_text("echo read by BASH_ENV\n")
     command = script_command("probe", [], "root", locked=locked).replace(LOCK_PATH, str(tmp_path / "lock"))
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SSH_CLIENT": "192.0.2.1 50000 22"}
+    environment |= {"BASH_ENV": str(tmp_path / "environment"), "BASH_FUNC_cat%%": "() { echo theirs; }"}
     text = f"printf '{{\"changed\": 0}}\\n'\n{END_OF_SCRIPT}\n"
     done = subprocess.run(["sh", "-c", command], input=text, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, '{"changed": 0}\n', "")
@@ -85,8 +87,8 @@ def test_the_command_for_a_user_with_sudo() -> None:
         "75",
         "/run/tidemark.lock",
     ]
-    assert words[9:12] == ["bash", "--norc", "-c"]
-    assert words[13:] == ["storage_volumes", "15", "vol-1=/dev/sdf"]
+    assert words[9:13] == ["bash", "--norc", "-p", "-c"]
+    assert words[14:] == ["storage_volumes", "15", "vol-1=/dev/sdf"]
 
 
 def test_arguments_arrive_as_they_are() -> None:
@@ -124,7 +126,8 @@ def test_the_fault_that_a_script_names_is_what_is_shown() -> None:
     ("code", "stderr", "expected"),
     [
         (75, "", "client: another task has been at work on it for 90 s; wait"),
-        (1, "sudo: a password is required", "client: sudo asks for a password; allow"),
+        (1, "sudo: a password is required", "client: sudo: a password is required; allow the user sudo"),
+        (1, "sudo: Ein Passwort ist notwendig", "client: sudo: Ein Passwort ist notwendig; allow the user sudo"),
         (127, "bash: line 3: mdadm: command not found", "client: probe failed with exit code 127 (bash: line 3: mdadm"),
         (1, "", "client: probe failed with exit code 1 (no message)"),
     ],

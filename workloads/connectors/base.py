@@ -12,6 +12,8 @@ from workloads.errors import WorkloadError
 
 # How long a script may print nothing before it is given up.
 IDLE_TIMEOUT_SECONDS = 300
+# Printed before a command: what an account's files print for its log-in shell (~/.bashrc, ~/.zshenv) comes before it.
+BEGUN = "tidemark-begins"
 
 
 class ScriptProcess(ABC):
@@ -60,13 +62,31 @@ class Connector(ABC):
 
     @contextlib.contextmanager
     def _execute(self, name: str, command: str, idle_timeout_seconds: float) -> Iterator[ScriptProcess]:
-        with self._process(name, command, idle_timeout_seconds) as process:
+        # As bash, zsh, fish, tcsh and dash understand it.
+        with self._process(name, f"echo {BEGUN}; exec {command}", idle_timeout_seconds) as process:
+            process.lines = self._after_begun(name, process, process.lines)
             try:
                 yield process
             except TimeoutError as error:
                 raise WorkloadError(
                     f"{name} was silent for {process.idle_timeout_seconds:g} s", self._silence_remedy, self.name
                 ) from error
+
+    def _after_begun(self, name: str, process: ScriptProcess, lines: Iterator[str]) -> Iterator[str]:
+        """Yields the command's own lines. Raises WorkloadError where the log-in shell did not run it."""
+        last = ""
+        for line in lines:
+            if line.endswith(BEGUN):
+                yield from lines
+                return
+            last = line.strip() or last
+        _, stderr = process.wait()
+        last = last or next((line for line in reversed(stderr.splitlines()) if line.strip()), "no message")
+        raise WorkloadError(
+            f"the log-in shell of {self.user} did not run {name} ({last})",
+            "let a user log in whose shell runs commands, with sudo, or root (ssh.user)",
+            self.name,
+        )
 
     def execute(
         self,
@@ -77,7 +97,10 @@ class Connector(ABC):
         idle_timeout_seconds: float = IDLE_TIMEOUT_SECONDS,
         name: str | None = None,
     ) -> tuple[int, str]:
-        """Runs `command` and passes each line of its output to `on_line`; returns exit code and standard error."""
+        """Runs `command`, one without operators, and passes each line of its output to `on_line`.
+
+        Returns exit code and standard error.
+        """
         with self._execute(name or command.split()[0], command, idle_timeout_seconds) as process:
             process.send(stdin)
             process.close_stdin()

@@ -25,14 +25,15 @@ ERROR_PREFIX = "tidemark-error: "
 
 # The whole of standard input is the script, or with `keep_stdin_open` everything up to its last line. On a pipe,
 # bash's `read` takes nothing beyond the line.
+# One line: the log-in shell may be tcsh, whose quotation marks end with a line.
 READ_ALL = "script=$(cat)"
-READ_SCRIPT = f"""script=
-while IFS= read -r line; do
-    script+=$line
-    [ "$line" != "{END_OF_SCRIPT}" ] || break
-    script+="
-"
-done"""
+READ_SCRIPT = (
+    "script=; while IFS= read -r line; do "
+    f'script+=$line; [ "$line" != "{END_OF_SCRIPT}" ] || break; script+=$\'\\n\'; done'
+)
+# Nothing that an account has for its own shells: --norc leaves out ~/.bashrc, which bash reads where it finds that SSH
+# started it (bash(1), INVOCATION); -p leaves out BASH_ENV and exported functions and options.
+BASH = ("bash", "--norc", "-p", "-c")
 
 
 @dataclass(frozen=True)
@@ -82,14 +83,17 @@ def script_command(
         f'*) echo "{ERROR_PREFIX}the script arrived incomplete|run the task again" >&2; '
         f'exit {CUT_SCRIPT_EXIT};; esac; eval "$script"'
     )
-    words = [] if user == "root" else ["sudo", "-n"]
+    words = [*BASH, reader, name, *arguments]
     if locked:
         # --close: what the script starts must not inherit the lock and hold it after the script's end.
-        words += ["flock", "--close", "--timeout", str(LOCK_TIMEOUT_SECONDS)]
-        words += ["--conflict-exit-code", str(LOCK_TIMEOUT_EXIT), LOCK_PATH]
-    # --norc: where root's shell is not bash, it would read ~/.bashrc here, as it finds that SSH started it (bash(1)).
-    words += ["bash", "--norc", "-c", reader, name, *arguments]
-    return shlex.join(words)
+        lock = ["flock", "--close", "--timeout", str(LOCK_TIMEOUT_SECONDS)]
+        words = [*lock, "--conflict-exit-code", str(LOCK_TIMEOUT_EXIT), LOCK_PATH, *words]
+    return as_root(user, *words)
+
+
+def as_root(user: str, *words: str) -> str:
+    """Returns the command line that runs `words` as root, for the log-in shell of `user`."""
+    return shlex.join(words if user == "root" else ["sudo", "-n", *words])
 
 
 def facts_in(stdout: str, host: str | None = None) -> tuple[dict[str, Any], ...]:
@@ -141,8 +145,10 @@ def script_error(host: str, script: str, code: int, stderr: str) -> WorkloadErro
             host,
         )
     last = lines[-1] if lines else "no message"
-    if "password is required" in last:
-        return WorkloadError("sudo asks for a password", "allow the user sudo without one, or log in as root", host)
+    if code == 1 and last.startswith("sudo: "):  # in the host's language
+        return WorkloadError(
+            last, "allow the user sudo without a password and without a terminal, or log in as root", host
+        )
     return WorkloadError(
         f"{script} failed with exit code {code} ({last})", "the cause is in that message; run again", host
     )

@@ -96,6 +96,12 @@ class SshConnector(Connector):
             if transport is None:
                 raise EOFError("closed")
             channel: paramiko.Channel = transport.open_session(timeout=CONNECT_TIMEOUT_SECONDS)
+        except paramiko.ChannelException as error:
+            raise WorkloadError(
+                f"sshd refuses a further session on a connection ({error.text}), {name!r} was not run",
+                "set MaxSessions in that host's sshd_config to 10, its default",
+                self.name,
+            ) from error
         except (OSError, EOFError, paramiko.SSHException) as error:
             self._check()
             raise WorkloadError(

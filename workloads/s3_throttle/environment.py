@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from workloads.connectors.script import BASH, as_root
 from workloads.connectors.ssh import SshConnector
 from workloads.errors import WorkloadError
 from workloads.s3_throttle.context import ENVIRONMENT, HERE
@@ -68,9 +68,8 @@ class Environment:
 
     def bring_to(self, connector: SshConnector) -> bool:
         """Copies the environment to the host unless the same one is there; returns whether it was copied."""
-        sudo = "" if connector.user == "root" else "sudo -n "
         seen: list[str] = []
-        connector.execute(f"{sudo}cat {ENVIRONMENT}/digest", seen.append, idle_timeout_seconds=60)
+        connector.execute(as_root(connector.user, "cat", f"{ENVIRONMENT}/digest"), seen.append, idle_timeout_seconds=60)
         if seen == [self.digest]:
             return False
         install = (
@@ -78,10 +77,7 @@ class Environment:
             f"rm -rf {ENVIRONMENT}; mv {ENVIRONMENT}.new {ENVIRONMENT}"
         )
         code, words = connector.execute(
-            f"{sudo}bash --norc -c {shlex.quote(install)}",
-            seen.append,
-            stdin=self.archive,
-            idle_timeout_seconds=SILENCE_S,
+            as_root(connector.user, *BASH, install), seen.append, stdin=self.archive, idle_timeout_seconds=SILENCE_S
         )
         if code:
             last = words.strip().splitlines()[-1:] or ["no word of why"]
