@@ -4,22 +4,25 @@
 # ssh asks for its password on the terminal, or by a program when there is none (ssh(1), SSH_ASKPASS); the rest reads its
 # standard input, as it does from a keyboard.
 DESK=/run/tidemark-drill
+# Debian mounts /run with noexec (initramfs-tools): no program runs from there.
+ASK=$STATE/ask-password
 rm -rf "$DESK"
 mkdir -m 0700 "$DESK"
-trap 'rm -rf "$DESK"' EXIT
+trap 'rm -rf "$DESK" "$ASK"' EXIT
+mkdir -p "$STATE"
 umask 077
 IFS= read -r password
 IFS= read -r passphrase
 IFS= read -r address
 cat > "$DESK/commands"
 printf '%s\n' "$password" > "$DESK/password"
-printf '#!/bin/sh\ncat %s/password\n' "$DESK" > "$DESK/ask"
-chmod 700 "$DESK/ask"
+printf '#!/bin/sh\ncat %s/password\n' "$DESK" > "$ASK"
+chmod 700 "$ASK"
 printf '%s\n' "$address" "$passphrase" > "$DESK/typed"
 password='' passphrase=''
 began=$(date +%s.%N)
 code=0
-SSH_ASKPASS=$DESK/ask SSH_ASKPASS_REQUIRE=force bash -euo pipefail "$DESK/commands" < "$DESK/typed" > "$DESK/said" 2>&1 || code=$?
+SSH_ASKPASS=$ASK SSH_ASKPASS_REQUIRE=force bash -euo pipefail "$DESK/commands" < "$DESK/typed" > "$DESK/said" 2>&1 || code=$?
 cat "$DESK/said" >&2
 if [ "$code" -ne 0 ]; then
     said=$(tail -n 1 "$DESK/said")
