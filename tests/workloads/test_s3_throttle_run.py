@@ -23,6 +23,7 @@ from workloads.connectors.script import ScriptResult
 from workloads.connectors.ssh import SshConnector
 from workloads.console import Console
 from workloads.errors import WorkloadError
+from workloads.load_inventory import PROJECT
 from workloads.results import NullResults
 from workloads.s3_throttle import run as runs
 from workloads.s3_throttle import session as sessions
@@ -34,7 +35,6 @@ from workloads.s3_throttle.session import SyncResult, uploading
 from workloads.s3_throttle.uploader.spec import Spec
 from workloads.scripts import find_script
 
-PYTHON = sys.executable
 PLAN = """
 name = "test"
 seconds = 2
@@ -48,21 +48,12 @@ tc = [0.5]
 """
 
 
-# The uploader's Python, where a second run waits for the first to end for half a second instead of seven.
-IMPATIENT = f"""#!{PYTHON}
-import runpy, sys
-sys.path[0] = ""
-_, module = sys.argv[1:3]
-del sys.argv[1:3]
-from workloads.s3_throttle.uploader import requests
-requests.uploader_lock.__wrapped__.__defaults__ = (0.5,)
-runpy.run_module(module, run_name="__main__", alter_sys=True)
-"""
-
-
 @pytest.fixture
 def connector(tmp_path: Path) -> Iterator[SshConnector]:
-    """A connection to this machine."""
+    """A connection to this machine, and a python3 that finds the program, as the uploader's."""
+    python = tmp_path / "python3"
+    python.write_text(f'#!/bin/sh\n[ "$1" = -I ] && shift && cd {PROJECT} && exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
     with ssh_host(inventory_of(inventory_document()).host("client"), tmp_path) as found:
         yield found
 
@@ -72,7 +63,7 @@ class TestSession:
 
     def test_syncs_one_after_the_other_and_an_end(self, connector: SshConnector, tmp_path: Path) -> None:
         asked = spec(tmp_path, "exit 3")
-        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, str(tmp_path / "python3"), str(tmp_path / "run")) as session:
             for _ in range(2):
                 seen = session.sync(asked)
                 assert seen.final is not None
@@ -84,7 +75,7 @@ class TestSession:
         self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked = spec(tmp_path, "sleep 1; exit 3")
-        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, str(tmp_path / "python3"), str(tmp_path / "run")) as session:
             monkeypatch.setattr(sessions, "START_SECONDS", 0.5)
             session._process.idle_timeout_seconds = sessions.START_SECONDS
             seen = session.sync(asked)
@@ -93,7 +84,7 @@ class TestSession:
 
     def test_what_cannot_be_begun_is_a_fault_of_that_sync_alone(self, connector: SshConnector, tmp_path: Path) -> None:
         asked = spec(tmp_path, "exit 0", pool="/nowhere")
-        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, str(tmp_path / "python3"), str(tmp_path / "run")) as session:
             seen = session.sync(asked)
             assert seen.final is None
             assert seen.fault is not None
@@ -104,12 +95,12 @@ class TestSession:
     def test_a_second_run_is_refused_with_the_name_of_the_first(
         self, connector: SshConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        python = tmp_path / "python"
-        python.write_text(IMPATIENT)
-        python.chmod(0o755)
-        with uploading(connector, PYTHON, str(tmp_path / "run")):
+        with uploading(connector, str(tmp_path / "python3"), str(tmp_path / "run")):
             monkeypatch.setattr(sessions, "lease_holder", lambda what: f"{what} by bert")
-            with pytest.raises(WorkloadError) as refused, uploading(connector, str(python), str(tmp_path / "run")):
+            with (
+                pytest.raises(WorkloadError) as refused,
+                uploading(connector, str(tmp_path / "python3"), str(tmp_path / "run")),
+            ):
                 pass
         words = str(refused.value)
         assert words.startswith("client: another run is under way: ")
@@ -121,7 +112,7 @@ class TestSession:
         folder.mkdir()
         holder = subprocess.Popen(["flock", str(folder / "claim"), "sleep", "1"])
         assert within(10, (folder / "claim").exists)
-        with uploading(connector, PYTHON, str(folder)):
+        with uploading(connector, str(tmp_path / "python3"), str(folder)):
             assert holder.wait(10) == 0
             assert f"process {os.getpid()}" in (folder / "claim").read_text()
 
@@ -130,7 +121,7 @@ class TestSession:
         asked = spec(tmp_path, f"echo $$ > {note}; {HANGS}")
 
         def cut_short() -> None:
-            with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
+            with uploading(connector, str(tmp_path / "python3"), str(tmp_path / "run")) as session:
                 # As an interrupt finds it: asked for, and not waited for.
                 session._process.send(f"{asked.to_json()}\n".encode())
                 assert within(120, lambda: note.exists() and bool(note.read_text().strip()))
@@ -146,7 +137,7 @@ class TestSession:
         monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.1)
         monkeypatch.setattr(sessions, "LEASE_TIMEOUT_SECONDS", 2)
         asked = spec(tmp_path, "exit 0")
-        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, str(tmp_path / "python3"), str(tmp_path / "run")) as session:
             time.sleep(2.3)
             assert session.sync(asked).final is not None
 
@@ -156,7 +147,7 @@ class TestSession:
         monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 60)
         monkeypatch.setattr(sessions, "LEASE_TIMEOUT_SECONDS", 0.2)
         asked = spec(tmp_path, "exit 0")
-        with uploading(connector, PYTHON, str(tmp_path / "run")) as session:
+        with uploading(connector, str(tmp_path / "python3"), str(tmp_path / "run")) as session:
             time.sleep(1.5)
             with pytest.raises(WorkloadError, match=r"^client: uploader_sync failed with exit code 1 \(the tasks that"):
                 session.sync(asked)

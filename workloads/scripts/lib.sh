@@ -5,10 +5,14 @@
 # wrong, and what to do.
 #
 # Starting a process takes a rehearsal host, whose system calls are emulated, tens of milliseconds. So files are read with
-# bash itself, and a tool is run once for all devices.
+# bash itself, and a tool is run once for all devices. A python3 of the host has -I: no module of the folder that an account
+# logs in to, and no PYTHONPATH, takes the place of Python's own.
 # shellcheck disable=SC2034  # the scripts use what is set here
 set -euo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+# What root may have set for its own programs (/etc/environment, ~/.bashrc), and what would change ours.
+unset -v BASH_ENV ENV LD_LIBRARY_PATH LD_PRELOAD POSIXLY_CORRECT TAR_OPTIONS TMPDIR "${!RSYNC_@}"
+umask 022
 STATE=/var/lib/tidemark
 changed=0
 

@@ -17,7 +17,7 @@ partial=$SNAPSHOTS/.partial-$name
     || failed_copy "$?" "$RUN/errors" "the backup volume"
 newest_snapshot
 # When the disk has gone, that is reported, and not the errors that follow from it.
-under_way python3 -c "$program" plan "$RUN" "$@" "$one_file_system" "$reads_files" "$partial" "$newest" 2> "$RUN/errors" || {
+under_way python3 -I -c "$program" plan "$RUN" "$@" "$one_file_system" "$reads_files" "$partial" "$newest" 2> "$RUN/errors" || {
     code=$?
     still_mounted
     cat "$RUN/errors" >&2

@@ -4,7 +4,7 @@ size=$(blockdev --getsize64 "$device") || die "$device can't be read" "see that 
 
 # data: prints where the device holds data; nothing when the samples are all zeros.
 data() {
-    python3 - "$device" "$size" << 'END_OF_PYTHON'
+    python3 -I - "$device" "$size" << 'END_OF_PYTHON'
 import os
 import sys
 

@@ -5,7 +5,7 @@ IFS= read -r -d '' program << 'END_OF_PYTHON' || true
 END_OF_PYTHON
 # shellcheck disable=SC2174  # /run is there
 mkdir -p -m 0700 "$RUN"
-python3 -c "$program" "$@" &
+python3 -I -c "$program" "$@" &
 pid=$!
 note_under_way "$pid"
 code=0

@@ -10,6 +10,6 @@ command -v rsync cryptsetup python3 > /dev/null || die "rsync, cryptsetup or pyt
 IFS= read -r -d '' program << 'END_OF_PYTHON' || true
 @PROGRAM@
 END_OF_PYTHON
-python3 -c "$program" look "$RUN" "$@"
+python3 -I -c "$program" look "$RUN" "$@"
 finish
 # end of script

@@ -1,7 +1,7 @@
 # Checks by samples that a disk is empty and may be written to. Arguments: DEVICE OFFSET LENGTH
 # Encrypted data has no label, so labels are not enough: all samples must read as zero. They are the first and the last MiB,
 # 64 KiB at each 256 MiB, and the whole range that is to be written.
-python3 - "$@" << 'PYTHON' || exit 1
+python3 -I - "$@" << 'PYTHON' || exit 1
 import json, mmap, os, sys
 
 MIB = 1 << 20

@@ -19,7 +19,7 @@ mkdir -p "$STATE"
 rm -f "$result"
 systemctl reset-failed "$unit" 2> /dev/null || true
 quiet systemd-run --collect --unit="$unit" --property=RuntimeMaxSec=600 --property=TimeoutStopSec=10 \
-    python3 -c "$(cat << 'PYTHON'
+    python3 -I -c "$(cat << 'PYTHON'
 import collections, json, os, signal, socket, struct, sys, time
 
 interface, peer, result = sys.argv[1:]

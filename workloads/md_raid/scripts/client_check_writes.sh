@@ -5,7 +5,7 @@
 # of chunk c lies on the leg (c + f) mod n, in the row (c div n) * n + f. So each leg has all chunks. The stripe is a
 # RAID-0 without a label, chunk by chunk over the arrays. The worker's threads write a buffer each, made from the seed
 # (workloads/native/random.h).
-python3 - "$@" << 'PYTHON' || exit 1
+python3 -I - "$@" << 'PYTHON' || exit 1
 import hashlib
 import json
 import mmap

@@ -6,7 +6,7 @@ unit=tidemark-listener.service
 systemctl stop "$unit" 2> /dev/null || true
 systemctl reset-failed "$unit" 2> /dev/null || true
 # It ends by itself, in case the task that started it is killed.
-quiet systemd-run --collect --unit="$unit" --property=RuntimeMaxSec="$seconds" python3 -c '
+quiet systemd-run --collect --unit="$unit" --property=RuntimeMaxSec="$seconds" python3 -I -c '
 import socket, sys
 listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
 while True:

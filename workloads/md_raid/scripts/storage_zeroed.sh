@@ -6,7 +6,7 @@
 # systems spread theirs over the volume (ext4 a group at every 128 MiB). So the first and the last MiB are read
 # whole, and 64 KiB at every 64 MiB between. Reading all would take a volume at its 160 MiB/s 96 s, and the
 # single CPU of a rehearsal host minutes.
-python3 - "$STATE/zeroed" "$@" << 'PYTHON' || exit 1
+python3 -I - "$STATE/zeroed" "$@" << 'PYTHON' || exit 1
 import concurrent.futures
 import json
 import mmap

@@ -9,5 +9,5 @@ if ! flock --timeout 7 9; then
     die "another run is under way: ${first:-a run without a name}" "wait for its end and run again"
 fi
 printf '%s\n' "$3" > "$2/claim"
-exec "$1" -m workloads.s3_throttle.uploader "$2" "$4"
+exec "$1" -I -m workloads.s3_throttle.uploader "$2" "$4"
 # end of script

@@ -160,7 +160,7 @@ taken() {
     [ -z "$taker" ] || return 0
     [ "${2:-}" != ours ] || return 1
     # 16: EBUSY. Any other error is left to the tool that will use the disk.
-    python3 -c 'import os, sys
+    python3 -I -c 'import os, sys
 try:
     os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL)
 except OSError as error:
