@@ -68,7 +68,7 @@ class LocalVolume:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3, help="how many further backups")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"))

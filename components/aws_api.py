@@ -43,10 +43,15 @@ def make_session(aws: AwsSettings) -> boto3.Session:
 
 
 def make_client(aws: AwsSettings, session: boto3.Session, service: str, region: str) -> Any:
-    """Returns a client of a service in a region, at the stack's own endpoint if it names one."""
+    """Returns a client of a service in a region, at the stack's own endpoint if it names one. Raises BotoCoreError."""
     config = botocore.config.Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3})
     named: Any = service  # the stubs know the services that they were made for
-    return session.client(named, region_name=region, endpoint_url=aws.endpoints.get(service), config=config)
+    try:
+        return session.client(named, region_name=region, endpoint_url=aws.endpoints.get(service), config=config)
+    except (
+        ValueError
+    ) as error:  # an endpoint without http://, a number in the environment or ~/.aws/config that is none
+        raise botocore.exceptions.InvalidConfigError(error_msg=str(error)) from error
 
 
 def ec2_client(aws: AwsSettings, session: boto3.Session, region: str) -> EC2Client:

@@ -45,4 +45,4 @@ def cache_dir() -> Path:
         base = Path(given) if given else Path.home() / ".cache"
     except RuntimeError:
         raise LabError("HOME is not set, and this user has no entry in /etc/passwd; set XDG_CACHE_HOME") from None
-    return base / "tidemark"
+    return base.absolute() / "tidemark"

@@ -27,7 +27,7 @@ NAMES_WIDTH = 64  # so that a line has 79 columns with the verdict and the mark
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m report", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m report", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("run_dir", nargs="?", metavar="RUN_DIR")
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--png", action="store_true", help="write the figures beside the page as PNG, too")

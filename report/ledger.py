@@ -100,7 +100,7 @@ def _cache_file() -> Path:
     sources = [*CLAIMS.glob("*.yaml"), *code.glob("*.py"), *code.glob("*/schema.py"), *documents.glob("*.py")]
     digest = hashlib.sha256(sys.version.encode())
     for path in sorted(sources):
-        digest.update(f"{path}\n".encode())
+        digest.update(os.fsencode(path) + b"\n")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "tidemark" / f"claims-{digest.hexdigest()}.pickle"

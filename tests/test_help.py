@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,13 @@ def test_make_alone_lists_the_targets_and_variables() -> None:
     for name in re.findall(r"^([a-z-]+):.*## |^([A-Z]+) \?=", text, re.MULTILINE):
         assert re.search(rf"^  {''.join(name)} +\S", shown.stdout, re.MULTILINE), name
     assert max(map(len, shown.stdout.splitlines())) < WIDTH
+
+
+@pytest.mark.parametrize(
+    "module", ["report", "report.ledger", "report.overview", "lab", "workloads.throttle", "bench.page"]
+)
+def test_help_does_not_need_the_docstrings(module: str) -> None:
+    """PYTHONOPTIMIZE=2 in a person's environment leaves them out."""
+    shown = subprocess.run([sys.executable, "-OO", "-m", module, "--help"], cwd=PROJECT, capture_output=True, text=True)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("usage: ")

@@ -191,3 +191,10 @@ class TestZones:
         assert errors == [
             "tidemark:clientZones: 1 asked for, and 0 zones of r-1 offer a.large (table); choose another type"
         ]
+
+
+def test_an_endpoint_that_is_none_is_an_error_of_boto3() -> None:
+    """botocore raises ValueError, which no look-up expects: AWS_ENDPOINT_URL=localhost:4566 was a traceback of `up`."""
+    aws = AwsSettings("eu-central-1", {"ec2": "localhost:4566"}, False, access_key="a", secret_key="b")
+    with pytest.raises(botocore.exceptions.BotoCoreError, match="Invalid endpoint: localhost:4566"):
+        aws_api.ec2_client(aws, aws_api.make_session(aws), "eu-central-1")

@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,19 @@ def test_claims_are_kept_until_one_changes(monkeypatch: pytest.MonkeyPatch, tmp_
     (claims / "md-raid.yaml").write_text("experiment: [")
     with pytest.raises(ClaimError, match="not YAML"):
         ledgers.load_all_claims()
+
+
+def test_a_checkout_whose_name_this_locale_can_t_read(tmp_path: Path) -> None:
+    """`fab claims` at a path with an umlaut, as cron runs it: without a locale that has one, and UTF-8 off."""
+    checkout = tmp_path / "über"
+    checkout.mkdir()
+    (checkout / "claims").symlink_to(CLAIMS)
+    program = "import report.ledger, sys; report.ledger.CLAIMS = report.ledger.CLAIMS.__class__(sys.argv[1])\n"
+    program += "report.ledger._cache_file()"
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = [sys.executable, "-c", program, str(checkout / "claims")]
+    done = subprocess.run(words, cwd=CLAIMS.parent, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes another user's file")

@@ -154,3 +154,20 @@ def test_what_is_no_region_is_refused(name: str) -> None:
 )
 def test_expiry_in_words(expires_at: str | None, words: str) -> None:
     assert expiry_words(expires_at, NOW) == f"  {words}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("AWS_ENDPOINT_URL", "localhost:4566", "Invalid endpoint: localhost:4566"),
+        ("AWS_ENDPOINT_URL", "http://[localhost:4566", "Invalid IPv6 URL"),
+        ("AWS_METADATA_SERVICE_TIMEOUT", "soon", "invalid literal .* 'soon'"),
+    ],
+)
+def test_a_wrong_setting_of_boto3_is_one_line(
+    name: str, value: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")  # with a key, the metadata service is not asked
+    with pytest.raises(WorkloadError, match=rf"^EC2: EC2 cannot be asked \({shown}.*\); see your AWS"):
+        aws_client("eu-central-1", "ec2")
