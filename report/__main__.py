@@ -17,7 +17,7 @@ from report.build import Report, build_report, newest_run
 from report.claims import ClaimError
 from report.format import from_here
 from report.runs import RunError, list_runs
-from report.table import REHEARSAL, console, print_table
+from report.table import REHEARSAL, console, exit_with, print_table
 from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN
 
 # bench/page.py: two gigabytes of records took 13 to 23 s on two busy processors.
@@ -111,4 +111,4 @@ def _print_verdicts(out: Console, made: Report) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -20,7 +20,7 @@ from report.format import figure
 from report.mean_rate import Ratio
 from report.runs import Run, RunError, list_runs, newest_readable, open_run
 from report.samples import Series, read_series
-from report.table import Cell, Column, Table, console, print_table
+from report.table import Cell, Column, Table, console, exit_with, print_table
 
 EXIT_BAD_INPUT = 2
 EXIT_CODES = {SAME: 0, BETTER: 3, WORSE: 4, TOO_NOISY: 5}
@@ -149,4 +149,4 @@ def _percentage(text: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -25,7 +25,7 @@ from report.claims import CLAIMS, Claim, ClaimError, load_claims
 from report.experiments import experiment_names, summary_type
 from report.format import MISSING
 from report.runs import Manifest, RunError, list_runs
-from report.table import VERDICT_COLUMNS, Column, Table, console, print_table
+from report.table import VERDICT_COLUMNS, Column, Table, console, exit_with, print_table
 from report.verdicts import DIFFERS, HOLDS, NOT_RUN, StoredVerdict, Verdict, read_verdicts
 
 NO_RUN = "no run with a report yet"
@@ -139,4 +139,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

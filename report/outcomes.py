@@ -19,7 +19,7 @@ from report.format import MISSING, from_here
 from report.overview import build_overview
 from report.records import read_document
 from report.runs import RunError
-from report.table import Cell, Column, Table, console, print_table
+from report.table import Cell, Column, Table, console, exit_with, print_table
 from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN, read_verdicts
 
 SCHEMA = 1
@@ -95,4 +95,4 @@ def _results_of(text: str) -> Path | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

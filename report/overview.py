@@ -15,6 +15,7 @@ from report.claims import ClaimError
 from report.experiments import experiment_names
 from report.page import render_overview
 from report.runs import RunError, list_runs
+from report.table import exit_with
 
 
 @dataclass(frozen=True)
@@ -80,4 +81,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -13,7 +13,6 @@ import argparse
 import csv
 import json
 import math
-import os
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
@@ -22,7 +21,7 @@ from typing import Any
 
 from report.format import MISSING, moment
 from report.runs import ListedRun, RunError, list_runs
-from report.table import REHEARSAL, Cell, Column, Table, console, print_table
+from report.table import REHEARSAL, Cell, Column, Table, console, exit_with, print_table
 
 SHOWN_AS = ("table", "csv", "json")
 
@@ -108,13 +107,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"report: {options.results}: no run is there yet")
         else:
             print_table(console(), listing(runs), rehearsal=False)
-        sys.stdout.flush()
     except RunError as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        # The reader has closed the pipe (head), which is no error: what is left in the buffer is discarded.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -135,4 +130,4 @@ def _one_of(name: str, allowed: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any, Generic, TypeVar
+from typing import IO, Any, Generic, NoReturn, TypeVar
 
 from rich.console import Console
 from rich.text import Text
@@ -106,6 +107,21 @@ def console(file: IO[str] | None = None) -> Console:
         sys.stdout.reconfigure(errors="backslashreplace")
     made = Console(file=file, highlight=False)
     return made if made.is_terminal else Console(file=file, highlight=False, width=PLAIN_WIDTH, no_color=True)
+
+
+def exit_with(main: Callable[[], int]) -> NoReturn:
+    """Runs a command and ends the process; what can't be read or written, such as a full disk's output, is one line."""
+    try:
+        code = main()
+        print(end="", flush=True)  # what is noticed at Python's own exit is a traceback
+    except OSError as error:
+        # The reader of a pipe has read enough (head): no error.
+        code = 0 if isinstance(error, BrokenPipeError) else 1
+        if code:
+            what = f"{error.filename or 'standard output'}: {error.strerror or error}"
+            print(f"report: {what}; see that it can be used, and has room", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is left in the buffer
+    sys.exit(code)
 
 
 def print_table(to: Console, table: Table, rehearsal: bool) -> None:

@@ -48,7 +48,7 @@ def _run_reported(body: Callable[..., object], given: dict[str, Any]) -> None:
         signal.signal(signal.SIGHUP, _terminate)
     try:
         body(**given)
-        sys.stdout.flush()  # so that a reader that has gone is noticed here, and not at Python's exit
+        print(end="", flush=True)  # so that a reader that has gone is noticed here, and not at Python's exit
     except WorkloadError as error:
         raise Exit(f"tidemark: {error.shown}", code=1) from None
     except inventory.InventoryError as error:

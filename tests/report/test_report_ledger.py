@@ -145,6 +145,17 @@ def test_claims_are_kept_until_one_changes(monkeypatch: pytest.MonkeyPatch, tmp_
         ledgers.load_all_claims()
 
 
+@pytest.mark.parametrize(
+    "words", [["ledger"], ["results"], ["results", "--sql", "from range(99999)", "--format", "csv"]], ids=" ".join
+)
+def test_a_full_disk_under_the_output_is_one_line(words: list[str], results: Path) -> None:
+    command = [sys.executable, "-m", f"report.{words[0]}", "--results", str(results), *words[1:]]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=CLAIMS.parent, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("report: standard output: No space left on device; see")
+
+
 def test_a_checkout_whose_name_this_locale_can_t_read(tmp_path: Path) -> None:
     """`fab claims` at a path with an umlaut, as cron runs it: without a locale that has one, and UTF-8 off."""
     checkout = tmp_path / "über"
