@@ -6,7 +6,6 @@ The table is made by the report, which knows the verdicts. It runs as a process,
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.paths import PROJECT
+from lab.paths import PROJECT, results_dir
 
 SCHEMA = 1
 
@@ -43,8 +42,7 @@ class Outcome:
 
 def run_of(experiment: str, stack: str, started: datetime) -> str | None:
     """Returns the newest results of a stack that are not older than `started`."""
-    root = Path(os.environ.get("TIDEMARK_RESULTS_DIR") or PROJECT / "results")
-    runs = sorted((root / experiment / stack).glob("????-??-??T??????Z"))
+    runs = sorted((results_dir() / experiment / stack).glob("????-??-??T??????Z"))
     oldest = f"{started:%Y-%m-%dT%H%M%SZ}"
     return str(runs[-1]) if runs and runs[-1].name >= oldest else None
 

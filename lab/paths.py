@@ -38,6 +38,11 @@ def socket_address(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
+def results_dir() -> Path:
+    """Where the tasks keep results (TIDEMARK_RESULTS_DIR, or results/ in the checkout)."""
+    return Path(os.environ.get("TIDEMARK_RESULTS_DIR") or PROJECT / "results")
+
+
 def cache_dir() -> Path:
     """What is worth keeping between regions: root images (XDG_CACHE_HOME, or ~/.cache)."""
     given = os.environ.get("XDG_CACHE_HOME")

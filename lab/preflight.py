@@ -14,7 +14,7 @@ from lab.errors import LabError
 from lab.kernel.boot import PRELOADED
 from lab.kernel.boot_check import check_boot
 from lab.kernel.choice import Kernel, choose_kernel
-from lab.paths import PROJECT, cache_dir, lab_dir
+from lab.paths import PROJECT, cache_dir, lab_dir, results_dir
 from lab.process import run
 
 DEFAULT_PORT = 4566  # that of the endpoints in stacks/*.lab.yaml
@@ -122,13 +122,12 @@ def _machine() -> Iterator[Finding]:
     yield _preloaded()
     yield _namespaces()
     yield _memory()
-    folders = (cache_dir(), lab_dir(), PROJECT / "results")
+    folders = (cache_dir(), lab_dir(), results_dir())
     yield from map(_disk, DISK_BYTES, folders)
 
 
 def _tools() -> Finding:
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    missing = [tool for tool in TOOLS if shutil.which(tool, path=path) is None]
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing:
         return Finding(
             "tools", f"{', '.join(missing)} not on this machine", "`make setup` installs the Debian packages"

@@ -23,7 +23,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  
 from lab import control, program
 from lab.clients import environment
 from lab.errors import LabError
-from lab.isolation import prefer_own_python
+from lab.isolation import complete_path
 from lab.leak_check import snapshot_machine
 from lab.ownership import chown_all_to_sudo_caller
 from lab.preflight import check_machine, processor
@@ -37,7 +37,7 @@ from tests.made_once import make_once
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # As in a rehearsal (lab/isolation.py).
-prefer_own_python()
+complete_path()
 
 # botocore reads EC2's model, megabytes of JSON, for each session, and moto makes three when it is imported.
 _load_file = functools.cache(botocore.loaders.JSONFileLoader().load_file)

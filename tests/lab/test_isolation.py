@@ -128,5 +128,12 @@ def test_python3_is_the_python_that_runs(trapped: None) -> None:
     assert Path(found).parent == Path(sys.executable).parent
 
 
+def test_root_s_tools_are_found_without_root_s_path(trapped: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cron(8) gives /usr/bin:/bin, and `su` without a dash leaves the user's: the doctor's words were "not found"."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    isolate()
+    assert os.environ["PATH"].endswith(":/usr/bin:/bin:/usr/sbin:/sbin")
+
+
 def test_a_folder_for_temporary_files_that_is_one_stays(tmp_path: Path) -> None:
     assert isolated({"TMPDIR": str(tmp_path)})["TMPDIR"] == str(tmp_path)

@@ -53,6 +53,13 @@ def test_a_machine_that_has_everything_can_rehearse(
     assert out.endswith("this machine can rehearse\n")
 
 
+def test_the_results_disk_is_the_one_that_the_tasks_write_to(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIDEMARK_RESULTS_DIR", str(tmp_path / "elsewhere"))
+    assert f"GB free for the results ({tmp_path})" in doctor(capsys, monkeypatch)[1]
+
+
 def test_the_doctor_goes_on_after_a_fault(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def panics(_: object) -> None:
         raise LabError("Linux 6.1.176 does not run on this machine: it panics; name another kernel")
