@@ -87,6 +87,18 @@ def test_a_disk_is_ready_when_the_kernel_has_listed_it(world: ScriptWorld) -> No
     assert world.run(text, IQN).stdout == "ready sda\n"
 
 
+def test_the_tunnel_s_user_may_log_in_where_sshd_lists_who_may(world: ScriptWorld) -> None:
+    """With AllowUsers or AllowGroups in the host's own sshd_config, the server refused the tunnel's key for ever."""
+    for name in ("id", "chmod", "systemctl", "systemd-run"):
+        world.tool(name)
+    world.tool("sshd", "echo permittunnel point-to-point")
+    done = world.run(script("server_ssh"), "tidemark-tunnel", "7", "ssh-ed25519 AAAA")
+    assert done.returncode == 0, done.stderr
+    lines = world.read("/etc/ssh/sshd_config.d/50-tidemark-tunnel.conf").splitlines()
+    after = [line.strip() for line in lines[lines.index("Match User tidemark-tunnel") + 1 :]]
+    assert {"AllowUsers tidemark-tunnel", "AllowGroups *"} <= set(after)
+
+
 @pytest.mark.parametrize(("grep", "kept"), [('exec /usr/bin/grep "$@"', "ssh-rsa BBBB"), ("exit 2", "ssh-rsa AAAA")])
 def test_the_login_keys_that_cannot_be_read_stay(world: ScriptWorld, grep: str, kept: str) -> None:
     """Of grep, 1 is that nothing is left, and 2 that nothing is known."""

@@ -263,7 +263,7 @@ until [ "$word" = up ]; do
         waiting)
             if [[ $detail == *"Permission denied"* ]]; then
                 drop_tunnel
-                die "the server refuses the tunnel's key ($detail)" "run iscsi-tunnel.configure again"
+                die "the server refuses the tunnel's key ($detail)" "run iscsi-tunnel.configure again; journalctl -u ssh there says why"
             fi
             ;;
     esac

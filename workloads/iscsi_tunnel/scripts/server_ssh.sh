@@ -20,9 +20,12 @@ put "$keys" "restrict,tunnel=\"$tun\",command=\"/usr/sbin/nologin\" $key tidemar
 chmod 644 "$keys"
 
 # sshd must release the tun device before the client, which waits 15 s, tries again: it gives up after two unanswered
-# keep-alives and one more interval, 9 s, or somewhat later while the device has data.
+# keep-alives and one more interval, 9 s, or somewhat later while the device has data. AllowUsers and AllowGroups: where the
+# host lists who may log in, these take the lists' place for this user alone; DenyUsers and DenyGroups stay in force.
 text="# One user, one key, one tun device: written by tidemark (iscsi-tunnel).
 Match User $user
+    AllowUsers $user
+    AllowGroups *
     PermitTunnel point-to-point
     AuthorizedKeysFile $keys
     AuthenticationMethods publickey
