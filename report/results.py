@@ -47,6 +47,10 @@ def query(runs: Sequence[ListedRun], sql: str, shown_as: str) -> None:
 
     from report.database import connect
 
+    try:
+        sql.encode()
+    except UnicodeEncodeError:  # DuckDB raises TypeError, with its own functions' signatures
+        raise RunError("--sql: it has bytes that are not UTF-8; write it in UTF-8, in a locale that has it") from None
     with connect(runs) as database:
         try:
             if not database.extract_statements(sql):
@@ -99,6 +103,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     runs = list_runs(options.results)
     try:
+        if options.sql is not None and options.export is not None:
+            raise RunError("--sql and --export: give one of them")
+        if options.format is not None and options.sql is None and options.export is None:
+            raise RunError(f"--format {options.format}: it is of --sql or --export; give one of them")
         if options.export is not None:
             _export(runs, options)
         elif options.sql is not None:

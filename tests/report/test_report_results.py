@@ -263,3 +263,21 @@ def test_no_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert results.main(["--results", str(tmp_path / "none")]) == 0
     assert "no run is there yet" in capsys.readouterr().out
     assert results.main(["--results", str(tmp_path / "none"), "--sql", "SELECT count(*) FROM records"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (
+            ["--sql", "SELECT '\udcfc'"],
+            "--sql: it has bytes that are not UTF-8; write it in UTF-8, in a locale that has it",
+        ),
+        (["--format", "csv"], "--format csv: it is of --sql or --export; give one of them"),
+        (["--sql", "FROM cells", "--export", "new"], "--sql and --export: give one of them"),
+    ],
+)
+def test_what_would_go_unread_is_refused(
+    words: list[str], shown: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert results.main(["--results", str(tmp_path), *words]) == 1
+    assert capsys.readouterr() == ("", f"report: {shown}\n")
