@@ -6,10 +6,18 @@
 DESK=/run/tidemark-drill
 # Debian mounts /run with noexec (initramfs-tools): no program runs from there.
 ASK=$STATE/ask-password
+# Says that /restored is an earlier drill's. It is compared with the source, which may have lost files since.
+OURS=$STATE/drill-restored
+if [ -e "$OURS" ]; then
+    rm -rf --one-file-system /restored
+elif [ -d /restored ] && [ -n "$(ls -A /restored)" ]; then
+    die "/restored holds what no drill has put there" "move it away: a drill compares that folder with what was backed up"
+fi
+mkdir -p "$STATE"
+touch "$OURS"
 rm -rf "$DESK"
 mkdir -m 0700 "$DESK"
 trap 'rm -rf "$DESK" "$ASK"' EXIT
-mkdir -p "$STATE"
 umask 077
 IFS= read -r password
 IFS= read -r passphrase
