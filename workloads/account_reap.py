@@ -117,7 +117,7 @@ def _expiry(resource: Resource, now: datetime) -> str:
 def _confirm(plan: Plan, yes: bool, ask: Callable[[str], str]) -> None:
     if yes:
         return
-    if ask is input and not sys.stdin.isatty():
+    if ask is input and not (sys.stdin and sys.stdin.isatty()):  # None where it is closed (<&-)
         raise WorkloadError("nothing was deleted, since there is no terminal to ask on", "give --yes or --dry-run")
     stacks = sorted({each.stack for each in plan.delete})
     question = f"Delete these {len(plan.delete)} resources of {', '.join(stacks)} for good? Only 'yes' will do: "

@@ -64,7 +64,7 @@ def read(*, fd: str | None, key_file: str | None, again: bool = False) -> Passph
         return checked(_from_descriptor(fd), f"descriptor {fd}")
     if key_file is not None:
         return checked(_from_file(user_path(key_file)), key_file)
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):  # None where it is closed (<&-)
         raise WorkloadError("no passphrase: this is no terminal to ask at", "give --passphrase-fd N or --key-file FILE")
     first = getpass.getpass("Passphrase of the backup volume: ")
     if again and getpass.getpass("The same again: ") != first:
@@ -82,7 +82,7 @@ def _from_descriptor(text: str) -> bytes:
         number = int(text)
         with os.fdopen(os.dup(number), "rb") as file:
             return file.readline(LONGEST_BYTES + 3).rstrip(b"\n").removesuffix(b"\r")
-    except (ValueError, OSError) as error:
+    except (ValueError, OverflowError, OSError) as error:
         raise WorkloadError(
             f"--passphrase-fd {text} cannot be read",
             "give the number of a descriptor that is open: --passphrase-fd 3 3<FILE",

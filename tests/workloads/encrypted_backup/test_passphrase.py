@@ -85,6 +85,7 @@ def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
         ("3", "key", "both given"),
         ("9999", None, "--passphrase-fd 9999 cannot be read"),
         ("three", None, "--passphrase-fd three cannot be read"),
+        ("9" * 40, None, f"--passphrase-fd {'9' * 40} cannot be read"),
         (None, "/nowhere/key", "/nowhere/key cannot be read"),
         (None, None, "no passphrase: this is no terminal"),
     ],
