@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import statistics
 import subprocess
 import sys
@@ -75,7 +76,7 @@ def plan_file(folder: Path, text: str = TINY) -> str:
 
 def said(context: Context, command: str) -> str:
     lines: list[str] = []
-    context.connector.execute(command, lines.append, idle_timeout_seconds=60)
+    context.connector.execute(shlex.join(["bash", "-c", command]), lines.append, idle_timeout_seconds=60)
     return "\n".join(lines)
 
 
