@@ -43,10 +43,8 @@ def test_what_an_account_prints_at_each_log_in_is_no_answer(host: Host, tmp_path
     with ssh_host(host, tmp_path) as connector:
         result = connector.run(said("echo '{\"changed\": 2}'"), locked=False)
         assert (result.changed, result.stdout) == (2, '{"changed": 2}')
-        answers = [
-            each.answer for each in connector.exchange(said('while read -r word; do echo "<$word>"; done'), "ab")
-        ]
-        assert answers == ["<a>", "<b>"]
+        answers = connector.exchange(said('while read -r word; do echo "<$word>"; done'), "ab")
+        assert [answer for _, answer, _ in answers] == ["<a>", "<b>"]
         refusing = said('echo "tidemark-error: another one is at work|wait" >&2; exit 1')
         with pytest.raises(WorkloadError, match="another one is at work"), lease(connector, refusing):
             pytest.fail("the noise was taken for the answer of a script that is ready")
@@ -59,7 +57,7 @@ def test_any_shell_runs_a_script(host: Host, tmp_path: Path, shell: str) -> None
         text = said('printf "<%s>" "$@"; echo')
         assert connector.run(text, words, locked=False).stdout == '<it\'s "odd"><$HOME><a;b><!x><>'
         answers = connector.exchange(said('while read -r word; do echo "$1 $word"; done'), ["one", "two"], words)
-        assert [each.answer for each in answers] == ['it\'s "odd" one', 'it\'s "odd" two']
+        assert [answer for _, answer, _ in answers] == ['it\'s "odd" one', 'it\'s "odd" two']
 
 
 @pytest.mark.parametrize(
