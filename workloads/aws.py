@@ -40,9 +40,9 @@ def aws_client(region: str, service: str, config: Config | None = None) -> Any:
     """Returns a new client of a service, with what `config` sets. Raises WorkloadError."""
     make: Any = boto3.client  # its stubs know literals alone
     name = _ENDPOINT_NAMES.get(service, service.upper())
-    arguments = client_arguments(name, region)
-    arguments["config"] = arguments["config"].merge(config or Config())
     with one_line(name, name):
+        arguments = client_arguments(name, region)
+        arguments["config"] = arguments["config"].merge(config or Config())
         return make(service, **arguments)
 
 

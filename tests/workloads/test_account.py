@@ -167,6 +167,8 @@ def test_expiry_in_words(expires_at: str | None, words: str) -> None:
 def test_a_wrong_setting_of_boto3_is_one_line(
     name: str, value: str, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # else it is one that has read its settings
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
     monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")  # with a key, the metadata service is not asked
     with pytest.raises(WorkloadError, match=rf"^EC2: EC2 cannot be asked \({shown}.*\); see your AWS"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from workloads.aws import client_arguments, one_line
+from workloads.aws import aws_client, client_arguments, one_line
 from workloads.errors import WorkloadError
 from workloads.s3_throttle.context import Context
 from workloads.s3_throttle.uploader.sync import object_name
@@ -23,8 +23,8 @@ AT_ONCE = 4
 
 def s3_client(context: Context) -> S3Client:
     """Returns a client of the bucket's region."""
-    with one_line("S3", "S3"):
-        return boto3.client("s3", **client_arguments("S3", context.inventory.region))
+    client: S3Client = aws_client(context.inventory.region, "s3")
+    return client
 
 
 def check_bucket(context: Context) -> None:
