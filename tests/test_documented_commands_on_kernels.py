@@ -48,7 +48,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dic
     pulumi.write_text(
         f"#!{sys.executable} -S\nimport pathlib, sys\n"
         "assert sys.argv[1:4] == ['stack', 'output', 'inventory'], sys.argv\n"
-        "assert sys.argv[-1] == 'encrypted-backup.eu-central-1', sys.argv\n"
+        "assert sys.argv[sys.argv.index('--stack') + 1] == 'encrypted-backup.eu-central-1', sys.argv\n"
         f"print(pathlib.Path({str(tmp_path / 'lab/inventory.json')!r}).read_text())\n"
     )
     pulumi.chmod(0o755)
