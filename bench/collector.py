@@ -1,6 +1,6 @@
 """Whether the tasks lose a second of a long run, and whether their memory stays as it is.
 
-    python bench/collector.py --inventory .lab/inventory.json [--seconds 3600] [--writers 40] [--clients 2]
+    python -m bench.collector --inventory .lab/inventory.json [--seconds 3600] [--writers 40] [--clients 2]
 
 Runs `fab efs-iops.run` with one cell of that length on a file system that is there already (`make rehearse
 EXPERIMENT=efs-iops KEEP=1`, or a stack on AWS), and looks at the task's resident memory meanwhile. Printed: memory
