@@ -122,8 +122,12 @@ def _machine() -> Iterator[Finding]:
     yield _preloaded()
     yield _namespaces()
     yield _memory()
-    folders = (cache_dir(), lab_dir(), results_dir())
-    yield from map(_disk, DISK_BYTES, folders)
+    for what, folder in (
+        ("the cache", cache_dir()),
+        ("the region's folder", lab_dir()),
+        ("the results", results_dir()),
+    ):
+        yield _disk(what, folder)
 
 
 def _tools() -> Finding:

@@ -79,10 +79,8 @@ def one_line(what: str, service: str = "EC2") -> Iterator[None]:
         raise WorkloadError(
             f"{what}: what answers in the place of {service} is no endpoint of AWS", "see your network and its proxies"
         ) from error
-    except (
-        BotoCoreError,
-        ValueError,
-    ) as error:  # the second: an AWS_ENDPOINT_URL without http://, a number that is none
+    except (BotoCoreError, ValueError) as error:
+        # ValueError: an AWS_ENDPOINT_URL that is no URL, a number that is none.
         raise WorkloadError(
             f"{what}: {service} cannot be asked ({error})", "see your AWS credentials, region and network"
         ) from error
