@@ -65,7 +65,7 @@ def test_lines_add_up_and_match_the_kernels_count(
 ) -> None:
     counter = "syscr" if operation == "read" else "syscw"
     two_intervals = (operation, pattern) == ("read", "random")  # an interval's end is the same for all
-    seconds = 1.2 if two_intervals else 0.3
+    seconds = 1.1 if two_intervals else 0.2
     process = worker.start(*words(data_file, operation, pattern, 512, 3, seconds))
     outcome, io = finish_with_io(process)
     assert outcome.code == 0
@@ -90,10 +90,10 @@ def test_lines_add_up_and_match_the_kernels_count(
 @repeated_when_delayed
 def test_warmup_is_not_counted(worker: NativeWorker, data_file: Path) -> None:
     began = time.time()
-    process = worker.start(*words(data_file, "read", "random", 512, 2, 0.2), "--warmup", "0.5")
+    process = worker.start(*words(data_file, "read", "random", 512, 1, 0.1), "--warmup", "0.3")
     outcome, io = finish_with_io(process)
     check_outcome(outcome)
-    assert outcome.final["t_start_unix_s"] >= began + 0.5
+    assert outcome.final["t_start_unix_s"] >= began + 0.3
     in_time(len(outcome.intervals) == 1)
     in_time(outcome.final["ops"] < 0.6 * io["syscr"])
 
@@ -245,7 +245,7 @@ def test_file_cut_off_while_it_is_read(worker: NativeWorker, data_file: Path) ->
 @repeated_when_delayed
 def test_stopped_process_loses_nothing(worker: NativeWorker, data_file: Path) -> None:
     """SIGSTOP is a stall of every thread, the reporter's too, for longer than there are tallies to be ahead with."""
-    process = worker.start(*words(data_file, "read", "random", 512, 2, 6))
+    process = worker.start(*words(data_file, "read", "random", 512, 1, 6))
     wait_until_it_takes_signals(process)
     time.sleep(0.5)
     process.send_signal(signal.SIGSTOP)
@@ -294,12 +294,12 @@ def test_reader_that_has_gone_ends_it(worker: NativeWorker, data_file: Path) -> 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @repeated_when_delayed
 def test_signal_ends_it_with_its_final_line(worker: NativeWorker, data_file: Path, number: signal.Signals) -> None:
-    process = worker.start(*words(data_file, "read", "random", 512, 2, 60))
+    process = worker.start(*words(data_file, "read", "random", 512, 1, 60))
     if number == signal.SIGTERM:
         outcome, seconds = end_after_a_second(process, number), 1
     else:
         wait_until_it_takes_signals(process)
-        time.sleep(0.3)
+        time.sleep(0.1)
         outcome, seconds = end_by(process, number), 0
     assert outcome.code == 0
     check_outcome(outcome)
