@@ -1,7 +1,7 @@
-/* The two ways to repeat an operation, and what they have in common: where the next request lies, and how one that has
- * ended is counted. Both keep to one rule: the end of an operation is the start of the next. With one look at the clock
- * instead of two, an operation's latency includes the counting of the one before, some 10 ns; and time that the
- * thread was kept from running is in some operation's latency instead of in none. */
+/* The two ways to repeat an operation, and what they have in common: where the next request lies (how one that has ended
+ * is counted is in counting.h). Both keep to one rule: the end of an operation is the start of the next. With one look
+ * at the clock instead of two, an operation's latency includes the counting of the one before, some 10 ns; and time that
+ * the thread was kept from running is in some operation's latency instead of in none. */
 #ifndef TIDEMARK_ENGINE_H
 #define TIDEMARK_ENGINE_H
 
@@ -43,25 +43,6 @@ static inline uint64_t next_offset(struct worker *worker, const struct place *pl
 
 static inline bool goes_on(const struct run *run, uint64_t now_ns) {
     return now_ns < run->grid.close_ns && !atomic_load_explicit(&run->stop, memory_order_relaxed);
-}
-
-/* Between start_counting and end_counting the reporter leaves the tallies of the thread's interval alone. */
-static inline uint64_t start_counting(struct worker *worker) {
-    atomic_store_explicit(&worker->recording, true, memory_order_relaxed);
-    return fast_clock_ns(&worker->clock);
-}
-
-/* Returns true when it took a while, so that the next operation does not start at `ended_ns`. */
-static inline bool count(struct worker *worker, uint64_t started_ns, uint64_t ended_ns, long moved) {
-    const bool turns = ended_ns >= worker->interval_end_ns;
-    if (turns)
-        worker_turn(worker, started_ns, ended_ns);
-    tally_add(worker->tally, started_ns, ended_ns, moved);
-    return turns;
-}
-
-static inline void end_counting(struct worker *worker) {
-    atomic_store_explicit(&worker->recording, false, memory_order_release);
 }
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "counting.h"
 #include "engine.h"
 #include "ring.h"
 

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 
+#include "counting.h"
 #include "engine.h"
 #include "system_call.h"
 

@@ -8,10 +8,11 @@
 #include <string.h>
 
 #include "clock.h"
+#include "counting.h"
 #include "output.h"
 #include "text.h"
 
-/* After an interval's end, before its tallies are asked for: see worker_has_left. */
+/* After an interval's end, before its tallies are asked for: see counting_has_left. */
 #define GRACE_NS (2 * NS_PER_MILLISECOND)
 #define POLL_NS (100 * UINT64_C(1000))
 
@@ -67,7 +68,7 @@ static void report_interval(struct reporter *reporter, uint64_t end_ns) {
     summary_clear(&reporter->interval);
     for (size_t i = 0; i < reporter->worker_count; i++) {
         struct worker *const worker = &reporter->workers[i];
-        while (!worker_has_left(worker, reporter->next_interval) && !all_ended(reporter))
+        while (!counting_has_left(worker, reporter->next_interval) && !all_ended(reporter))
             clock_sleep_ns(POLL_NS);
         summary_take(&reporter->interval, &worker->tallies[reporter->next_interval % WORKER_TALLIES]);
     }

@@ -16,19 +16,6 @@
 
 #define STACK_BYTES (256u * 1024u) /* instead of 8 MiB: hosts are small, threads many */
 
-void worker_turn(struct worker *worker, uint64_t started_ns, uint64_t ended_ns) {
-    struct run *const run = worker->run;
-    const uint64_t index = grid_index(&run->grid, ended_ns);
-    if (worker->first_start_ns == 0)
-        worker->first_start_ns = started_ns;
-    worker->interval_end_ns = grid_start_ns(&run->grid, index + 1);
-    worker->tally = &worker->tallies[index % WORKER_TALLIES];
-    atomic_store_explicit(&worker->interval, index, memory_order_release);
-    while (index >= atomic_load_explicit(&run->reported, memory_order_acquire) + WORKER_TALLIES)
-        clock_sleep_ns(NS_PER_MILLISECOND);
-    fast_clock_align(&worker->clock);
-}
-
 /* Sequential requests go through one open file for all threads, so that the kernel sees one stream to read ahead of;
  * the others have one each, as the processes of the original had. */
 static int open_own(struct worker *worker) {
@@ -119,12 +106,4 @@ int worker_start(struct worker *worker, struct run *run, struct target *target, 
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
     return pthread_create(&worker->thread, &attributes, worker_main, worker);
-}
-
-/* That `recording` is seen in time rests on the reporter's asking a few milliseconds after the interval's end: a store
- * that precedes a clock reading before the end is long visible by then. */
-bool worker_has_left(const struct worker *worker, uint64_t interval) {
-    if (!atomic_load_explicit(&worker->recording, memory_order_acquire))
-        return true;
-    return atomic_load_explicit(&worker->interval, memory_order_acquire) > interval;
 }

@@ -1,10 +1,4 @@
-/* A worker is one thread on one file: it repeats the operation and counts into a tally of the current interval.
- *
- * A thread finds from the time an operation ends which interval that is, and so counts it in the right one even if
- * it was blocked for seconds; no lock and no atomic read-modify-write is on its way. The reporter takes an
- * interval's tallies only after the interval's end, when no thread can still be about to count into it:
- * `recording` is set before a thread reads the clock and cleared when it has counted, so a thread that isn't
- * recording then, or has moved on to a later interval, has nothing more to add (see worker_has_left). */
+/* A worker is one thread on one file: it repeats the operation and counts into a tally of the current interval. */
 #ifndef TIDEMARK_WORKER_H
 #define TIDEMARK_WORKER_H
 
@@ -63,11 +57,5 @@ struct worker {
 /* Starts the thread, which opens its file, posts `run->ready` (setup_error then says how that went) and waits for
  * `run->go`. Returns an error number. */
 int worker_start(struct worker *worker, struct run *run, struct target *target, uint64_t number);
-
-/* An operation has ended beyond the current interval: finds the tally of the interval it ended in. */
-void worker_turn(struct worker *worker, uint64_t started_ns, uint64_t ended_ns);
-
-/* True when the thread will not count into `interval` any more; asked only after the interval's end. */
-bool worker_has_left(const struct worker *worker, uint64_t interval);
 
 #endif
