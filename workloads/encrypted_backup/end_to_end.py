@@ -8,9 +8,10 @@ from pathlib import Path
 from inventory import Host
 from workloads.encrypted_backup import plaintext_search, recovery_sheet
 from workloads.encrypted_backup.backup import Sources, back_up
-from workloads.encrypted_backup.context import Context, host_program
+from workloads.encrypted_backup.context import Context, host_program, script
 from workloads.encrypted_backup.drill import drill, facts
 from workloads.encrypted_backup.volume import Volume, claimed, formatted
+from workloads.lease import lease, lease_holder
 
 SAMPLE = "/srv/tidemark-sample"
 FILES = 300
@@ -18,7 +19,16 @@ SHEET = "recovery-sheet.md"
 
 
 def run_end_to_end(context: Context, volume: Volume, blank: Host, erase: str | None, folder: Path) -> None:
-    """Runs all of it, and records it in the results; the sheet goes to `folder`."""
+    """Runs all of it, and records it in the results; the sheet goes to `folder`.
+
+    Claims the blank host for as long as it lasts: each action claims the server, but stops it at its end.
+    """
+    holder = lease_holder(f"all for {context.client_name}")
+    with lease(context.hosts.connector(blank.name), script("host_claim"), [holder]):
+        _run_actions(context, volume, blank, erase, folder)
+
+
+def _run_actions(context: Context, volume: Volume, blank: Host, erase: str | None, folder: Path) -> None:
     seed = secrets.token_hex(6)
     volume.stop_server = False
     context.run = "sample"

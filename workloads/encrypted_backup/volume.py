@@ -71,7 +71,7 @@ def claimed(context: Context, *, stop_server: bool) -> list[Action]:
 
     def claim() -> None:
         who = lease_holder(f"{context.run} for {context.client_name}")
-        claiming.enter_context(lease(context.hosts.connector(context.server_host.name), script("server_claim"), [who]))
+        claiming.enter_context(lease(context.hosts.connector(context.server_host.name), script("host_claim"), [who]))
 
     def give_up_server() -> None:
         # Stopped while it is still claimed: no other run can begin on a server that is about to stop.

@@ -1,4 +1,4 @@
-# Locks the volume for one run until that ends. Arguments: LEASE_TIMEOUT_SECONDS WHO
+# Locks this host, and so the volume, for one run until that ends. Arguments: LEASE_TIMEOUT_SECONDS WHO
 # Each line on standard input is a heartbeat; `done` ends the lock. The error of a second run names WHO.
 lease_timeout=$1
 who=$2
