@@ -20,8 +20,7 @@ from tests.components.every_stack import (
     inventory_of,
 )
 from tests.components.stack_program import PROJECT, Run, declare, lab_config, run_program, stack_file
-from workloads.md_raid.settings import SERVERS_MAX, SERVERS_MIN
-from workloads.md_raid.topology import Topology
+from workloads.md_raid.topology import SERVERS_MAX, SERVERS_MIN, Topology
 
 STACK = "md-raid.eu-central-1"
 AWS_STACKS = (STACK, "md-raid.us-east-1", "md-raid.eu-west-1")

@@ -10,10 +10,9 @@ import pytest
 from inventory import Inventory
 from tests.workloads.fakes import RECORDED, Answer, fake_context, recorded
 from workloads.errors import WorkloadError
-from workloads.md_raid.arrays import return_legs
+from workloads.md_raid.arrays import make_stripe, return_legs
 from workloads.md_raid.configure import STEPS, configure
 from workloads.md_raid.parsers import client_state
-from workloads.md_raid.stripe import make_stripe
 
 UNCHANGED = '{"changed": 0}'
 PACKAGES = (

@@ -12,9 +12,8 @@ import pytest
 from tests.workloads.script_world import ScriptWorld
 from workloads.connectors.script import END_OF_SCRIPT
 from workloads.logs import sections
-from workloads.md_raid.context import script
+from workloads.md_raid.context import SCRIPTS, script
 from workloads.md_raid.parsers import client_state
-from workloads.md_raid.settings import SCRIPTS
 from workloads.scripts import SHARED, find_script
 
 MDSTAT = "Personalities : [raid0] [raid10] \nunused devices: <none>\n"

@@ -12,20 +12,34 @@ from functools import partial
 from workloads.console import si_bytes
 from workloads.errors import WorkloadError
 from workloads.iscsi import device_unit
-from workloads.md_raid.arrays import assemble_mirrors, check_zeroed, create_mirrors, return_legs
+from workloads.md_raid.arrays import assemble_mirrors, check_zeroed, create_mirrors, make_stripe, return_legs
 from workloads.md_raid.context import Context, script
-from workloads.md_raid.settings import (
-    ARRAY_BYTES_AT_LEAST,
-    LEG_GIB,
-    MODULES,
-    NETWORK_UNIT,
-    PACKAGES,
-    SESSION_SETTINGS,
-    STRIPE,
-    leg_path,
-)
-from workloads.md_raid.stripe import make_stripe
+from workloads.md_raid.topology import LEG_GIB, STRIPE, leg_path
 from workloads.steps import Step, install_packages, run_steps
+
+ARRAY_BYTES_AT_LEAST = 75 * 10**9
+NETWORK_UNIT = "network-online.target"
+"""The unit after which the portals' addresses are up."""
+
+# These decide how long reads stall when a server dies: the initiator pings each target every noop_out_interval seconds,
+# gives it noop_out_timeout to answer, and fails the pending requests after replacement_timeout more; then md reads from
+# another leg. Measured for 120/5/5 (replacement, interval, timeout; open-iscsi's defaults) 132 s, for 5/5/5 15.2 s, for
+# 1/1/2 4.2 s. Short limits cost little: a leg that is dropped by mistake is rebuilt from the bitmap.
+SESSION_SETTINGS = (
+    "node.startup=automatic",
+    "node.session.timeo.replacement_timeout=1",
+    "node.conn[0].timeo.noop_out_interval=1",
+    "node.conn[0].timeo.noop_out_timeout=2",
+)
+
+PACKAGES = {
+    "storage": ("lvm2", "targetcli-fb"),
+    "client": ("mdadm", "open-iscsi"),
+}
+MODULES = {
+    "storage": ("dm_mod", "target_core_mod", "target_core_iblock", "iscsi_target_mod"),
+    "client": ("iscsi_tcp", "sd_mod", "raid0", "raid1", "raid10"),
+}
 
 
 def configure(context: Context, at_boundary: Callable[[str], None] | None = None) -> int:
@@ -47,8 +61,8 @@ def bring_packages(context: Context) -> int:
 
 def name_initiator(context: Context) -> int:
     """Sets the client's initiator name, and what happens at its boot; before the targets, whose ACLs hold the name."""
-    names = [*(mirror.name for mirror in context.topology.mirrors), STRIPE]
-    return context.on_client("client_initiator", [context.topology.initiator, *names]).changed
+    topology = context.topology
+    return context.on_client("client_initiator", [topology.initiator, *topology.array_names]).changed
 
 
 def make_volumes(context: Context) -> int:
@@ -86,8 +100,7 @@ def log_in(context: Context) -> int:
 def list_arrays(context: Context) -> int:
     """Lists the arrays for the next boot, and describes them."""
     state = context.client_state()
-    names = [*(mirror.name for mirror in context.topology.mirrors), STRIPE]
-    missing = [name for name in names if name not in state.arrays]
+    missing = [name for name in context.topology.array_names if name not in state.arrays]
     if missing:
         raise WorkloadError(f"{', '.join(missing)} not running", "run configure again", context.client_name)
     size = state.arrays[STRIPE].size_bytes or 0
@@ -99,19 +112,17 @@ def list_arrays(context: Context) -> int:
             context.client_name,
         )
     changed = list_boot_arrays(context)
-    context.console.say(
-        "arrays",
-        f"{STRIPE} {si_bytes(size)}: RAID-0 over {len(names) - 1} mirrors of {len(context.topology.servers)} legs, "
-        f"{len(context.topology.legs)} iSCSI disks",
-    )
+    mirrors, legs, disks = map(len, (context.topology.mirrors, context.topology.servers, context.topology.legs))
+    words = f"RAID-0 over {mirrors} mirrors of {legs} legs, {disks} iSCSI disks"
+    context.console.say("arrays", f"{STRIPE} {si_bytes(size)}: {words}")
     return changed
 
 
 def list_boot_arrays(context: Context) -> int:
     """Lists the arrays in mdadm's configuration, by their present UUIDs."""
     arrays = context.client_state().arrays
-    names = [*(mirror.name for mirror in context.topology.mirrors), STRIPE]
-    return context.on_client("client_arrays_file", [f"{name}={arrays[name].uuid}" for name in names]).changed
+    uuids = [f"{name}={arrays[name].uuid}" for name in context.topology.array_names]
+    return context.on_client("client_arrays_file", uuids).changed
 
 
 STEPS: dict[str, Callable[[Context], int]] = {

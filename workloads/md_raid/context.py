@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from workloads.connectors.script import Script, ScriptResult
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 from workloads.md_raid import parsers
-from workloads.md_raid.settings import SAMPLE_SECONDS, SCRIPTS, leg_path
-from workloads.md_raid.topology import Leg, Mirror, Topology
+from workloads.md_raid.topology import Leg, Mirror, Topology, leg_path
 from workloads.sampling import Sampling, host_sampler
 from workloads.scripts import find_script
 
+SCRIPTS = Path(__file__).parent / "scripts"
+SAMPLE_SECONDS = 1.0
 T = TypeVar("T")
 
 
@@ -114,7 +116,7 @@ class Context(Deployment):
         """Adds the arrays' current state to the results."""
         state = state or self.client_state(fresh=True)
         by_device = self.leg_by_device(state)
-        for name in sorted(state.arrays, key=_number):
+        for name in sorted(state.arrays, key=lambda array: (len(array), array)):
             detail = state.arrays[name]
             legs = []
             for leg in detail.legs:
@@ -140,8 +142,3 @@ class Context(Deployment):
                     "legs": legs,
                 },
             )
-
-
-def _number(array: str) -> int:
-    digits = array.removeprefix("md")
-    return int(digits) if digits.isdigit() else 1 << 30

@@ -6,9 +6,9 @@ servers, sessions and mirrors come back; and that returned legs hold what was wr
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -17,12 +17,11 @@ from inventory import Host
 from workloads.connectors.parallel import in_threads
 from workloads.console import si_bytes
 from workloads.errors import WorkloadError
-from workloads.md_raid.arrays import lost_legs, return_legs
+from workloads.md_raid.arrays import active_array, lost_legs, make_stripe, return_legs
 from workloads.md_raid.configure import export_targets, log_in, make_volumes
 from workloads.md_raid.context import Context, sampling, script
 from workloads.md_raid.plan import Drill, Plan
-from workloads.md_raid.settings import STRIPE
-from workloads.md_raid.stripe import active_array, make_stripe
+from workloads.md_raid.topology import STRIPE
 from workloads.power import START_MAY_TAKE, Power
 from workloads.waiting import wait_until
 from workloads.worker import WORKER_SILENCE_S, Outcome, arguments, bring_worker, rate_words, run_worker
@@ -166,23 +165,20 @@ class FailureDrill:
     def kill_during_reads(self, number: int, server: Host) -> None:
         """Kills one server while the worker reads, and waits until the mirrors have dropped its legs."""
         cell = f"drill-kill-{number}"
-        started = threading.Event()
-        pids: list[int] = []
-        outcomes: list[Outcome] = []
+        worker_pid: Future[int] = Future()
 
-        def on_started(pid: int) -> None:
-            pids.append(pid)
-            started.set()
-
-        def read() -> None:
+        def read() -> Outcome:
             try:
-                outcomes.append(self.read(cell, self.drill.kill_seconds + self.drill.after_seconds, on_started))
+                seconds = self.drill.kill_seconds + self.drill.after_seconds
+                return self.read(cell, seconds, worker_pid.set_result)
             finally:
-                started.set()
+                worker_pid.cancel()  # without effect if the worker has started
 
         def kill() -> None:
-            if not started.wait(timeout=WORKER_SILENCE_S) or not pids:
-                raise WorkloadError("the worker did not start", "run the drill again", self.client)
+            try:
+                pid = worker_pid.result(WORKER_SILENCE_S)
+            except (CancelledError, TimeoutError):
+                raise WorkloadError("the worker did not start", "run the drill again", self.client) from None
             time.sleep(BEFORE_KILL_S)
             self.say(f"killing {server.name}")
             self.down.append(server)
@@ -195,10 +191,12 @@ class FailureDrill:
                 time.sleep(self.drill.after_seconds)
             finally:
                 with suppress(WorkloadError):
-                    self.context.on_client("client_stop_worker", [str(pids[0])])
+                    self.context.on_client("client_stop_worker", [str(pid)])
 
-        in_threads({"kill": kill, "read": read}, on_interrupt=self.context.hosts.close)
-        self.conclude(cell, outcomes[0])
+        tasks: dict[str, Callable[[], Outcome | None]] = {"kill": kill, "read": read}
+        outcome = in_threads(tasks, on_interrupt=self.context.hosts.close)["read"]
+        assert outcome is not None, "in_threads raises what `read` raises"
+        self.conclude(cell, outcome)
         self.context.record_arrays(f"killed-{number}")
 
     def await_degraded(self, number: int, killed_at: float) -> None:
@@ -253,9 +251,9 @@ class FailureDrill:
         state = self.context.client_state()  # as await_sessions read it, unless a log-in has changed something
         self.context.record_arrays("returned", state)
         started: dict[str, float] = {}
-        for mirror in dict.fromkeys(mirror for mirror, _, _ in lost_legs(self.context, state)):
-            started[mirror.name] = time.monotonic()
-            self.event("rebuild-started", array=mirror.name)
+        for name in lost_legs(self.context, state):
+            started[name] = time.monotonic()
+            self.event("rebuild-started", array=name)
 
         def rebuilt(name: str) -> None:
             if name in started:

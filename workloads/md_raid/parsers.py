@@ -20,6 +20,12 @@ class ArrayLeg:
     device: str | None
     state: str
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the array has the leg: one that is being rebuilt has a slot, and is neither active nor lost."""
+        in_slot = self.slot is not None and "removed" not in self.state
+        return (in_slot or self.state.startswith("spare")) and "faulty" not in self.state
+
 
 @dataclass(frozen=True)
 class ArrayDetail:

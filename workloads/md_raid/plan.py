@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from documents import Items, Model, Number, renamed
 from workloads.errors import WorkloadError
-from workloads.md_raid.settings import LAYOUT_NAMES, SERVERS_MAX
-from workloads.md_raid.topology import Leg, Topology
+from workloads.md_raid.topology import SERVERS_MAX, Leg, Topology
 from workloads.plan_file import PlanFile, Seconds
 
 PatternName = Literal["sequential", "random"]
@@ -18,6 +17,8 @@ Layout = Literal["stripe", "mirror", "raw"]
 MIB = 1 << 20
 RequestBytes = Annotated[int, Number(4096, 64 * MIB, "bytes", multiple_of=4096)]
 Depth = Annotated[int, Number(1, 1024)]
+LAYOUT_NAMES = {"near": "n", "far": "f", "offset": "o"}
+"""md's own names of RAID-10's layouts, without the number of copies (md(4), mdadm(8) --layout)."""
 VOLUMES_MAX = 90
 THREADS_MAX = 1024
 """Of the worker, for each file."""
@@ -112,20 +113,17 @@ class Plan(PlanFile):
 
 @dataclass(frozen=True)
 class Cell:
-    """One measurement of `volumes` volumes of each of `servers` servers.
+    """One measurement of volumes, which are the `legs`, mirror by mirror.
 
-    A raw cell reads the `legs` themselves. `mirrors` names the assembled arrays under a stripe. A cell with `copies`
-    has temporary mirrors in that layout instead, one for each tuple of `legs`.
+    A raw cell reads them without md. Any other lies over the assembled mirrors of these legs, or, with `copies`, over
+    temporary ones in that layout.
     """
 
     name: str
     layout: Layout
     pattern: Pattern
-    servers: int
-    volumes: int
+    legs: tuple[tuple[Leg, ...], ...]
     seconds: float
-    mirrors: tuple[str, ...] = ()
-    legs: tuple[tuple[Leg, ...], ...] = ()
     copies: str | None = None
     buffered: bool = False
     one_reader: bool = False
@@ -134,7 +132,17 @@ class Cell:
     @property
     def device_set(self) -> tuple[object, ...]:
         """What the devices are; cells that agree in it read the same ones."""
-        return self.layout, self.mirrors, self.legs, self.copies
+        return self.layout, self.legs, self.copies
+
+    @property
+    def servers(self) -> int:
+        """Of how many servers it reads."""
+        return len(self.legs[0])
+
+    @property
+    def volumes(self) -> int:
+        """How many volumes of each server it reads."""
+        return len(self.legs)
 
     @property
     def disks(self) -> int:
@@ -170,38 +178,42 @@ def cells(plan: Plan, topology: Topology) -> list[Cell]:
     So each stripe is put together once. The whole one comes first, because smaller ones need it stopped; sets of
     temporary mirrors come after all that read the assembled ones, and writes at the end.
     """
-    return [
-        *_stripes(plan, topology),
-        *_raw(plan, topology),
-        *_stripes_of_servers(plan, topology),
-        *_layouts(plan, topology),
-        *_writes(plan, topology),
-    ]
-
-
-def _stripes(plan: Plan, topology: Topology) -> list[Cell]:
+    every = len(topology.servers)
     counts = {count for pattern in plan.patterns for count in pattern.stripe_mirrors}
     return [
-        _assembled_stripe(plan, topology, pattern, count)
-        for count in sorted(counts, reverse=True)
-        for pattern in plan.patterns
-        if count in pattern.stripe_mirrors
+        *(
+            _stripe(plan, topology, pattern, every, count)
+            for count in sorted(counts, reverse=True)
+            for pattern in plan.patterns
+            if count in pattern.stripe_mirrors
+        ),
+        *_raw(plan, topology),
+        *(
+            _stripe(plan, topology, pattern, servers, max(pattern.stripe_mirrors))
+            for servers in range(every - 1, 0, -1)
+            for pattern in plan.patterns
+            if servers in pattern.stripe_servers and pattern.stripe_mirrors
+        ),
+        *_layouts(plan, topology),
+        *(
+            _stripe(plan, topology, pattern, every, count, writes=True)
+            for count in sorted(plan.writes.mirrors if plan.writes else ())
+            for pattern in plan.patterns
+        ),
     ]
 
 
-def _assembled_stripe(plan: Plan, topology: Topology, pattern: Pattern, count: int, *, writes: bool = False) -> Cell:
-    """A cell of the stripe over the first `count` assembled mirrors."""
-    servers = len(topology.servers)
-    return Cell(
-        f"{'write' if writes else 'stripe'}-{servers}x{count}-{pattern.name}",
-        "stripe",
-        pattern,
-        servers,
-        count,
-        plan.measured_seconds,
-        tuple(mirror.name for mirror in topology.mirrors[:count]),
-        writes=writes,
-    )
+def _stripe(
+    plan: Plan, topology: Topology, pattern: Pattern, servers: int, mirrors: int, *, writes: bool = False
+) -> Cell:
+    """A cell of the stripe over the first mirrors: over the assembled ones if it has legs of every server."""
+    copies = None
+    if servers < len(topology.servers):
+        # A mirror of one leg is a RAID-1: the offset layout takes two at least.
+        copies = layout_name("offset" if servers > 1 else "raid1", servers)
+    name = f"{'write' if writes else 'stripe'}-{servers}x{mirrors}-{pattern.name}"
+    legs = topology.first_legs(servers, mirrors)
+    return Cell(name, "stripe", pattern, legs, plan.measured_seconds, copies, writes=writes)
 
 
 def _raw(plan: Plan, topology: Topology) -> list[Cell]:
@@ -216,37 +228,13 @@ def _raw(plan: Plan, topology: Topology) -> list[Cell]:
             f"raw-{servers}x{volumes}-{pattern.name}",
             "raw",
             pattern,
-            servers,
-            volumes,
+            topology.first_legs(servers, volumes),
             plan.measured_seconds,
-            legs=tuple(mirror.legs[:servers] for mirror in topology.mirrors[:volumes]),
         )
         for servers, volumes in sorted(set().union(*wanted.values()))
         for pattern in plan.patterns
         if (servers, volumes) in wanted[pattern.name]
     ]
-
-
-def _stripes_of_servers(plan: Plan, topology: Topology) -> list[Cell]:
-    found = []
-    for servers in range(len(topology.servers) - 1, 0, -1):
-        for pattern in plan.patterns:
-            mirrors = max(pattern.stripe_mirrors, default=0)
-            if servers in pattern.stripe_servers and mirrors:
-                found.append(
-                    Cell(
-                        f"stripe-{servers}x{mirrors}-{pattern.name}",
-                        "stripe",
-                        pattern,
-                        servers,
-                        mirrors,
-                        plan.measured_seconds,
-                        legs=tuple(mirror.legs[:servers] for mirror in topology.mirrors[:mirrors]),
-                        # A mirror of one leg is a RAID-1: the offset layout takes two at least.
-                        copies=layout_name("offset" if servers > 1 else "raid1", servers),
-                    )
-                )
-    return found
 
 
 def _layouts(plan: Plan, topology: Topology) -> list[Cell]:
@@ -265,23 +253,14 @@ def _layouts(plan: Plan, topology: Topology) -> list[Cell]:
                         f"layout-{copies}-{load}",
                         "mirror",
                         patterns[name],
-                        len(legs),
-                        1,
+                        (legs,),
                         plan.layouts.measured_seconds,
-                        legs=(legs,),
-                        copies=copies,
+                        copies,
                         buffered=load == "sequential-one",
                         one_reader=readers == "one",
                     )
                 )
     return found
-
-
-def _writes(plan: Plan, topology: Topology) -> list[Cell]:
-    counts = sorted(plan.writes.mirrors) if plan.writes else []
-    return [
-        _assembled_stripe(plan, topology, pattern, count, writes=True) for count in counts for pattern in plan.patterns
-    ]
 
 
 def layout_name(layout: LayoutName, copies: int) -> str:

@@ -1,26 +1,39 @@
-"""Measures the plan's cells, one after the other, on the client."""
+"""Measures the plan's cells, one after the other, on the client, and reads back what they write from each server."""
 
 from __future__ import annotations
 
 import time
+import zlib
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 from workloads.cells import CellOutcome, CellRun
 from workloads.errors import WorkloadError
-from workloads.md_raid.arrays import assemble_mirrors
+from workloads.md_raid.arrays import (
+    CHUNK_KIB,
+    assemble_mirrors,
+    build_mirrors,
+    build_stripe,
+    make_stripe,
+    stop_leftovers,
+)
 from workloads.md_raid.configure import list_boot_arrays
-from workloads.md_raid.context import Context, sampling, script
-from workloads.md_raid.plan import Cell, Plan, cells
-from workloads.md_raid.settings import SAMPLE_SECONDS, SAMPLE_SECONDS_SHORT, SHORT_CELL_SECONDS, STRIPE
-from workloads.md_raid.stripe import build_mirrors, build_stripe, make_stripe, stop_leftovers
-from workloads.md_raid.writes import clear_stripe, fault_of_writes, seed_of
-from workloads.worker import Outcome, arguments, bring_worker, rate_words, run_worker
+from workloads.md_raid.context import SAMPLE_SECONDS, Context, sampling, script
+from workloads.md_raid.plan import Cell, Plan, Writes, cells
+from workloads.md_raid.topology import STRIPE
+from workloads.worker import arguments, bring_worker, rate_words, run_worker
 
+# Cells shorter than this are sampled more often, since each end of a cell is known to a sample.
+SHORT_CELL_SECONDS = 10.0
+SAMPLE_SECONDS_SHORT = 0.25
 FIRST_SAMPLE_S = 30.0
 # Reads of a new mirror that are not recorded: enough for some of each leg at 100 operations a second.
 PRIMING_SECONDS, PRIMING_THREADS, PRIMING_BYTES = 0.3, 16, 4096
+CHECK_TIMEOUT_S = 3600
+# n random writes to n blocks reach 63 % of them (1 - 1/e), fewer writes a greater part; the margin is chance's.
+REACHED_RATIO_MIN = 0.6
 
 
 @dataclass(frozen=True)
@@ -45,28 +58,25 @@ def run(context: Context, plan: Plan) -> None:
             if missing := samples.missing_hosts(FIRST_SAMPLE_S):
                 words = f"no sample of {', '.join(missing)} in {FIRST_SAMPLE_S:g} s"
                 context.console.say("run", f"{words}: what limits the first cells may stay unknown")
-            previous: Cell | None = None
-            devices = Devices([])
-            for cell in planned:
-                if cell.writes and (previous is None or not previous.writes):
+            cleared = False
+            for (writes, _), same in groupby(planned, key=lambda cell: (cell.writes, cell.device_set)):
+                if writes and not cleared:
                     restore_arrays(context)
                     clear_stripe(context)
-                if previous is None or previous.writes != cell.writes or previous.device_set != cell.device_set:
-                    devices = devices_of(context, cell)
-                previous = cell
-                label = measuring.label(cell.name)
-                measure_one = partial(measure, context, plan, cell, devices, label)
-                measuring.measure_cell(record_of(context, cell, devices), measure_one)
+                    cleared = True
+                first, *others = same
+                devices = devices_of(context, first)
+                for cell in (first, *others):
+                    measure_one = partial(measure, context, plan, cell, devices, measuring.label(cell.name))
+                    measuring.measure_cell(record_of(cell, devices), measure_one)
     finally:
         restore(context, plan.writes is not None)
     measuring.finish()
     measuring.raise_incomplete("run configure, then run again", context.client_name)
 
 
-def record_of(context: Context, cell: Cell, devices: Devices) -> dict[str, Any]:
+def record_of(cell: Cell, devices: Devices) -> dict[str, Any]:
     """Returns what is recorded of a cell, before it is measured."""
-    assembled = tuple(mirror.legs for mirror in context.topology.mirrors if mirror.name in cell.mirrors)
-    volumes = [leg.volume for legs in cell.legs or assembled for leg in legs]
     return {
         "cell": cell.name,
         "layout": cell.layout,
@@ -84,7 +94,7 @@ def record_of(context: Context, cell: Cell, devices: Devices) -> dict[str, Any]:
         "devices": devices.paths,
         "legs_rotational": devices.legs_rotational,
         "legs_optimal_io_bytes": devices.legs_optimal_io_bytes,
-        "volumes": volumes,
+        "volumes": [leg.volume for legs in cell.legs for leg in legs],
         "started_unix_s": time.time(),
     }
 
@@ -145,10 +155,11 @@ def devices_of(context: Context, cell: Cell) -> Devices:
             return Devices([build_stripe(context, mirrors)])
         prime_mirror(context, mirrors[0])
         return Devices(mirrors, facts[0]["legs_rotational"], facts[0]["legs_optimal_io_bytes"])
-    if len(cell.mirrors) == len(context.topology.mirrors) and not cell.writes:
+    assembled = context.topology.mirrors
+    if cell.volumes == len(assembled) and not cell.writes:
         make_stripe(context)
         return Devices([f"/dev/{STRIPE}"])
-    return Devices([build_stripe(context, [f"/dev/{name}" for name in cell.mirrors])])
+    return Devices([build_stripe(context, [f"/dev/{mirror.name}" for mirror in assembled[: cell.volumes]])])
 
 
 def measure(context: Context, plan: Plan, cell: Cell, devices: Devices, label: str) -> CellOutcome:
@@ -180,10 +191,66 @@ def measure(context: Context, plan: Plan, cell: Cell, devices: Devices, label: s
     fault = outcome.fault(cell.operation)
     if fault is None and writes is not None and outcome.final is not None:
         fault = fault_of_writes(context, writes, cell, int(outcome.final["ops"]))
-    return CellOutcome(outcome.words, fault, {"leg_read_bytes": leg_read_bytes(context, outcome)})
-
-
-def leg_read_bytes(context: Context, outcome: Outcome) -> dict[str, int]:
-    """Returns what the client read from each volume while the worker ran, its warm-up included."""
     volumes = {leg.iqn: leg.volume for leg in context.topology.legs}
-    return {volumes[iqn]: count for iqn, count in outcome.read_bytes.items() if iqn in volumes and count}
+    # What the client read from each volume while the worker ran, its warm-up included.
+    read = {volumes[iqn]: count for iqn, count in outcome.read_bytes.items() if iqn in volumes and count}
+    return CellOutcome(outcome.words, fault, {"leg_read_bytes": read})
+
+
+def clear_stripe(context: Context) -> None:
+    """Stops the whole stripe and clears its label from the mirrors, whose data are to be overwritten.
+
+    `make_stripe` then creates it anew, also after an interrupt.
+    """
+    context.on_client("client_stop", [STRIPE])
+    context.on_client("client_unlabel", [f"/dev/{mirror.name}" for mirror in context.topology.mirrors])
+
+
+def seed_of(cell: Cell) -> int:
+    """Returns a seed that makes data which no other cell writes."""
+    return zlib.crc32(cell.name.encode())
+
+
+def fault_of_writes(context: Context, writes: Writes, cell: Cell, operations: int) -> str | None:
+    """Reads each server's legs after a write cell, compares them with what the worker wrote, and records the outcome.
+
+    Returns what is wrong, or None.
+    """
+    blocks = writes.check_bytes // cell.pattern.request_bytes
+    # A sequential cell has written the first blocks, as many as operations ended, or all of them.
+    least = min(blocks, operations)
+    if cell.pattern.name == "random":
+        least = int(REACHED_RATIO_MIN * least)
+    faults = []
+    found: dict[str, object] = {}
+    for number, server in enumerate(context.topology.servers):
+        facts = _read_back(context, writes, cell, number)
+        found[server.name] = facts["sha256"]
+        written = int(facts["written_blocks"])
+        context.results.append(
+            "writes",
+            {
+                "cell": cell.name,
+                "server": server.name,
+                "bytes": writes.check_bytes,
+                "sha256": facts["sha256"],
+                "blocks": blocks,
+                "written_blocks": written,
+                "expected_blocks_min": least,
+                "matched": written >= least,
+            },
+        )
+        if written < least:
+            faults.append(f"{server.name} holds {written} of at least {least} blocks that were written")
+    if len(set(found.values())) > 1:
+        faults.append(f"the legs of {', '.join(found)} differ")
+    return "; ".join(faults) or None
+
+
+def _read_back(context: Context, writes: Writes, cell: Cell, server: int) -> dict[str, Any]:
+    """Reads the stripe's beginning from the legs of one server alone."""
+    mirrors = context.topology.mirrors[: cell.volumes]
+    disks = context.devices_of([mirror.legs[server] for mirror in mirrors])
+    legs = [f"{mirror.name}={disk}" for mirror, disk in zip(mirrors, disks, strict=True)]
+    words = [CHUNK_KIB << 10, writes.check_bytes, cell.pattern.request_bytes, cell.threads_per_device, seed_of(cell)]
+    return context.on_client("client_check_writes", [*map(str, words), *legs], CHECK_TIMEOUT_S).facts[0]

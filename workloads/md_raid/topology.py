@@ -1,4 +1,4 @@
-"""Derives from the inventory which volume of which server is a leg of which mirror."""
+"""Derives from the inventory which volume of which server is a leg of which mirror, and what the arrays are called."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from inventory import Host, Inventory, InventoryError
 from workloads.errors import WorkloadError
 from workloads.iscsi import check_volume_id, initiator_name, target_name
-from workloads.md_raid.settings import LEG_GIB, SERVERS_MAX, SERVERS_MIN
+
+# The original's "15 GB" were made with `lvcreate -L 15G`, which is 15 GiB (16.1 GB); five of them, less
+# md's labels, make the 75 GB array. Volumes are given in GiB by EC2 too, whatever its pages call them.
+LEG_GIB = 15
+# A mirror has a leg on each server, and as many copies of its data as there are servers.
+SERVERS_MIN, SERVERS_MAX = 2, 8
+STRIPE = "md99"
+
+
+def leg_path(volume: str) -> str:
+    """Returns the logical volume on an EBS volume."""
+    return f"/dev/tidemark-{volume}/leg"
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class Mirror:
 
 @dataclass(frozen=True)
 class Topology:
-    """Storage servers, client, and mirrors md1, md2, …"""
+    """Storage servers, client, and mirrors md1, md2, …, which the stripe lies over."""
 
     client: Host
     servers: tuple[Host, ...]
@@ -52,6 +63,11 @@ class Topology:
         return initiator_name(self.client.name)
 
     @property
+    def array_names(self) -> list[str]:
+        """The mirrors' names, and the stripe's."""
+        return [*(mirror.name for mirror in self.mirrors), STRIPE]
+
+    @property
     def legs(self) -> tuple[Leg, ...]:
         """Every leg, mirror by mirror."""
         return tuple(leg for mirror in self.mirrors for leg in mirror.legs)
@@ -59,6 +75,10 @@ class Topology:
     def legs_of(self, server: str) -> tuple[Leg, ...]:
         """The legs that lie on one server."""
         return tuple(leg for leg in self.legs if leg.server == server)
+
+    def first_legs(self, servers: int, mirrors: int) -> tuple[tuple[Leg, ...], ...]:
+        """The legs of the first mirrors on the first servers, mirror by mirror."""
+        return tuple(mirror.legs[:servers] for mirror in self.mirrors[:mirrors])
 
     @classmethod
     def of(cls, inventory: Inventory) -> Topology:
