@@ -14,7 +14,7 @@ from workloads.connectors.script import Script, ScriptResult
 from workloads.console import Progress, duration_words, si_bytes
 from workloads.encrypted_backup import scripts
 from workloads.encrypted_backup.passphrase import Passphrase
-from workloads.encrypted_backup.reversible import Action, ActionOutcome, noted, performed
+from workloads.encrypted_backup.reversible import Action, performed
 from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS, TunnelEndpoints
 from workloads.power import Power
 from workloads.scripts import find_script
@@ -135,22 +135,24 @@ class Context(TunnelEndpoints):
             progress.update(outer_words)
 
     def performed(self, actions: Sequence[Action]) -> AbstractContextManager[None]:
-        """Performs the actions, shows what is under way and notes each outcome; undoes them after the block."""
-        return performed(actions, self.note, self._under_way_as)
+        """Performs the actions as steps, and undoes them after the block."""
+        return performed(actions, self.step)
 
-    def step(self, name: str) -> AbstractContextManager[None]:
-        """Shows what the block does, and notes its outcome: an action that has nothing to undo."""
-        return noted(name, self.note, self._under_way_as)
-
-    def _under_way_as(self, name: str) -> AbstractContextManager[Progress]:
-        return self.under_way(UNDER_WAY.get(name, name))
-
-    def note(self, outcome: ActionOutcome) -> None:
-        """Shows and records an action's outcome."""
-        ended = "failed" if outcome.fault else "done"
-        self.console.say(self.run, f"{outcome.name:<18} {ended:<8} {outcome.seconds:5.1f} s")
-        seconds = round(outcome.seconds, 3)
-        self.record("step", name=outcome.name, seconds=seconds, undoing=outcome.undoing, fault=outcome.fault)
+    @contextmanager
+    def step(self, name: str, undoing: bool = False) -> Iterator[None]:
+        """Shows what the block does while it lasts; then shows and records its outcome, and how long it took."""
+        began = time.monotonic()
+        fault: str | None = None
+        try:
+            with self.under_way(UNDER_WAY.get(name, name)):
+                yield
+        except BaseException as error:
+            fault = str(error) or type(error).__name__
+            raise
+        finally:
+            seconds = time.monotonic() - began
+            self.console.say(self.run, f"{name:<18} {'failed' if fault else 'done':<8} {seconds:5.1f} s")
+            self.record("step", name=name, seconds=round(seconds, 3), undoing=undoing, fault=fault)
 
     def record(self, event: str, **fields: object) -> None:
         """Adds an event of this run to the results, if any."""

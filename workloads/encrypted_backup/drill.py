@@ -13,9 +13,6 @@ from workloads.encrypted_backup import recovery_sheet
 from workloads.encrypted_backup.context import Context, script
 from workloads.encrypted_backup.passphrase import Passphrase
 from workloads.errors import WorkloadError
-from workloads.iscsi import ISCSI_PORT
-from workloads.iscsi_tunnel import endpoints
-from workloads.iscsi_tunnel.endpoints import MTU_MAX, TUNNEL_USER
 
 BLANK_ROLE = "third"
 """The role of the machine that recovers everything: iscsi-tunnel's third host, on which nothing is set up."""
@@ -31,43 +28,12 @@ def blank_host(inventory: Inventory) -> Host:
     raise WorkloadError(f"no host has the role {BLANK_ROLE}", "set tidemark:thirdType: the drill needs a blank machine")
 
 
-def facts(context: Context, sources: Sequence[str]) -> recovery_sheet.Facts:
-    """Returns what the sheet names, from the inventory and from the server, which must have been attached once."""
-    seen: dict[str, object] = {}
-    for fact in context.hosts.connector(context.server_host.name).run(endpoints.script("server_look")).facts:
-        seen |= fact
-    if not seen.get("tun") or seen.get("size_bytes") is None:
-        raise WorkloadError(
-            "no client has ever attached the volume", "run `fab encrypted-backup.run` first", context.server_host.name
-        )
-    server, volume = context.server_host, context.server_host.volumes[0]
-    return recovery_sheet.Facts(
-        stack=context.inventory.stack,
-        region=context.inventory.region,
-        instance=server.id,
-        server_name=server.name,
-        volume=volume.id,
-        size_gib=volume.size_gib,
-        size_bytes=int(str(seen["size_bytes"])),
-        host_keys=tuple(context.hosts.keys_of(server.name)),
-        sources=sources,
-        user=TUNNEL_USER,
-        server_tun=str(seen["tun"]),
-        server_address=str(seen.get("local", "")),
-        client_address=str(seen.get("remote", "")),
-        iqn=context.iqn,
-        initiator=context.initiator(context.client_name),
-        port=ISCSI_PORT,
-        mtu_bytes=MTU_MAX,
-        device=context.device,
-    )
-
-
-def drill(context: Context, page: str, passphrase: Passphrase, blank: Host, source: str) -> float:
-    """Recovers everything on `blank` by the page's commands; returns the seconds. Compares `source` with the result."""
+def drill(context: Context, page: str, passphrase: Passphrase, blank: Host, source: str) -> None:
+    """Recovers everything on `blank` by the page's commands, and compares `source` with the result."""
     began = time.monotonic()
     on_server, off_server = recovery_sheet.commands(page, "server")
     *typed, ending = recovery_sheet.commands(page)
+    recovering = context.hosts.connector(blank.name)
     password = secrets.token_hex(12)
     hashed = subprocess.run(
         ["openssl", "passwd", "-6", "-stdin"], input=password, capture_output=True, text=True, check=True
@@ -75,7 +41,7 @@ def drill(context: Context, page: str, passphrase: Passphrase, blank: Host, sour
     try:
         _on_server(context, [hashed], on_server)
         words = [password.encode(), passphrase.for_stdin(), context.server_host.private_address.encode()]
-        result = context.hosts.connector(blank.name).run(
+        result = recovering.run(
             script("blank_recover"),
             [ending],
             stdin=b"\n".join(words) + b"\n" + "".join([*typed, ending]).encode(),
@@ -84,10 +50,7 @@ def drill(context: Context, page: str, passphrase: Passphrase, blank: Host, sour
     finally:
         _on_server(context, [], off_server)
     seconds = time.monotonic() - began
-    machines: tuple[tuple[Connector, str], ...] = (
-        (context.client, source),
-        (context.hosts.connector(blank.name), f"{RESTORED}{source}"),
-    )
+    machines: tuple[tuple[Connector, str], ...] = ((context.client, source), (recovering, f"{RESTORED}{source}"))
     whole = {
         machine.name: machine.run(script("host_tree_digest"), [path], idle_timeout_seconds=DRILL_SECONDS).facts[0]
         for machine, path in machines
@@ -107,9 +70,9 @@ def drill(context: Context, page: str, passphrase: Passphrase, blank: Host, sour
             "compare the two with rsync -n --itemize-changes",
             blank.name,
         )
-    return seconds
+    context.console.say("drill", f"{blank.name} has restored everything from the sheet alone in {seconds:.0f} s")
 
 
 def _on_server(context: Context, typed: Sequence[str], commands: str) -> None:
     lines = "".join(f"{line}\n" for line in [*typed, "commands"])
-    context.hosts.connector(context.server_host.name).run(script("server_typed"), stdin=(lines + commands).encode())
+    context.server.run(script("server_typed"), stdin=(lines + commands).encode())

@@ -8,11 +8,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from workloads.encrypted_backup.context import Context
 from workloads.errors import WorkloadError
+from workloads.iscsi import ISCSI_PORT
+from workloads.iscsi_tunnel import endpoints
+from workloads.iscsi_tunnel.endpoints import MTU_MAX, TUNNEL_USER
 from workloads.results import utc_now
 
 TEMPLATE = Path(__file__).parent / "recovery_sheet.md"
@@ -20,49 +23,17 @@ _FIELD = re.compile(r"@([A-Z_]+)@")
 _BLOCK = re.compile(r"^```sh(?: (?P<where>\w+))?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Facts:
-    """The facts on the page. `host_keys` are the pinned keys, `sources` the directories of the newest snapshot."""
-
-    stack: str
-    region: str
-    instance: str
-    server_name: str
-    volume: str
-    size_gib: int
-    size_bytes: int
-    host_keys: Sequence[str]
-    sources: Sequence[str]
-    user: str
-    server_tun: str
-    server_address: str
-    client_address: str
-    iqn: str
-    initiator: str
-    port: int
-    mtu_bytes: int
-    device: str
-
-    def __post_init__(self) -> None:
-        """Refuses values that are more than one word of a command: the page's commands are typed as root."""
-        for name, pattern in _WORDS.items():
-            found = getattr(self, name)
-            for value in [found] if isinstance(found, str) else found:
-                if not re.fullmatch(pattern, value, re.ASCII):
-                    raise WorkloadError(
-                        f"the sheet can't name {name} {value!r}",
-                        "see that server and inventory are those that were deployed",
-                    )
-
-
 _NAME = r"[A-Za-z0-9][\w.:-]*"
 _ADDRESS = r"[0-9]{1,3}(\.[0-9]{1,3}){3}"
+_NUMBER = r"[0-9]+"
 _WORDS = {
     "stack": r"[\w./-]+",
     "region": _NAME,
     "instance": _NAME,
     "server_name": _NAME,
     "volume": _NAME,
+    "size_gib": _NUMBER,
+    "size_bytes": _NUMBER,
     "host_keys": r"[A-Za-z0-9@.-]+ [A-Za-z0-9+/]+=*( [^\n]*)?",
     "user": r"[a-z_][a-z0-9_-]*",
     "server_tun": r"[0-9]{1,5}",
@@ -70,8 +41,11 @@ _WORDS = {
     "client_address": _ADDRESS,
     "iqn": _NAME,
     "initiator": _NAME,
+    "port": _NUMBER,
+    "mtu_bytes": _NUMBER,
     "device": r"/dev/[\w./:+-]+",
 }
+"""The facts on the page, each one word of a command: the page's commands are typed as root."""
 
 
 def fingerprint(host_key: str) -> str:
@@ -81,14 +55,57 @@ def fingerprint(host_key: str) -> str:
     return f"{kind} SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
-def rendered(facts: Facts) -> str:
-    """Returns the page: the template with every field filled in; a field is a fact's name in capitals, or made here."""
+def page_of(context: Context, sources: Sequence[str]) -> str:
+    """Returns the page, whose facts are from the inventory and from the server, which must have been attached once.
+
+    `sources` are the directories of the newest snapshot.
+    """
+    server, volume = context.server_host, context.volume
+    seen: dict[str, object] = {}
+    for fact in context.server.run(endpoints.script("server_look")).facts:
+        seen |= fact
+    if not seen.get("tun") or seen.get("size_bytes") is None:
+        raise WorkloadError(
+            "no client has ever attached the volume", "run `fab encrypted-backup.run` first", server.name
+        )
+    facts: dict[str, object] = {
+        "stack": context.inventory.stack,
+        "region": context.inventory.region,
+        "instance": server.id,
+        "server_name": server.name,
+        "volume": volume.id,
+        "size_gib": volume.size_gib,
+        "size_bytes": seen["size_bytes"],
+        "user": TUNNEL_USER,
+        "server_tun": seen["tun"],
+        "server_address": seen.get("local", ""),
+        "client_address": seen.get("remote", ""),
+        "iqn": context.iqn,
+        "initiator": context.initiator(context.client_name),
+        "port": ISCSI_PORT,
+        "mtu_bytes": MTU_MAX,
+        "device": context.device,
+    }
+    words = {name: str(value) for name, value in facts.items()}
+    return rendered(words, context.hosts.keys_of(server.name), sources)
+
+
+def rendered(facts: Mapping[str, str], host_keys: Sequence[str], sources: Sequence[str]) -> str:
+    """Returns the template with every field filled in: a field is a fact's name in capitals, or made here.
+
+    Raises WorkloadError for a fact that is more than one word of a command.
+    """
+    for name, value in [*facts.items(), *(("host_keys", key) for key in host_keys)]:
+        if not re.fullmatch(_WORDS[name], value, re.ASCII):
+            raise WorkloadError(
+                f"the sheet can't name {name} {value!r}", "see that server and inventory are those that were deployed"
+            )
     values = {
-        **{name: str(value) for name, value in vars(facts).items()},
+        **facts,
         "made": utc_now(),
-        "fingerprints": "<br>".join(f"`{fingerprint(key)}`" for key in facts.host_keys),
-        "known_hosts": "\n".join(f"{facts.instance} {' '.join(key.split()[:2])}" for key in facts.host_keys),
-        "sources": ", ".join(f"`{_shown(source)}`" for source in facts.sources) or "what step 7 lists",
+        "fingerprints": "<br>".join(f"`{fingerprint(key)}`" for key in host_keys),
+        "known_hosts": "\n".join(f"{facts['instance']} {' '.join(key.split()[:2])}" for key in host_keys),
+        "sources": ", ".join(f"`{_shown(source)}`" for source in sources) or "what step 7 lists",
     }
     return _FIELD.sub(lambda found: values[found[1].lower()], TEMPLATE.read_text(encoding="utf-8"))
 

@@ -8,9 +8,8 @@ from being undone: a disk that can't be unmounted is no reason to leave a server
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 from workloads.errors import WorkloadError
@@ -30,33 +29,33 @@ class Action:
     undo_half_done: bool = False
 
 
-@dataclass(frozen=True)
-class ActionOutcome:
-    """An action that was done or undone. `fault` is one line, None when it succeeded."""
-
-    name: str
-    seconds: float
-    undoing: bool
-    fault: str | None
-
-
-Note = Callable[[ActionOutcome], None]
-Show = Callable[[str], AbstractContextManager[object]]
-
-
 @contextmanager
-def performed(actions: Sequence[Action], note: Note, show: Show = lambda name: nullcontext()) -> Iterator[None]:
+def performed(actions: Sequence[Action], step: Callable[[str, bool], AbstractContextManager[object]]) -> Iterator[None]:
     """Performs the actions in order, runs the block, and undoes the actions in reverse.
 
-    `show` gets the name of each action, and its block lasts as long as the action; `note` gets every outcome.
+    Each doing and each undoing is a block of `step`, which gets its name, and whether it is an undoing.
 
     Raises the fault of the block or of an action; without one, the first fault of undoing.
     """
     faults: list[Exception] = []
+
+    def undo(name: str, undoing: Callable[[], object]) -> None:
+        try:
+            with step(name, True):
+                undoing()
+        except (WorkloadError, OSError) as fault:
+            faults.append(fault)
+
     try:
         with ExitStack() as stack:
             for action in actions:
-                _perform(action, stack, note, show, faults)
+                with step(action.name, False):
+                    if action.undo is not None and action.undo_half_done:
+                        stack.callback(undo, action.undo_name, action.undo)
+                    action.do()
+                    # Registered before the step ends: an interrupt at its end undoes it, too.
+                    if action.undo is not None and not action.undo_half_done:
+                        stack.callback(undo, action.undo_name, action.undo)
             yield
     except BaseException:
         for fault in faults:
@@ -64,40 +63,3 @@ def performed(actions: Sequence[Action], note: Note, show: Show = lambda name: n
         raise
     if faults:
         raise faults[0]
-
-
-def _perform(action: Action, stack: ExitStack, note: Note, show: Show, faults: list[Exception]) -> None:
-    def undo_later() -> None:
-        if action.undo is not None:
-            stack.callback(_undo, action.undo_name, action.undo, note, show, faults)
-
-    with noted(action.name, note, show):
-        if action.undo_half_done:
-            undo_later()
-        action.do()
-        # Registered before it is noted: an interrupt while it is noted undoes it, too.
-        if not action.undo_half_done:
-            undo_later()
-
-
-def _undo(name: str, undo: Callable[[], object], note: Note, show: Show, faults: list[Exception]) -> None:
-    try:
-        with noted(name, note, show, undoing=True):
-            undo()
-    except (WorkloadError, OSError) as fault:
-        faults.append(fault)
-
-
-@contextmanager
-def noted(name: str, note: Note, show: Show, *, undoing: bool = False) -> Iterator[None]:
-    """Times the block, which `show` shows meanwhile, and gives its outcome to `note`."""
-    began = time.monotonic()
-    fault: str | None = None
-    try:
-        with show(name):
-            yield
-    except BaseException as error:
-        fault = str(error) or type(error).__name__
-        raise
-    finally:
-        note(ActionOutcome(name, time.monotonic() - began, undoing, fault))

@@ -16,8 +16,9 @@ from workloads.connectors.pool import ConnectionPool
 from workloads.console import Console, si_bytes
 from workloads.deployment import local_versions, recorded
 from workloads.encrypted_backup import backup, end_to_end, passphrase, recovery_sheet
+from workloads.encrypted_backup import drill as drills
 from workloads.encrypted_backup.context import Context
-from workloads.encrypted_backup.drill import blank_host, facts
+from workloads.encrypted_backup.drill import blank_host
 from workloads.encrypted_backup.snapshots import Keep
 from workloads.encrypted_backup.volume import KINDS, LUKS, Volume, claimed, clean, formatted, reach
 from workloads.errors import WorkloadError
@@ -181,7 +182,7 @@ def write_recovery_sheet(request: Request) -> None:
     with connected_for(request, "sheet") as context:
         # Attached for a moment, so that the page has the disk's stable name.
         with context.performed(reach(context, stop_server=not request.options["leave_running"])):
-            page = recovery_sheet.rendered(facts(context, []))
+            page = recovery_sheet.page_of(context, [])
         path.write_text(page, encoding="utf-8")
         context.console.say("sheet", f"{path}: print it, and keep it where the computer is not")
 
@@ -194,9 +195,9 @@ def drill(request: Request) -> None:
         raise WorkloadError("the drill types the passphrase", "a key file with line feeds can't be typed")
     with connected_for(request, "drill", records=True, blank=True) as context:
         with context.performed(reach(context, stop_server=False)):
-            page = recovery_sheet.rendered(facts(context, [source]))
+            page = recovery_sheet.page_of(context, [source])
         with context.performed(claimed(context, stop_server=volume.stop_server)):
-            end_to_end.recover_and_say(context, page, volume, blank, source)
+            drills.drill(context, page, volume.passphrase, blank, source)
 
 
 def run_all(request: Request) -> Path:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import pytest
 
-from workloads.encrypted_backup.reversible import Action, ActionOutcome, performed
+from workloads.encrypted_backup.reversible import Action, performed
 from workloads.errors import WorkloadError
 
 NAMES = ("start", "attach", "open", "mount")
+
+
+class Step(NamedTuple):
+    name: str
+    undoing: bool
+    failed: bool
 
 
 class World:
@@ -19,7 +28,19 @@ class World:
         self.broken = broken
         self.fault = fault
         self.events: list[str] = []
-        self.steps: list[ActionOutcome] = []
+        self.steps: list[Step] = []
+
+    @contextmanager
+    def step(self, name: str, undoing: bool) -> Iterator[None]:
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            self.told(Step(name, undoing, failed))
+
+    def told(self, step: Step) -> None:
+        self.steps.append(step)
 
     def act(self, event: str) -> None:
         self.events.append(event)
@@ -33,7 +54,7 @@ class World:
         return Action(name, lambda: self.act(name), f"-{name}", lambda: self.act(f"-{name}"))
 
     def run(self) -> None:
-        with performed(self.stages(), self.steps.append):
+        with performed(self.stages(), self.step):
             self.act("work")
 
 
@@ -43,7 +64,7 @@ def test_all_goes_well() -> None:
     assert world.events == [*NAMES, "work", "-mount", "-open", "-attach", "-start"]
     assert [step.name for step in world.steps] == [event for event in world.events if event != "work"]
     assert [step.undoing for step in world.steps] == [False] * 4 + [True] * 4
-    assert all(step.fault is None for step in world.steps)
+    assert not any(step.failed for step in world.steps)
 
 
 @pytest.mark.parametrize("fault", [WorkloadError, OSError, KeyboardInterrupt, SystemExit])
@@ -61,7 +82,7 @@ def test_a_stage_that_can_not_be_left_keeps_no_other_from_being_left(capsys: pyt
     with pytest.raises(WorkloadError, match="-mount is broken"):
         world.run()
     assert world.events[-4:] == ["-mount", "-open", "-attach", "-start"]
-    assert [step.name for step in world.steps if step.fault] == ["-mount", "-attach"]
+    assert [step.name for step in world.steps if step.failed] == ["-mount", "-attach"]
 
 
 def test_the_first_fault_is_raised_and_those_of_leaving_are_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,27 +96,30 @@ def test_the_first_fault_is_raised_and_those_of_leaving_are_told(capsys: pytest.
 def test_what_can_be_undone_half_done_is(fault: type[BaseException]) -> None:
     world = World("attach", fault=fault)
     attach = dataclasses.replace(world.stage("attach"), undo_half_done=True)
-    with pytest.raises(fault), performed([world.stage("start"), attach], world.steps.append):
+    with pytest.raises(fault), performed([world.stage("start"), attach], world.step):
         pytest.fail("it was entered")
     assert world.events == ["start", "attach", "-attach", "-start"]
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_an_interrupt_that_comes_when_a_stage_is_done_and_told_leaves_it(half: bool) -> None:
+def test_an_interrupt_that_comes_when_a_stage_is_done_and_told_leaves_it(
+    half: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = World()
 
-    def told(step: ActionOutcome) -> None:
+    def told(step: Step) -> None:
         if step.name == "attach":
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(world, "told", told)
     attach = dataclasses.replace(world.stage("attach"), undo_half_done=half)
-    with pytest.raises(KeyboardInterrupt), performed([attach], told):
+    with pytest.raises(KeyboardInterrupt), performed([attach], world.step):
         pytest.fail("it was entered")
     assert world.events == ["attach", "-attach"]
 
 
 def test_a_stage_without_an_undoing_is_only_done() -> None:
     world = World()
-    with performed([Action("look", lambda: world.act("look")), world.stage("open")], world.steps.append):
+    with performed([Action("look", lambda: world.act("look")), world.stage("open")], world.step):
         pass
     assert world.events == ["look", "open", "-open"]

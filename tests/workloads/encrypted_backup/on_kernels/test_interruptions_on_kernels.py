@@ -24,7 +24,6 @@ from tests.workloads.encrypted_backup.on_kernels.client import (
 from tests.workloads.fabric_task import fab
 from workloads.encrypted_backup.backup import Sources, add_snapshot, back_up, snapshots_on
 from workloads.encrypted_backup.context import Context
-from workloads.encrypted_backup.reversible import ActionOutcome, performed
 from workloads.encrypted_backup.volume import mounted, opened, reach
 from workloads.errors import WorkloadError
 
@@ -34,15 +33,15 @@ pytestmark = [pytest.mark.kernel, pytest.mark.timeout(1500)]
 @contextmanager
 def interrupted_after(context: Context, step: str) -> Iterator[None]:
     """What the block does is interrupted when that step has been done, as Ctrl-C does it."""
-    note = context.note
+    record = context.record
 
-    def stop(done: ActionOutcome) -> None:
-        note(done)
-        if done.name == step and not done.undoing:
+    def stop(event: str, **fields: object) -> None:
+        record(event, **fields)
+        if event == "step" and fields["name"] == step and not fields["undoing"]:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(context, "note", stop)
+        patch.setattr(context, "record", stop)
         with pytest.raises(KeyboardInterrupt):
             yield
 
@@ -55,12 +54,12 @@ def test_a_run_that_is_interrupted_after_any_step_leaves_nothing_open(
         with interrupted_after(context, step):
             back_up(context, in_process(), Sources([SOURCE]))
         assert nothing_is_open(context)
-    with performed(reach(context, stop_server=False), context.note):
+    with context.performed(reach(context, stop_server=False)):
         for step in ("open", "check", "mount", "copy", "verify", "publish"):
-            with interrupted_after(context, step), performed(opened(context, in_process()), lambda s: context.note(s)):
+            with interrupted_after(context, step), context.performed(opened(context, in_process())):
                 add_snapshot(context, Sources([SOURCE]), time.monotonic())
             assert shell(context, "grep -c tidemark-backup /proc/mounts; ls /dev/mapper").split() == ["0", "control"]
-        with performed(opened(context, in_process()), context.note):
+        with context.performed(opened(context, in_process())):
             there = [snapshot.name for snapshot in snapshots_on(context)]
     assert there[:-1] == made, "an interruption after the last step comes too late for its snapshot, and for no other"
     made.append(there[-1])
@@ -72,14 +71,14 @@ def test_a_server_that_dies_loses_nothing_earlier(volume: list[str], made: list[
     region = control.running()
     ec2 = Clients(region.url, region.region).ec2
     context.limit_seconds = 10
-    note = context.note
+    record = context.record
 
-    def die_when_mounted(outcome: ActionOutcome) -> None:
-        note(outcome)
-        if outcome.name == "mount":
+    def die_when_mounted(event: str, **fields: object) -> None:
+        record(event, **fields)
+        if event == "step" and fields["name"] == "mount":
             ec2.stop_instances(InstanceIds=[context.server_host.id], Force=True)
 
-    context.note = die_when_mounted  # type: ignore[method-assign]
+    context.record = die_when_mounted  # type: ignore[method-assign]
     with pytest.raises(WorkloadError, match=r"the disk under the backup volume (gave errors|has gone)"):
         back_up(context, in_process(), Sources([SOURCE]))
     ec2.get_waiter("instance_stopped").wait(InstanceIds=[context.server_host.id])

@@ -23,9 +23,8 @@ from tests.workloads.encrypted_backup.on_kernels.client import (
     succeeded,
 )
 from tests.workloads.fabric_task import fab
-from workloads.encrypted_backup import plaintext_search
 from workloads.encrypted_backup.context import Context, host_program
-from workloads.encrypted_backup.reversible import performed
+from workloads.encrypted_backup.end_to_end import captured_packets, search
 from workloads.encrypted_backup.volume import open_volume, opened, reach
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel import endpoints
@@ -54,7 +53,7 @@ def test_what_is_restored_is_what_was_backed_up(
     shell(context, f"rm -f {SOURCE}/new")
     first = digest(context, SOURCE)
     seen: list[str] = []
-    with plaintext_search.captured_packets(context):
+    with captured_packets(context):
         task = begun(volume, "attach")
         mounted = threading.Event()
         said: list[str] = []
@@ -70,10 +69,7 @@ def test_what_is_restored_is_what_was_backed_up(
     assert PASSPHRASE not in "".join(said + seen)
     for path in (tmp_path / "results").rglob("*"):
         assert not path.is_file() or PASSPHRASE.encode() not in path.read_bytes()
-    assert (
-        plaintext_search.search(context, [f"plaintext-{SEED}".encode(), f"name-{SEED}".encode(), PASSPHRASE.encode()])
-        == 0
-    )
+    assert search(context, [f"plaintext-{SEED}".encode(), f"name-{SEED}".encode(), PASSPHRASE.encode()]) == 0
 
     context.client.run(host_program("seed"), ["change", SOURCE, SEED], locked=False)
     assert digest(context, SOURCE) != first
@@ -121,9 +117,9 @@ def test_a_volume_that_holds_something_is_formatted_only_by_its_name(volume: lis
     context.hosts.connector("server").run(volume_made, [disk], locked=False, stdin=f"{PASSPHRASE}\n".encode())
     truecrypt = in_process()
     truecrypt.kind = "truecrypt"
-    with performed(reach(context, stop_server=False), context.note):
+    with context.performed(reach(context, stop_server=False)):
         empty = pytest.raises(WorkloadError, match="there is no file system on /dev/mapper/tidemark-backup")
-        with empty, performed(opened(context, truecrypt), context.note):
+        with empty, context.performed(opened(context, truecrypt)):
             pass
         open_volume(context, truecrypt)
         context.run_short("client_filesystem", ["new"])
