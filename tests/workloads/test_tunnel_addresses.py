@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workloads.errors import WorkloadError
-from workloads.iscsi_tunnel.addresses import CANDIDATES, choose_pair, choose_tun, networks_in
+from workloads.iscsi_tunnel.configure import CANDIDATES, choose_pair, choose_tun, networks_in
 
 # As `ip -4 -json route show table all` of Debian 12 says it, on a host in a VPC with a tunnel of its own.
 ROUTES: list[dict[str, Any]] = [

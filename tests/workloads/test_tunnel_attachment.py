@@ -11,8 +11,7 @@ import pytest
 from workloads.connectors.script import Script, ScriptResult
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel import attachment
-from workloads.iscsi_tunnel.addresses import choose_pair
-from workloads.iscsi_tunnel.attachment import TunnelConfig, prepare_ssh
+from workloads.iscsi_tunnel.configure import TunnelConfig, choose_pair, prepare_ssh
 from workloads.iscsi_tunnel.endpoints import TunnelEndpoints
 from workloads.resource_watch import ResourceGone
 

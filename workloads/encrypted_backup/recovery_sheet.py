@@ -15,7 +15,7 @@ from workloads.encrypted_backup.context import Context
 from workloads.errors import WorkloadError
 from workloads.iscsi import ISCSI_PORT
 from workloads.iscsi_tunnel import endpoints
-from workloads.iscsi_tunnel.endpoints import MTU_MAX, TUNNEL_USER
+from workloads.iscsi_tunnel.endpoints import MTU_MAX, TUNNEL_USER, merged_facts
 from workloads.results import utc_now
 
 TEMPLATE = Path(__file__).parent / "recovery_sheet.md"
@@ -61,9 +61,7 @@ def page_of(context: Context, sources: Sequence[str]) -> str:
     `sources` are the directories of the newest snapshot.
     """
     server, volume = context.server_host, context.volume
-    seen: dict[str, object] = {}
-    for fact in context.server.run(endpoints.script("server_look")).facts:
-        seen |= fact
+    seen = merged_facts(context.server.run(endpoints.script("server_look")))
     if not seen.get("tun") or seen.get("size_bytes") is None:
         raise WorkloadError(
             "no client has ever attached the volume", "run `fab encrypted-backup.run` first", server.name

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from inventory import Host, Inventory, InventoryError, Volume
 from workloads.connectors.base import Connector
 from workloads.connectors.local import THIS_MACHINE, LocalConnector, local_user
-from workloads.connectors.script import Script
+from workloads.connectors.script import Script, ScriptResult
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 from workloads.iscsi import check_volume_id, initiator_name, target_name
@@ -30,6 +30,11 @@ LIMIT_SECONDS = 120
 def script(name: str) -> Script:
     """Returns the script called `name`, with the functions that it may use."""
     return find_script(name, SCRIPTS, "iscsi")
+
+
+def merged_facts(result: ScriptResult) -> dict[str, Any]:
+    """Returns the facts of a script as one object."""
+    return {name: value for fact in result.facts for name, value in fact.items()}
 
 
 def server_of(inventory: Inventory) -> Host:

@@ -1,19 +1,36 @@
-"""Measures the same disk through the tunnel and without it, and what ssh alone moves between the same hosts."""
+"""Measures the same disk through the tunnel and without it, and what ssh alone moves between the same hosts.
+
+A deployment opens nothing but SSH, so that the claim can be tested. The direct path to the target, around the tunnel,
+is therefore no setting of the stack: a second portal and, in a VPC, a rule of the security group exist only while
+`direct_path` lasts. Both are removed in any case; what a killed run has left is removed by the next one.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
+from botocore.exceptions import ClientError
+
+from reaper.services import error_code
+from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.cells import CellOutcome, CellRun
 from workloads.errors import WorkloadError
-from workloads.iscsi_tunnel.attachment import attach_recorded, choose_config
-from workloads.iscsi_tunnel.direct import direct_path
+from workloads.iscsi import ISCSI_PORT
+from workloads.iscsi_tunnel.attachment import attach_recorded
+from workloads.iscsi_tunnel.configure import choose_config
 from workloads.iscsi_tunnel.endpoints import LIMIT_SECONDS, Attachment, TunnelEndpoints, script
 from workloads.iscsi_tunnel.plan import OPERATIONS, PATHS, Cell, Plan, cells_of
+from workloads.waiting import wait_until
 from workloads.worker import arguments, bring_worker, rate_words, run_worker
 
 BRIEF_SECONDS = 1.0
+RULE_DESCRIPTION = "tidemark, while it measures without the tunnel"
+# A security group's change takes seconds on AWS, and a pass of the reconciler in a rehearsal.
+OPEN_SECONDS = 30
 
 
 def client_host(tunnel: TunnelEndpoints) -> str:
@@ -138,3 +155,69 @@ def stream_once(tunnel: TunnelEndpoints, operation: str) -> CellOutcome:
     seen = tunnel.client.run(script("client_stream"), words).facts[0]
     moved, seconds = seen["received_bytes" if operation == "read" else "sent_bytes"], seen["seconds"]
     return CellOutcome(f"{moved / seconds / (1 << 20):>24,.1f} MiB/s", figures={"bytes": moved, "seconds": seconds})
+
+
+@contextlib.contextmanager
+def direct_path(tunnel: TunnelEndpoints) -> Iterator[str]:
+    """Lets the client reach the target at the server's own address, which it gives, for the duration of the block."""
+    address = tunnel.server_host.private_address
+    close_path(tunnel)
+    try:
+        tunnel.server.run(script("server_portal"), ["open", tunnel.iqn, address])
+        for group in _security_groups(tunnel):
+            with one_line("rule for the measurement without the tunnel"):
+                _client(tunnel).authorize_security_group_ingress(GroupId=group, IpPermissions=[_permission(tunnel)])
+        _await_open(tunnel, address)
+        yield address
+    finally:
+        close_path(tunnel)
+
+
+def close_path(tunnel: TunnelEndpoints) -> None:
+    """Removes portal and rule; succeeds if they are already gone."""
+    for group in _security_groups(tunnel):
+        try:
+            _client(tunnel).revoke_security_group_ingress(GroupId=group, IpPermissions=[_permission(tunnel)])
+        except ClientError as error:
+            if error_code(error) != "InvalidPermission.NotFound":
+                raise WorkloadError(
+                    f"the rule for iSCSI of security group {group} cannot be taken back ({error})",
+                    f"remove its rule for port {ISCSI_PORT} in the console",
+                ) from error
+    tunnel.server.run(script("server_portal"), ["close", tunnel.iqn, tunnel.server_host.private_address])
+
+
+def _await_open(tunnel: TunnelEndpoints, address: str) -> None:
+    def reached() -> bool:
+        return bool(tunnel.client.run(script("client_reach"), [f"server={address}:{ISCSI_PORT}"]).facts[0]["reached"])
+
+    if not wait_until(reached, timeout_seconds=OPEN_SECONDS, interval_seconds=0.5):
+        raise WorkloadError(
+            f"port {ISCSI_PORT} of {address} is not reached, though a rule opens it",
+            "see the security group",
+            tunnel.client_name,
+        )
+
+
+def _client(tunnel: TunnelEndpoints) -> Any:
+    return ec2_client(tunnel.inventory.region)
+
+
+def _security_groups(tunnel: TunnelEndpoints) -> list[str]:
+    """Returns the server's security groups; none for a machine that is no instance."""
+    if not is_instance_id(tunnel.server_host.id):
+        return []
+    with one_line("security groups of the server"):
+        answer = _client(tunnel).describe_instances(InstanceIds=[tunnel.server_host.id])
+    interfaces = answer["Reservations"][0]["Instances"][0]["NetworkInterfaces"]
+    return [group["GroupId"] for group in interfaces[0]["Groups"]]
+
+
+def _permission(tunnel: TunnelEndpoints) -> dict[str, Any]:
+    assert tunnel.client_host is not None, "only a host inside the network has a direct path"
+    return {
+        "IpProtocol": "tcp",
+        "FromPort": ISCSI_PORT,
+        "ToPort": ISCSI_PORT,
+        "IpRanges": [{"CidrIp": f"{tunnel.client_host.private_address}/32", "Description": RULE_DESCRIPTION}],
+    }
