@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from workloads.errors import WorkloadError
 from workloads.md_raid.context import Context, script
 from workloads.md_raid.parsers import ArrayDetail, ArrayStatus, ClientState, Disk
 from workloads.md_raid.plan import Cell, layout_name
@@ -23,11 +22,10 @@ REBUILD_STALL_S = 300
 def refuse_failed(context: Context, status: ArrayStatus | None) -> None:
     """Refuses an array that neither runs nor waits for members: one that is broken, or in an unknown state."""
     if status is not None and status.activity not in ("active", "inactive"):
-        raise WorkloadError(
+        raise context.client_error(
             status.condition,
             "see that every storage server is up; then stop what lies on it, and it "
             f"(mdadm --stop /dev/{status.name}), and run configure again, which assembles it from its legs",
-            context.client_name,
         )
 
 
@@ -37,7 +35,7 @@ def active_array(context: Context, status: Mapping[str, ArrayStatus], name: str)
     refuse_failed(context, array)
     if array is None or not array.active:
         words = f"{name} is not there" if array is None else array.condition
-        raise WorkloadError(words, "run configure again", context.client_name)
+        raise context.client_error(words, "run configure again")
     return array
 
 
@@ -57,10 +55,9 @@ def stop_leftovers(context: Context) -> int:
     ours |= {device.removeprefix("/dev/") for device in context.leg_by_device(state)}
     for name in leftover:
         if strange := sorted(set(state.status[name].members) - ours):
-            raise WorkloadError(
+            raise context.client_error(
                 f"/dev/{name} is another array, over {', '.join(strange)}",
                 f"stop it with mdadm --stop /dev/{name} if it is not wanted, or give it another name",
-                context.client_name,
             )
     return context.on_client("client_stop", leftover).changed if leftover else 0
 
@@ -80,21 +77,19 @@ def assemble_mirrors(context: Context) -> int:
             check_mirror(context, state, mirror, detail)
             continue
         if detail is not None:
-            raise WorkloadError(
+            raise context.client_error(
                 f"/dev/{mirror.name} is another array ({detail.label or 'without a name'})",
                 f"stop it with mdadm --stop /dev/{mirror.name} if it is not wanted",
-                context.client_name,
             )
         disks = [state.disks[leg.iqn] for leg in mirror.legs]
         refuse_taken(context, state, disks)
         labelled = [disk for disk in disks if disk.label is not None]
         foreign = [disk for disk in labelled if disk.label != f"tidemark:{mirror.name}"]
         if foreign:
-            raise WorkloadError(
+            raise context.client_error(
                 f"{foreign[0].device} ({foreign[0].target}) is a leg of {foreign[0].label}, not of {mirror.name}",
                 "the inventory's volumes have another order than when the arrays were made: "
                 "restore that order, or give fresh volumes",
-                context.client_name,
             )
         if not labelled:
             refuse_unreadable(context, disks)
@@ -117,11 +112,10 @@ def refuse_taken(context: Context, state: ClientState, disks: Sequence[Disk]) ->
         waiting = holder is not None and holder.activity == "inactive"
         if disk.holder is not None and not (waiting and disk.label is not None):
             words = f" ({holder.condition})" if holder is not None and not holder.active else ""
-            raise WorkloadError(
+            raise context.client_error(
                 f"{disk.device} ({disk.target}) is held by {disk.holder}{words}",
                 f"take it from there (lsblk {disk.device}; an array is stopped by mdadm --stop /dev/{disk.holder}), "
                 "then run configure again",
-                context.client_name,
             )
 
 
@@ -129,10 +123,9 @@ def refuse_unreadable(context: Context, disks: Sequence[Disk]) -> None:
     """Refuses legs whose label could not be read: they may belong to an array."""
     for disk in disks:
         if disk.label_fault is not None:
-            raise WorkloadError(
+            raise context.client_error(
                 f"whether {disk.device} ({disk.target}) has an array's label is not known ({disk.label_fault})",
                 "see that every storage server is up, then run configure again",
-                context.client_name,
             )
 
 
@@ -145,12 +138,11 @@ def check_mirror(context: Context, state: ClientState, mirror: Mirror, detail: A
     layout = layout_name("offset", len(mirror.legs))
     expected = ("raid10", layout, len(mirror.legs))
     if (detail.level, detail.layout, detail.raid_devices) != expected or strange:
-        raise WorkloadError(
+        raise context.client_error(
             f"/dev/{mirror.name} is {detail.level} {detail.layout} over "
             + ", ".join(leg.device or "nothing" for leg in detail.legs),
             f"it should be raid10 {layout}, a leg from each server: deploy fresh volumes, "
             "or stop it and clear its legs",
-            context.client_name,
         )
 
 
@@ -221,10 +213,9 @@ def wait_rebuilt(context: Context, on_rebuilt: Callable[[str], None]) -> None:
             if words != last_words:
                 last_words, last_move = words, time.monotonic()
             if time.monotonic() - last_move > REBUILD_STALL_S:
-                raise WorkloadError(
+                raise context.client_error(
                     f"the rebuild has not moved for {REBUILD_STALL_S} s: {words}",
                     "see mdadm --detail and dmesg on the client, then run configure again",
-                    context.client_name,
                 )
             time.sleep(REBUILD_POLL_S)
 
@@ -246,19 +237,17 @@ def make_stripe(context: Context) -> int:
     if detail is not None:
         members = {leg.device for leg in detail.legs}
         if detail.level != "raid0" or members != set(devices):
-            raise WorkloadError(
+            raise context.client_error(
                 f"/dev/{STRIPE} is {detail.level} over {', '.join(sorted(map(str, members)))}",
                 f"stop it with mdadm --stop /dev/{STRIPE} if it is not wanted",
-                context.client_name,
             )
         return changed
     labelled = [name for name in mirrors if state.array_labels.get(name) == label]
     unknown = [name for name in mirrors if name in state.label_faults]
     if unknown and not labelled:
-        raise WorkloadError(
+        raise context.client_error(
             f"whether {unknown[0]} has {STRIPE}'s label is not known ({state.label_faults[unknown[0]]})",
             "see dmesg on that host, then run configure again",
-            context.client_name,
         )
     # An existing stripe is never created again: creating writes only labels, but would lose its data.
     how = "assemble" if labelled else "create"

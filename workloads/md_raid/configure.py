@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 
 from workloads.console import si_bytes
-from workloads.errors import WorkloadError
 from workloads.iscsi import device_unit
 from workloads.md_raid.arrays import assemble_mirrors, check_zeroed, create_mirrors, make_stripe, return_legs
 from workloads.md_raid.context import Context, script
@@ -102,14 +101,13 @@ def list_arrays(context: Context) -> int:
     state = context.client_state()
     missing = [name for name in context.topology.array_names if name not in state.arrays]
     if missing:
-        raise WorkloadError(f"{', '.join(missing)} not running", "run configure again", context.client_name)
+        raise context.client_error(f"{', '.join(missing)} not running", "run configure again")
     size = state.arrays[STRIPE].size_bytes or 0
     expected = ARRAY_BYTES_AT_LEAST * len(context.topology.mirrors) // 5
     if size < expected:
-        raise WorkloadError(
+        raise context.client_error(
             f"/dev/{STRIPE} has {size} bytes, fewer than {expected}",
             "deploy fresh volumes: its mirrors were made smaller",
-            context.client_name,
         )
     changed = list_boot_arrays(context)
     mirrors, legs, disks = map(len, (context.topology.mirrors, context.topology.servers, context.topology.legs))

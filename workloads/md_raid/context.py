@@ -61,6 +61,10 @@ class Context(Deployment):
         """The client's name."""
         return self.topology.client.name
 
+    def client_error(self, what: str, remedy: str) -> WorkloadError:
+        """Returns an error that names the client as the host."""
+        return WorkloadError(what, remedy, self.client_name)
+
     def on_client(self, name: str, arguments: Iterable[str] = (), idle_timeout_seconds: float = 300) -> ScriptResult:
         """Runs a script on the client."""
         connector = self.hosts.connector(self.client_name)
@@ -90,10 +94,9 @@ class Context(Deployment):
         disks = self.client_disks().disks
         for leg in legs:
             if leg.iqn not in disks:
-                raise WorkloadError(
+                raise self.client_error(
                     f"no disk came from {leg.iqn} ({leg.server})",
                     f"see that {leg.server} is up, then run configure again",
-                    self.client_name,
                 )
         return [disks[leg.iqn].device for leg in legs]
 
@@ -105,7 +108,7 @@ class Context(Deployment):
         try:
             return read(text)
         except parsers.ParseError as error:
-            raise WorkloadError(str(error), "see /proc/mdstat and mdadm --detail there", self.client_name) from None
+            raise self.client_error(str(error), "see /proc/mdstat and mdadm --detail there") from None
 
     def leg_by_device(self, state: parsers.ClientState) -> dict[str, Leg]:
         """Returns which leg each of the client's disks is, by its session's target: the names of disks change."""

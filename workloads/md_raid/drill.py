@@ -7,7 +7,7 @@ servers, sessions and mirrors come back; and that returned legs hold what was wr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from functools import partial
@@ -70,7 +70,9 @@ class FailureDrill:
                 self.write_block(self.drill.data_bytes)
                 self.verify("degraded")
             except BaseException:
-                self.start_killed_servers()
+                for server in self.down:  # configure does the rest
+                    with suppress(Exception):
+                        self.power.start(server)
                 raise
             self.bring_back()
             self.verify("rebuilt")
@@ -88,7 +90,7 @@ class FailureDrill:
             if not active_array(self.context, status, mirror.name).whole
         ]
         if lacking:
-            raise WorkloadError(f"{', '.join(lacking)} not whole", "run configure first", self.client)
+            raise self.context.client_error(f"{', '.join(lacking)} not whole", "run configure first")
         make_stripe(self.context)
         size_bytes = self.context.client_state().arrays[STRIPE].size_bytes or 0
         if 2 * self.drill.data_bytes > size_bytes:
@@ -97,32 +99,30 @@ class FailureDrill:
             )
         bring_worker(self.context, [self.client])
 
+    def run_on_data(self, words: str, name: str, *arguments: str | int) -> Sequence[dict[str, Any]]:
+        """Runs a script that reads or writes data, and shows `words` meanwhile; returns its facts."""
+        with self.context.console.under_way("drill", words):
+            return self.context.on_client(name, map(str, arguments), DATA_TIMEOUT_S).facts
+
     def write_block(self, offset_bytes: int) -> None:
         """Writes random data over all mirrors."""
-        with self.context.console.under_way("drill", f"writing {si_bytes(self.drill.data_bytes)}"):
-            result = self.context.on_client(
-                "client_write_data", [DEVICE, str(offset_bytes), str(self.drill.data_bytes)], DATA_TIMEOUT_S
-            )
-        sha256 = str(result.facts[0]["sha256"])
-        self.sha256_at[offset_bytes] = sha256
-        self.event("data-written", bytes=self.drill.data_bytes, sha256=sha256, offset_bytes=offset_bytes)
-        self.say(f"{self.drill.data_bytes >> 20} MiB written at {offset_bytes >> 20} MiB, sha256 {sha256[:16]}…")
+        size = self.drill.data_bytes
+        facts = self.run_on_data(f"writing {si_bytes(size)}", "client_write_data", DEVICE, offset_bytes, size)
+        sha256 = self.sha256_at[offset_bytes] = str(facts[0]["sha256"])
+        self.event("data-written", bytes=size, sha256=sha256, offset_bytes=offset_bytes)
+        self.say(f"{size >> 20} MiB written at {offset_bytes >> 20} MiB, sha256 {sha256[:16]}…")
 
     def verify(self, when: str) -> None:
         """Reads all data back past the caches."""
         size = self.drill.data_bytes
         for offset_bytes, sha256 in self.sha256_at.items():
-            with self.context.console.under_way("drill", f"reading {si_bytes(size)} back"):
-                result = self.context.on_client(
-                    "client_read_data", [DEVICE, str(offset_bytes), str(size)], DATA_TIMEOUT_S
-                )
-            matched = result.facts[0]["sha256"] == sha256
+            facts = self.run_on_data(f"reading {si_bytes(size)} back", "client_read_data", DEVICE, offset_bytes, size)
+            matched = facts[0]["sha256"] == sha256
             self.event("verified", bytes=size, matched=matched, offset_bytes=offset_bytes, when=when)
             if not matched:
-                raise WorkloadError(
+                raise self.context.client_error(
                     f"data at {offset_bytes} of {DEVICE} is not what was written ({when})",
                     "keep the hosts as they are, and see dmesg on all of them",
-                    self.client,
                 )
         self.say(f"checksums match, {when}: {size * len(self.sha256_at) >> 20} MiB read back")
 
@@ -150,16 +150,15 @@ class FailureDrill:
         """Notes the longest stall. Raises WorkloadError when a read failed, or none was measured."""
         final = outcome.final
         if final is None or final["latency_ns"]["max"] is None:
-            raise WorkloadError(f"{cell}: the worker ended without a figure", "run the drill again", self.client)
+            raise self.context.client_error(f"{cell}: the worker ended without a figure", "run the drill again")
         errors = outcome.errors or 0
         stall_s = final["latency_ns"]["max"] / 1e9
         self.stalls_s[cell] = stall_s
         self.say(f"{cell:<14} {rate_words(final)}, longest read {stall_s:.2f} s, {errors} failed")
         if errors:
-            raise WorkloadError(
+            raise self.context.client_error(
                 f"{cell}: {errors} reads failed ({', '.join(final['errors'])})",
                 "see mdadm --detail and dmesg on the client: every mirror must keep one leg",
-                self.client,
             )
 
     def kill_during_reads(self, number: int, server: Host) -> None:
@@ -178,7 +177,7 @@ class FailureDrill:
             try:
                 pid = worker_pid.result(WORKER_SILENCE_S)
             except (CancelledError, TimeoutError):
-                raise WorkloadError("the worker did not start", "run the drill again", self.client) from None
+                raise self.context.client_error("the worker did not start", "run the drill again") from None
             time.sleep(BEFORE_KILL_S)
             self.say(f"killing {server.name}")
             self.down.append(server)
@@ -215,18 +214,11 @@ class FailureDrill:
 
         limit_seconds = self.drill.kill_seconds - (time.monotonic() - killed_at)
         if not wait_until(all_degraded, timeout_seconds=limit_seconds, interval_seconds=DEGRADED_POLL_S):
-            raise WorkloadError(
+            raise self.context.client_error(
                 f"{', '.join(sorted(waiting))} still whole {time.monotonic() - killed_at:.0f} s after the kill",
                 "the server may have lived on: see its state, and give the plan a longer drill.kill_seconds",
-                self.client,
             )
         self.say(f"all mirrors go on with {legs - number} of {legs} legs {time.monotonic() - killed_at:.1f} s after")
-
-    def start_killed_servers(self) -> None:
-        """Starts the killed servers after a failure or an interrupt; configure does the rest."""
-        for server in self.down:
-            with suppress(Exception):
-                self.power.start(server)
 
     def bring_back(self) -> None:
         """Starts the servers, and brings sessions and legs back."""
@@ -280,27 +272,23 @@ class FailureDrill:
                 return logged_in == len(legs)
 
             if not wait_until(all_logged_in, timeout_seconds=SESSION_LIMIT_S, interval_seconds=1):
-                raise WorkloadError(
+                raise self.context.client_error(
                     f"{logged_in} of {len(legs)} sessions after {SESSION_LIMIT_S} s",
                     "see iscsiadm -m session -P 1 and journalctl -u iscsid there",
-                    self.client,
                 )
         self.say(f"{logged_in} sessions are logged in again, by themselves")
 
     def compare_legs(self) -> None:
         """Lets md read and compare the legs of each mirror."""
         names = [mirror.name for mirror in self.context.topology.mirrors]
-        with self.context.console.under_way("drill", "comparing legs"):
-            result = self.context.on_client(
-                "client_compare_legs", [str(self.drill.check_bytes), *names], DATA_TIMEOUT_S
-            )
+        facts = self.run_on_data("comparing legs", "client_compare_legs", self.drill.check_bytes, *names)
         mismatched = {
-            str(fact["array"]): int(fact["mismatched_sectors"]) for fact in result.facts if "mismatched_sectors" in fact
+            str(fact["array"]): int(fact["mismatched_sectors"]) for fact in facts if "mismatched_sectors" in fact
         }
         matched = not any(mismatched.values())
         self.event("verified", bytes=self.drill.check_bytes * len(names), matched=matched, when="legs-compared")
         if not matched:
-            raise WorkloadError(
-                f"legs differ: {mismatched}", "keep the hosts as they are, and see dmesg on all of them", self.client
+            raise self.context.client_error(
+                f"legs differ: {mismatched}", "keep the hosts as they are, and see dmesg on all of them"
             )
         self.say(f"legs are equal: the first {self.drill.check_bytes >> 20} MiB of each mirror compared")

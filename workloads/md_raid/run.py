@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -36,13 +36,8 @@ CHECK_TIMEOUT_S = 3600
 REACHED_RATIO_MIN = 0.6
 
 
-@dataclass(frozen=True)
-class Devices:
-    """The devices of a cell; and what the kernel says of the legs, if it is a single temporary mirror."""
-
-    paths: list[str]
-    legs_rotational: bool | None = None
-    legs_optimal_io_bytes: int | None = None
+Legs = Mapping[str, Any]
+"""What the kernel says of the legs of a single temporary mirror; empty for other devices."""
 
 
 def run(context: Context, plan: Plan) -> None:
@@ -65,17 +60,17 @@ def run(context: Context, plan: Plan) -> None:
                     clear_stripe(context)
                     cleared = True
                 first, *others = same
-                devices = devices_of(context, first)
+                devices, legs = devices_of(context, first)
                 for cell in (first, *others):
                     measure_one = partial(measure, context, plan, cell, devices, measuring.label(cell.name))
-                    measuring.measure_cell(record_of(cell, devices), measure_one)
+                    measuring.measure_cell(record_of(cell, devices, legs), measure_one)
     finally:
         restore(context, plan.writes is not None)
     measuring.finish()
     measuring.raise_incomplete("run configure, then run again", context.client_name)
 
 
-def record_of(cell: Cell, devices: Devices) -> dict[str, Any]:
+def record_of(cell: Cell, devices: list[str], legs: Legs) -> dict[str, Any]:
     """Returns what is recorded of a cell, before it is measured."""
     return {
         "cell": cell.name,
@@ -91,10 +86,10 @@ def record_of(cell: Cell, devices: Devices) -> dict[str, Any]:
         "request_bytes": cell.pattern.request_bytes,
         "depth": cell.depth,
         "threads_per_device": cell.threads_per_device,
-        "devices": devices.paths,
-        "legs_rotational": devices.legs_rotational,
-        "legs_optimal_io_bytes": devices.legs_optimal_io_bytes,
-        "volumes": [leg.volume for legs in cell.legs for leg in legs],
+        "devices": devices,
+        "legs_rotational": legs.get("legs_rotational"),
+        "legs_optimal_io_bytes": legs.get("legs_optimal_io_bytes"),
+        "volumes": [leg.volume for mirror in cell.legs for leg in mirror],
         "started_unix_s": time.time(),
     }
 
@@ -145,28 +140,28 @@ def restore(context: Context, writes: bool) -> None:
         context.console.say("run", f"{STRIPE} is not assembled again ({error.what}): run configure")
 
 
-def devices_of(context: Context, cell: Cell) -> Devices:
+def devices_of(context: Context, cell: Cell) -> tuple[list[str], Legs]:
     """Returns the devices that the cell reads or writes; puts together what it needs."""
     if cell.layout == "raw":
-        return Devices(context.devices_of([leg for legs in cell.legs for leg in legs]))
+        return context.devices_of([leg for legs in cell.legs for leg in legs]), {}
     if cell.copies is not None:
         mirrors, facts = build_mirrors(context, cell)
         if cell.layout == "stripe":
-            return Devices([build_stripe(context, mirrors)])
+            return [build_stripe(context, mirrors)], {}
         prime_mirror(context, mirrors[0])
-        return Devices(mirrors, facts[0]["legs_rotational"], facts[0]["legs_optimal_io_bytes"])
+        return mirrors, facts[0]
     assembled = context.topology.mirrors
     if cell.volumes == len(assembled) and not cell.writes:
         make_stripe(context)
-        return Devices([f"/dev/{STRIPE}"])
-    return Devices([build_stripe(context, [f"/dev/{mirror.name}" for mirror in assembled[: cell.volumes]])])
+        return [f"/dev/{STRIPE}"], {}
+    return [build_stripe(context, [f"/dev/{mirror.name}" for mirror in assembled[: cell.volumes]])], {}
 
 
-def measure(context: Context, plan: Plan, cell: Cell, devices: Devices, label: str) -> CellOutcome:
+def measure(context: Context, plan: Plan, cell: Cell, devices: list[str], label: str) -> CellOutcome:
     """Reads or writes the devices with the worker, as the cell defines; what was written is read back."""
     writes = plan.writes if cell.writes else None
     words = arguments(
-        devices.paths,
+        devices,
         operation=cell.operation,
         pattern=cell.pattern.name,
         request_bytes=cell.pattern.request_bytes,
