@@ -25,8 +25,8 @@ NOT_TAKEN = ("[", "\\", "**", "\0", "\n")
 
 @dataclass(frozen=True)
 class Sources:
-    """The client's directories that are backed up, without what a pattern of `exclude` matches. Raises WorkloadError
-    for a pattern that is none.
+    """The client's directories that are backed up, without what a pattern of `exclude` matches (scripts/selection.py).
+    Raises WorkloadError for a pattern that matches nothing, or something else to rsync than to the host's program.
 
     With `one_file_system` the copy stays within their file systems. With `checksum` every file is read, here and in its
     copy, even if its ctime tells that it has not changed.
@@ -38,7 +38,10 @@ class Sources:
     checksum: bool = False
 
     def __post_init__(self) -> None:
-        checked_exclusions(self.exclude)
+        for pattern in self.exclude:
+            names = pattern.removesuffix("/").removeprefix("/").split("/")
+            if any(each in pattern for each in NOT_TAKEN) or any(name in ("", ".", "..") for name in names):
+                raise WorkloadError(f"--exclude {pattern!r} is no pattern", ALLOWED)
 
     @property
     def selection(self) -> list[str]:
@@ -55,18 +58,6 @@ def back_up(context: Context, volume: Volume, sources: Sources) -> Snapshot:
     seconds = time.monotonic() - began
     context.record("backed-up", **_figures(snapshot), whole_seconds=round(seconds, 3))
     return snapshot
-
-
-def checked_exclusions(patterns: Sequence[str]) -> tuple[str, ...]:
-    """Returns the patterns of --exclude, whose meaning is in scripts/selection.py.
-
-    Raises WorkloadError for a pattern that matches nothing, or something else to rsync than to the host's program.
-    """
-    for pattern in patterns:
-        names = pattern.removesuffix("/").removeprefix("/").split("/")
-        if any(each in pattern for each in NOT_TAKEN) or any(name in ("", ".", "..") for name in names):
-            raise WorkloadError(f"--exclude {pattern!r} is no pattern", ALLOWED)
-    return tuple(patterns)
 
 
 def add_snapshot(context: Context, sources: Sources, began: float) -> Snapshot:
@@ -141,8 +132,7 @@ def restore(context: Context, volume: Volume, name: str, target: str) -> Snapsho
 
 def check(context: Context, volume: Volume) -> dict[str, Any]:
     """Checks the file system's structure, then each file of every snapshot against its checksum."""
-    volume.checked_whole = True
-    with mounted(context, volume):
+    with mounted(context, volume, "read"):
         snapshots = snapshots_on(context)
         with context.step("read back"):
             names = [f"{SNAPSHOTS}/{snapshot.name}" for snapshot in snapshots]

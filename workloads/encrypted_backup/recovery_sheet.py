@@ -25,27 +25,16 @@ _BLOCK = re.compile(r"^```sh(?: (?P<where>\w+))?\n(?P<text>.*?)^```$", re.MULTIL
 
 _NAME = r"[A-Za-z0-9][\w.:-]*"
 _ADDRESS = r"[0-9]{1,3}(\.[0-9]{1,3}){3}"
-_NUMBER = r"[0-9]+"
 _WORDS = {
     "stack": r"[\w./-]+",
-    "region": _NAME,
-    "instance": _NAME,
-    "server_name": _NAME,
-    "volume": _NAME,
-    "size_gib": _NUMBER,
-    "size_bytes": _NUMBER,
     "host_keys": r"[A-Za-z0-9@.-]+ [A-Za-z0-9+/]+=*( [^\n]*)?",
     "user": r"[a-z_][a-z0-9_-]*",
     "server_tun": r"[0-9]{1,5}",
     "server_address": _ADDRESS,
     "client_address": _ADDRESS,
-    "iqn": _NAME,
-    "initiator": _NAME,
-    "port": _NUMBER,
-    "mtu_bytes": _NUMBER,
     "device": r"/dev/[\w./:+-]+",
 }
-"""The facts on the page, each one word of a command: the page's commands are typed as root."""
+"""What facts on the page may be; any other is a name. Each is one word of a command: the page is typed as root."""
 
 
 def fingerprint(host_key: str) -> str:
@@ -94,7 +83,7 @@ def rendered(facts: Mapping[str, str], host_keys: Sequence[str], sources: Sequen
     Raises WorkloadError for a fact that is more than one word of a command.
     """
     for name, value in [*facts.items(), *(("host_keys", key) for key in host_keys)]:
-        if not re.fullmatch(_WORDS[name], value, re.ASCII):
+        if not re.fullmatch(_WORDS.get(name, _NAME), value, re.ASCII):
             raise WorkloadError(
                 f"the sheet can't name {name} {value!r}", "see that server and inventory are those that were deployed"
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +9,6 @@ from typing import Any
 
 from workloads.errors import WorkloadError
 
-NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z", re.ASCII)
 _FORMAT = "%Y-%m-%dT%H%M%SZ"
 LATEST = "latest"
 
@@ -60,11 +58,7 @@ def name_now(now: datetime | None = None) -> str:
 
 def listed(facts: Iterable[Mapping[str, Any]]) -> list[Snapshot]:
     """Returns the snapshots that snapshot_records.py found, oldest first, also those with a damaged record."""
-    found = []
-    for fact in facts:
-        name = fact.get("folder", fact.get("name"))
-        if isinstance(name, str) and NAME.fullmatch(name):
-            found.append(_snapshot(name, fact))
+    found = [_snapshot(str(fact["folder"]), fact) for fact in facts if "folder" in fact]
     return sorted(found, key=lambda snapshot: snapshot.name)
 
 

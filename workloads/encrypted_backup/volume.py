@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from workloads.connectors.script import END_OF_SCRIPT, Script
 from workloads.encrypted_backup.context import Context, script
@@ -24,6 +25,10 @@ KINDS = (LUKS, "truecrypt", "veracrypt")
 REHEARSAL_COST = ("--pbkdf-memory", "1024", "--pbkdf-force-iterations", "4", "--pbkdf-parallel", "1")
 
 
+FileSystemCheck = Literal["preen", "read"]
+"""Before it is mounted: corrects safe errors, or checks all and changes nothing (client_check_filesystem.sh)."""
+
+
 @dataclass
 class Volume:
     """How the volume is opened. `stop_server` stops the server at the end, as the original did."""
@@ -31,24 +36,16 @@ class Volume:
     passphrase: Passphrase
     kind: str = LUKS
     stop_server: bool = True
-    checked_whole: bool = False
     size_bytes: int = 0
     free_bytes: int = 0
 
 
 @contextmanager
-def mounted(context: Context, volume: Volume) -> Iterator[None]:
+def mounted(context: Context, volume: Volume, checking: FileSystemCheck = "preen") -> Iterator[None]:
     """Mounts the volume on the client for the duration of the block; undoes everything in reverse, whatever happens."""
-    actions = [*reach(context, stop_server=volume.stop_server), *opened(context, volume)]
+    actions = [*reach(context, stop_server=volume.stop_server), *opened(context, volume, checking)]
     with context.performed(actions):
         yield
-
-
-def attach(context: Context) -> None:
-    """Attaches the server's disk to the client; `context.device` is its stable name there."""
-    attached = attachment.attach(context, limit_seconds=context.limit_seconds)
-    context.device = attached.device
-    context.record("attached", size_bytes=attached.size_bytes, tun=attached.tun, mtu_bytes=attached.mtu_bytes)
 
 
 def keeper(context: Context) -> Script:
@@ -71,7 +68,7 @@ def claimed(context: Context, *, stop_server: bool) -> list[Action]:
 
     def claim() -> None:
         who = lease_holder(f"{context.run} for {context.client_name}")
-        claiming.enter_context(lease(context.hosts.connector(context.server_host.name), script("host_claim"), [who]))
+        claiming.enter_context(lease(context.server, script("host_claim"), [who]))
 
     def give_up_server() -> None:
         # Stopped while it is still claimed: no other run can begin on a server that is about to stop.
@@ -92,17 +89,21 @@ def reach(context: Context, *, stop_server: bool) -> list[Action]:
     def keep() -> None:
         keeping.enter_context(lease(context.client, keeper(context)))
 
+    def attach() -> None:
+        attached = attachment.attach(context, limit_seconds=context.limit_seconds)
+        context.device = attached.device
+        context.record("attached", size_bytes=attached.size_bytes, tun=attached.tun, mtu_bytes=attached.mtu_bytes)
+
     return [
         *claimed(context, stop_server=stop_server),
         Action("clean", lambda: clean(context)),
         Action("keep", keep, "let go", keeping.close, undo_half_done=True),
-        Action("attach", lambda: attach(context), "detach", lambda: attachment.detach(context), undo_half_done=True),
+        Action("attach", attach, "detach", lambda: attachment.detach(context), undo_half_done=True),
     ]
 
 
-def opened(context: Context, volume: Volume) -> list[Action]:
+def opened(context: Context, volume: Volume, checking: FileSystemCheck = "preen") -> list[Action]:
     """Returns the actions that open the volume, and check and mount its file system."""
-    how = "read" if volume.checked_whole else "preen"
 
     def mount() -> None:
         facts = context.run_short("client_mount").facts[0]
@@ -110,7 +111,7 @@ def opened(context: Context, volume: Volume) -> list[Action]:
 
     return [
         _open_action(context, volume),
-        Action("check", lambda: context.run_short("client_check_filesystem", [how])),
+        Action("check", lambda: context.run_short("client_check_filesystem", [checking])),
         Action("mount", mount, "unmount", lambda: context.run_short("client_unmount"), undo_half_done=True),
     ]
 
@@ -142,7 +143,7 @@ def formatted(context: Context, volume: Volume, erase: str | None) -> str:
     Raises WorkloadError, and changes nothing, when it holds data. A volume that an interrupted run has left without a
     file system gets one.
     """
-    volume_id = context.server_host.volumes[0].id
+    volume_id = context.volume.id
     if erase is not None and erase != volume_id:
         raise WorkloadError(
             f"--erase {erase} is not this stack's volume", f"that is {volume_id}", context.server_host.name

@@ -61,23 +61,23 @@ def prove_capture(tunnel: TunnelEndpoints) -> tuple[Attachment, list[Proof]]:
 
 def capture_proof(host: str, peer: str, seen: dict[str, Any], moved_bytes: int) -> Proof:
     """Proves that a host saw only SSH, at least as many bytes as were read from the disk, and no readable iSCSI."""
-    packets, sizes = seen["packets"], seen["bytes"]
+    packets = seen["packets"]
     others = {name: count for name, count in packets.items() if name != SSH and name not in HARMLESS}
-    enough = sizes.get(SSH, 0) >= moved_bytes > 0
-    passed = enough and not others and seen["readable"] == 0 and seen["dropped"] == 0
-    detail = (
-        f"{packets.get(SSH, 0)} packets of SSH ({sizes.get(SSH, 0)} bytes, {moved_bytes} read from the disk), "
-        f"{sum(others.values())} others{': ' + ', '.join(sorted(others)) if others else ''}, "
-        f"{seen['readable']} with readable iSCSI, {seen['dropped']} not seen"
-    )
     counts = {
         "ssh_packets": packets.get(SSH, 0),
-        "ssh_bytes": sizes.get(SSH, 0),
+        "ssh_bytes": seen["bytes"].get(SSH, 0),
         "other_packets": sum(others.values()),
         "readable_packets": seen["readable"],
         "unseen_packets": seen["dropped"],
         "moved_bytes": moved_bytes,
     }
+    enough = counts["ssh_bytes"] >= moved_bytes > 0
+    passed = enough and not others and seen["readable"] == 0 and seen["dropped"] == 0
+    detail = (
+        f"{counts['ssh_packets']} packets of SSH ({counts['ssh_bytes']} bytes, {moved_bytes} read from the disk), "
+        f"{counts['other_packets']} others{': ' + ', '.join(sorted(others)) if others else ''}, "
+        f"{seen['readable']} with readable iSCSI, {seen['dropped']} not seen"
+    )
     return proof("ssh-only", host, peer, detail, passed, **counts)
 
 

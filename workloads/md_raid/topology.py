@@ -116,17 +116,12 @@ class Topology:
                         f"give volumes of {LEG_GIB + 1} GiB or more",
                         server.name,
                     )
-        mirrors = tuple(
-            Mirror(
-                f"md{number}",
-                tuple(
-                    Leg(server.name, volume.id, volume.device, server.private_address)
-                    for server in servers
-                    for volume in (server.volumes[number - 1],)
-                ),
-            )
-            for number in range(1, len(servers[0].volumes) + 1)
+        legs_of_each = (
+            [Leg(server.name, volume.id, volume.device, server.private_address) for volume in server.volumes]
+            for server in servers
         )
+        numbered = enumerate(zip(*legs_of_each, strict=True), start=1)
+        mirrors = tuple(Mirror(f"md{number}", legs) for number, legs in numbered)
         return cls(clients[0], servers, mirrors)
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads.encrypted_backup.backup import checked_exclusions
+from workloads.encrypted_backup.backup import Sources
 from workloads.encrypted_backup.scripts import selection
 from workloads.encrypted_backup.scripts.selection import Refused, Selection, selected
 from workloads.errors import WorkloadError
@@ -59,7 +59,7 @@ def test_patterns_mean_to_rsync_what_they_mean_here(
                 (folder / names[-1]).touch()
     top.mkdir(exist_ok=True)
     # A path from the root means one in the tree here.
-    patterns = [f"{top}{each}" if each.startswith("/") else each for each in checked_exclusions(patterns)]
+    patterns = [f"{top}{each}" if each.startswith("/") else each for each in Sources([], patterns).exclude]
     try:
         found = selected(OWN, [os.fsencode(top)], [os.fsencode(each) for each in patterns])
     except Refused:
@@ -88,7 +88,7 @@ def test_patterns(patterns: Sequence[str], expected: set[str], tmp_path: Path) -
     for name in ("cache/x", "home/cache/x", "home/c", "home/a[b/x"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    there = [f"{tmp_path}{each}" if each.startswith("/") else each for each in checked_exclusions(patterns)]
+    there = [f"{tmp_path}{each}" if each.startswith("/") else each for each in Sources([], patterns).exclude]
     found = selected(OWN, [os.fsencode(tmp_path)], [os.fsencode(each) for each in there])
     assert {os.fsdecode(path).lstrip("/") for path in below(tmp_path, found)} == expected
 
@@ -98,7 +98,7 @@ def test_patterns(patterns: Sequence[str], expected: set[str], tmp_path: Path) -
 )
 def test_what_is_no_pattern_is_one_line(wrong: str) -> None:
     with pytest.raises(WorkloadError, match=r"--exclude .* is no pattern; give a name such as \.cache"):
-        checked_exclusions(["fine", wrong])
+        Sources(["/"], ["fine", wrong])
 
 
 def test_a_source_that_is_left_out_itself_is_refused(tmp_path: Path) -> None:

@@ -22,11 +22,12 @@ FACT |= {"exclude": [], "unread": 0}
 
 
 def snapshots(*names: str) -> list[Snapshot]:
-    return listed({**FACT, "name": name} for name in names)
+    return listed({**FACT, "name": name, "folder": name} for name in names)
 
 
 def test_they_are_listed_oldest_first_and_other_lines_are_left_out() -> None:
-    found = listed([{**FACT, "name": DAILY[1]}, {"changed": 0}, {**FACT, "name": DAILY[0]}])
+    one, other = ({**FACT, "name": name, "folder": name} for name in DAILY[:2])
+    found = listed([other, {"changed": 0}, one])
     assert [each.name for each in found] == DAILY[:2]
 
 
@@ -107,15 +108,18 @@ def test_one_with_a_damaged_record_is_there_and_is_called_so(damage: dict[str, o
     assert chosen(found, "latest").name == DAILY[1]
 
 
+NAMED = {"name": DAILY[0], "folder": DAILY[0]}
+
+
 @pytest.mark.parametrize("field", FACT)
 def test_a_field_less_is_damage_that_is_named(field: str) -> None:
-    (found,) = listed([{key: value for key, value in FACT.items() if key != field} | {"name": DAILY[0]}])
+    (found,) = listed([{key: value for key, value in FACT.items() if key != field} | NAMED])
     assert found.damaged == f"its record has no {field}"
 
 
 def test_a_name_that_is_no_time_is_damage() -> None:
     name = "2026-13-32T256199Z"
-    (found,) = listed([{**FACT, "name": name}])
+    (found,) = listed([{**FACT, "name": name, "folder": name}])
     assert (found.name, found.damaged) == (name, "its name is no time")
 
 

@@ -14,7 +14,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
 
 from workloads.encrypted_backup.scripts.entries import TYPES, UNKNOWN, Entry
 
@@ -43,11 +42,6 @@ class Findings:
         self.count += 1
         if self.count <= SHOWN:
             print(f"{self._what}: {f'{path!r}: ' if path else ''}{words}", file=sys.stderr)
-
-
-def sums_of(entries: Iterable[Entry]) -> Iterable[bytes]:
-    """Returns the lines of SHA256SUMS."""
-    return (sum_line(entry["sha256"], os.fsencode(entry["path"])) for entry in entries if entry["type"] == "file")
 
 
 def sum_line(sha256: str, relative: bytes) -> bytes:
@@ -105,9 +99,11 @@ def read_manifest(snapshot: bytes) -> tuple[list[Entry], list[str]]:
     except OSError as error:
         damage.append(f"its manifest can't be read ({error.strerror})")
     if not damage:
+        files = [entry for entry in entries if entry["type"] == "file"]
+        sums = b"".join(sum_line(entry["sha256"], os.fsencode(entry["path"])) for entry in files)
         try:
             with open(os.path.join(snapshot, b"SHA256SUMS"), "rb") as file:
-                if file.read() != b"".join(sums_of(entries)):
+                if file.read() != sums:
                     damage.append("its manifest and its SHA256SUMS differ: one is damaged")
         except OSError as error:
             damage.append(f"its SHA256SUMS can't be read ({error.strerror})")
