@@ -36,7 +36,6 @@ class Volume:
     passphrase: Passphrase
     kind: str = LUKS
     stop_server: bool = True
-    size_bytes: int = 0
     free_bytes: int = 0
 
 
@@ -106,8 +105,7 @@ def opened(context: Context, volume: Volume, checking: FileSystemCheck = "preen"
     """Returns the actions that open the volume, and check and mount its file system."""
 
     def mount() -> None:
-        facts = context.run_short("client_mount").facts[0]
-        volume.size_bytes, volume.free_bytes = int(facts["size_bytes"]), int(facts["free_bytes"])
+        volume.free_bytes = int(context.run_short("client_mount").facts[0]["free_bytes"])
 
     return [
         _open_action(context, volume),

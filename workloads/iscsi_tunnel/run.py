@@ -164,9 +164,9 @@ def direct_path(tunnel: TunnelEndpoints) -> Iterator[str]:
     close_path(tunnel)
     try:
         tunnel.server.run(script("server_portal"), ["open", tunnel.iqn, address])
-        for group in _security_groups(tunnel):
+        for rule in _rules(tunnel):
             with one_line("rule for the measurement without the tunnel"):
-                _client(tunnel).authorize_security_group_ingress(GroupId=group, IpPermissions=[_permission(tunnel)])
+                ec2_client(tunnel.inventory.region).authorize_security_group_ingress(**rule)
         _await_open(tunnel, address)
         yield address
     finally:
@@ -175,13 +175,13 @@ def direct_path(tunnel: TunnelEndpoints) -> Iterator[str]:
 
 def close_path(tunnel: TunnelEndpoints) -> None:
     """Removes portal and rule; succeeds if they are already gone."""
-    for group in _security_groups(tunnel):
+    for rule in _rules(tunnel):
         try:
-            _client(tunnel).revoke_security_group_ingress(GroupId=group, IpPermissions=[_permission(tunnel)])
+            ec2_client(tunnel.inventory.region).revoke_security_group_ingress(**rule)
         except ClientError as error:
             if error_code(error) != "InvalidPermission.NotFound":
                 raise WorkloadError(
-                    f"the rule for iSCSI of security group {group} cannot be taken back ({error})",
+                    f"the rule for iSCSI of security group {rule['GroupId']} cannot be taken back ({error})",
                     f"remove its rule for port {ISCSI_PORT} in the console",
                 ) from error
     tunnel.server.run(script("server_portal"), ["close", tunnel.iqn, tunnel.server_host.private_address])
@@ -199,25 +199,14 @@ def _await_open(tunnel: TunnelEndpoints, address: str) -> None:
         )
 
 
-def _client(tunnel: TunnelEndpoints) -> Any:
-    return ec2_client(tunnel.inventory.region)
-
-
-def _security_groups(tunnel: TunnelEndpoints) -> list[str]:
-    """Returns the server's security groups; none for a machine that is no instance."""
+def _rules(tunnel: TunnelEndpoints) -> list[dict[str, Any]]:
+    """Returns the rule for the client in each security group of the server; none for a machine that is no instance."""
     if not is_instance_id(tunnel.server_host.id):
         return []
-    with one_line("security groups of the server"):
-        answer = _client(tunnel).describe_instances(InstanceIds=[tunnel.server_host.id])
-    interfaces = answer["Reservations"][0]["Instances"][0]["NetworkInterfaces"]
-    return [group["GroupId"] for group in interfaces[0]["Groups"]]
-
-
-def _permission(tunnel: TunnelEndpoints) -> dict[str, Any]:
     assert tunnel.client_host is not None, "only a host inside the network has a direct path"
-    return {
-        "IpProtocol": "tcp",
-        "FromPort": ISCSI_PORT,
-        "ToPort": ISCSI_PORT,
-        "IpRanges": [{"CidrIp": f"{tunnel.client_host.private_address}/32", "Description": RULE_DESCRIPTION}],
-    }
+    client = {"CidrIp": f"{tunnel.client_host.private_address}/32", "Description": RULE_DESCRIPTION}
+    permission = {"IpProtocol": "tcp", "FromPort": ISCSI_PORT, "ToPort": ISCSI_PORT, "IpRanges": [client]}
+    with one_line("security groups of the server"):
+        answer = ec2_client(tunnel.inventory.region).describe_instances(InstanceIds=[tunnel.server_host.id])
+    interfaces = answer["Reservations"][0]["Instances"][0]["NetworkInterfaces"]
+    return [{"GroupId": group["GroupId"], "IpPermissions": [permission]} for group in interfaces[0]["Groups"]]

@@ -22,50 +22,35 @@ CONTROL = Path("/dev/shm/tidemark-search-control")
 CONTROL_TEXT = b"tidemark searched this file in memory"
 
 
-class Pieces:
-    """Reads files in overlapping pieces, so that no text is cut between two.
-
-    It uses one buffer: on a small virtual machine the page faults of new ones cost more than the search.
+def pieces(path: Path, buffer: bytearray, overlap: int) -> Iterator[int]:
+    """Reads a file piece by piece into `buffer`, and yields where each piece ends there. It begins with the last bytes
+    of the piece before, as many as `overlap`, so that no text is cut between two.
     """
-
-    def __init__(self, overlap: int) -> None:
-        self._overlap = overlap
-        self._buffer = bytearray(overlap + CHUNK_BYTES)
-        self._zeros = bytes(overlap + CHUNK_BYTES)
-
-    def of(self, path: Path) -> Iterator[int]:
-        """Yields the length of each piece; a piece is valid until the next one is requested."""
-        self._buffer[: self._overlap] = bytes(self._overlap)
-        with path.open("rb", buffering=0) as file, memoryview(self._buffer) as view:
-            while length := file.readinto(view[self._overlap :]):
-                self._end = self._overlap + length
-                yield length
-                view[: self._overlap] = bytes(view[self._end - self._overlap : self._end])
-
-    @property
-    def blank(self) -> bool:
-        """Returns whether a piece is all zeros, as where a disk was never written."""
-        return self._end == len(self._buffer) and self._buffer == self._zeros
-
-    def __contains__(self, text: bytes) -> bool:
-        return self._buffer.find(text, 0, self._end) >= 0
+    buffer[:overlap] = bytes(overlap)
+    with path.open("rb", buffering=0) as file, memoryview(buffer) as view:
+        while length := file.readinto(view[overlap:]):
+            end = overlap + length
+            yield end
+            view[:overlap] = bytes(view[end - overlap : end])
 
 
 def search(name: str, paths: Iterable[Path], patterns: list[bytes], control: bytes) -> dict[str, object]:
     """Searches one place; returns the bytes read, how many patterns were found, and whether the control was."""
-    pieces = Pieces(max(map(len, [*patterns, control])))
-    read, found, control_found = 0, set(), False
+    wanted = {*patterns, control}
+    overlap = max(map(len, wanted))
+    # One buffer: on a small virtual machine the page faults of new ones cost more than the search.
+    buffer, zeros = bytearray(overlap + CHUNK_BYTES), bytes(overlap + CHUNK_BYTES)
+    read, found = 0, set[bytes]()
     for path in paths:
         try:
-            for length in pieces.of(path):
-                read += length
-                if pieces.blank:
-                    continue
-                found |= {pattern for pattern in patterns if pattern in pieces}
-                control_found = control_found or control in pieces
+            for end in pieces(path, buffer, overlap):
+                read += end - overlap
+                if buffer != zeros:  # else it is a part of a disk that was never written
+                    found |= {text for text in wanted - found if buffer.find(text, 0, end) >= 0}
         except OSError as error:
             raised(error)  # a file of /run may be gone
-    return {"place": name, "read_bytes": read, "patterns": len(patterns), "found": len(found), "control": control_found}
+    figures = {"read_bytes": read, "patterns": len(patterns), "found": len(found.intersection(patterns))}
+    return {"place": name, **figures, "control": control in found}
 
 
 def files_in_memory() -> Iterator[Path]:
