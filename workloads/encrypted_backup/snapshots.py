@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from workloads.errors import WorkloadError
@@ -84,8 +85,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
 
 
 def _snapshot(name: str, record: Mapping[str, Any]) -> Snapshot:
-    damage = record["damaged"] if "damaged" in record else _damage(name, record)
-    if damage is not None:
+    if damage := record.get("damaged") or _damage(name, record):
         return Snapshot(name, damaged=str(damage))
     values: dict[str, Any] = {
         field: tuple(value) if type(value := record[field]) is list else value for field in _FIELDS
@@ -134,10 +134,8 @@ def kept(names: Iterable[str], keep: Keep) -> set[str]:
         (keep.monthly, lambda time: (time.year, time.month)),
     )
     for count, period_of in periods:
-        seen: set[object] = set()
+        newest_of: dict[object, str] = {}
         for name in newest_first:
-            period = period_of(_time_of(name))
-            if period not in seen and len(seen) < count:
-                seen.add(period)
-                stays.add(name)
+            newest_of.setdefault(period_of(_time_of(name)), name)
+        stays.update(islice(newest_of.values(), count))
     return stays

@@ -242,25 +242,21 @@ def _layouts(plan: Plan, topology: Topology) -> list[Cell]:
         return []
     legs = topology.mirrors[0].legs
     patterns: dict[str, Pattern] = {pattern.name: pattern for pattern in plan.patterns}
-    found = []
-    for layout in plan.layouts.names:
-        for load in plan.layouts.loads:
-            name, _, readers = load.partition("-")
-            if name in patterns:
-                copies = layout_name(layout, len(legs))
-                found.append(
-                    Cell(
-                        f"layout-{copies}-{load}",
-                        "mirror",
-                        patterns[name],
-                        (legs,),
-                        plan.layouts.measured_seconds,
-                        copies,
-                        buffered=load == "sequential-one",
-                        one_reader=readers == "one",
-                    )
-                )
-    return found
+    return [
+        Cell(
+            f"layout-{copies}-{load}",
+            "mirror",
+            patterns[name],
+            (legs,),
+            plan.layouts.measured_seconds,
+            copies,
+            buffered=load == "sequential-one",
+            one_reader=load.endswith("-one"),
+        )
+        for copies in (layout_name(layout, len(legs)) for layout in plan.layouts.names)
+        for load in plan.layouts.loads
+        if (name := load.partition("-")[0]) in patterns
+    ]
 
 
 def layout_name(layout: LayoutName, copies: int) -> str:
