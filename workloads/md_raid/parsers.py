@@ -122,26 +122,23 @@ def array_detail(text: str) -> ArrayDetail:
             legs.append(ArrayLeg(None if slot == "-" else int(slot), device, state))
         elif not in_table and (match := _DETAIL_FIELD.match(line)):
             fields[match.group(1)] = match.group(2)
+    # Such as: Layout : offset=3; Array Size : 15719424 (14.99 GiB 16.10 GB); Chunk Size : 512K
+    layout = re.match(r"(near|offset|far)=(\d+)", fields.get("Layout", ""))
+    size_kib, chunk_kib = (re.match(r"\d+", fields.get(name, "")) for name in ("Array Size", "Chunk Size"))
     try:
-        layout = None
-        if "Layout" in fields and (words := re.match(r"(near|offset|far)=(\d+)", fields["Layout"])):
-            layout = _LAYOUTS[words.group(1)] + words.group(2)
-        size = re.match(r"(\d+)", fields.get("Array Size", ""))
-        label = fields.get("Name")
-        chunk = re.match(r"(\d+)K", fields.get("Chunk Size", ""))
         return ArrayDetail(
             name=head.group(1),
             level=fields["Raid Level"],
-            layout=layout,
+            layout=_LAYOUTS[layout[1]] + layout[2] if layout else None,
             raid_devices=int(fields["Raid Devices"]),
             # "Working Devices" counts spares that are still being rebuilt; legs that hold all data are
             # "active".
             working=sum(leg.state.startswith("active") for leg in legs),
             state=fields.get("State", "unknown").rstrip(" ,"),
-            size_bytes=int(size.group(1)) * 1024 if size else None,
-            chunk_kib=int(chunk.group(1)) if chunk else None,
+            size_bytes=int(size_kib[0]) * 1024 if size_kib else None,
+            chunk_kib=int(chunk_kib[0]) if chunk_kib else None,
             uuid=fields.get("UUID"),
-            label=label.split(" ")[0] if label else None,
+            label=fields.get("Name", "").split(" ")[0] or None,
             legs=tuple(legs),
         )
     except KeyError as error:
