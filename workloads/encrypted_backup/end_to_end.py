@@ -30,38 +30,34 @@ CAPTURE = "/var/tmp/tidemark-backup.pcap"  # as scripts/server_capture.sh has it
 def run_end_to_end(context: Context, volume: Volume, blank: Host, erase: str | None, folder: Path) -> None:
     """Runs all of it, and records it in the results; the sheet goes to `folder`.
 
-    Claims the blank host for as long as it lasts: each action claims the server, but stops it at its end.
+    Claims the blank host for as long as it lasts: the server's claim ends with each action, and the server is stopped.
     """
     holder = lease_holder(f"all for {context.client_name}")
     with lease(context.hosts.connector(blank.name), script("host_claim"), [holder]):
-        _run_actions(context, volume, blank, erase, folder)
-
-
-def _run_actions(context: Context, volume: Volume, blank: Host, erase: str | None, folder: Path) -> None:
-    seed = secrets.token_hex(6)
-    volume.stop_server = False
-    context.run = "sample"
-    sample(context, "make", seed, str(FILES))
-    context.run = "format"
-    formatted(context, volume, erase)
-    context.run = "first"
-    with captured_packets(context):
+        seed = secrets.token_hex(6)
+        volume.stop_server = False
+        context.run = "sample"
+        sample(context, "make", seed, str(FILES))
+        context.run = "format"
+        formatted(context, volume, erase)
+        context.run = "first"
+        with captured_packets(context):
+            back_up(context, volume, Sources([SAMPLE]))
+        context.run = "blind"
+        with context.step("search"):
+            search(context, [f"plaintext-{seed}".encode(), f"name-{seed}".encode()])
+        # From here on as a person would: the server is stopped, and each task starts it and stops it at the end.
+        context.run = "second"
+        sample(context, "change", seed)
+        with context.step("stop"):
+            context.power.stop(context.server_host)
         back_up(context, volume, Sources([SAMPLE]))
-    context.run = "blind"
-    with context.step("search"):
-        search(context, [f"plaintext-{seed}".encode(), f"name-{seed}".encode()])
-    # From here on as a person would: the server is stopped, and each task starts it and stops it at the end.
-    context.run = "second"
-    sample(context, "change", seed)
-    with context.step("stop"):
-        context.power.stop(context.server_host)
-    back_up(context, volume, Sources([SAMPLE]))
-    context.run = "drill"
-    with context.performed(claimed(context, stop_server=True)):
-        page = recovery_sheet.page_of(context, [SAMPLE])
-        (folder / SHEET).write_text(page, encoding="utf-8")
-        with context.step("recover"):
-            drill(context, page, volume.passphrase, blank, SAMPLE)
+        context.run = "drill"
+        with context.performed(claimed(context, stop_server=True)):
+            page = recovery_sheet.page_of(context, [SAMPLE])
+            (folder / SHEET).write_text(page, encoding="utf-8")
+            with context.step("recover"):
+                drill(context, page, volume.passphrase, blank, SAMPLE)
 
 
 def sample(context: Context, *words: str) -> None:

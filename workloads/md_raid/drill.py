@@ -165,11 +165,12 @@ class FailureDrill:
         """Kills one server while the worker reads, and waits until the mirrors have dropped its legs."""
         cell = f"drill-kill-{number}"
         worker_pid: Future[int] = Future()
+        outcomes: list[Outcome] = []
 
-        def read() -> Outcome:
+        def read() -> None:
             try:
                 seconds = self.drill.kill_seconds + self.drill.after_seconds
-                return self.read(cell, seconds, worker_pid.set_result)
+                outcomes.append(self.read(cell, seconds, worker_pid.set_result))
             finally:
                 worker_pid.cancel()  # without effect if the worker has started
 
@@ -192,10 +193,8 @@ class FailureDrill:
                 with suppress(WorkloadError):
                     self.context.on_client("client_stop_worker", [str(pid)])
 
-        tasks: dict[str, Callable[[], Outcome | None]] = {"kill": kill, "read": read}
-        outcome = in_threads(tasks, on_interrupt=self.context.hosts.close)["read"]
-        assert outcome is not None, "in_threads raises what `read` raises"
-        self.conclude(cell, outcome)
+        in_threads({"kill": kill, "read": read}, on_interrupt=self.context.hosts.close)
+        self.conclude(cell, outcomes[0])
         self.context.record_arrays(f"killed-{number}")
 
     def await_degraded(self, number: int, killed_at: float) -> None:
