@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,13 +69,11 @@ def connected(inventory: Inventory, client: str | None, run: str, others: Sequen
 def connected_for(request: Request, run: str, *, records: bool = False, blank: bool = False) -> Iterator[Context]:
     """Connects as `connected` does; with `records` to results of its own, with `blank` to the drill's machine, too."""
     others = [blank_host(request.inventory)] if blank else []
-    with connected(request.inventory, request.options["client"], run, others) as context:
-        if not records:
-            yield context
-            return
-        results = Results.start(context.inventory, plan={"run": run}, versions=local_versions())
-        with recorded(context, results):
-            yield context
+    with connected(request.inventory, request.options["client"], run, others) as context, ExitStack() as recording:
+        if records:
+            results = Results.start(context.inventory, plan={"run": run}, versions=local_versions())
+            recording.enter_context(recorded(context, results))
+        yield context
 
 
 def format_volume(request: Request) -> None:

@@ -31,14 +31,14 @@ def sampling(context: Context, interval_seconds: float = SAMPLE_SECONDS) -> Samp
 
     A volume's disk is the logical volume on its server, and the iSCSI disk on the client.
     """
-    legs = context.topology.legs
     disks = {
         server.name: {volume.id: leg_path(volume.id) for volume in server.volumes}
         for server in context.topology.servers
     }
-    state = context.client_state()
-    found = {leg.volume: state.disks.get(leg.iqn) for leg in legs}
-    disks[context.client_name] = {volume: disk.device for volume, disk in found.items() if disk is not None}
+    found = context.client_state().disks
+    disks[context.client_name] = {
+        leg.volume: found[leg.iqn].device for leg in context.topology.legs if leg.iqn in found
+    }
     sampler = host_sampler(script("host_sample"), context.hosts, interval_seconds=interval_seconds, disks=disks)
     return Sampling(context.hosts, context.results, [sampler])
 
