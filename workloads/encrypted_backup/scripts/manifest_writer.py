@@ -59,7 +59,6 @@ class Writer:
         self._settable_ctime = {device for _, kind, device in file_systems() if kind.startswith(SETTABLE_CTIME)}
         self._unread: list[Entry] = []
         self._not_kept: set[str] = set()
-        self._sums: list[bytes] = []
         self._selection = saved(os.path.join(snapshot, b"selection"))
         self._state = SourceState(self._selection.above())
         self._first_of: dict[int, str] = {}  # inode -> its first path
@@ -81,7 +80,7 @@ class Writer:
         made = {name: os.path.join(self.snapshot, name) for name in RECORDS}
         seen = set()
         digest = hashlib.sha256()
-        with open(made[b"manifest"] + b".new", "wb") as file:
+        with open(made[b"manifest"] + b".new", "wb") as file, open(made[b"SHA256SUMS"] + b".new", "wb") as sums:
             for relative, each in with_read_ahead(paths_below(self.tree, self._failed_copy), self.tree, self._is_new):
                 seen.add(relative)
                 try:
@@ -89,13 +88,16 @@ class Writer:
                 except OSError as error:
                     self._failed_copy(relative, error)
                     continue
-                self._count(relative, entry)
+                self._state.add_entry(entry)
+                self.counts["entries"] += 1
+                if entry["type"] == "file":
+                    self.counts["files"] += 1
+                    self.counts["total_bytes"] += entry["size"]
+                    sums.write(sum_line(entry["sha256"], relative))
                 line = line_of(entry)
                 file.write(line)
                 digest.update(line)
         self._report_missing(seen)
-        with open(made[b"SHA256SUMS"] + b".new", "wb") as file:
-            file.writelines(self._sums)
         with open(made[b"unread"] + b".new", "w", encoding="ascii") as listing:
             listing.writelines(json.dumps(entry) + "\n" for entry in self._unread)
         for path in made.values():
@@ -147,14 +149,6 @@ class Writer:
             self.counts["new_files"] += 1
             self.counts["new_bytes"] += entry["size"]
         return entry | {"inode": each.inode()} | self._compared_with_source(relative, entry)
-
-    def _count(self, relative: bytes, entry: Entry) -> None:
-        self._state.add_entry(entry)
-        self.counts["entries"] += 1
-        if entry["type"] == "file":
-            self.counts["files"] += 1
-            self.counts["total_bytes"] += entry["size"]
-            self._sums.append(sum_line(entry["sha256"], relative))
 
     def _failed_copy(self, relative: bytes, error: OSError) -> None:
         self.differences.add(os.fsdecode(relative), f"the copy can't be read ({error.strerror})")
