@@ -36,9 +36,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import ROOT
-from workloads.throttle.diag_socket import DiagSocket
 from workloads.throttle.meter import Meter
 from workloads.throttle.processes import socket_inodes
+from workloads.throttle.sock_diag import DiagSocket
 
 THIS = (sys.executable, "-m", "bench.throttle")
 CHUNK_BYTES = 65536

@@ -13,8 +13,8 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
+from workloads.throttle.meter import Counts
 from workloads.throttle.settings import CUT_SHORT_WARNING, Rate, Settings, in_unit
-from workloads.throttle.tally import Counts
 
 LIVE_S = 0.5
 QUIET_S = 10.0  # without a terminal

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from workloads.throttle.display import Progress
-from workloads.throttle.meter import Meter
+from workloads.throttle.meter import Buffered, Counts, Meter
 from workloads.throttle.pacing import START_S, Pacer
 from workloads.throttle.processes import Identity, send
 from workloads.throttle.record import Record, Stop
 from workloads.throttle.settings import Settings
 from workloads.throttle.signals import ENDING, Caught, Signals, suspend_self
-from workloads.throttle.tally import Buffered, Counts
 from workloads.throttle.tree import Tree
 from workloads.throttle.watchdog import Watchdog
 
@@ -91,7 +90,7 @@ class Loop:
         if self.meter is not None:
             self.counts = self.meter.search(self.tree.pids, now_s) if searching else self.meter.read()
             if self._stopped_at_s is not None and self._at_stop is None:
-                self._at_stop = (self.meter.buffered, self.counts.sent_bytes)
+                self._at_stop = (self.meter.tally.buffered, self.counts.sent_bytes)
         now_s = time.monotonic()
         running_s = self._running_s(now_s)
         self.record.add(now_s, None if self.counts is None else self.counts.network_bytes, running_s)

@@ -9,37 +9,60 @@ what it moved since the last reading is missed.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from workloads.throttle.diag_socket import DiagSocket
 from workloads.throttle.processes import socket_inodes
-from workloads.throttle.tally import Buffered, Counts, Tally
+from workloads.throttle.sock_diag import Connection, DiagSocket
 
 # A socket that is not (yet) a TCP connection is searched for again, after ever longer times.
 FIRST_AGAIN_S = 0.05
 LAST_AGAIN_S = 1.0
+_NEW = Connection(0, b"", 0, 0, unread_bytes=0, unacked_bytes=0, acked_bytes=0, received_bytes=0, notsent_bytes=0)
+"""A connection that has moved nothing."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Bytes since the tally began.
+
+    Peers acknowledged `sent_bytes` and sent `received_bytes`: these went over the network. `process_bytes` is what the
+    processes wrote and read; the difference is in the sockets' buffers.
+    """
+
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    process_bytes: int = 0
+
+    @property
+    def network_bytes(self) -> int:
+        """Both directions together."""
+        return self.sent_bytes + self.received_bytes
+
+
+@dataclass(frozen=True)
+class Buffered:
+    """What processes have written and peers have not acknowledged; `notsent_bytes` of it were not sent yet."""
+
+    unacked_bytes: int = 0
+    notsent_bytes: int = 0
 
 
 class Meter:
-    """Counts bytes from its creation on."""
+    """Counts what the processes' connections move, from its creation on."""
 
     def __init__(self, diag: DiagSocket) -> None:
         self._diag = diag
-        self._tally = Tally(diag.dump())
+        self.tally = Tally(diag.dump())
         self._our_inodes: set[int] = set()
         self._unclear: dict[int, tuple[float, float]] = {}  # inode: when to search again, and the wait after that
         self.unseen: set[int] = set()
         """Pids of processes whose sockets may not be read: what they move is not counted."""
 
-    @property
-    def buffered(self) -> Buffered:
-        """What was in the send buffers at the last reading."""
-        return self._tally.buffered
-
     def read(self) -> Counts:
         """Returns the counts of the known connections."""
-        self._tally.end(self._diag.ended())
-        self._ask()
-        return self._tally.counts
+        self.tally.end(self._diag.ended())
+        self.tally.update(self._diag.ask(self.tally.listed))
+        return self.tally.counts
 
     def search(self, pids: Iterable[int], now_s: float) -> Counts:
         """Searches for new connections of these processes; returns the counts. `now_s` is of any monotonic clock."""
@@ -49,25 +72,103 @@ class Meter:
                 self._our_inodes |= socket_inodes(pid)
             except PermissionError:
                 self.unseen.add(pid)
-        self._tally.end(self._diag.ended())
-        if self._has_new_sockets(now_s):
-            self._tally.add_dump(self._diag.dump(), self._our_inodes)
-            self._remember_unclear(now_s)
-        else:
-            self._ask(self._our_inodes)
-        return self._tally.counts
-
-    def _ask(self, our_inodes: set[int] | None = None) -> None:
-        found, missing = self._diag.ask(self._tally.alive)
-        self._tally.update(found, our_inodes)
-        self._tally.mark_unlisted(missing)
-
-    def _has_new_sockets(self, now_s: float) -> bool:
-        unknown = self._our_inodes - {each.inode for each in self._tally.alive}
+        self.tally.end(self._diag.ended())
+        unknown = self._unknown()
         self._unclear = {inode: again for inode, again in self._unclear.items() if inode in unknown}
-        return any(inode not in self._unclear or self._unclear[inode][0] <= now_s for inode in unknown)
+        if any(inode not in self._unclear or self._unclear[inode][0] <= now_s for inode in unknown):
+            self.tally.add_dump(self._diag.dump(), self._our_inodes)
+            for inode in self._unknown():
+                _, wait_s = self._unclear.get(inode, (now_s, FIRST_AGAIN_S))
+                self._unclear[inode] = (now_s + wait_s, min(2 * wait_s, LAST_AGAIN_S))
+        else:
+            self.tally.update(self._diag.ask(self.tally.listed), self._our_inodes)
+        return self.tally.counts
 
-    def _remember_unclear(self, now_s: float) -> None:
-        for inode in self._our_inodes - {each.inode for each in self._tally.alive}:
-            _, wait_s = self._unclear.get(inode, (now_s, FIRST_AGAIN_S))
-            self._unclear[inode] = (now_s + wait_s, min(2 * wait_s, LAST_AGAIN_S))
+    def _unknown(self) -> set[int]:
+        return self._our_inodes - {each.inode for each in self.tally.listed}
+
+
+class Tally:
+    """Counts the connections of our processes: each from the time one of them was seen to hold it.
+
+    A connection stays ours after all have closed it, while the kernel sends the rest; not once another process holds
+    it. What it moved before, under another process, does not count.
+    """
+
+    def __init__(self, there_before: Iterable[Connection] = ()) -> None:
+        self._ours: dict[int, Connection] = {}  # by cookie, as last read
+        self._listed: set[int] = set()  # the cookies of those that the last reading had
+        self._others = {each.cookie: each for each in there_before}
+        self._sent_bytes = self._received_bytes = self._process_bytes = 0
+
+    @property
+    def listed(self) -> list[Connection]:
+        """Our connections that still exist, as last read."""
+        return [connection for cookie, connection in self._ours.items() if cookie in self._listed]
+
+    @property
+    def counts(self) -> Counts:
+        """What our connections have moved, with those that have ended."""
+        return Counts(self._sent_bytes, self._received_bytes, self._process_bytes)
+
+    @property
+    def buffered(self) -> Buffered:
+        """The send buffers of our connections, also of closed ones: the kernel sends them even during a stop."""
+        listed = self.listed
+        return Buffered(sum(each.unacked_bytes for each in listed), sum(each.notsent_bytes for each in listed))
+
+    def add_dump(self, connections: Iterable[Connection], our_inodes: set[int]) -> None:
+        """Takes all connections of the namespace, and the inodes of the sockets that our processes hold."""
+        others: dict[int, Connection] = {}
+        for connection in connections:
+            cookie = connection.cookie
+            if cookie not in self._ours:
+                if connection.inode in our_inodes:
+                    self._ours[cookie] = self._others.get(cookie, _NEW)  # `update` below takes its current counters
+                else:
+                    others[cookie] = connection
+        self._others = others
+        self.update(connections, our_inodes)
+
+    def update(self, connections: Iterable[Connection], our_inodes: set[int] | None = None) -> None:
+        """Takes a new reading of ours; with `our_inodes`, gives up those that another process holds.
+
+        One that the reading does not have keeps its counts until its final counters come, or until it is read again:
+        a disconnected socket is not listed until it is connected again.
+        """
+        self._listed.clear()
+        for now in connections:
+            cookie = now.cookie
+            before = self._ours.get(cookie)
+            if before is None:
+                continue
+            self._count(_NEW if _was_reset(before, now) else before, now)
+            if our_inodes is not None and now.inode and now.inode not in our_inodes:
+                self._others[cookie] = now
+                del self._ours[cookie]
+            else:
+                self._ours[cookie] = now
+                self._listed.add(cookie)
+
+    def end(self, connections: Iterable[Connection]) -> None:
+        """Takes connections' final counters, ours or not. They are zero after a reset; the last reading then stays."""
+        for now in connections:
+            before = self._ours.pop(now.cookie, None)
+            if before is not None and not _was_reset(before, now):
+                self._count(before, now)
+
+    def _count(self, before: Connection, now: Connection) -> None:
+        """Adds what a connection has moved between two readings."""
+        self._sent_bytes += now.acked_bytes - before.acked_bytes
+        self._received_bytes += now.received_bytes - before.received_bytes
+        self._process_bytes += now.process_bytes - before.process_bytes
+
+
+def _was_reset(before: Connection, now: Connection) -> bool:
+    """Returns whether the kernel has set the connection's counters to zero between two readings.
+
+    tcp_disconnect() does so (net/ipv4/tcp.c): in a close with SO_LINGER 0, which sends RST, before it reports the final
+    counters; and in connect(AF_UNSPEC), after which the socket may be connected again. It also advances write_seq by a
+    window, so that `unacked_bytes` is meaningless until then.
+    """
+    return now.acked_bytes < before.acked_bytes or now.received_bytes < before.received_bytes

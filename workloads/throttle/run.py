@@ -11,7 +11,6 @@ from contextlib import ExitStack
 
 from workloads.errors import WorkloadError
 from workloads.throttle.checks import check_kernel, check_process, check_same
-from workloads.throttle.diag_socket import DiagSocket
 from workloads.throttle.display import Display, Progress
 from workloads.throttle.loop import Loop
 from workloads.throttle.meter import Meter
@@ -21,6 +20,7 @@ from workloads.throttle.record import Record
 from workloads.throttle.report import Outcome, Writer, document, sentences
 from workloads.throttle.settings import Rate, Settings
 from workloads.throttle.signals import ENDING, PASSED_ON, Signals
+from workloads.throttle.sock_diag import DiagSocket
 from workloads.throttle.tree import Member, Tree
 from workloads.throttle.watchdog import NotStarted, Watchdog, WatchdogGone
 

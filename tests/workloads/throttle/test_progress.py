@@ -8,8 +8,8 @@ import pytest
 import rich.console
 
 from workloads.throttle.display import LIVE_S, NOTHING_MOVED_S, QUIET_S, Display, Progress
+from workloads.throttle.meter import Counts
 from workloads.throttle.settings import CUT_SHORT_WARNING, Cycle, Settings, parse_rate
-from workloads.throttle.tally import Counts
 
 HELD = Settings(pace=parse_rate("2 MiB/s"), max_pause_s=2.0, command=("true",), pid=None, report=None)
 

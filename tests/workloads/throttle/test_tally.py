@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.workloads.throttle.netlink_messages import Socket
+from workloads.throttle.meter import Buffered, Counts, Tally
 from workloads.throttle.sock_diag import Connection, parse_answer
-from workloads.throttle.tally import Buffered, Counts, Tally
 
 OURS, THEIRS = 100, 200
 
@@ -25,7 +24,7 @@ def test_a_connection_counts_from_its_beginning() -> None:
     tally.add_dump([connection(1, acked=30, received=5, unacked=7), connection(2, inode=THEIRS, acked=1000)], {OURS})
     assert tally.counts == Counts(30, 5, 42)
     assert tally.counts.network_bytes == 35
-    assert [each.cookie for each in tally.alive] == [1]
+    assert [each.cookie for each in tally.listed] == [1]
 
 
 def test_what_it_had_moved_before_does_not_count() -> None:
@@ -64,7 +63,7 @@ def test_a_connection_handed_on_counts_no_further() -> None:
     tally.update([connection(1, inode=THEIRS, acked=15)], {OURS})
     tally.update([connection(1, inode=THEIRS, acked=99)], {OURS})
     assert tally.counts.sent_bytes == 15
-    assert tally.alive == []
+    assert tally.listed == []
 
 
 def test_handed_on_and_back_what_the_others_moved_is_left_out() -> None:
@@ -79,9 +78,9 @@ def test_handed_on_and_back_what_the_others_moved_is_left_out() -> None:
 def test_the_last_word_is_the_kernel_s() -> None:
     tally = Tally()
     tally.add_dump([connection(1, acked=10)], {OURS})
-    tally.mark_unlisted(tally.alive)
+    tally.update([])
     assert tally.counts.sent_bytes == 10
-    assert tally.alive == []
+    assert tally.listed == []
     tally.end([connection(1, inode=0, acked=25), connection(9, inode=0, acked=1000)])
     assert tally.counts.sent_bytes == 25
     tally.end([connection(1, inode=0, acked=25)])
@@ -94,7 +93,7 @@ def test_counters_that_a_reset_has_zeroed_take_nothing_back() -> None:
     """
     tally = Tally()
     tally.add_dump([connection(1, acked=32769, received=80, unacked=500)], {OURS})
-    tally.mark_unlisted(tally.alive)
+    tally.update([])
     tally.end([connection(1, inode=0, unacked=65538)])
     assert tally.counts == Counts(32769, 80, 32769 + 80 + 500)
 
@@ -114,9 +113,9 @@ def test_a_socket_that_is_connected_again_is_asked_for_again() -> None:
     tally = Tally()
     tally.add_dump([connection(1, acked=10)], {OURS})
     tally.add_dump([], {OURS})
-    assert tally.alive == []
+    assert tally.listed == []
     tally.add_dump([connection(1, acked=5)], {OURS})
-    assert [each.acked_bytes for each in tally.alive] == [5]
+    assert [each.acked_bytes for each in tally.listed] == [5]
 
 
 def test_a_connection_that_was_reset_before_it_was_taken_over_counts_from_then_on() -> None:
@@ -200,8 +199,3 @@ class _Connections(RuleBasedStateMachine):
 
 
 TestConnections = _Connections.TestCase
-
-
-@given(st.lists(st.integers(0, 100), min_size=3, max_size=3), st.lists(st.integers(0, 100), min_size=3, max_size=3))
-def test_counts_add_and_subtract(first: list[int], second: list[int]) -> None:
-    assert Counts(*first) + Counts(*second) - Counts(*second) == Counts(*first)
