@@ -14,7 +14,7 @@ from workloads.s3_throttle import plan as plans
 from workloads.s3_throttle.plan import Cell, Cycle, cells, least_seconds, read
 from workloads.s3_throttle.run import Measured, amount, cap
 from workloads.s3_throttle.uploader.spec import Spec, configuration, environment, sync_command, throttle_arguments
-from workloads.throttle.command_line import parse_command_line
+from workloads.throttle.settings import parse_command_line
 
 TEXT = """
 name = "test"

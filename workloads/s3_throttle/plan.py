@@ -21,7 +21,7 @@ METHODS = (FREE, DUTY_CYCLE, CLOSED_LOOP, MAX_BANDWIDTH, TC)
 # Of a target to the free rate. Below 0.01 one burst would move all of a cell; above 0.99 nothing is held back.
 Ratio = Annotated[float, Number(0.01, 0.99)]
 Ratios = Annotated[tuple[Ratio, ...], Items("a list of numbers from 0.01 to 0.99, each once", unique=True)]
-# The throttle takes pauses of 10 s at most: S3 hangs up after 20 (workloads/throttle/command_line.py).
+# The throttle takes pauses of 10 s at most: S3 hangs up after 20 (workloads/throttle/settings.py).
 STOP = Number(0.01, 10, "seconds")
 # Below 4096 a socket could not hold one segment of a large MTU.
 SendBuffer = Annotated[int | None, Number(4096, 1 << 30, "bytes")]

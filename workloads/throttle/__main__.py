@@ -6,9 +6,9 @@ import os
 import sys
 
 from workloads.errors import WorkloadError
-from workloads.throttle.command_line import parse_command_line
 from workloads.throttle.display import Display
 from workloads.throttle.run import EXIT_REFUSED, run
+from workloads.throttle.settings import parse_command_line
 
 
 def main() -> int:

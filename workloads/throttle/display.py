@@ -138,7 +138,7 @@ class Progress:
             (first_s, first_bytes), (last_s, last_bytes) = self._seen[0], self._seen[-1]
             rate = (last_bytes - first_bytes) / (last_s - first_s) if last_s > first_s else 0.0
             target = f" of {pace.words}" if isinstance(pace, Rate) else ""
-            words.append(f"{in_unit(rate, pace.unit if isinstance(pace, Rate) else 'MB/s')}{target}")
+            words.append(f"{in_unit(rate, pace.unit)}{target}")
             words.append(f"{counts.network_bytes:,} bytes")
         return ", ".join([*words, f"running {running_ratio:.0%} of the time"])
 

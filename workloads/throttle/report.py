@@ -22,13 +22,12 @@ from typing import Any, TextIO
 
 from workloads.errors import WorkloadError
 from workloads.throttle.record import Figures, Sample, Stop
-from workloads.throttle.settings import CUT_SHORT_WARNING, Rate, Settings, in_unit
+from workloads.throttle.settings import A_FILE, CUT_SHORT_WARNING, Rate, Settings, in_unit
 
 SCHEMA = 1
 # How close the mean comes to the target in a transfer that is long enough; docs/how-to/cap-bandwidth.md promises it.
 PROMISED_ERROR = 0.01
 MANY_TIMES = 10  # from here on a multiple is easier to read than percent
-A_FILE = "give a file in a directory that can be written"
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,6 @@ def document(settings: Settings, outcome: Outcome, samples: Path | None, stops: 
 def sentences(settings: Settings, outcome: Outcome) -> list[str]:
     """Returns the report in words."""
     pace, figures = settings.pace, outcome.figures
-    unit = pace.unit if isinstance(pace, Rate) else "MB/s"
     lines = []
     if figures.bytes is None:
         lines.append(f"{figures.seconds:.1f} s; what was moved could not be measured")
@@ -93,11 +91,11 @@ def sentences(settings: Settings, outcome: Outcome) -> list[str]:
     elif figures.active_s is None or figures.mean_bytes_per_s is None:
         lines.append(f"{figures.bytes:,} bytes in {figures.seconds:.1f} s: too little to say how well the cap held")
     else:
-        mean = f"{figures.bytes:,} bytes in {figures.active_s:.3g} s: {in_unit(figures.mean_bytes_per_s, unit)}"
+        mean = f"{figures.bytes:,} bytes in {figures.active_s:.3g} s: {in_unit(figures.mean_bytes_per_s, pace.unit)}"
         if isinstance(pace, Rate):
             mean += f", {_of_target(figures.mean_bytes_per_s, pace)}"
         if figures.window_std_bytes_per_s is not None and figures.windows > 1:
-            mean += f"; standard deviation of one-second windows {in_unit(figures.window_std_bytes_per_s, unit)}"
+            mean += f"; standard deviation of one-second windows {in_unit(figures.window_std_bytes_per_s, pace.unit)}"
         lines.append(f"{mean}; largest 100 ms {figures.largest_100_ms_bytes:,} bytes")
         if isinstance(pace, Rate) and _too_short(pace, outcome):
             enough = (figures.largest_100_ms_bytes or 0) / PROMISED_ERROR

@@ -152,6 +152,4 @@ def _out_of_reach(display: Display) -> Callable[[Member], None]:
 def _opening(settings: Settings, process: Identity | None) -> str:
     pid = "" if process is None else f" (pid {process.pid})"
     what = f"{settings.command[0]}{pid}" if settings.command is not None else f"pid {settings.pid}"
-    if isinstance(settings.pace, Rate):
-        return f"{what}: held to {settings.pace.explained}"
-    return f"{what}: stopped for {settings.pace.stop_s:g} s, then running for {settings.pace.run_s:g} s"
+    return f"{what}: {settings.pace.explained}"

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from workloads.errors import WorkloadError
-from workloads.throttle.command_line import parse_command_line
-from workloads.throttle.settings import Cycle, Rate, Settings, parse_rate
+from workloads.throttle.settings import Cycle, Rate, Settings, parse_command_line, parse_rate
 
 
 def test_a_command_with_a_rate() -> None:

@@ -63,8 +63,8 @@ def test_a_rate_out_of_range_is_refused_with_the_range(text: str) -> None:
 
 
 def test_a_rate_is_explained_in_bytes() -> None:
-    assert parse_rate("2MiB/s").explained == "2 MiB/s, which is 2,097,152 bytes a second"
-    assert parse_rate("2 KB/s").explained == "2 kB/s, which is 2,000 bytes a second"
+    assert parse_rate("2MiB/s").explained == "held to 2 MiB/s, which is 2,097,152 bytes a second"
+    assert parse_rate("2 KB/s").explained == "held to 2 kB/s, which is 2,000 bytes a second"
 
 
 @given(
