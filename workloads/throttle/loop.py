@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from workloads.throttle.display import Progress
+from workloads.throttle.display import Display, Progress
 from workloads.throttle.meter import Buffered, Counts, Meter
-from workloads.throttle.pacing import START_S, Pacer
-from workloads.throttle.processes import Identity, send
+from workloads.throttle.pacing import START_S, ClosedLoop, DutyCycle, Pacer
+from workloads.throttle.processes import Identity, children, read_stat, send
 from workloads.throttle.record import Record, Stop
-from workloads.throttle.settings import Settings
-from workloads.throttle.signals import ENDING, Caught, Signals, suspend_self
-from workloads.throttle.tree import Tree
+from workloads.throttle.report import Outcome, Writer
+from workloads.throttle.settings import Rate, Settings
+from workloads.throttle.signals import ENDING, Caught, Signals
+from workloads.throttle.tree import Member, Tree
 from workloads.throttle.watchdog import Watchdog
 
 # How often new processes and connections are searched for; also after each stop. In a pause there should be none.
@@ -26,39 +25,47 @@ GRACE_S = 1.0
 LAST_LOOK_S = 0.02
 
 
-@dataclass(kw_only=True)
 class Loop:
-    """One run. `command` is the process that the throttle started, or None; without `meter` nothing is measured."""
+    """One run. `process` is that of --pid, or the command, None if that has ended already; without `meter` nothing is
+    measured.
+    """
 
-    settings: Settings
-    pacer: Pacer
-    tree: Tree
-    meter: Meter | None
-    watchdog: Watchdog
-    signals: Signals
-    progress: Progress
-    record: Record
-    command: Identity | None
-    on_stop: Callable[[Stop], None]
-    counts: Counts | None = field(default=None, init=False)
-    stops: int = field(default=0, init=False)
-    longest_pause_s: float | None = field(default=None, init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        process: Identity | None,
+        watchdog: Watchdog,
+        signals: Signals,
+        meter: Meter | None,
+        display: Display,
+        writer: Writer,
+    ) -> None:
+        self._settings = settings
+        self._process = process
+        self._watchdog = watchdog
+        self._signals = signals
+        self._meter = meter
+        self._display = display
+        self._writer = writer
+        self._pacer = _pacer(settings)
+        self._tree = Tree(self._roots, watchdog.hold, self._out_of_reach)
+        self._progress = Progress(settings, display)
+        self._counts: Counts | None = None
+        self._stops = 0
+        self._longest_pause_s: float | None = None
         self._at_stop: tuple[Buffered, int] | None = None  # send buffers, and bytes sent, at the stop
         self._exit_code: int | None = None
         self._stopped_at_s: float | None = None
+        self._started_unix_s, self._cpu_before_s = time.time(), time.process_time()
         self._began_at_s = self._resumed_at_s = time.monotonic()
+        self._record = Record(self._began_at_s, writer.write_sample)
         self._ran_s = 0.0
         self._searched_at_s = 0.0
         self._search_now = True
         self._free_until_s = 0.0
 
-    def run(self) -> int:
-        """Holds processes back until the end; returns the exit code. Continues all of them, also after an error.
-
-        Raises WatchdogGone.
-        """
+    def run(self) -> Outcome:
+        """Holds processes back until the end. Continues all of them, also after an error. Raises WatchdogGone."""
         try:
             while self._exit_code is None:
                 now_s = self._look()
@@ -67,50 +74,69 @@ class Loop:
             self._resume()
             time.sleep(LAST_LOOK_S)
             self._look()
-            return self._exit_code
         finally:
             self._resume()
-            self.tree.close()
-            self.watchdog.done()
+            self._tree.close()
+            self._watchdog.done()
+        return Outcome(
+            figures=self._record.figures(),
+            started_unix_s=self._started_unix_s,
+            sent_bytes=None if self._counts is None else self._counts.sent_bytes,
+            received_bytes=None if self._counts is None else self._counts.received_bytes,
+            stops=self._stops,
+            longest_pause_s=self._longest_pause_s,
+            cut_short=self._pacer.cut_short,
+            exit_code=self._exit_code,
+            cpu_s=time.process_time() - self._cpu_before_s,
+        )
+
+    def _roots(self) -> list[int]:
+        if self._settings.pid is None:
+            return children(self._watchdog.pid)  # the command, and what its descendants left behind
+        stat = read_stat(self._settings.pid)
+        return [stat.pid] if stat is not None and stat.identity == self._process else []
+
+    def _out_of_reach(self, member: Member) -> None:
+        self._display.say(f"pid {member.pid} ({member.name}) belongs to another user, and is not held back")
 
     def _look(self) -> float:
         """Reads the counters; returns the time at which they held."""
-        self.watchdog.heartbeat()
+        self._watchdog.heartbeat()
         now_s = time.monotonic()
         searching = self._search_now or now_s - self._searched_at_s >= self._search_every_s(now_s)
         if searching:
             self._search_now = False
             self._searched_at_s = now_s
             if self._stopped_at_s is None:
-                self.tree.find()
+                self._tree.find()
             else:
-                self.tree.stop()
-            if not self.tree.pids and self.settings.pid is not None:
+                self._tree.stop()
+            if not self._tree.pids and self._settings.pid is not None:
                 self._exit_code = 0
-        if self.meter is not None:
-            self.counts = self.meter.search(self.tree.pids, now_s) if searching else self.meter.read()
+        if self._meter is not None:
+            self._counts = self._meter.search(self._tree.pids, now_s) if searching else self._meter.read()
             if self._stopped_at_s is not None and self._at_stop is None:
-                self._at_stop = (self.meter.tally.buffered, self.counts.sent_bytes)
+                self._at_stop = (self._meter.tally.buffered, self._counts.sent_bytes)
         now_s = time.monotonic()
         running_s = self._running_s(now_s)
-        self.record.add(now_s, None if self.counts is None else self.counts.network_bytes, running_s)
-        self.progress.update(now_s, self.counts, running_s, now_s - self._began_at_s)
-        self.progress.warn_of_short_pauses(self.pacer.cut_short)
-        if self.meter is not None:
-            self.progress.warn_of_unseen(self.meter.unseen)
-            self.progress.warn_of_nothing_moved(self.counts, running_s, self.meter.unseen)
+        self._record.add(now_s, None if self._counts is None else self._counts.network_bytes, running_s)
+        self._progress.update(now_s, self._counts, running_s, now_s - self._began_at_s)
+        self._progress.warn_of_short_pauses(self._pacer.cut_short)
+        if self._meter is not None:
+            self._progress.warn_of_unseen(self._meter.unseen)
+            self._progress.warn_of_nothing_moved(self._counts, running_s, self._meter.unseen)
         return now_s
 
     def _search_every_s(self, now_s: float) -> float:
         if self._stopped_at_s is not None:
             return PAUSED_SEARCH_S
-        nothing_moved = self.counts is None or not self.counts.process_bytes
-        if self.meter is not None and nothing_moved and now_s - self._began_at_s < START_S:
+        nothing_moved = self._counts is None or not self._counts.process_bytes
+        if self._meter is not None and nothing_moved and now_s - self._began_at_s < START_S:
             return 0.0  # a fast process would fill its socket buffers within SEARCH_S
         return SEARCH_S
 
     def _act(self, now_s: float) -> None:
-        decision = self.pacer.decide(now_s, 0 if self.counts is None else self.counts.process_bytes)
+        decision = self._pacer.decide(now_s, 0 if self._counts is None else self._counts.process_bytes)
         if now_s < self._free_until_s:
             self._resume()
             self._wait(SEARCH_S)
@@ -125,62 +151,69 @@ class Loop:
             self._wait(min(decision.stop_s, PAUSED_SEARCH_S))
 
     def _stop(self) -> None:
-        self.tree.stop()
+        self._tree.stop()
         self._search_now = True
         if self._stopped_at_s is None:
             self._stopped_at_s = time.monotonic()
             self._ran_s += self._stopped_at_s - self._resumed_at_s
-            self.stops += 1
+            self._stops += 1
 
     def _resume(self) -> None:
-        self.tree.resume()
-        if self._stopped_at_s is not None:
-            self._resumed_at_s = time.monotonic()
-            self.longest_pause_s = max(self.longest_pause_s or 0.0, self._resumed_at_s - self._stopped_at_s)
-            self._note_stop(self._stopped_at_s, self._resumed_at_s - self._stopped_at_s)
-            self._stopped_at_s = None
-
-    def _note_stop(self, start_s: float, stopped_s: float) -> None:
-        """Records a stop that has ended, with the counters of the last reading, a moment ago."""
-        if self._at_stop is not None and self.counts is not None:
+        self._tree.resume()
+        if self._stopped_at_s is None:
+            return
+        start_s, self._stopped_at_s = self._stopped_at_s, None
+        self._resumed_at_s = time.monotonic()
+        stopped_s = self._resumed_at_s - start_s
+        self._longest_pause_s = max(self._longest_pause_s or 0.0, stopped_s)
+        if self._at_stop is not None and self._counts is not None:
             (buffered, sent_bytes), self._at_stop = self._at_stop, None
-            acked_bytes = self.counts.sent_bytes - sent_bytes
-            self.on_stop(Stop(start_s, stopped_s, buffered.unacked_bytes, buffered.notsent_bytes, acked_bytes))
+            acked_bytes = self._counts.sent_bytes - sent_bytes  # by the last reading, a moment ago
+            stop = Stop(start_s, stopped_s, buffered.unacked_bytes, buffered.notsent_bytes, acked_bytes)
+            self._writer.write_stop(stop)
 
     def _running_s(self, now_s: float) -> float:
         return self._ran_s + (now_s - self._resumed_at_s if self._stopped_at_s is None else 0.0)
 
     def _wait(self, seconds: float) -> bool:
         """Waits; returns False when a signal came, after handling it."""
-        caught = self.signals.wait(seconds)
+        caught = self._signals.wait(seconds)
         if caught is None:
             return True
         if caught.number == signal.SIGCHLD:
-            self._exit_code = self.watchdog.ended()
+            self._exit_code = self._watchdog.ended()
         elif caught.number == signal.SIGTSTP:
             self._suspend()
-        elif self.settings.command is None:
+        elif self._settings.command is None:
             self._exit_code = 128 + caught.number
         else:
             self._pass_on(caught)
         return False
 
     def _pass_on(self, caught: Caught) -> None:
-        if self.command is not None and not caught.by_terminal:
-            send(self.command, caught.number)
+        if self._process is not None and not caught.by_terminal:
+            send(self._process, caught.number)
         if caught.number in ENDING:
             self._free_until_s = time.monotonic() + GRACE_S
 
     def _suspend(self) -> None:
         """Handles Ctrl-Z: a command stays stopped until the throttle is continued; a process of --pid runs on."""
-        if self.settings.command is None:
+        if self._settings.command is None:
             self._resume()
         else:
             self._stop()
-        self.progress.pause()
-        self.watchdog.suspended()
-        away_s = suspend_self()
-        self.watchdog.heartbeat()
+        self._progress.pause()
+        self._watchdog.suspended()
+        before_s = time.monotonic()
+        signal.raise_signal(signal.SIGSTOP)  # as Ctrl-Z would have stopped this process
+        away_s = time.monotonic() - before_s
+        self._watchdog.heartbeat()
         if self._stopped_at_s is not None:
             self._stopped_at_s += away_s  # the time suspended by a person is no pause of the throttle's
         self._resume()
+
+
+def _pacer(settings: Settings) -> Pacer:
+    if isinstance(settings.pace, Rate):
+        return ClosedLoop(settings.pace.bytes_per_s, settings.max_pause_s)
+    return DutyCycle(settings.pace)

@@ -125,13 +125,14 @@ def _too_short(target: Rate, outcome: Outcome) -> bool:
 
 
 class Writer:
-    """Writes report, samples and stops. Opens the files at once, so that a fault is known before anything starts.
+    """Writes report, samples and stops; nothing where there is no `path`. Opens the files at once, so that a fault is
+    known before anything starts.
 
     Existing files keep their content until the first sample. A device, a pipe or the name of a descriptor (/dev/stdout)
     gets the report alone, appended; `samples` and `stops` are then None.
     """
 
-    def __init__(self, path: Path, unix_minus_clock_s: float | None = None) -> None:
+    def __init__(self, path: Path | None, unix_minus_clock_s: float | None = None) -> None:
         """Opens the files. `unix_minus_clock_s` turns samples' times into Unix time; None: from time.monotonic().
 
         Raises WorkloadError.
@@ -145,7 +146,7 @@ class Writer:
         self._files: dict[Path, TextIO] = {}
         self._made: list[Path] = []
         try:
-            if _is_file_of_a_directory(path):
+            if path is not None and _is_file_of_a_directory(path):
                 self.samples, self.stops = (
                     path.with_name(f"{path.name.removesuffix('.json')}.{name}.ndjson") for name in ("samples", "stops")
                 )
@@ -174,7 +175,8 @@ class Writer:
     def write(self, report: dict[str, Any]) -> None:
         """Writes the report. Raises OSError when the report, or a sample or stop before it, could not be written."""
         self._begin()
-        self._files[self._path].write(f"{json.dumps(report, indent=1)}\n")
+        if self._path is not None:
+            self._files[self._path].write(f"{json.dumps(report, indent=1)}\n")
         for each in self._files.values():
             each.flush()
         if self._fault is not None:

@@ -6,7 +6,6 @@ import ctypes
 import errno
 import os
 import signal
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -73,10 +72,3 @@ class Signals:
             raise OSError(fault, f"sigtimedwait: {os.strerror(fault)}")
         # sigaction(2): SI_KERNEL is above zero, what a process sends is not.
         return Caught(info.number, info.code > 0)
-
-
-def suspend_self() -> float:
-    """Stops this process as Ctrl-Z would, until it is continued; returns for how many seconds."""
-    before_s = time.monotonic()
-    signal.raise_signal(signal.SIGSTOP)
-    return time.monotonic() - before_s

@@ -11,9 +11,9 @@ import pytest
 
 from tests.workloads.throttle.real import read_numbers, shell, state_of, wait_until
 from workloads.errors import WorkloadError
-from workloads.throttle import checks
-from workloads.throttle.checks import check_process, check_same
+from workloads.throttle import run as runs
 from workloads.throttle.processes import Identity, Stat, read_stat
+from workloads.throttle.run import check_process, check_same
 
 GONE = 2**22 + 1
 
@@ -66,7 +66,7 @@ def test_a_thread_is_not_a_process() -> None:
 def test_a_thread_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container shows none, so what /proc says of one is made up."""
     with shell("sleep 60; true") as process:
-        monkeypatch.setattr(checks, "read_stat", lambda pid: Stat(pid, "kworker/0:1", "I", 2, 0x04208060, 1, 5))
+        monkeypatch.setattr(runs, "read_stat", lambda pid: Stat(pid, "kworker/0:1", "I", 2, 0x04208060, 1, 5))
         assert "(kworker/0:1) is a thread of the kernel" in refusal(process.pid)
 
 
@@ -82,7 +82,7 @@ def test_a_process_whose_connections_may_not_be_seen(monkeypatch: pytest.MonkeyP
     def denied(pid: int) -> set[int]:
         raise PermissionError
 
-    monkeypatch.setattr(checks, "socket_inodes", denied)
+    monkeypatch.setattr(runs, "socket_inodes", denied)
     with shell("sleep 60; true") as process:
         assert "--stop and --run" in refusal(process.pid)
         assert check_process(process.pid, measured=False).pid == process.pid
