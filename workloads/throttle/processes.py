@@ -98,7 +98,8 @@ def children(pid: int) -> list[int]:
     The list is complete only while the process is stopped (proc(5), task/TID/children).
     """
     if not _has_children_files():
-        return [stat.pid for stat in _all_stats() if stat.parent == pid]
+        stats = [read_stat(int(name)) for name in _list("/proc") if name.isdigit()]
+        return [stat.pid for stat in stats if stat is not None and stat.parent == pid]
     found: list[int] = []
     for thread in _list(f"/proc/{pid}/task"):
         found += map(int, (_read(f"/proc/{pid}/task/{thread}/children") or "").split())
@@ -207,12 +208,6 @@ def adopt_orphans() -> None:
 @cache
 def _has_children_files() -> bool:
     return Path(f"/proc/self/task/{os.getpid()}/children").exists()  # not without CONFIG_PROC_CHILDREN
-
-
-def _all_stats() -> Iterator[Stat]:
-    for name in _list("/proc"):
-        if name.isdigit() and (stat := read_stat(int(name))) is not None:
-            yield stat
 
 
 def _list(path: str) -> list[str]:

@@ -159,18 +159,11 @@ class Writer:
 
     def write_sample(self, sample: Sample) -> None:
         """Writes a sample. An error is kept until `write`: a full disk is no reason to end the cap."""
-        record = {"bytes": sample.bytes, "running_ratio": round(sample.running_ratio, 4)}
-        self._add(self.samples, sample.start_s, record)
+        self._add(self.samples, sample)
 
     def write_stop(self, stop: Stop) -> None:
         """Writes a stop; an error is kept until `write`."""
-        record = {
-            "stopped_s": round(stop.stopped_s, 4),
-            "unacked_bytes": stop.unacked_bytes,
-            "notsent_bytes": stop.notsent_bytes,
-            "acked_bytes": stop.acked_bytes,
-        }
-        self._add(self.stops, stop.start_s, record)
+        self._add(self.stops, stop)
 
     def write(self, report: dict[str, Any]) -> None:
         """Writes the report. Raises OSError when the report, or a sample or stop before it, could not be written."""
@@ -192,12 +185,15 @@ class Writer:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
-    def _add(self, path: Path | None, start_s: float, record: dict[str, Any]) -> None:
+    def _add(self, path: Path | None, record: Sample | Stop) -> None:
         if path is None or self._fault is not None:
             return
+        fields = dict(vars(record))
+        line = {"t_unix_s": round(fields.pop("start_s") + self._offset_s, 3)}
+        line |= {name: round(value, 4) if isinstance(value, float) else value for name, value in fields.items()}
         try:
             self._begin()
-            self._files[path].write(f"{json.dumps({'t_unix_s': round(start_s + self._offset_s, 3), **record})}\n")
+            self._files[path].write(f"{json.dumps(line)}\n")
         except OSError as fault:
             self._fault = fault
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from workloads.throttle.processes import STOPPED, Identity, Stat, children, open_pidfd, read_stat
@@ -17,12 +17,11 @@ from workloads.throttle.processes import STOPPED, Identity, Stat, children, open
 
 @dataclass
 class Member:
-    """A process of the tree. `held`: stopped by us. `announced`: the watchdog knows it."""
+    """A process of the tree. `announced`: the watchdog knows it."""
 
     identity: Identity
     name: str
     pidfd: int
-    held: bool = False
     announced: bool = False
     out_of_reach: bool = False
 
@@ -49,7 +48,7 @@ class Tree:
         self._announce = announce
         self._out_of_reach = out_of_reach
         self._members: dict[int, Member] = {}
-        self._stop_order: list[Member] = []
+        self._stopped: dict[int, Member] = {}  # by us, parents first
 
     @property
     def pids(self) -> list[int]:
@@ -58,19 +57,19 @@ class Tree:
 
     def find(self) -> None:
         """Searches for new processes, and drops ended ones."""
-        self._walk(lambda member, stat: None)
+        for _ in self._walk():
+            pass
 
     def stop(self) -> None:
         """Stops every process that is not stopped yet; called again, also those started since."""
-        self._walk(self._stop)
+        for member, stat in self._walk():
+            self._stop(member, stat)
 
     def resume(self) -> None:
         """Continues the processes that it has stopped."""
-        for member in reversed(self._stop_order):
-            if member.held:
-                member.held = False
-                _signal(member, signal.SIGCONT)
-        self._stop_order.clear()
+        while self._stopped:
+            _, member = self._stopped.popitem()
+            _signal(member, signal.SIGCONT)
 
     def close(self) -> None:
         """Continues all processes and drops them."""
@@ -79,7 +78,8 @@ class Tree:
             os.close(member.pidfd)
         self._members.clear()
 
-    def _walk(self, visit: Callable[[Member, Stat], None]) -> None:
+    def _walk(self) -> Iterator[tuple[Member, Stat]]:
+        """Yields each process before it looks for its children."""
         seen: set[int] = set()
         waiting = [*reversed(self._members), *reversed(list(self._roots()))]  # taken from the end
         while waiting:
@@ -89,7 +89,7 @@ class Tree:
             seen.add(pid)
             found = self._admit(pid)
             if found is not None:
-                visit(*found)
+                yield found
                 waiting += reversed(children(pid))
 
     def _admit(self, pid: int) -> tuple[Member, Stat] | None:
@@ -107,7 +107,7 @@ class Tree:
         return self._members[pid], stat
 
     def _stop(self, member: Member, stat: Stat) -> None:
-        if member.held or member.out_of_reach or stat.state == STOPPED:
+        if member.pid in self._stopped or member.out_of_reach or stat.state == STOPPED:
             return
         if not member.announced:
             self._announce(member.identity)
@@ -118,14 +118,12 @@ class Tree:
             member.out_of_reach = True
             self._out_of_reach(member)
             return
-        member.held = True
-        self._stop_order.append(member)
+        self._stopped[member.pid] = member
 
     def _forget(self, member: Member) -> None:
         os.close(member.pidfd)
         del self._members[member.pid]
-        if member.held:
-            self._stop_order.remove(member)
+        self._stopped.pop(member.pid, None)
 
 
 def _signal(member: Member, signum: int) -> None:
