@@ -11,6 +11,7 @@ import pytest
 from moto import mock_aws
 
 from workloads.errors import WorkloadError
+from workloads.s3_throttle import objects
 from workloads.s3_throttle.objects import check_bucket, differences, remove, s3_client
 
 FILES = {f"object-{number:06}": bytes([number]) * 1000 for number in range(1, 11)}
@@ -79,6 +80,12 @@ def test_only_what_is_below_the_prefix_is_deleted(context: Any) -> None:
     assert remove(context, "stack/") == 0
     with pytest.raises(WorkloadError, match="no prefix"):
         remove(context, "/")
+
+
+def test_more_are_deleted_than_s3_takes_at_once(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "DELETED_AT_ONCE", 3)
+    assert remove(context, "stack/") == len(FILES)
+    assert remove(context, "stack/") == 0
 
 
 def test_a_bucket_that_is_gone_is_one_line(context: Any) -> None:

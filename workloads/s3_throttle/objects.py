@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import boto3
-
-from workloads.aws import aws_client, client_arguments, one_line
+from workloads.aws import aws_client, one_line
 from workloads.errors import WorkloadError
 from workloads.s3_throttle.context import Context
 from workloads.s3_throttle.uploader.sync import object_name
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 AT_ONCE = 4
+DELETED_AT_ONCE = 1000  # as many as DeleteObjects takes
 
 
 def s3_client(context: Context) -> S3Client:
@@ -42,7 +41,6 @@ def differences(
     """
     expected = {f"{prefix}{object_name(number)}": sha256s[number % len(sha256s)] for number in range(count)}
     s3, bucket = s3_client(context), context.bucket.name
-    found: list[str] = []
 
     def sha256_of(key: str) -> str:
         digest = hashlib.sha256()
@@ -51,8 +49,7 @@ def differences(
         return digest.hexdigest()
 
     with one_line(f"bucket {bucket}", "S3"):
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            found += [each["Key"] for each in page.get("Contents", [])]
+        found = _keys(s3, bucket, prefix)
         if not found or (whole and len(found) != count):
             return len(found), [f"{len(found)} objects, expected {count if whole else 'some'}"]
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="objects") as pool:
@@ -67,6 +64,16 @@ def remove(context: Context, prefix: str) -> int:
     """Deletes the objects below `prefix`; returns their number."""
     if not prefix.strip("/"):
         raise WorkloadError("no prefix to delete below", "this is a fault of the program")
-    with one_line(f"bucket {context.bucket.name}", "S3"):
-        bucket = boto3.resource("s3", **client_arguments("S3", context.inventory.region)).Bucket(context.bucket.name)
-        return sum(len(answer.get("Deleted", ())) for answer in bucket.objects.filter(Prefix=prefix).delete())
+    s3, bucket, deleted = s3_client(context), context.bucket.name, 0
+    with one_line(f"bucket {bucket}", "S3"):
+        keys = _keys(s3, bucket, prefix)
+        for start in range(0, len(keys), DELETED_AT_ONCE):
+            part = keys[start : start + DELETED_AT_ONCE]
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in part]})
+            deleted += len(answer.get("Deleted", ()))
+    return deleted
+
+
+def _keys(s3: S3Client, bucket: str, prefix: str) -> list[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return [each["Key"] for page in pages for each in page.get("Contents", [])]
