@@ -97,6 +97,7 @@ class TestSession:
     ) -> None:
         with uploading(connector, str(tmp_path / "python3"), str(tmp_path / "run")):
             monkeypatch.setattr(sessions, "lease_holder", lambda what: f"{what} by bert")
+            monkeypatch.setattr(sessions, "LOCK_TIMEOUT_SECONDS", 0)
             with (
                 pytest.raises(WorkloadError) as refused,
                 uploading(connector, str(tmp_path / "python3"), str(tmp_path / "run")),

@@ -21,6 +21,9 @@ from workloads.scripts import find_script
 
 START_SECONDS = 60.0
 END_SECONDS = 30.0
+# A run that was killed still exists for a moment: its sync gets five seconds to end (uploader/sync.py). Until then it
+# cannot be distinguished from one that goes on: nothing is sent while a sync runs.
+LOCK_TIMEOUT_SECONDS = 7
 SCRIPT = "uploader_sync"
 
 
@@ -73,7 +76,8 @@ def uploading(
     connector: SshConnector, python: str = f"{ENVIRONMENT}/bin/python3", folder: str = STATE
 ) -> Iterator[Session]:
     """Starts the program for this run. Raises WorkloadError with the name of another run that uses it."""
-    words = [python, folder, lease_holder(f"a run since {utc_now()}"), str(LEASE_TIMEOUT_SECONDS)]
+    timeouts = [str(LEASE_TIMEOUT_SECONDS), str(LOCK_TIMEOUT_SECONDS)]
+    words = [python, folder, lease_holder(f"a run since {utc_now()}"), *timeouts]
     with connector.start(find_script(SCRIPT, SCRIPTS), words, idle_timeout_seconds=START_SECONDS) as process:
         session = Session(process, connector.name)
         session.answer()  # it is ready; raises when another run uses it

@@ -1,10 +1,10 @@
 # Runs workloads/s3_throttle/uploader, which measures the syncs that standard input asks for, for one run at a time: two runs
-# would share the rate. Arguments: PYTHON FOLDER WHO LEASE_TIMEOUT_SECONDS. The error of a second run names WHO.
+# would share the rate. Arguments: PYTHON FOLDER WHO LEASE_TIMEOUT_SECONDS LOCK_TIMEOUT_SECONDS. The error of a second run
+# names WHO.
 mkdir -p "$2"
 # The kernel releases the lock when the program ends, in whatever way: what it starts has no copy of the descriptor.
 exec 9>> "$2/claim"
-# A run that was killed still exists for a moment: its sync gets five seconds to end (sync.py).
-if ! flock --timeout 7 9; then
+if ! flock --timeout "$5" 9; then
     read -r first < "$2/claim" || true
     die "another run is under way: ${first:-a run without a name}" "wait for its end and run again"
 fi
