@@ -164,10 +164,15 @@ def test_a_cell_takes_twenty_cycles_and_its_start() -> None:
     assert least_seconds(plan, Cell("duty", "duty-cycle", 0.5, Cycle(0.1, 0.1))) == 4 + 1
 
 
+def test_what_is_sent_again_counts_under_tc_alone_which_drops_it_before_it_is_sent() -> None:
+    tx, again = [5_000, 1_055_000 + 10 * 1514], [3, 13]
+    assert spec().sent_once(tx, again) == [5_000, 1_055_000]
+    assert spec(tc_bytes_per_s=1).sent_once(tx, again) == tx
+
+
 def test_each_way_is_capped_by_its_own_field_alone() -> None:
     free = Measured(Cell("free", "free", 1.0), spec(), 1_000_000, None)
-    # Ten segments are no part of what headers are: they were sent again.
-    free.result.samples = {"t": [0.0, 1.0], "tx": [5_000, 1_055_000 + 10 * 1514], "rx": [0, 0], "again": [3, 13]}
+    free.result.final = {"sent_once_bytes": 1_050_000}
     ratio = free.payload_ratio
     assert ratio == pytest.approx(1 / 1.05)
     assert cap(Cell("free", "free", 1.0), None, None) == {}

@@ -223,7 +223,13 @@ class Fakes:
         self.ended.append(in_order)
 
 
-STEADY = {"steady_from_unix_s": 0.2, "steady_until_unix_s": 0.8, "known_to_ratio": 0.01}
+STEADY = {
+    "sent_once_bytes": 1_153_430,
+    "steady_bytes_per_s": 1_153_430.0,
+    "steady_from_unix_s": 0.2,
+    "steady_until_unix_s": 0.8,
+    "known_to_ratio": 0.01,
+}
 NOT_STEADY = dict.fromkeys(STEADY)
 
 

@@ -16,9 +16,9 @@ import pytest
 
 from tests.workloads.throttle.real import sink
 from workloads.s3_throttle.uploader import counts, kernel, sync
+from workloads.s3_throttle.uploader.__main__ import Requests, TasksGone
 from workloads.s3_throttle.uploader.child import Child
 from workloads.s3_throttle.uploader.kernel import Interface
-from workloads.s3_throttle.uploader.requests import Requests, TasksGone
 from workloads.s3_throttle.uploader.spec import Spec
 from workloads.s3_throttle.uploader.sync import measure, send_buffers_file
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -18,7 +17,6 @@ from workloads.s3_throttle.objects import differences, remove
 from workloads.s3_throttle.plan import CLOSED_LOOP, DUTY_CYCLE, FREE, MAX_BANDWIDTH, TC, Cell, Plan, cells
 from workloads.s3_throttle.session import Session, SyncResult, uploading
 from workloads.s3_throttle.uploader.spec import Spec
-from workloads.s3_throttle.uploader.steady import Curve
 from workloads.s3_throttle.uploader.sync import ITSELF
 
 # The CLI takes seconds to start on a slow host. The first sync has no other bound than this: S3 at a tenth of 16
@@ -84,35 +82,15 @@ class Measured:
     @property
     def payload_ratio(self) -> float | None:
         """Bytes of objects for each byte that the interface has sent for the first time."""
-        if self.payload_to_wire_ratio is not None or not self.result.samples.get("t"):
-            return self.payload_to_wire_ratio
-        sent = self.sent_once[-1] - self.sent_once[0]
-        return self.payload_bytes / sent if sent > 0 else None
-
-    @property
-    def sent_once(self) -> list[int]:
-        """The bytes that the interface had sent at each sample, without TCP's retransmissions."""
-        return self.spec.sent_once(self.result.samples["tx"], self.result.samples["again"])
+        sent: int | None = None if self.final is None else self.final["sent_once_bytes"]
+        return self.payload_bytes / sent if self.payload_to_wire_ratio is None and sent else self.payload_to_wire_ratio
 
     @property
     def rate(self) -> float | None:
         """Bytes of objects a second, in the steady part."""
-        ratio, final = self.payload_ratio, self.final
-        if ratio is None or final is None or final["steady_from_unix_s"] is None:
-            return None
-        t, sent = self.result.samples["t"], self.sent_once
-        return payload_rate(t, sent, final["steady_from_unix_s"], final["steady_until_unix_s"], ratio)
-
-
-def payload_rate(
-    t: Sequence[float], tx: Sequence[int], from_s: float, until_s: float, payload_ratio: float
-) -> float | None:
-    """Returns the bytes of objects a second between two times, when `payload_ratio` of what the interface sent were
-    objects'. None: nothing was sent.
-    """
-    curve = Curve(t, tx)
-    moved = curve.at(until_s) - curve.at(from_s)
-    return moved * payload_ratio / (until_s - from_s) if moved > 0 and until_s > from_s else None
+        ratio = self.payload_ratio
+        sent_per_s: float | None = None if self.final is None else self.final["steady_bytes_per_s"]
+        return None if ratio is None or sent_per_s is None else ratio * sent_per_s
 
 
 def run(context: Context, plan: Plan, run_id: str) -> None:

@@ -78,18 +78,22 @@ def measure(
         shutil.rmtree(source, ignore_errors=True)
     cpu_s = _cpu_s() - cpu_before_s
     busy, again = kernel.busy_and_total(), interface.samples.again
+    sent_once = spec.sent_once(interface.samples.tx, again)
+    steady = end.steady
     ended_unix_s = time.time()
     return {
         "exit_code": code,
         "ended_by": end.ended_by,
-        "steady_from_unix_s": None if end.steady is None else round(end.steady.from_s, 4),
-        "steady_until_unix_s": None if end.steady is None else round(end.steady.until_s, 4),
-        "known_to_ratio": None if end.steady is None else round(end.steady.known_to_ratio, 5),
+        "sent_once_bytes": sent_once[-1] - sent_once[0],
+        "steady_bytes_per_s": None if steady is None else steady.bytes_per_s,
+        "steady_from_unix_s": None if steady is None else round(steady.from_s, 4),
+        "steady_until_unix_s": None if steady is None else round(steady.until_s, 4),
+        "known_to_ratio": None if steady is None else round(steady.known_to_ratio, 5),
         "started_unix_s": round(started_unix_s, 4),
         "ended_unix_s": round(ended_unix_s, 4),
         "cpu_s": round(cpu_s, 3),
         "host_busy_ratio": kernel.busy_ratio(busy_before, busy),
-        "segments_sent_again": again[-1] - again[0] if again else None,
+        "segments_sent_again": again[-1] - again[0],
         "cli": _document(counts),
         "throttle": _document(report),
         "stops": stops.read(),
