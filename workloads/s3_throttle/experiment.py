@@ -10,12 +10,12 @@ from workloads.lazy_import import lazy_import
 
 if TYPE_CHECKING:
     from workloads import console
-    from workloads.s3_throttle import configure, environment, plan, run
+    from workloads.s3_throttle import configure, plan, run
     from workloads.s3_throttle import context as contexts
 else:
     console = lazy_import("workloads.console")
-    names = ("configure", "environment", "plan", "run", "context")
-    configure, environment, plan, run, contexts = (lazy_import(f"{__package__}.{name}") for name in names)
+    names = ("configure", "plan", "run", "context")
+    configure, plan, run, contexts = (lazy_import(f"{__package__}.{name}") for name in names)
 
 START_SECONDS = 4  # of a cell besides its transfer: the AWS CLI's start and end
 
@@ -40,7 +40,7 @@ EXPERIMENT = Experiment(
     name="s3-throttle",
     scripts=Path(__file__).parent / "scripts",
     plan=PlanFormat(lambda which: plan.load(which), describe_plan),
-    prepare=lambda: environment.Environment.load(),
+    prepare=lambda: configure.environment_archive(),
     check=lambda inventory, _: contexts.bucket_of(inventory),
     make_context=lambda deployment, _: contexts.Context.of(deployment),
     stages=(
