@@ -120,10 +120,7 @@ def _measure_all(context: Context, plan: Plan, session: Session, prefix: str) ->
     previous: str | None = None
     make_files(context, plan)
     for cell in planned:
-        count, target = amount(plan, cell, None if free is None else free.rate)
-        ratio = None if free is None else free.payload_ratio
-        spec = make_spec(context, plan, cell, count, target, f"{prefix}{cell.name}/", ratio)
-        measured = Measured(cell, spec, count * plan.object_bytes, target, ratio)
+        measured = plan_sync(context, plan, cell, f"{prefix}{cell.name}/", free)
         sync = partial(measure, context, session, measured, measuring.label(cell.name))
         try:
             measuring.measure_cell(record_of(context, plan, measured), sync, raise_faults=True)
@@ -167,15 +164,13 @@ def amount(plan: Plan, cell: Cell, free_bytes_per_s: float | None) -> tuple[int,
     return count, max(1, round(rate / KIB)) * KIB if cell.method == MAX_BANDWIDTH else round(rate)
 
 
-def make_spec(
-    context: Context, plan: Plan, cell: Cell, count: int, target: int | None, prefix: str, payload_ratio: float | None
-) -> Spec:
-    """Returns what the uploader is to do for a cell. `payload_ratio` is the free sync's, None for that sync itself."""
-    longest_s = count * plan.object_bytes / SLOWEST_BYTES_PER_S if payload_ratio is None else plan.most_seconds
-    wire_target = None
-    if target is not None and payload_ratio is not None and cell.method != DUTY_CYCLE:
-        wire_target = target / payload_ratio
-    return Spec(
+def plan_sync(context: Context, plan: Plan, cell: Cell, prefix: str, free: Measured | None) -> Measured:
+    """Returns a cell with what the uploader is to do for it. `free` is the first, free sync, None for that itself."""
+    rate, ratio = (None, None) if free is None else (free.rate, free.payload_ratio)
+    count, target = amount(plan, cell, rate)
+    longest_s = count * plan.object_bytes / SLOWEST_BYTES_PER_S if ratio is None else plan.most_seconds
+    wire_target = None if target is None or ratio is None or cell.method == DUTY_CYCLE else target / ratio
+    spec = Spec(
         aws=AWS,
         pool=POOL,
         pool_objects=plan.probe_bytes // plan.object_bytes,
@@ -188,21 +183,28 @@ def make_spec(
         address=context.uploader.private_address,
         # A duty cycle stretches the time between bytes, too.
         limit_s=(START_SECONDS / cell.ratio if cell.cycle else START_SECONDS) + longest_s,
-        precision_ratio=None if payload_ratio is None else plan.precision,
+        precision_ratio=None if ratio is None else plan.precision,
         least_s=plan.seconds,
         most_s=plan.most_seconds,
         wire_target_bytes_per_s=wire_target,
-        **cap(cell, target, payload_ratio),
+        **cap(cell, target, ratio),
     )
+    return Measured(cell, spec, count * plan.object_bytes, target, ratio)
 
 
 def measure(context: Context, session: Session, measured: Measured, label: str) -> CellOutcome:
     """Runs one sync on the uploader."""
     with context.console.under_way("run", label, f"at most {measured.spec.limit_s:.0f} s"):
         measured.result = session.sync(measured.spec)
-    figures = {name: (measured.final or {}).get(name) for name in FINAL}
-    figures["payload_to_wire_ratio"] = measured.payload_ratio
-    return CellOutcome("" if measured.reason else words_of(measured), measured.reason, figures)
+    final = measured.final or {}
+    figures = {name: final.get(name) for name in FINAL} | {"payload_to_wire_ratio": measured.payload_ratio}
+    rate, target = measured.rate, measured.target_bytes_per_s
+    if measured.reason is not None or rate is None:
+        return CellOutcome("", measured.reason, figures)
+    words = f"{rate / 1e6:8.3f} MB/s, known to {final['known_to_ratio']:.1%}"
+    if target is not None:
+        words += f", {rate / target:7.1%} of its target"
+    return CellOutcome(words, None, figures)
 
 
 def cap(cell: Cell, target: int | None, payload_ratio: float | None) -> dict[str, Any]:
@@ -247,15 +249,6 @@ def record_samples(context: Context, measured: Measured) -> None:
         context.results.append("network", {**where, **dict(fields)})
     for stop in measured.result.stops:
         context.results.append("stops", {**where, **stop})
-
-
-def words_of(measured: Measured) -> str:
-    """Returns a complete cell's rate, for a person."""
-    rate, target = measured.rate, measured.target_bytes_per_s
-    assert rate is not None
-    assert measured.final is not None
-    words = f"{rate / 1e6:8.3f} MB/s, known to {measured.final['known_to_ratio']:.1%}"
-    return words if target is None else f"{words}, {rate / target:7.1%} of its target"
 
 
 def read_back(context: Context, measured: Measured) -> list[str]:

@@ -44,9 +44,7 @@ def measure(
 
     `still_wanted` raises when the tasks are gone.
     """
-    source = Path(spec.folder)
-    shutil.rmtree(source, ignore_errors=True)
-    link_files(Path(spec.pool), spec.pool_objects, source, spec.objects)
+    source = link_files(spec)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     report, counts, said = scratch / "report.json", scratch / "counts.json", scratch / "said"
@@ -148,14 +146,17 @@ class Stops:
         return self._stops
 
 
-def link_files(pool: Path, pool_count: int, folder: Path, count: int) -> None:
-    """Links `count` files into a folder: the pool's first `pool_count`, repeatedly."""
+def link_files(spec: Spec) -> Path:
+    """Returns the folder of the files to sync: links to the pool's first files, repeatedly."""
+    folder = Path(spec.folder)
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    files = sorted(pool.iterdir())[:pool_count]
-    if len(files) < pool_count:
-        raise FileNotFoundError(f"{pool} has {len(files)} files, not {pool_count}")
-    for number in range(count):
-        os.link(files[number % pool_count], folder / object_name(number))
+    files = sorted(Path(spec.pool).iterdir())[: spec.pool_objects]
+    if len(files) < spec.pool_objects:
+        raise FileNotFoundError(f"{spec.pool} has {len(files)} files, not {spec.pool_objects}")
+    for number in range(spec.objects):
+        os.link(files[number % spec.pool_objects], folder / object_name(number))
+    return folder
 
 
 def object_name(number: int) -> str:
