@@ -1,10 +1,18 @@
-"""The Elastic IP in EC2's API: finds the host that has it, and gives it to another."""
+"""The Elastic IP: finds the host that has it by EC2's API, and gives it to another; what is kept on this machine about
+its moves: a journal, and a lock, so that one task moves it.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
+import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -13,6 +21,8 @@ from inventory import ElasticIp, Host, Inventory
 from reaper.services import error_code
 from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.errors import WorkloadError
+from workloads.host_keys import state_dir
+from workloads.results import utc_now
 from workloads.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -85,6 +95,7 @@ class Address:
 
     def __init__(self, inventory: Inventory) -> None:
         self.elastic_ip = elastic_ip_of(inventory)
+        self.journal = MoveJournal(self.elastic_ip.id)
         self._inventory = inventory
         self._ec2: EC2Client = ec2_client(inventory.region)
 
@@ -135,3 +146,62 @@ class Address:
         with one_line(f"the holder of {self.name}"):
             found = self._ec2.describe_addresses(AllocationIds=[self.elastic_ip.id])["Addresses"][0]
         return found.get("InstanceId") or None, found.get("NetworkInterfaceId") or None
+
+
+@dataclass(frozen=True)
+class PendingMove:
+    """A move that was begun, and whose end is not known."""
+
+    source: str
+    target: str
+    since: str
+
+
+class MoveJournal:
+    """The move of an address that is under way, in a file that outlives the task."""
+
+    def __init__(self, allocation_id: str, folder: Path | None = None) -> None:
+        self._path = (folder or state_dir()) / "moves" / f"{allocation_id}.json"
+
+    def begin(self, source: str, target: str) -> None:
+        """Records a move, before the API is called."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        new = self._path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(PendingMove(source, target, utc_now()))) + "\n", encoding="utf-8")
+        new.replace(self._path)
+
+    def end(self) -> None:
+        """Removes the record: the move has ended, or was taken back."""
+        self._path.unlink(missing_ok=True)
+
+    def pending(self) -> PendingMove | None:
+        """Returns a move that another run did not finish, or None."""
+        try:
+            return PendingMove(**json.loads(self._path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, RecursionError) as error:
+            raise WorkloadError(f"{self._path} cannot be read ({error})", "remove it") from error
+
+
+@contextmanager
+def address_lock(allocation_id: str, task: str, folder: Path | None = None) -> Iterator[None]:
+    """Lets no other task of this machine move the address. Raises WorkloadError with the holder's name when it is
+    taken.
+    """
+    path = (folder or state_dir()) / "moves" / f"{allocation_id}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
+        try:
+            # The kernel releases the lock when the process ends, in whatever way.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = " ".join(file.read().split()) or "another task"
+            raise WorkloadError(
+                f"{allocation_id} is being moved by {holder}", "wait for its end, or end it with Ctrl-C"
+            ) from None
+        file.truncate()
+        file.write(f"{task} (process {os.getpid()} on {socket.gethostname()}, since {utc_now()})\n")
+        file.flush()
+        yield

@@ -13,8 +13,7 @@ from workloads import deployment
 from workloads.connectors.pool import ConnectionPool
 from workloads.console import Console
 from workloads.deployment import Deployment
-from workloads.eip_region.address import Address, elastic_ip_of
-from workloads.eip_region.move_journal import address_lock
+from workloads.eip_region.address import Address, address_lock, elastic_ip_of
 from workloads.eip_region.plan import Pace, Plan
 from workloads.eip_region.probe import Prober, make_endpoint
 from workloads.errors import WorkloadError

@@ -16,7 +16,6 @@ from reaper.services import error_code
 from workloads.aws import ec2_client, one_line
 from workloads.eip_region.address import KNOWN_SECONDS, NOT_FOUND, ApiCall, until_known
 from workloads.eip_region.context import Context
-from workloads.eip_region.move_journal import MoveJournal
 from workloads.eip_region.remap import settle
 from workloads.errors import WorkloadError
 from workloads.results import proof, utc_now
@@ -35,7 +34,7 @@ def prove(context: Context) -> bool:
     began = time.monotonic()
     region = context.inventory.region
     foreign_region = next(each for each in FOREIGN_REGIONS if each != region)
-    holder = settle(context, MoveJournal(context.address.elastic_ip.id), None)
+    holder = settle(context, None)
     other = context.other_than(holder)
     elsewhere = ec2_client(foreign_region)
     here = ec2_client(region)

@@ -11,9 +11,8 @@ from tests.workloads.call_task import call_task
 from tests.workloads.eip_region.world import PLAN, eip_document
 from tests.workloads.fakes import inventory_of
 from workloads.eip_region import plan as plans
-from workloads.eip_region.address import elastic_ip_of
+from workloads.eip_region.address import address_lock, elastic_ip_of
 from workloads.eip_region.experiment import EXPERIMENT
-from workloads.eip_region.move_journal import address_lock
 from workloads.errors import WorkloadError
 from workloads.results import Results
 

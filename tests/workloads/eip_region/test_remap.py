@@ -19,7 +19,7 @@ from workloads.deployment import local_versions
 from workloads.eip_region import address as addresses
 from workloads.eip_region import probe
 from workloads.eip_region import remap as remaps
-from workloads.eip_region.move_journal import MoveJournal, address_lock
+from workloads.eip_region.address import MoveJournal, address_lock
 from workloads.eip_region.remap import check_zones, remap
 from workloads.errors import WorkloadError
 from workloads.results import Results
@@ -142,7 +142,7 @@ def test_a_move_that_was_cut_short_is_put_right(holder: str | None, silent: set[
     unfinished = MoveJournal(world.allocation_id)
     unfinished.begin("host-1", "host-2")
     context = world.context()
-    assert remaps.settle(context, unfinished, None).name == after
+    assert remaps.settle(context, None).name == after
     assert world.holder() == after
     assert unfinished.pending() is None
 
@@ -151,7 +151,7 @@ def test_a_run_that_is_killed_in_the_middle_leaves_a_note(world: World, tmp_path
     """The note is written before the API is asked: whenever the process dies, the next one knows."""
     give = "raise SystemExit(9)"
     code = (
-        "from pathlib import Path; from workloads.eip_region.move_journal import MoveJournal; "
+        "from pathlib import Path; from workloads.eip_region.address import MoveJournal; "
         f"MoveJournal('eipalloc-1', Path({str(tmp_path)!r})).begin('host-1', 'host-2'); {give}"
     )
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False)
@@ -164,7 +164,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from typing import Any
-from workloads.eip_region.move_journal import address_lock
+from workloads.eip_region.address import address_lock
 with address_lock("eipalloc-1", "eip-region.remap", Path(sys.argv[1])):
     print("has it", flush=True)
     time.sleep(60)
