@@ -243,6 +243,19 @@ with socket.create_connection(("127.0.0.1", {target.port})) as connection:
             measure(spec(tmp_path, HANGS, tc_bytes_per_s=7), interface, scratch, still_wanted=gone)
         assert done == ["lo 7", "lo"]
 
+    def test_no_cap_stays_when_the_program_is_ended_before_the_sync_begins(
+        self, tmp_path: Path, scratch: Path, interface: Interface, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It waits for seconds until the interface is silent."""
+        done: list[str] = []
+        monkeypatch.setattr(kernel, "cap", lambda name, bytes_per_s: done.append(f"{name} {bytes_per_s}"))
+        monkeypatch.setattr(kernel, "uncap", done.append)
+        monkeypatch.setattr(interface, "wait_for_silence", lambda: sys.exit(143))
+        with pytest.raises(SystemExit):
+            measure(spec(tmp_path, HANGS, tc_bytes_per_s=7), interface, scratch)
+        assert done == ["lo 7", "lo"]
+        assert not (tmp_path / "cell").exists()
+
     def test_a_cli_that_is_not_there_is_said(self, tmp_path: Path, scratch: Path, interface: Interface) -> None:
         final = measure(spec(tmp_path, "", aws="/nowhere/aws"), interface, scratch)
         assert final["exit_code"] == 1

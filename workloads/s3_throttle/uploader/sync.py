@@ -54,14 +54,14 @@ def measure(
     configuration_file.write_text(configuration(spec), encoding="ascii")
     work = _work(sync_command(spec, source), throttle_arguments(spec, report))
     variables = environment(spec, configuration_file, counts)
-    if spec.tc_bytes_per_s is not None:
-        kernel.cap(interface.name, spec.tc_bytes_per_s)
-    interface.wait_for_silence()  # of the previous sync
-    interface.forget()
-    busy_before = kernel.busy_and_total()
-    cpu_before_s = _cpu_s()
-    started_unix_s = time.time()
     try:
+        if spec.tc_bytes_per_s is not None:
+            kernel.cap(interface.name, spec.tc_bytes_per_s)
+        interface.wait_for_silence()  # of the previous sync
+        interface.forget()
+        busy_before = kernel.busy_and_total()
+        cpu_before_s = _cpu_s()
+        started_unix_s = time.time()
         if spec.send_buffer_bytes is not None:
             kernel.limit_send_buffers(spec.send_buffer_bytes, send_buffers)
         child = Child(work, variables, said)
