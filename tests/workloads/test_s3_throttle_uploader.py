@@ -17,10 +17,9 @@ import pytest
 from tests.workloads.throttle.real import sink
 from workloads.s3_throttle.uploader import counts, kernel, sync
 from workloads.s3_throttle.uploader.__main__ import Requests, TasksGone
-from workloads.s3_throttle.uploader.child import Child
 from workloads.s3_throttle.uploader.kernel import Interface
 from workloads.s3_throttle.uploader.spec import Spec
-from workloads.s3_throttle.uploader.sync import measure, send_buffers_file
+from workloads.s3_throttle.uploader.sync import Child, measure, send_buffers_file
 
 HANGS = "echo begun; exec sleep 60"
 
@@ -271,7 +270,7 @@ def test_a_child_ends_with_its_parent_even_when_that_is_killed(tmp_path: Path) -
     program = f"""
 import os, signal, time
 from pathlib import Path
-from workloads.s3_throttle.uploader.child import Child
+from workloads.s3_throttle.uploader.sync import Child
 child = Child(lambda: time.sleep(60) or 0, os.environ, Path({str(tmp_path / "said")!r}))
 Path({str(note)!r}).write_text(str(child.pid))
 time.sleep(0.5)
@@ -298,7 +297,7 @@ def test_a_child_may_say_what_its_encoding_does_not_have(tmp_path: Path) -> None
     program = f"""
 import os
 from pathlib import Path
-from workloads.s3_throttle.uploader.child import Child
+from workloads.s3_throttle.uploader.sync import Child
 child = Child(lambda: print("f\\u00fcr") or 0, os.environ, Path({str(tmp_path / "said")!r}))
 raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]))
 """

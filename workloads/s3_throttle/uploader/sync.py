@@ -1,4 +1,6 @@
-"""Measures one sync: its files, its command, samples of the interface each 20 ms, and the final record."""
+"""Runs one sync as a child process and measures it: its files, its command, samples of the interface each 20 ms, and
+the final record.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +11,25 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from workloads.s3_throttle.uploader import kernel
-from workloads.s3_throttle.uploader.child import Child
 from workloads.s3_throttle.uploader.spec import Spec, configuration, environment, sync_command, throttle_arguments
 from workloads.s3_throttle.uploader.steady import LEAST_CYCLES, Curve, Steady, steady_part
 from workloads.throttle.__main__ import main as throttle
+from workloads.throttle.processes import signal_at_parents_end
 
 # The CLI waits for a lost connection for a minute, five times (botocore: read_timeout, max_attempts). On a busy machine
 # it starts within a quarter of this, and the throttle's pauses are shorter than a quarter.
 SILENCE_S = 45.0
 SILENT_BYTES = 4096  # less are SYNs, NTP and the like
 END_S = 5.0
+POLL_S = 0.02
 CHECK_PERIODS = 50  # samples between two estimates of the mean, which take some milliseconds
 # Why a sync ended.
 ITSELF, KNOWN, BOUND = "itself", "known", "bound"
@@ -66,7 +69,7 @@ def measure(
             kernel.limit_send_buffers(spec.send_buffer_bytes, send_buffers)
         child = Child(work, variables, said)
         try:
-            end = _watch(child, interface, spec, stops, still_wanted)
+            ended_by, steady, fault = _watch(child, interface, spec, stops, still_wanted)
         finally:
             code = child.end(END_S)
     finally:
@@ -77,11 +80,10 @@ def measure(
     cpu_s = _cpu_s() - cpu_before_s
     busy, again = kernel.busy_and_total(), interface.samples.again
     sent_once = spec.sent_once(interface.samples.tx, again)
-    steady = end.steady
     ended_unix_s = time.time()
     return {
         "exit_code": code,
-        "ended_by": end.ended_by,
+        "ended_by": ended_by,
         "sent_once_bytes": sent_once[-1] - sent_once[0],
         "steady_bytes_per_s": None if steady is None else steady.bytes_per_s,
         "steady_from_unix_s": None if steady is None else round(steady.from_s, 4),
@@ -95,7 +97,7 @@ def measure(
         "cli": _document(counts),
         "throttle": _document(report),
         "stops": stops.read(),
-        "said": end.fault or _last_line(said, of_throttle=spec.throttled),
+        "said": fault or _last_line(said, of_throttle=spec.throttled),
     }
 
 
@@ -178,21 +180,12 @@ def _work(command: list[str], arguments: list[str] | None) -> Callable[[], int]:
     return become if arguments is None else hold
 
 
-@dataclass(frozen=True)
-class SyncEnd:
-    """Why watching ended (the sync ended by itself, its mean was known, its time was over, or a fault), and the steady
-    part until then.
-    """
-
-    ended_by: str | None
-    steady: Steady | None
-    fault: str | None = None
-
-
 def _watch(
     child: Child, interface: kernel.Interface, spec: Spec, stops: Stops, still_wanted: Callable[[], None]
-) -> SyncEnd:
-    """Samples until the sync has ended, or should be ended."""
+) -> tuple[str | None, Steady | None, str | None]:
+    """Samples until the sync has ended, or should be ended. Returns why (the sync ended by itself, its mean was known,
+    its time was over; None: a fault), the steady part until then, and the fault.
+    """
     steady_now = partial(steady_so_far, spec, interface.samples, stops)
     started_s = moved_s = time.monotonic()
     moved_bytes: int | None = None
@@ -204,21 +197,21 @@ def _watch(
         if moved_bytes is None or sent - moved_bytes >= SILENT_BYTES:
             moved_bytes, moved_s = sent, now_s
         if now_s - moved_s > SILENCE_S:
-            return SyncEnd(None, steady_now(), f"nothing was sent for {SILENCE_S:.0f} s, so it was ended")
+            return None, steady_now(), f"nothing was sent for {SILENCE_S:.0f} s, so it was ended"
         if now_s - started_s > spec.limit_s:
-            return SyncEnd(None, steady_now(), f"it had not ended after {spec.limit_s:.0f} s, so it was ended")
+            return None, steady_now(), f"it had not ended after {spec.limit_s:.0f} s, so it was ended"
         looks += 1
         if looks % LOOK_PERIODS == 0:
             still_wanted()
         if spec.precision_ratio is not None and looks % CHECK_PERIODS == 0:
             steady = steady_now()
             if is_known(spec, steady):
-                return SyncEnd(KNOWN, steady)
+                return KNOWN, steady, None
             first_s = first_s or Curve(interface.samples.t, interface.samples.tx).first()
             if first_s is not None and interface.samples.t[-1] - first_s >= spec.most_s:
-                return SyncEnd(BOUND, steady)
+                return BOUND, steady, None
     interface.look()
-    return SyncEnd(ITSELF, steady_now(ended=True))
+    return ITSELF, steady_now(ended=True), None
 
 
 def _cpu_s() -> float:
@@ -240,3 +233,74 @@ def _last_line(path: Path, *, of_throttle: bool) -> str | None:
     lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     own = [line for line in lines if not (of_throttle and line.startswith("throttle: "))]
     return own[-1][:500] if own else None
+
+
+class Child:
+    """A process group that ends when this process ends, in whatever way: runs `work`, which returns the exit code, in a
+    forked process with a session of its own. Of this process's descriptors it gets none: the run's lock must not
+    outlive this process.
+
+    Forked, so that a Python program that is loaded already need not be started: that takes a rehearsal's host a second,
+    ten times as long as everything else between two syncs. The calling process must have one thread.
+    """
+
+    def __init__(self, work: Callable[[], int], environment: Mapping[str, str], output: Path) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            _become(work, environment, output)
+
+    def poll(self) -> int | None:
+        """Returns the exit code, or minus the number of the signal that ended it; None while it runs."""
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def end(self, timeout_s: float) -> int:
+        """Terminates the group, and kills it after so many seconds; returns the exit code."""
+        deadline_s = time.monotonic() + timeout_s
+        if self.poll() is None:
+            # The throttle passes the signal on, and continues the processes that it has stopped.
+            self._signal(signal.SIGTERM)
+        while (code := self.poll()) is None:
+            if time.monotonic() >= deadline_s:
+                self._signal(signal.SIGKILL)
+            time.sleep(POLL_S)
+        return code
+
+    def _signal(self, signum: int) -> None:
+        """Signals the group, or the process that does not lead one yet."""
+        try:
+            os.killpg(self.pid, signum)
+        except ProcessLookupError:
+            os.kill(self.pid, signum)
+
+
+def _become(work: Callable[[], int], environment: Mapping[str, str], output: Path) -> NoReturn:
+    code = 1
+    try:
+        os.setsid()
+        signal_at_parents_end(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        nowhere, words = os.open(os.devnull, os.O_RDONLY), os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        for descriptor, ours in ((nowhere, 0), (words, 1), (words, 2)):
+            os.dup2(descriptor, ours)
+        sys.stdout, sys.stderr = (
+            os.fdopen(descriptor, "w", errors="backslashreplace", closefd=False) for descriptor in (1, 2)
+        )
+        os.environ.clear()
+        os.environ.update(environment)
+        code = work()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
