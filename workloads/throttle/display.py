@@ -93,43 +93,33 @@ class Progress:
 
     def warn_of_short_pauses(self, cut_short: int) -> None:
         """Warns that the rate would take pauses longer than allowed."""
-        if cut_short >= CUT_SHORT_WARNING and self._first("cut short") and isinstance(self._settings.pace, Rate):
-            self._display.say(
+        if cut_short >= CUT_SHORT_WARNING and isinstance(self._settings.pace, Rate):
+            self._warn(
+                "cut short",
                 f"{self._settings.pace.words} would take pauses longer than {self._settings.max_pause_s:g} s, "
-                "because so much moves in the shortest run; it will be more"
+                "because so much moves in the shortest run; it will be more",
             )
 
     def warn_of_unseen(self, pids: Iterable[int]) -> None:
         """Warns of processes whose connections may not be read."""
         for pid in pids:
-            if self._first(pid):
-                self._display.say(f"the connections of pid {pid} can't be seen, and are not counted; root sees them")
+            self._warn(pid, f"the connections of pid {pid} can't be seen, and are not counted; root sees them")
 
     def warn_of_nothing_moved(self, counts: Counts | None, running_s: float, unseen: Collection[int]) -> None:
         """Warns that nothing has moved; not where the connections of some processes, `unseen`, can't be read."""
-        if counts is None or counts.network_bytes or unseen or running_s < NOTHING_MOVED_S:
-            return
-        if self._first("nothing moved"):
-            self._display.say(
-                "no TCP connection of these processes has moved anything: is it another process that transfers?"
-            )
+        if counts is not None and not counts.network_bytes and not unseen and running_s >= NOTHING_MOVED_S:
+            words = "no TCP connection of these processes has moved anything: is it another process that transfers?"
+            self._warn("nothing moved", words)
 
     def update(self, now_s: float, counts: Counts | None, running_s: float, seconds: float) -> None:
         """Shows progress when it is due; the processes ran for `running_s` of `seconds`."""
         if counts is not None:
-            self._remember(now_s, counts.network_bytes)
+            if not self._seen or now_s - self._seen[-1][0] >= RATE_OVER_S / 10:
+                self._seen.append((now_s, counts.network_bytes))
+            while len(self._seen) > 2 and now_s - self._seen[1][0] >= RATE_OVER_S:
+                self._seen.popleft()
         if self._display.due(now_s):
             self._display.show(now_s, self._words(counts, running_s / seconds if seconds > 0 else 1.0))
-
-    def pause(self) -> None:
-        """Removes the moving line until the next update."""
-        self._display.clear()
-
-    def _remember(self, now_s: float, moved: int) -> None:
-        if not self._seen or now_s - self._seen[-1][0] >= RATE_OVER_S / 10:
-            self._seen.append((now_s, moved))
-        while len(self._seen) > 2 and now_s - self._seen[1][0] >= RATE_OVER_S:
-            self._seen.popleft()
 
     def _words(self, counts: Counts | None, running_ratio: float) -> str:
         pace = self._settings.pace
@@ -142,7 +132,7 @@ class Progress:
             words.append(f"{counts.network_bytes:,} bytes")
         return ", ".join([*words, f"running {running_ratio:.0%} of the time"])
 
-    def _first(self, warning: str | int) -> bool:
-        new = warning not in self._warned
-        self._warned.add(warning)
-        return new
+    def _warn(self, warning: str | int, words: str) -> None:
+        if warning not in self._warned:
+            self._warned.add(warning)
+            self._display.say(words)

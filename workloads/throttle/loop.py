@@ -79,15 +79,15 @@ class Loop:
             self._tree.close()
             self._watchdog.done()
         return Outcome(
-            figures=self._record.figures(),
+            **vars(self._record.figures()),
             started_unix_s=self._started_unix_s,
             sent_bytes=None if self._counts is None else self._counts.sent_bytes,
             received_bytes=None if self._counts is None else self._counts.received_bytes,
             stops=self._stops,
             longest_pause_s=self._longest_pause_s,
-            cut_short=self._pacer.cut_short,
+            pauses_cut_short=self._pacer.cut_short,
             exit_code=self._exit_code,
-            cpu_s=time.process_time() - self._cpu_before_s,
+            cpu_s=round(time.process_time() - self._cpu_before_s, 3),
         )
 
     def _roots(self) -> list[int]:
@@ -202,7 +202,7 @@ class Loop:
             self._resume()
         else:
             self._stop()
-        self._progress.pause()
+        self._display.clear()
         self._watchdog.suspended()
         before_s = time.monotonic()
         signal.raise_signal(signal.SIGSTOP)  # as Ctrl-Z would have stopped this process

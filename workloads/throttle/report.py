@@ -16,7 +16,7 @@ import json
 import os
 import stat
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -30,28 +30,26 @@ PROMISED_ERROR = 0.01
 MANY_TIMES = 10  # from here on a multiple is easier to read than percent
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A run that has ended. `cut_short` pauses ended at the longest allowed, before the rate was reached. `sent_bytes`
+@dataclass(frozen=True, kw_only=True)
+class Outcome(Figures):
+    """A run that has ended. `pauses_cut_short` ended at the longest allowed, before the rate was reached. `sent_bytes`
     and `received_bytes` are None when nothing was measured. `cpu_s` is the throttle's own processor time.
     """
 
-    figures: Figures
     started_unix_s: float
     sent_bytes: int | None
     received_bytes: int | None
     stops: int
     longest_pause_s: float | None
-    cut_short: int
+    pauses_cut_short: int
     exit_code: int
     cpu_s: float
 
 
 def document(settings: Settings, outcome: Outcome, samples: Path | None, stops: Path | None) -> dict[str, Any]:
     """Returns the report. It has the command's name without its arguments, which may be confidential."""
-    pace, figures = settings.pace, outcome.figures
+    pace, mean = settings.pace, outcome.mean_bytes_per_s
     target = pace.bytes_per_s if isinstance(pace, Rate) else None
-    mean = figures.mean_bytes_per_s
     return {
         "schema": SCHEMA,
         "mode": "rate" if isinstance(pace, Rate) else "duty-cycle",
@@ -62,16 +60,8 @@ def document(settings: Settings, outcome: Outcome, samples: Path | None, stops: 
         "stop_s": None if isinstance(pace, Rate) else pace.stop_s,
         "run_s": None if isinstance(pace, Rate) else pace.run_s,
         "max_pause_s": settings.max_pause_s if isinstance(pace, Rate) else None,
-        "started_unix_s": round(outcome.started_unix_s, 6),
-        **{name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(figures).items()},
-        "sent_bytes": outcome.sent_bytes,
-        "received_bytes": outcome.received_bytes,
+        **{name: round(value, 6) if isinstance(value, float) else value for name, value in vars(outcome).items()},
         "mean_to_target_ratio": round(mean / target, 6) if mean is not None and target is not None else None,
-        "stops": outcome.stops,
-        "longest_pause_s": None if outcome.longest_pause_s is None else round(outcome.longest_pause_s, 6),
-        "pauses_cut_short": outcome.cut_short,
-        "exit_code": outcome.exit_code,
-        "cpu_s": round(outcome.cpu_s, 3),
         "samples": None if samples is None else samples.name,
         "stop_records": None if stops is None else stops.name,
     }
@@ -79,32 +69,34 @@ def document(settings: Settings, outcome: Outcome, samples: Path | None, stops: 
 
 def sentences(settings: Settings, outcome: Outcome) -> list[str]:
     """Returns the report in words."""
-    pace, figures = settings.pace, outcome.figures
+    pace = settings.pace
     lines = []
-    if figures.bytes is None:
-        lines.append(f"{figures.seconds:.1f} s; what was moved could not be measured")
-    elif figures.bytes == 0:
+    if outcome.bytes is None:
+        lines.append(f"{outcome.seconds:.1f} s; what was moved could not be measured")
+    elif outcome.bytes == 0:
         lines.append(
-            f"no TCP connection was seen to move anything in {figures.seconds:.1f} s; "
+            f"no TCP connection was seen to move anything in {outcome.seconds:.1f} s; "
             "one that lasts less than 20 ms may not be seen"
         )
-    elif figures.active_s is None or figures.mean_bytes_per_s is None:
-        lines.append(f"{figures.bytes:,} bytes in {figures.seconds:.1f} s: too little to say how well the cap held")
+    elif outcome.active_s is None or outcome.mean_bytes_per_s is None:
+        lines.append(f"{outcome.bytes:,} bytes in {outcome.seconds:.1f} s: too little to say how well the cap held")
     else:
-        mean = f"{figures.bytes:,} bytes in {figures.active_s:.3g} s: {in_unit(figures.mean_bytes_per_s, pace.unit)}"
+        mean = f"{outcome.bytes:,} bytes in {outcome.active_s:.3g} s: {in_unit(outcome.mean_bytes_per_s, pace.unit)}"
         if isinstance(pace, Rate):
-            mean += f", {_of_target(figures.mean_bytes_per_s, pace)}"
-        if figures.window_std_bytes_per_s is not None and figures.windows > 1:
-            mean += f"; standard deviation of one-second windows {in_unit(figures.window_std_bytes_per_s, pace.unit)}"
-        lines.append(f"{mean}; largest 100 ms {figures.largest_100_ms_bytes:,} bytes")
-        if isinstance(pace, Rate) and _too_short(pace, outcome):
-            enough = (figures.largest_100_ms_bytes or 0) / PROMISED_ERROR
+            mean += f", {_of_target(outcome.mean_bytes_per_s, pace)}"
+        if outcome.window_std_bytes_per_s is not None and outcome.windows > 1:
+            mean += f"; standard deviation of one-second windows {in_unit(outcome.window_std_bytes_per_s, pace.unit)}"
+        largest = outcome.largest_100_ms_bytes or 0
+        lines.append(f"{mean}; largest 100 ms {largest:,} bytes")
+        over = isinstance(pace, Rate) and outcome.mean_bytes_per_s > pace.bytes_per_s * (1 + PROMISED_ERROR)
+        # With a warning before, the rate can't be held at all; else the end came before a pause for the last burst.
+        if over and outcome.pauses_cut_short < CUT_SHORT_WARNING:
             lines.append(
-                f"too short for this cap: its bursts are {(figures.largest_100_ms_bytes or 0) / figures.bytes:.0%} of "
-                f"it; the mean is within {PROMISED_ERROR:.0%} from about {enough / 1e6:,.0f} MB on"
+                f"too short for this cap: its bursts are {largest / outcome.bytes:.0%} of it; the mean is within "
+                f"{PROMISED_ERROR:.0%} from about {largest / PROMISED_ERROR / 1e6:,.0f} MB on"
             )
     longest = "" if outcome.longest_pause_s is None else f", the longest {outcome.longest_pause_s:.2f} s"
-    running = "" if figures.running_ratio is None else f"; running {figures.running_ratio:.0%} of the time"
+    running = "" if outcome.running_ratio is None else f"; running {outcome.running_ratio:.0%} of the time"
     lines.append(f"{outcome.stops} stops{longest}{running}")
     return lines
 
@@ -112,16 +104,6 @@ def sentences(settings: Settings, outcome: Outcome) -> list[str]:
 def _of_target(bytes_per_s: float, target: Rate) -> str:
     ratio = bytes_per_s / target.bytes_per_s
     return f"{ratio:.1%} of {target.words}" if ratio < MANY_TIMES else f"{ratio:,.0f} times {target.words}"
-
-
-def _too_short(target: Rate, outcome: Outcome) -> bool:
-    """Returns whether the mean is too high because the end came before a pause for the last burst.
-
-    Not where the rate can't be held at all: several pauses were cut short then, and a warning was given.
-    """
-    mean = outcome.figures.mean_bytes_per_s
-    over = mean is not None and mean > target.bytes_per_s * (1 + PROMISED_ERROR)
-    return over and outcome.cut_short < CUT_SHORT_WARNING
 
 
 class Writer:

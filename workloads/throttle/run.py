@@ -107,7 +107,18 @@ def check_process(pid: int, *, measured: bool) -> Identity:
     stat = read_stat(pid)
     if stat is None or stat.ended:
         raise WorkloadError(f"pid {pid} is gone", "see `ps` for the processes there are")
-    _check_kind(stat)
+    if pid == 1:
+        raise WorkloadError("pid 1 is the system's first process", NAME_THE_TRANSFER)
+    if stat.of_kernel:
+        raise WorkloadError(f"pid {pid} ({stat.name}) is a thread of the kernel", NAME_THE_TRANSFER)
+    if pid == os.getpid():
+        raise WorkloadError(f"pid {pid} is this throttle itself", NAME_THE_TRANSFER)
+    if pid in ancestors(os.getpid()):
+        raise WorkloadError(f"pid {pid} ({stat.name}) has started this throttle, and would stop it", NAME_THE_TRANSFER)
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, value = line.partition(":\t")
+        if name == "Tgid" and int(value) != pid:
+            raise WorkloadError(f"pid {pid} is a thread of process {int(value)}", "name that one")
     owner = Path(f"/proc/{pid}").stat().st_uid
     if os.geteuid() not in (0, owner):
         raise WorkloadError(f"pid {pid} ({stat.name}) belongs to user {owner}", "run as that user or as root")
@@ -125,22 +136,6 @@ def check_same(identity: Identity) -> None:
         raise WorkloadError(
             f"pid {identity.pid} was reused: it is now {now.name}", "look the pid up again; this one is left alone"
         )
-
-
-def _check_kind(stat: Stat) -> None:
-    pid = stat.pid
-    if pid == 1:
-        raise WorkloadError("pid 1 is the system's first process", NAME_THE_TRANSFER)
-    if stat.of_kernel:
-        raise WorkloadError(f"pid {pid} ({stat.name}) is a thread of the kernel", NAME_THE_TRANSFER)
-    if pid == os.getpid():
-        raise WorkloadError(f"pid {pid} is this throttle itself", NAME_THE_TRANSFER)
-    if pid in ancestors(os.getpid()):
-        raise WorkloadError(f"pid {pid} ({stat.name}) has started this throttle, and would stop it", NAME_THE_TRANSFER)
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        name, _, value = line.partition(":\t")
-        if name == "Tgid" and int(value) != pid:
-            raise WorkloadError(f"pid {pid} is a thread of process {int(value)}", "name that one")
 
 
 def _check_readable(stat: Stat) -> None:

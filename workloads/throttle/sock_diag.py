@@ -30,17 +30,9 @@ FAMILIES = (socket.AF_INET, socket.AF_INET6)
 # (SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY).
 END_GROUPS = (1, 3)
 
-# net/tcp_states.h. Left out: SYN_RECV (3) and TIME_WAIT (6) have no counts, CLOSE (7) and LISTEN (10) move nothing.
-_STATES = {
-    "ESTABLISHED": 1,
-    "SYN_SENT": 2,
-    "FIN_WAIT1": 4,
-    "FIN_WAIT2": 5,
-    "CLOSE_WAIT": 8,
-    "LAST_ACK": 9,
-    "CLOSING": 11,
-}
-_STATE_MASK = sum(1 << number for number in _STATES.values())
+# net/tcp_states.h: ESTABLISHED, SYN_SENT, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING.
+# Left out: SYN_RECV (3) and TIME_WAIT (6) have no counts, CLOSE (7) and LISTEN (10) move nothing.
+_STATE_MASK = sum(1 << state for state in (1, 2, 4, 5, 8, 9, 11))
 
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 # struct inet_diag_req_v2: family, protocol, extensions, states; struct inet_diag_sockid: 40 bytes, cookie

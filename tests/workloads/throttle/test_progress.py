@@ -14,10 +14,15 @@ from workloads.throttle.settings import CUT_SHORT_WARNING, Cycle, Settings, pars
 HELD = Settings(pace=parse_rate("2 MiB/s"), max_pause_s=2.0, command=("true",), pid=None, report=None)
 
 
-def words(*, terminal: bool, settings: Settings = HELD) -> tuple[Progress, io.StringIO]:
+def display_on(*, terminal: bool) -> tuple[Display, io.StringIO]:
     shown = io.StringIO()
     console = rich.console.Console(file=shown, force_terminal=terminal, width=200, highlight=False, color_system=None)
-    return Progress(settings, Display(console)), shown
+    return Display(console), shown
+
+
+def words(*, terminal: bool, settings: Settings = HELD) -> tuple[Progress, io.StringIO]:
+    display, shown = display_on(terminal=terminal)
+    return Progress(settings, display), shown
 
 
 def moved(count: int) -> Counts:
@@ -35,12 +40,13 @@ def test_without_a_terminal_there_is_a_line_every_ten_seconds() -> None:
 
 
 def test_on_a_terminal_one_line_moves_and_is_gone_in_the_end() -> None:
-    progress, shown = words(terminal=True)
+    display, shown = display_on(terminal=True)
+    progress = Progress(HELD, display)
     for tenth in range(11):
         progress.update(tenth / 10, moved(0), 0.1, 0.2)
     assert shown.getvalue().count("throttle: ") == int(1 / LIVE_S)
     assert "\n" not in shown.getvalue()
-    progress.pause()
+    display.clear()
     assert shown.getvalue().endswith("\r\x1b[2K")
     assert "\x1b[?25l" not in shown.getvalue()  # the cursor is never hidden
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,31 +18,30 @@ HELD = Settings(
 )
 CYCLE = replace(HELD, pace=Cycle(0.4, 0.6), command=None, pid=13424)
 OUTCOME = Outcome(
-    figures=Figures(
-        seconds=21.5,
-        active_s=20.0,
-        bytes=41_943_040,
-        mean_bytes_per_s=2_097_152.0,
-        window_std_bytes_per_s=20_971.52,
-        windows=20,
-        largest_100_ms_bytes=300_000,
-        running_ratio=0.08,
-    ),
+    seconds=21.5,
+    active_s=20.0,
+    bytes=41_943_040,
+    mean_bytes_per_s=2_097_152.0,
+    window_std_bytes_per_s=20_971.52,
+    windows=20,
+    largest_100_ms_bytes=300_000,
+    running_ratio=0.08,
     started_unix_s=1.7e9,
     sent_bytes=41_943_000,
     received_bytes=40,
     stops=402,
     longest_pause_s=0.113,
-    cut_short=0,
+    pauses_cut_short=0,
     exit_code=0,
     cpu_s=0.3,
 )
-UNMEASURED = replace(
-    OUTCOME,
-    figures=Figures(21.5, None, None, None, None, 0, None, 0.6),
-    sent_bytes=None,
-    received_bytes=None,
-)
+
+
+def with_figures(figures: Figures, **changes: Any) -> Outcome:
+    return replace(OUTCOME, **vars(figures), **changes)
+
+
+UNMEASURED = with_figures(Figures(21.5, None, None, None, None, 0, None, 0.6), sent_bytes=None, received_bytes=None)
 
 
 def test_the_document_has_every_figure_with_its_unit() -> None:
@@ -111,7 +111,7 @@ def test_the_words_say_how_well_it_held() -> None:
 
 def test_the_words_for_what_is_not_known() -> None:
     assert "could not be measured" in sentences(CYCLE, UNMEASURED)[0]
-    idle = replace(OUTCOME, figures=Figures(0.4, None, 90, None, None, 0, 90, 1.0), stops=0, longest_pause_s=None)
+    idle = with_figures(Figures(0.4, None, 90, None, None, 0, 90, 1.0), stops=0, longest_pause_s=None)
     assert sentences(HELD, idle) == [
         "90 bytes in 0.4 s: too little to say how well the cap held",
         "0 stops; running 100% of the time",
@@ -121,14 +121,14 @@ def test_the_words_for_what_is_not_known() -> None:
 def test_a_transfer_that_was_too_short_says_so_with_its_true_mean() -> None:
     """12 MB at 2 MiB/s: half of it moved before the first stop."""
     figures = Figures(4.3, 4.0, 12_000_000, 3_000_000.0, 3e6, 4, 6_000_000, 0.2)
-    first, second, _ = sentences(HELD, replace(OUTCOME, figures=figures))
+    first, second, _ = sentences(HELD, with_figures(figures))
     assert first.startswith("12,000,000 bytes in 4 s: 2.86 MiB/s, 143.1% of 2 MiB/s; ")
     assert second == "too short for this cap: its bursts are 50% of it; the mean is within 1% from about 600 MB on"
 
 
 def test_a_transfer_that_was_over_at_once_says_how_many_times_the_rate_it_had() -> None:
     figures = Figures(0.4, 0.01, 12_000_000, 1.2e9, None, 0, 12_000_000, 0.9)
-    first, second, _ = sentences(HELD, replace(OUTCOME, figures=figures))
+    first, second, _ = sentences(HELD, with_figures(figures))
     assert first == "12,000,000 bytes in 0.01 s: 1,144 MiB/s, 572 times 2 MiB/s; largest 100 ms 12,000,000 bytes"
     assert second.startswith("too short for this cap: its bursts are 100% of it")
 
@@ -139,8 +139,8 @@ def test_a_transfer_that_was_over_at_once_says_how_many_times_the_rate_it_had() 
     ids=["within the promise", "slower than the cap", "never held, of which a warning was given", "no rate"],
 )
 def test_nothing_else_is_called_too_short(settings: Settings, ratio: float, cut_short: int) -> None:
-    figures = replace(OUTCOME.figures, mean_bytes_per_s=2_097_152 * ratio)
-    assert "too short" not in " ".join(sentences(settings, replace(OUTCOME, figures=figures, cut_short=cut_short)))
+    outcome = replace(OUTCOME, mean_bytes_per_s=2_097_152 * ratio, pauses_cut_short=cut_short)
+    assert "too short" not in " ".join(sentences(settings, outcome))
 
 
 @pytest.mark.parametrize(
@@ -152,4 +152,4 @@ def test_nothing_else_is_called_too_short(settings: Settings, ratio: float, cut_
 )
 def test_the_words_for_nothing_and_for_little_do_not_blame_the_time(moved: int, said: str) -> None:
     figures = Figures(30.0, None, moved, None, None, 0, 40, 1.0)
-    assert sentences(HELD, replace(OUTCOME, figures=figures))[0] == said
+    assert sentences(HELD, with_figures(figures))[0] == said
