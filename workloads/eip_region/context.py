@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from inventory import Host, Inventory
+from inventory import Host
 from workloads import deployment
 from workloads.connectors.pool import ConnectionPool
-from workloads.console import Console
 from workloads.deployment import Deployment
 from workloads.eip_region.address import Address, address_lock, elastic_ip_of
 from workloads.eip_region.plan import Pace, Plan
@@ -66,19 +65,14 @@ def connect(request: Request) -> Iterator[Context]:
     """
     inventory, console = request.inventory, request.console
     if request.task == "all":
-        await_boot(inventory, console)
+        began = time.monotonic()
+        with deployment.connected(inventory, console):  # logs in to each host once
+            console.say("hosts", f"all are up after {time.monotonic() - began:.1f} s")
     with address_lock(elastic_ip_of(inventory).id, f"eip-region.{request.task}"):
         watch = ResourceWatch(inventory)
         keys = host_keys(inventory, watch=watch, tell=lambda words: console.say("hosts", words))
         with ConnectionPool(inventory, keys, watch.check) as hosts:
             yield Context.of(Deployment(hosts, console), request.plan)
-
-
-def await_boot(inventory: Inventory, console: Console) -> None:
-    """Logs in to each host once, so that all are up."""
-    began = time.monotonic()
-    with deployment.connected(inventory, console):
-        console.say("hosts", f"all are up after {time.monotonic() - began:.1f} s")
 
 
 def collect(context: Context) -> None:

@@ -6,7 +6,7 @@ import signal
 import time
 
 from workloads.throttle.display import Display, Progress
-from workloads.throttle.meter import Buffered, Counts, Meter
+from workloads.throttle.meter import Counts, Meter
 from workloads.throttle.pacing import START_S, ClosedLoop, DutyCycle, Pacer
 from workloads.throttle.processes import Identity, children, read_stat, send
 from workloads.throttle.record import Record, Stop
@@ -53,7 +53,7 @@ class Loop:
         self._counts: Counts | None = None
         self._stops = 0
         self._longest_pause_s: float | None = None
-        self._at_stop: tuple[Buffered, int] | None = None  # send buffers, and bytes sent, at the stop
+        self._at_stop: tuple[int, int, int] | None = None  # at the stop: the send buffers, and the bytes sent
         self._exit_code: int | None = None
         self._stopped_at_s: float | None = None
         self._started_unix_s, self._cpu_before_s = time.time(), time.process_time()
@@ -116,7 +116,7 @@ class Loop:
         if self._meter is not None:
             self._counts = self._meter.search(self._tree.pids, now_s) if searching else self._meter.read()
             if self._stopped_at_s is not None and self._at_stop is None:
-                self._at_stop = (self._meter.tally.buffered, self._counts.sent_bytes)
+                self._at_stop = (*self._meter.tally.buffered, self._counts.sent_bytes)
         now_s = time.monotonic()
         running_s = self._running_s(now_s)
         self._record.add(now_s, None if self._counts is None else self._counts.network_bytes, running_s)
@@ -167,10 +167,9 @@ class Loop:
         stopped_s = self._resumed_at_s - start_s
         self._longest_pause_s = max(self._longest_pause_s or 0.0, stopped_s)
         if self._at_stop is not None and self._counts is not None:
-            (buffered, sent_bytes), self._at_stop = self._at_stop, None
+            (unacked_bytes, notsent_bytes, sent_bytes), self._at_stop = self._at_stop, None
             acked_bytes = self._counts.sent_bytes - sent_bytes  # by the last reading, a moment ago
-            stop = Stop(start_s, stopped_s, buffered.unacked_bytes, buffered.notsent_bytes, acked_bytes)
-            self._writer.write_stop(stop)
+            self._writer.write_stop(Stop(start_s, stopped_s, unacked_bytes, notsent_bytes, acked_bytes))
 
     def _running_s(self, now_s: float) -> float:
         return self._ran_s + (now_s - self._resumed_at_s if self._stopped_at_s is None else 0.0)

@@ -39,14 +39,6 @@ class Counts:
         return self.sent_bytes + self.received_bytes
 
 
-@dataclass(frozen=True)
-class Buffered:
-    """What processes have written and peers have not acknowledged; `notsent_bytes` of it were not sent yet."""
-
-    unacked_bytes: int = 0
-    notsent_bytes: int = 0
-
-
 class Meter:
     """Counts what the processes' connections move, from its creation on."""
 
@@ -112,10 +104,12 @@ class Tally:
         return Counts(self._sent_bytes, self._received_bytes, self._process_bytes)
 
     @property
-    def buffered(self) -> Buffered:
-        """The send buffers of our connections, also of closed ones: the kernel sends them even during a stop."""
+    def buffered(self) -> tuple[int, int]:
+        """What the processes have written and peers have not acknowledged, and what of it was not sent yet; also of
+        closed connections: the kernel sends their buffers even during a stop.
+        """
         listed = self.listed
-        return Buffered(sum(each.unacked_bytes for each in listed), sum(each.notsent_bytes for each in listed))
+        return sum(each.unacked_bytes for each in listed), sum(each.notsent_bytes for each in listed)
 
     def add_dump(self, connections: Iterable[Connection], our_inodes: set[int]) -> None:
         """Takes all connections of the namespace, and the inodes of the sockets that our processes hold."""

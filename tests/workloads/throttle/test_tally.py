@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.workloads.throttle.netlink_messages import Socket
-from workloads.throttle.meter import Buffered, Counts, Tally
+from workloads.throttle.meter import Counts, Tally
 from workloads.throttle.sock_diag import Connection, parse_answer
 
 OURS, THEIRS = 100, 200
@@ -50,11 +50,11 @@ def test_a_closed_connection_counts_on_while_the_kernel_sends_what_is_left() -> 
 def test_what_is_in_the_send_buffers_is_told_of_ours_and_of_closed_ones() -> None:
     tally = Tally()
     tally.add_dump([connection(1, unacked=90, notsent=50), connection(2, inode=THEIRS, unacked=7)], {OURS})
-    assert tally.buffered == Buffered(90, 50)
+    assert tally.buffered == (90, 50)
     tally.update([connection(1, inode=0, acked=60, unacked=40)], set())
-    assert tally.buffered == Buffered(40, 0)
+    assert tally.buffered == (40, 0)
     tally.end([connection(1, inode=0, acked=100)])
-    assert tally.buffered == Buffered(0, 0)
+    assert tally.buffered == (0, 0)
 
 
 def test_a_connection_handed_on_counts_no_further() -> None:
