@@ -66,11 +66,8 @@ class Record:
         self._active_from_s: float | None = None
         self._active_until_s = start_s
         self._active_bytes = 0  # at `_active_until_s`
-        self._first_active: int | None = None
-        self._last_active = 0
         self._largest: int | None = None
-        self._window_bytes = 0
-        self._window_samples = 0
+        self._window: list[int] = []  # the samples of the window that is under way
         self._windows = (0, 0, 0)  # of all whole windows the number, the sum of their bytes, and that of the squares
         self._active_windows = (0, 0, 0)  # the same until the last active one: idle ones after it do not count
 
@@ -130,18 +127,12 @@ class Record:
 
     def _note(self, in_sample: int, *, whole: bool) -> None:
         self._largest = max(self._largest or 0, in_sample)
-        if in_sample >= ACTIVE_BYTES:
-            self._last_active = self._edges
-            if self._first_active is None:
-                self._first_active = self._edges
-        if self._first_active is None or not whole:
-            return
-        self._window_bytes += in_sample
-        self._window_samples += 1
-        if self._window_samples < SAMPLES_PER_S:
-            return
         windows, total, squares = self._windows
-        self._windows = windows + 1, total + self._window_bytes, squares + self._window_bytes**2
-        if self._last_active > self._edges - SAMPLES_PER_S:
-            self._active_windows = self._windows
-        self._window_bytes = self._window_samples = 0
+        if whole and (windows or self._window or in_sample >= ACTIVE_BYTES):  # the first window begins with a transfer
+            self._window.append(in_sample)
+        if len(self._window) == SAMPLES_PER_S:
+            moved = sum(self._window)
+            self._windows = windows + 1, total + moved, squares + moved**2
+            if max(self._window) >= ACTIVE_BYTES:
+                self._active_windows = self._windows
+            self._window.clear()
