@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from report.s3_throttle.network import Part, Trace, closed_loop_edges
+from report.s3_throttle.network import Part, Trace, closed_loop_edges, rates
 from report.s3_throttle.network import known_to as known_to_report
 from workloads.s3_throttle.uploader.steady import Curve, Steady, known_to, steady_part
 
@@ -150,13 +150,21 @@ def test_next_to_nothing_has_no_steady_part(sent: list[int]) -> None:
     assert steady_part([float(n) for n in range(len(sent))], sent, ended=True) is None
 
 
+def mean_of_report(trace: Trace, part: Part) -> float:
+    seen = rates(trace, 1.0, part)
+    assert seen is not None
+    return seen.mean_bytes_per_s
+
+
 @pytest.mark.parametrize("cycle_s", [None, 0.5])
 def test_the_report_knows_it_as_well(cycle_s: float | None) -> None:
     random_ = random.Random(3)
     t, sent = samples(lambda _: random_.uniform(1e6, 3e6), 20)
     part = found(steady_part(t, sent, cycle_s=cycle_s))
     ours = known_to(Curve(t, sent), part.from_s, part.until_s, cycle_s or 0.0) / part.bytes_per_s
-    assert known_to_report(Trace(t, sent), Part(part.from_s, part.until_s, cycle_s)) == pytest.approx(ours, rel=0.001)
+    theirs = Part(part.from_s, part.until_s, cycle_s)
+    assert known_to_report(Trace(t, sent), theirs) == pytest.approx(ours, rel=0.001)
+    assert mean_of_report(Trace(t, sent), theirs) == pytest.approx(part.bytes_per_s, rel=0.001)
 
 
 def test_the_report_knows_a_closed_loop_as_well() -> None:
@@ -165,7 +173,8 @@ def test_the_report_knows_a_closed_loop_as_well() -> None:
     trace, part = Trace(t, sent), Part(ours.from_s, ours.until_s, None)
     edges = closed_loop_edges(trace, part, resumed)
     assert (edges[0], edges[-1]) == (ours.from_s, ours.until_s)
-    theirs = known_to_report(trace, Part(ours.from_s, ours.until_s, None, edges))
-    assert theirs == pytest.approx(ours.known_to_ratio, rel=0.001)
+    theirs = Part(ours.from_s, ours.until_s, None, edges)
+    assert known_to_report(trace, theirs) == pytest.approx(ours.known_to_ratio, rel=0.001)
+    assert mean_of_report(trace, theirs) == pytest.approx(ours.bytes_per_s, rel=0.001)
     later = Part(ours.from_s + 0.5, ours.until_s, None)
     assert closed_loop_edges(trace, later, resumed) == (), "as a run of an earlier version has it"
