@@ -39,10 +39,9 @@ def prove(context: Context) -> bool:
     elsewhere = ec2_client(foreign_region)
     here = ec2_client(region)
     # The control: associating this region's address with the host that has it changes nothing, and must succeed.
-    _try_to_associate(context, here, context.address.elastic_ip.id, region, holder, time.time(), 0)
+    _try_to_associate(context, here, context.address.elastic_ip.id, region, holder)
     with throw_away(context, elsewhere, foreign_region) as foreign:
-        settle_s = context.pace.settle_seconds
-        code = _try_to_associate(context, here, foreign, foreign_region, other, time.time(), settle_s)
+        code = _try_to_associate(context, here, foreign, foreign_region, other)
         there = _is_there(elsewhere, foreign)
         if code is None:
             _undo(here, foreign)
@@ -84,10 +83,10 @@ def throw_away(context: Context, elsewhere: EC2Client, region: str) -> Iterator[
         context.console.say("prove", f"{found} released")
 
 
-def _try_to_associate(
-    context: Context, here: EC2Client, allocation_id: str, of: str, host: Host, since_unix_s: float, settle_s: float
-) -> str | None:
+def _try_to_associate(context: Context, here: EC2Client, allocation_id: str, of: str, host: Host) -> str | None:
     """Asks for the association until EC2 decides; returns the last error's code, None where it was made."""
+    since_unix_s = time.time()
+    own = of == context.inventory.region
 
     def attempted(asked: ApiCall, code: str | None) -> None:
         context.results.append(
@@ -110,9 +109,9 @@ def _try_to_associate(
 
     with one_line(f"associating {allocation_id} with {host.name}"):
         try:
-            until_known(call, settle_s, attempted)
+            until_known(call, 0 if own else context.pace.settle_seconds, attempted)
         except ClientError as error:
-            if of == context.inventory.region:
+            if own:
                 raise
             return error_code(error)
     return None

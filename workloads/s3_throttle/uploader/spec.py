@@ -54,11 +54,6 @@ class Spec:
         """The length of a stop and a run."""
         return None if self.stop_s is None or self.run_s is None else self.stop_s + self.run_s
 
-    @property
-    def throttled(self) -> bool:
-        """Whether the throttle limits it."""
-        return self.rate_bytes_per_s is not None or self.stop_s is not None
-
     def sent_once(self, tx: list[int], again: list[int]) -> list[int]:
         """Returns the bytes without retransmissions. With `tc` all count: it drops segments before they are sent."""
         return tx if self.tc_bytes_per_s is not None else without_retransmissions(tx, again)

@@ -97,7 +97,7 @@ def measure(
         "cli": _document(counts),
         "throttle": _document(report),
         "stops": stops.read(),
-        "said": fault or _last_line(said, of_throttle=spec.throttled),
+        "said": fault or _last_line(said),
     }
 
 
@@ -228,10 +228,10 @@ def _document(path: Path) -> Any:
         return None
 
 
-def _last_line(path: Path, *, of_throttle: bool) -> str | None:
+def _last_line(path: Path) -> str | None:
     """Returns the end of the CLI's output; the throttle's is in its report."""
-    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    own = [line for line in lines if not (of_throttle and line.startswith("throttle: "))]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    own = [line for line in lines if line.strip() and not line.startswith("throttle: ")]
     return own[-1][:500] if own else None
 
 
