@@ -64,8 +64,6 @@ def until_known(
     attempted: Callable[[ApiCall, str | None], None] = lambda *_: None,
     *,
     poll_seconds: float = 1.0,
-    clock: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> ApiCall:
     """Repeats `call` until it succeeds; while EC2 does not know the allocation, until it was asked `unknown_seconds`
     after the first time, since a new one may not be known everywhere yet. Raises ClientError after that, and for any
@@ -73,19 +71,19 @@ def until_known(
 
     `attempted` gets each attempt, with the error's code.
     """
-    began = clock()
+    began = time.time()
     while True:
-        asked = clock()
+        asked = time.time()
         try:
             call()
         except ClientError as error:
-            answered = clock()
+            answered = time.time()
             attempted(ApiCall(asked, answered), error_code(error))
             if error_code(error) != NOT_FOUND or asked - began >= unknown_seconds:
                 raise
-            sleep(poll_seconds)
+            time.sleep(poll_seconds)
         else:
-            made = ApiCall(asked, clock())
+            made = ApiCall(asked, time.time())
             attempted(made, None)
             return made
 

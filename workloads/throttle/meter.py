@@ -45,7 +45,6 @@ class Meter:
     def __init__(self, diag: DiagSocket) -> None:
         self._diag = diag
         self.tally = Tally(diag.dump())
-        self._our_inodes: set[int] = set()
         self._unclear: dict[int, tuple[float, float]] = {}  # inode: when to search again, and the wait after that
         self.unseen: set[int] = set()
         """Pids of processes whose sockets may not be read: what they move is not counted."""
@@ -58,26 +57,26 @@ class Meter:
 
     def search(self, pids: Iterable[int], now_s: float) -> Counts:
         """Searches for new connections of these processes; returns the counts. `now_s` is of any monotonic clock."""
-        self._our_inodes = set()
+        our_inodes: set[int] = set()
         for pid in pids:
             try:
-                self._our_inodes |= socket_inodes(pid)
+                our_inodes |= socket_inodes(pid)
             except PermissionError:
                 self.unseen.add(pid)
         self.tally.end(self._diag.ended())
-        unknown = self._unknown()
+        unknown = self._unknown(our_inodes)
         self._unclear = {inode: again for inode, again in self._unclear.items() if inode in unknown}
         if any(inode not in self._unclear or self._unclear[inode][0] <= now_s for inode in unknown):
-            self.tally.add_dump(self._diag.dump(), self._our_inodes)
-            for inode in self._unknown():
+            self.tally.add_dump(self._diag.dump(), our_inodes)
+            for inode in self._unknown(our_inodes):
                 _, wait_s = self._unclear.get(inode, (now_s, FIRST_AGAIN_S))
                 self._unclear[inode] = (now_s + wait_s, min(2 * wait_s, LAST_AGAIN_S))
         else:
-            self.tally.update(self._diag.ask(self.tally.listed), self._our_inodes)
+            self.tally.update(self._diag.ask(self.tally.listed), our_inodes)
         return self.tally.counts
 
-    def _unknown(self) -> set[int]:
-        return self._our_inodes - {each.inode for each in self.tally.listed}
+    def _unknown(self, inodes: set[int]) -> set[int]:
+        return inodes - {each.inode for each in self.tally.listed}
 
 
 class Tally:

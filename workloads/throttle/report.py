@@ -114,14 +114,11 @@ class Writer:
     gets the report alone, appended; `samples` and `stops` are then None.
     """
 
-    def __init__(self, path: Path | None, unix_minus_clock_s: float | None = None) -> None:
-        """Opens the files. `unix_minus_clock_s` turns samples' times into Unix time; None: from time.monotonic().
-
-        Raises WorkloadError.
-        """
+    def __init__(self, path: Path | None) -> None:
+        """Opens the files. Raises WorkloadError."""
         self.samples: Path | None = None
         self.stops: Path | None = None
-        self._offset_s = time.time() - time.monotonic() if unix_minus_clock_s is None else unix_minus_clock_s
+        self._unix_minus_clock_s = time.time() - time.monotonic()  # the times of samples are of time.monotonic()
         self._fault: OSError | None = None
         self._begun = False
         self._path = path
@@ -171,7 +168,7 @@ class Writer:
         if path is None or self._fault is not None:
             return
         fields = dict(vars(record))
-        line = {"t_unix_s": round(fields.pop("start_s") + self._offset_s, 3)}
+        line = {"t_unix_s": round(fields.pop("start_s") + self._unix_minus_clock_s, 3)}
         line |= {name: round(value, 4) if isinstance(value, float) else value for name, value in fields.items()}
         try:
             self._begin()

@@ -41,16 +41,11 @@ _RATE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) *([^0-9. ]\S*)?")
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate: `amount` and `unit` (a key of UNITS) as written, and the same in bytes per second."""
+    """A rate: its `words` as written (2 MiB/s), their `unit` (a key of UNITS), and the same in bytes per second."""
 
-    amount: str
+    words: str
     unit: str
     bytes_per_s: float
-
-    @property
-    def words(self) -> str:
-        """The rate as written: 2 MiB/s."""
-        return f"{self.amount} {self.unit}"
 
     @property
     def explained(self) -> str:
@@ -77,7 +72,7 @@ def parse_rate(text: str) -> Rate:
         raise WorkloadError(
             f"rate {text!r} is {float(bytes_per_s):,.0f} bytes a second", "a rate is from 1 KiB/s to 1024 GiB/s"
         )
-    return Rate(amount, unit, float(bytes_per_s))
+    return Rate(f"{amount} {unit}", unit, float(bytes_per_s))
 
 
 def in_unit(bytes_per_s: float, unit: str) -> str:

@@ -119,22 +119,31 @@ def error(code: str) -> ClientError:
 
 
 class Clock:
-    """Time that goes on when somebody sleeps."""
+    """Stands for the module `time`: time that goes on when somebody sleeps."""
 
     def __init__(self) -> None:
         self.now = 100.0
 
-    def __call__(self) -> float:
+    def time(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("workloads.eip_region.address.time", made)
+    return made
+
+
 class TestUntilKnown:
-    def attempts(self, answers: list[str | None], unknown_seconds: float) -> tuple[list[str | None], float]:
+    def attempts(
+        self, clock: Clock, answers: list[str | None], unknown_seconds: float
+    ) -> tuple[list[str | None], float]:
         """The codes that were told, and how long it took."""
-        clock = Clock()
+        began_s = clock.now
         left = iter(answers)
         told: list[str | None] = []
 
@@ -146,20 +155,19 @@ class TestUntilKnown:
         def attempted(_: ApiCall, code: str | None) -> None:
             told.append(code)
 
-        until_known(call, unknown_seconds, attempted, clock=clock, sleep=clock.sleep)
-        return told, clock.now - 100
+        until_known(call, unknown_seconds, attempted)
+        return told, clock.now - began_s
 
-    def test_a_young_one_becomes_known(self) -> None:
-        assert self.attempts([NOT_FOUND, NOT_FOUND, None], 10) == ([NOT_FOUND, NOT_FOUND, None], 2)
+    def test_a_young_one_becomes_known(self, clock: Clock) -> None:
+        assert self.attempts(clock, [NOT_FOUND, NOT_FOUND, None], 10) == ([NOT_FOUND, NOT_FOUND, None], 2)
 
-    def test_one_that_stays_unknown_is_decided_when_it_is_old_enough(self) -> None:
+    def test_one_that_stays_unknown_is_decided_when_it_is_old_enough(self, clock: Clock) -> None:
         with pytest.raises(ClientError, match="NotFound"):
-            self.attempts([NOT_FOUND] * 4, 3)
+            self.attempts(clock, [NOT_FOUND] * 4, 3)
         with pytest.raises(ClientError, match="NotFound"):
-            self.attempts([NOT_FOUND], 0)
+            self.attempts(clock, [NOT_FOUND], 0)
 
-    def test_a_slow_answer_makes_no_question_older(self) -> None:
-        clock = Clock()
+    def test_a_slow_answer_makes_no_question_older(self, clock: Clock) -> None:
         ages: list[float] = []
 
         def call() -> None:
@@ -167,9 +175,9 @@ class TestUntilKnown:
             raise error(NOT_FOUND)
 
         with pytest.raises(ClientError, match="NotFound"):
-            until_known(call, 3, lambda asked, _: ages.append(asked.asked_unix_s - 100), clock=clock, sleep=clock.sleep)
+            until_known(call, 3, lambda asked, _: ages.append(asked.asked_unix_s - 100))
         assert ages == [0, 5]
 
-    def test_another_error_is_no_matter_of_age(self) -> None:
+    def test_another_error_is_no_matter_of_age(self, clock: Clock) -> None:
         with pytest.raises(ClientError, match="UnauthorizedOperation"):
-            self.attempts([NOT_FOUND, "UnauthorizedOperation"], 10)
+            self.attempts(clock, [NOT_FOUND, "UnauthorizedOperation"], 10)

@@ -18,7 +18,8 @@ STOP = Stop(start_s=5.0, stopped_s=0.4, unacked_bytes=900, notsent_bytes=700, ac
 
 @pytest.mark.parametrize(("name", "samples"), [("r.json", "r.samples.ndjson"), ("report", "report.samples.ndjson")])
 def test_samples_lie_beside_the_report(tmp_path: Path, name: str, samples: str) -> None:
-    with Writer(tmp_path / name, unix_minus_clock_s=1000.0) as writer:
+    with Writer(tmp_path / name) as writer:
+        writer._unix_minus_clock_s = 1000.0
         writer.write_sample(Sample(start_s=5.25, bytes=12, running_ratio=0.123456))
         writer.write_sample(Sample(start_s=5.35, bytes=None, running_ratio=1.0))
         writer.write({"schema": 1})
@@ -31,7 +32,8 @@ def test_samples_lie_beside_the_report(tmp_path: Path, name: str, samples: str) 
 
 
 def test_stops_lie_beside_the_report(tmp_path: Path) -> None:
-    with Writer(tmp_path / "r.json", unix_minus_clock_s=1000.0) as writer:
+    with Writer(tmp_path / "r.json") as writer:
+        writer._unix_minus_clock_s = 1000.0
         writer.write_stop(STOP)
         writer.write({"schema": 1})
     assert writer.stops == tmp_path / "r.stops.ndjson"
