@@ -60,21 +60,20 @@ def throw_away(context: Context, elsewhere: EC2Client, region: str) -> Iterator[
     for leftover in _leftovers(context, elsewhere, region):
         context.console.say("prove", f"{leftover} in {region} was left by another run: releasing it")
         _release(elsewhere, leftover)
-    try:
-        allocated = elsewhere.allocate_address(
-            Domain="vpc", TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": _tags(context)}]
-        )
-    except ClientError as error:
-        if error_code(error) == "AddressLimitExceeded":
+    tags: Any = [{"ResourceType": "elastic-ip", "Tags": _tags(context)}]
+    with one_line(f"an allocation in {region}"):
+        try:
+            found = elsewhere.allocate_address(Domain="vpc", TagSpecifications=tags)["AllocationId"]
+        except ClientError as error:
+            if error_code(error) == "AddressLimitExceeded":
+                raise WorkloadError(
+                    f"{region} has as many Elastic IPs as its quota allows, and the proof needs one for a minute",
+                    "release one there, or ask for a higher quota (Service Quotas, EC2-VPC Elastic IPs)",
+                ) from error
             raise WorkloadError(
-                f"{region} has as many Elastic IPs as its quota allows, and the proof needs one for a minute",
-                "release one there, or ask for a higher quota (Service Quotas, EC2-VPC Elastic IPs)",
+                f"an allocation in {region} is refused ({error_code(error)})",
+                "the proof needs ec2:AllocateAddress and ec2:ReleaseAddress there",
             ) from error
-        raise WorkloadError(
-            f"an allocation in {region} is refused ({error_code(error)})",
-            "the proof needs ec2:AllocateAddress and ec2:ReleaseAddress there",
-        ) from error
-    found = allocated["AllocationId"]
     context.console.say("prove", f"{found} allocated in {region} for this test")
     try:
         yield found
@@ -144,12 +143,13 @@ def _release(elsewhere: EC2Client, allocation_id: str) -> None:
 
 def _is_there(elsewhere: EC2Client, allocation_id: str) -> bool:
     """Returns whether its own region knows it: else the refusal would prove nothing."""
-    try:
-        return bool(elsewhere.describe_addresses(AllocationIds=[allocation_id])["Addresses"])
-    except ClientError as error:
-        if error_code(error) == NOT_FOUND:
+    with one_line(f"{allocation_id} in {elsewhere.meta.region_name}"):
+        try:
+            return bool(elsewhere.describe_addresses(AllocationIds=[allocation_id])["Addresses"])
+        except ClientError as error:
+            if error_code(error) != NOT_FOUND:
+                raise
             return False
-        raise
 
 
 def _undo(here: EC2Client, allocation_id: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tests.workloads.eip_region.world import World
 from workloads.aws import ec2_client
@@ -110,6 +111,42 @@ def test_no_allocation_to_be_had(
     monkeypatch.setattr(proofs, "ec2_client", lambda region: elsewhere if region == "us-east-1" else ec2_client(region))
     with pytest.raises(WorkloadError) as refused:
         prove(context)
+    assert str(refused.value).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("call", "ask", "fault", "words"),
+    [
+        (
+            "allocate_address",
+            lambda context, ec2: proofs.throw_away(context, ec2, "us-east-1").__enter__(),
+            EndpointConnectionError(endpoint_url="https://ec2.us-east-1.amazonaws.com"),
+            "an allocation in us-east-1: EC2 cannot be asked (Could not connect to the endpoint URL",
+        ),
+        (
+            "describe_addresses",
+            lambda _, ec2: proofs._is_there(ec2, "eipalloc-1"),
+            ClientError({"Error": {"Code": "RequestLimitExceeded", "Message": "slow down"}}, "DescribeAddresses"),
+            "eipalloc-1 in us-east-1: EC2 answers RequestLimitExceeded (slow down)",
+        ),
+    ],
+    ids=["no connection", "too many requests"],
+)
+def test_an_api_that_does_not_answer_is_one_line(
+    call: str,
+    ask: Callable[[Context, EC2Client], object],
+    fault: Exception,
+    words: str,
+    context: Context,
+    elsewhere: EC2Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(**_: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr(elsewhere, call, fails)
+    with pytest.raises(WorkloadError) as refused:
+        ask(context, elsewhere)
     assert str(refused.value).startswith(words)
 
 
