@@ -35,6 +35,8 @@ DEBT_S = 60.0
 # Time constants, in seconds of running, of the average of the measured free rate, and of the decay of its peak.
 MEMORY_S = 0.1
 PEAK_MEMORY_S = 5.0
+# The clock counts nanoseconds. What is seen to move in less time has no rate, or an infinite one.
+LEAST_CLOCK_S = 1e-9
 # How often a duty cycle looks for the first byte.
 FIRST_BYTE_LOOK_S = 0.02
 
@@ -131,7 +133,7 @@ class ClosedLoop:
         self._last = (now_s, moved_bytes)
 
     def _learn(self, ran_s: float, moved: int) -> None:
-        if ran_s <= 0:
+        if ran_s < LEAST_CLOCK_S:
             return
         seen = moved / ran_s
         self._moving = 4 * seen >= self._free_rate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.workloads.throttle.simulation import (
@@ -177,6 +177,7 @@ def test_whatever_the_process_does_the_mean_stays_below(data: st.DataObject, tar
     st.floats(1024, 1e9),
     st.floats(0.1, 10),
 )
+@example(steps=[(0.0, 0), (2.2e-313, 1), (2.2e-313, 1), (1.0, 0)], rate=1024.0, max_pause_s=1.0)
 def test_whatever_it_is_told_no_pause_is_longer_than_the_bound(
     steps: list[tuple[float, int]], rate: float, max_pause_s: float
 ) -> None:
