@@ -79,8 +79,8 @@ def measure(
         shutil.rmtree(source, ignore_errors=True)
     cpu_s = _cpu_s() - cpu_before_s
     busy, again = kernel.busy_and_total(), interface.samples.again
-    sent_once = spec.sent_once(interface.samples.tx, again)
     ended_unix_s = time.time()
+    sent_once = spec.sent_once(interface.samples.tx, again)
     return {
         "exit_code": code,
         "ended_by": ended_by,
