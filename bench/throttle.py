@@ -30,7 +30,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,7 +172,7 @@ def cost_of_reading(transfer: Transfer) -> tuple[float, float]:
     with (
         sink(transfer) as port,
         subprocess.Popen(transfer.command(port, 1e6), cwd=ROOT, stdout=subprocess.DEVNULL) as sender,
-        DiagSocket() as diag,
+        closing(DiagSocket()) as diag,
     ):
         try:
             meter = Meter(diag)

@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from workloads.errors import WorkloadError
@@ -78,7 +78,7 @@ def run(settings: Settings, display: Display) -> int:
 
 def _meter(settings: Settings, stack: ExitStack) -> Meter | None:
     try:
-        return Meter(stack.enter_context(DiagSocket()))
+        return Meter(stack.enter_context(closing(DiagSocket())))
     except OSError as fault:
         if not settings.needs_counts:
             return None  # the duty cycle needs no counts; its report then has none

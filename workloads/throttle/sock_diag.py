@@ -233,9 +233,3 @@ class DiagSocket:
         """Closes both sockets."""
         self._questions.close()
         self._ends.close()
-
-    def __enter__(self) -> DiagSocket:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

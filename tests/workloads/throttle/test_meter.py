@@ -80,7 +80,7 @@ def connected(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 @pytest.fixture
 def diag() -> Iterator[DiagSocket]:
-    with DiagSocket() as opened:
+    with contextlib.closing(DiagSocket()) as opened:
         yield opened
 
 
