@@ -14,11 +14,10 @@ from reaper.plan import Resource
 from tests.instances import launch
 from tests.lab.conftest import Api, api, api_over_http
 from workloads import account, account_reap
-from workloads.account_cost import cost, cost_lines
-from workloads.account_reap import reap
+from workloads.account import cost, cost_lines
+from workloads.account_reap import KnownResources, reap
 from workloads.aws import aws_client
 from workloads.errors import WorkloadError
-from workloads.pulumi_states import KnownResources
 
 __all__ = ["api", "api_over_http"]
 
@@ -159,7 +158,7 @@ def test_orphans_are_looked_up_again_after_the_answer(monkeypatch: pytest.Monkey
 
     def read_states(backend: str | None) -> KnownResources:
         assert backend == "file://somewhere"
-        return KnownResources("file://somewhere", frozenset({TAGS["stack"]}), frozenset(known), {})
+        return KnownResources("file://somewhere", {TAGS["stack"]}, set(known))
 
     monkeypatch.setattr(account_reap, "read_states", read_states)
 
