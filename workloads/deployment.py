@@ -89,12 +89,3 @@ def latest(deployment: Deployment) -> Results:
     """Returns the stack's newest results, to add to; begins new ones where there are none."""
     found = Results.latest(deployment.inventory)
     return found or Results.start(deployment.inventory, versions=local_versions())
-
-
-def existing(deployment: Deployment) -> Results:
-    """Returns the stack's newest results, to add to. Raises WorkloadError where there are none."""
-    found = Results.latest(deployment.inventory)
-    if found is None:
-        inventory = deployment.inventory
-        raise WorkloadError(f"no results of {inventory.stack} yet", f"run `fab {inventory.experiment}.run` first")
-    return found

@@ -17,9 +17,8 @@ from botocore.exceptions import ClientError
 
 from inventory import Host, Inventory, host_key_fault
 from workloads.aws import ec2_client, is_instance_id, one_line
-from workloads.console_output import last_lines
 from workloads.errors import WorkloadError
-from workloads.resource_watch import ResourceWatch
+from workloads.resource_watch import ResourceWatch, last_lines
 from workloads.waiting import wait_until
 
 LINE = re.compile(r"tidemark-host-key: ((?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]+={0,2})")

@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from inventory import Host, Inventory, Ssh
 from tests.workloads.ssh_host import ssh_host
-from workloads.connectors.errors import Unreachable
-from workloads.connectors.ssh import POLL_SECONDS, connect
+from workloads.connectors.ssh import POLL_SECONDS, Unreachable, connect
 from workloads.errors import WorkloadError
 
 

@@ -17,10 +17,8 @@ from botocore.exceptions import ClientError
 from inventory import Host, Inventory
 from tests.workloads.fake_clock import FakeClock
 from tests.workloads.fakes import inventory_document, inventory_of
-from workloads.connectors.errors import Unreachable, connect_error
-from workloads.connectors.parallel import in_threads
-from workloads.connectors.pool import ConnectionPool
-from workloads.connectors.ssh import pin
+from workloads.connectors.pool import ConnectionPool, in_threads
+from workloads.connectors.ssh import Unreachable, connect_error, pin
 from workloads.errors import WorkloadError
 from workloads.host_keys import HostKeyStore, console_of, host_keys, keys_in
 from workloads.results import NullResults, Results

@@ -25,9 +25,9 @@ from tests.workloads.ssh_host import ssh_host
 from workloads import host_keys as keys
 from workloads.aws import ec2_client
 from workloads.connectors import pool, ssh
-from workloads.connectors.errors import Unreachable
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import END_OF_SCRIPT, Script
+from workloads.connectors.ssh import Unreachable
 from workloads.errors import WorkloadError
 from workloads.host_keys import HostKeyStore, host_keys
 from workloads.power import Power, start_stopped_hosts

@@ -1,4 +1,4 @@
-"""How a script goes to a host and what comes back: the command line, the facts, the error.
+"""How a script goes to a host and what comes back: the command line, the facts, the sections, the error.
 
 A script goes over standard input, whole: neither an argument list nor a file on the host holds it, and a connection
 that breaks half-way runs nothing.
@@ -22,6 +22,8 @@ LOCK_TIMEOUT_EXIT = 75
 END_OF_SCRIPT = "# end of script"
 CUT_SCRIPT_EXIT = 70
 ERROR_PREFIX = "tidemark-error: "
+_SECTION = "@@ "
+END_OF_SECTIONS = "end"
 
 # The whole of standard input is the script, or with `keep_stdin_open` everything up to its last line. On a pipe,
 # bash's `read` takes nothing beyond the line.
@@ -99,17 +101,31 @@ def as_root(user: str, *words: str) -> str:
 def facts_in(stdout: str, host: str | None = None) -> tuple[dict[str, Any], ...]:
     """Returns the JSON objects among the lines of `stdout`; other lines are for people.
 
-    Lines between "@@ NAME" and "@@ end" are a tool's output or a file (workloads/logs.py) and hold no facts. Raises
-    WorkloadError for a line that begins like an object and is not JSON: a fact must not go missing unseen.
+    A section (see `sections`) is a tool's output or a file, and holds no facts. Raises WorkloadError for a line that
+    begins like an object and is not JSON: a fact must not go missing unseen.
     """
     facts = []
     in_section = False
     for line in stdout.split("\n"):
-        if line.startswith("@@ "):
-            in_section = line != "@@ end"
+        if line.startswith(_SECTION):
+            in_section = line != f"{_SECTION}{END_OF_SECTIONS}"
         elif line.startswith('{"') and not in_section:
             facts.append(fact_in(line, host))
     return tuple(facts)
+
+
+def sections(stdout: str) -> dict[str, str]:
+    """Returns the sections of `stdout` by name; each begins with a line "@@ NAME". What precedes the first is left
+    out.
+    """
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in stdout.splitlines():
+        if line.startswith(_SECTION):
+            lines = found.setdefault(line.removeprefix(_SECTION).strip(), [])
+        else:
+            lines.append(line)
+    return {name: "\n".join(part) for name, part in found.items()}
 
 
 def fact_in(line: str, host: str | None = None) -> dict[str, Any]:

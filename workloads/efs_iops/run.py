@@ -12,7 +12,7 @@ from typing import Any
 from inventory import Host
 from workloads.cells import CellOutcome, CellRun
 from workloads.clocks import HostClocks
-from workloads.connectors.parallel import in_threads
+from workloads.connectors.pool import in_threads
 from workloads.efs_iops.configure import files_of
 from workloads.efs_iops.context import FOLDER, MOUNT_POINT, Context, script
 from workloads.efs_iops.metrics import read_metrics, sampling

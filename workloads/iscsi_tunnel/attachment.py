@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
-from workloads.connectors.parallel import in_threads
+from workloads.connectors.pool import in_threads
 from workloads.connectors.script import ScriptResult
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel.addresses import choose_pair, choose_tun, networks_in
