@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from workloads import cloudwatch
 from workloads.aws import aws_client
-from workloads.cloudwatch import METRICS, Timing, minutes
+from workloads.efs_iops import cloudwatch
+from workloads.efs_iops.cloudwatch import FILE_SYSTEM_ID, METRICS, Timing, minutes
 
 SYSTEM = "fs-0123456789abcdef0"
 START = 1_699_999_980  # a whole minute
@@ -67,7 +67,7 @@ def minute_record(metric: str, minute: int, unit: str, **statistics: float) -> d
     [(SYSTEM, True), ("fs-01234567", True), ("fs-0123", False), ("nas.example.org", False), (f"{SYSTEM}\n", False)],
 )
 def test_ids(text: str, is_one: bool) -> None:
-    assert cloudwatch.is_file_system_id(text) is is_one
+    assert (FILE_SYSTEM_ID.fullmatch(text) is not None) == is_one
 
 
 @given(st.floats(0, 2e9), st.floats(0, 1e5))
@@ -97,7 +97,7 @@ def test_minutes(from_unix_s: float, until_unix_s: float, starts: list[int]) -> 
 
 def ask(client: Any, among: range) -> list[dict[str, Any]]:
     """The records of the minutes that have arrived."""
-    reading = cloudwatch.wait_for(client, SYSTEM, among, limit_s=0)
+    reading = cloudwatch.wait_for(client, SYSTEM, among, among, limit_s=0)
     return reading[:-1]
 
 
@@ -246,6 +246,7 @@ class Clock:
         """Waits for minutes among the `count` after START."""
         timing = Timing(lambda: START + 1000 + self.elapsed_s, lambda: 5 + self.elapsed_s, self.sleep, lambda: 1.0)
         among = minutes(START, START + count * MINUTE)
+        wanted = list(among) if wanted is None else wanted
         return cloudwatch.wait_for(client, SYSTEM, among, wanted, tell=self.said.append, timing=timing, **options)
 
 

@@ -14,7 +14,7 @@ from tests.workloads.fakes import inventory_document, inventory_of
 from workloads import sampling
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import Script
-from workloads.efs_iops import metrics
+from workloads.efs_iops.context import mountstats_lines
 from workloads.results import NullResults, Results
 from workloads.sampling import Sampler, Sampling, host_record
 
@@ -88,7 +88,7 @@ def test_what_is_never_understood_is_told_once(
     text = (Path(__file__).parent / "recorded" / "mountstats-after.txt").read_text()
     later = text.replace("RPC iostats version: 1.1", "RPC iostats version: 2.0")
     assert later != text
-    sampled(["@@ 100.5", *later.splitlines(), "@@ end"], metrics.mountstats_lines, NullResults(), monkeypatch)
+    sampled(["@@ 100.5", *later.splitlines(), "@@ end"], mountstats_lines, NullResults(), monkeypatch)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(
         "tidemark: the output of client: host_sample can't be parsed (/mnt/efs: RPC iostats version 2.0 is not known"
