@@ -17,7 +17,7 @@ from moto import mock_aws
 
 from workloads.aws import aws_client
 from workloads.efs_iops import cloudwatch
-from workloads.efs_iops.cloudwatch import FILE_SYSTEM_ID, METRICS, Timing, minutes
+from workloads.efs_iops.cloudwatch import FILE_SYSTEM_ID, METRICS, minutes
 
 SYSTEM = "fs-0123456789abcdef0"
 START = 1_699_999_980  # a whole minute
@@ -224,7 +224,9 @@ def test_pages_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Clock:
-    """Time that passes when something sleeps, and what happens meanwhile."""
+    """Takes the place of the modules `time` and `random`: time passes when something sleeps, and what happens
+    meanwhile.
+    """
 
     def __init__(self, meanwhile: Callable[[float], None] = lambda elapsed_s: None) -> None:
         self.slept: list[float] = []
@@ -235,6 +237,15 @@ class Clock:
     def elapsed_s(self) -> float:
         return sum(self.slept)
 
+    def time(self) -> float:
+        return START + 1000 + self.elapsed_s
+
+    def monotonic(self) -> float:
+        return 5 + self.elapsed_s
+
+    def random(self) -> float:
+        return 1.0
+
     def sleep(self, seconds: float) -> None:
         assert seconds > 0
         self.slept.append(seconds)
@@ -244,10 +255,12 @@ class Clock:
         self, client: Any, wanted: list[int] | None = None, count: int = 3, **options: float
     ) -> list[dict[str, Any]]:
         """Waits for minutes among the `count` after START."""
-        timing = Timing(lambda: START + 1000 + self.elapsed_s, lambda: 5 + self.elapsed_s, self.sleep, lambda: 1.0)
         among = minutes(START, START + count * MINUTE)
         wanted = list(among) if wanted is None else wanted
-        return cloudwatch.wait_for(client, SYSTEM, among, wanted, tell=self.said.append, timing=timing, **options)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cloudwatch, "time", self)
+            patch.setattr(cloudwatch, "random", self)
+            return cloudwatch.wait_for(client, SYSTEM, among, wanted, tell=self.said.append, **options)
 
 
 def asked(reading: list[dict[str, Any]]) -> dict[str, Any]:

@@ -89,16 +89,6 @@ METRICS = (
 Values = dict[tuple[str, int, str], float]
 
 
-@dataclass(frozen=True)
-class Timing:
-    """The clocks, the sleep and the random numbers (0 to 1) of `wait_for`."""
-
-    unix_s: Callable[[], float] = time.time
-    monotonic_s: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    random: Callable[[], float] = random.random
-
-
 class _Fault(Exception):
     """CloudWatch did not answer, or not completely; `transient`: the next answer may be complete."""
 
@@ -156,7 +146,6 @@ def wait_for(
     limit_s: float = WAIT_LIMIT_S,
     poll_s: float = POLL_S,
     tell: Callable[[str], None] = lambda words: None,
-    timing: Timing | None = None,
 ) -> list[dict[str, Any]]:
     """Reads the minutes `asked` (from `minutes`) until all of `wanted` have arrived and two answers in a row are equal.
 
@@ -166,8 +155,7 @@ def wait_for(
     Returns the records for raw/cloudwatch.ndjson; the last is about the reading itself, with the reason why some may be
     missing.
     """
-    timing = timing or Timing()
-    started_s = timing.monotonic_s()
+    started_s = time.monotonic()
     known: Values = {}
     last: Values | None = None
     faults_in_a_row = 0
@@ -197,20 +185,20 @@ def wait_for(
             last, faults_in_a_row = answer, 0
         else:
             faults_in_a_row += 1
-        left_s = limit_s - (timing.monotonic_s() - started_s)
+        left_s = limit_s - (time.monotonic() - started_s)
         if left_s <= 0:
             reason = f"{state}, after {limit_s:g} s"
             break
         if missing and state != shown:
             tell(f"{state}; asking again for up to {left_s:.0f} s")
             shown = state
-        timing.sleep(min(_pause_s(poll_s, faults_in_a_row, timing.random()), left_s))
+        time.sleep(min(_pause_s(poll_s, faults_in_a_row, random.random()), left_s))
     about = {
         "kind": "asked",
         "from_unix_s": asked.start,
         "until_unix_s": asked.stop,
-        "asked_at_unix_s": timing.unix_s(),
-        "waited_s": round(timing.monotonic_s() - started_s, 3),
+        "asked_at_unix_s": time.time(),
+        "waited_s": round(time.monotonic() - started_s, 3),
         "reason": reason,
     }
     return [*_records(known), about]
