@@ -23,7 +23,7 @@ from reaper.tags import PROJECT, STACK_NAME
 from workloads.account import regions_to_ask, say_unasked, where
 from workloads.aws import aws_client, one_line
 from workloads.console import Console, duration_words
-from workloads.errors import WorkloadError
+from workloads.errors import WorkloadError, last_line
 from workloads.load_inventory import run_pulumi
 
 _RESOURCE_ID = re.compile(r"(?:vol|fs)-[0-9a-f]{8,17}|tidemark-[a-z0-9-]+")
@@ -219,8 +219,8 @@ def _pulumi(backend: str | None, *arguments: str) -> Any:
     what = f"pulumi {' '.join(arguments)}"
     done = run_pulumi(*arguments, remedy="install the Pulumi CLI: its states tell what is an orphan", backend=backend)
     if done.returncode != 0:
-        lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise WorkloadError(f"`{what}`: {lines[-1] if lines else 'it failed'}", "see `pulumi whoami -v`")
+        reason = last_line(done.stderr) or last_line(done.stdout) or "it failed"
+        raise WorkloadError(f"`{what}`: {reason}", "see `pulumi whoami -v`")
     try:
         return json.loads(done.stdout)
     except json.JSONDecodeError as error:

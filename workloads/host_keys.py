@@ -105,16 +105,10 @@ def host_keys(
     """
     store = store or HostKeyStore(state_dir() / STORE_NAME)
     kept = store.read()
-    known: dict[str, tuple[str, ...]] = {}
-    unknown: list[Host] = []
-    for host in inventory.hosts:
-        if host.host_keys:
-            known[host.name] = host.host_keys
-        elif host.id in kept:
-            known[host.name] = tuple(kept[host.id])
-        elif is_instance_id(host.id):
-            unknown.append(host)
-        else:
+    known = {host.name: host.host_keys or tuple(kept.get(host.id, ())) for host in inventory.hosts}
+    unknown = [host for host in inventory.hosts if not known[host.name]]
+    for host in unknown:
+        if not is_instance_id(host.id):
             raise WorkloadError(
                 "host_keys is empty, and its id is not an instance whose console could be read",
                 "give host_keys in the inventory: the lines of /etc/ssh/ssh_host_*_key.pub, read on the host",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from workloads.errors import WorkloadError
+from workloads.errors import WorkloadError, last_line
 from workloads.lazy_import import lazy_import
 from workloads.user_path import user_path
 
@@ -79,9 +79,8 @@ def from_stack(stack: str) -> Inventory:
         remedy="install the Pulumi CLI, or give --inventory with the stack's output",
     )
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise WorkloadError(
-            f"stack {stack}: {lines[-1] if lines else 'pulumi failed'}",
+            f"stack {stack}: {last_line(done.stderr) or 'pulumi failed'}",
             f"see `pulumi stack ls`; if it is not up, run `pulumi up -s {stack}`",
         )
     text = done.stdout

@@ -12,7 +12,7 @@ from typing import Any
 from workloads.connectors.script import BASH, Script, as_root, fact_in
 from workloads.connectors.ssh import SshConnector
 from workloads.deployment import Deployment
-from workloads.errors import WorkloadError
+from workloads.errors import WorkloadError, last_line
 
 REMOTE_PATH = "/var/lib/tidemark/tidemark-worker"
 # The worker prints each second, whether operations end or not: a stall holds up the operations, not the printing.
@@ -55,9 +55,8 @@ class Worker:
             as_root(connector.user, *BASH, install), seen.append, stdin=self.content, idle_timeout_seconds=300
         )
         if code or not seen or seen[0].split()[0] != self.sha256:
-            last = words.strip().splitlines()[-1:] or ["it arrived changed"]
             raise WorkloadError(
-                f"the worker could not be put at {REMOTE_PATH} ({last[0]})",
+                f"the worker could not be put at {REMOTE_PATH} ({last_line(words) or 'it arrived changed'})",
                 "see that the host's disk has room, then run again",
                 connector.name,
             )

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from workloads.connectors.script import Script, ScriptResult, facts_in, script_command, script_error
-from workloads.errors import WorkloadError
+from workloads.errors import WorkloadError, last_line
 
 # How long a script may print nothing before it is given up.
 IDLE_TIMEOUT_SECONDS = 300
@@ -81,9 +81,8 @@ class Connector(ABC):
                 return
             last = line.strip() or last
         _, stderr = process.wait()
-        last = last or next((line for line in reversed(stderr.splitlines()) if line.strip()), "no message")
         raise WorkloadError(
-            f"the log-in shell of {self.user} did not run {name} ({last})",
+            f"the log-in shell of {self.user} did not run {name} ({last or last_line(stderr) or 'no message'})",
             "let a user log in whose shell runs commands, with sudo, or root (ssh.user)",
             self.name,
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from workloads.errors import WorkloadError
+from workloads.errors import WorkloadError, last_line
 
 # A script whose connection broke runs on; the next one waits for it instead of working beside it.
 LOCK_PATH = "/run/tidemark.lock"
@@ -149,8 +149,7 @@ def _refuse_constant(word: str) -> NoReturn:
 
 def script_error(host: str, script: str, code: int, stderr: str) -> WorkloadError:
     """Returns the error of a script that ended with `code`: the one that it printed, or else its last line."""
-    lines = [line for line in stderr.splitlines() if line.strip()]
-    for line in reversed(lines):
+    for line in reversed(stderr.splitlines()):
         if line.startswith(ERROR_PREFIX):
             what, _, remedy = line.removeprefix(ERROR_PREFIX).partition("|")
             return WorkloadError(what, remedy, host)
@@ -160,7 +159,7 @@ def script_error(host: str, script: str, code: int, stderr: str) -> WorkloadErro
             "wait for that to end and run again",
             host,
         )
-    last = lines[-1] if lines else "no message"
+    last = last_line(stderr) or "no message"
     if code == 1 and last.startswith("sudo: "):  # in the host's language
         return WorkloadError(
             last, "allow the user sudo without a password and without a terminal, or log in as root", host

@@ -21,7 +21,7 @@ from paramiko.config import SSHConfig
 from inventory import Host, Ssh
 from workloads.connectors.base import Connector, ScriptProcess
 from workloads.connectors.proxy_socket import ProxySocket
-from workloads.errors import WorkloadError
+from workloads.errors import WorkloadError, last_line
 from workloads.user_path import user_path
 
 CONNECT_TIMEOUT_SECONDS = 15
@@ -299,7 +299,7 @@ def connect_error(host: Host, ssh: Ssh, error: Exception, proxy_stderr: str, *, 
             "load it into an agent and set ssh.identity_file to null",
             host.name,
         )
-    reason = proxy_stderr.splitlines()[-1] if proxy_stderr else str(error) or type(error).__name__
+    reason = last_line(proxy_stderr) or str(error) or type(error).__name__
     remedy = "see whether the host is up"
     if ssh.proxy_command is None:  # with one, as in a rehearsal, the person's address does not matter
         remedy += " and whether its security group lets your address in (tidemark:sshCidr)"
