@@ -22,7 +22,6 @@ from workloads.resource_watch import ResourceWatch, last_lines
 from workloads.waiting import wait_until
 
 LINE = re.compile(r"tidemark-host-key: ((?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]+={0,2})")
-STORE_NAME = "host-keys.json"
 # EC2 shows a console some minutes after boot; a host of the rehearsal region writes it within seconds.
 CONSOLE_TIMEOUT_SECONDS = 900
 POLL_SECONDS = 1.0
@@ -103,7 +102,7 @@ def host_keys(
     Raises WorkloadError when a console shows none in time, and ResourceGone when `watch` finds that an instance has
     ended.
     """
-    store = store or HostKeyStore(state_dir() / STORE_NAME)
+    store = store or HostKeyStore(state_dir() / "host-keys.json")
     kept = store.read()
     known = {host.name: host.host_keys or tuple(kept.get(host.id, ())) for host in inventory.hosts}
     unknown = [host for host in inventory.hosts if not known[host.name]]

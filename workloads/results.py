@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,13 +58,6 @@ def results_root() -> Path:
     return Path(os.environ.get("TIDEMARK_RESULTS_DIR") or Path(__file__).resolve().parent.parent / "results")
 
 
-def _is_manifest(document: Any) -> bool:
-    """Returns whether a run can be added to by it."""
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        return False
-    return isinstance(document.get("steps"), list) and isinstance(document.get("versions"), dict)
-
-
 class Results:
     """One run's directory."""
 
@@ -98,7 +91,7 @@ class Results:
                     directory.mkdir()
                     break
                 except FileExistsError:
-                    now = now.fromtimestamp(now.timestamp() + 1, UTC)
+                    now += timedelta(seconds=1)
             (directory / "raw").mkdir()
         except OSError as error:
             raise WorkloadError(
@@ -136,7 +129,9 @@ class Results:
                 manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
             except (OSError, ValueError, RecursionError):
                 continue
-            if _is_manifest(manifest):
+            if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+                continue
+            if isinstance(manifest.get("steps"), list) and isinstance(manifest.get("versions"), dict):
                 return cls(directory, manifest)
         return None
 

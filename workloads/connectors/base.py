@@ -42,17 +42,11 @@ class ScriptProcess(ABC):
 class Connector(ABC):
     """Runs scripts as root: on a host over its connection, or on the machine that the tasks run on."""
 
+    name: str
+    """Its name in messages."""
     user: str
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Its name in messages."""
-
-    @property
-    @abstractmethod
-    def _silence_remedy(self) -> str:
-        """Returns the advice for a command that prints nothing."""
+    _silence_remedy: str
+    """The advice for a command that prints nothing."""
 
     @abstractmethod
     def _process(

@@ -57,15 +57,11 @@ class SshConnector(Connector):
         check: Callable[[], None],
     ) -> None:
         self.host = host
+        self.name = host.name
         self.user = user
         self._connection = connection
         self._proxy = proxy
         self._check = check
-
-    @property
-    def name(self) -> str:
-        """The host's name in the inventory."""
-        return self.host.name
 
     @property
     def is_open(self) -> bool:

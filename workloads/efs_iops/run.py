@@ -165,14 +165,12 @@ class Workers:
     def measure(self, cell: Cell, label: str) -> CellOutcome:
         """Measures one cell; a host that does not answer is added to `gone`."""
         hosts = self._context.clients[: cell.clients]
-        attempt = Attempt(time.time())
-        for host in hosts:
-            if host.name in self.gone:
-                attempt.faults[host.name] = WorkloadError("it is gone since an earlier cell", "", host.name)
-        if not attempt.faults:
-            attempt = self.try_in_time(cell, hosts, label)
-            self.ran.append((attempt.start_unix_s, attempt.start_unix_s + cell.seconds))
-            self.gone |= {name for name in attempt.faults if not answers(self._context, name)}
+        if gone := sorted(self.gone & {host.name for host in hosts}):
+            reason = "; ".join(f"{name}: it is gone since an earlier cell" for name in gone)
+            return CellOutcome(reason=reason, figures={"start_unix_s": time.time(), "lost_hosts": gone})
+        attempt = self.try_in_time(cell, hosts, label)
+        self.ran.append((attempt.start_unix_s, attempt.start_unix_s + cell.seconds))
+        self.gone |= {name for name in attempt.faults if not answers(self._context, name)}
         words = total_words([outcome.final for outcome in attempt.outcomes.values() if outcome.final is not None])
         figures = {"start_unix_s": attempt.start_unix_s, "lost_hosts": sorted(attempt.faults)}
         return CellOutcome(words, attempt.fault(cell.operation), figures)
