@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,9 +20,13 @@ BEGUN = "tidemark-begins"
 class ScriptProcess(ABC):
     """A command that runs. Reading its output raises TimeoutError after `idle_timeout_seconds` without a line."""
 
-    idle_timeout_seconds: float
     lines: Iterator[str]
     """The lines of its standard output, as they come."""
+
+    def __init__(self, idle_timeout_seconds: float) -> None:
+        self.idle_timeout_seconds = idle_timeout_seconds
+        self._stderr: list[bytes] = []
+        self._stderr_reader = threading.Thread(target=self._read_stderr, daemon=True)
 
     @abstractmethod
     def send(self, content: bytes) -> bool:
@@ -31,12 +36,22 @@ class ScriptProcess(ABC):
     def close_stdin(self) -> None:
         """Ends its standard input."""
 
-    @abstractmethod
     def wait(self, timeout_seconds: float | None = None) -> tuple[int, str]:
         """Waits for its end; returns its exit code and standard error.
 
         Raises TimeoutError after `timeout_seconds`, by default `idle_timeout_seconds`.
         """
+        if timeout_seconds is None:
+            timeout_seconds = self.idle_timeout_seconds
+        code = self._wait_for_exit(timeout_seconds)
+        self._stderr_reader.join(timeout_seconds)
+        return code, b"".join(self._stderr).decode(errors="replace")
+
+    @abstractmethod
+    def _wait_for_exit(self, timeout_seconds: float) -> int: ...
+
+    @abstractmethod
+    def _read_stderr(self) -> None: ...
 
 
 class Connector(ABC):

@@ -119,11 +119,9 @@ class SshProcess(ScriptProcess):
         idle_timeout_seconds: float,
         check: Callable[[], None],
     ) -> None:
+        super().__init__(idle_timeout_seconds)
         self.channel = channel
-        self.idle_timeout_seconds = idle_timeout_seconds
         self._check = check
-        self._stderr: list[bytes] = []
-        self._stderr_reader = threading.Thread(target=self._read_stderr, daemon=True)
         # Set while there is something to read, or the end of it: makes a read that can be waited for in parts.
         self._readable = threading.Event()
         channel.in_buffer.set_event(self._readable)
@@ -133,7 +131,6 @@ class SshProcess(ScriptProcess):
         self.lines = self._lines()
 
     def send(self, content: bytes) -> bool:
-        """Writes to its standard input; returns False where it has ended."""
         try:
             self.channel.sendall(content)
         except TimeoutError:
@@ -143,20 +140,15 @@ class SshProcess(ScriptProcess):
         return True
 
     def close_stdin(self) -> None:
-        """Ends its standard input."""
         self.channel.shutdown_write()
 
-    def wait(self, timeout_seconds: float | None = None) -> tuple[int, str]:
-        """Waits for its end; returns its exit code and standard error."""
-        if timeout_seconds is None:
-            timeout_seconds = self.idle_timeout_seconds
+    def _wait_for_exit(self, timeout_seconds: float) -> int:
         self._stderr_reader.join(timeout=min(timeout_seconds, CHECK_SECONDS))
         self._wait(self.channel.status_event.wait, timeout_seconds)
-        code = self.channel.recv_exit_status()
+        code: int = self.channel.recv_exit_status()
         if code == -1:
             raise EOFError("it ended without an exit code")
-        self._stderr_reader.join(timeout=timeout_seconds)
-        return code, b"".join(self._stderr).decode(errors="replace")
+        return code
 
     def _wait(self, until: Callable[[float], bool], timeout_seconds: float) -> None:
         """Waits until it is so; whether the host is still there is looked at meanwhile. Raises TimeoutError."""

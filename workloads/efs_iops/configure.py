@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from inventory import Host
+from workloads.deployment import Step, install_packages, run_steps
 from workloads.efs_iops.context import MOUNT_POINT, Context, folder_of, script
 from workloads.efs_iops.mount_options import HELPER_OPTIONS, Mounted, differences, noted
 from workloads.efs_iops.plan import Cell, Plan, cells
 from workloads.errors import WorkloadError
 from workloads.results import proof
-from workloads.steps import Step, install_packages, run_steps
 from workloads.worker import bring_worker
 
 PACKAGES, MODULES = ("nfs-common",), ("nfsv4",)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from workloads.deployment import versions_on
+from workloads.deployment import PACKAGES_TIMEOUT_S, Step, run_steps, versions_on
 from workloads.iscsi_tunnel.attachment import TunnelConfig, choose_config, export, prepare_ssh, prepare_volume
 from workloads.iscsi_tunnel.endpoints import TunnelEndpoints, script
-from workloads.steps import PACKAGES_TIMEOUT_S, Step, run_steps
 
 PACKAGES = {"server": ("openssh-server", "targetcli-fb"), "client": ("openssh-client", "open-iscsi")}
 MODULES = {

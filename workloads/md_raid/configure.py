@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from workloads.console import si_bytes
+from workloads.deployment import Step, install_packages, run_steps
 from workloads.errors import WorkloadError
 from workloads.iscsi import device_unit
 from workloads.md_raid.arrays import assemble_mirrors, check_zeroed, create_mirrors, return_legs
@@ -25,7 +26,6 @@ from workloads.md_raid.settings import (
     leg_path,
 )
 from workloads.md_raid.stripe import make_stripe
-from workloads.steps import Step, install_packages, run_steps
 
 
 def configure(context: Context, at_boundary: Callable[[str], None] | None = None) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from urllib.parse import urlsplit
 
+from workloads.deployment import Step, install_packages, run_steps
 from workloads.s3_throttle.context import ENVIRONMENT, SCRIPTS, SOURCE, Context
 from workloads.s3_throttle.environment import Environment, version_of
 from workloads.s3_throttle.objects import check_bucket
 from workloads.s3_throttle.plan import Plan
 from workloads.scripts import find_script
-from workloads.steps import Step, install_packages, run_steps
 
 PACKAGES = ("python3", "iproute2")
 MODULES = ("sch_tbf",)
