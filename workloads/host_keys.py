@@ -46,64 +46,57 @@ def keys_in(console: str) -> tuple[str, ...]:
     return tuple(key for key in found if host_key_fault(key) is None)
 
 
-class HostKeyStore:
-    """The pinned keys by instance id, in one JSON file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def read(self) -> dict[str, list[str]]:
-        """Returns all pinned keys. Raises WorkloadError for a damaged file."""
-        try:
-            document = json.loads(self.path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (ValueError, RecursionError) as error:
-            raise WorkloadError(f"{self.path} is not JSON ({error})", "remove it; keys are read anew") from error
-        if not isinstance(document, dict) or not all(
-            isinstance(keys, list) and all(isinstance(key, str) for key in keys) for keys in document.values()
-        ):
-            raise WorkloadError(f"{self.path} is not a list of keys by instance", "remove it; keys are read anew")
-        for instance, keys in document.items():
-            if not keys or any(host_key_fault(key) for key in keys):
-                raise WorkloadError(
-                    f"{self.path} has no whole host key for {instance}", "remove that line; its keys are read anew"
-                )
-        return document
-
-    def pin(self, host: Host, keys: Sequence[str]) -> None:
-        """Pins `keys` for the host. Raises WorkloadError when others are pinned."""
-        document = self.read()
-        kept = document.get(host.id)
-        if kept is not None and sorted(kept) != sorted(keys):
+def pinned_keys() -> dict[str, list[str]]:
+    """Returns all pinned keys by instance id. Raises WorkloadError for a damaged file."""
+    path = _pinned_keys_path()
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        raise WorkloadError(f"{path} is not JSON ({error})", "remove it; keys are read anew") from error
+    if not isinstance(document, dict) or not all(
+        isinstance(keys, list) and all(isinstance(key, str) for key in keys) for keys in document.values()
+    ):
+        raise WorkloadError(f"{path} is not a list of keys by instance", "remove it; keys are read anew")
+    for instance, keys in document.items():
+        if not keys or any(host_key_fault(key) for key in keys):
             raise WorkloadError(
-                f"the console of {host.id} shows other host keys than those pinned",
-                f"find out why; if the host was replaced, remove {host.id} from {self.path}",
-                host.name,
+                f"{path} has no whole host key for {instance}", "remove that line; its keys are read anew"
             )
-        document[host.id] = list(keys)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False, encoding="utf-8") as file:
-            json.dump(document, file, indent=1, sort_keys=True)
-        Path(file.name).replace(self.path)
+    return document
+
+
+def pin_keys(host: Host, keys: Sequence[str]) -> None:
+    """Pins `keys` for the host. Raises WorkloadError when others are pinned."""
+    path, document = _pinned_keys_path(), pinned_keys()
+    kept = document.get(host.id)
+    if kept is not None and sorted(kept) != sorted(keys):
+        raise WorkloadError(
+            f"the console of {host.id} shows other host keys than those pinned",
+            f"find out why; if the host was replaced, remove {host.id} from {path}",
+            host.name,
+        )
+    document[host.id] = list(keys)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        json.dump(document, file, indent=1, sort_keys=True)
+    Path(file.name).replace(path)
+
+
+def _pinned_keys_path() -> Path:
+    return state_dir() / "host-keys.json"
 
 
 def host_keys(
-    inventory: Inventory,
-    *,
-    read_console: ReadConsole | None = None,
-    store: HostKeyStore | None = None,
-    watch: ResourceWatch | None = None,
-    timeout_seconds: float = CONSOLE_TIMEOUT_SECONDS,
-    tell: Callable[[str], None] = print,
+    inventory: Inventory, *, watch: ResourceWatch | None = None, tell: Callable[[str], None] = print
 ) -> dict[str, tuple[str, ...]]:
     """Returns the expected keys of each host by name: from the inventory, or pinned before, or from its console.
 
     Raises WorkloadError when a console shows none in time, and ResourceGone when `watch` finds that an instance has
     ended.
     """
-    store = store or HostKeyStore(state_dir() / "host-keys.json")
-    kept = store.read()
+    kept = pinned_keys()
     known = {host.name: host.host_keys or tuple(kept.get(host.id, ())) for host in inventory.hosts}
     unknown = [host for host in inventory.hosts if not known[host.name]]
     for host in unknown:
@@ -115,14 +108,14 @@ def host_keys(
             )
     if not unknown:
         return known
-    read = read_console or console_of(inventory.region)
+    read = console_of(inventory.region)
     watch = watch or ResourceWatch(inventory)
     tell(f"host keys    waiting for the consoles of {', '.join(host.name for host in unknown)}")
 
     def all_known() -> bool:
         for host in tuple(unknown):
             if keys := keys_in(read(host.id)):
-                store.pin(host, keys)
+                pin_keys(host, keys)
                 known[host.name] = keys
                 unknown.remove(host)
                 tell(f"host keys    {host.name} pinned from the console of {host.id}")
@@ -130,10 +123,10 @@ def host_keys(
                 watch.check(host.name)
         return not unknown
 
-    if not wait_until(all_known, timeout_seconds=timeout_seconds, interval_seconds=POLL_SECONDS):
+    if not wait_until(all_known, timeout_seconds=CONSOLE_TIMEOUT_SECONDS, interval_seconds=POLL_SECONDS):
         host = unknown[0]
         raise WorkloadError(
-            f"its console shows no host key after {timeout_seconds:g} s",
+            f"its console shows no host key after {CONSOLE_TIMEOUT_SECONDS} s",
             "see its first boot on its console, below, and the region's log, then rehearse again"
             if inventory.rehearsal
             else "EC2 may take longer: run the task again. It keeps a console for an hour after a boot; if the "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
@@ -201,16 +201,9 @@ def read_console(client: EC2Client, instance_id: str) -> str:
         return ""
 
 
-def lines_of(console: str) -> list[str]:
-    """Returns the lines of a console that are not empty, without control characters."""
-    lines = (_CONTROL.sub("", line).rstrip() for line in console.splitlines())
-    return [line for line in lines if line.strip()]
-
-
 def last_lines(console: str) -> list[str]:
     """Returns a console's last lines, to be shown; after a panic those up to it, without registers and trace."""
-    lines = lines_of(console)
-    at = _panic_at(lines)
+    lines, at = _find_panic(console)
     return lines[-LAST_LINES:] if at is None else lines[max(0, at + 1 - LAST_LINES) : at + 1]
 
 
@@ -218,8 +211,7 @@ def kernel_panic(console: str) -> str | None:
     """Returns the panic of the newest boot's kernel, after the fault that caused it if that is shown; None when it has
     not panicked, or has booted again since.
     """
-    lines = lines_of(console)
-    at = _panic_at(lines)
+    lines, at = _find_panic(console)
     if at is None:
         return None
     panic = _PANIC.search(lines[at])
@@ -230,11 +222,14 @@ def kernel_panic(console: str) -> str | None:
     return panic[0] if cause is None else f"{cause}; {panic[0]}"
 
 
-def _panic_at(lines: Sequence[str]) -> int | None:
-    """Returns the index of the newest boot's panic."""
-    for at in range(len(lines) - 1, -1, -1):
+def _find_panic(console: str) -> tuple[list[str], int | None]:
+    """Returns the console's lines that are not empty, without control characters, and the index of the newest boot's
+    panic among them.
+    """
+    lines = [line for each in console.splitlines() if (line := _CONTROL.sub("", each).rstrip())]
+    for at in reversed(range(len(lines))):
         if _BOOT.search(lines[at]):
-            return None
+            break
         if _PANIC.search(lines[at]):
-            return at
-    return None
+            return lines, at
+    return lines, None

@@ -20,7 +20,7 @@ from tests.workloads.fakes import inventory_document, inventory_of
 from workloads.connectors.pool import ConnectionPool, in_threads
 from workloads.connectors.ssh import Unreachable, connect_error, pin
 from workloads.errors import WorkloadError
-from workloads.host_keys import HostKeyStore, console_of, host_keys, keys_in
+from workloads.host_keys import console_of, host_keys, keys_in, pin_keys, pinned_keys, state_dir
 from workloads.results import NullResults, Results
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
@@ -55,16 +55,19 @@ def test_a_key_that_the_kernel_wrote_into_is_none() -> None:
     assert keys_in(f"{console}tidemark-host-key: {OTHER_KEY}\r\n") == (OTHER_KEY,)
 
 
-def test_a_kept_key_that_is_none_is_named(tmp_path: Path, inventory: Inventory) -> None:
-    store = HostKeyStore(tmp_path / "keys.json")
+def write_pinned(content: str) -> None:
+    state_dir().mkdir(exist_ok=True)
+    (state_dir() / "host-keys.json").write_text(content)
+
+
+def test_a_kept_key_that_is_none_is_named() -> None:
     for keys in ([], [KEY[:40]], [KEY, "ssh-rsa AAAA"]):
-        store.path.write_text(json.dumps({"i-0abc": keys}))
+        write_pinned(json.dumps({"i-0abc": keys}))
         with pytest.raises(WorkloadError, match=r"keys\.json has no whole host key for i-0abc; remove that line"):
-            store.read()
+            pinned_keys()
 
 
-def test_keys_are_waited_for_and_kept(tmp_path: Path, clock: FakeClock) -> None:
-    store = HostKeyStore(tmp_path / "host-keys.json")
+def test_keys_are_waited_for_and_kept(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     inventory = keyless()
     asked: list[str] = []
 
@@ -72,11 +75,12 @@ def test_keys_are_waited_for_and_kept(tmp_path: Path, clock: FakeClock) -> None:
         asked.append(instance_id)
         return "" if len(asked) <= 2 else f"tidemark-host-key: {KEY}\n"
 
-    keys = host_keys(inventory, read_console=console, store=store, watch=NOBODY_GONE, tell=lambda _: None)
+    monkeypatch.setattr("workloads.host_keys.console_of", lambda _: console)
+    keys = host_keys(inventory, watch=NOBODY_GONE, tell=lambda _: None)
     assert keys == {host.name: (KEY,) for host in inventory.hosts}
     assert clock.slept == [1.0]
     asked.clear()
-    again = host_keys(inventory, read_console=console, store=store, tell=lambda _: None)
+    again = host_keys(inventory, tell=lambda _: None)
     assert (again, asked) == (keys, [])
 
 
@@ -114,36 +118,29 @@ def test_the_console_of_now_is_asked_where_the_kept_one_shows_no_key(
     assert ec2.asked == asked
 
 
-def test_a_console_that_shows_no_key_in_time(tmp_path: Path) -> None:
+def test_a_console_that_shows_no_key_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the first task comes hours after the stack: then waiting is no remedy."""
     remedy = "aws ec2 reboot-instances --instance-ids i-[0-9a-f]+ --region eu-central-1"
     told = f"storage-1: its console shows no host key after 0 s; EC2 may take longer.*hour after a boot.*{remedy}"
+    monkeypatch.setattr("workloads.host_keys.console_of", lambda _: lambda _: "booting\n")
+    monkeypatch.setattr("workloads.host_keys.CONSOLE_TIMEOUT_SECONDS", 0)
     with pytest.raises(WorkloadError, match=told):
-        host_keys(
-            keyless(),
-            read_console=lambda _: "booting\n",
-            store=HostKeyStore(tmp_path / "keys.json"),
-            watch=NOBODY_GONE,
-            timeout_seconds=0,
-            tell=lambda _: None,
-        )
+        host_keys(keyless(), watch=NOBODY_GONE, tell=lambda _: None)
 
 
-def test_a_changed_key_is_refused_with_the_hosts_name(tmp_path: Path, inventory: Inventory) -> None:
-    store = HostKeyStore(tmp_path / "keys.json")
+def test_a_changed_key_is_refused_with_the_hosts_name(inventory: Inventory) -> None:
     host = inventory.hosts[0]
-    store.pin(host, [KEY])
-    store.pin(host, [KEY])
+    pin_keys(host, [KEY])
+    pin_keys(host, [KEY])
     with pytest.raises(WorkloadError, match=r"^storage-1: the console of .* shows other host keys than those pinned"):
-        store.pin(host, [OTHER_KEY])
+        pin_keys(host, [OTHER_KEY])
 
 
-def test_a_damaged_store_is_named(tmp_path: Path, inventory: Inventory) -> None:
-    path = tmp_path / "keys.json"
+def test_a_damaged_store_is_named() -> None:
     for content in ("{", '["x"]', '{"i-1": "key"}', "[" * 100_000):
-        path.write_text(content)
+        write_pinned(content)
         with pytest.raises(WorkloadError, match=r"keys.json .*; remove it"):
-            HostKeyStore(path).read()
+            pinned_keys()
 
 
 def at_port(host: Host, port: int) -> Host:
