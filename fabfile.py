@@ -13,7 +13,7 @@ from invoke.collection import Collection
 from workloads.experiment import REQUIRED, Option, find_experiments
 from workloads.fabric_tasks import experiment_tasks, make_task, run_module
 from workloads.lazy_import import lazy_import
-from workloads.results import results_root
+from workloads.paths import results_root
 
 if TYPE_CHECKING:
     from workloads import account, account_reap, inventory_example

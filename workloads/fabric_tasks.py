@@ -19,7 +19,7 @@ from invoke.tasks import task
 from workloads.errors import WorkloadError
 from workloads.experiment import PLAN, REQUIRED, VERBOSE, Experiment, Option, Request, Stage
 from workloads.lazy_import import lazy_import
-from workloads.load_inventory import PROJECT
+from workloads.paths import PROJECT
 
 if TYPE_CHECKING:
     import inventory

@@ -7,7 +7,6 @@ over an authenticated channel, so that even the first connection checks the host
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from botocore.exceptions import ClientError
 from inventory import Host, Inventory, host_key_fault
 from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.errors import WorkloadError
+from workloads.paths import state_dir
 from workloads.resource_watch import ResourceWatch, last_lines
 from workloads.waiting import wait_until
 
@@ -28,11 +28,6 @@ POLL_SECONDS = 1.0
 
 ReadConsole = Callable[[str], str]
 """Returns the console output of an instance so far."""
-
-
-def state_dir() -> Path:
-    """Returns the folder of state about deployments: TIDEMARK_STATE_DIR, or .tidemark beside fabfile.py."""
-    return Path(os.environ.get("TIDEMARK_STATE_DIR") or Path(__file__).resolve().parent.parent / ".tidemark")
 
 
 def keys_in(console: str) -> tuple[str, ...]:

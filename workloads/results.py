@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workloads.errors import WorkloadError
+from workloads.paths import results_root
 
 if TYPE_CHECKING:
     from inventory import Inventory
@@ -51,11 +52,6 @@ def raise_failed(proofs: Sequence[Mapping[str, Any]], remedies: Mapping[str, str
         if not each["passed"]:
             between = f" to {each['to']}" if each["to"] else ""
             raise WorkloadError(f"{each['proof']}{between}: {each['detail']}", remedies[each["proof"]], each["from"])
-
-
-def results_root() -> Path:
-    """Returns the folder of all results (TIDEMARK_RESULTS_DIR, or results/ beside fabfile.py)."""
-    return Path(os.environ.get("TIDEMARK_RESULTS_DIR") or Path(__file__).resolve().parent.parent / "results")
 
 
 class Results:

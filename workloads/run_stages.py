@@ -12,7 +12,7 @@ from workloads.connectors.script import END_OF_SECTIONS, sections
 from workloads.deployment import Deployment, connected, latest, local_versions, recorded
 from workloads.errors import WorkloadError
 from workloads.experiment import Request, Stage
-from workloads.load_inventory import lab_dir
+from workloads.paths import lab_dir
 from workloads.results import Results
 from workloads.scripts import find_script
 

@@ -20,7 +20,8 @@ from tests.workloads.fakes import inventory_document, inventory_of
 from workloads.connectors.pool import ConnectionPool, in_threads
 from workloads.connectors.ssh import Unreachable, connect_error, pin
 from workloads.errors import WorkloadError
-from workloads.host_keys import console_of, host_keys, keys_in, pin_keys, pinned_keys, state_dir
+from workloads.host_keys import console_of, host_keys, keys_in, pin_keys, pinned_keys
+from workloads.paths import state_dir
 from workloads.results import NullResults, Results
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"

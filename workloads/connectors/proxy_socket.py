@@ -9,9 +9,9 @@ import shlex
 import socket
 import subprocess
 import threading
-from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+from workloads.paths import PROJECT
+
 # Names a file descriptor, to which a proxy command that knows it writes the Unix time at which it had connected.
 CONNECTED_VARIABLE = "TIDEMARK_CONNECTED_FD"
 

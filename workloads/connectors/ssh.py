@@ -22,7 +22,7 @@ from inventory import Host, Ssh
 from workloads.connectors.base import Connector, ScriptProcess
 from workloads.connectors.proxy_socket import ProxySocket
 from workloads.errors import WorkloadError, last_line
-from workloads.user_path import user_path
+from workloads.paths import user_path
 
 CONNECT_TIMEOUT_SECONDS = 15
 # A host that has just booted answers TCP before sshd is ready to speak, and a rehearsal host shares its CPU with

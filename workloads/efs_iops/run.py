@@ -24,8 +24,8 @@ from workloads.efs_iops.context import FOLDER, MOUNT_POINT, Context, sampling, s
 from workloads.efs_iops.plan import OPERATIONS, Cell, Plan, cells
 from workloads.errors import WorkloadError
 from workloads.experiment import Request
+from workloads.paths import output_path
 from workloads.run_stages import connected_context
-from workloads.user_path import output_path
 from workloads.worker import Outcome, arguments, rate_words, run_worker
 
 # Before the first line the worker waits for its start, after the last for operations in flight.

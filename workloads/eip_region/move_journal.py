@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workloads.errors import WorkloadError
-from workloads.host_keys import state_dir
+from workloads.paths import state_dir
 from workloads.results import utc_now
 
 
