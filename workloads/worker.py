@@ -127,18 +127,14 @@ class Outcome:
         return f"{', '.join(sorted(self.degraded))} lacked a leg" if self.degraded else None
 
 
+@dataclass
 class LineReader:
     """Sorts the lines of client_worker.sh into an outcome."""
 
-    def __init__(
-        self,
-        on_record: Callable[[dict[str, Any]], None],
-        on_started: Callable[[int], None] | None = None,
-    ) -> None:
-        self.outcome = Outcome()
-        self._on_record = on_record
-        self._on_started = on_started
-        self._disks_before: dict[str, int] = {}
+    on_record: Callable[[dict[str, Any]], None]
+    on_started: Callable[[int], None] | None = None
+    outcome: Outcome = field(default_factory=Outcome)
+    disks_before: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, line: str) -> None:
         """Reads one line."""
@@ -149,13 +145,13 @@ class LineReader:
         if kind in ("interval", "final"):
             if kind == "final":
                 self.outcome.final = record
-            self._on_record(record)
-        elif kind == "started" and self._on_started is not None:
-            self._on_started(int(record["pid"]))
+            self.on_record(record)
+        elif kind == "started" and self.on_started is not None:
+            self.on_started(int(record["pid"]))
         elif kind == "disks":
-            counts, before = record["read_bytes"], self._disks_before
+            counts, before = record["read_bytes"], self.disks_before
             if record["when"] == "before":
-                self._disks_before = counts
+                self.disks_before = counts
             else:
                 self.outcome.read_bytes = {each: count - before.get(each, count) for each, count in counts.items()}
         elif kind == "array" and record["degraded"] != 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -65,7 +65,7 @@ class ScriptResult:
     host: str
     stdout: str
     stderr: str
-    facts: tuple[dict[str, Any], ...] = field(default=())
+    facts: tuple[dict[str, Any], ...] = ()
 
     @property
     def changed(self) -> int:
