@@ -166,39 +166,29 @@ def _describe(resource: Resource) -> tuple[str, float | None]:
         words = f"{facts['type']}, {facts['state']}{', with a public address' if address else ''}"
         return words, None if hourly is None else hourly + address
     if resource.kind == "volume":
-        return f"{facts['type']}, {facts['gib']} GiB", _volume(region, facts["type"], facts["gib"], facts["iops"] or 0)
+        kind = facts["type"]
+        parts = [(facts["gib"], price_usd(region, "volume_gib_month", kind))]
+        provisioned = kind in VOLUME_TYPES and VOLUME_TYPES[kind].iops is not None
+        if provisioned and (billed_iops := (facts["iops"] or 0) - FREE_IOPS.get(kind, 0)) > 0:
+            parts.append((billed_iops, price_usd(region, "volume_iops_month", kind)))
+        return f"{kind}, {facts['gib']} GiB", _usd_per_hour(parts)
     if resource.kind == "elastic-ip":
         # While a running instance has it, it is that instance's public address, and counted there.
         return facts["address"], 0.0 if facts["in_use"] else PUBLIC_IPV4_USD_PER_HOUR
     if resource.kind == "file-system":
-        return _file_system(resource)
+        gib = facts["bytes"] / _GIB
+        parts = [(gib, price_usd(region, "efs_gib_month", "one-zone" if facts["one_zone"] else "regional"))]
+        if mib_per_s := facts["provisioned_mib_per_s"]:
+            parts.append((mib_per_s, price_usd(region, "efs_throughput", "provisioned_mib_per_s_month")))
+        return f"{gib:.1f} GiB, {facts['throughput_mode']} throughput", _usd_per_hour(parts)
     return "billed by usage", None
 
 
-def _volume(region: str, kind: str, gib: int, iops: int) -> float | None:
-    month = price_usd(region, "volume_gib_month", kind)
-    if month is None:
-        return None
-    total = gib * month
-    provisioned = kind in VOLUME_TYPES and VOLUME_TYPES[kind].iops is not None
-    if provisioned and (billed_iops := iops - FREE_IOPS.get(kind, 0)) > 0:
-        each = price_usd(region, "volume_iops_month", kind)
-        if each is None:
+def _usd_per_hour(monthly: Iterable[tuple[float, float | None]]) -> float | None:
+    """Returns what amounts cost in an hour at their prices for a month; None if a price is unknown."""
+    total = 0.0
+    for amount, price in monthly:
+        if price is None:
             return None
-        total += billed_iops * each
+        total += amount * price
     return total / HOURS_PER_MONTH
-
-
-def _file_system(resource: Resource) -> tuple[str, float | None]:
-    facts = resource.facts
-    stored = price_usd(resource.region, "efs_gib_month", "one-zone" if facts["one_zone"] else "regional")
-    words = f"{facts['bytes'] / _GIB:.1f} GiB, {facts['throughput_mode']} throughput"
-    if stored is None:
-        return words, None
-    month = facts["bytes"] / _GIB * stored
-    if facts["provisioned_mib_per_s"]:
-        each = price_usd(resource.region, "efs_throughput", "provisioned_mib_per_s_month")
-        if each is None:
-            return words, None
-        month += facts["provisioned_mib_per_s"] * each
-    return words, month / HOURS_PER_MONTH

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from workloads.connectors.pool import ConnectionPool
@@ -47,19 +48,18 @@ def host_sampler(
     `disks` names block devices whose counters it samples as well: host -> name in the records -> device.
     """
 
-    def make_parser(name: str) -> Parser:
-        return lambda line: host_record(name, line) if line.startswith("{") else None
-
     def arguments(name: str) -> list[str]:
         of_host = (disks or {}).get(name, {})
         address = hosts.inventory.host(name).private_address
         return [address, f"{interval_seconds:g}", *(f"{disk}={device}" for disk, device in of_host.items())]
 
-    return Sampler(script, arguments, "host", make_parser)
+    return Sampler(script, arguments, "host", lambda name: partial(host_record, name))
 
 
-def host_record(host: str, line: str) -> dict[str, object]:
-    """Returns the record of a line of host_sample.sh."""
+def host_record(host: str, line: str) -> dict[str, object] | None:
+    """Returns the record of a line of host_sample.sh; None for a line that is no sample."""
+    if not line.startswith("{"):
+        return None
     sample = json.loads(line)
     busy, total = sample.pop("busy"), sample.pop("total")
     return {"t_unix_s": sample.pop("t_unix_s"), "host": host, "cpu_busy_ratio": round(busy / total, 4), **sample}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ SAMPLE = (
 
 
 def host_lines(name: str) -> sampling.Parser:
-    return lambda line: host_record(name, line)
+    return partial(host_record, name)
 
 
 def test_what_is_never_understood_is_told_once(

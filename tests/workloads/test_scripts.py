@@ -195,5 +195,10 @@ def test_files_of_the_kernel_are_read_whole() -> None:
     assert loops == []
 
 
+def test_an_address_is_not_filled_in_twice() -> None:
+    """The zone of a link-local address is an interface's name (RFC 4007, section 11.2)."""
+    assert proxy_arguments("nc %h %p", "fe80::1%p2p1", 22) == ["nc", "fe80::1%p2p1", "22"]
+
+
 def test_proxy_commands() -> None:
     assert proxy_arguments("ssh -W '[%h]:%p' jump%%1", "host", 2222) == ["ssh", "-W", "[host]:2222", "jump%1"]
