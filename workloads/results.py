@@ -69,10 +69,9 @@ class Results:
         *,
         plan: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
-        root: Path | None = None,
     ) -> Results:
         """Makes a new directory and writes its manifest."""
-        parent = (root or results_root()) / inventory.experiment / inventory.stack
+        parent = results_root() / inventory.experiment / inventory.stack
         now = datetime.now(UTC)
         try:
             if (free := free_bytes(parent)) < LEAST_FREE_BYTES:
@@ -117,9 +116,9 @@ class Results:
         return results
 
     @classmethod
-    def latest(cls, inventory: Inventory, root: Path | None = None) -> Results | None:
+    def latest(cls, inventory: Inventory) -> Results | None:
         """Returns the newest run of the inventory's stack, to add to; None where there is none."""
-        parent = (root or results_root()) / inventory.experiment / inventory.stack
+        parent = results_root() / inventory.experiment / inventory.stack
         for directory in sorted(parent.glob("????-??-??T??????Z"), reverse=True):
             try:
                 manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))

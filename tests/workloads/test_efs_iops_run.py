@@ -42,8 +42,8 @@ Answer = Callable[[str, str, list[str]], str]
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Results:
-    return Results.start(efs_inventory(), root=tmp_path)
+def results() -> Results:
+    return Results.start(efs_inventory())
 
 
 @pytest.fixture(autouse=True)

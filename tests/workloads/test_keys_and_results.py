@@ -236,8 +236,8 @@ def test_so_much_work_runs_at_the_same_time_and_all_of_it(threads_max: int | Non
     assert most == at_once
 
 
-def test_a_run_begins_as_running_and_ends_as_it_ended(tmp_path: Path, inventory: Inventory) -> None:
-    results = Results.start(inventory, plan={"name": "short"}, versions={"python": "3"}, root=tmp_path)
+def test_a_run_begins_as_running_and_ends_as_it_ended(inventory: Inventory) -> None:
+    results = Results.start(inventory, plan={"name": "short"}, versions={"python": "3"})
 
     def on_disk() -> dict[str, object]:
         document: dict[str, object] = json.loads((results.directory / "manifest.json").read_text())
@@ -259,23 +259,23 @@ def test_a_run_begins_as_running_and_ends_as_it_ended(tmp_path: Path, inventory:
     assert (on_disk()["status"], on_disk()["reason"]) == ("failed", "interrupted")
 
 
-def test_results_hold_nothing_of_how_to_log_in(tmp_path: Path) -> None:
+def test_results_hold_nothing_of_how_to_log_in() -> None:
     document = inventory_document()
     document["ssh"] = {"user": "hush", "identity_file": "/home/hush/key", "proxy_command": "hush %h %p"}
-    results = Results.start(inventory_of(document), root=tmp_path)
+    results = Results.start(inventory_of(document))
     assert "hush" not in (results.directory / "manifest.json").read_text()
 
 
-def test_two_runs_in_one_second_have_their_own_directories(tmp_path: Path, inventory: Inventory) -> None:
-    first, second = (Results.start(inventory, root=tmp_path) for _ in range(2))
+def test_two_runs_in_one_second_have_their_own_directories(inventory: Inventory) -> None:
+    first, second = (Results.start(inventory) for _ in range(2))
     assert first.directory != second.directory
-    latest = Results.latest(inventory, tmp_path)
+    latest = Results.latest(inventory)
     assert latest is not None
     assert latest.directory == second.directory
 
 
-def test_a_stream_has_a_plain_name(inventory: Inventory, tmp_path: Path) -> None:
-    results = Results.start(inventory, root=tmp_path)
+def test_a_stream_has_a_plain_name(inventory: Inventory) -> None:
+    results = Results.start(inventory)
     results.append("new-stream", {"n": 1})
     assert results.records("new-stream") == [{"n": 1}]
     for name in ("../cells", "Cells", "cells.ndjson", ""):

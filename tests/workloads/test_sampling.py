@@ -98,9 +98,9 @@ def test_what_is_never_understood_is_told_once(
 
 @pytest.mark.parametrize("last", ['{"t_unix_s": 1.5, "bu', '{"t_unix_s": 1.5}'])
 def test_a_line_that_was_cut_after_good_ones_is_no_news(
-    last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    last: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results = Results.start(inventory_of(inventory_document()), root=tmp_path)
+    results = Results.start(inventory_of(inventory_document()))
     sampled([SAMPLE, last], host_lines, results, monkeypatch)
     assert capsys.readouterr().err == ""
     assert len(results.records("host")) >= 2
