@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from reaper.find import ClientOf, Found, find_all, made_once
+from reaper.find import ClientOf, Found, made_once
 from reaper.plan import GLOBAL, Plan, Resource, Selection, Status, make_plan
 from reaper.reap import Reaping, Undeleted
 from reaper.tags import PROJECT, STACK_NAME
-from workloads.account import regions_to_ask, say_unasked, where
+from workloads.account import look, say_unasked, where
 from workloads.aws import aws_client, one_line
 from workloads.console import Console, duration_words
 from workloads.errors import WorkloadError, last_line
@@ -49,12 +49,11 @@ def reap(
     with one_line("the account", "STS"):
         account = client_of("us-east-1", "sts").get_caller_identity()
     console.say("account", f"{account['Account']} as {account['Arn']}")
-    regions = regions_to_ask(region, client_of)
+    # Before the states are read: what an engine makes meanwhile is in them.
+    _, found = look(console, region, client_of)
     selection = Selection(datetime.now(UTC), stack=stack, included=frozenset(include))
     if orphans:
         selection = _with_states(selection, backend, console)
-    with console.under_way("account", f"asking {len(regions)} regions"):
-        found = find_all(regions, client_of)
     plan = make_plan(found.resources, selection)
     # A name that is misspelt, or of another region, should not pass for a success.
     if missing := sorted(set(include) - {each.id for each in found.resources}):

@@ -172,6 +172,22 @@ def test_orphans_are_looked_up_again_after_the_answer(monkeypatch: pytest.Monkey
     assert lost not in volumes()
 
 
+def test_what_an_engine_makes_while_the_account_is_asked_is_no_orphan(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find_all(*arguments: Any, **options: Any) -> find.Found:
+        volume("eu-central-1", DISPOSABLE)
+        return find.find_all(*arguments, **options)
+
+    def read_states(_: str | None) -> KnownResources:
+        return KnownResources("file://somewhere", {TAGS["stack"]}, set(volumes()))
+
+    monkeypatch.setattr(account, "find_all", find_all)
+    monkeypatch.setattr(account_reap, "read_states", read_states)
+    reap(orphans=True, dry_run=True)
+    assert "would delete 0 resources" in capsys.readouterr().out
+
+
 def test_the_cost_of_what_runs_has_a_line_each_with_its_stack(capsys: pytest.CaptureFixture[str]) -> None:
     made = volume("eu-central-1", DISPOSABLE)
     volume("eu-central-1", {"project": "theirs"})
