@@ -13,13 +13,13 @@ from invoke.collection import Collection
 from workloads.experiment import REQUIRED, Option, find_experiments
 from workloads.fabric_tasks import experiment_tasks, make_task, run_module
 from workloads.lazy_import import lazy_import
-from workloads.results import results_root
+from workloads.paths import results_root
 
 if TYPE_CHECKING:
-    from workloads import account, account_cost, account_reap, inventory_example
+    from workloads import account, account_reap, inventory_example
 else:
-    names = ("account", "account_cost", "account_reap", "inventory_example")
-    account, account_cost, account_reap, inventory_example = (lazy_import(f"workloads.{name}") for name in names)
+    names = ("account", "account_reap", "inventory_example")
+    account, account_reap, inventory_example = (lazy_import(f"workloads.{name}") for name in names)
 
 REGION = Option("region", "ask only this region (default: every region that is enabled)")
 
@@ -121,7 +121,7 @@ namespace = Collection(
             "cost",
             "Show what is running, and what it costs.\n\n"
             "Shows dollars an hour and since creation for everything that has this project's tags, by stack.",
-            lambda **given: account_cost.cost(**given),
+            lambda **given: account.cost(**given),
             REGION,
         ),
     ),

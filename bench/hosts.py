@@ -36,8 +36,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.measure import ROOT, in_turns, median_and_range
-from workloads.connectors.parallel import THREADS_MAX
-from workloads.connectors.pool import ConnectionPool
+from workloads.connectors.pool import THREADS_MAX, ConnectionPool
 from workloads.connectors.script import END_OF_SCRIPT, Script, script_command
 from workloads.inventory_example import example
 

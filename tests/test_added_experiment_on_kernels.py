@@ -12,7 +12,7 @@ import pytest
 
 from tests import toy_dice
 from tests.conftest import free_port, require_region
-from workloads.load_inventory import PROJECT
+from workloads.paths import PROJECT
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from workloads.lazy_import import lazy_import
-from workloads.load_inventory import PROJECT
+from workloads.paths import PROJECT
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from report.runs import open_run
 from tests.workloads.fakes import inventory_document, inventory_of
 from workloads.results import Results
 
 
-def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
-    written = Results.start(inventory_of(inventory_document()), plan={"name": "short"}, root=tmp_path)
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEMARK_RESULTS_DIR", str(tmp_path))
+
+
+def test_a_manifest_is_read_as_it_was_written() -> None:
+    written = Results.start(inventory_of(inventory_document()), plan={"name": "short"})
     with written.recording():
         written.step("configure volumes", 6.4, 15)
         written.step("run", 88.0, None)
@@ -26,8 +33,8 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert run.problems == []
 
 
-def test_records_are_read_as_they_were_written(tmp_path: Path) -> None:
-    written = Results.start(inventory_of(inventory_document()), root=tmp_path)
+def test_records_are_read_as_they_were_written() -> None:
+    written = Results.start(inventory_of(inventory_document()))
     written.append("drill", {"t_unix_s": 1.5, "event": "killed", "host": "storage-1"})
     written.append("drill", {"t_unix_s": 2.5, "event": "returned", "host": "storage-1"})
     assert [record["event"] for record in open_run(written.directory).stream("drill")] == ["killed", "returned"]

@@ -1,27 +1,34 @@
 """`fab account.reap`: deletes what has expired, or what a stack or a killed engine has left.
 
-What is to be deleted is shown first, with what stays and why. Then it asks.
+What is to be deleted is shown first, with what stays and why. Then it asks. What an engine created and lost is told
+from the rest by the states of a Pulumi backend.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from reaper.find import ClientOf, Found, find_all, made_once
+from reaper.find import ClientOf, Found, made_once
 from reaper.plan import GLOBAL, Plan, Resource, Selection, Status, make_plan
 from reaper.reap import Reaping, Undeleted
 from reaper.tags import PROJECT, STACK_NAME
-from workloads.account import regions_to_ask, say_unasked, where
+from workloads.account import look, say_unasked, where
 from workloads.aws import aws_client, one_line
 from workloads.console import Console, duration_words
-from workloads.errors import WorkloadError
-from workloads.pulumi_states import read_states
+from workloads.errors import WorkloadError, last_line
+from workloads.load_inventory import run_pulumi
 
 _RESOURCE_ID = re.compile(r"(?:vol|fs)-[0-9a-f]{8,17}|tidemark-[a-z0-9-]+")
+RECENT = timedelta(hours=1)
+"""Where the locks of a backend cannot be seen, a stack that was updated within this time may still be."""
 
 
 def reap(
@@ -42,14 +49,15 @@ def reap(
     with one_line("the account", "STS"):
         account = client_of("us-east-1", "sts").get_caller_identity()
     console.say("account", f"{account['Account']} as {account['Arn']}")
-    regions = regions_to_ask(region, client_of)
+    # Before the states are read: what an engine makes meanwhile is in them.
+    _, found = look(console, region, client_of)
     selection = Selection(datetime.now(UTC), stack=stack, included=frozenset(include))
     if orphans:
         selection = _with_states(selection, backend, console)
-    with console.under_way("account", f"asking {len(regions)} regions"):
-        found = find_all(regions, client_of)
     plan = make_plan(found.resources, selection)
-    _check_included(include, found)
+    # A name that is misspelt, or of another region, should not pass for a success.
+    if missing := sorted(set(include) - {each.id for each in found.resources}):
+        raise WorkloadError(f"--include {missing[0]}: there is none here", "see `fab account.reap --dry-run`")
     _show(console, plan, found, selection)
     if dry_run or not plan.delete:
         _finish(console, plan, found, [], deleted=None if dry_run else 0)
@@ -77,12 +85,6 @@ def _check_options(
                 f"--include {name!r} is not the id of a volume, a file system or a bucket of {PROJECT}",
                 "give one that `fab account.reap --dry-run` shows as protected",
             )
-
-
-def _check_included(include: Sequence[str], found: Found) -> None:
-    """A name that is misspelt, or of another region, should not pass for a success."""
-    if missing := sorted(set(include) - {each.id for each in found.resources}):
-        raise WorkloadError(f"--include {missing[0]}: there is none here", "see `fab account.reap --dry-run`")
 
 
 def _with_states(selection: Selection, backend: str | None, console: Console) -> Selection:
@@ -158,3 +160,67 @@ def _finish(console: Console, plan: Plan, found: Found, left: Sequence[Undeleted
         raise WorkloadError(f"not asked: {', '.join(sorted(found.unasked))}", "see the reasons above, and run it again")
     if count:
         raise WorkloadError(f"{count} resources are left", "see the reasons above, and run it again")
+
+
+@dataclass
+class KnownResources:
+    """What a backend knows: its URL, this project's stacks, every string of their resources, and which stacks an engine
+    may be changing, with the reason.
+    """
+
+    backend: str
+    stacks: set[str] = field(default_factory=set)
+    strings: set[str] = field(default_factory=set)
+    busy: dict[str, str] = field(default_factory=dict)
+
+
+def read_states(backend: str | None, now: datetime | None = None) -> KnownResources:
+    """Reads the states of all of this project's stacks. Raises WorkloadError if one of them cannot be read."""
+    known = KnownResources(str(_pulumi(backend, "whoami", "--json")["url"]))
+    for stack in _pulumi(backend, "stack", "ls", "--json"):
+        state = _pulumi(backend, "stack", "export", "--stack", stack["name"])
+        for resource in (state.get("deployment") or {}).get("resources") or []:
+            known.strings.update(_strings(resource))
+        name = str(stack["name"]).rpartition("/")[2]
+        known.stacks.add(name)
+        if reason := _why_busy(known.backend, name, stack, now or datetime.now(UTC)):
+            known.busy[name] = reason
+    return known
+
+
+def _why_busy(url: str, name: str, stack: dict[str, Any], now: datetime) -> str | None:
+    backend = urlsplit(url)
+    if stack.get("updateInProgress"):
+        return "an update of its stack is in progress"
+    if backend.scheme == "file":
+        locks = Path(unquote(f"{backend.netloc}{backend.path}")).expanduser() / ".pulumi" / "locks"
+        if any(locks.glob(f"**/{name}/*.json")):
+            return f"its stack is locked: wait, or run pulumi cancel -s {name} if the update was killed"
+    elif backend.scheme not in ("http", "https"):
+        updated = stack.get("lastUpdate")
+        if updated and now - datetime.fromisoformat(updated) < RECENT:
+            return "its stack was updated within an hour, and this backend's locks cannot be seen"
+    return None
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)
+
+
+def _pulumi(backend: str | None, *arguments: str) -> Any:
+    what = f"pulumi {' '.join(arguments)}"
+    done = run_pulumi(*arguments, remedy="install the Pulumi CLI: its states tell what is an orphan", backend=backend)
+    if done.returncode != 0:
+        reason = last_line(done.stderr) or last_line(done.stdout) or "it failed"
+        raise WorkloadError(f"`{what}`: {reason}", "see `pulumi whoami -v`")
+    try:
+        return json.loads(done.stdout)
+    except json.JSONDecodeError as error:
+        raise WorkloadError(f"`{what}` does not answer in JSON", "see that the Pulumi CLI is version 3") from error

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 
 import rich.console
 import rich.status
@@ -22,34 +23,34 @@ REFRESH_S = 1.0
 NAME_WIDTH = 14
 
 
+@dataclass
 class Progress:
     """One thing that is under way. Its line says for how long it has been, and how long it may take."""
 
-    def __init__(
-        self, console: rich.console.Console, name: str, words: str, may_take: str, status: rich.status.Status | None
-    ) -> None:
-        self._console = console
-        self._name = name
-        self._words = words
-        self._may_take = may_take
-        self._status = status
+    console: rich.console.Console
+    name: str
+    words: str
+    may_take: str
+    status: rich.status.Status | None
+
+    def __post_init__(self) -> None:
         self._started = self._shown = time.monotonic()
 
     def update(self, words: str) -> None:
         """Shows how far it is."""
-        self._words = words
+        self.words = words
         self.show()
 
     def show(self) -> None:
         """Shows the line: at once on a terminal, elsewhere when none has been printed for QUIET_PROGRESS_S."""
         seconds = time.monotonic() - self._started
-        time_words = f"{seconds:.0f} s; {self._may_take}" if self._may_take else f"{seconds:.0f} s"
-        line = Text(f"{self._name:<{NAME_WIDTH}} {self._words}  ({time_words})")
-        if self._status is not None:
-            self._status.update(line)
+        time_words = f"{seconds:.0f} s; {self.may_take}" if self.may_take else f"{seconds:.0f} s"
+        line = Text(f"{self.name:<{NAME_WIDTH}} {self.words}  ({time_words})")
+        if self.status is not None:
+            self.status.update(line)
         elif time.monotonic() - self._shown >= QUIET_PROGRESS_S:
             self._shown = time.monotonic()
-            self._console.print(line, soft_wrap=True)
+            self.console.print(line, soft_wrap=True)
 
 
 class Console:

@@ -24,3 +24,8 @@ class WorkloadError(Exception):
     def shown(self) -> str:
         """The line, and the details indented below it."""
         return "\n".join([str(self), *(f"    {line}" for line in self.detail)])
+
+
+def last_line(output: str) -> str:
+    """Returns the last line of a command's output that is not blank; empty where there is none."""
+    return output.rstrip().rpartition("\n")[2].strip()

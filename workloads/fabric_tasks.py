@@ -17,9 +17,9 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from workloads.errors import WorkloadError
-from workloads.experiment import PLAN, REQUIRED, VERBOSE, Experiment, Option, Request, Stage, Task
+from workloads.experiment import PLAN, REQUIRED, VERBOSE, Experiment, Option, Request, Stage
 from workloads.lazy_import import lazy_import
-from workloads.load_inventory import PROJECT
+from workloads.paths import PROJECT
 
 if TYPE_CHECKING:
     import inventory
@@ -85,12 +85,12 @@ def experiment_tasks(experiment: Experiment) -> Collection:
             add(stage.name, stage.help, partial(_run, stage), *common, *_options_of(stage))
     for own in experiment.tasks:
         reports = (VERBOSE,) if own.reports else ()
-        add(own.name, own.help, partial(_do, own), *own.options, *(common if own.common else ()), *reports)
+        add(own.name, own.help, own.body, *own.options, *(common if own.common else ()), *reports)
     if stages:
         collected = "Fetch the hosts' logs into the results."
         add("collect", collected, lambda request: run_stages.collect(request), *common)
         options = dict.fromkeys(option for stage in stages for option in _options_of(stage))
-        add("all", experiment.all_help, _run_all, *common, *options, VERBOSE)
+        add("all", experiment.all_help, lambda request: run_stages.run_all(request), *common, *options, VERBOSE)
     return tasks
 
 
@@ -99,13 +99,18 @@ def _options_of(stage: Stage) -> tuple[Option, ...]:
 
 
 def _call(body: Callable[[Request], object], request: Request) -> None:
-    """Calls a task's body; an error of a run on hosts names the command that shows more."""
+    """Calls a task's body; an error of a run on hosts names the command that shows more.
+
+    A task with the option --verbose returns the directory of its results, whose report follows.
+    """
     try:
-        body(request)
+        results = body(request)
     except WorkloadError as error:
         if request.reached_hosts:
             error.detail = (*error.detail, _where_more_is(request))
         raise
+    if VERBOSE.name in request.options:
+        run_module("report", str(results), *(["--verbose"] if request.options[VERBOSE.name] else []))
 
 
 def _where_more_is(request: Request) -> str:
@@ -118,20 +123,6 @@ def _where_more_is(request: Request) -> str:
 
 def _run(stage: Stage, request: Request) -> None:
     run_stages.run_stage(request, stage)
-
-
-def _run_all(request: Request) -> None:
-    _report(run_stages.run_all(request), request)
-
-
-def _do(own: Task, request: Request) -> None:
-    done = own.body(request)
-    if own.reports:
-        _report(done, request)
-
-
-def _report(results: object, request: Request) -> None:
-    run_module("report", str(results), *(["--verbose"] if request.options["verbose"] else []))
 
 
 def make_task(name: str, help: str, body: Callable[..., object], *options: Option) -> Any:

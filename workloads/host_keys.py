@@ -7,7 +7,6 @@ over an authenticated channel, so that even the first connection checks the host
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -17,24 +16,18 @@ from botocore.exceptions import ClientError
 
 from inventory import Host, Inventory, host_key_fault
 from workloads.aws import ec2_client, is_instance_id, one_line
-from workloads.console_output import last_lines
 from workloads.errors import WorkloadError
-from workloads.resource_watch import ResourceWatch
+from workloads.paths import state_dir
+from workloads.resource_watch import ResourceWatch, last_lines
 from workloads.waiting import wait_until
 
 LINE = re.compile(r"tidemark-host-key: ((?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]+={0,2})")
-STORE_NAME = "host-keys.json"
 # EC2 shows a console some minutes after boot; a host of the rehearsal region writes it within seconds.
 CONSOLE_TIMEOUT_SECONDS = 900
 POLL_SECONDS = 1.0
 
 ReadConsole = Callable[[str], str]
 """Returns the console output of an instance so far."""
-
-
-def state_dir() -> Path:
-    """Returns the folder of state about deployments: TIDEMARK_STATE_DIR, or .tidemark beside fabfile.py."""
-    return Path(os.environ.get("TIDEMARK_STATE_DIR") or Path(__file__).resolve().parent.parent / ".tidemark")
 
 
 def keys_in(console: str) -> tuple[str, ...]:
@@ -48,74 +41,61 @@ def keys_in(console: str) -> tuple[str, ...]:
     return tuple(key for key in found if host_key_fault(key) is None)
 
 
-class HostKeyStore:
-    """The pinned keys by instance id, in one JSON file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def read(self) -> dict[str, list[str]]:
-        """Returns all pinned keys. Raises WorkloadError for a damaged file."""
-        try:
-            document = json.loads(self.path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (ValueError, RecursionError) as error:
-            raise WorkloadError(f"{self.path} is not JSON ({error})", "remove it; keys are read anew") from error
-        if not isinstance(document, dict) or not all(
-            isinstance(keys, list) and all(isinstance(key, str) for key in keys) for keys in document.values()
-        ):
-            raise WorkloadError(f"{self.path} is not a list of keys by instance", "remove it; keys are read anew")
-        for instance, keys in document.items():
-            if not keys or any(host_key_fault(key) for key in keys):
-                raise WorkloadError(
-                    f"{self.path} has no whole host key for {instance}", "remove that line; its keys are read anew"
-                )
-        return document
-
-    def pin(self, host: Host, keys: Sequence[str]) -> None:
-        """Pins `keys` for the host. Raises WorkloadError when others are pinned."""
-        document = self.read()
-        kept = document.get(host.id)
-        if kept is not None and sorted(kept) != sorted(keys):
+def pinned_keys() -> dict[str, list[str]]:
+    """Returns all pinned keys by instance id. Raises WorkloadError for a damaged file."""
+    path = _pinned_keys_path()
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        raise WorkloadError(f"{path} is not JSON ({error})", "remove it; keys are read anew") from error
+    if not isinstance(document, dict) or not all(
+        isinstance(keys, list) and all(isinstance(key, str) for key in keys) for keys in document.values()
+    ):
+        raise WorkloadError(f"{path} is not a list of keys by instance", "remove it; keys are read anew")
+    for instance, keys in document.items():
+        if not keys or any(host_key_fault(key) for key in keys):
             raise WorkloadError(
-                f"the console of {host.id} shows other host keys than those pinned",
-                f"find out why; if the host was replaced, remove {host.id} from {self.path}",
-                host.name,
+                f"{path} has no whole host key for {instance}", "remove that line; its keys are read anew"
             )
-        document[host.id] = list(keys)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False, encoding="utf-8") as file:
-            json.dump(document, file, indent=1, sort_keys=True)
-        Path(file.name).replace(self.path)
+    return document
+
+
+def pin_keys(host: Host, keys: Sequence[str]) -> None:
+    """Pins `keys` for the host. Raises WorkloadError when others are pinned."""
+    path, document = _pinned_keys_path(), pinned_keys()
+    kept = document.get(host.id)
+    if kept is not None and sorted(kept) != sorted(keys):
+        raise WorkloadError(
+            f"the console of {host.id} shows other host keys than those pinned",
+            f"find out why; if the host was replaced, remove {host.id} from {path}",
+            host.name,
+        )
+    document[host.id] = list(keys)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        json.dump(document, file, indent=1, sort_keys=True)
+    Path(file.name).replace(path)
+
+
+def _pinned_keys_path() -> Path:
+    return state_dir() / "host-keys.json"
 
 
 def host_keys(
-    inventory: Inventory,
-    *,
-    read_console: ReadConsole | None = None,
-    store: HostKeyStore | None = None,
-    watch: ResourceWatch | None = None,
-    timeout_seconds: float = CONSOLE_TIMEOUT_SECONDS,
-    tell: Callable[[str], None] = print,
+    inventory: Inventory, *, watch: ResourceWatch | None = None, tell: Callable[[str], None] = print
 ) -> dict[str, tuple[str, ...]]:
     """Returns the expected keys of each host by name: from the inventory, or pinned before, or from its console.
 
     Raises WorkloadError when a console shows none in time, and ResourceGone when `watch` finds that an instance has
     ended.
     """
-    store = store or HostKeyStore(state_dir() / STORE_NAME)
-    kept = store.read()
-    known: dict[str, tuple[str, ...]] = {}
-    unknown: list[Host] = []
-    for host in inventory.hosts:
-        if host.host_keys:
-            known[host.name] = host.host_keys
-        elif host.id in kept:
-            known[host.name] = tuple(kept[host.id])
-        elif is_instance_id(host.id):
-            unknown.append(host)
-        else:
+    kept = pinned_keys()
+    known = {host.name: host.host_keys or tuple(kept.get(host.id, ())) for host in inventory.hosts}
+    unknown = [host for host in inventory.hosts if not known[host.name]]
+    for host in unknown:
+        if not is_instance_id(host.id):
             raise WorkloadError(
                 "host_keys is empty, and its id is not an instance whose console could be read",
                 "give host_keys in the inventory: the lines of /etc/ssh/ssh_host_*_key.pub, read on the host",
@@ -123,14 +103,14 @@ def host_keys(
             )
     if not unknown:
         return known
-    read = read_console or console_of(inventory.region)
+    read = console_of(inventory.region)
     watch = watch or ResourceWatch(inventory)
     tell(f"host keys    waiting for the consoles of {', '.join(host.name for host in unknown)}")
 
     def all_known() -> bool:
         for host in tuple(unknown):
             if keys := keys_in(read(host.id)):
-                store.pin(host, keys)
+                pin_keys(host, keys)
                 known[host.name] = keys
                 unknown.remove(host)
                 tell(f"host keys    {host.name} pinned from the console of {host.id}")
@@ -138,10 +118,10 @@ def host_keys(
                 watch.check(host.name)
         return not unknown
 
-    if not wait_until(all_known, timeout_seconds=timeout_seconds, interval_seconds=POLL_SECONDS):
+    if not wait_until(all_known, timeout_seconds=CONSOLE_TIMEOUT_SECONDS, interval_seconds=POLL_SECONDS):
         host = unknown[0]
         raise WorkloadError(
-            f"its console shows no host key after {timeout_seconds:g} s",
+            f"its console shows no host key after {CONSOLE_TIMEOUT_SECONDS} s",
             "see its first boot on its console, below, and the region's log, then rehearse again"
             if inventory.rehearsal
             else "EC2 may take longer: run the task again. It keeps a console for an hour after a boot; if the "

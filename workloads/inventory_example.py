@@ -13,9 +13,10 @@ from typing import Any
 
 from inventory import Host, Inventory, Network, Ssh, Volume
 from workloads.errors import WorkloadError
+from workloads.paths import PROJECT
 
 ZONE = "cellar"
-_SCHEMA = Path(__file__).parent.parent / "schemas" / "inventory.schema.json"
+_SCHEMA = PROJECT / "schemas" / "inventory.schema.json"
 
 
 def example_json(experiment: str) -> str:

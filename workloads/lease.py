@@ -56,21 +56,22 @@ def lease(connector: Connector, script: Script, arguments: Iterable[str] = ()) -
 def heartbeats(process: ScriptProcess, pause: threading.Lock | None = None) -> Iterator[None]:
     """Sends a script a heartbeat every few seconds for the duration of the block; none while `pause` is held."""
     ended = threading.Event()
-    sender = threading.Thread(target=_send_heartbeats, args=(process, ended, pause or threading.Lock()), daemon=True)
+    pause = pause or threading.Lock()
+
+    def send() -> None:
+        with contextlib.suppress(OSError, EOFError):
+            while not ended.wait(HEARTBEAT_SECONDS):
+                with pause:
+                    if not process.send(b"\n"):
+                        return
+
+    sender = threading.Thread(target=send, daemon=True)
     sender.start()
     try:
         yield
     finally:
         ended.set()
         sender.join(HEARTBEAT_SECONDS)
-
-
-def _send_heartbeats(process: ScriptProcess, ended: threading.Event, pause: threading.Lock) -> None:
-    with contextlib.suppress(OSError, EOFError):
-        while not ended.wait(HEARTBEAT_SECONDS):
-            with pause:
-                if not process.send(b"\n"):
-                    return
 
 
 def lease_holder(action: str) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from workloads.errors import WorkloadError
+from workloads.errors import WorkloadError, last_line
 from workloads.lazy_import import lazy_import
-from workloads.user_path import user_path
+from workloads.paths import PROJECT, lab_dir, user_path
 
 if TYPE_CHECKING:
     import inventory as inventories
@@ -20,16 +20,10 @@ if TYPE_CHECKING:
 else:
     inventories = lazy_import("inventory")
 
-PROJECT = Path(__file__).resolve().parent.parent
 PULUMI_TIMEOUT_S = 120
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 # Clients of the region have their own values (workloads/aws.py), so these do no harm.
 HARMLESS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION"})
-
-
-def lab_dir() -> Path:
-    """Returns the rehearsal region's folder (TIDEMARK_LAB_DIR, or .lab)."""
-    return Path(os.environ.get("TIDEMARK_LAB_DIR") or PROJECT / ".lab")
 
 
 def load(stack: str | None, file: str | None) -> Inventory:
@@ -79,9 +73,8 @@ def from_stack(stack: str) -> Inventory:
         remedy="install the Pulumi CLI, or give --inventory with the stack's output",
     )
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise WorkloadError(
-            f"stack {stack}: {lines[-1] if lines else 'pulumi failed'}",
+            f"stack {stack}: {last_line(done.stderr) or 'pulumi failed'}",
             f"see `pulumi stack ls`; if it is not up, run `pulumi up -s {stack}`",
         )
     text = done.stdout

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from documents import DocumentError, Model, Number, Text, read, read_text, read_toml
 from workloads.errors import WorkloadError
-from workloads.user_path import user_path
+from workloads.paths import user_path
 
 Seconds = Annotated[float, Number(0.5, 86400, "seconds")]
 

@@ -13,7 +13,7 @@ from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import Script
 from workloads.errors import WorkloadError
-from workloads.resource_watch import FINAL, GONE, instance_gone, read_console
+from workloads.resource_watch import FINAL, GONE, instance_gone
 from workloads.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -101,9 +101,8 @@ class _Instances:
             # Right after a start EC2 may still say `stopped`; once an instance was pending, `stopped` means its end.
             stopped_again = instance_id in self._came_up and state in GONE and "stopped" not in states
             if state in FINAL or stopped_again:
-                console = read_console(self.client, instance_id)
-                name = self._names[instance_id]
-                raise instance_gone(instance, name, console, rehearsal=self._inventory.rehearsal)
+                rehearsal = self._inventory.rehearsal
+                raise instance_gone(self.client, instance, self._names[instance_id], rehearsal=rehearsal)
             if state in ("pending", "running"):
                 self._came_up.add(instance_id)
         return found
@@ -172,17 +171,17 @@ def _hosts_in_ec2(inventory: Inventory) -> list[Host]:
 
 
 def _with_addresses(inventory: Inventory, instances: Mapping[str, InstanceTypeDef]) -> Inventory:
-    public = {instance_id: instance.get("PublicIpAddress", "") for instance_id, instance in instances.items()}
-    return replace(inventory, hosts=tuple(_with_address(host, public.get(host.id, "")) for host in inventory.hosts))
+    hosts = []
+    for host in inventory.hosts:
+        public_address = instances[host.id].get("PublicIpAddress") if host.id in instances else None
+        is_replaced = host.address == host.id or (_is_ip_address(host.address) and host.address != host.private_address)
+        hosts.append(replace(host, address=public_address) if public_address and is_replaced else host)
+    return replace(inventory, hosts=tuple(hosts))
 
 
-def _with_address(host: Host, public_address: str) -> Host:
-    if host.address == host.id:
-        return replace(host, address=public_address) if public_address else host
+def _is_ip_address(text: str) -> bool:
     try:
-        ipaddress.ip_address(host.address)
+        ipaddress.ip_address(text)
     except ValueError:
-        return host
-    if not public_address or host.address in (public_address, host.private_address):
-        return host
-    return replace(host, address=public_address)
+        return False
+    return True

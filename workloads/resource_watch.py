@@ -2,11 +2,12 @@
 system or a volume that is deleted.
 
 Only a clear answer of the API ends a wait; an unknown resource or a failed call does not. A person's own machines have
-no instance, and are not watched.
+no instance, and are not watched. A panic is read off the host's serial console.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,6 @@ from botocore.exceptions import EndpointConnectionError
 
 from inventory import Inventory
 from workloads.aws import aws_client, is_instance_id, one_line
-from workloads.console_output import kernel_panic, last_lines
 from workloads.errors import WorkloadError
 
 if TYPE_CHECKING:
@@ -38,7 +38,17 @@ GONE = frozenset({"stopping", "stopped", "shutting-down", "terminated"})
 FINAL = frozenset({"shutting-down", "terminated"})
 # LifeCycleState of EFS' DescribeFileSystems and State of EC2's DescribeVolumes from which none comes back.
 STORAGE_GONE = frozenset({"deleting", "deleted", "error"})
-
+LAST_LINES = 8
+# Messages of a fatal kernel fault: kernel/panic.c, arch/x86/kernel/dumpstack.c ("Oops"),
+# lib/bug.c; and arch/um/os-Linux/skas/process.c ("userspace - ptrace ..."), after which User Mode Linux panics.
+_PANIC = re.compile(r"Kernel panic - not syncing: .*")
+_CAUSE = re.compile(r"userspace - ptrace \S.* failed.*|(?:Oops|BUG|Unable to handle kernel)\b.*:.*")
+# The first line of every boot (init/main.c), and a rehearsal's instead, whose kernels are quiet. Lines before it are of
+# an earlier boot.
+_BOOT = re.compile(r"Linux version \d|^tidemark: power on$")
+_CAUSE_LINES = 60  # a panic's own traces and registers lie between a cause and the panic
+# Colours, cursor movements and other control characters.
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 Found = TypeVar("Found")
 
@@ -78,9 +88,8 @@ class ResourceWatch:
             if self._state(instance_id) in GONE and self._looked < asked:
                 self._look()  # the cached state may be old: the instance may have been started since
             if self._state(instance_id) in GONE:
-                console = read_console(self._ec2, instance_id)
                 instance = self._instances[instance_id]
-                raise instance_gone(instance, host, console, rehearsal=self._inventory.rehearsal)
+                raise instance_gone(self._ec2, instance, host, rehearsal=self._inventory.rehearsal)
             self._check_console(host, instance_id)
             if self._resource_fault is not None:
                 raise self._resource_fault
@@ -168,8 +177,9 @@ def remedy_for(*, rehearsal: bool) -> str:
     return "see the EC2 console for the cause, then replace it (pulumi up --refresh)"
 
 
-def instance_gone(instance: InstanceTypeDef, host: str, console: str, *, rehearsal: bool) -> ResourceGone:
+def instance_gone(client: EC2Client, instance: InstanceTypeDef, host: str, *, rehearsal: bool) -> ResourceGone:
     """Returns the error for an instance that has ended: EC2's reason, the kernel's, and its console's last lines."""
+    console = read_console(client, instance["InstanceId"])
     reason = instance.get("StateReason", {}).get("Message") or instance.get("StateTransitionReason") or ""
     panic = kernel_panic(console)
     if panic is not None and panic not in reason:
@@ -189,3 +199,37 @@ def read_console(client: EC2Client, instance_id: str) -> str:
             return client.get_console_output(InstanceId=instance_id).get("Output", "")
     except WorkloadError:
         return ""
+
+
+def last_lines(console: str) -> list[str]:
+    """Returns a console's last lines, to be shown; after a panic those up to it, without registers and trace."""
+    lines, at = _find_panic(console)
+    return lines[-LAST_LINES:] if at is None else lines[max(0, at + 1 - LAST_LINES) : at + 1]
+
+
+def kernel_panic(console: str) -> str | None:
+    """Returns the panic of the newest boot's kernel, after the fault that caused it if that is shown; None when it has
+    not panicked, or has booted again since.
+    """
+    lines, at = _find_panic(console)
+    if at is None:
+        return None
+    panic = _PANIC.search(lines[at])
+    assert panic is not None  # found just there
+    before = lines[max(0, at - _CAUSE_LINES) : at]
+    begin = max((n for n, line in enumerate(before) if _BOOT.search(line) or _PANIC.search(line)), default=-1)
+    cause = next((found[0] for line in before[begin + 1 :] if (found := _CAUSE.search(line))), None)
+    return panic[0] if cause is None else f"{cause}; {panic[0]}"
+
+
+def _find_panic(console: str) -> tuple[list[str], int | None]:
+    """Returns the console's lines that are not empty, without control characters, and the index of the newest boot's
+    panic among them.
+    """
+    lines = [line for each in console.splitlines() if (line := _CONTROL.sub("", each).rstrip())]
+    for at in reversed(range(len(lines))):
+        if _BOOT.search(lines[at]):
+            break
+        if _PANIC.search(lines[at]):
+            return lines, at
+    return lines, None

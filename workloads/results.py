@@ -16,11 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workloads.errors import WorkloadError
+from workloads.paths import results_root
 
 if TYPE_CHECKING:
     from inventory import Inventory
@@ -53,18 +54,6 @@ def raise_failed(proofs: Sequence[Mapping[str, Any]], remedies: Mapping[str, str
             raise WorkloadError(f"{each['proof']}{between}: {each['detail']}", remedies[each["proof"]], each["from"])
 
 
-def results_root() -> Path:
-    """Returns the folder of all results (TIDEMARK_RESULTS_DIR, or results/ beside fabfile.py)."""
-    return Path(os.environ.get("TIDEMARK_RESULTS_DIR") or Path(__file__).resolve().parent.parent / "results")
-
-
-def _is_manifest(document: Any) -> bool:
-    """Returns whether a run can be added to by it."""
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        return False
-    return isinstance(document.get("steps"), list) and isinstance(document.get("versions"), dict)
-
-
 class Results:
     """One run's directory."""
 
@@ -80,10 +69,9 @@ class Results:
         *,
         plan: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
-        root: Path | None = None,
     ) -> Results:
         """Makes a new directory and writes its manifest."""
-        parent = (root or results_root()) / inventory.experiment / inventory.stack
+        parent = results_root() / inventory.experiment / inventory.stack
         now = datetime.now(UTC)
         try:
             if (free := free_bytes(parent)) < LEAST_FREE_BYTES:
@@ -98,7 +86,7 @@ class Results:
                     directory.mkdir()
                     break
                 except FileExistsError:
-                    now = now.fromtimestamp(now.timestamp() + 1, UTC)
+                    now += timedelta(seconds=1)
             (directory / "raw").mkdir()
         except OSError as error:
             raise WorkloadError(
@@ -128,15 +116,17 @@ class Results:
         return results
 
     @classmethod
-    def latest(cls, inventory: Inventory, root: Path | None = None) -> Results | None:
+    def latest(cls, inventory: Inventory) -> Results | None:
         """Returns the newest run of the inventory's stack, to add to; None where there is none."""
-        parent = (root or results_root()) / inventory.experiment / inventory.stack
+        parent = results_root() / inventory.experiment / inventory.stack
         for directory in sorted(parent.glob("????-??-??T??????Z"), reverse=True):
             try:
                 manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
             except (OSError, ValueError, RecursionError):
                 continue
-            if _is_manifest(manifest):
+            if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+                continue
+            if isinstance(manifest.get("steps"), list) and isinstance(manifest.get("versions"), dict):
                 return cls(directory, manifest)
         return None
 

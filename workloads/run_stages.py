@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from workloads import deployment
-from workloads.deployment import existing, latest, local_versions, recorded
+from workloads.connectors.script import END_OF_SECTIONS, sections
+from workloads.deployment import Deployment, connected, latest, local_versions, recorded
 from workloads.errors import WorkloadError
 from workloads.experiment import Request, Stage
-from workloads.load_inventory import lab_dir
-from workloads.logs import collect_logs
+from workloads.paths import lab_dir
 from workloads.results import Results
+from workloads.scripts import find_script
 
 SERVICE_MODEL = "service-model.json"
 """What a rehearsal's services are held to: copied into the results, for the report to compare with; not read here."""
@@ -63,12 +64,33 @@ def run_all(request: Request) -> Path:
 
 def collect(request: Request) -> None:
     """Fetches the hosts' logs into the newest results."""
-    with deployment.connected(request.inventory, request.console) as found:
-        found.results = existing(found)
+    with connected(request.inventory, request.console) as found:
+        results = Results.latest(found.inventory)
+        if results is None:
+            experiment = found.inventory.experiment
+            raise WorkloadError(f"no results of {found.inventory.stack} yet", f"run `fab {experiment}.run` first")
+        found.results = results
         collect_logs(found, request.experiment.scripts)
 
 
-def start_results(request: Request, context: deployment.Deployment) -> Results:
+def collect_logs(deployment: Deployment, scripts: Path) -> None:
+    """Runs host_logs.sh of the folder `scripts` on each host, and writes its sections to the results."""
+    started = time.monotonic()
+    roles = {host.name: [host.role] for host in deployment.inventory.hosts}
+    with deployment.console.under_way("collect", "logs"):
+        output = deployment.hosts.run(find_script("host_logs", scripts, "sections"), roles)
+    files = 0
+    for host, result in output.items():
+        for name, text in sections(result.stdout).items():
+            if name != END_OF_SECTIONS and text.strip():
+                deployment.results.write_file(f"logs/{host}-{name}.txt", f"{text}\n".encode())
+                files += 1
+    deployment.results.step("collect", time.monotonic() - started, None)
+    where = deployment.results.directory / "logs"
+    deployment.console.say("collect", f"{files} logs of {len(output)} hosts in {where}")
+
+
+def start_results(request: Request, context: Deployment) -> Results:
     """Makes new results, with the plan in them, and a rehearsal's service model."""
     plan = None if request.plan is None else request.plan.to_dict()
     results = Results.start(context.inventory, plan=plan, versions=local_versions())
@@ -92,7 +114,7 @@ def connected_context(request: Request) -> Iterator[Any]:
             request.reached_hosts = True
             yield context
     else:
-        with deployment.connected(inventory, request.console) as found:
+        with connected(inventory, request.console) as found:
             request.reached_hosts = True
             yield experiment.make_context(found, request)
 

@@ -7,14 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import TracebackType
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import Script, script_command
 from workloads.connectors.ssh import SshConnector, connect
-from workloads.errors import WorkloadError
+from workloads.errors import WorkloadError, last_line
 from workloads.results import Results
 
 # A host that has printed nothing for this long is gone; it is tried again.
@@ -48,22 +48,33 @@ def host_sampler(
     `disks` names block devices whose counters it samples as well: host -> name in the records -> device.
     """
 
-    def make_parser(name: str) -> Parser:
-        return lambda line: host_record(name, line) if line.startswith("{") else None
-
     def arguments(name: str) -> list[str]:
         of_host = (disks or {}).get(name, {})
         address = hosts.inventory.host(name).private_address
         return [address, f"{interval_seconds:g}", *(f"{disk}={device}" for disk, device in of_host.items())]
 
-    return Sampler(script, arguments, "host", make_parser)
+    return Sampler(script, arguments, "host", lambda name: partial(host_record, name))
 
 
-def host_record(host: str, line: str) -> dict[str, object]:
-    """Returns the record of a line of host_sample.sh."""
+def host_record(host: str, line: str) -> dict[str, object] | None:
+    """Returns the record of a line of host_sample.sh; None for a line that is no sample."""
+    if not line.startswith("{"):
+        return None
     sample = json.loads(line)
     busy, total = sample.pop("busy"), sample.pop("total")
     return {"t_unix_s": sample.pop("t_unix_s"), "host": host, "cpu_busy_ratio": round(busy / total, 4), **sample}
+
+
+@dataclass
+class _SampledHost:
+    """One sampler on one host: the connection that it has now, its first record, and what went wrong."""
+
+    name: str
+    sampler: Sampler
+    connector: SshConnector | None = None
+    has_record: threading.Event = field(default_factory=threading.Event)
+    misread: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
 
 class Sampling:
@@ -77,14 +88,8 @@ class Sampling:
         self._hosts = hosts
         self._results = results
         self._ended = threading.Event()
-        self._connectors: set[SshConnector] = set()
-        self._sampled: dict[tuple[str, Sampler], threading.Event] = {
-            (host.name, sampler): threading.Event() for host in hosts.inventory.hosts for sampler in samplers
-        }
-        self._misread: dict[str, list[str]] = {}
-        self._failed: dict[str, list[str]] = {}
-        self._guard = threading.Lock()
-        self._threads = [threading.Thread(target=self._sample, args=each, daemon=True) for each in self._sampled]
+        self._sampled = [_SampledHost(host.name, each) for host in hosts.inventory.hosts for each in samplers]
+        self._threads = [threading.Thread(target=self._sample, args=(on,), daemon=True) for on in self._sampled]
 
     def missing_hosts(self, timeout_seconds: float) -> list[str]:
         """Waits until each sampler has a first record; returns the hosts that lack one after the timeout.
@@ -92,9 +97,7 @@ class Sampling:
         A sampler has to connect first: on a busy machine a cell of two seconds was over by then.
         """
         deadline = time.monotonic() + timeout_seconds
-        missing = [
-            name for (name, _), first in self._sampled.items() if not first.wait(max(deadline - time.monotonic(), 0))
-        ]
+        missing = [on.name for on in self._sampled if not on.has_record.wait(max(deadline - time.monotonic(), 0))]
         return list(dict.fromkeys(missing))
 
     def __enter__(self) -> Sampling:
@@ -102,66 +105,58 @@ class Sampling:
             thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
-        with self._guard:
-            connectors = list(self._connectors)
-        for connector in connectors:
-            connector.close()
+        for on in self._sampled:
+            if on.connector is not None:
+                on.connector.close()
         for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(timeout=5)
-        for who, faults in sorted(self._misread.items()):
+            thread.join(timeout=5)
+        for on in self._sampled:
+            who = f"{on.name}: {on.sampler.script.name}"
             # A single one is a line that a broken connection has cut off.
-            if len(faults) > 1:
-                print(
-                    f"tidemark: the output of {who} can't be parsed ({faults[-1]}); its records are missing",
-                    file=sys.stderr,
-                )
-        for who, faults in sorted(self._failed.items()):
-            print(
-                f"tidemark: {who} failed {len(faults)} times ({faults[-1]}); records of some seconds are missing",
-                file=sys.stderr,
-            )
+            if len(on.misread) > 1:
+                _warn(f"the output of {who} can't be parsed ({on.misread[-1]}); its records are missing")
+            if on.failed:
+                _warn(f"{who} failed {len(on.failed)} times ({on.failed[-1]}); records of some seconds are missing")
 
-    def _sample(self, name: str, sampler: Sampler) -> None:
-        who = f"{name}: {sampler.script.name}"
+    def _sample(self, on: _SampledHost) -> None:
         while not self._ended.is_set():
-            connector: SshConnector | None = None
             try:
-                # Looked up at each attempt: the address may change while the sampler runs.
-                inventory = self._hosts.inventory
-                connector = connect(inventory.host(name), inventory.ssh, self._hosts.keys_of(name))
-                with self._guard:
-                    self._connectors.add(connector)
-                if self._ended.is_set():
-                    return
-                parse = sampler.make_parser(name)
-
-                def keep(line: str, parse: Parser = parse) -> None:
-                    record = parse(line)
-                    if record is not None:
-                        self._misread.pop(who, None)
-                        self._results.append(sampler.stream, record)
-                        self._sampled[name, sampler].set()
-
-                command = script_command(sampler.script.name, sampler.arguments(name), connector.user, locked=False)
-                code, stderr = connector.execute(
-                    command, keep, stdin=sampler.script.text.encode(), idle_timeout_seconds=SILENCE_S
-                )
-                if code and not self._ended.is_set():
-                    words = stderr.strip().splitlines()
-                    self._failed.setdefault(who, []).append(f"exit code {code}{f': {words[-1]}' if words else ''}")
+                self._sample_until_it_breaks(on)
             except (WorkloadError, OSError):
                 pass
             except (ValueError, KeyError) as error:
                 # The host is there, but a kernel or a tool on it prints another format.
-                self._misread.setdefault(who, []).append(" ".join(str(error).split()))
+                on.misread.append(" ".join(str(error).split()))
             finally:
-                if connector is not None:
-                    with self._guard:
-                        self._connectors.discard(connector)
-                    connector.close()
+                if on.connector is not None:
+                    on.connector.close()
             self._ended.wait(RETRY_S)
+
+    def _sample_until_it_breaks(self, on: _SampledHost) -> None:
+        # Looked up at each attempt: the address may change while the sampler runs.
+        inventory = self._hosts.inventory
+        on.connector = connect(inventory.host(on.name), inventory.ssh, self._hosts.keys_of(on.name))
+        if self._ended.is_set():  # __exit__ may have looked before there was this connection
+            return
+        sampler, parse = on.sampler, on.sampler.make_parser(on.name)
+
+        def keep(line: str) -> None:
+            record = parse(line)
+            if record is not None:
+                on.misread.clear()
+                self._results.append(sampler.stream, record)
+                on.has_record.set()
+
+        command = script_command(sampler.script.name, sampler.arguments(on.name), on.connector.user, locked=False)
+        code, stderr = on.connector.execute(
+            command, keep, stdin=sampler.script.text.encode(), idle_timeout_seconds=SILENCE_S
+        )
+        if code and not self._ended.is_set():
+            words = last_line(stderr)
+            on.failed.append(f"exit code {code}{f': {words}' if words else ''}")
+
+
+def _warn(words: str) -> None:
+    print(f"tidemark: {words}", file=sys.stderr)

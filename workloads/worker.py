@@ -12,7 +12,7 @@ from typing import Any
 from workloads.connectors.script import BASH, Script, as_root, fact_in
 from workloads.connectors.ssh import SshConnector
 from workloads.deployment import Deployment
-from workloads.errors import WorkloadError
+from workloads.errors import WorkloadError, last_line
 
 REMOTE_PATH = "/var/lib/tidemark/tidemark-worker"
 # The worker prints each second, whether operations end or not: a stall holds up the operations, not the printing.
@@ -55,9 +55,8 @@ class Worker:
             as_root(connector.user, *BASH, install), seen.append, stdin=self.content, idle_timeout_seconds=300
         )
         if code or not seen or seen[0].split()[0] != self.sha256:
-            last = words.strip().splitlines()[-1:] or ["it arrived changed"]
             raise WorkloadError(
-                f"the worker could not be put at {REMOTE_PATH} ({last[0]})",
+                f"the worker could not be put at {REMOTE_PATH} ({last_line(words) or 'it arrived changed'})",
                 "see that the host's disk has room, then run again",
                 connector.name,
             )
@@ -128,18 +127,14 @@ class Outcome:
         return f"{', '.join(sorted(self.degraded))} lacked a leg" if self.degraded else None
 
 
+@dataclass
 class LineReader:
     """Sorts the lines of client_worker.sh into an outcome."""
 
-    def __init__(
-        self,
-        on_record: Callable[[dict[str, Any]], None],
-        on_started: Callable[[int], None] | None = None,
-    ) -> None:
-        self.outcome = Outcome()
-        self._on_record = on_record
-        self._on_started = on_started
-        self._disks_before: dict[str, int] = {}
+    on_record: Callable[[dict[str, Any]], None]
+    on_started: Callable[[int], None] | None = None
+    outcome: Outcome = field(default_factory=Outcome)
+    disks_before: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, line: str) -> None:
         """Reads one line."""
@@ -150,13 +145,13 @@ class LineReader:
         if kind in ("interval", "final"):
             if kind == "final":
                 self.outcome.final = record
-            self._on_record(record)
-        elif kind == "started" and self._on_started is not None:
-            self._on_started(int(record["pid"]))
+            self.on_record(record)
+        elif kind == "started" and self.on_started is not None:
+            self.on_started(int(record["pid"]))
         elif kind == "disks":
-            counts, before = record["read_bytes"], self._disks_before
+            counts, before = record["read_bytes"], self.disks_before
             if record["when"] == "before":
-                self._disks_before = counts
+                self.disks_before = counts
             else:
                 self.outcome.read_bytes = {each: count - before.get(each, count) for each, count in counts.items()}
         elif kind == "array" and record["degraded"] != 0:

@@ -18,7 +18,7 @@ from lab.clients import Clients, environment
 from tests.conftest import free_port, require_region
 from tests.machine import processes_with, wait_for
 from tests.workloads.fakes import inventory_document, inventory_of
-from workloads.host_keys import HostKeyStore, host_keys
+from workloads.host_keys import host_keys
 from workloads.resource_watch import ResourceGone
 
 if TYPE_CHECKING:
@@ -73,12 +73,14 @@ def score(pid: int) -> int:
     return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
 
 
-def test_a_host_that_dies_is_noticed_at_once(region: control.Running, tmp_path: Path) -> None:
-    store = HostKeyStore(tmp_path / "keys.json")
+def test_a_host_that_dies_is_noticed_at_once(
+    region: control.Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEMARK_STATE_DIR", str(tmp_path))
     crashing, inventory = launch(region, CRASH)
     console = region.folder / "hosts" / crashing / "console.log"
     with pytest.raises(ResourceGone) as caught:
-        host_keys(inventory, store=store, tell=lambda _: None)
+        host_keys(inventory, tell=lambda _: None)
     late = time.time() - console.stat().st_mtime
     print(f"a panic: told after {late:.2f} s: {caught.value.shown}")
     # Its console may be read between the panic and the end of its process: both ways the panic is the reason.
@@ -108,7 +110,7 @@ def test_a_host_that_dies_is_noticed_at_once(region: control.Running, tmp_path: 
     killer = threading.Thread(target=kill)
     killer.start()
     with pytest.raises(ResourceGone) as caught:
-        host_keys(inventory, store=store, tell=lambda _: None)
+        host_keys(inventory, tell=lambda _: None)
     late = time.monotonic() - killed[0]
     killer.join()
     print(f"a kill: told after {late:.2f} s: {caught.value.shown}")

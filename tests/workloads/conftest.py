@@ -49,5 +49,5 @@ def topology(inventory: Inventory) -> Topology:
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """The clock of all that waits by wait_until: sleeping takes no time."""
     fake = FakeClock()
-    monkeypatch.setattr(waiting, "SYSTEM_CLOCK", fake)
+    monkeypatch.setattr(waiting, "time", fake)
     return fake

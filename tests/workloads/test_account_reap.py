@@ -14,11 +14,10 @@ from reaper.plan import Resource
 from tests.instances import launch
 from tests.lab.conftest import Api, api, api_over_http
 from workloads import account, account_reap
-from workloads.account_cost import cost, cost_lines
-from workloads.account_reap import reap
+from workloads.account import cost, cost_lines
+from workloads.account_reap import KnownResources, reap
 from workloads.aws import aws_client
 from workloads.errors import WorkloadError
-from workloads.pulumi_states import KnownResources
 
 __all__ = ["api", "api_over_http"]
 
@@ -159,7 +158,7 @@ def test_orphans_are_looked_up_again_after_the_answer(monkeypatch: pytest.Monkey
 
     def read_states(backend: str | None) -> KnownResources:
         assert backend == "file://somewhere"
-        return KnownResources("file://somewhere", frozenset({TAGS["stack"]}), frozenset(known), {})
+        return KnownResources("file://somewhere", {TAGS["stack"]}, set(known))
 
     monkeypatch.setattr(account_reap, "read_states", read_states)
 
@@ -171,6 +170,22 @@ def test_orphans_are_looked_up_again_after_the_answer(monkeypatch: pytest.Monkey
     reap(orphans=True, backend="file://somewhere", ask=ask)
     assert volumes() == [adopted]
     assert lost not in volumes()
+
+
+def test_what_an_engine_makes_while_the_account_is_asked_is_no_orphan(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find_all(*arguments: Any, **options: Any) -> find.Found:
+        volume("eu-central-1", DISPOSABLE)
+        return find.find_all(*arguments, **options)
+
+    def read_states(_: str | None) -> KnownResources:
+        return KnownResources("file://somewhere", {TAGS["stack"]}, set(volumes()))
+
+    monkeypatch.setattr(account, "find_all", find_all)
+    monkeypatch.setattr(account_reap, "read_states", read_states)
+    reap(orphans=True, dry_run=True)
+    assert "would delete 0 resources" in capsys.readouterr().out
 
 
 def test_the_cost_of_what_runs_has_a_line_each_with_its_stack(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from workloads.errors import WorkloadError
 from workloads.experiment import Experiment, Request, Stage
 from workloads.fabric_tasks import experiment_tasks
 from workloads.inventory_example import example_json
-from workloads.load_inventory import PROJECT
+from workloads.paths import PROJECT
 
 TOY = """
 from pathlib import Path

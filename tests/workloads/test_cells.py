@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from inventory import Inventory
@@ -16,9 +14,9 @@ from workloads.results import Results
 
 
 @pytest.fixture
-def deployment(inventory: Inventory, tmp_path: Path) -> Deployment:
+def deployment(inventory: Inventory) -> Deployment:
     hosts = FakeHosts(inventory, lambda *_: "")
-    return Deployment(hosts, Console(), Results.start(inventory, root=tmp_path))
+    return Deployment(hosts, Console(), Results.start(inventory))
 
 
 def fails(error: BaseException) -> CellOutcome:

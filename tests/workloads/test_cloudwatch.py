@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from workloads import cloudwatch
 from workloads.aws import aws_client
-from workloads.cloudwatch import METRICS, Timing, minutes
+from workloads.efs_iops import cloudwatch
+from workloads.efs_iops.cloudwatch import FILE_SYSTEM_ID, METRICS, minutes
 
 SYSTEM = "fs-0123456789abcdef0"
 START = 1_699_999_980  # a whole minute
@@ -67,7 +67,7 @@ def minute_record(metric: str, minute: int, unit: str, **statistics: float) -> d
     [(SYSTEM, True), ("fs-01234567", True), ("fs-0123", False), ("nas.example.org", False), (f"{SYSTEM}\n", False)],
 )
 def test_ids(text: str, is_one: bool) -> None:
-    assert cloudwatch.is_file_system_id(text) is is_one
+    assert (FILE_SYSTEM_ID.fullmatch(text) is not None) == is_one
 
 
 @given(st.floats(0, 2e9), st.floats(0, 1e5))
@@ -97,7 +97,7 @@ def test_minutes(from_unix_s: float, until_unix_s: float, starts: list[int]) -> 
 
 def ask(client: Any, among: range) -> list[dict[str, Any]]:
     """The records of the minutes that have arrived."""
-    reading = cloudwatch.wait_for(client, SYSTEM, among, limit_s=0)
+    reading = cloudwatch.wait_for(client, SYSTEM, among, among, limit_s=0)
     return reading[:-1]
 
 
@@ -224,7 +224,9 @@ def test_pages_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Clock:
-    """Time that passes when something sleeps, and what happens meanwhile."""
+    """Takes the place of the modules `time` and `random`: time passes when something sleeps, and what happens
+    meanwhile.
+    """
 
     def __init__(self, meanwhile: Callable[[float], None] = lambda elapsed_s: None) -> None:
         self.slept: list[float] = []
@@ -235,6 +237,15 @@ class Clock:
     def elapsed_s(self) -> float:
         return sum(self.slept)
 
+    def time(self) -> float:
+        return START + 1000 + self.elapsed_s
+
+    def monotonic(self) -> float:
+        return 5 + self.elapsed_s
+
+    def random(self) -> float:
+        return 1.0
+
     def sleep(self, seconds: float) -> None:
         assert seconds > 0
         self.slept.append(seconds)
@@ -244,9 +255,12 @@ class Clock:
         self, client: Any, wanted: list[int] | None = None, count: int = 3, **options: float
     ) -> list[dict[str, Any]]:
         """Waits for minutes among the `count` after START."""
-        timing = Timing(lambda: START + 1000 + self.elapsed_s, lambda: 5 + self.elapsed_s, self.sleep, lambda: 1.0)
         among = minutes(START, START + count * MINUTE)
-        return cloudwatch.wait_for(client, SYSTEM, among, wanted, tell=self.said.append, timing=timing, **options)
+        wanted = list(among) if wanted is None else wanted
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cloudwatch, "time", self)
+            patch.setattr(cloudwatch, "random", self)
+            return cloudwatch.wait_for(client, SYSTEM, among, wanted, tell=self.said.append, **options)
 
 
 def asked(reading: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from dataclasses import replace
@@ -14,8 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from inventory import Host, Inventory, Ssh
 from tests.workloads.ssh_host import ssh_host
-from workloads.connectors.errors import Unreachable
-from workloads.connectors.ssh import POLL_SECONDS, connect
+from workloads.connectors.ssh import POLL_SECONDS, Unreachable, connect
 from workloads.errors import WorkloadError
 
 
@@ -34,7 +34,8 @@ class Sshd(paramiko.ServerInterface):
         connection, _ = self._listener.accept()
         self._transport = paramiko.Transport(connection)
         self._transport.add_server_key(self._key)
-        self._transport.start_server(server=self)
+        with contextlib.suppress(EOFError):  # the client may hang up before it has its answer
+            self._transport.start_server(server=self)
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         if self._hangs_up and self._transport is not None:

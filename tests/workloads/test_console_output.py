@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workloads.console_output import kernel_panic, last_lines
+from workloads.resource_watch import kernel_panic, last_lines
 
 PTRACE = "userspace - ptrace set fp regs failed, errno = 14"
 PANIC = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b"

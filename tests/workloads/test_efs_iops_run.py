@@ -21,13 +21,13 @@ from workloads import clocks
 from workloads.cells import CellRun, IncompleteError
 from workloads.clocks import HostClocks, Offset
 from workloads.connectors.script import facts_in, script_command
-from workloads.efs_iops import metrics, run
 from workloads.efs_iops import plan as plans
-from workloads.efs_iops.base import one_writer
+from workloads.efs_iops import run
+from workloads.efs_iops.cloudwatch import was_busy
 from workloads.efs_iops.configure import mount
-from workloads.efs_iops.context import Context, file_system_of, script
+from workloads.efs_iops.context import Context, file_system_of, mountstats_lines, script
 from workloads.efs_iops.experiment import EXPERIMENT
-from workloads.efs_iops.metrics import was_busy
+from workloads.efs_iops.run import one_writer
 from workloads.errors import WorkloadError
 from workloads.experiment import Request
 from workloads.results import Results
@@ -42,8 +42,8 @@ Answer = Callable[[str, str, list[str]], str]
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Results:
-    return Results.start(efs_inventory(), root=tmp_path)
+def results() -> Results:
+    return Results.start(efs_inventory())
 
 
 @pytest.fixture(autouse=True)
@@ -423,7 +423,7 @@ def test_a_zone_without_a_mount_target_is_refused_before_any_host_is_touched() -
 
 def test_a_copy_of_mountstats_becomes_a_record_when_it_is_whole() -> None:
     text = (Path(__file__).parent / "recorded" / "mountstats-after.txt").read_text()
-    take = metrics.mountstats_lines("client-1")
+    take = mountstats_lines("client-1")
     said = [take(line) for line in ["@@ 100.5", *text.splitlines()[:4], "@@ 101.5", *text.splitlines(), "@@ end"]]
     assert [record for record in said if record is not None] == [said[-1]]
     record = said[-1]

@@ -95,7 +95,7 @@ def test_a_run_does_not_begin_on_a_full_disk(
 ) -> None:
     monkeypatch.setattr("workloads.results.free_bytes", lambda _: 5 << 20)
     with pytest.raises(WorkloadError) as fault:
-        Results.start(inventory, root=tmp_path / "results")
+        Results.start(inventory)
     assert str(fault.value) == (
         f"{tmp_path}/results/md-raid/md-raid.test has 5 MiB free, and a run is to have 128 MiB; free space there, or "
         "set TIDEMARK_RESULTS_DIR"
@@ -112,13 +112,12 @@ def test_free_space_is_that_of_the_folder_above_what_is_not_there_yet(tmp_path: 
 @pytest.mark.parametrize("room", [0, 1, 7, 60, 61, 200])
 def test_when_the_disk_fills_the_run_goes_on_elsewhere(
     room: int,
-    tmp_path: Path,
     elsewhere: Path,
     inventory: Inventory,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    results = Results.start(inventory, root=tmp_path / "results")
+    results = Results.start(inventory)
     old = results.directory
     records = [{"n": n, "words": "x" * 10} for n in range(20)]
     results.append("drill", records[0])
@@ -141,10 +140,8 @@ def test_when_the_disk_fills_the_run_goes_on_elsewhere(
         json.loads(text)
 
 
-def test_several_threads_move_it_once(
-    tmp_path: Path, elsewhere: Path, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    results = Results.start(inventory, root=tmp_path / "results")
+def test_several_threads_move_it_once(elsewhere: Path, inventory: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = Results.start(inventory)
     Full(results.directory, 500, monkeypatch)
 
     def write(n: int) -> None:
@@ -164,7 +161,7 @@ def test_with_no_other_disk_it_is_one_line(
     tmp_path: Path, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workloads.results.candidates", lambda: [tmp_path, Path("/nonexistent")])
-    results = Results.start(inventory, root=tmp_path / "results")
+    results = Results.start(inventory)
     Full(results.directory, 0, monkeypatch)
     with pytest.raises(WorkloadError) as fault:
         results.append("drill", {"n": 1})
@@ -192,13 +189,13 @@ def test_a_file_of_a_report_that_does_not_fit_is_named_and_leaves_nothing(
     assert page.read_text() == "the old one"
 
 
-def test_what_is_added_after_half_a_line_is_whole(tmp_path: Path, inventory: Inventory) -> None:
+def test_what_is_added_after_half_a_line_is_whole(inventory: Inventory) -> None:
     """A run was killed in the middle of a record, and another task adds to its results."""
-    made = Results.start(inventory, root=tmp_path)
+    made = Results.start(inventory)
     made.append("moves", {"n": 1})
     with (made.directory / "raw/moves.ndjson").open("a") as file:
         file.write('{"n": 2, "ho')
-    found = Results.latest(inventory, root=tmp_path)
+    found = Results.latest(inventory)
     assert found is not None
     assert found.records("moves") == [{"n": 1}]
     found.append("moves", {"n": 3})
@@ -216,21 +213,21 @@ def test_what_is_added_after_half_a_line_is_whole(tmp_path: Path, inventory: Inv
         '{"schema": 1, "steps": [], "versions": []}',
     ],
 )
-def test_a_manifest_that_is_none_is_passed_over(text: str, tmp_path: Path, inventory: Inventory) -> None:
-    older = Results.start(inventory, root=tmp_path)
-    newer = Results.start(inventory, root=tmp_path)
+def test_a_manifest_that_is_none_is_passed_over(text: str, inventory: Inventory) -> None:
+    older = Results.start(inventory)
+    newer = Results.start(inventory)
     (newer.directory / "manifest.json").write_text(text)
-    found = Results.latest(inventory, root=tmp_path)
+    found = Results.latest(inventory)
     assert found is not None
     assert found.directory == older.directory
 
 
-def test_damaged_records_are_left_out(tmp_path: Path, inventory: Inventory) -> None:
-    made = Results.start(inventory, root=tmp_path)
+def test_damaged_records_are_left_out(inventory: Inventory) -> None:
+    made = Results.start(inventory)
     made.append("moves", {"number": 1})
     with (made.directory / "raw" / "moves.ndjson").open("ab") as file:
         file.write(b'\xff\xfe\n7\n[1]\n{"number": "\xe4"}\n' + b"[" * 100_000 + b'\n{"number": 2}\n{"num')
-    again = Results.latest(inventory, root=tmp_path)
+    again = Results.latest(inventory)
     assert again is not None
     again.append("moves", {"number": 3})
     assert [record["number"] for record in again.records("moves")] == [1, 2, 3]
@@ -242,13 +239,14 @@ def test_on_a_real_disk_that_fills(tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
     (tmp_path / "document").write_text(json.dumps(inventory_document()))
     program = f"""
-import json, pathlib
+import json, os, pathlib
 from inventory import Inventory
 from workloads import results
+os.environ["TIDEMARK_RESULTS_DIR"] = {str(tmp_path / "small")!r}
 results.LEAST_FREE_BYTES = 1
 results.candidates = lambda: [pathlib.Path({str(tmp_path)!r})]
 text = pathlib.Path({str(tmp_path / "document")!r}).read_text()
-made = results.Results.start(Inventory.from_json(text, "test"), root=pathlib.Path({str(tmp_path / "small")!r}))
+made = results.Results.start(Inventory.from_json(text, "test"))
 with made.recording():
     for n in range(4000):
         made.append("worker", {{"n": n, "words": "x" * 100}})

@@ -17,12 +17,11 @@ from botocore.exceptions import ClientError
 from inventory import Host, Inventory
 from tests.workloads.fake_clock import FakeClock
 from tests.workloads.fakes import inventory_document, inventory_of
-from workloads.connectors.errors import Unreachable, connect_error
-from workloads.connectors.parallel import in_threads
-from workloads.connectors.pool import ConnectionPool
-from workloads.connectors.ssh import pin
+from workloads.connectors.pool import ConnectionPool, in_threads
+from workloads.connectors.ssh import Unreachable, connect_error, pin
 from workloads.errors import WorkloadError
-from workloads.host_keys import HostKeyStore, console_of, host_keys, keys_in
+from workloads.host_keys import console_of, host_keys, keys_in, pin_keys, pinned_keys
+from workloads.paths import state_dir
 from workloads.results import NullResults, Results
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
@@ -57,16 +56,19 @@ def test_a_key_that_the_kernel_wrote_into_is_none() -> None:
     assert keys_in(f"{console}tidemark-host-key: {OTHER_KEY}\r\n") == (OTHER_KEY,)
 
 
-def test_a_kept_key_that_is_none_is_named(tmp_path: Path, inventory: Inventory) -> None:
-    store = HostKeyStore(tmp_path / "keys.json")
+def write_pinned(content: str) -> None:
+    state_dir().mkdir(exist_ok=True)
+    (state_dir() / "host-keys.json").write_text(content)
+
+
+def test_a_kept_key_that_is_none_is_named() -> None:
     for keys in ([], [KEY[:40]], [KEY, "ssh-rsa AAAA"]):
-        store.path.write_text(json.dumps({"i-0abc": keys}))
+        write_pinned(json.dumps({"i-0abc": keys}))
         with pytest.raises(WorkloadError, match=r"keys\.json has no whole host key for i-0abc; remove that line"):
-            store.read()
+            pinned_keys()
 
 
-def test_keys_are_waited_for_and_kept(tmp_path: Path, clock: FakeClock) -> None:
-    store = HostKeyStore(tmp_path / "host-keys.json")
+def test_keys_are_waited_for_and_kept(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     inventory = keyless()
     asked: list[str] = []
 
@@ -74,11 +76,12 @@ def test_keys_are_waited_for_and_kept(tmp_path: Path, clock: FakeClock) -> None:
         asked.append(instance_id)
         return "" if len(asked) <= 2 else f"tidemark-host-key: {KEY}\n"
 
-    keys = host_keys(inventory, read_console=console, store=store, watch=NOBODY_GONE, tell=lambda _: None)
+    monkeypatch.setattr("workloads.host_keys.console_of", lambda _: console)
+    keys = host_keys(inventory, watch=NOBODY_GONE, tell=lambda _: None)
     assert keys == {host.name: (KEY,) for host in inventory.hosts}
     assert clock.slept == [1.0]
     asked.clear()
-    again = host_keys(inventory, read_console=console, store=store, tell=lambda _: None)
+    again = host_keys(inventory, tell=lambda _: None)
     assert (again, asked) == (keys, [])
 
 
@@ -116,36 +119,29 @@ def test_the_console_of_now_is_asked_where_the_kept_one_shows_no_key(
     assert ec2.asked == asked
 
 
-def test_a_console_that_shows_no_key_in_time(tmp_path: Path) -> None:
+def test_a_console_that_shows_no_key_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the first task comes hours after the stack: then waiting is no remedy."""
     remedy = "aws ec2 reboot-instances --instance-ids i-[0-9a-f]+ --region eu-central-1"
     told = f"storage-1: its console shows no host key after 0 s; EC2 may take longer.*hour after a boot.*{remedy}"
+    monkeypatch.setattr("workloads.host_keys.console_of", lambda _: lambda _: "booting\n")
+    monkeypatch.setattr("workloads.host_keys.CONSOLE_TIMEOUT_SECONDS", 0)
     with pytest.raises(WorkloadError, match=told):
-        host_keys(
-            keyless(),
-            read_console=lambda _: "booting\n",
-            store=HostKeyStore(tmp_path / "keys.json"),
-            watch=NOBODY_GONE,
-            timeout_seconds=0,
-            tell=lambda _: None,
-        )
+        host_keys(keyless(), watch=NOBODY_GONE, tell=lambda _: None)
 
 
-def test_a_changed_key_is_refused_with_the_hosts_name(tmp_path: Path, inventory: Inventory) -> None:
-    store = HostKeyStore(tmp_path / "keys.json")
+def test_a_changed_key_is_refused_with_the_hosts_name(inventory: Inventory) -> None:
     host = inventory.hosts[0]
-    store.pin(host, [KEY])
-    store.pin(host, [KEY])
+    pin_keys(host, [KEY])
+    pin_keys(host, [KEY])
     with pytest.raises(WorkloadError, match=r"^storage-1: the console of .* shows other host keys than those pinned"):
-        store.pin(host, [OTHER_KEY])
+        pin_keys(host, [OTHER_KEY])
 
 
-def test_a_damaged_store_is_named(tmp_path: Path, inventory: Inventory) -> None:
-    path = tmp_path / "keys.json"
+def test_a_damaged_store_is_named() -> None:
     for content in ("{", '["x"]', '{"i-1": "key"}', "[" * 100_000):
-        path.write_text(content)
+        write_pinned(content)
         with pytest.raises(WorkloadError, match=r"keys.json .*; remove it"):
-            HostKeyStore(path).read()
+            pinned_keys()
 
 
 def at_port(host: Host, port: int) -> Host:
@@ -240,8 +236,8 @@ def test_so_much_work_runs_at_the_same_time_and_all_of_it(threads_max: int | Non
     assert most == at_once
 
 
-def test_a_run_begins_as_running_and_ends_as_it_ended(tmp_path: Path, inventory: Inventory) -> None:
-    results = Results.start(inventory, plan={"name": "short"}, versions={"python": "3"}, root=tmp_path)
+def test_a_run_begins_as_running_and_ends_as_it_ended(inventory: Inventory) -> None:
+    results = Results.start(inventory, plan={"name": "short"}, versions={"python": "3"})
 
     def on_disk() -> dict[str, object]:
         document: dict[str, object] = json.loads((results.directory / "manifest.json").read_text())
@@ -263,23 +259,23 @@ def test_a_run_begins_as_running_and_ends_as_it_ended(tmp_path: Path, inventory:
     assert (on_disk()["status"], on_disk()["reason"]) == ("failed", "interrupted")
 
 
-def test_results_hold_nothing_of_how_to_log_in(tmp_path: Path) -> None:
+def test_results_hold_nothing_of_how_to_log_in() -> None:
     document = inventory_document()
     document["ssh"] = {"user": "hush", "identity_file": "/home/hush/key", "proxy_command": "hush %h %p"}
-    results = Results.start(inventory_of(document), root=tmp_path)
+    results = Results.start(inventory_of(document))
     assert "hush" not in (results.directory / "manifest.json").read_text()
 
 
-def test_two_runs_in_one_second_have_their_own_directories(tmp_path: Path, inventory: Inventory) -> None:
-    first, second = (Results.start(inventory, root=tmp_path) for _ in range(2))
+def test_two_runs_in_one_second_have_their_own_directories(inventory: Inventory) -> None:
+    first, second = (Results.start(inventory) for _ in range(2))
     assert first.directory != second.directory
-    latest = Results.latest(inventory, tmp_path)
+    latest = Results.latest(inventory)
     assert latest is not None
     assert latest.directory == second.directory
 
 
-def test_a_stream_has_a_plain_name(inventory: Inventory, tmp_path: Path) -> None:
-    results = Results.start(inventory, root=tmp_path)
+def test_a_stream_has_a_plain_name(inventory: Inventory) -> None:
+    results = Results.start(inventory)
     results.append("new-stream", {"n": 1})
     assert results.records("new-stream") == [{"n": 1}]
     for name in ("../cells", "Cells", "cells.ndjson", ""):

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.workloads.script_world import ScriptWorld
-from workloads.connectors.script import END_OF_SCRIPT
-from workloads.logs import sections
+from workloads.connectors.script import END_OF_SCRIPT, sections
 from workloads.md_raid.context import SCRIPTS, script
 from workloads.md_raid.parsers import client_state
 from workloads.scripts import SHARED, find_script

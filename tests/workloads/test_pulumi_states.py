@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from workloads.account_reap import read_states
 from workloads.errors import WorkloadError
-from workloads.pulumi_states import read_states
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 STATE = {

@@ -25,11 +25,11 @@ from tests.workloads.ssh_host import ssh_host
 from workloads import host_keys as keys
 from workloads.aws import ec2_client
 from workloads.connectors import pool, ssh
-from workloads.connectors.errors import Unreachable
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import END_OF_SCRIPT, Script
+from workloads.connectors.ssh import Unreachable
 from workloads.errors import WorkloadError
-from workloads.host_keys import HostKeyStore, host_keys
+from workloads.host_keys import host_keys
 from workloads.power import Power, start_stopped_hosts
 from workloads.resource_watch import BACK_OFF_SECONDS, LOOK_SECONDS, ResourceGone, ResourceWatch
 
@@ -218,22 +218,14 @@ def test_a_file_system_that_has_failed_ends_the_wait(account: Any, state: str, m
 # --- who waits -------------------------------------------------------------------------------------------
 
 
-def test_who_waits_for_keys_is_told_at_once(
-    account: Any, deployed: Inventory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_who_waits_for_keys_is_told_at_once(account: Any, deployed: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
     show_consoles(monkeypatch, f"{PANIC}\n")
     monkeypatch.setattr(keys, "POLL_SECONDS", 0.1)
-    store = HostKeyStore(tmp_path / "keys.json")
+    monkeypatch.setattr(keys, "console_of", lambda _: lambda _: "")
     threading.Timer(0.5, end, (account, deployed, "storage-3")).start()
     began = time.monotonic()
     with pytest.raises(ResourceGone, match=r"storage-3: its instance i-\w+ is terminated \(Server.InternalError"):
-        host_keys(
-            deployed,
-            read_console=lambda _: "",
-            store=store,
-            watch=unpanicked(deployed, monkeypatch),
-            tell=lambda _: None,
-        )
+        host_keys(deployed, watch=unpanicked(deployed, monkeypatch), tell=lambda _: None)
     assert time.monotonic() - began < BOUND_SECONDS
 
 
@@ -244,17 +236,12 @@ def unpanicked(deployed: Inventory, monkeypatch: pytest.MonkeyPatch) -> Resource
     return watch
 
 
-def test_a_rehearsal_is_not_told_of_ec2s_delays(account: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rehearsal_is_not_told_of_ec2s_delays(account: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     deployed = deploy(account, rehearsal=True)
+    monkeypatch.setattr(keys, "console_of", lambda _: lambda _: "kernel says this\n")
+    monkeypatch.setattr(keys, "CONSOLE_TIMEOUT_SECONDS", 0)
     with pytest.raises(WorkloadError, match="storage-1: its console shows no host key after 0 s") as caught:
-        host_keys(
-            deployed,
-            read_console=lambda _: "kernel says this\n",
-            store=HostKeyStore(tmp_path / "keys.json"),
-            watch=unpanicked(deployed, monkeypatch),
-            timeout_seconds=0,
-            tell=lambda _: None,
-        )
+        host_keys(deployed, watch=unpanicked(deployed, monkeypatch), tell=lambda _: None)
     assert "EC2" not in str(caught.value)
     assert caught.value.shown.endswith("\n    kernel says this")
 

@@ -23,7 +23,7 @@ from workloads.connectors.script import ScriptResult
 from workloads.connectors.ssh import SshConnector
 from workloads.console import Console
 from workloads.errors import WorkloadError
-from workloads.load_inventory import PROJECT
+from workloads.paths import PROJECT
 from workloads.results import NullResults
 from workloads.s3_throttle import run as runs
 from workloads.s3_throttle import session as sessions

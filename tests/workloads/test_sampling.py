@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.workloads.fakes import inventory_document, inventory_of
 from workloads import sampling
 from workloads.connectors.pool import ConnectionPool
 from workloads.connectors.script import Script
-from workloads.efs_iops import metrics
+from workloads.efs_iops.context import mountstats_lines
 from workloads.results import NullResults, Results
 from workloads.sampling import Sampler, Sampling, host_record
 
@@ -79,7 +80,7 @@ SAMPLE = (
 
 
 def host_lines(name: str) -> sampling.Parser:
-    return lambda line: host_record(name, line)
+    return partial(host_record, name)
 
 
 def test_what_is_never_understood_is_told_once(
@@ -88,7 +89,7 @@ def test_what_is_never_understood_is_told_once(
     text = (Path(__file__).parent / "recorded" / "mountstats-after.txt").read_text()
     later = text.replace("RPC iostats version: 1.1", "RPC iostats version: 2.0")
     assert later != text
-    sampled(["@@ 100.5", *later.splitlines(), "@@ end"], metrics.mountstats_lines, NullResults(), monkeypatch)
+    sampled(["@@ 100.5", *later.splitlines(), "@@ end"], mountstats_lines, NullResults(), monkeypatch)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(
         "tidemark: the output of client: host_sample can't be parsed (/mnt/efs: RPC iostats version 2.0 is not known"
@@ -97,9 +98,9 @@ def test_what_is_never_understood_is_told_once(
 
 @pytest.mark.parametrize("last", ['{"t_unix_s": 1.5, "bu', '{"t_unix_s": 1.5}'])
 def test_a_line_that_was_cut_after_good_ones_is_no_news(
-    last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    last: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results = Results.start(inventory_of(inventory_document()), root=tmp_path)
+    results = Results.start(inventory_of(inventory_document()))
     sampled([SAMPLE, last], host_lines, results, monkeypatch)
     assert capsys.readouterr().err == ""
     assert len(results.records("host")) >= 2

@@ -14,8 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workloads.connectors.proxy_socket import proxy_arguments
-from workloads.connectors.script import END_OF_SCRIPT, LOCK_PATH, Script, facts_in, script_command, script_error
-from workloads.logs import END, sections
+from workloads.connectors.script import (
+    END_OF_SCRIPT,
+    END_OF_SECTIONS,
+    LOCK_PATH,
+    Script,
+    facts_in,
+    script_command,
+    script_error,
+    sections,
+)
 from workloads.md_raid.context import script
 from workloads.scripts import SHARED, find_script
 
@@ -64,7 +72,7 @@ def test_logs_come_in_sections_whatever_tool_is_missing(place: Path) -> None:
     done = run_here(find_script("host_logs", (PACKAGE / place).parent, "sections").text, "client")
     assert done.returncode == 0, done.stderr
     found = sections(done.stdout)
-    assert {"dmesg", "failed-units", END} < found.keys()
+    assert {"dmesg", "failed-units", END_OF_SECTIONS} < found.keys()
     assert len(found) >= 5, "some are the experiment's own"
 
 
@@ -185,6 +193,11 @@ def test_files_of_the_kernel_are_read_whole() -> None:
         f"{path}" for path in [*ALL, *SHARED.glob("**/*.sh")] if re.search(r"done < /(proc|sys)/", path.read_text())
     ]
     assert loops == []
+
+
+def test_an_address_is_not_filled_in_twice() -> None:
+    """The zone of a link-local address is an interface's name (RFC 4007, section 11.2)."""
+    assert proxy_arguments("nc %h %p", "fe80::1%p2p1", 22) == ["nc", "fe80::1%p2p1", "22"]
 
 
 def test_proxy_commands() -> None:

@@ -21,8 +21,8 @@ from workloads.eip_region import plan as eip_region
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel import plan as iscsi_tunnel
 from workloads.md_raid import plan as md_raid
+from workloads.paths import output_path, user_path
 from workloads.s3_throttle import plan as s3_throttle
-from workloads.user_path import output_path, user_path
 
 PLANS = Path(__file__).parents[2] / "workloads"
 MODULES = [efs_iops, eip_region, iscsi_tunnel, md_raid, s3_throttle]

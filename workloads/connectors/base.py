@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from workloads.connectors.script import Script, ScriptResult, facts_in, script_command, script_error
-from workloads.errors import WorkloadError
+from workloads.errors import WorkloadError, last_line
 
 # How long a script may print nothing before it is given up.
 IDLE_TIMEOUT_SECONDS = 300
@@ -19,9 +20,13 @@ BEGUN = "tidemark-begins"
 class ScriptProcess(ABC):
     """A command that runs. Reading its output raises TimeoutError after `idle_timeout_seconds` without a line."""
 
-    idle_timeout_seconds: float
     lines: Iterator[str]
     """The lines of its standard output, as they come."""
+
+    def __init__(self, idle_timeout_seconds: float) -> None:
+        self.idle_timeout_seconds = idle_timeout_seconds
+        self._stderr: list[bytes] = []
+        self._stderr_reader = threading.Thread(target=self._read_stderr, daemon=True)
 
     @abstractmethod
     def send(self, content: bytes) -> bool:
@@ -31,28 +36,32 @@ class ScriptProcess(ABC):
     def close_stdin(self) -> None:
         """Ends its standard input."""
 
-    @abstractmethod
     def wait(self, timeout_seconds: float | None = None) -> tuple[int, str]:
         """Waits for its end; returns its exit code and standard error.
 
         Raises TimeoutError after `timeout_seconds`, by default `idle_timeout_seconds`.
         """
+        if timeout_seconds is None:
+            timeout_seconds = self.idle_timeout_seconds
+        code = self._wait_for_exit(timeout_seconds)
+        self._stderr_reader.join(timeout_seconds)
+        return code, b"".join(self._stderr).decode(errors="replace")
+
+    @abstractmethod
+    def _wait_for_exit(self, timeout_seconds: float) -> int: ...
+
+    @abstractmethod
+    def _read_stderr(self) -> None: ...
 
 
 class Connector(ABC):
     """Runs scripts as root: on a host over its connection, or on the machine that the tasks run on."""
 
+    name: str
+    """Its name in messages."""
     user: str
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Its name in messages."""
-
-    @property
-    @abstractmethod
-    def _silence_remedy(self) -> str:
-        """Returns the advice for a command that prints nothing."""
+    _silence_remedy: str
+    """The advice for a command that prints nothing."""
 
     @abstractmethod
     def _process(
@@ -81,9 +90,8 @@ class Connector(ABC):
                 return
             last = line.strip() or last
         _, stderr = process.wait()
-        last = last or next((line for line in reversed(stderr.splitlines()) if line.strip()), "no message")
         raise WorkloadError(
-            f"the log-in shell of {self.user} did not run {name} ({last})",
+            f"the log-in shell of {self.user} did not run {name} ({last or last_line(stderr) or 'no message'})",
             "let a user log in whose shell runs commands, with sudo, or root (ssh.user)",
             self.name,
         )

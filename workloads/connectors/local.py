@@ -48,7 +48,7 @@ class LocalProcess(ScriptProcess):
     """A command of this machine. Threads gather its output, since a pipe can't be read with a timeout."""
 
     def __init__(self, command: str, idle_timeout_seconds: float) -> None:
-        self.idle_timeout_seconds = idle_timeout_seconds
+        super().__init__(idle_timeout_seconds)
         # A session of its own: Ctrl-C is for the task, which undoes in order what it has done.
         self._process = subprocess.Popen(
             ["bash", "-c", command],
@@ -60,14 +60,11 @@ class LocalProcess(ScriptProcess):
         assert self._process.stdin is not None
         self._stdin = self._process.stdin
         self._stdout: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._stderr: list[bytes] = []
-        self._stderr_reader = threading.Thread(target=self._read_stderr, daemon=True)
         self._stderr_reader.start()
         threading.Thread(target=self._read_stdout, daemon=True).start()
         self.lines = self._lines()
 
     def send(self, content: bytes) -> bool:
-        """Writes to its standard input; returns False where it has ended."""
         try:
             self._stdin.write(content)
             self._stdin.flush()
@@ -76,20 +73,14 @@ class LocalProcess(ScriptProcess):
         return True
 
     def close_stdin(self) -> None:
-        """Ends its standard input."""
         with contextlib.suppress(OSError):
             self._stdin.close()
 
-    def wait(self, timeout_seconds: float | None = None) -> tuple[int, str]:
-        """Waits for its end; returns its exit code and standard error."""
-        if timeout_seconds is None:
-            timeout_seconds = self.idle_timeout_seconds
+    def _wait_for_exit(self, timeout_seconds: float) -> int:
         try:
-            code = self._process.wait(timeout_seconds)
+            return self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
             raise TimeoutError from None
-        self._stderr_reader.join(timeout_seconds)
-        return code, b"".join(self._stderr).decode(errors="replace")
 
     def _read_stdout(self) -> None:
         assert self._process.stdout is not None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import socket
 import subprocess
 import threading
-from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+from workloads.paths import PROJECT
+
 # Names a file descriptor, to which a proxy command that knows it writes the Unix time at which it had connected.
 CONNECTED_VARIABLE = "TIDEMARK_CONNECTED_FD"
 
@@ -19,11 +20,8 @@ def proxy_arguments(proxy_command: str, host: str, port: int) -> list[str]:
     """Returns the words of `proxy_command` with %h and %p (and %% for a per cent sign) filled in, as in
     ssh_config(5).
     """
-    filled = []
-    for word in shlex.split(proxy_command):
-        parts = word.split("%%")
-        filled.append("%".join(part.replace("%h", host).replace("%p", str(port)) for part in parts))
-    return filled
+    values = {"%h": host, "%p": str(port), "%%": "%"}
+    return [re.sub("%[hp%]", lambda found: values[found[0]], word) for word in shlex.split(proxy_command)]
 
 
 class ProxySocket:
@@ -77,21 +75,19 @@ class ProxySocket:
     def close(self) -> str:
         """Ends the command; returns what it wrote to standard error, to every caller and from any thread."""
         with self._guard:
-            if self._stderr is None:
-                self._stderr = self._end()
+            if self._stderr is not None:
+                return self._stderr
+            self.socket.close()
+            self._read_connected()
+            os.close(self._connected_fd)
+            try:
+                self.process.wait(timeout=0.5)
+            except subprocess.TimeoutExpired:
+                self.process.terminate()
+            try:
+                _, stderr = self.process.communicate(timeout=2)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                _, stderr = self.process.communicate()
+            self._stderr = stderr.decode(errors="replace").strip()
             return self._stderr
-
-    def _end(self) -> str:
-        self.socket.close()
-        self._read_connected()
-        os.close(self._connected_fd)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(timeout=0.5)
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            _, stderr = self.process.communicate(timeout=2)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            _, stderr = self.process.communicate()
-        return stderr.decode(errors="replace").strip()

@@ -1,4 +1,4 @@
-"""How a script goes to a host and what comes back: the command line, the facts, the error.
+"""How a script goes to a host and what comes back: the command line, the facts, the sections, the error.
 
 A script goes over standard input, whole: neither an argument list nor a file on the host holds it, and a connection
 that breaks half-way runs nothing.
@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from workloads.errors import WorkloadError
+from workloads.errors import WorkloadError, last_line
 
 # A script whose connection broke runs on; the next one waits for it instead of working beside it.
 LOCK_PATH = "/run/tidemark.lock"
@@ -22,6 +22,8 @@ LOCK_TIMEOUT_EXIT = 75
 END_OF_SCRIPT = "# end of script"
 CUT_SCRIPT_EXIT = 70
 ERROR_PREFIX = "tidemark-error: "
+_SECTION = "@@ "
+END_OF_SECTIONS = "end"
 
 # The whole of standard input is the script, or with `keep_stdin_open` everything up to its last line. On a pipe,
 # bash's `read` takes nothing beyond the line.
@@ -63,7 +65,7 @@ class ScriptResult:
     host: str
     stdout: str
     stderr: str
-    facts: tuple[dict[str, Any], ...] = field(default=())
+    facts: tuple[dict[str, Any], ...] = ()
 
     @property
     def changed(self) -> int:
@@ -99,17 +101,31 @@ def as_root(user: str, *words: str) -> str:
 def facts_in(stdout: str, host: str | None = None) -> tuple[dict[str, Any], ...]:
     """Returns the JSON objects among the lines of `stdout`; other lines are for people.
 
-    Lines between "@@ NAME" and "@@ end" are a tool's output or a file (workloads/logs.py) and hold no facts. Raises
-    WorkloadError for a line that begins like an object and is not JSON: a fact must not go missing unseen.
+    A section (see `sections`) is a tool's output or a file, and holds no facts. Raises WorkloadError for a line that
+    begins like an object and is not JSON: a fact must not go missing unseen.
     """
     facts = []
     in_section = False
     for line in stdout.split("\n"):
-        if line.startswith("@@ "):
-            in_section = line != "@@ end"
+        if line.startswith(_SECTION):
+            in_section = line != f"{_SECTION}{END_OF_SECTIONS}"
         elif line.startswith('{"') and not in_section:
             facts.append(fact_in(line, host))
     return tuple(facts)
+
+
+def sections(stdout: str) -> dict[str, str]:
+    """Returns the sections of `stdout` by name; each begins with a line "@@ NAME". What precedes the first is left
+    out.
+    """
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in stdout.splitlines():
+        if line.startswith(_SECTION):
+            lines = found.setdefault(line.removeprefix(_SECTION).strip(), [])
+        else:
+            lines.append(line)
+    return {name: "\n".join(part) for name, part in found.items()}
 
 
 def fact_in(line: str, host: str | None = None) -> dict[str, Any]:
@@ -133,8 +149,7 @@ def _refuse_constant(word: str) -> NoReturn:
 
 def script_error(host: str, script: str, code: int, stderr: str) -> WorkloadError:
     """Returns the error of a script that ended with `code`: the one that it printed, or else its last line."""
-    lines = [line for line in stderr.splitlines() if line.strip()]
-    for line in reversed(lines):
+    for line in reversed(stderr.splitlines()):
         if line.startswith(ERROR_PREFIX):
             what, _, remedy = line.removeprefix(ERROR_PREFIX).partition("|")
             return WorkloadError(what, remedy, host)
@@ -144,7 +159,7 @@ def script_error(host: str, script: str, code: int, stderr: str) -> WorkloadErro
             "wait for that to end and run again",
             host,
         )
-    last = lines[-1] if lines else "no message"
+    last = last_line(stderr) or "no message"
     if code == 1 and last.startswith("sudo: "):  # in the host's language
         return WorkloadError(
             last, "allow the user sudo without a password and without a terminal, or log in as root", host

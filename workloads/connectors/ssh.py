@@ -20,10 +20,9 @@ from paramiko.config import SSHConfig
 
 from inventory import Host, Ssh
 from workloads.connectors.base import Connector, ScriptProcess
-from workloads.connectors.errors import connect_error
 from workloads.connectors.proxy_socket import ProxySocket
-from workloads.errors import WorkloadError
-from workloads.user_path import user_path
+from workloads.errors import WorkloadError, last_line
+from workloads.paths import user_path
 
 CONNECT_TIMEOUT_SECONDS = 15
 # A host that has just booted answers TCP before sshd is ready to speak, and a rehearsal host shares its CPU with
@@ -40,6 +39,10 @@ POLL_SECONDS = 2.0
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
+class Unreachable(WorkloadError):
+    """SSH does not answer now: the host may be booting, gone, or behind a closed port."""
+
+
 class SshConnector(Connector):
     """An open connection to one host."""
 
@@ -54,15 +57,11 @@ class SshConnector(Connector):
         check: Callable[[], None],
     ) -> None:
         self.host = host
+        self.name = host.name
         self.user = user
         self._connection = connection
         self._proxy = proxy
         self._check = check
-
-    @property
-    def name(self) -> str:
-        """The host's name in the inventory."""
-        return self.host.name
 
     @property
     def is_open(self) -> bool:
@@ -120,11 +119,9 @@ class SshProcess(ScriptProcess):
         idle_timeout_seconds: float,
         check: Callable[[], None],
     ) -> None:
+        super().__init__(idle_timeout_seconds)
         self.channel = channel
-        self.idle_timeout_seconds = idle_timeout_seconds
         self._check = check
-        self._stderr: list[bytes] = []
-        self._stderr_reader = threading.Thread(target=self._read_stderr, daemon=True)
         # Set while there is something to read, or the end of it: makes a read that can be waited for in parts.
         self._readable = threading.Event()
         channel.in_buffer.set_event(self._readable)
@@ -134,7 +131,6 @@ class SshProcess(ScriptProcess):
         self.lines = self._lines()
 
     def send(self, content: bytes) -> bool:
-        """Writes to its standard input; returns False where it has ended."""
         try:
             self.channel.sendall(content)
         except TimeoutError:
@@ -144,20 +140,15 @@ class SshProcess(ScriptProcess):
         return True
 
     def close_stdin(self) -> None:
-        """Ends its standard input."""
         self.channel.shutdown_write()
 
-    def wait(self, timeout_seconds: float | None = None) -> tuple[int, str]:
-        """Waits for its end; returns its exit code and standard error."""
-        if timeout_seconds is None:
-            timeout_seconds = self.idle_timeout_seconds
+    def _wait_for_exit(self, timeout_seconds: float) -> int:
         self._stderr_reader.join(timeout=min(timeout_seconds, CHECK_SECONDS))
         self._wait(self.channel.status_event.wait, timeout_seconds)
-        code = self.channel.recv_exit_status()
+        code: int = self.channel.recv_exit_status()
         if code == -1:
             raise EOFError("it ended without an exit code")
-        self._stderr_reader.join(timeout=timeout_seconds)
-        return code, b"".join(self._stderr).decode(errors="replace")
+        return code
 
     def _wait(self, until: Callable[[float], bool], timeout_seconds: float) -> None:
         """Waits until it is so; whether the host is still there is looked at meanwhile. Raises TimeoutError."""
@@ -263,3 +254,41 @@ def pin(client: paramiko.SSHClient, host: Host, host_keys: Sequence[str]) -> Non
         if entry is None or entry.key is None:
             raise unreadable
         known.add(name, entry.key.get_name(), entry.key)
+
+
+def connect_error(host: Host, ssh: Ssh, error: Exception, proxy_stderr: str, *, hung_up: bool) -> WorkloadError:
+    """Translates an error of paramiko or of the operating system; `hung_up` where the host ended the connection."""
+    at = f"{host.address} port {host.port}"
+    if isinstance(error, paramiko.BadHostKeyException) or "not found in known_hosts" in str(error):
+        return WorkloadError(
+            f"the host at {at} shows another host key than the pinned one",
+            "find out why before you go on; if the host was replaced, give its new key in host_keys "
+            "or remove its line from .tidemark/host-keys.json",
+            host.name,
+        )
+    if isinstance(error, paramiko.AuthenticationException) and hung_up:
+        # sshd accepts the key and then hangs up while PAM rejects everyone: while a host boots, /run/nologin exists
+        # (pam_nologin(8), systemd-user-sessions.service(8)). paramiko reports a failed authentication.
+        return Unreachable(
+            f"SSH at {at} hangs up in the middle of the log-in, as a host does that is still booting",
+            f"if it goes on, see why that host lets nobody in as {ssh.user} (journalctl -u ssh)",
+            host.name,
+        )
+    if isinstance(error, paramiko.AuthenticationException):
+        key = ssh.identity_file or "your SSH agent's keys"
+        return WorkloadError(
+            f"{at} refuses {key} for user {ssh.user}",
+            "give ssh.user and ssh.identity_file as deployed",
+            host.name,
+        )
+    if isinstance(error, paramiko.PasswordRequiredException):
+        return WorkloadError(
+            f"{ssh.identity_file} is encrypted",
+            "load it into an agent and set ssh.identity_file to null",
+            host.name,
+        )
+    reason = last_line(proxy_stderr) or str(error) or type(error).__name__
+    remedy = "see whether the host is up"
+    if ssh.proxy_command is None:  # with one, as in a rehearsal, the person's address does not matter
+        remedy += " and whether its security group lets your address in (tidemark:sshCidr)"
+    return Unreachable(f"SSH at {at} does not answer ({reason})", remedy, host.name)

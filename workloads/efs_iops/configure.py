@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from inventory import Host
+from workloads.deployment import Step, install_packages, run_steps
 from workloads.efs_iops.context import MOUNT_POINT, Context, folder_of, script
 from workloads.efs_iops.mount_options import HELPER_OPTIONS, Mounted, differences, noted
 from workloads.efs_iops.plan import Cell, Plan, cells
 from workloads.errors import WorkloadError
 from workloads.results import proof
-from workloads.steps import Step, install_packages, run_steps
 from workloads.worker import bring_worker
 
 PACKAGES, MODULES = ("nfs-common",), ("nfsv4",)
@@ -50,40 +50,33 @@ def mount(context: Context) -> int:
     results = context.hosts.run(
         script("client_mount"), arguments, idle_timeout_seconds=MOUNT_SECONDS + PORT_SECONDS + 30
     )
-    faults: list[WorkloadError] = []
-    for host in context.clients:
-        seen = Mounted.of(results[host.name].facts[0])
-        fault = mount_fault(context, host, seen)
-        record_mount(context, host, seen, fault)
+    faults = [_check_mount(context, host, Mounted.of(results[host.name].facts[0])) for host in context.clients]
+    for fault in faults:  # all are recorded
         if fault is not None:
-            faults.append(fault)
-    if faults:
-        raise faults[0]
+            raise fault
     return sum(result.changed for result in results.values())
 
 
-def mount_fault(context: Context, host: Host, seen: Mounted) -> WorkloadError | None:
-    """Returns why a host's mount can't be measured: it is another file system, or has other options."""
+def _check_mount(context: Context, host: Host, seen: Mounted) -> WorkloadError | None:
+    """Records what is mounted and how, as a proof; returns why it can't be measured: it is another file system, or has
+    other options.
+    """
     address = context.mount_target_of(host)
+    fault = None
     if not seen.is_root_of(address, tls=context.tls):
         through = " through a tunnel (--tls)" if context.tls else ""
-        return WorkloadError(
+        fault = WorkloadError(
             f"{MOUNT_POINT} has {seen.words} mounted, and not {address}:/ of {context.file_system.id}{through}",
             f"umount {MOUNT_POINT} there and configure again, or correct the inventory's file_system",
             host.name,
         )
-    if found := differences(seen.options, tls=context.tls):
-        return WorkloadError(
+    elif found := differences(seen.options, tls=context.tls):
+        fault = WorkloadError(
             f"{MOUNT_POINT} is mounted otherwise than it should be: {'; '.join(found)}",
             f"see whether the host's kernel or /etc/nfsmount.conf changes options, then umount {MOUNT_POINT} there "
             "and configure again",
             host.name,
         )
-    return None
-
-
-def record_mount(context: Context, host: Host, seen: Mounted, fault: WorkloadError | None) -> None:
-    """Records what is mounted and how, as a proof; also which other options the kernel shows."""
     parts = [f"{seen.words} {seen.kind} ({seen.options})"]
     if fault is not None:
         parts.append(fault.what)
@@ -91,6 +84,7 @@ def record_mount(context: Context, host: Host, seen: Mounted, fault: WorkloadErr
         parts.append(f"noted, since they change no operation: {', '.join(others)}")
     detail = "; ".join(parts)
     context.results.append("proofs", proof("mount-options", host.name, context.file_system.id, detail, fault is None))
+    return fault
 
 
 def make_files(context: Context, plan: Plan) -> int:

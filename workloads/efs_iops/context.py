@@ -1,13 +1,18 @@
-"""The context of efs-iops's tasks: connections, and what the experiment adds to them."""
+"""The context of efs-iops's tasks: connections, and what the experiment adds to them; counters of the clients."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from inventory import FileSystem, Host, Inventory, InventoryError
+from workloads.clocks import HostClocks
 from workloads.connectors.script import Script
 from workloads.deployment import Deployment
+from workloads.efs_iops import mountstats
+from workloads.sampling import Parser, Sampler, Sampling, host_sampler
 from workloads.scripts import find_script
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -57,3 +62,31 @@ def file_system_of(inventory: Inventory) -> FileSystem:
 def folder_of(host: str) -> str:
     """Returns the folder of a client's files: clients write to files of their own, as in the original."""
     return f"{FOLDER}/{host}"
+
+
+def sampling(context: Context, clocks: HostClocks) -> Sampling:
+    """Samples every client for the duration of a `with` block: its CPU and network, and its NFS mount."""
+
+    def phase(host: str) -> list[str]:
+        """Returns at which microsecond of a host's second a second of the runner begins."""
+        return [str(round(clocks.offset_s(host) % 1 * 1_000_000))]
+
+    counted = Sampler(script("client_mountstats"), phase, "mountstats", mountstats_lines)
+    samplers = [host_sampler(script("host_sample"), context.hosts), counted]
+    return Sampling(context.hosts, context.results, samplers)
+
+
+def mountstats_lines(host: str) -> Parser:
+    """Returns a reader of client_mountstats.sh's lines: it gives a record for each whole copy of the file."""
+    copy: list[str] = []  # its first line is the host's clock when it was read
+
+    def parse(line: str) -> Mapping[str, Any] | None:
+        if line == "@@ end":
+            clock, *lines = copy
+            return mountstats.parse("\n".join(lines), MOUNT_POINT).record(float(clock), host)
+        if line.startswith("@@ "):
+            copy.clear()
+        copy.append(line.removeprefix("@@ "))
+        return None
+
+    return parse

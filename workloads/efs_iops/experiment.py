@@ -11,13 +11,13 @@ from workloads.lazy_import import lazy_import
 if TYPE_CHECKING:
     from inventory import Inventory
     from workloads import console, worker
-    from workloads.efs_iops import base, configure, plan, run
+    from workloads.efs_iops import configure, plan, run
     from workloads.efs_iops import context as contexts
     from workloads.experiment import Request
 else:
     console, worker = lazy_import("workloads.console"), lazy_import("workloads.worker")
-    names = ("base", "configure", "plan", "run", "context")
-    base, configure, plan, run, contexts = (lazy_import(f"{__package__}.{name}") for name in names)
+    names = ("configure", "plan", "run", "context")
+    configure, plan, run, contexts = (lazy_import(f"{__package__}.{name}") for name in names)
 
 OVERHEAD_SECONDS = 1  # of a cell: between the end of one and the start of the next
 TLS = Option("tls", "mount through amazon-efs-utils with TLS, where the hosts have it", False)
@@ -71,7 +71,7 @@ EXPERIMENT = Experiment(
         Task(
             "base",
             "Measure one operation, for a rehearsal.\n\nWrites the seconds that each operation takes, as JSON.",
-            lambda request: base.measure_base(request),
+            lambda request: run.measure_base(request),
             options=(Option("output", "the JSON file to write", REQUIRED), STACK, INVENTORY),
             common=False,
         ),

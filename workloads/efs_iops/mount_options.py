@@ -87,24 +87,21 @@ OF_TUNNELS = frozenset({"port", "noresvport"})
 
 def differences(options_read: str, *, tls: bool = False) -> list[str]:
     """Returns what of `options_read` stops a run, one option each, sorted."""
-    asked, read, published = _options(EXPECTED), _options(options_read), _options(READ_BACK)
-    free = OF_TUNNELS if tls else frozenset()
+    asked, read = _options(EXPECTED), _options(options_read)
+    expected = _options(READ_BACK) | asked
     found: dict[str, str] = {}
-    for name in asked.keys() | read.keys():
-        if name in asked and name in read:
-            if asked[name] != read[name]:
-                found[name] = f"{name} is {_value(read[name])}, expected {_value(asked[name])}"
-        elif name in asked:
-            if _rival(name, read) is None:
-                found[name] = f"{_word(name, asked[name])} is missing"
-        elif name in CHANGES and name not in free and read[name] != (CHANGES[name] or ""):
-            shown, rival = _word(name, read[name]), _rival(name, asked | published)
-            if name in published:
-                found[name] = f"{name} is {_value(read[name])}, expected {_value(published[name])}"
-            else:
-                found[name] = (
-                    f"{shown} is there, expected {rival}" if rival else f"{shown} is there and was not asked for"
-                )
+    for name in asked.keys() - read.keys():
+        if _rival(name, read) is None:
+            found[name] = f"{_word(name, asked[name])} is missing"
+    for name in read.keys() & (asked.keys() | CHANGES.keys() - (OF_TUNNELS if tls else set())):
+        value = read[name]
+        if name in expected:
+            if value != expected[name]:
+                found[name] = f"{name} is {_value(value)}, expected {_value(expected[name])}"
+        elif value != (CHANGES[name] or ""):
+            rival = _rival(name, expected)
+            words = f"is there, expected {rival}" if rival else "is there and was not asked for"
+            found[name] = f"{_word(name, value)} {words}"
     return [found[name] for name in sorted(found)]
 
 

@@ -103,9 +103,12 @@ def parse(text: str, mount_point: str) -> MountStats:
     head, lines = found[-1]
     if not head["type"].startswith("nfs"):
         raise ParseError(f"{wanted} is a mount of {head['type']}, not of NFS")
-    if head["version"] not in ("", *_STAT_VERSIONS):
-        raise ParseError(f"{wanted}: statvers {head['version']} is not known, {' and '.join(_STAT_VERSIONS)} are")
-    return _mount(head, lines)
+    try:
+        if head["version"] not in ("", *_STAT_VERSIONS):
+            raise ParseError(f"statvers {head['version']} is not known, {' and '.join(_STAT_VERSIONS)} are")
+        return _mount(lines)
+    except ParseError as error:
+        raise ParseError(f"{wanted}: {error}") from None
 
 
 def _mounts(text: str) -> list[tuple[dict[str, str], list[str]]]:
@@ -129,8 +132,7 @@ def _unescaped(word: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), word)
 
 
-def _mount(head: Mapping[str, str], lines: list[str]) -> MountStats:
-    point = head["point"]
+def _mount(lines: list[str]) -> MountStats:
     fields: dict[str, str] = {}
     transports: list[tuple[str, list[int]]] = []
     operations: dict[str, Operation] = {}
@@ -139,27 +141,25 @@ def _mount(head: Mapping[str, str], lines: list[str]) -> MountStats:
         if match := _RPC.match(line):
             if match["version"] not in _RPC_VERSIONS:
                 raise ParseError(
-                    f"{point}: RPC iostats version {match['version']} is not known, {' and '.join(_RPC_VERSIONS)} are"
+                    f"RPC iostats version {match['version']} is not known, {' and '.join(_RPC_VERSIONS)} are"
                 )
         elif line.startswith("xprt:"):
-            transports.append(_transport(point, line))
+            transports.append(_transport(line))
         elif line == "per-op statistics":
             per_op = True
         elif per_op:
-            name, operation = _operation(point, line)
+            name, operation = _operation(line)
             operations[name] = operation
             if (operation.errors is None) != (next(iter(operations.values())).errors is None):
-                raise ParseError(
-                    f"{point}: mountstats was cut short in {name}, which has not as many numbers as others"
-                )
+                raise ParseError(f"mountstats was cut short in {name}, which has not as many numbers as others")
         else:
             name, _, value = line.partition(":")
             fields[name] = value.strip()
     if not transports or not operations:
         missing = "per-op statistics" if transports else "xprt"
-        raise ParseError(f"{point}: mountstats was cut short before {missing}")
-    age = _numbers(point, f"age: {_field(point, fields, 'age')}", 1)[0]
-    moved = _numbers(point, f"bytes: {_field(point, fields, 'bytes')}", 6)
+        raise ParseError(f"mountstats was cut short before {missing}")
+    age = _numbers(f"age: {_field(fields, 'age')}", 1)[0]
+    moved = _numbers(f"bytes: {_field(fields, 'bytes')}", 6)
     pages = moved[6:8] if len(moved) >= 8 else (None, None)
     # With nconnect there is a line for each connection; nfsiostat reads only the last.
     counters = map(sum, zip(*(numbers for _, numbers in transports), strict=True))
@@ -171,34 +171,34 @@ def _mount(head: Mapping[str, str], lines: list[str]) -> MountStats:
     )
 
 
-def _field(point: str, fields: Mapping[str, str], name: str) -> str:
+def _field(fields: Mapping[str, str], name: str) -> str:
     if not fields.get(name):
-        raise ParseError(f"{point}: mountstats was cut short before {name}")
+        raise ParseError(f"mountstats was cut short before {name}")
     return fields[name]
 
 
-def _numbers(point: str, line: str, least: int) -> list[int]:
+def _numbers(line: str, least: int) -> list[int]:
     """Returns the whole numbers after the first word of `line`, at least `least` of them."""
     words = line.split()[1:]
     if len(words) < least or not all(word.isdecimal() for word in words):
-        raise ParseError(f"{point}: {line[:60]!r} should be {least} or more whole numbers")
+        raise ParseError(f"{line[:60]!r} should be {least} or more whole numbers")
     return [int(word) for word in words]
 
 
-def _transport(point: str, line: str) -> tuple[str, list[int]]:
+def _transport(line: str) -> tuple[str, list[int]]:
     """Returns the protocol, and its COUNTERS."""
     words = line.split()[1:]
     first = _FIRST_COUNTER.get(words[0]) if words else None
     if first is None:
-        raise ParseError(f"{point}: {line[:60]!r} should be a transport of {', '.join(sorted(_FIRST_COUNTER))}")
+        raise ParseError(f"{line[:60]!r} should be a transport of {', '.join(sorted(_FIRST_COUNTER))}")
     # Only these are looked at: idle time, before them, is signed.
     counters = words[1:][first : first + 3]
-    return words[0], _numbers(point, " ".join(["xprt:", *counters]), 3)
+    return words[0], _numbers(" ".join(["xprt:", *counters]), 3)
 
 
-def _operation(point: str, line: str) -> tuple[str, Operation]:
+def _operation(line: str) -> tuple[str, Operation]:
     match = _OPERATION.match(line)
     numbers = [int(word) for word in match.group(2).split()] if match else []
     if match is None or len(numbers) < 8:
-        raise ParseError(f"{point}: {line[:60]!r} should be an operation with eight or nine whole numbers")
+        raise ParseError(f"{line[:60]!r} should be an operation with eight or nine whole numbers")
     return match.group(1), Operation(*numbers[:9])

@@ -1,8 +1,13 @@
-"""Measures the plan's cells, one after the other, on one client or several that start together."""
+"""Measures the plan's cells, one after the other, on one client or several that start together.
+
+`fab efs-iops.base` measures one writer by itself, without a service model; a rehearsal compares that with its runs.
+"""
 
 from __future__ import annotations
 
+import json
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +17,15 @@ from typing import Any
 from inventory import Host
 from workloads.cells import CellOutcome, CellRun
 from workloads.clocks import HostClocks
-from workloads.connectors.parallel import in_threads
-from workloads.efs_iops.configure import files_of
-from workloads.efs_iops.context import FOLDER, MOUNT_POINT, Context, script
-from workloads.efs_iops.metrics import read_metrics, sampling
-from workloads.efs_iops.plan import Cell, Plan, cells
+from workloads.connectors.pool import in_threads
+from workloads.efs_iops.cloudwatch import read_metrics
+from workloads.efs_iops.configure import configure, files_of
+from workloads.efs_iops.context import FOLDER, MOUNT_POINT, Context, sampling, script
+from workloads.efs_iops.plan import OPERATIONS, Cell, Plan, cells
 from workloads.errors import WorkloadError
+from workloads.experiment import Request
+from workloads.paths import output_path
+from workloads.run_stages import connected_context
 from workloads.worker import Outcome, arguments, rate_words, run_worker
 
 # Before the first line the worker waits for its start, after the last for operations in flight.
@@ -34,6 +42,7 @@ STORAGE_SECONDS = 15.0  # how often `df` is asked, between two cells
 # A server may hold up who asks for the size of a file that a client had open when it died, for that client's lease of
 # 90 s. The figure is not worth that.
 STORAGE_TIMEOUT_SECONDS = 15.0
+BASE_SECONDS = 5  # in some of them other processes may disturb the measurement
 
 
 @dataclass
@@ -102,6 +111,47 @@ def measure_cells(context: Context, plan: Plan, measuring: CellRun) -> tuple[lis
     return workers.ran, ended
 
 
+def measure_base(request: Request) -> None:
+    """`fab efs-iops.base`: writes the seconds that an operation takes to --output as JSON, by operation.
+
+    A rehearsal runs it before its service model is in force, and adds the model's delay to it. The clients are sampled
+    as in a run, since that takes some of their time; nothing is recorded.
+    """
+    path = output_path(request.options["output"])
+    plan = Plan.load(None)
+    request.experiment.prepare()
+    with connected_context(request) as context:
+        configure(context, plan)
+        clocks = HostClocks(context, [host.name for host in context.clients])
+        clocks.measure()
+        with sampling(context, clocks):
+            seconds = {each: one_writer(context, BASE_SECONDS, each, clocks) for each in OPERATIONS}
+        for operation, each in seconds.items():
+            context.console.say("base", f"one {operation} of one byte by one writer takes {each * 1000:.2f} ms")
+    path.write_text(json.dumps(seconds) + "\n", encoding="utf-8")
+
+
+def one_writer(context: Context, seconds: int, operation: str, clocks: HostClocks) -> float:
+    """Returns how many seconds one operation of one byte by one writer takes on the first client; records nothing.
+
+    It is the median of each second's mean: one operation that other users of the machine hold up for a second would
+    double the mean of two.
+    """
+    cell = Cell(f"{operation}-1", operation, 1, 1, 1, None, seconds)
+    means: list[float] = []
+
+    def take(record: dict[str, Any]) -> None:
+        latency = record["latency_ns"]
+        if record["kind"] == "interval" and latency["count"]:
+            means.append(latency["sum"] / latency["count"] / 1e9)
+
+    attempt = Workers(context, clocks).try_in_time(cell, context.clients[:1], cell.name, take)
+    fault = attempt.fault(operation)
+    if fault is not None or not means:
+        raise WorkloadError(fault or "the worker printed nothing", "run configure, then again", context.clients[0].name)
+    return statistics.median(means)
+
+
 class Workers:
     """The workers on the clients. `gone` are hosts that no longer answer, `ran` the times of the cells so far."""
 
@@ -115,14 +165,12 @@ class Workers:
     def measure(self, cell: Cell, label: str) -> CellOutcome:
         """Measures one cell; a host that does not answer is added to `gone`."""
         hosts = self._context.clients[: cell.clients]
-        attempt = Attempt(time.time())
-        for host in hosts:
-            if host.name in self.gone:
-                attempt.faults[host.name] = WorkloadError("it is gone since an earlier cell", "", host.name)
-        if not attempt.faults:
-            attempt = self.try_in_time(cell, hosts, label)
-            self.ran.append((attempt.start_unix_s, attempt.start_unix_s + cell.seconds))
-            self.gone |= {name for name in attempt.faults if not answers(self._context, name)}
+        if gone := sorted(self.gone & {host.name for host in hosts}):
+            reason = "; ".join(f"{name}: it is gone since an earlier cell" for name in gone)
+            return CellOutcome(reason=reason, figures={"start_unix_s": time.time(), "lost_hosts": gone})
+        attempt = self.try_in_time(cell, hosts, label)
+        self.ran.append((attempt.start_unix_s, attempt.start_unix_s + cell.seconds))
+        self.gone |= {name for name in attempt.faults if not answers(self._context, name)}
         words = total_words([outcome.final for outcome in attempt.outcomes.values() if outcome.final is not None])
         figures = {"start_unix_s": attempt.start_unix_s, "lost_hosts": sorted(attempt.faults)}
         return CellOutcome(words, attempt.fault(cell.operation), figures)

@@ -21,7 +21,7 @@ from inventory import ElasticIp, Host, Inventory
 from reaper.services import error_code
 from workloads.aws import ec2_client, is_instance_id, one_line
 from workloads.errors import WorkloadError
-from workloads.host_keys import state_dir
+from workloads.paths import state_dir
 from workloads.results import utc_now
 from workloads.waiting import wait_until
 

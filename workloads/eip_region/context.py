@@ -18,8 +18,8 @@ from workloads.eip_region.probe import Prober, make_endpoint
 from workloads.errors import WorkloadError
 from workloads.experiment import Request
 from workloads.host_keys import host_keys
-from workloads.logs import collect_logs
 from workloads.resource_watch import ResourceWatch
+from workloads.run_stages import collect_logs
 
 SCRIPTS = Path(__file__).parent / "scripts"
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from workloads.errors import WorkloadError
-from workloads.user_path import user_path
+from workloads.paths import user_path
 
 # The most that cryptsetup accepts at its prompt (cryptsetup(8), "Notes on passphrase processing"): a person must be
 # able to open the volume by hand.

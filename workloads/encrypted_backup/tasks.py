@@ -25,10 +25,10 @@ from workloads.errors import WorkloadError
 from workloads.experiment import Request
 from workloads.host_keys import host_keys
 from workloads.iscsi_tunnel.endpoints import client_of, server_of
+from workloads.paths import output_path
 from workloads.power import start_stopped_hosts
 from workloads.resource_watch import ResourceWatch
 from workloads.results import Results
-from workloads.user_path import output_path
 
 MISSING = "-"
 MOST_SNAPSHOTS = 1_000_000  # one a minute for almost two years

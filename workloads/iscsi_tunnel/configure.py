@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workloads.connectors.parallel import in_threads
+from workloads.connectors.pool import in_threads
 from workloads.connectors.script import ScriptResult
-from workloads.deployment import versions_on
+from workloads.deployment import PACKAGES_TIMEOUT_S, Step, run_steps, versions_on
 from workloads.errors import WorkloadError
 from workloads.iscsi_tunnel.endpoints import MTU_MAX, TUNNEL_USER, TunnelEndpoints, merged_facts, script
-from workloads.steps import PACKAGES_TIMEOUT_S, Step, run_steps
 from workloads.waiting import wait_until
 
 PACKAGES = {"server": ("openssh-server", "targetcli-fb"), "client": ("openssh-client", "open-iscsi")}

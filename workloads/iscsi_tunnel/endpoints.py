@@ -14,7 +14,7 @@ from workloads.connectors.script import Script, ScriptResult
 from workloads.deployment import Deployment
 from workloads.errors import WorkloadError
 from workloads.iscsi import check_volume_id, initiator_name, target_name
-from workloads.load_inventory import PROJECT, lab_dir
+from workloads.paths import PROJECT, lab_dir
 from workloads.scripts import find_script
 
 SCRIPTS = Path(__file__).parent / "scripts"

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from functools import partial
 
 from workloads.console import si_bytes
+from workloads.deployment import Step, install_packages, run_steps
 from workloads.iscsi import device_unit
 from workloads.md_raid.arrays import assemble_mirrors, check_zeroed, create_mirrors, make_stripe, return_legs
 from workloads.md_raid.context import Context, script
 from workloads.md_raid.topology import LEG_GIB, STRIPE, leg_path
-from workloads.steps import Step, install_packages, run_steps
 
 ARRAY_BYTES_AT_LEAST = 75 * 10**9
 NETWORK_UNIT = "network-online.target"

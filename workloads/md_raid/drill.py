@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from inventory import Host
-from workloads.connectors.parallel import in_threads
+from workloads.connectors.pool import in_threads
 from workloads.console import si_bytes
 from workloads.errors import WorkloadError
 from workloads.md_raid.arrays import active_array, lost_legs, make_stripe, return_legs

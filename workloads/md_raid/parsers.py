@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from workloads.logs import sections
+from workloads.connectors.script import sections
 
 
 class ParseError(ValueError):

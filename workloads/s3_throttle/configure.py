@@ -21,12 +21,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from workloads.connectors.script import BASH, as_root
+from workloads.deployment import Step, install_packages, run_steps
 from workloads.errors import WorkloadError
 from workloads.s3_throttle.context import ENVIRONMENT, HERE, SCRIPTS, SOURCE, Context
 from workloads.s3_throttle.objects import check_bucket
 from workloads.s3_throttle.plan import Plan
 from workloads.scripts import find_script
-from workloads.steps import Step, install_packages, run_steps
 
 PACKAGES = ("python3", "iproute2")
 MODULES = ("sch_tbf",)

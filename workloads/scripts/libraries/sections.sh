@@ -1,4 +1,4 @@
-# Prints output in sections, each after a line "@@ NAME" (workloads/logs.py).
+# Prints output in sections, each after a line "@@ NAME" (sections() in workloads/connectors/script.py).
 
 # part NAME COMMAND...: prints a section with the command's output, or with its error.
 part() {

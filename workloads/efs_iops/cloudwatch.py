@@ -1,4 +1,4 @@
-"""Reads CloudWatch's metrics of an EFS file system, minute by minute, and waits for late ones.
+"""Reads CloudWatch's metrics of the file system for each minute of a run, and waits for late ones.
 
 Metrics, their dimensions, units and valid statistics: Amazon EFS user guide, "CloudWatch metrics for Amazon EFS"
 (https://docs.aws.amazon.com/efs/latest/ug/efs-metrics.html). A minute's values arrive some minutes late, and may be
@@ -10,13 +10,17 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
+
+from workloads.aws import aws_client
+from workloads.console import duration_words
+from workloads.efs_iops.context import Context
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.client import CloudWatchClient
@@ -30,6 +34,9 @@ PERIOD_S = 60
 ARRIVAL = ("TotalIOBytes", "SampleCount")
 WAIT_LIMIT_S = 600.0
 POLL_S = 10.0
+# A rehearsal's minutes arrive a second after their end, and its endpoint has no limit of calls.
+REHEARSAL_POLL_S = 1.0
+MAY_TAKE = f"at most {duration_words(WAIT_LIMIT_S)} after the end of the last one"
 LONGEST_PAUSE_S = 60.0
 
 # AWS's error codes for throttling (as in botocore/retries/standard.py, which has more).
@@ -82,16 +89,6 @@ METRICS = (
 Values = dict[tuple[str, int, str], float]
 
 
-@dataclass(frozen=True)
-class Timing:
-    """The clocks, the sleep and the random numbers (0 to 1) of `wait_for`."""
-
-    unix_s: Callable[[], float] = time.time
-    monotonic_s: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    random: Callable[[], float] = random.random
-
-
 class _Fault(Exception):
     """CloudWatch did not answer, or not completely; `transient`: the next answer may be complete."""
 
@@ -100,9 +97,37 @@ class _Fault(Exception):
         self.transient = transient
 
 
-def is_file_system_id(text: str) -> bool:
-    """Returns whether `text` is an EFS file system's id; a person's own file system may have any id."""
-    return FILE_SYSTEM_ID.fullmatch(text) is not None
+def read_metrics(context: Context, cells: Sequence[tuple[float, float]], until_unix_s: float) -> None:
+    """Records every metric of the run's whole minutes; prints what is missing, and why.
+
+    `cells` are the begin and the end of each cell, by the runner's clock like the end of the run.
+    """
+    if not FILE_SYSTEM_ID.fullmatch(context.file_system.id):  # a person's own may have any id
+        context.console.say("cloudwatch", f"left out: {context.file_system.id} is no EFS file system")
+        return
+    started = time.monotonic()
+    asked = minutes(min((begin for begin, _ in cells), default=until_unix_s), until_unix_s)
+    with context.console.under_way("cloudwatch", f"{len(asked)} minutes", MAY_TAKE) as progress:
+        records = wait_for(
+            aws_client(context.inventory.region, "cloudwatch"),
+            context.file_system.id,
+            asked,
+            # A minute without activity may never arrive.
+            [minute for minute in asked if was_busy(cells, minute, minute + PERIOD_S)],
+            poll_s=REHEARSAL_POLL_S if context.inventory.rehearsal else POLL_S,
+            tell=progress.update,
+        )
+    for record in records:
+        context.results.append("cloudwatch", record)
+    context.results.step("cloudwatch", time.monotonic() - started, None)
+    words = f"{len(asked)} whole minute{'' if len(asked) == 1 else 's'}, waited {time.monotonic() - started:.0f} s"
+    reason = records[-1]["reason"]
+    context.console.say("cloudwatch", words if reason is None else f"{words}; {reason}")
+
+
+def was_busy(cells: Sequence[tuple[float, float]], from_unix_s: float, until_unix_s: float) -> bool:
+    """Returns whether a cell ran at any time between."""
+    return any(begin < until_unix_s and end > from_unix_s for begin, end in cells)
 
 
 def minutes(from_unix_s: float, until_unix_s: float) -> range:
@@ -116,72 +141,67 @@ def wait_for(
     client: CloudWatchClient,
     file_system_id: str,
     asked: range,
-    wanted: Collection[int] | None = None,
+    wanted: Collection[int],
     *,
     limit_s: float = WAIT_LIMIT_S,
     poll_s: float = POLL_S,
     tell: Callable[[str], None] = lambda words: None,
-    timing: Timing | None = None,
 ) -> list[dict[str, Any]]:
     """Reads the minutes `asked` (from `minutes`) until all of `wanted` have arrived and two answers in a row are equal.
 
-    `wanted` are the starts of minutes with activity; None means all. After `limit_s`, or an error that will not pass,
-    such as credentials that have expired, it returns what was read so far.
+    `wanted` are the starts of minutes with activity. After `limit_s`, or an error that will not pass, such as
+    credentials that have expired, it returns what was read so far.
 
     Returns the records for raw/cloudwatch.ndjson; the last is about the reading itself, with the reason why some may be
     missing.
     """
-    wanted = set(asked if wanted is None else wanted)
-    timing = timing or Timing()
-    started_s = timing.monotonic_s()
+    started_s = time.monotonic()
     known: Values = {}
     last: Values | None = None
     faults_in_a_row = 0
     shown = None
-
-    def reading(reason: str | None) -> list[dict[str, Any]]:
-        about = {
-            "kind": "asked",
-            "from_unix_s": asked.start,
-            "until_unix_s": asked.stop,
-            "asked_at_unix_s": timing.unix_s(),
-            "waited_s": round(timing.monotonic_s() - started_s, 3),
-            "reason": reason,
-        }
-        return [*_records(known), about]
-
-    if not asked:
-        return reading("there is no whole minute to ask for")
-    while True:
+    reason = None if asked else "there is no whole minute to ask for"
+    while asked:
         answer: Values = {}
         fault: _Fault | None = None
         try:
             _read(client, file_system_id, asked, into=answer)
-        except _Fault as incomplete:
-            fault = incomplete
-        except (ClientError, BotoCoreError) as error:
-            fault = _fault(error)
+        except (_Fault, ClientError, BotoCoreError) as error:
+            fault = error if isinstance(error, _Fault) else _fault(error)
         # Keeps earlier answers, and the first pages of an answer that was interrupted.
         known |= answer
         missing = sorted(minute for minute in wanted if (ARRIVAL[0], minute, ARRIVAL[1]) not in known)
-        state = _lacking(missing, len(wanted)) if missing else "no two answers in a row were the same"
-        if fault is not None:
-            faults_in_a_row += 1
-            state = f"{fault}; {_lacking(missing, len(wanted))}" if missing else str(fault)
-            if not fault.transient:
-                return reading(state)
+        if fault is None and not missing and answer == last:
+            break
+        parts = [] if fault is None else [str(fault)]
+        if missing:
+            first = datetime.fromtimestamp(missing[0], UTC)
+            parts.append(f"CloudWatch lacks {len(missing)} of {len(wanted)} minutes, the first from {first:%H:%M} UTC")
+        state = "; ".join(parts) or "no two answers in a row were the same"
+        if fault is not None and not fault.transient:
+            reason = state
+            break
+        if fault is None:
+            last, faults_in_a_row = answer, 0
         else:
-            faults_in_a_row = 0
-            if not missing and answer == last:
-                return reading(None)
-            last = answer
-        left_s = limit_s - (timing.monotonic_s() - started_s)
+            faults_in_a_row += 1
+        left_s = limit_s - (time.monotonic() - started_s)
         if left_s <= 0:
-            return reading(f"{state}, after {limit_s:g} s")
+            reason = f"{state}, after {limit_s:g} s"
+            break
         if missing and state != shown:
             tell(f"{state}; asking again for up to {left_s:.0f} s")
             shown = state
-        timing.sleep(min(_pause_s(poll_s, faults_in_a_row, timing.random()), left_s))
+        time.sleep(min(_pause_s(poll_s, faults_in_a_row, random.random()), left_s))
+    about = {
+        "kind": "asked",
+        "from_unix_s": asked.start,
+        "until_unix_s": asked.stop,
+        "asked_at_unix_s": time.time(),
+        "waited_s": round(time.monotonic() - started_s, 3),
+        "reason": reason,
+    }
+    return [*_records(known), about]
 
 
 def _pause_s(poll_s: float, faults_in_a_row: int, random_share: float) -> float:
@@ -191,11 +211,6 @@ def _pause_s(poll_s: float, faults_in_a_row: int, random_share: float) -> float:
     if not faults_in_a_row:
         return poll_s
     return min(poll_s * 2.0 ** min(faults_in_a_row, 16), LONGEST_PAUSE_S) * (0.5 + random_share / 2)
-
-
-def _lacking(missing: list[int], wanted: int) -> str:
-    first = datetime.fromtimestamp(missing[0], UTC)
-    return f"CloudWatch lacks {len(missing)} of {wanted} minutes, the first from {first:%H:%M} UTC"
 
 
 def _fault(error: ClientError | BotoCoreError) -> _Fault:

@@ -1,10 +1,28 @@
-"""Paths that a person gives on the command line or in the inventory."""
+"""The project's folders, and paths that a person gives on the command line or in the inventory."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from workloads.errors import WorkloadError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def lab_dir() -> Path:
+    """Returns the rehearsal region's folder (TIDEMARK_LAB_DIR, or .lab)."""
+    return Path(os.environ.get("TIDEMARK_LAB_DIR") or PROJECT / ".lab")
+
+
+def state_dir() -> Path:
+    """Returns the folder of state about deployments (TIDEMARK_STATE_DIR, or .tidemark)."""
+    return Path(os.environ.get("TIDEMARK_STATE_DIR") or PROJECT / ".tidemark")
+
+
+def results_root() -> Path:
+    """Returns the folder of all results (TIDEMARK_RESULTS_DIR, or results)."""
+    return Path(os.environ.get("TIDEMARK_RESULTS_DIR") or PROJECT / "results")
 
 
 def user_path(text: str) -> Path:
