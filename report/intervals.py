@@ -17,6 +17,8 @@ Whole = NDArray[np.int64]
 T = TypeVar("T")
 
 UNKNOWN = -1  # in the column of maxima
+# Shorter intervals are the ends of a measurement, not seconds.
+INTERVAL_SECONDS_MIN = 0.5
 _NO_ERRORS: Mapping[str, int] = {}
 _OF_ROWS = ("t_start_unix_s", "t_end_unix_s", "ops", "bytes", "latency_max_ns")
 COLUMNS = ("host", *_OF_ROWS)

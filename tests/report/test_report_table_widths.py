@@ -18,14 +18,12 @@ from rich.cells import cell_len
 
 from report.build import build_report
 from report.claims import CLAIMS, load_claims
-from report.compare import comparison_table
-from report.comparison import compare
+from report.compare import compare, comparison_table, read_series
 from report.experiments import experiment_names, summary_type
 from report.ledger import ledger, ledger_table
 from report.outcomes import outcomes_table
 from report.results import listing
 from report.runs import ListedRun, list_runs, open_run
-from report.samples import read_series
 from report.table import PLAIN_WIDTH, Cell, Column, Table, print_table
 from report.table_layout import WORD_CHARACTERS
 from tests.report import test_report_eip_region as eip_region
