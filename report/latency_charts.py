@@ -8,9 +8,10 @@ from typing import Any
 
 from report.chart import Chart
 from report.format import latency_us
-from report.palette import COLOURS
 from report.panels import (
+    COLOURS,
     TOOLTIPS_MAX,
+    Spec,
     category,
     colour_in,
     layer,
@@ -23,7 +24,6 @@ from report.panels import (
     zoom,
 )
 from report.summary import LatencyPercentiles, LatencyStretch
-from report.vega import Spec
 
 _SHAPES = {"p50": "circle", "p95": "stroke", "p99": "square", "p99.9": "diamond", "max": "cross"}
 _ROW_PIXELS = 21

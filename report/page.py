@@ -15,13 +15,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from report.chart import Chart, DrawnChart, draw_chart
+from report.chart import CONFIG, NUMBERS, Chart, DrawnChart, draw_chart, library
 from report.format import MISSING, figure, moment, percent, seconds
 from report.inventory_view import cost_text
 from report.records import Record
 from report.runs import Manifest
 from report.table import REHEARSAL, Cell, Column, Missing, Table, measured_text, published_text, tone
-from report.vega import CONFIG, NUMBERS, library
 from report.verdicts import Verdict
 
 # An experiment's own templates are in its folder.
