@@ -14,10 +14,10 @@ from pathlib import Path
 from rich.console import Console
 
 from report.build import Report, build_report, newest_run
-from report.claims import ClaimError
 from report.format import from_here
-from report.runs import RunError, list_runs
-from report.table import REHEARSAL, console, exit_with, print_table
+from report.runs import list_runs
+from report.table import REHEARSAL
+from report.terminal import console, errors_as_lines, exit_with, print_table
 from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN
 
 # bench/page.py: two gigabytes of records took 13 to 23 s on two busy processors.
@@ -26,6 +26,7 @@ LONG_BYTES = 5 * BYTES_PER_SECOND
 NAMES_WIDTH = 64  # so that a line has 79 columns with the verdict and the mark
 
 
+@errors_as_lines(1)
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m report", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("run_dir", nargs="?", metavar="RUN_DIR")
@@ -34,20 +35,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--verbose", action="store_true", help="print all tables of the page, not the verdicts alone")
     options = parser.parse_args(arguments)
     out = console()
-    try:
-        path = newest_run(options.results) if options.run_dir is None else Path(options.run_dir)
-        if fault := _fault_of(options.run_dir, path):
-            print(f"report: {fault}", file=sys.stderr)
-            return 2
-        if options.run_dir is None:
-            for item in list_runs(options.results):
-                if item.run is None:
-                    print(f"report: {item.path}: {item.damage}", file=sys.stderr)
-        _announce(path)
-        made = build_report(path, png=options.png)
-    except (RunError, ClaimError) as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 1
+    path = newest_run(options.results) if options.run_dir is None else Path(options.run_dir)
+    if fault := _fault_of(options.run_dir, path):
+        print(f"report: {fault}", file=sys.stderr)
+        return 2
+    if options.run_dir is None:
+        for item in list_runs(options.results):
+            if item.run is None:
+                print(f"report: {item.path}: {item.damage}", file=sys.stderr)
+    _announce(path)
+    made = build_report(path, png=options.png)
     manifest = made.run.manifest
     if options.verbose:
         for table in made.tables:

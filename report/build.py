@@ -14,8 +14,8 @@ from report.claims import CLAIMS, load_claims
 from report.experiments import experiment_names, load_experiment, summary_type
 from report.page import RenderedRun, render_page
 from report.runs import Run, RunError, list_runs, newest_readable, open_run
-from report.table import Table, claims_table
-from report.verdicts import VERDICTS, Verdict, judge, verdicts_json
+from report.table import Table
+from report.verdicts import VERDICTS, Verdict, claims_table, judge, verdicts_json
 
 
 @dataclass(frozen=True)

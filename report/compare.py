@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,8 @@ from report.intervals import INTERVAL_SECONDS_MIN
 from report.mean_rate import SAMPLES_MIN, MeanRate, Ratio, mean_rate, mean_ratio, ratio_of_means
 from report.records import Record, RecordError, number, text, whole
 from report.runs import Run, RunError, list_runs, newest_readable, open_run
-from report.table import Cell, Column, Table, console, exit_with, print_table
+from report.table import Cell, Column, Table
+from report.terminal import console, errors_as_lines, exit_with, print_table
 
 SAME = "same"
 BETTER = "better"
@@ -236,6 +236,7 @@ def _interval(ratio: Ratio) -> str:
     return f"{_percent(ratio.low)} to {_percent(ratio.high)}"
 
 
+@errors_as_lines(EXIT_BAD_INPUT)
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m report.compare", description="Is a run better or worse?")
     parser.add_argument("base", metavar="BASE", help="a run's directory, or a stack: its newest run")
@@ -247,14 +248,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     confidence, margin = options.confidence / 100, options.margin / 100
-    try:
-        base = find_run(options.base, options.results)
-        base_series = read_series(base)
-        runs = [find_run(name, options.results) for name in options.new]
-        compared = [(run, _compare(base, base_series, run, confidence, margin)) for run in runs]
-    except RunError as error:
-        print(f"report: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    base = find_run(options.base, options.results)
+    base_series = read_series(base)
+    runs = [find_run(name, options.results) for name in options.new]
+    compared = [(run, _compare(base, base_series, run, confidence, margin)) for run in runs]
     out = console()
     for run, found in compared:
         print_table(out, comparison_table(base, run, found, confidence, margin), rehearsal=False)

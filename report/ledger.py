@@ -21,12 +21,13 @@ from pathlib import Path
 
 import report
 from report.atomic_write import write_atomically
-from report.claims import CLAIMS, Claim, ClaimError, load_claims
+from report.claims import CLAIMS, Claim, load_claims
 from report.experiments import experiment_names, summary_type
 from report.format import MISSING
 from report.runs import Manifest, RunError, list_runs
-from report.table import VERDICT_COLUMNS, Column, Table, console, exit_with, print_table
-from report.verdicts import DIFFERS, HOLDS, NOT_RUN, StoredVerdict, Verdict, read_verdicts
+from report.table import Column, Table
+from report.terminal import console, errors_as_lines, exit_with, print_table
+from report.verdicts import DIFFERS, HOLDS, NOT_RUN, VERDICT_COLUMNS, StoredVerdict, Verdict, read_verdicts
 
 NO_RUN = "no run with a report yet"
 
@@ -106,17 +107,14 @@ def _cache_file() -> Path:
     return cache / "tidemark" / f"claims-{digest.hexdigest()}.pickle"
 
 
+@errors_as_lines(1)
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m report.ledger", description="Every claim, with its newest verdict."
     )
     parser.add_argument("--results", type=Path, default=Path("results"))
     options = parser.parse_args(arguments)
-    try:
-        ledgers = load_all_claims()
-    except ClaimError as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 1
+    ledgers = load_all_claims()
     stored: dict[str, list[tuple[Manifest, Mapping[str, StoredVerdict]]]] = {name: [] for name in ledgers}
     out = console()
     problems = []

@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from report.claims import ClaimError
 from report.format import MISSING, from_here
 from report.overview import build_overview
 from report.records import read_document
 from report.runs import RunError
-from report.table import Cell, Column, Table, console, exit_with, print_table
+from report.table import Cell, Column, Table
+from report.terminal import console, errors_as_lines, exit_with, print_table
 from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN, read_verdicts
 
 SCHEMA = 1
@@ -74,17 +74,14 @@ def _counted(run: str | None) -> tuple[Counter[str] | None, str | None]:
     return Counter(each.verdict for each in verdicts.values()), None
 
 
+@errors_as_lines(1)
 def main() -> int:
     text = sys.stdin.read()
     out = console()
-    try:
-        print_table(out, outcomes_table(text), rehearsal=True)
-        if results := _results_of(text):
-            page = build_overview(results).page
-            out.print(f"All of them in one page: {from_here(page)}", markup=False, soft_wrap=True)
-    except (RunError, ClaimError) as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 1
+    print_table(out, outcomes_table(text), rehearsal=True)
+    if results := _results_of(text):
+        page = build_overview(results).page
+        out.print(f"All of them in one page: {from_here(page)}", markup=False, soft_wrap=True)
     return 0
 
 

@@ -15,7 +15,7 @@ from report.claims import ClaimError
 from report.experiments import experiment_names
 from report.page import render_overview
 from report.runs import RunError, list_runs
-from report.table import exit_with
+from report.terminal import errors_as_lines, exit_with
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,12 @@ def build_overview(results: Path, tell: Callable[[str], object] = lambda _: None
     return Overview(page, problems)
 
 
+@errors_as_lines(1)
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m report.overview", description="One page over all experiments.")
     parser.add_argument("--results", type=Path, default=Path("results"))
     options = parser.parse_args(arguments)
-    try:
-        overview = build_overview(options.results, lambda words: print(f"report: {words}", file=sys.stderr, flush=True))
-    except (RunError, ClaimError) as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 1
+    overview = build_overview(options.results, lambda words: print(f"report: {words}", file=sys.stderr, flush=True))
     for problem in overview.problems:
         print(f"report: {problem}", file=sys.stderr)
     print(f"report: {overview.page}")

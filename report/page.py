@@ -20,8 +20,8 @@ from report.format import MISSING, figure, moment, percent, seconds
 from report.inventory_view import cost_text
 from report.records import Record
 from report.runs import Manifest
-from report.table import REHEARSAL, Cell, Column, Missing, Table, measured_text, published_text, tone
-from report.verdicts import Verdict
+from report.table import REHEARSAL, Cell, Column, Missing, Table
+from report.verdicts import Verdict, measured_text, published_text, tone
 
 # An experiment's own templates are in its folder.
 ROOM = Path(__file__).resolve().parent

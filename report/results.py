@@ -21,7 +21,8 @@ from typing import Any
 
 from report.format import MISSING, moment
 from report.runs import ListedRun, RunError, list_runs
-from report.table import REHEARSAL, Cell, Column, Table, console, exit_with, print_table
+from report.table import REHEARSAL, Cell, Column, Table
+from report.terminal import console, errors_as_lines, exit_with, print_table
 
 SHOWN_AS = ("table", "csv", "json")
 
@@ -94,6 +95,7 @@ def _text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+@errors_as_lines(1)
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m report.results", description="Lists, queries and exports runs.")
     parser.add_argument("--results", type=Path, default=Path("results"))
@@ -102,22 +104,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--format", help="of --sql: table, csv or json; of --export: csv, json or parquet")
     options = parser.parse_args(arguments)
     runs = list_runs(options.results)
-    try:
-        if options.sql is not None and options.export is not None:
-            raise RunError("--sql and --export: give one of them")
-        if options.format is not None and options.sql is None and options.export is None:
-            raise RunError(f"--format {options.format}: it is of --sql or --export; give one of them")
-        if options.export is not None:
-            _export(runs, options)
-        elif options.sql is not None:
-            query(runs, options.sql, _one_of(options.format or "table", SHOWN_AS))
-        elif not runs:
-            print(f"report: {options.results}: no run is there yet")
-        else:
-            print_table(console(), listing(runs), rehearsal=False)
-    except RunError as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 1
+    if options.sql is not None and options.export is not None:
+        raise RunError("--sql and --export: give one of them")
+    if options.format is not None and options.sql is None and options.export is None:
+        raise RunError(f"--format {options.format}: it is of --sql or --export; give one of them")
+    if options.export is not None:
+        _export(runs, options)
+    elif options.sql is not None:
+        query(runs, options.sql, _one_of(options.format or "table", SHOWN_AS))
+    elif not runs:
+        print(f"report: {options.results}: no run is there yet")
+    else:
+        print_table(console(), listing(runs), rehearsal=False)
     return 0
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from report.claims import Claim
 from report.expressions import Part, Value
-from report.format import figure
+from report.format import MISSING, figure
 from report.records import number, read_document, shown
 from report.runs import RunError
+from report.table import REHEARSAL, Cell, Table, TextColumn
 
 VERDICTS = "verdicts.json"
 SCHEMA = 1
@@ -133,3 +134,34 @@ def _stored(entry: dict[str, Value]) -> StoredVerdict:
     if verdict == NOT_MEASURED:
         verdict = NOT_RUN if measured is None else NOT_JUDGED
     return StoredVerdict(verdict, str(entry["detail"]), measured)
+
+
+def published_text(verdict: Verdict) -> str:
+    published = verdict.claim.published
+    return f"{figure(published.value)} {published.unit}" if published.value is not None else "open question"
+
+
+def measured_text(verdict: Verdict) -> str:
+    """With the mark of the rehearsal, where the figure was measured in one."""
+    if verdict.measured is None:
+        return MISSING
+    mark = f" ({REHEARSAL})" if verdict.rehearsal else ""
+    return f"{figure(verdict.measured)} {verdict.claim.published.unit}{mark}"
+
+
+def tone(verdict: Verdict) -> str:
+    return {HOLDS: "good", DIFFERS: "bad"}.get(verdict.verdict, "muted")
+
+
+# Beside the claim's name.
+VERDICT_COLUMNS: list[TextColumn[Verdict]] = [
+    TextColumn("published", published_text),
+    TextColumn("measured", measured_text),
+    TextColumn("verdict", lambda verdict: Cell(verdict.verdict, tone(verdict))),
+    TextColumn("what was found, or why not", lambda verdict: verdict.detail or MISSING),
+]
+
+
+def claims_table(verdicts: Sequence[Verdict]) -> Table:
+    claim: TextColumn[Verdict] = TextColumn("claim", lambda verdict: verdict.claim.id)
+    return Table.of("Claims", [claim, *VERDICT_COLUMNS], verdicts, name="claims")

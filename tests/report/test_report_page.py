@@ -18,7 +18,8 @@ from report.md_raid import topology
 from report.md_raid.schema import Array, Leg
 from report.page import Html
 from report.panels import PALETTE
-from report.table import Cell, Column, Table, console, print_table
+from report.table import Cell, Column, Table
+from report.terminal import console, print_table
 from tests.report.run_builder import RunBuilder
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -24,8 +24,8 @@ from report.ledger import ledger, ledger_table
 from report.outcomes import outcomes_table
 from report.results import listing
 from report.runs import ListedRun, list_runs, open_run
-from report.table import PLAIN_WIDTH, Cell, Column, Table, print_table
-from report.table_layout import WORD_CHARACTERS
+from report.table import Cell, Column, Table
+from report.terminal import PLAIN_WIDTH, WORD_CHARACTERS, print_table
 from tests.report import test_report_eip_region as eip_region
 from tests.report import test_report_encrypted_backup as encrypted_backup
 from tests.report import test_report_s3_throttle as s3_throttle
