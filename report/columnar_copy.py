@@ -12,7 +12,6 @@ import contextlib
 import functools
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from report.atomic_write import folder_written_atomically
 from report.runs import Run
 
 if TYPE_CHECKING:
@@ -101,18 +101,13 @@ class ColumnarCopy:
             self.path.parent.mkdir(exist_ok=True)
             for left in self.path.parent.glob(f".{self.path.name}.*"):  # by a report that was killed
                 shutil.rmtree(left, ignore_errors=True)
-            partial = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
-            try:
-                self._write(partial, content, self._origin)
+            with folder_written_atomically(self.path) as folder:
+                self._write(folder, content, self._origin)
                 shutil.rmtree(self.path, ignore_errors=True)
-                partial.replace(self.path)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
 
     def _write(self, folder: Path, content: Content, origin: _Origin) -> None:
         import duckdb  # slow to load, and most reports come without
 
-        folder.chmod(0o755)
         try:
             with duckdb.connect(config={"threads": 1}) as database:
                 for name, table in content.tables.items():

@@ -120,8 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _export(runs: Sequence[ListedRun], options: argparse.Namespace) -> None:
-    from report.database import connect
-    from report.export import FORMATS, export
+    from report.database import FORMATS, connect, export
 
     kind = _one_of(options.format or "csv", tuple(FORMATS))
     with connect(runs) as database:
