@@ -13,8 +13,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from report.intervals import Floats
-from report.inventory_view import objects
-from report.records import Record, known_as, or_none, text
+from report.records import Record, known_as, objects, or_none, text
 from report.runs import Run, decode_lines
 
 BUSY_RATIO_MIN = 0.95

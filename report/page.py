@@ -17,8 +17,7 @@ from markupsafe import Markup
 
 from report.chart import CONFIG, NUMBERS, Chart, DrawnChart, draw_chart, library
 from report.format import MISSING, figure, moment, percent, seconds
-from report.inventory_view import cost_text
-from report.records import Record
+from report.records import Record, mapping, number, or_none, text
 from report.runs import Manifest
 from report.table import REHEARSAL, Cell, Column, Missing, Table
 from report.verdicts import Verdict, measured_text, published_text, tone
@@ -211,6 +210,29 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
         ("status", manifest.status),
         ("cost", cost_text(manifest, seconds_taken)),
     ]
+
+
+def cost_text(manifest: Manifest, run_seconds: float | None) -> str:
+    """Dollars an hour, and for the time of the run where that is known. Says of a rehearsal that it costs nothing, and
+    what it would cost on AWS.
+    """
+    cost = or_none(mapping, manifest.inventory, "cost") or {}
+    usd_per_hour, prices_of = or_none(number, cost, "usd_per_hour"), or_none(text, cost, "prices_of")
+    if usd_per_hour is None or prices_of is None:
+        return MISSING
+    found = f"{_dollars(usd_per_hour)} an hour"
+    if run_seconds is not None:
+        found += f", {_dollars(usd_per_hour * run_seconds / 3600)} for the time of this run"
+    besides = cost.get("besides")
+    if isinstance(besides, list) and besides:
+        found += f", plus {', '.join(str(each) for each in besides)}"
+    found += f" (prices of {prices_of}, without traffic and tax)"
+    return f"nothing: a rehearsal; on AWS it would be {found}" if manifest.rehearsal else found
+
+
+def _dollars(amount: float) -> str:
+    """To the cent; two significant digits below that."""
+    return f"${amount:.2f}" if amount >= 0.01 else f"${amount:.2g}"
 
 
 def _seconds_between(start: str, end: str | None) -> float | None:

@@ -76,6 +76,12 @@ def mapping(record: Record, key: str) -> Record:
     return value
 
 
+def objects(record: Record, key: str) -> list[Record]:
+    """Those in a list; what is no object is left out."""
+    value = record.get(key)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
 def number_or_none(record: Record, key: str) -> float | None:
     return None if record.get(key) is None else number(record, key)
 
