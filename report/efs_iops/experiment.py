@@ -36,8 +36,8 @@ from report.efs_iops.write_only import read_write_only
 from report.format import MISSING, figure, unbreakable
 from report.hosts import inventory_roles
 from report.known_answers import known_answers_section
+from report.long_streams import read_in_parallel
 from report.page import Block, Html, KeyFigure, Page, Section
-from report.parallel_read import read_in_parallel
 from report.proofs import proofs_table, read_proofs
 from report.records import Record, mapping, objects, or_none
 from report.runs import Manifest, Run
