@@ -17,7 +17,6 @@ import functools
 import math
 import operator
 import re
-import types
 import typing
 import warnings
 from collections.abc import Callable, Mapping
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from report.format import figure
+from report.records import without_none
 
 Value = bool | float | str | None
 
@@ -85,20 +85,17 @@ class Expression:
 
     def parts(self, summary: object) -> list[Part]:
         tree = self._tree
-        both = isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And)
-        nodes = tree.values if both and isinstance(tree, ast.BoolOp) else [tree]
-        return [
-            Part(
-                ast.unparse(node),
-                _truth(_evaluate(node, summary, self._constants)),
-                {path: _look_up(path, summary) for path in _paths(node, self._constants)},
-            )
-            for node in nodes
-        ]
+        nodes = tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
+        found = []
+        for node in nodes:
+            value = _evaluate(node, summary, self._constants)
+            figures = {path: _look_up(path, summary) for path in _paths(node, self._constants)}
+            found.append(Part(ast.unparse(node), value if isinstance(value, bool) else None, figures))
+        return found
 
     def unknown(self, summary: object) -> list[str]:
         """The paths that have no value in this summary."""
-        return [p for p in _paths(self._tree, self._constants) if _look_up(p, summary) is None]
+        return [path for path in _paths(self._tree, self._constants) if _look_up(path, summary) is None]
 
 
 # {path}, or {path?text if it is true|text if it is false}
@@ -263,7 +260,7 @@ def _field_kind(path: str, summary_type: type) -> str:
         fields = _fields(kind)
         if name not in fields:
             raise ExpressionError(f"{_short(path)}: {seen} has no field {_short(name)!r}; it has {', '.join(fields)}")
-        kind, seen = _without_none(fields[name]), name
+        kind, seen = without_none(fields[name]), name
     if kind is bool:
         return "boolean"
     if kind in (int, float):
@@ -273,17 +270,6 @@ def _field_kind(path: str, summary_type: type) -> str:
     raise ExpressionError(f"{path} is not a single figure")
 
 
-def _without_none(kind: Any) -> Any:
-    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
-        rest = [k for k in typing.get_args(kind) if k is not type(None)]
-        return rest[0] if len(rest) == 1 else kind
-    return kind
-
-
 def _short(text: str) -> str:
     text = text.strip()
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
-
-
-def _truth(value: Value) -> bool | None:
-    return value if isinstance(value, bool) else None
