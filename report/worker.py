@@ -144,7 +144,9 @@ class _Line(Struct, gc=False):
 
 
 class _IntervalLine(_Line, gc=False, tag_field="kind", tag="interval"):
-    pass
+    @property
+    def latency_max_ns(self) -> int | None:
+        return self.latency_ns.max
 
 
 class _FinalLine(_Line, tag_field="kind", tag="final"):
@@ -206,7 +208,7 @@ def read_worker(
             histograms: dict[int, Histogram] = {}
             if keep_histograms is not None and cell.startswith(keep_histograms):
                 lines, histograms = _with_histograms(lines, partial(omit, cell))
-            intervals = Intervals.of_rows(lines, [line.latency_ns.max for line in lines], histograms)
+            intervals = Intervals.of(lines, histograms)
             parts_of_cell.append(intervals)
             if latencies is not None:
                 latencies.add(intervals, [line.latency_ns.buckets for line in lines])
