@@ -13,9 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from report.build import Report, build_report, newest_run
+from report.build import Report, build_report
 from report.format import from_here
-from report.runs import list_runs
+from report.runs import damages, list_runs, newest_readable
 from report.table import REHEARSAL
 from report.terminal import console, errors_as_lines, exit_with, print_table
 from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN
@@ -35,14 +35,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--verbose", action="store_true", help="print all tables of the page, not the verdicts alone")
     options = parser.parse_args(arguments)
     out = console()
-    path = newest_run(options.results) if options.run_dir is None else Path(options.run_dir)
-    if fault := _fault_of(options.run_dir, path):
-        print(f"report: {fault}", file=sys.stderr)
-        return 2
     if options.run_dir is None:
-        for item in list_runs(options.results):
-            if item.run is None:
-                print(f"report: {item.path}: {item.damage}", file=sys.stderr)
+        listed = list_runs(options.results)
+        otherwise = "no run is there; `fab NAME.run` of an experiment makes one"
+        path = newest_readable(listed, str(options.results), otherwise).path
+        for damage in damages(listed):
+            print(f"report: {damage}", file=sys.stderr)
+    else:
+        path = Path(options.run_dir)
+        if fault := _fault_of(options.run_dir, path):
+            print(f"report: {fault}", file=sys.stderr)
+            return 2
     _announce(path)
     made = build_report(path, png=options.png)
     manifest = made.run.manifest
@@ -53,16 +56,16 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.verbose:
         _print_verdicts(out, made)
     for problem in made.run.problems:
-        out.print(f"note: {problem}", markup=False)
+        out.print(f"note: {problem}")
     if manifest.status != "complete":
-        out.print(f"note: this run is {manifest.status}: {manifest.reason or 'no reason recorded'}", markup=False)
+        out.print(f"note: this run is {manifest.status}: {manifest.reason or 'no reason recorded'}")
     if not options.verbose:
-        out.print("The page says why, and has all tables; `fab report --verbose` prints them.", markup=False)
-    out.print(f"report: {from_here(made.page)}", markup=False, soft_wrap=True)
+        out.print("The page says why, and has all tables; `fab report --verbose` prints them.")
+    out.print(f"report: {from_here(made.page)}", soft_wrap=True)
     return 0
 
 
-def _fault_of(given: str | None, path: Path) -> str | None:
+def _fault_of(given: str, path: Path) -> str | None:
     """Returns why the path is no run's directory. The name given may be empty: that of a variable that is not set."""
     if given == "":
         return "'' names no run directory"
@@ -87,7 +90,7 @@ def _print_key_figures(out: Console, made: Report) -> None:
     key_figures = made.rendered.page.key_figures
     width = max((len(each.name) for each in key_figures), default=0)
     for each in key_figures:
-        out.print(f"{each.name:<{width}}  {each.value} {each.unit}".rstrip(), markup=False, soft_wrap=True)
+        out.print(f"{each.name:<{width}}  {each.value} {each.unit}".rstrip(), soft_wrap=True)
 
 
 def _print_verdicts(out: Console, made: Report) -> None:
@@ -97,14 +100,14 @@ def _print_verdicts(out: Console, made: Report) -> None:
     for verdict in (HOLDS, DIFFERS, NOT_JUDGED, NOT_RUN):
         found = [each for each in made.verdicts if each.verdict == verdict]
         if found:
-            listed = ", ".join(each.claim.id.partition("/")[2] for each in found)
-            names = textwrap.wrap(listed, NAMES_WIDTH, break_on_hyphens=False)
-            out.print(f"{verdict:<10} {names[0]}{'' if len(names) > 1 else mark}", markup=False, soft_wrap=True)
-            for number, line in enumerate(names[1:], 2):
-                out.print(f"{'':<10} {line}{mark if number == len(names) else ''}", markup=False, soft_wrap=True)
+            names = ", ".join(each.claim.id.partition("/")[2] for each in found)
+            lines = textwrap.wrap(names, NAMES_WIDTH, break_on_hyphens=False)
+            lines[-1] += mark
+            for number, line in enumerate(lines):
+                out.print(f"{'' if number else verdict:<10} {line}", soft_wrap=True)
         if verdict == DIFFERS:
             for each in found:
-                out.print(f"{'':<10} {each.claim.id}: {each.detail}", markup=False, soft_wrap=True)
+                out.print(f"{'':<10} {each.claim.id}: {each.detail}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -256,10 +256,10 @@ def main(arguments: list[str] | None = None) -> int:
     for run, found in compared:
         print_table(out, comparison_table(base, run, found, confidence, margin), rehearsal=False)
         for reason in found.left_out:
-            out.print(f"not compared: {reason}", markup=False, soft_wrap=True)
+            out.print(f"not compared: {reason}", soft_wrap=True)
         if base.manifest.rehearsal != run.manifest.rehearsal:
-            out.print("note: one is a rehearsal, whose rates say nothing of AWS", markup=False, soft_wrap=True)
-        out.print(f"{run.name}: {found.verdict}", markup=False, soft_wrap=True)
+            out.print("note: one is a rehearsal, whose rates say nothing of AWS", soft_wrap=True)
+        out.print(f"{run.name}: {found.verdict}", soft_wrap=True)
     return EXIT_CODES[gravest([found.verdict for _, found in compared])]
 
 

@@ -24,7 +24,7 @@ from report.atomic_write import write_atomically
 from report.claims import CLAIMS, Claim, load_claims
 from report.experiments import experiment_names, summary_type
 from report.format import MISSING
-from report.runs import Manifest, RunError, list_runs
+from report.runs import Manifest, RunError, damages, list_runs
 from report.table import Column, Table
 from report.terminal import console, errors_as_lines, exit_with, print_table
 from report.verdicts import DIFFERS, HOLDS, NOT_RUN, VERDICT_COLUMNS, StoredVerdict, Verdict, read_verdicts
@@ -117,18 +117,16 @@ def main(arguments: list[str] | None = None) -> int:
     ledgers = load_all_claims()
     stored: dict[str, list[tuple[Manifest, Mapping[str, StoredVerdict]]]] = {name: [] for name in ledgers}
     out = console()
-    problems = []
-    for item in list_runs(options.results):
-        if item.run is None:
-            problems.append(f"{item.path}: {item.damage}")
-            continue
+    listed = list_runs(options.results)
+    problems = damages(listed)
+    for run in [item.run for item in listed if item.run is not None]:
         try:
-            verdicts = read_verdicts(item.path)
+            verdicts = read_verdicts(run.path)
         except RunError as error:
             problems.append(str(error))
             continue
-        if item.run.manifest.experiment in stored and verdicts:
-            stored[item.run.manifest.experiment].append((item.run.manifest, verdicts))
+        if run.manifest.experiment in stored and verdicts:
+            stored[run.manifest.experiment].append((run.manifest, verdicts))
     for name, claims in ledgers.items():
         print_table(out, ledger_table(name, list(ledger(claims, stored[name]))), rehearsal=False)
     for problem in problems:

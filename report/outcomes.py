@@ -80,8 +80,7 @@ def main() -> int:
     out = console()
     print_table(out, outcomes_table(text), rehearsal=True)
     if results := _results_of(text):
-        page = build_overview(results).page
-        out.print(f"All of them in one page: {from_here(page)}", markup=False, soft_wrap=True)
+        out.print(f"All of them in one page: {from_here(build_overview(results))}", soft_wrap=True)
     return 0
 
 

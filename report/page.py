@@ -82,37 +82,26 @@ def render_page(run: RenderedRun) -> str:
     return _document(title, run_html(run))
 
 
-def render_overview(runs: Sequence[tuple[RenderedRun, Counter[str], str]], missing: Sequence[str]) -> str:
-    """One page of several runs, each with its verdicts counted and the path to its own page. `missing` names the
-    experiments without a run.
-    """
+def render_overview(runs: Sequence[tuple[RenderedRun, str]], missing: Sequence[str]) -> str:
+    """One page of several runs, each with the path to its own page. `missing` names the experiments without a run."""
     described = [
         {
             "manifest": run.manifest,
             "prefix": (prefix := f"{run.manifest.experiment}-"),
-            "counted": counted,
+            "counted": Counter(verdict.verdict for verdict in run.verdicts),
             "path": path,
             "html": run_html(run, prefix),
         }
-        for run, counted, path in runs
+        for run, path in runs
     ]
-    body = (
-        _environment()
-        .get_template("overview.html.j2")
-        .render(
-            runs=described,
-            missing=missing,
-            rehearsal=any(run.manifest.rehearsal for run, *_ in runs),
-            moment=moment,
-        )
-    )
-    return _document("tidemark: which of the published claims hold?", Markup(body))
+    rehearsal = any(run.manifest.rehearsal for run, _ in runs)
+    body = _fill("overview.html.j2", runs=described, missing=missing, rehearsal=rehearsal, moment=moment)
+    return _document("tidemark: which of the published claims hold?", body)
 
 
 def run_html(run: RenderedRun, prefix: str = "") -> Markup:
     """Everything about a run. `prefix` begins its ids where other runs are in the same page."""
-    environment = _environment()
-    blocks: Any = environment.get_template("blocks.html.j2").module
+    blocks: Any = _environment().get_template("blocks.html.j2").module
     manifest = run.manifest
     rehearsal = manifest.rehearsal
 
@@ -124,11 +113,11 @@ def run_html(run: RenderedRun, prefix: str = "") -> Markup:
         if isinstance(block, Table):
             return Markup(blocks.table(block, block.titled(rehearsal)))
         if isinstance(block, Html):
-            html = environment.get_template(block.template).render(rehearsal=rehearsal, **block.context)
-            return Markup(html)
+            return _fill(block.template, rehearsal=rehearsal, **block.context)
         return Markup('<p class="missing">{}</p>').format(block.text)
 
-    html = environment.get_template("run.html.j2").render(
+    html = _fill(
+        "run.html.j2",
         manifest=manifest,
         page=run.page,
         verdicts=run.verdicts,
@@ -146,31 +135,31 @@ def run_html(run: RenderedRun, prefix: str = "") -> Markup:
         published_text=published_text,
         measured_text=measured_text,
     )
-    return Markup(_with_prefix(html, prefix) if prefix else html)
+    return _with_prefix(html, prefix) if prefix else html
 
 
 def _document(title: str, body: Markup) -> str:
     charts = 'class="chart"' in body
-    settings = json.dumps({"config": CONFIG, "numbers": NUMBERS})
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            title=title,
-            style=_template("style.css"),
-            body=body,
-            charts=charts,
-            settings=Markup(settings),
-            library=Markup(library()) if charts else "",
-            script=_template("page.js"),
-        )
+    return _fill(
+        "page.html.j2",
+        title=title,
+        style=_template("style.css"),
+        body=body,
+        charts=charts,
+        settings=Markup(json.dumps({"config": CONFIG, "numbers": NUMBERS})),
+        library=Markup(library()) if charts else "",
+        script=_template("page.js"),
     )
 
 
-def _with_prefix(html: str, prefix: str) -> str:
+def _fill(template: str, **context: Any) -> Markup:
+    return Markup(_environment().get_template(template).render(context))
+
+
+def _with_prefix(html: str, prefix: str) -> Markup:
     """Begins each id, and each reference to one, with the prefix. Quotation marks in scripts are escaped: they stay."""
     html = re.sub(r'\bid="', f'id="{prefix}', html)
-    return re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", html)
+    return Markup(re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", html))
 
 
 @cache

@@ -264,6 +264,11 @@ def list_runs(results: Path) -> list[ListedRun]:
     return sorted(listed, key=lambda each: (each.path.name, str(each.path)))
 
 
+def damages(listed: Sequence[ListedRun]) -> list[str]:
+    """A line for each of these runs that can't be read."""
+    return [f"{item.path}: {item.damage}" for item in listed if item.run is None]
+
+
 def newest_readable(listed: Sequence[ListedRun], place: str, otherwise: str) -> Run:
     """The newest of these runs that is not damaged. Raises RunError with `otherwise` if there is none."""
     readable = [item.run for item in listed if item.run is not None]

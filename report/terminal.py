@@ -78,8 +78,10 @@ def console(file: IO[str] | None = None) -> Console:
     """
     if file is None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    made = Console(file=file, highlight=False)
-    return made if made.is_terminal else Console(file=file, highlight=False, width=PLAIN_WIDTH, no_color=True)
+    made = Console(file=file, highlight=False, markup=False)
+    if not made.is_terminal:
+        made = Console(file=file, highlight=False, markup=False, width=PLAIN_WIDTH, no_color=True)
+    return made
 
 
 def print_table(to: Console, table: Table, rehearsal: bool) -> None:
