@@ -26,11 +26,7 @@ SCHEMA = 1
 COLUMNS = (
     Column("experiment"),
     Column("outcome"),
-    Column("seconds", numeric=True),
-    Column("claims hold", numeric=True),
-    Column("differ", numeric=True),
-    Column("not judged", numeric=True),
-    Column("not run", numeric=True),
+    *(Column(name, numeric=True) for name in ("seconds", "claims hold", "differ", "not judged", "not run")),
     Column("page, or why not"),
 )
 

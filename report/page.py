@@ -95,7 +95,7 @@ def render_overview(runs: Sequence[tuple[RenderedRun, str]], missing: Sequence[s
         for run, path in runs
     ]
     rehearsal = any(run.manifest.rehearsal for run, _ in runs)
-    body = _fill("overview.html.j2", runs=described, missing=missing, rehearsal=rehearsal, moment=moment)
+    body = _fill("overview.html.j2", runs=described, missing=missing, rehearsal=rehearsal)
     return _document("tidemark: which of the published claims hold?", body)
 
 
@@ -129,11 +129,6 @@ def run_html(run: RenderedRun, prefix: str = "") -> Markup:
         steps=steps_table(manifest),
         draw=draw,
         mark=lambda: Markup('<span class="mark">{}</span>').format(REHEARSAL) if rehearsal else "",
-        moment=moment,
-        percent=percent,
-        tone=tone,
-        published_text=published_text,
-        measured_text=measured_text,
     )
     return _with_prefix(html, prefix) if prefix else html
 
@@ -164,13 +159,15 @@ def _with_prefix(html: str, prefix: str) -> Markup:
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([TEMPLATES, ROOM]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.globals |= {each.__name__: each for each in (moment, percent, tone, published_text, measured_text)}
+    return environment
 
 
 def _template(name: str) -> Markup:
