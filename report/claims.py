@@ -1,23 +1,14 @@
 """The ledger, claims/<experiment>.yaml: what was published, and how a summary tests it.
 
-A claim in the file:
+The classes below are the file's format, and docs/reference/claims.md is made from them. Formulas are in the language of
+report/expressions.py, with `published` and `tolerance` as names; sentences have figures of the summary in braces:
 
-    - id: <experiment>/<name>
-      claim: in our own words
-      published: {value: 100, unit: MB/s, date: "…", source: …}   # value: null: none was published
-                           # optional besides: points: [{of: …, x: 20, y: 1500}], drawn into the figure
-      applies: {where: aws | rehearsal | either, reason: why a run elsewhere does not count, in a sentence}
-      measured: volume.sequential_mb_per_s      # the figure shown beside the published one
-      when: drill.hosts_killed == 2             # optional: in any other run the claim is not judged
-      needs: "two killed servers; killed: {drill.hosts_killed}"   # optional: why not, in a sentence
-      test: published * (1 - tolerance) <= volume.sequential_mb_per_s
-      finding: "{drill.read_errors} reads failed"                 # optional: what the run found, in a sentence
-      tolerance: {ratio: 0.2, reason: …}        # or null
-      later:                                    # optional: what the provider has documented since
-        - {fact: …, date: "…", source: …, test: …}   # test is optional: a run that it holds for differs as documented
+    measured: volume.sequential_mb_per_s
+    when: drill.hosts_killed == 2
+    needs: "two killed servers; killed: {drill.hosts_killed}"
+    test: published * (1 - tolerance) <= volume.sequential_mb_per_s
 
-`test`, `measured` and `when` are in the language of report/expressions.py, with `published` and `tolerance` as names;
-`reason`, `needs` and `finding` are sentences with figures of the summary in them (`Sentence` there).
+claims/md-raid.yaml is an example.
 """
 
 from __future__ import annotations

@@ -108,21 +108,18 @@ class Run:
                 lines.seen += len(decoded)
                 batch += decoded
             except (ValueError, RecursionError):
-                batch += [each for record in lines.records(block) for each in self._decode_one(name, record, decode)]
+                for record in lines.records(block):
+                    try:
+                        batch += decode(msgspec.json.encode(record) + b"\n")
+                    except ValueError as error:
+                        # msgspec tells where it is in the list of lines, of which there is one.
+                        fault = str(error).replace(" - at `$[0]`", "").replace("`$[0].", "`")
+                        self.omit(name, ValueError(fault), record)
             if len(batch) >= _BATCH_RECORDS:
                 yield batch
                 batch = []
         yield batch
         lines.count_omissions()
-
-    def _decode_one(self, name: str, record: Record, decode: Callable[[bytes], list[T]]) -> list[T]:
-        try:
-            return decode(msgspec.json.encode(record) + b"\n")
-        except ValueError as error:
-            # msgspec tells where it is in the list of lines, of which there is one.
-            path = str(error).replace(" - at `$[0]`", "").replace("`$[0].", "`")
-            self.omit(name, ValueError(path), record)
-            return []
 
     def omit(self, stream: str, error: Exception, record: Record | None = None) -> None:
         cell = record.get("cell") if record else None
