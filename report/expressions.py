@@ -42,6 +42,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+_KINDS: dict[Any, str] = {bool: "boolean", int: "number", float: "number", str: "text"}
 _SHOWN_CHARACTERS = 100  # of a text in an error, which is one line
 _NODES_MAX = 500  # the longest of a claim has 97; what is nested deeper than Python's stack has more
 _ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
@@ -63,7 +64,7 @@ class Part:
 @dataclass(frozen=True)
 class Expression:
     text: str
-    kind: str  # number, boolean or text
+    kind: str  # one of _KINDS
     _tree: ast.expr
     _constants: Mapping[str, float | None]
 
@@ -154,17 +155,12 @@ def _kind(node: ast.expr, summary_type: type, constants: Mapping[str, float | No
             must(right, "number")
             return "number"
         case ast.Compare(left=left, ops=ops, comparators=comparators) if all(type(op) in _COMPARISONS for op in ops):
-            for comparison, child in zip(ops, comparators, strict=True):
-                must(child, "number" if isinstance(comparison, _ORDERED) else of(left))
-            if any(isinstance(comparison, _ORDERED) for comparison in ops):
-                must(left, "number")
+            kind = "number" if any(isinstance(op, _ORDERED) for op in ops) else of(left)
+            for child in (*comparators, left):
+                must(child, kind)
             return "boolean"
-        case ast.Constant(value=bool()):
-            return "boolean"
-        case ast.Constant(value=int() | float()):
-            return "number"
-        case ast.Constant(value=str()):
-            return "text"
+        case ast.Constant(value=bool() | int() | float() | str() as value):
+            return _KINDS[type(value)]
         case ast.Name(id=name) if name in constants:
             if constants[name] is None:
                 raise ExpressionError(f"{name} is used, but the claim gives none")
@@ -261,13 +257,9 @@ def _field_kind(path: str, summary_type: type) -> str:
         if name not in fields:
             raise ExpressionError(f"{_short(path)}: {seen} has no field {_short(name)!r}; it has {', '.join(fields)}")
         kind, seen = without_none(fields[name]), name
-    if kind is bool:
-        return "boolean"
-    if kind in (int, float):
-        return "number"
-    if kind is str:
-        return "text"
-    raise ExpressionError(f"{path} is not a single figure")
+    if kind not in _KINDS:
+        raise ExpressionError(f"{path} is not a single figure")
+    return _KINDS[kind]
 
 
 def _short(text: str) -> str:

@@ -22,7 +22,7 @@ from report.summary import MIB
 CLOCK_SLACK_S = 0.05
 SECONDS_MAX = 86400.0  # the longest that a plan allows a cell (workloads/plan_file.py)
 
-# As runs.whole and runs.text take them; a column has 64 bits.
+# As report/records.py takes them; a column has 64 bits.
 _Whole = Annotated[int, Meta(ge=0, le=WHOLE_MAX)]
 _Text = Annotated[str, Meta(min_length=1)]
 
