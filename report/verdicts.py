@@ -14,7 +14,7 @@ from report.claims import Claim
 from report.expressions import Expression, Part, Sentence, Value
 from report.format import MISSING, figure
 from report.records import number, read_document, shown
-from report.runs import RunError
+from report.runs import Manifest, RunError
 from report.table import REHEARSAL, Cell, Table, TextColumn
 
 VERDICTS = "verdicts.json"
@@ -35,6 +35,7 @@ class Verdict:
     detail: str  # what was found, by how much it differs, or why it is not judged
     measured: Value
     rehearsal: bool
+    run: Manifest | None = None  # that it is of, where it stands among those of others
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def every_table(tmp_path_factory: pytest.TempPathFactory) -> list[Table]:
 def tables(runs: list[ListedRun], one: Path, other: Path) -> Iterator[Table]:
     yield listing(runs)
     for name in experiment_names():
-        yield ledger_table(name, list(ledger(load_claims(name, summary_type(name), CLAIMS), [])))
+        yield ledger_table(name, ledger(load_claims(name, summary_type(name), CLAIMS), []))
     entries = [
         {
             "experiment": listed.path.parts[-3],
