@@ -21,7 +21,7 @@ from report.claims import CLAIMS, load_claims
 from report.compare import compare, comparison_table, read_series
 from report.experiments import experiment_names, summary_type
 from report.ledger import ledger, ledger_table
-from report.outcomes import outcomes_table
+from report.overview import outcomes_table
 from report.results import listing
 from report.runs import ListedRun, list_runs, open_run
 from report.table import Cell, Column, Table
