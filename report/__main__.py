@@ -16,7 +16,7 @@ from rich.console import Console
 from report.build import Report, build_report
 from report.format import from_here
 from report.runs import damages, list_runs, newest_readable
-from report.table import REHEARSAL
+from report.table import marked
 from report.terminal import console, errors_as_lines, exit_with, print_table
 from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN
 
@@ -96,13 +96,12 @@ def _print_key_figures(out: Console, made: Report) -> None:
 def _print_verdicts(out: Console, made: Report) -> None:
     """Prints the claims' names by verdict; with what was found, where that differs from what was published."""
     out.print()
-    mark = f" ({REHEARSAL})" if made.run.manifest.rehearsal else ""
     for verdict in (HOLDS, DIFFERS, NOT_JUDGED, NOT_RUN):
         found = [each for each in made.verdicts if each.verdict == verdict]
         if found:
             names = ", ".join(each.claim.id.partition("/")[2] for each in found)
             lines = textwrap.wrap(names, NAMES_WIDTH, break_on_hyphens=False)
-            lines[-1] += mark
+            lines[-1] = marked(lines[-1], made.run.manifest.rehearsal)
             for number, line in enumerate(lines):
                 out.print(f"{'' if number else verdict:<10} {line}", soft_wrap=True)
         if verdict == DIFFERS:

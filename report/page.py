@@ -19,7 +19,7 @@ from report.chart import CONFIG, NUMBERS, Chart, DrawnChart, draw_chart, library
 from report.format import MISSING, figure, moment, percent, seconds
 from report.records import Record, mapping, number, or_none, text
 from report.runs import Manifest
-from report.table import REHEARSAL, Cell, Column, Missing, Table
+from report.table import REHEARSAL, Cell, Column, Missing, Table, marked
 from report.verdicts import Verdict, measured_text, published_text, tone
 
 # An experiment's own templates are in its folder.
@@ -190,7 +190,7 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
     seconds_taken = _seconds_between(manifest.started_at, manifest.finished_at)
     return [
         ("stack", manifest.stack),
-        ("region", f"{manifest.region} ({REHEARSAL})" if manifest.rehearsal else manifest.region),
+        ("region", marked(manifest.region, manifest.rehearsal)),
         ("started", moment(manifest.started_at)),
         ("took", seconds(seconds_taken)),
         ("status", manifest.status),

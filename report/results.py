@@ -21,7 +21,7 @@ from typing import Any
 
 from report.format import MISSING, moment
 from report.runs import ListedRun, RunError, list_runs
-from report.table import REHEARSAL, Cell, Column, Table
+from report.table import Cell, Column, Table, marked
 from report.terminal import console, errors_as_lines, exit_with, print_table
 
 SHOWN_AS = ("table", "csv", "json")
@@ -35,7 +35,7 @@ def listing(runs: Sequence[ListedRun]) -> Table:
             rows.append((each.name, MISSING, MISSING, Cell("damaged", "bad"), each.damage or MISSING))
             continue
         manifest = each.run.manifest
-        where = f"{manifest.region} ({REHEARSAL})" if manifest.rehearsal else manifest.region
+        where = marked(manifest.region, manifest.rehearsal)
         tone = {"complete": "good", "failed": "bad"}.get(manifest.status, "muted")
         rows.append((each.name, where, moment(manifest.started_at), Cell(manifest.status, tone), manifest.reason or ""))
     columns = [Column("run"), Column("region"), Column("started"), Column("status"), Column("why")]

@@ -13,6 +13,11 @@ REHEARSAL = "rehearsal"
 T = TypeVar("T")
 
 
+def marked(text: str, rehearsal: bool) -> str:
+    """The text, with the mark of a rehearsal where it is of one."""
+    return f"{text} ({REHEARSAL})" if rehearsal else text
+
+
 @dataclass(frozen=True)
 class Cell:
     text: str
@@ -67,7 +72,7 @@ class Table:
         return cls(title, [Column(column.name, column.numeric) for column in columns], rows, note, name=name)
 
     def titled(self, rehearsal: bool) -> str:
-        return f"{self.title} ({REHEARSAL})" if rehearsal else self.title
+        return marked(self.title, rehearsal)
 
 
 @dataclass(frozen=True)

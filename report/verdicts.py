@@ -15,7 +15,7 @@ from report.expressions import Expression, Part, Sentence, Value
 from report.format import MISSING, figure
 from report.records import number, read_document, shown
 from report.runs import Manifest, RunError
-from report.table import REHEARSAL, Cell, Table, TextColumn
+from report.table import Cell, Table, TextColumn, marked
 
 VERDICTS = "verdicts.json"
 SCHEMA = 1
@@ -151,8 +151,7 @@ def measured_text(verdict: Verdict) -> str:
     """With the mark of the rehearsal, where the figure was measured in one."""
     if verdict.measured is None:
         return MISSING
-    mark = f" ({REHEARSAL})" if verdict.rehearsal else ""
-    return f"{figure(verdict.measured)} {verdict.claim.published.unit}{mark}"
+    return marked(f"{figure(verdict.measured)} {verdict.claim.published.unit}", verdict.rehearsal)
 
 
 def tone(verdict: Verdict) -> str:
