@@ -70,7 +70,7 @@ def show_outcomes(experiments: Sequence[str], outcomes: Sequence[Outcome], why_n
     }
     sys.stdout.flush()
     subprocess.run(
-        [sys.executable, "-m", "report.outcomes"],
+        [sys.executable, "-m", "report.overview", "--outcomes"],
         cwd=PROJECT,
         input=json.dumps(document),
         text=True,

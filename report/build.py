@@ -13,9 +13,9 @@ from report.chart import plain_svg, to_png
 from report.claims import CLAIMS, load_claims
 from report.experiments import experiment_names, load_experiment, summary_type
 from report.page import RenderedRun, render_page
-from report.runs import Run, RunError, list_runs, newest_readable, open_run
-from report.table import Table, claims_table
-from report.verdicts import VERDICTS, Verdict, judge, verdicts_json
+from report.runs import Run, RunError, open_run
+from report.table import Table
+from report.verdicts import VERDICTS, Verdict, claims_table, judge, verdicts_json
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,6 @@ def build_report(run_path: Path, *, png: bool = False) -> Report:
     blocks = [block for section in page.sections for block in section.blocks]
     tables = [block for block in blocks if isinstance(block, Table) and not block.page_only]
     return Report(run, summary, verdicts, rendered, [*tables, claims_table(verdicts)], html, figures)
-
-
-def newest_run(results: Path) -> Path:
-    otherwise = "no run is there; `fab NAME.run` of an experiment makes one"
-    return newest_readable(list_runs(results), str(results), otherwise).path
 
 
 def summary_json(summary: Any) -> str:

@@ -7,17 +7,21 @@ that the page chooses between light and dark.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import vl_convert
 
-from report.palette import COLOURS, MARK, in_light_colours
-from report.panels import HIDDEN_OPACITY
-from report.vega import CONFIG, Spec, to_svg
+from report.atomic_write import write_atomically
+from report.panels import COLOURS, HIDDEN_OPACITY, PALETTE, Spec
 
 WIDE_PIXELS = 930
 GAP_PIXELS = 24
@@ -25,6 +29,51 @@ PNG_SCALE = 2
 # Sizes of a legend's entry.
 CHARACTER_PIXELS = 6.5
 SYMBOL_PIXELS = 34
+MARK = "REHEARSAL: shows the method, not AWS"
+# 12 345.6, as in report/format.py
+NUMBERS: Any = {"decimal": ".", "thousands": "\u202f", "grouping": [3], "currency": ["", ""]}
+# How all figures look, here and in the browser.
+CONFIG: Spec = {
+    "background": None,
+    "font": "system-ui, -apple-system, Segoe UI, Roboto, DejaVu Sans, sans-serif",
+    "view": {"stroke": None},
+    "title": {
+        "anchor": "start",
+        "frame": "group",
+        "color": COLOURS["ink"],
+        "fontSize": 13,
+        "offset": 10,
+        "subtitleColor": COLOURS["bad"],
+        "subtitleFontSize": 10,
+        "subtitleFontWeight": "bold",
+    },
+    "axis": {
+        "domainColor": COLOURS["muted"],
+        "tickColor": COLOURS["muted"],
+        "gridColor": COLOURS["rule"],
+        "labelColor": COLOURS["ink"],
+        "titleColor": COLOURS["ink"],
+        "titleFontWeight": "normal",
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "labelLimit": 200,
+    },
+    "legend": {
+        "orient": "bottom",
+        "title": None,
+        "labelColor": COLOURS["ink"],
+        "labelFontSize": 11,
+        "labelLimit": 260,
+        "symbolStrokeWidth": 1.8,
+        "symbolBaseFillColor": "transparent",
+        "symbolBaseStrokeColor": COLOURS["muted"],
+        "symbolOpacity": 1,
+        "columnPadding": 14,
+        "layout": {"bottom": {"anchor": "start", "direction": "vertical", "margin": 4}},
+    },
+    "text": {"color": COLOURS["ink"], "fontSize": 11},
+    "rule": {"color": COLOURS["ink"]},
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +100,7 @@ class DrawnChart:
 def draw_chart(chart: Chart, rehearsal: bool) -> DrawnChart:
     panels = [_marked(panel, rehearsal) for panel in chart.panels]
     document = json.dumps(panels, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
-    svg = to_svg(_side_by_side(chart, panels))
+    svg = vl_convert.vegalite_to_svg(_side_by_side(chart, panels), format_locale=NUMBERS, allowed_base_urls=[])
     svg = _unique_ids(svg[svg.index("<svg") :], chart.name)
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(chart.alt)}" ', 1)
     return DrawnChart(chart, document, svg)
@@ -61,7 +110,10 @@ def plain_svg(drawn: DrawnChart) -> str:
     """For a file: in light colours, on a white background."""
     paper = f'<rect width="100%" height="100%" fill="{COLOURS["paper"]}"/>'
     begun, _, rest = drawn.svg.partition(">")
-    return in_light_colours(f"{begun}>{paper}{rest}")
+    svg = f"{begun}>{paper}{rest}"
+    for name, colour in PALETTE.items():
+        svg = svg.replace(COLOURS[name], colour)
+    return svg
 
 
 def to_png(plain: str) -> bytes:
@@ -108,3 +160,20 @@ def _fitted(encoding: Spec, width: int) -> Spec:
             channel = {**channel, "legend": {**channel["legend"], "columns": columns}}
         fitted[name] = channel
     return fitted
+
+
+def library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script of 0.9 MB, which defines vegaEmbed.
+
+    Cached in a file: vl-convert takes seconds to bundle it.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidemark"
+    cached = cache / f"vega-embed-{version('vl-convert-python')}.js"
+    with contextlib.suppress(OSError):
+        return cached.read_text(encoding="utf-8")
+    # In a page "</script" would end the script.
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
+    with contextlib.suppress(OSError):  # nowhere to keep it: it is bundled again the next time
+        cache.mkdir(parents=True, exist_ok=True)
+        write_atomically(cached, script)
+    return script

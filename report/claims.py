@@ -1,29 +1,20 @@
 """The ledger, claims/<experiment>.yaml: what was published, and how a summary tests it.
 
-A claim in the file:
+The classes below are the file's format, and docs/reference/claims.md is made from them. Formulas are in the language of
+report/expressions.py, with `published` and `tolerance` as names; sentences have figures of the summary in braces:
 
-    - id: <experiment>/<name>
-      claim: in our own words
-      published: {value: 100, unit: MB/s, date: "…", source: …}   # value: null: none was published
-                           # optional besides: points: [{of: …, x: 20, y: 1500}], drawn into the figure
-      applies: {where: aws | rehearsal | either, reason: why a run elsewhere does not count, in a sentence}
-      measured: volume.sequential_mb_per_s      # the figure shown beside the published one
-      when: drill.hosts_killed == 2             # optional: in any other run the claim is not judged
-      needs: "two killed servers; killed: {drill.hosts_killed}"   # optional: why not, in a sentence
-      test: published * (1 - tolerance) <= volume.sequential_mb_per_s
-      finding: "{drill.read_errors} reads failed"                 # optional: what the run found, in a sentence
-      tolerance: {ratio: 0.2, reason: …}        # or null
-      later:                                    # optional: what the provider has documented since
-        - {fact: …, date: "…", source: …, test: …}   # test is optional: a run that it holds for differs as documented
+    measured: volume.sequential_mb_per_s
+    when: drill.hosts_killed == 2
+    needs: "two killed servers; killed: {drill.hosts_killed}"
+    test: published * (1 - tolerance) <= volume.sequential_mb_per_s
 
-`test`, `measured` and `when` are in the language of report/expressions.py, with `published` and `tolerance` as names;
-`reason`, `needs` and `finding` are sentences with figures of the summary in them (`Sentence` there).
+claims/md-raid.yaml is an example.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -32,6 +23,7 @@ from documents import DocumentError, Fault, Items, Model, Number, Text, read
 from report.expressions import Expression, ExpressionError, Sentence
 
 SCHEMA = 1
+_DEPTH_MAX = 20  # of a claims file, in which a point lies five deep
 CLAIMS = Path(__file__).resolve().parent.parent / "claims"
 
 Prose = Annotated[str, Text("text", folded=True)]
@@ -90,7 +82,7 @@ class Tolerance(Model):
 
 
 @dataclass(frozen=True)
-class LaterEntry(Model):
+class Later(Model):
     """What the provider has documented since."""
 
     fact: Prose
@@ -101,8 +93,8 @@ class LaterEntry(Model):
 
 
 @dataclass(frozen=True)
-class Entry(Model):
-    """A claim, as it stands in the file."""
+class Claim(Model):
+    """A claim."""
 
     id: Annotated[str, Text("the experiment's name, / and a name", r"[a-z0-9-]+/[a-z0-9-]+")]
     claim: Prose
@@ -116,12 +108,17 @@ class Entry(Model):
     when: Formula | None = None
     """Where this is false, the run has not tested the claim"""
     tolerance: Tolerance | None = None
-    later: Annotated[tuple[LaterEntry, ...], Items("a list of facts")] = ()
+    later: Annotated[tuple[Later, ...], Items("a list of facts")] = ()
     """What the provider has documented since"""
     needs: Prose | None = None
     """Why the claim is not judged where `when` is false: a sentence with figures of the summary in braces"""
     finding: Prose | None = None
     """What the run found: a sentence with figures of the summary in braces"""
+
+    def expression(self, formula: str, summary_type: type) -> Expression:
+        """One of its formulas; raises ExpressionError where it can't be tested on a summary of this type."""
+        names = {"published": self.published.value, "tolerance": self.tolerance.ratio if self.tolerance else None}
+        return Expression.parse(formula, summary_type, names)
 
 
 @dataclass(frozen=True)
@@ -132,97 +129,91 @@ class Ledger(Model):
     """The version of this format"""
     experiment: Prose
     """The experiment's name, which is the file's, too"""
-    claims: Annotated[tuple[Entry, ...], Items("a list of at least one claim", least=1, unique=["id"])]
+    claims: Annotated[tuple[Claim, ...], Items("a list of at least one claim", least=1, unique=["id"])]
 
     def faults(self) -> Iterator[Fault]:
         """Checks that the claims are of the experiment."""
-        for index, entry in enumerate(self.claims):
-            if not entry.id.startswith(f"{self.experiment}/"):
-                yield Fault(("claims", index, "id"), entry.id, f"an id that begins with {self.experiment}/")
-
-
-@dataclass(frozen=True)
-class Later:
-    """What has been documented since; `test` None: nothing that a run could be tested with."""
-
-    fact: str
-    date: str
-    source: str
-    test: Expression | None
-
-
-@dataclass(frozen=True)
-class Claim:
-    id: str
-    claim: str
-    published: Published
-    where: str
-    elsewhere_reason: Sentence | None
-    measured: Expression | None
-    when: Expression | None
-    test: Expression
-    tolerance_ratio: float | None
-    tolerance_reason: str | None
-    later: tuple[Later, ...] = ()
-    finding: Sentence | None = None
-    needs: Sentence | None = None
+        for index, claim in enumerate(self.claims):
+            if not claim.id.startswith(f"{self.experiment}/"):
+                yield Fault(("claims", index, "id"), claim.id, f"an id that begins with {self.experiment}/")
 
 
 def load_claims(experiment: str, summary_type: type, folder: Path = CLAIMS) -> list[Claim]:
     """Reads the ledger of an experiment. Raises ClaimError with a line for each fault that can be found at once."""
-    from report.claims_file import read_claims_file  # imports yaml, which the ledger needs when a claim has changed
-
     path = folder / f"{experiment}.yaml"
-    document = read_claims_file(path)
+    document = _read_yaml(path)
     try:
         ledger = read(Ledger, document, str(path), "a mapping")
     except DocumentError as error:
         raise ClaimError("\n".join(_by_id(line, document) for line in error.lines)) from None
     if ledger.experiment != experiment:
         raise ClaimError(f"{path}: experiment is {ledger.experiment!r}, the file's name says {experiment!r}")
+    if faults := [f"{path}: {fault}" for claim in ledger.claims for fault in _faults_of_formulas(claim, summary_type)]:
+        raise ClaimError("\n".join(faults))
+    return list(ledger.claims)
+
+
+def _faults_of_formulas(claim: Claim, summary_type: type) -> Iterator[str]:
+    """Why an expression or a sentence of the claim can't be used with a summary of this type."""
+    conditions = {"when": claim.when, "test": claim.test}
+    conditions |= {f"later[{index}].test": later.test for index, later in enumerate(claim.later)}
+    sentences = {"applies.reason": claim.applies.reason, "finding": claim.finding, "needs": claim.needs}
+    for field, text in {"measured": claim.measured, **conditions, **sentences}.items():
+        if text is None:
+            continue
+        try:
+            if field in sentences:
+                Sentence.parse(text, summary_type)
+            elif (kind := claim.expression(text, summary_type).kind) != "boolean" and field in conditions:
+                raise ExpressionError(f"{text} is a {kind}, it can't hold or differ")
+        except ExpressionError as error:
+            yield f"{claim.id}: {field}: {error}"
+
+
+def _read_yaml(path: Path) -> Any:
+    """Returns the document. Raises ClaimError with one line for a file that can't be read or is no YAML."""
+    import yaml  # slow to load, and the ledger needs it only when a claim has changed
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        """libyaml's where PyYAML was built with it: a tenth of the time. Refuses a field that a mapping has twice, of
+        which YAML's readers take the last.
+        """
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+            names = [key.value for key, _ in node.value]
+            for key, _ in node.value:
+                if names.count(key.value) > 1:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
+            return super().construct_mapping(node, deep)
+
     try:
-        return [_claim(entry, summary_type) for entry in ledger.claims]
-    except ClaimError as error:
-        raise ClaimError(f"{path}: {error}") from None
+        text = path.read_text(encoding="utf-8")
+        _check_shape(yaml.parse(text, Loader=Loader))
+        return yaml.load(text, Loader=Loader)
+    except FileNotFoundError:
+        raise ClaimError(f"{path}: no such file; each experiment has one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClaimError(f"{path}: can't be read: {getattr(error, 'strerror', error)}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2018-13-01 is a ValueError
+        raise ClaimError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
 
 
-def _claim(entry: Entry, summary_type: type) -> Claim:
-    ratio = entry.tolerance.ratio if entry.tolerance else None
-    names = {"published": entry.published.value, "tolerance": ratio}
+def _check_shape(events: Iterable[Any]) -> None:
+    """Raises YAMLError for what a reader can't bear: collections nested so deeply that libyaml's reader, which calls
+    itself for each, would end this process (seen with 50,000), and aliases, by which a collection may contain itself.
+    """
+    import yaml
 
-    def parse(field: str, text: str, *, condition: bool = True) -> Expression:
-        try:
-            parsed = Expression.parse(text, summary_type, names)
-        except ExpressionError as error:
-            raise ClaimError(f"{entry.id}: {field}: {error}") from None
-        if condition and parsed.kind != "boolean":
-            raise ClaimError(f"{entry.id}: {field}: {parsed.text} is a {parsed.kind}, it can't hold or differ")
-        return parsed
-
-    def sentence(field: str, text: str | None) -> Sentence | None:
-        try:
-            return Sentence.parse(text, summary_type) if text else None
-        except ExpressionError as error:
-            raise ClaimError(f"{entry.id}: {field}: {error}") from None
-
-    return Claim(
-        id=entry.id,
-        claim=entry.claim,
-        published=entry.published,
-        where=entry.applies.where,
-        elsewhere_reason=sentence("applies.reason", entry.applies.reason),
-        measured=parse("measured", entry.measured, condition=False) if entry.measured else None,
-        when=parse("when", entry.when) if entry.when else None,
-        test=parse("test", entry.test),
-        tolerance_ratio=ratio,
-        tolerance_reason=entry.tolerance.reason if entry.tolerance else None,
-        later=tuple(
-            Later(each.fact, each.date, each.source, parse(f"later[{index}].test", each.test) if each.test else None)
-            for index, each in enumerate(entry.later)
-        ),
-        finding=sentence("finding", entry.finding),
-        needs=sentence("needs", entry.needs),
-    )
+    depth = 0
+    for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEPTH_MAX:
+            problem = f"nested more than {_DEPTH_MAX} deep"
+        elif isinstance(event, yaml.AliasEvent):
+            problem = f"*{event.anchor}: write out what is meant"
+        else:
+            continue
+        raise yaml.YAMLError(f"{problem}, {event.start_mark}")
 
 
 def _by_id(line: str, document: Any) -> str:

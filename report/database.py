@@ -1,20 +1,101 @@
-"""Runs as tables of an in-memory DuckDB, read from the files at each query.
+"""Runs as tables of an in-memory DuckDB, read from the files at each query; and their export for other programs.
 
 A damaged line is left out, and a missing or malformed field is null, so that a damaged run, or one that is still being
-written, hides nothing of the others.
+written, hides nothing of the others. docs/results-schema.md describes the tables.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from report.results_schema import TABLES
+from report.atomic_write import folder_written_atomically
 from report.runs import ListedRun, RunError
 from report.verdicts import read_verdicts
+
+VERSION = 1
+"""Of the tables. Changes when a column changes its meaning or is removed, not when one is added."""
+
+FORMATS = {"csv": "csv, header", "json": "json", "parquet": "parquet, compression zstd"}
+
+
+@dataclass(frozen=True)
+class Field:
+    name: str
+    type: str  # DuckDB's
+    meaning: str
+
+
+_RUN = (
+    Field("run", "VARCHAR", "experiment/stack/UTC time: the directory below results/"),
+    Field("rehearsal", "BOOLEAN", "measured in a rehearsal: shows the method, not AWS"),
+)
+
+TABLES: dict[str, tuple[Field, ...]] = {
+    "runs": (
+        _RUN[0],
+        Field("experiment", "VARCHAR", "its name"),
+        Field("stack", "VARCHAR", "the stack's name: the experiment and where it ran"),
+        Field("region", "VARCHAR", "of AWS, or the one that a rehearsal stands for"),
+        _RUN[1],
+        Field("started_at", "TIMESTAMP", "UTC"),
+        Field("finished_at", "TIMESTAMP", "UTC"),
+        Field("status", "VARCHAR", "running, complete or failed"),
+        Field("reason", "VARCHAR", "why it failed"),
+        Field("damage", "VARCHAR", "why the run can't be read; all else is null then"),
+    ),
+    "claims": (
+        *_RUN,
+        Field("claim", "VARCHAR", "experiment/claim"),
+        Field("verdict", "VARCHAR", "holds, differs, not judged or not run"),
+        Field("detail", "VARCHAR", "what was found, or why it is not judged"),
+        Field("measured", "DOUBLE", "the figure, in the unit of the published one; null where it is no number"),
+    ),
+    "cells": (
+        *_RUN,
+        Field("cell", "VARCHAR", "the name of a measurement in its run"),
+        Field("complete", "BOOLEAN", "whether it came to its end"),
+        Field("reason", "VARCHAR", "why it did not"),
+        Field("record", "JSON", "the whole record as the tasks wrote it (docs/interfaces.md)"),
+    ),
+    "intervals": (
+        *_RUN,
+        Field("cell", "VARCHAR", "the measurement"),
+        Field("host", "VARCHAR", "where the worker ran"),
+        Field("second", "BIGINT", "the interval's number, from 0"),
+        Field("t_start_unix_s", "DOUBLE", "by the host's clock"),
+        Field("t_end_unix_s", "DOUBLE", "by the host's clock"),
+        Field("ops", "BIGINT", "operations that ended in the interval"),
+        Field("bytes", "BIGINT", "that they moved"),
+        Field("errors", "BIGINT", "operations that failed"),
+        Field("latency_p50_us", "DOUBLE", "nearest rank, within 1/256; so are those below"),
+        Field("latency_p95_us", "DOUBLE", ""),
+        Field("latency_p99_us", "DOUBLE", ""),
+        Field("latency_p99_9_us", "DOUBLE", ""),
+        Field("latency_max_us", "DOUBLE", "exact"),
+    ),
+    "hosts": (
+        *_RUN,
+        Field("host", "VARCHAR", "its name in the inventory"),
+        Field("t_unix_s", "DOUBLE", "by the host's clock"),
+        Field("cpu_busy_ratio", "DOUBLE", "of the last second, of all CPUs"),
+        Field("nic_rx_bytes", "BIGINT", "counter"),
+        Field("nic_tx_bytes", "BIGINT", "counter"),
+        Field("mem_available_bytes", "BIGINT", ""),
+    ),
+    "records": (
+        *_RUN,
+        Field("stream", "VARCHAR", "the file's name in raw/, such as mountstats"),
+        Field("record", "JSON", "a line of it"),
+    ),
+}
+EXPORTED = tuple(name for name in TABLES if name != "records")
+"""The raw records are files that anybody can read already."""
 
 _WORKER = """{cell: 'VARCHAR', host: 'VARCHAR', kind: 'VARCHAR', second: 'BIGINT', t_start_unix_s: 'DOUBLE',
     t_end_unix_s: 'DOUBLE', ops: 'BIGINT', bytes: 'BIGINT', errors: 'MAP(VARCHAR, BIGINT)',
@@ -33,7 +114,7 @@ _PERCENTILES = {"p50": 500, "p95": 950, "p99": 990, "p99_9": 999}
 _PERCENTILE_COLUMNS = ",\n".join(
     f"{_PERCENTILE.format(per_mille=per_mille)} AS latency_{name}_us" for name, per_mille in _PERCENTILES.items()
 )
-# The views, each from what `_lines` or `_columns` reads.
+# The views, each from what `_lines` or `_columns` reads of a stream.
 _CELLS = """SELECT f.run, f.rehearsal, record->>'cell' AS cell, TRY_CAST(record->>'complete' AS BOOLEAN) AS complete,
     record->>'reason' AS reason, record FROM {read} WHERE record->>'cell' IS NOT NULL"""
 _HOSTS = f"SELECT f.run, f.rehearsal, {', '.join(_HOST)} FROM {{read}} WHERE host IS NOT NULL"
@@ -50,22 +131,26 @@ _INTERVALS = f"""
         CASE WHEN errors IS NOT NULL THEN coalesce(list_sum(map_values(errors)), 0)::BIGINT END AS errors,
         latency_p50_us, latency_p95_us, latency_p99_us, latency_p99_9_us, latency_ns."max" / 1000.0 AS latency_max_us
     FROM worker LEFT JOIN percentiles USING (r)"""
+_RECORDS = "SELECT f.run, f.rehearsal, {stream} AS stream, record FROM {read} WHERE record IS NOT NULL"
 
 
 def connect(runs: Sequence[ListedRun]) -> duckdb.DuckDBPyConnection:
-    """A connection with the tables of report/results_schema.py, filled with these runs."""
+    """A connection with the tables of TABLES, filled with these runs."""
     database = duckdb.connect()
     whole = [each for each in runs if each.run is not None]
     _fill(database, "runs", [_run_row(each) for each in runs])
     _fill(database, "claims", [row for each in whole for row in _claim_rows(each)])
     database.execute(_MIDDLE)
-    for table, read, select in (
-        ("cells", _lines(whole, "cells"), _CELLS),
-        ("intervals", _columns(whole, "worker", _WORKER), _INTERVALS),
-        ("hosts", _columns(whole, "host", str(_HOST)), _HOSTS),
+    streams = _streams(whole)
+    cells, worker, host = streams.get("cells"), streams.get("worker"), streams.get("host")
+    records = [_RECORDS.format(stream=_text(name), read=_lines(streams[name])) for name in sorted(streams)]
+    for table, select in (
+        ("cells", cells and _CELLS.format(read=_lines(cells))),
+        ("intervals", worker and _INTERVALS.format(read=_columns(worker, _WORKER))),
+        ("hosts", host and _HOSTS.format(read=_columns(host, str(_HOST)))),
+        ("records", " UNION ALL ".join(records)),
     ):
-        database.execute(f"CREATE VIEW {table} AS {select.format(read=read) if read else _nothing(table)}")
-    database.execute(f"CREATE VIEW records AS {_records(whole) or _nothing('records')}")
+        database.execute(f"CREATE VIEW {table} AS {select or _nothing(table)}")
     return database
 
 
@@ -101,38 +186,33 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _records(runs: Sequence[ListedRun]) -> str:
-    streams = sorted({file.stem for each in runs for file in (each.path / "raw").glob("*.ndjson") if file.is_file()})
-    parts = [
-        f"SELECT f.run, f.rehearsal, {_text(stream)} AS stream, record "
-        f"FROM {_lines(runs, stream)} WHERE record IS NOT NULL"
-        for stream in streams
-    ]
-    return " UNION ALL ".join(parts)
-
-
-def _lines(runs: Sequence[ListedRun], stream: str) -> str | None:
-    """Each line of a stream as JSON, as `record`, joined with its run; None where no run has the stream."""
-    return _read(runs, stream, "read_ndjson_objects", "", "w(record, filename)")
-
-
-def _columns(runs: Sequence[ListedRun], stream: str, columns: str) -> str | None:
-    """These fields of a stream's lines, joined with their runs; None where no run has the stream."""
-    return _read(runs, stream, "read_json", f", format = 'newline_delimited', columns = {columns}", "w")
-
-
-def _read(runs: Sequence[ListedRun], stream: str, reader: str, options: str, alias: str) -> str | None:
-    found = []
+def _streams(runs: Sequence[ListedRun]) -> dict[str, list[tuple[str, str, str]]]:
+    """The files of each stream; each one's path, and its run's name and mark of a rehearsal, as literals of SQL."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
     for each in runs:
-        path = each.path / "raw" / f"{stream}.ndjson"
-        if each.run is not None and path.is_file():
-            found.append((str(path), each.name, each.run.manifest.rehearsal))
-    if not found:
-        return None
-    files = ", ".join(_text(path) for path, _, _ in found)
-    names = ", ".join(f"({_text(path)}, {_text(run)}, {json.dumps(rehearsal)})" for path, run, rehearsal in found)
-    read = f"{reader}([{files}], ignore_errors = true, filename = true{options})"
-    return f"{read} AS {alias} JOIN (VALUES {names}) AS f(path, run, rehearsal) ON w.filename = f.path"
+        assert each.run is not None  # of whole runs alone
+        rehearsal = json.dumps(each.run.manifest.rehearsal)
+        for file in (each.path / "raw").glob("*.ndjson"):
+            if file.is_file():
+                found.setdefault(file.stem, []).append((_text(str(file)), _text(each.name), rehearsal))
+    return found
+
+
+def _lines(files: Sequence[tuple[str, str, str]]) -> str:
+    """Each line of a stream as JSON, as `record`, joined with its run."""
+    return _read(files, "read_ndjson_objects", "", "w(record, filename)")
+
+
+def _columns(files: Sequence[tuple[str, str, str]], columns: str) -> str:
+    """These fields of a stream's lines, joined with their runs."""
+    return _read(files, "read_json", f", format = 'newline_delimited', columns = {columns}", "w")
+
+
+def _read(files: Sequence[tuple[str, str, str]], reader: str, options: str, alias: str) -> str:
+    paths = ", ".join(path for path, _, _ in files)
+    runs = ", ".join(f"({', '.join(each)})" for each in files)
+    read = f"{reader}([{paths}], ignore_errors = true, filename = true{options})"
+    return f"{read} AS {alias} JOIN (VALUES {runs}) AS f(path, run, rehearsal) ON w.filename = f.path"
 
 
 def _nothing(table: str) -> str:
@@ -143,3 +223,35 @@ def _nothing(table: str) -> str:
 def _text(value: str) -> str:
     """A literal of SQL, in which a quote is doubled and nothing else is escaped."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def export(database: duckdb.DuckDBPyConnection, kind: str, to: Path) -> list[Path]:
+    """Writes a file for each table, and one that describes them; all of them or none.
+
+    `kind` is one of FORMATS. Raises RunError if the directory is not empty.
+    """
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise RunError(f"{to}: not an empty directory; name one that is, or a new one")
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with folder_written_atomically(to) as folder:
+            for table in EXPORTED:
+                file = _text(str(folder / f"{table}.{kind}"))
+                database.execute(f"COPY ({_finite(table)}) TO {file} (FORMAT {FORMATS[kind]})")
+            (folder / "schema.json").write_text(_schema_json())
+    except (OSError, duckdb.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise RunError(f"{to}: can't be written: {why}") from None
+    return sorted(to.iterdir())
+
+
+def _finite(table: str) -> str:
+    """The table with null for NaN and Infinity, which DuckDB would write although JSON does not have them."""
+    doubles = [field.name for field in TABLES[table] if field.type == "DOUBLE"]
+    replaced = ", ".join(f"CASE WHEN isfinite({name}) THEN {name} END AS {name}" for name in doubles)
+    return f"SELECT * REPLACE ({replaced}) FROM {table}" if replaced else f"FROM {table}"
+
+
+def _schema_json() -> str:
+    tables = {table: [vars(field) for field in TABLES[table]] for table in EXPORTED}
+    return json.dumps({"schema": VERSION, "tables": tables}, indent=1) + "\n"

@@ -17,14 +17,15 @@ import functools
 import math
 import operator
 import re
-import types
 import typing
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from report.format import figure
+from report.records import without_none
 
 Value = bool | float | str | None
 
@@ -42,6 +43,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+_KINDS: dict[Any, str] = {bool: "boolean", int: "number", float: "number", str: "text"}
 _SHOWN_CHARACTERS = 100  # of a text in an error, which is one line
 _NODES_MAX = 500  # the longest of a claim has 97; what is nested deeper than Python's stack has more
 _ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
@@ -62,14 +64,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Expression:
-    text: str
-    kind: str  # number, boolean or text
-    _tree: ast.expr
-    _constants: Mapping[str, float | None]
+    """A node of the syntax tree. It has operands, and `compute` makes its value of theirs; or it is a path."""
+
+    kind: str  # one of _KINDS
+    _node: ast.expr
+    _operands: Sequence[Expression] = ()
+    _compute: Callable[..., Value] = lambda: None
+    _path: str = ""
 
     @classmethod
     def parse(cls, text: str, summary_type: type, constants: Mapping[str, float | None] | None = None) -> Expression:
-        constants = constants or {}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SyntaxWarning)  # "1in 2"; what is wrong with it is an error below
@@ -78,27 +82,30 @@ class Expression:
             raise ExpressionError(f"{_short(text)!r} is not an expression") from None
         if sum(1 for _ in ast.walk(tree)) > _NODES_MAX:
             raise ExpressionError(f"{_short(text)!r} is too long")
-        return cls(text.strip(), _kind(tree, summary_type, constants), tree, constants)
+        return _expression(tree, summary_type, constants or {})
 
     def evaluate(self, summary: object) -> Value:
-        return _evaluate(self._tree, summary, self._constants)
+        if self._path:
+            return _look_up(self._path, summary)
+        return _finite(self._compute(*(operand.evaluate(summary) for operand in self._operands)))
 
     def parts(self, summary: object) -> list[Part]:
-        tree = self._tree
-        both = isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And)
-        nodes = tree.values if both and isinstance(tree, ast.BoolOp) else [tree]
-        return [
-            Part(
-                ast.unparse(node),
-                _truth(_evaluate(node, summary, self._constants)),
-                {path: _look_up(path, summary) for path in _paths(node, self._constants)},
-            )
-            for node in nodes
-        ]
+        node = self._node
+        found = []
+        for part in self._operands if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And) else [self]:
+            value = part.evaluate(summary)
+            figures = {path: _look_up(path, summary) for path in part._paths()}
+            found.append(Part(ast.unparse(part._node), value if isinstance(value, bool) else None, figures))
+        return found
 
     def unknown(self, summary: object) -> list[str]:
         """The paths that have no value in this summary."""
-        return [p for p in _paths(self._tree, self._constants) if _look_up(p, summary) is None]
+        return [path for path in self._paths() if _look_up(path, summary) is None]
+
+    def _paths(self) -> list[str]:
+        if self._path:
+            return [self._path]
+        return list(dict.fromkeys(path for operand in self._operands for path in operand._paths()))
 
 
 # {path}, or {path?text if it is true|text if it is false}
@@ -133,86 +140,67 @@ class Sentence:
         return _PLACE.sub(filled, self.text)
 
 
-def _kind(node: ast.expr, summary_type: type, constants: Mapping[str, float | None]) -> str:
-    def of(child: ast.expr) -> str:
-        return _kind(child, summary_type, constants)
-
-    def must(child: ast.expr, kind: str) -> None:
-        if (found := of(child)) != kind:
-            raise ExpressionError(f"{_short(ast.unparse(child))} is a {found}, not a {kind}")
-
-    match node:
-        case ast.BoolOp(values=values):
-            for value in values:
-                must(value, "boolean")
-            return "boolean"
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            must(operand, "boolean")
-            return "boolean"
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            must(operand, "number")
-            return "number"
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
-            must(left, "number")
-            must(right, "number")
-            return "number"
-        case ast.Compare(left=left, ops=ops, comparators=comparators) if all(type(op) in _COMPARISONS for op in ops):
-            for comparison, child in zip(ops, comparators, strict=True):
-                must(child, "number" if isinstance(comparison, _ORDERED) else of(left))
-            if any(isinstance(comparison, _ORDERED) for comparison in ops):
-                must(left, "number")
-            return "boolean"
-        case ast.Constant(value=bool()):
-            return "boolean"
-        case ast.Constant(value=int() | float()):
-            return "number"
-        case ast.Constant(value=str()):
-            return "text"
-        case ast.Name(id=name) if name in constants:
-            if constants[name] is None:
-                raise ExpressionError(f"{name} is used, but the claim gives none")
-            return "number"
-        case ast.Name() | ast.Attribute():
-            return _field_kind(_path(node), summary_type)
-    raise ExpressionError(f"{_short(ast.unparse(node))!r}: only paths, numbers, comparisons, and/or/not are allowed")
-
-
-def _evaluate(node: ast.expr, summary: object, constants: Mapping[str, float | None]) -> Value:
-    def of(child: ast.expr) -> Any:
-        return _evaluate(child, summary, constants)
+def _expression(node: ast.expr, summary_type: type, constants: Mapping[str, float | None]) -> Expression:
+    def operand(child: ast.expr, kind: str | None = None) -> Expression:
+        found = _expression(child, summary_type, constants)
+        if kind not in (None, found.kind):
+            raise ExpressionError(f"{_short(ast.unparse(child))} is a {found.kind}, not a {kind}")
+        return found
 
     match node:
         case ast.BoolOp(op=op, values=values):
-            decides = isinstance(op, ast.Or)
-            outcomes = [of(value) for value in values]
-            if decides in outcomes:
-                return decides
-            return None if None in outcomes else not decides
-        case ast.UnaryOp(op=op, operand=operand):
-            value = of(operand)
-            return None if value is None else not value if isinstance(op, ast.Not) else -value
-        case ast.BinOp(left=left, op=op, right=right):
-            a, b = of(left), of(right)
-            if a is None or b is None or (isinstance(op, ast.Div) and b == 0):
-                return None
-            try:
-                return _finite(_ARITHMETIC[type(op)](a, b))
-            except OverflowError:  # a whole number that no float holds
-                return None
-        case ast.Compare(left=left, ops=ops, comparators=comparators):
-            values = [of(left), *(of(child) for child in comparators)]
-            outcomes = [
-                None if a is None or b is None else _COMPARISONS[type(op)](a, b)
-                for op, a, b in zip(ops, values, values[1:], strict=False)
-            ]
-            if False in outcomes:
-                return False
-            return None if None in outcomes else True
+            conditions = [operand(value, "boolean") for value in values]
+            return Expression("boolean", node, conditions, partial(_joined, isinstance(op, ast.Or)))
+        case ast.UnaryOp(op=ast.Not(), operand=child):
+            return Expression("boolean", node, [operand(child, "boolean")], _of_known(operator.not_))
+        case ast.UnaryOp(op=ast.USub(), operand=child):
+            return Expression("number", node, [operand(child, "number")], _of_known(operator.neg))
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+            sides = [operand(left, "number"), operand(right, "number")]
+            return Expression("number", node, sides, _of_known(_ARITHMETIC[type(op)]))
+        case ast.Compare(left=left, ops=ops, comparators=comparators) if all(type(op) in _COMPARISONS for op in ops):
+            if any(isinstance(op, _ORDERED) for op in ops):
+                others = [operand(child, "number") for child in comparators]
+                first = operand(left, "number")
+            else:
+                first = operand(left)
+                others = [operand(child, first.kind) for child in comparators]
+            comparisons = [_of_known(_COMPARISONS[type(op)]) for op in ops]
+            return Expression("boolean", node, [first, *others], partial(_compared, comparisons))
         case ast.Constant(value=bool() | int() | float() | str() as value):
-            return _finite(value)
+            return Expression(_KINDS[type(value)], node, (), lambda: value)
         case ast.Name(id=name) if name in constants:
-            return constants[name]
-    return _look_up(_path(node), summary)
+            if constants[name] is None:
+                raise ExpressionError(f"{name} is used, but the claim gives none")
+            return Expression("number", node, (), lambda: constants[name])
+        case ast.Name() | ast.Attribute():
+            path = _path(node)
+            return Expression(_field_kind(path, summary_type), node, _path=path)
+    raise ExpressionError(f"{_short(ast.unparse(node))!r}: only paths, numbers, comparisons, and/or/not are allowed")
+
+
+def _joined(decides: bool, *outcomes: Value) -> bool | None:
+    """Of conditions that "or" joins, of which a true one decides, or "and", of which a false one does."""
+    if decides in outcomes:
+        return decides
+    return None if None in outcomes else not decides
+
+
+def _compared(comparisons: Sequence[Callable[[Value, Value], Value]], *values: Value) -> bool | None:
+    pairs = zip(comparisons, values, values[1:], strict=False)
+    return _joined(False, *(compare(left, right) for compare, left, right in pairs))
+
+
+def _of_known(function: Callable[..., Value]) -> Callable[..., Value]:
+    """The function, for values of which some may not be known: then its own is not."""
+
+    def compute(*values: Value) -> Value:
+        try:
+            return None if None in values else function(*values)
+        except (ZeroDivisionError, OverflowError):  # the latter: a whole number that no float holds
+            return None
+
+    return compute
 
 
 def _path(node: ast.expr) -> str:
@@ -222,16 +210,6 @@ def _path(node: ast.expr) -> str:
         case ast.Attribute(value=value, attr=name):
             return f"{_path(value)}.{name}"
     raise ExpressionError(f"{_short(ast.unparse(node))!r} is not a path into the summary")
-
-
-def _paths(node: ast.expr, constants: Mapping[str, float | None]) -> list[str]:
-    if isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and node.id not in constants):
-        return [_path(node)]
-    found: list[str] = []
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.expr):
-            found += [path for path in _paths(child, constants) if path not in found]
-    return found
 
 
 def _look_up(path: str, summary: object) -> Value:
@@ -263,27 +241,12 @@ def _field_kind(path: str, summary_type: type) -> str:
         fields = _fields(kind)
         if name not in fields:
             raise ExpressionError(f"{_short(path)}: {seen} has no field {_short(name)!r}; it has {', '.join(fields)}")
-        kind, seen = _without_none(fields[name]), name
-    if kind is bool:
-        return "boolean"
-    if kind in (int, float):
-        return "number"
-    if kind is str:
-        return "text"
-    raise ExpressionError(f"{path} is not a single figure")
-
-
-def _without_none(kind: Any) -> Any:
-    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
-        rest = [k for k in typing.get_args(kind) if k is not type(None)]
-        return rest[0] if len(rest) == 1 else kind
-    return kind
+        kind, seen = without_none(fields[name]), name
+    if kind not in _KINDS:
+        raise ExpressionError(f"{path} is not a single figure")
+    return _KINDS[kind]
 
 
 def _short(text: str) -> str:
     text = text.strip()
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
-
-
-def _truth(value: Value) -> bool | None:
-    return value if isinstance(value, bool) else None

@@ -8,6 +8,7 @@ of the true latency.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -59,10 +60,8 @@ class Histogram:
     buckets: Mapping[int, int]
 
     @classmethod
-    def from_json(cls, document: Any) -> Histogram:
+    def from_json(cls, document: dict[str, Any]) -> Histogram:
         """From a `latency_ns` document; raises HistogramError if it is damaged."""
-        if not isinstance(document, dict):
-            raise HistogramError("latency_ns is not an object")
         count, total = _whole(document, "count"), _whole(document, "sum")
         low = high = None
         if count > 0:
@@ -77,18 +76,6 @@ class Histogram:
         if sum(buckets.values()) != count:
             raise HistogramError(f"latency_ns: the buckets hold {sum(buckets.values())} operations, count is {count}")
         return cls(count, total, low, high, buckets)
-
-    def merge(self, other: Histogram) -> Histogram:
-        buckets = dict(self.buckets)
-        for index, n in other.buckets.items():
-            buckets[index] = buckets.get(index, 0) + n
-        return Histogram(
-            self.count + other.count,
-            self.sum_ns + other.sum_ns,
-            min(known([self.min_ns, other.min_ns]), default=None),
-            max(known([self.max_ns, other.max_ns]), default=None),
-            buckets,
-        )
 
     def percentile_ns(self, percent: float) -> int | None:
         """The nearest-rank percentile; None of an empty histogram.
@@ -111,10 +98,17 @@ class Histogram:
 
 
 def merge(histograms: Iterable[Histogram]) -> Histogram:
-    merged = Histogram(0, 0, None, None, {})
-    for histogram in histograms:
-        merged = merged.merge(histogram)
-    return merged
+    parts = list(histograms)
+    buckets: Counter[int] = Counter()
+    for part in parts:
+        buckets.update(part.buckets)
+    return Histogram(
+        sum(part.count for part in parts),
+        sum(part.sum_ns for part in parts),
+        min(known(part.min_ns for part in parts), default=None),
+        max(known(part.max_ns for part in parts), default=None),
+        buckets,
+    )
 
 
 def _pairs(value: Any) -> list[tuple[int, int]]:

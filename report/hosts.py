@@ -13,15 +13,12 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from report.intervals import Floats
-from report.inventory_view import objects
-from report.records import Record, known_as, or_none, text
+from report.records import Record, known_as, objects, or_none, text
 from report.runs import Run, decode_lines
 
 BUSY_RATIO_MIN = 0.95
 # Counters are of Ethernet frames: a full link shows its rate less preamble, gaps and the window's edges.
 LINE_RATE_RATIO_MIN = 0.95
-
-_COLUMNS = ("cpu_busy_ratio", "nic_rx_bytes", "nic_tx_bytes", "nic_rx_packets", "nic_tx_packets")
 
 
 class _Sample(Struct, gc=False):
@@ -34,7 +31,7 @@ class _Sample(Struct, gc=False):
     nic_tx_packets: float | None = None
 
 
-_columns_of = attrgetter("t_unix_s", *_COLUMNS)
+_columns_of = attrgetter(*_Sample.__struct_fields__[1:])
 _SAMPLES = msgspec.json.Decoder(_Sample)
 
 
@@ -50,11 +47,8 @@ class HostSamples:
     nic_tx_packets: Floats
 
     def window(self, start_unix_s: float, end_unix_s: float) -> slice:
-        first, last = (
-            np.searchsorted(self.t_unix_s, start_unix_s, "left"),
-            np.searchsorted(self.t_unix_s, end_unix_s, "right"),
-        )
-        return slice(int(first), int(last))
+        first = np.searchsorted(self.t_unix_s, start_unix_s, "left")
+        return slice(int(first), int(np.searchsorted(self.t_unix_s, end_unix_s, "right")))
 
     @property
     def period_s(self) -> float:
@@ -117,12 +111,8 @@ def tables_of_hosts(batches: Iterable[Sequence[R]], table: Callable[[str, Sequen
             of_hosts.setdefault(record.host, []).append(record)
         for host, records in of_hosts.items():
             parts.setdefault(host, []).append(table(host, records))
-    return {host: _in_order_of_time(of_host) for host, of_host in parts.items()}
-
-
-def _in_order_of_time(parts: Sequence[Floats]) -> Floats:
-    table = np.concatenate(parts, axis=1)
-    return table[:, np.argsort(table[0], kind="stable")]
+    joined = {host: np.concatenate(of_host, axis=1) for host, of_host in parts.items()}
+    return {host: each[:, np.argsort(each[0], kind="stable")] for host, each in joined.items()}
 
 
 def inventory_roles(inventory: Record) -> list[Role]:

@@ -17,6 +17,8 @@ Whole = NDArray[np.int64]
 T = TypeVar("T")
 
 UNKNOWN = -1  # in the column of maxima
+# Shorter intervals are the ends of a measurement, not seconds.
+INTERVAL_SECONDS_MIN = 0.5
 _NO_ERRORS: Mapping[str, int] = {}
 _OF_ROWS = ("t_start_unix_s", "t_end_unix_s", "ops", "bytes", "latency_max_ns")
 COLUMNS = ("host", *_OF_ROWS)
@@ -56,16 +58,11 @@ class Intervals:
     histograms: Mapping[int, Histogram] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, intervals: Iterable[Interval]) -> Intervals:
-        every = list(intervals)
-        histograms = {row: i.histogram for row, i in enumerate(every) if i.histogram is not None}
-        return cls.of_rows(every, [i.latency_max_ns for i in every], histograms)
-
-    @classmethod
-    def of_rows(
-        cls, rows: Sequence[Any], latency_max_ns: Sequence[int | None], histograms: Mapping[int, Histogram]
-    ) -> Intervals:
-        """Of objects with the fields of an Interval; `histograms` are by the index of their row."""
+    def of(cls, intervals: Iterable[Any], histograms: Mapping[int, Histogram] | None = None) -> Intervals:
+        """Of objects with the fields of an Interval. `histograms`, by the index of their row, replace theirs."""
+        rows = list(intervals)
+        if histograms is None:
+            histograms = {at: row.histogram for at, row in enumerate(rows) if row.histogram is not None}
         codes: dict[str, int] = {}
         host = [codes.setdefault(row.host, len(codes)) for row in rows]
         return cls(
@@ -75,7 +72,7 @@ class Intervals:
             np.array([row.t_end_unix_s for row in rows], np.float64),
             np.array([row.ops for row in rows], np.int64),
             np.array([row.bytes for row in rows], np.int64),
-            np.array([UNKNOWN if ns is None else ns for ns in latency_max_ns], np.int64),
+            np.array([UNKNOWN if (ns := row.latency_max_ns) is None else ns for row in rows], np.int64),
             {at: row.errors for at, row in enumerate(rows) if row.errors},
             histograms,
         )

@@ -42,16 +42,8 @@ class KnownAnswers:
     @classmethod
     def of(cls, model: str, rows: Sequence[KnownAnswer]) -> KnownAnswers:
         outcomes = [row.within for row in rows]
-        within = outcomes.count(True)
-        return cls(
-            model,
-            within,
-            outcomes.count(False),
-            outcomes.count(None),
-            len(rows),
-            within == len(rows),
-            list(rows),
-        )
+        within, outside, not_found = (outcomes.count(outcome) for outcome in (True, False, None))
+        return cls(model, within, outside, not_found, len(rows), within == len(rows), list(rows))
 
 
 def near(
@@ -87,25 +79,19 @@ def positive_or_none(document: Record, key: str) -> float | None:
     return value
 
 
-def known_answers_table(answers: KnownAnswers, note: str) -> Table:
-    """`note` says what else depends on the model."""
+def known_answers_section(answers: KnownAnswers | None, note: str) -> list[Section]:
+    """The page's section; none without a service model. `note` says what else depends on the model."""
+    if answers is None:
+        return []
     outcomes = {True: Cell("within", "good"), False: Cell("outside", "bad"), None: Cell("not found", "muted")}
     columns: list[TextColumn[KnownAnswer]] = [
         TextColumn("answer", lambda row: row.answer),
-        NumberColumn("model", lambda row: _shown(row.model)),
-        NumberColumn("found", lambda row: _shown(row.found)),
+        NumberColumn("model", lambda row: figure(row.model, 4)),
+        NumberColumn("found", lambda row: figure(row.found, 4)),
         TextColumn("unit", lambda row: row.unit),
         TextColumn("tolerance", lambda row: row.tolerance),
         TextColumn("outcome", lambda row: outcomes[row.within]),
     ]
     title = f"Known answers: what the service model {answers.model} says, and what the run found"
-    return Table.of(title, columns, answers.rows, note, name="known-answers")
-
-
-def _shown(value: float | str | None) -> str:
-    return value if isinstance(value, str) else figure(value, 4)
-
-
-def known_answers_section(answers: KnownAnswers | None, note: str) -> list[Section]:
-    """The page's section; none without a service model."""
-    return [Section("known-answers", "Known answers", [known_answers_table(answers, note)])] if answers else []
+    table = Table.of(title, columns, answers.rows, note, name="known-answers")
+    return [Section("known-answers", "Known answers", [table])]

@@ -8,9 +8,10 @@ from typing import Any
 
 from report.chart import Chart
 from report.format import latency_us
-from report.palette import COLOURS
 from report.panels import (
+    COLOURS,
     TOOLTIPS_MAX,
+    Spec,
     category,
     colour_in,
     layer,
@@ -23,7 +24,6 @@ from report.panels import (
     zoom,
 )
 from report.summary import LatencyPercentiles, LatencyStretch
-from report.vega import Spec
 
 _SHAPES = {"p50": "circle", "p95": "stroke", "p99": "square", "p99.9": "diamond", "max": "cross"}
 _ROW_PIXELS = 21
@@ -65,33 +65,33 @@ def _panel(shown: Panel) -> Spec:
     unknown: list[dict[str, Any]] = []
     for row in shown.rows:
         values_us = {name: getattr(row.latencies, f"latency_{name.replace('.', '_')}_us") for name in _SHAPES}
-        known = [value / 1000 for value in values_us.values() if value is not None]
-        if not known:
-            unknown.append({"row": row.label, "text": "not measured"})
-            continue
-        spans.append({"row": row.label, "low": min(known), "high": max(known), "colour": row.colour})
-        points += [
-            {"row": row.label, "ms": value / 1000, "of": name, "is": latency_us(value), "colour": row.colour}
-            for name, value in values_us.items()
-            if value is not None
+        of_row = [
+            {"row": row.label, "ms": us / 1000, "of": name, "is": latency_us(us), "colour": row.colour}
+            for name, us in values_us.items()
+            if us is not None
         ]
+        if of_row:
+            low, high = min(each["ms"] for each in of_row), max(each["ms"] for each in of_row)
+            spans.append({"row": row.label, "low": low, "high": high, "colour": row.colour})
+            points += of_row
+        else:
+            unknown.append({"row": row.label, "text": "not measured"})
     rows = rows_axis("row", [row.label for row in shown.rows])
     x = number("ms", log=True, axis={"format": "~r", "tickCount": 6, "labelOverlap": True})
-    layers = []
-    if unknown:
-        at = {"y": rows, "x": {"value": 4}, "text": {"field": "text"}}
-        layers.append(layer(unknown, "text", at, align="left", color=COLOURS["bad"]))
-    if points:
-        span = {"y": rows, "x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": colour_in("colour")}
-        layers.append(layer(spans, "rule", span, strokeWidth=1.4, opacity=0.5))
-        channels = {
-            "y": rows,
-            "x": x,
-            "shape": category("of", _SHAPES),
-            "color": colour_in("colour"),
-            "tooltip": tooltip(row="cell", of="percentile", **{"is": "latency"}),
-        }
-        layers.append(layer(points, "point", channels, size=48, strokeWidth=1.5, opacity=1))
+    text = {"y": rows, "x": {"value": 4}, "text": {"field": "text"}}
+    span = {"y": rows, "x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": colour_in("colour")}
+    point = {
+        "y": rows,
+        "x": x,
+        "shape": category("of", _SHAPES),
+        "color": colour_in("colour"),
+        "tooltip": tooltip(row="cell", of="percentile", **{"is": "latency"}),
+    }
+    layers = [
+        layer(unknown, "text", text, align="left", color=COLOURS["bad"]),
+        layer(spans, "rule", span, strokeWidth=1.4, opacity=0.5),
+        layer(points, "point", point, size=48, strokeWidth=1.5, opacity=1),
+    ]
     return panel(shown.title, _ROW_PIXELS * max(len(shown.rows), 1), layers)
 
 

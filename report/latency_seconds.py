@@ -20,7 +20,6 @@ from report.summary import LatencyStretch
 
 # The most that one bucket of one interval can count; a greater number is damage.
 _COUNT_MAX = 1 << 26
-_NOTHING = np.zeros(0, np.int64)
 _TABLE = {"part": np.int32, "grain": np.int64, "bucket": np.uint16, "count": np.uint32}
 _PER_MILLE = (500, 990, 999)  # p50, p99, p99.9
 # So many numbers take 32 MB. They are the seconds of a figure's 1200 stretches, with nearly all buckets in each; of a
@@ -78,7 +77,7 @@ class LatencySeconds:
 
     def table(self) -> dict[str, NDArray[Any]]:
         """What was counted, as columns: a row for each bucket of each grain of time that counted something."""
-        columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _TABLE}
+        columns: dict[str, list[NDArray[Any]]] = {name: [np.zeros(0, kind)] for name, kind in _TABLE.items()}
         for number, part in enumerate(self._parts):
             rows, buckets = np.nonzero(part.counts)
             each: tuple[NDArray[Any], ...] = (
@@ -89,15 +88,14 @@ class LatencySeconds:
             )
             for (name, kind), values in zip(_TABLE.items(), each, strict=True):
                 columns[name].append(values.astype(kind))
-        nothing = np.zeros(0)
-        return {name: np.concatenate(columns[name] or [nothing.astype(kind)]) for name, kind in _TABLE.items()}
+        return {name: np.concatenate(parts) for name, parts in columns.items()}
 
     @classmethod
     def of_table(cls, grain_s: int, table: Mapping[str, NDArray[Any]]) -> LatencySeconds:
         """From what `table` returned, for `stretches`; more can't be added."""
         found = cls()
         found.grain_s = grain_s
-        bounds = np.flatnonzero(np.diff(table["part"], prepend=-1, append=-1)) if len(table["part"]) else _NOTHING
+        bounds = np.flatnonzero(np.diff(table["part"], prepend=-1, append=-1))
         for first, end in pairwise(bounds.tolist()):
             grains, rows = np.unique(table["grain"][first:end], return_inverse=True)
             buckets = table["bucket"][first:end]
@@ -123,12 +121,11 @@ class LatencySeconds:
             seconds = part.grains * self.grain_s
             inside = (seconds >= start_unix_s) & (seconds < end_unix_s)
             own = slice(part.low - low, part.low - low + part.counts.shape[1])
-            for each, row in zip(
-                ((seconds[inside] - start_unix_s) // step_s).tolist(), part.counts[inside], strict=True
-            ):
-                if each not in found:
-                    found[each] = np.zeros(width)
-                found[each][own] += row
+            stretch_of = ((seconds[inside] - start_unix_s) // step_s).tolist()
+            for stretch, row in zip(stretch_of, part.counts[inside], strict=True):
+                if stretch not in found:
+                    found[stretch] = np.zeros(width)
+                found[stretch][own] += row
         percentiles = {each: _percentiles_us(counts, low) for each, counts in found.items() if counts.any()}
         last = math.ceil((end_unix_s - start_unix_s) / step_s)
         shown = {near for each in percentiles for near in (each - 1, each, each + 1) if 0 <= near < last}
@@ -152,7 +149,7 @@ def _read_pairs(buckets: Sequence[bytes | msgspec.Raw]) -> tuple[Whole, Whole, W
     if not lengths.all():  # documents without pairs leave commas alone
         digits = re.sub(rb",{2,}", b",", digits).strip(b",")
     try:
-        numbers = np.fromstring(digits, np.int64, sep=",") if digits else _NOTHING
+        numbers = np.fromstring(digits, np.int64, sep=",") if digits else np.zeros(0, np.int64)
     except ValueError:
         return _read_pairs_one_by_one(buckets)
     if (

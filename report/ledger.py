@@ -13,65 +13,54 @@ import argparse
 import contextlib
 import hashlib
 import os
-import pickle
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 import report
 from report.atomic_write import write_atomically
-from report.claims import CLAIMS, Claim, ClaimError, load_claims
+from report.claims import CLAIMS, Claim, load_claims
 from report.experiments import experiment_names, summary_type
 from report.format import MISSING
-from report.runs import Manifest, RunError, list_runs
-from report.table import VERDICT_COLUMNS, Column, Table, console, exit_with, print_table
-from report.verdicts import DIFFERS, HOLDS, NOT_RUN, StoredVerdict, Verdict, read_verdicts
+from report.runs import Manifest, RunError, damages, list_runs
+from report.table import Table, TextColumn
+from report.terminal import console, errors_as_lines, exit_with, print_table
+from report.verdicts import DIFFERS, HOLDS, NOT_RUN, VERDICT_COLUMNS, StoredVerdict, Verdict, read_verdicts
 
 NO_RUN = "no run with a report yet"
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A claim's newest verdict and that verdict's run; None where no run has a verdict of it."""
-
-    verdict: Verdict
-    run: Manifest | None
-
-
-def ledger(claims: Sequence[Claim], stored: Sequence[tuple[Manifest, Mapping[str, StoredVerdict]]]) -> Iterator[Entry]:
-    """The claims of one experiment; `stored` are the verdicts of its runs, oldest first."""
+def ledger(claims: Sequence[Claim], stored: Sequence[tuple[Manifest, Mapping[str, StoredVerdict]]]) -> list[Verdict]:
+    """The claims of one experiment, each with its newest verdict; `stored` are those of its runs, oldest first."""
+    newest = []
     for claim in claims:
         found = [(run, verdicts[claim.id]) for run, verdicts in stored if claim.id in verdicts]
         judged = [each for each in found if each[1].verdict in (HOLDS, DIFFERS)]
-        if not found:
-            yield Entry(Verdict(claim, NOT_RUN, NO_RUN, None, rehearsal=False), None)
-            continue
-        run, newest = (judged or found)[-1]
-        yield Entry(Verdict(claim, newest.verdict, newest.detail, newest.measured, run.rehearsal), run)
+        if found:
+            run, each = (judged or found)[-1]
+            newest.append(Verdict(claim, each.verdict, each.detail, each.measured, run.rehearsal, run))
+        else:
+            newest.append(Verdict(claim, NOT_RUN, NO_RUN, None, rehearsal=False))
+    return newest
 
 
-def ledger_table(experiment: str, entries: Sequence[Entry]) -> Table:
+def ledger_table(experiment: str, verdicts: Sequence[Verdict]) -> Table:
     """The claims of one experiment; facts that were documented later stand below the table, since no run found them."""
 
-    def name(entry: Entry) -> str:
-        return entry.verdict.claim.id.partition("/")[2]
+    def name(verdict: Verdict) -> str:
+        return verdict.claim.id.partition("/")[2]
 
-    columns = [Column(each) for each in ("claim", *(column.name for column in VERDICT_COLUMNS), "run")]
-    rows = [
-        [
-            name(entry),
-            *(column.show(entry.verdict) for column in VERDICT_COLUMNS),
-            MISSING if entry.run is None else f"{entry.run.stack} {entry.run.started_at[:10]}",
-        ]
-        for entry in entries
-    ]
+    def run(verdict: Verdict) -> str:
+        return MISSING if verdict.run is None else f"{verdict.run.stack} {verdict.run.started_at[:10]}"
+
     later = [
-        f"{name(entry)}: {fact.fact} ({fact.date}, {fact.source})."
-        for entry in entries
-        for fact in entry.verdict.claim.later
+        f"{name(each)}: {fact.fact} ({fact.date}, {fact.source})." for each in verdicts for fact in each.claim.later
     ]
-    return Table(experiment, columns, rows, "\n".join(["Since published:", *later]) if later else "", name=experiment)
+    note = "\n".join(["Since published:", *later]) if later else ""
+    columns = [TextColumn("claim", name), *VERDICT_COLUMNS, TextColumn("run", run)]
+    return Table.of(experiment, columns, verdicts, note, name=experiment)
 
 
 def load_all_claims() -> dict[str, list[Claim]]:
@@ -80,16 +69,15 @@ def load_all_claims() -> dict[str, list[Claim]]:
     Raises ClaimError as load_claims does.
     """
     kept = _cache_file()
-    with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError), kept.open("rb") as file:
-        if os.fstat(file.fileno()).st_uid == os.geteuid():  # a pickle is a program, and it may be another user's
-            found: dict[str, list[Claim]] = pickle.load(file)
-            return found
+    with contextlib.suppress(OSError, ValueError):
+        if kept.stat().st_uid == os.geteuid():  # it may be another user's
+            return msgspec.json.decode(kept.read_bytes(), type=dict[str, list[Claim]])
     claims = {name: load_claims(name, summary_type(name), CLAIMS) for name in experiment_names()}
     with contextlib.suppress(OSError):  # nowhere to keep it: they are read again the next time
         kept.parent.mkdir(parents=True, exist_ok=True)
-        for old in kept.parent.glob("claims-*.pickle"):
+        for old in kept.parent.glob("claims-*"):
             old.unlink()
-        write_atomically(kept, pickle.dumps(claims))
+        write_atomically(kept, msgspec.json.encode(claims))
     return claims
 
 
@@ -103,36 +91,31 @@ def _cache_file() -> Path:
         digest.update(os.fsencode(path) + b"\n")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "tidemark" / f"claims-{digest.hexdigest()}.pickle"
+    return cache / "tidemark" / f"claims-{digest.hexdigest()}.json"
 
 
+@errors_as_lines(1)
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m report.ledger", description="Every claim, with its newest verdict."
     )
     parser.add_argument("--results", type=Path, default=Path("results"))
     options = parser.parse_args(arguments)
-    try:
-        ledgers = load_all_claims()
-    except ClaimError as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 1
+    ledgers = load_all_claims()
     stored: dict[str, list[tuple[Manifest, Mapping[str, StoredVerdict]]]] = {name: [] for name in ledgers}
     out = console()
-    problems = []
-    for item in list_runs(options.results):
-        if item.run is None:
-            problems.append(f"{item.path}: {item.damage}")
-            continue
+    listed = list_runs(options.results)
+    problems = damages(listed)
+    for run in [item.run for item in listed if item.run is not None]:
         try:
-            verdicts = read_verdicts(item.path)
+            verdicts = read_verdicts(run.path)
         except RunError as error:
             problems.append(str(error))
             continue
-        if item.run.manifest.experiment in stored and verdicts:
-            stored[item.run.manifest.experiment].append((item.run.manifest, verdicts))
+        if run.manifest.experiment in stored and verdicts:
+            stored[run.manifest.experiment].append((run.manifest, verdicts))
     for name, claims in ledgers.items():
-        print_table(out, ledger_table(name, list(ledger(claims, stored[name]))), rehearsal=False)
+        print_table(out, ledger_table(name, ledger(claims, stored[name])), rehearsal=False)
     for problem in problems:
         print(f"report: {problem}", file=sys.stderr)
     return 0

@@ -15,14 +15,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from report.chart import Chart, DrawnChart, draw_chart
+from report.chart import CONFIG, NUMBERS, Chart, DrawnChart, draw_chart, library
 from report.format import MISSING, figure, moment, percent, seconds
-from report.inventory_view import cost_text
-from report.records import Record
+from report.records import Record, mapping, number, or_none, text
 from report.runs import Manifest
-from report.table import REHEARSAL, Cell, Column, Missing, Table, measured_text, published_text, tone
-from report.vega import CONFIG, NUMBERS, library
-from report.verdicts import Verdict
+from report.table import REHEARSAL, Cell, Column, Missing, Table, marked
+from report.verdicts import Verdict, measured_text, published_text, tone
 
 # An experiment's own templates are in its folder.
 ROOM = Path(__file__).resolve().parent
@@ -84,37 +82,26 @@ def render_page(run: RenderedRun) -> str:
     return _document(title, run_html(run))
 
 
-def render_overview(runs: Sequence[tuple[RenderedRun, Counter[str], str]], missing: Sequence[str]) -> str:
-    """One page of several runs, each with its verdicts counted and the path to its own page. `missing` names the
-    experiments without a run.
-    """
+def render_overview(runs: Sequence[tuple[RenderedRun, str]], missing: Sequence[str]) -> str:
+    """One page of several runs, each with the path to its own page. `missing` names the experiments without a run."""
     described = [
         {
             "manifest": run.manifest,
             "prefix": (prefix := f"{run.manifest.experiment}-"),
-            "counted": counted,
+            "counted": Counter(verdict.verdict for verdict in run.verdicts),
             "path": path,
             "html": run_html(run, prefix),
         }
-        for run, counted, path in runs
+        for run, path in runs
     ]
-    body = (
-        _environment()
-        .get_template("overview.html.j2")
-        .render(
-            runs=described,
-            missing=missing,
-            rehearsal=any(run.manifest.rehearsal for run, *_ in runs),
-            moment=moment,
-        )
-    )
-    return _document("tidemark: which of the published claims hold?", Markup(body))
+    rehearsal = any(run.manifest.rehearsal for run, _ in runs)
+    body = _fill("overview.html.j2", runs=described, missing=missing, rehearsal=rehearsal)
+    return _document("tidemark: which of the published claims hold?", body)
 
 
 def run_html(run: RenderedRun, prefix: str = "") -> Markup:
     """Everything about a run. `prefix` begins its ids where other runs are in the same page."""
-    environment = _environment()
-    blocks: Any = environment.get_template("blocks.html.j2").module
+    blocks: Any = _environment().get_template("blocks.html.j2").module
     manifest = run.manifest
     rehearsal = manifest.rehearsal
 
@@ -126,11 +113,11 @@ def run_html(run: RenderedRun, prefix: str = "") -> Markup:
         if isinstance(block, Table):
             return Markup(blocks.table(block, block.titled(rehearsal)))
         if isinstance(block, Html):
-            html = environment.get_template(block.template).render(rehearsal=rehearsal, **block.context)
-            return Markup(html)
+            return _fill(block.template, rehearsal=rehearsal, **block.context)
         return Markup('<p class="missing">{}</p>').format(block.text)
 
-    html = environment.get_template("run.html.j2").render(
+    html = _fill(
+        "run.html.j2",
         manifest=manifest,
         page=run.page,
         verdicts=run.verdicts,
@@ -142,48 +129,45 @@ def run_html(run: RenderedRun, prefix: str = "") -> Markup:
         steps=steps_table(manifest),
         draw=draw,
         mark=lambda: Markup('<span class="mark">{}</span>').format(REHEARSAL) if rehearsal else "",
-        moment=moment,
-        percent=percent,
-        tone=tone,
-        published_text=published_text,
-        measured_text=measured_text,
     )
-    return Markup(_with_prefix(html, prefix) if prefix else html)
+    return _with_prefix(html, prefix) if prefix else html
 
 
 def _document(title: str, body: Markup) -> str:
     charts = 'class="chart"' in body
-    settings = json.dumps({"config": CONFIG, "numbers": NUMBERS})
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            title=title,
-            style=_template("style.css"),
-            body=body,
-            charts=charts,
-            settings=Markup(settings),
-            library=Markup(library()) if charts else "",
-            script=_template("page.js"),
-        )
+    return _fill(
+        "page.html.j2",
+        title=title,
+        style=_template("style.css"),
+        body=body,
+        charts=charts,
+        settings=Markup(json.dumps({"config": CONFIG, "numbers": NUMBERS})),
+        library=Markup(library()) if charts else "",
+        script=_template("page.js"),
     )
 
 
-def _with_prefix(html: str, prefix: str) -> str:
+def _fill(template: str, **context: Any) -> Markup:
+    return Markup(_environment().get_template(template).render(context))
+
+
+def _with_prefix(html: str, prefix: str) -> Markup:
     """Begins each id, and each reference to one, with the prefix. Quotation marks in scripts are escaped: they stay."""
     html = re.sub(r'\bid="', f'id="{prefix}', html)
-    return re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", html)
+    return Markup(re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", html))
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([TEMPLATES, ROOM]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.globals |= {each.__name__: each for each in (moment, percent, tone, published_text, measured_text)}
+    return environment
 
 
 def _template(name: str) -> Markup:
@@ -206,12 +190,35 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
     seconds_taken = _seconds_between(manifest.started_at, manifest.finished_at)
     return [
         ("stack", manifest.stack),
-        ("region", f"{manifest.region} ({REHEARSAL})" if manifest.rehearsal else manifest.region),
+        ("region", marked(manifest.region, manifest.rehearsal)),
         ("started", moment(manifest.started_at)),
         ("took", seconds(seconds_taken)),
         ("status", manifest.status),
         ("cost", cost_text(manifest, seconds_taken)),
     ]
+
+
+def cost_text(manifest: Manifest, run_seconds: float | None) -> str:
+    """Dollars an hour, and for the time of the run where that is known. Says of a rehearsal that it costs nothing, and
+    what it would cost on AWS.
+    """
+    cost = or_none(mapping, manifest.inventory, "cost") or {}
+    usd_per_hour, prices_of = or_none(number, cost, "usd_per_hour"), or_none(text, cost, "prices_of")
+    if usd_per_hour is None or prices_of is None:
+        return MISSING
+    found = f"{_dollars(usd_per_hour)} an hour"
+    if run_seconds is not None:
+        found += f", {_dollars(usd_per_hour * run_seconds / 3600)} for the time of this run"
+    besides = cost.get("besides")
+    if isinstance(besides, list) and besides:
+        found += f", plus {', '.join(str(each) for each in besides)}"
+    found += f" (prices of {prices_of}, without traffic and tax)"
+    return f"nothing: a rehearsal; on AWS it would be {found}" if manifest.rehearsal else found
+
+
+def _dollars(amount: float) -> str:
+    """To the cent; two significant digits below that."""
+    return f"${amount:.2f}" if amount >= 0.01 else f"${amount:.2g}"
 
 
 def _seconds_between(start: str, end: str | None) -> float | None:

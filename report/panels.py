@@ -1,12 +1,26 @@
-"""Short functions for the parts of Vega-Lite that the figures use: panels, layers, and the channels of their marks."""
+"""The parts of Vega-Lite that the figures use: their colours, panels, layers, and the channels of their marks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from report.vega import Spec
+Spec = dict[str, Any]
 
+# The light palette; templates/style.css gives each name its dark value. No two names share a colour.
+PALETTE = {
+    "ink": "#1b2027",
+    "muted": "#5c6672",
+    "rule": "#d5dae0",
+    "paper": "#ffffff",
+    "blue": "#2166ac",
+    "orange": "#c4570f",
+    "purple": "#6b4fa0",
+    "bad": "#b3261e",
+    "good": "#1f7a3d",
+}
+# The page's names of them.
+COLOURS = {name: f"var(--{name})" for name in PALETTE}
 # The opacity of marks that only have a tooltip; Vega gives no tooltips of marks whose opacity is 0.
 HIDDEN_OPACITY = 0.001
 # More of these marks make the page slow, and are closer together than a pointer can tell apart.

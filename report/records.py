@@ -9,6 +9,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 WHOLE_MAX = (1 << 63) - 1  # no count comes near; columns have 64 bits
@@ -76,12 +77,23 @@ def mapping(record: Record, key: str) -> Record:
     return value
 
 
+def objects(record: Record, key: str) -> list[Record]:
+    """Those in a list; what is no object is left out."""
+    value = record.get(key)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def if_there(read: Callable[[Record, str], T], record: Record, key: str) -> T | None:
+    """What `read` reads, or None where the record lacks the field."""
+    return None if record.get(key) is None else read(record, key)
+
+
 def number_or_none(record: Record, key: str) -> float | None:
-    return None if record.get(key) is None else number(record, key)
+    return if_there(number, record, key)
 
 
 def whole_or_none(record: Record, key: str) -> int | None:
-    return None if record.get(key) is None else whole(record, key)
+    return if_there(whole, record, key)
 
 
 def or_none(read: Callable[[Record, str], T], record: Record | None, key: str) -> T | None:
@@ -101,15 +113,19 @@ _READERS: dict[Any, Callable[[Record, str], Any]] = {
 }
 
 
+def without_none(hint: Any) -> Any:
+    """The type of what may be None too; any other type as it is."""
+    rest = [each for each in typing.get_args(hint) if each is not type(None)]
+    return rest[0] if isinstance(hint, types.UnionType) and len(rest) == 1 else hint
+
+
 @functools.cache
-def _fields(kind: Any) -> dict[str, tuple[Callable[[Record, str], Any], bool]]:
-    """Of a dataclass: how to read each field that a record can hold, and whether it may be None."""
+def _readers(kind: Any, optional: Callable[..., Any]) -> dict[str, Callable[[Record, str], Any]]:
+    """How to read each field of a dataclass that a record can hold; `optional` reads those that may be None."""
     found = {}
     for name, hint in typing.get_type_hints(kind).items():
-        optional = isinstance(hint, types.UnionType) and type(None) in typing.get_args(hint)
-        plain = next(each for each in typing.get_args(hint) if each is not type(None)) if optional else hint
-        if plain in _READERS:
-            found[name] = (_READERS[plain], optional)
+        if reader := _READERS.get(plain := without_none(hint)):
+            found[name] = reader if plain is hint else partial(optional, reader)
     return found
 
 
@@ -117,19 +133,14 @@ def read_as(kind: Callable[..., T], record: Record, **given: Any) -> T:
     """A dataclass from the record's fields of the same names, but for those that are given. Raises RecordError where
     one is not of the dataclass's type; one that may be None may be missing.
     """
-    read = {
-        name: None if optional and record.get(name) is None else reader(record, name)
-        for name, (reader, optional) in _fields(kind).items()
-        if name not in given
-    }
-    return kind(**read, **given)
+    return _made(kind, if_there, record, given)
 
 
 def known_as(kind: Callable[..., T], record: Record, **given: Any) -> T:
     """The same, with None in each field that may be None and that the record does not have as it should."""
-    read = {
-        name: or_none(reader, record, name) if optional else reader(record, name)
-        for name, (reader, optional) in _fields(kind).items()
-        if name not in given
-    }
-    return kind(**read, **given)
+    return _made(kind, or_none, record, given)
+
+
+def _made(kind: Callable[..., T], optional: Callable[..., Any], record: Record, given: Record) -> T:
+    readers = _readers(kind, optional)
+    return kind(**{name: read(record, name) for name, read in readers.items() if name not in given}, **given)

@@ -21,7 +21,8 @@ from typing import Any
 
 from report.format import MISSING, moment
 from report.runs import ListedRun, RunError, list_runs
-from report.table import REHEARSAL, Cell, Column, Table, console, exit_with, print_table
+from report.table import Cell, Column, Table, marked
+from report.terminal import console, errors_as_lines, exit_with, print_table
 
 SHOWN_AS = ("table", "csv", "json")
 
@@ -34,7 +35,7 @@ def listing(runs: Sequence[ListedRun]) -> Table:
             rows.append((each.name, MISSING, MISSING, Cell("damaged", "bad"), each.damage or MISSING))
             continue
         manifest = each.run.manifest
-        where = f"{manifest.region} ({REHEARSAL})" if manifest.rehearsal else manifest.region
+        where = marked(manifest.region, manifest.rehearsal)
         tone = {"complete": "good", "failed": "bad"}.get(manifest.status, "muted")
         rows.append((each.name, where, moment(manifest.started_at), Cell(manifest.status, tone), manifest.reason or ""))
     columns = [Column("run"), Column("region"), Column("started"), Column("status"), Column("why")]
@@ -94,6 +95,7 @@ def _text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+@errors_as_lines(1)
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m report.results", description="Lists, queries and exports runs.")
     parser.add_argument("--results", type=Path, default=Path("results"))
@@ -102,28 +104,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--format", help="of --sql: table, csv or json; of --export: csv, json or parquet")
     options = parser.parse_args(arguments)
     runs = list_runs(options.results)
-    try:
-        if options.sql is not None and options.export is not None:
-            raise RunError("--sql and --export: give one of them")
-        if options.format is not None and options.sql is None and options.export is None:
-            raise RunError(f"--format {options.format}: it is of --sql or --export; give one of them")
-        if options.export is not None:
-            _export(runs, options)
-        elif options.sql is not None:
-            query(runs, options.sql, _one_of(options.format or "table", SHOWN_AS))
-        elif not runs:
-            print(f"report: {options.results}: no run is there yet")
-        else:
-            print_table(console(), listing(runs), rehearsal=False)
-    except RunError as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 1
+    if options.sql is not None and options.export is not None:
+        raise RunError("--sql and --export: give one of them")
+    if options.format is not None and options.sql is None and options.export is None:
+        raise RunError(f"--format {options.format}: it is of --sql or --export; give one of them")
+    if options.export is not None:
+        _export(runs, options)
+    elif options.sql is not None:
+        query(runs, options.sql, _one_of(options.format or "table", SHOWN_AS))
+    elif not runs:
+        print(f"report: {options.results}: no run is there yet")
+    else:
+        print_table(console(), listing(runs), rehearsal=False)
     return 0
 
 
 def _export(runs: Sequence[ListedRun], options: argparse.Namespace) -> None:
-    from report.database import connect
-    from report.export import FORMATS, export
+    from report.database import FORMATS, connect, export
 
     kind = _one_of(options.format or "csv", tuple(FORMATS))
     with connect(runs) as database:

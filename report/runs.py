@@ -108,21 +108,18 @@ class Run:
                 lines.seen += len(decoded)
                 batch += decoded
             except (ValueError, RecursionError):
-                batch += [each for record in lines.records(block) for each in self._decode_one(name, record, decode)]
+                for record in lines.records(block):
+                    try:
+                        batch += decode(msgspec.json.encode(record) + b"\n")
+                    except ValueError as error:
+                        # msgspec tells where it is in the list of lines, of which there is one.
+                        fault = str(error).replace(" - at `$[0]`", "").replace("`$[0].", "`")
+                        self.omit(name, ValueError(fault), record)
             if len(batch) >= _BATCH_RECORDS:
                 yield batch
                 batch = []
         yield batch
         lines.count_omissions()
-
-    def _decode_one(self, name: str, record: Record, decode: Callable[[bytes], list[T]]) -> list[T]:
-        try:
-            return decode(msgspec.json.encode(record) + b"\n")
-        except ValueError as error:
-            # msgspec tells where it is in the list of lines, of which there is one.
-            path = str(error).replace(" - at `$[0]`", "").replace("`$[0].", "`")
-            self.omit(name, ValueError(path), record)
-            return []
 
     def omit(self, stream: str, error: Exception, record: Record | None = None) -> None:
         cell = record.get("cell") if record else None
@@ -262,6 +259,11 @@ def list_runs(results: Path) -> list[ListedRun]:
         except RunError as error:
             listed.append(ListedRun(path, None, str(error).removeprefix(f"{path}: ")))
     return sorted(listed, key=lambda each: (each.path.name, str(each.path)))
+
+
+def damages(listed: Sequence[ListedRun]) -> list[str]:
+    """A line for each of these runs that can't be read."""
+    return [f"{item.path}: {item.damage}" for item in listed if item.run is None]
 
 
 def newest_readable(listed: Sequence[ListedRun], place: str, otherwise: str) -> Run:

@@ -1,28 +1,21 @@
-"""Tables: printed to a terminal here, and shown in the page by templates/blocks.html.j2."""
+"""Tables: report/terminal.py prints them, and templates/blocks.html.j2 shows them in the page."""
 
 from __future__ import annotations
 
-import io
-import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
-from rich.console import Console
-from rich.text import Text
-
-from report.format import MISSING, figure, milliseconds
-from report.table_layout import Layout
-from report.verdicts import DIFFERS, HOLDS, Verdict
+from report.format import milliseconds
 
 REHEARSAL = "rehearsal"
-# The width of a table that is printed into a file or a pipe: wide enough that nothing is cut.
-PLAIN_WIDTH = 170
 
 T = TypeVar("T")
 
-_STYLES = {"good": "green", "bad": "red", "muted": "dim"}
+
+def marked(text: str, rehearsal: bool) -> str:
+    """The text, with the mark of a rehearsal where it is of one."""
+    return f"{text} ({REHEARSAL})" if rehearsal else text
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,7 @@ class Table:
         return cls(title, [Column(column.name, column.numeric) for column in columns], rows, note, name=name)
 
     def titled(self, rehearsal: bool) -> str:
-        return f"{self.title} ({REHEARSAL})" if rehearsal else self.title
+        return marked(self.title, rehearsal)
 
 
 @dataclass(frozen=True)
@@ -96,78 +89,3 @@ def judged(text: str, good: bool | None) -> Cell:
 
 def bad_if(text: str, bad: object) -> Cell:
     return Cell(text, "bad" if bad else "")
-
-
-def console(file: IO[str] | None = None) -> Console:
-    """Coloured and as wide as the window on a terminal; plain and PLAIN_WIDTH wide elsewhere.
-
-    Writes a character that standard output's encoding lacks as an escape.
-    """
-    if file is None and isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    made = Console(file=file, highlight=False)
-    return made if made.is_terminal else Console(file=file, highlight=False, width=PLAIN_WIDTH, no_color=True)
-
-
-def exit_with(main: Callable[[], int]) -> NoReturn:
-    """Runs a command and ends the process; what can't be read or written, such as a full disk's output, is one line."""
-    try:
-        code = main()
-        print(end="", flush=True)  # what is noticed at Python's own exit is a traceback
-    except OSError as error:
-        # The reader of a pipe has read enough (head): no error.
-        code = 0 if isinstance(error, BrokenPipeError) else 1
-        if code:
-            what = f"{error.filename or 'standard output'}: {error.strerror or error}"
-            print(f"report: {what}; see that it can be used, and has room", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is left in the buffer
-    sys.exit(code)
-
-
-def print_table(to: Console, table: Table, rehearsal: bool) -> None:
-    """Prints the title, the table in the console's width (report/table_layout.py), and the note."""
-    rows = [[_text(cell) for cell in row] for row in table.rows]
-    layout = Layout([each.name for each in table.columns], [each.numeric for each in table.columns], rows)
-    if title := table.titled(rehearsal):
-        to.print(Text(title, style="bold"), overflow="fold")
-    for part in layout.parts(to):
-        to.print(part)
-    if table.note:
-        to.print(Text(table.note, style="dim"), overflow="fold")
-    to.print()
-
-
-def _text(cell: Cell | str) -> Text:
-    found = cell if isinstance(cell, Cell) else Cell(cell)
-    return Text(found.text, style=_STYLES.get(found.tone, ""))
-
-
-def published_text(verdict: Verdict) -> str:
-    published = verdict.claim.published
-    return f"{figure(published.value)} {published.unit}" if published.value is not None else "open question"
-
-
-def measured_text(verdict: Verdict) -> str:
-    """With the mark of the rehearsal, where the figure was measured in one."""
-    if verdict.measured is None:
-        return MISSING
-    mark = f" ({REHEARSAL})" if verdict.rehearsal else ""
-    return f"{figure(verdict.measured)} {verdict.claim.published.unit}{mark}"
-
-
-def tone(verdict: Verdict) -> str:
-    return {HOLDS: "good", DIFFERS: "bad"}.get(verdict.verdict, "muted")
-
-
-# Beside the claim's name.
-VERDICT_COLUMNS: list[TextColumn[Verdict]] = [
-    TextColumn("published", published_text),
-    TextColumn("measured", measured_text),
-    TextColumn("verdict", lambda verdict: Cell(verdict.verdict, tone(verdict))),
-    TextColumn("what was found, or why not", lambda verdict: verdict.detail or MISSING),
-]
-
-
-def claims_table(verdicts: Sequence[Verdict]) -> Table:
-    claim: TextColumn[Verdict] = TextColumn("claim", lambda verdict: verdict.claim.id)
-    return Table.of("Claims", [claim, *VERDICT_COLUMNS], verdicts, name="claims")

@@ -1,17 +1,37 @@
-"""Draws what ran where as layers of boxes, with what goes between two layers written between them."""
+"""What ran where: a table of the hosts, and a drawing of layers of boxes with what goes between two written between.
+
+No field of the inventory is taken for granted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from report.format import MISSING, unbreakable
-from report.inventory_view import objects
+from report.format import MISSING, size_bytes, unbreakable
 from report.page import Html
-from report.records import Record
-from report.table import Missing
+from report.records import Record, objects
+from report.table import Column, Missing, Table
 
 NO_INVENTORY = Missing("The manifest has no inventory: what ran where is not known.")
+
+
+def hosts_table(inventory: Record, note: str) -> Table:
+    """`note` says how the limits are set. There is a column for volumes where a host has some."""
+    hosts = objects(inventory, "hosts")
+    columns = [Column(name) for name in ("host", "role", "type", "zone", "private address")]
+    columns += [Column("CPU limit", True), Column("memory limit", True)]
+    keys = ("name", "role", "type", "zone", "private_address", "cpu_limit")
+    rows = []
+    for host in hosts:
+        memory = host.get("memory_limit_mib")
+        row = [MISSING if host.get(key) is None else str(host[key]) for key in keys]
+        rows.append([*row, size_bytes(memory << 20 if isinstance(memory, int) else None)])
+    if any(objects(host, "volumes") for host in hosts):
+        columns.append(Column("volumes", True))
+        for host, row in zip(hosts, rows, strict=True):
+            row.append(str(len(objects(host, "volumes"))) if "volumes" in host else MISSING)
+    return Table("Hosts", columns, rows, f"{note} {MISSING}: not limited.", name="hosts", page_only=True)
 
 
 @dataclass(frozen=True)

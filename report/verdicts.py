@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from report.claims import Claim
-from report.expressions import Part, Value
-from report.format import figure
+from report.expressions import Expression, Part, Sentence, Value
+from report.format import MISSING, figure
 from report.records import number, read_document, shown
-from report.runs import RunError
+from report.runs import Manifest, RunError
+from report.table import Cell, Table, TextColumn, marked
 
 VERDICTS = "verdicts.json"
 SCHEMA = 1
@@ -34,6 +35,7 @@ class Verdict:
     detail: str  # what was found, by how much it differs, or why it is not judged
     measured: Value
     rehearsal: bool
+    run: Manifest | None = None  # that it is of, where it stands among those of others
 
 
 @dataclass(frozen=True)
@@ -44,37 +46,42 @@ class StoredVerdict:
 
 
 def judge(claim: Claim, summary: object, rehearsal: bool) -> Verdict:
-    measured = claim.measured.evaluate(summary) if claim.measured else None
+
+    def expression(formula: str) -> Expression:
+        return claim.expression(formula, type(summary))
 
     def verdict(name: str, detail: str) -> Verdict:
         return Verdict(claim, name, detail, measured, rehearsal)
 
+    measured = expression(claim.measured).evaluate(summary) if claim.measured else None
     without = NOT_RUN if measured is None else NOT_JUDGED
-    if claim.where not in ("either", "rehearsal" if rehearsal else "aws"):
-        reason = claim.elsewhere_reason.fill(summary) if claim.elsewhere_reason else ""
+    if claim.applies.where not in ("either", "rehearsal" if rehearsal else "aws"):
+        reason = Sentence(claim.applies.reason or "").fill(summary)
         return verdict(without, f"needs {'AWS' if rehearsal else 'a rehearsal'}: {reason}")
-    if claim.when is not None and claim.when.evaluate(summary) is not True:
+    if claim.when is not None and expression(claim.when).evaluate(summary) is not True:
         if claim.needs is not None:
-            return verdict(without, f"needs {claim.needs.fill(summary)}")
-        unmet = [part for part in claim.when.parts(summary) if part.value is not True]
+            return verdict(without, f"needs {Sentence(claim.needs).fill(summary)}")
+        unmet = [part for part in expression(claim.when).parts(summary) if part.value is not True]
         return verdict(without, "; ".join(f"needs {part.text}: {_figures(part.figures)}" for part in unmet))
-    outcome = claim.test.evaluate(summary)
+    test = expression(claim.test)
+    outcome = test.evaluate(summary)
     if outcome is None:
-        return verdict(without, "no value for " + ", ".join(claim.test.unknown(summary)))
-    parts = [part for part in claim.test.parts(summary) if outcome or part.value is False]
+        return verdict(without, "no value for " + ", ".join(test.unknown(summary)))
+    parts = [part for part in test.parts(summary) if outcome or part.value is False]
     detail = _finding(claim, summary, measured, parts)
     if outcome:
         return verdict(HOLDS, detail)
-    documented = [later for later in claim.later if later.test is not None and later.test.evaluate(summary) is True]
-    since = "".join(f"; as documented since ({later.date}): {later.fact}" for later in documented)
-    return verdict(DIFFERS, detail + since)
+    for later in claim.later:
+        if later.test is not None and expression(later.test).evaluate(summary) is True:
+            detail += f"; as documented since ({later.date}): {later.fact}"
+    return verdict(DIFFERS, detail)
 
 
 def _finding(claim: Claim, summary: object, measured: Value, parts: Sequence[Part]) -> str:
     """How the figure compares with the published one, and the claim's own sentence, or the figures of its test."""
     compared = _against_published(claim, measured)
     if claim.finding is not None:
-        sentence = claim.finding.fill(summary)
+        sentence = Sentence(claim.finding).fill(summary)
         return f"{compared}; {sentence}" if compared else sentence
     return compared or "; ".join(_figures(part.figures) for part in parts)
 
@@ -83,7 +90,7 @@ def _against_published(claim: Claim, measured: Value) -> str:
     if not claim.published.value or isinstance(measured, bool) or not isinstance(measured, int | float):
         return ""
     percent = (measured / claim.published.value - 1) * 100
-    allowed = "" if claim.tolerance_ratio is None else f" (tolerance {claim.tolerance_ratio * 100:.0f} %)"
+    allowed = "" if claim.tolerance is None else f" (tolerance {claim.tolerance.ratio * 100:.0f} %)"
     if abs(percent) < 0.5:
         return f"as published{allowed}"
     return f"{abs(percent):.0f} % {'above' if percent > 0 else 'below'} the published value{allowed}"
@@ -133,3 +140,33 @@ def _stored(entry: dict[str, Value]) -> StoredVerdict:
     if verdict == NOT_MEASURED:
         verdict = NOT_RUN if measured is None else NOT_JUDGED
     return StoredVerdict(verdict, str(entry["detail"]), measured)
+
+
+def published_text(verdict: Verdict) -> str:
+    published = verdict.claim.published
+    return f"{figure(published.value)} {published.unit}" if published.value is not None else "open question"
+
+
+def measured_text(verdict: Verdict) -> str:
+    """With the mark of the rehearsal, where the figure was measured in one."""
+    if verdict.measured is None:
+        return MISSING
+    return marked(f"{figure(verdict.measured)} {verdict.claim.published.unit}", verdict.rehearsal)
+
+
+def tone(verdict: Verdict) -> str:
+    return {HOLDS: "good", DIFFERS: "bad"}.get(verdict.verdict, "muted")
+
+
+# Beside the claim's name.
+VERDICT_COLUMNS: list[TextColumn[Verdict]] = [
+    TextColumn("published", published_text),
+    TextColumn("measured", measured_text),
+    TextColumn("verdict", lambda verdict: Cell(verdict.verdict, tone(verdict))),
+    TextColumn("what was found, or why not", lambda verdict: verdict.detail or MISSING),
+]
+
+
+def claims_table(verdicts: Sequence[Verdict]) -> Table:
+    claim: TextColumn[Verdict] = TextColumn("claim", lambda verdict: verdict.claim.id)
+    return Table.of("Claims", [claim, *VERDICT_COLUMNS], verdicts, name="claims")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
@@ -15,14 +15,14 @@ from report.histogram import Histogram, HistogramError, merge
 from report.intervals import NONE, Interval, Intervals
 from report.latency_seconds import LatencySeconds
 from report.missing import total
-from report.records import WHOLE_MAX, number, or_none
+from report.records import WHOLE_MAX, known_as
 from report.runs import Run, decode_lines
 from report.summary import MIB
 
 CLOCK_SLACK_S = 0.05
 SECONDS_MAX = 86400.0  # the longest that a plan allows a cell (workloads/plan_file.py)
 
-# As runs.whole and runs.text take them; a column has 64 bits.
+# As report/records.py takes them; a column has 64 bits.
 _Whole = Annotated[int, Meta(ge=0, le=WHOLE_MAX)]
 _Text = Annotated[str, Meta(min_length=1)]
 
@@ -104,12 +104,10 @@ def figures_of(measured: Measured | None, *names: str) -> dict[str, Any]:
     """Fields of a summary: attributes of Measured and percentiles such as latency_p99_9_us, by name; all None where
     nothing was measured.
     """
+    if measured is None:
+        return dict.fromkeys(names)
     return {
-        name: None
-        if measured is None
-        else measured.percentile_us(_PERCENTILES[name])
-        if name in _PERCENTILES
-        else getattr(measured, name)
+        name: measured.percentile_us(_PERCENTILES[name]) if name in _PERCENTILES else getattr(measured, name)
         for name in names
     }
 
@@ -144,7 +142,9 @@ class _Line(Struct, gc=False):
 
 
 class _IntervalLine(_Line, gc=False, tag_field="kind", tag="interval"):
-    pass
+    @property
+    def latency_max_ns(self) -> int | None:
+        return self.latency_ns.max
 
 
 class _FinalLine(_Line, tag_field="kind", tag="final"):
@@ -158,19 +158,8 @@ class _FinalLine(_Line, tag_field="kind", tag="final"):
         requests = None
         if self.threads is not None and isinstance(self.files, list):
             requests = self.threads * self.depth * len(self.files)
-        record = {"first": self.t_first_unix_s, "last": self.t_last_unix_s}
-        return Final(
-            host=self.host,
-            t_start_unix_s=self.t_start_unix_s,
-            t_end_unix_s=self.t_end_unix_s,
-            ops=self.ops,
-            bytes=self.bytes,
-            errors=self.errors,
-            histogram=self.latency_ns.histogram(),
-            requests_in_flight=requests,
-            t_first_unix_s=or_none(number, record, "first"),
-            t_last_unix_s=or_none(number, record, "last"),
-        )
+        histogram, record = self.latency_ns.histogram(), msgspec.structs.asdict(self)
+        return known_as(Final, record, errors=self.errors, histogram=histogram, requests_in_flight=requests)
 
 
 _LINES = msgspec.json.Decoder(_IntervalLine | _FinalLine)
@@ -185,9 +174,6 @@ def read_worker(
     parts: dict[str, list[Intervals]] = {}
     finals: dict[str, list[Final]] = {}
 
-    def omit(cell: str, error: HistogramError) -> None:
-        run.omit("worker", error, {"cell": cell})
-
     for batch in run.batches("worker", partial(decode_lines, _LINES)):
         lines_of_cells: dict[str, list[_IntervalLine]] = {}
         for line in batch:
@@ -198,24 +184,22 @@ def read_worker(
                 try:
                     finals.setdefault(line.cell, []).append(line.final())
                 except HistogramError as error:
-                    omit(line.cell, error)
+                    run.omit("worker", error, {"cell": line.cell})
         for cell, lines in lines_of_cells.items():
             parts_of_cell = parts.setdefault(cell, [])
             if not lines:
                 continue
             histograms: dict[int, Histogram] = {}
             if keep_histograms is not None and cell.startswith(keep_histograms):
-                lines, histograms = _with_histograms(lines, partial(omit, cell))
-            intervals = Intervals.of_rows(lines, [line.latency_ns.max for line in lines], histograms)
+                lines, histograms = _with_histograms(run, lines)
+            intervals = Intervals.of(lines, histograms)
             parts_of_cell.append(intervals)
             if latencies is not None:
                 latencies.add(intervals, [line.latency_ns.buckets for line in lines])
     return {cell: Worker(Intervals.joined(found), finals.get(cell, [])) for cell, found in parts.items()}
 
 
-def _with_histograms(
-    lines: Sequence[_IntervalLine], omit: Callable[[HistogramError], None]
-) -> tuple[list[_IntervalLine], dict[int, Histogram]]:
+def _with_histograms(run: Run, lines: Sequence[_IntervalLine]) -> tuple[list[_IntervalLine], dict[int, Histogram]]:
     """The lines whose histograms are not damaged, and these histograms by the index of their line."""
     kept: list[_IntervalLine] = []
     histograms: dict[int, Histogram] = {}
@@ -224,7 +208,7 @@ def _with_histograms(
             histograms[len(kept)] = line.latency_ns.histogram()
             kept.append(line)
         except HistogramError as error:
-            omit(error)
+            run.omit("worker", error, {"cell": line.cell})
     return kept, histograms
 
 

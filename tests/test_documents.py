@@ -15,7 +15,7 @@ from invoke.parser.parser import Parser
 from docs.generate import REFERENCE, arguments_of, pages
 from fabfile import namespace
 from lab import service_model
-from report import outcomes
+from report.overview import COLUMNS
 from schemas.write import SCHEMAS
 from tests.document_outputs import outputs_of, shape
 from tests.workloads.fabric_task import fab
@@ -200,7 +200,7 @@ def test_the_table_of_the_readme_is_that_of_a_rehearsal_of_all() -> None:
     """But for the last column, which is the page of each."""
     rows = [line for line in (PROJECT / "README.md").read_text().splitlines() if line.startswith("    |")]
     table = [[cell.strip() for cell in row.strip().strip("|").split("|")] for row in rows]
-    assert table[0] == [column.name for column in outcomes.COLUMNS[:-1]]
+    assert table[0] == [column.name for column in COLUMNS[:-1]]
     assert {row[0] for row in table[1:]} == {each.name for each in find_experiments()}
     for name, _, _, *counted in table[1:]:
         ledger = (PROJECT / "claims" / f"{name}.yaml").read_text()

@@ -35,16 +35,15 @@ from report.efs_iops.timeline import read_timeline
 from report.efs_iops.write_only import read_write_only
 from report.format import MISSING, figure, unbreakable
 from report.hosts import inventory_roles
-from report.inventory_view import hosts_table, objects
 from report.known_answers import known_answers_section
+from report.long_streams import read_in_parallel
 from report.page import Block, Html, KeyFigure, Page, Section
-from report.parallel_read import read_in_parallel
 from report.proofs import proofs_table, read_proofs
-from report.records import Record, mapping, or_none
+from report.records import Record, mapping, objects, or_none
 from report.runs import Manifest, Run
 from report.summary import run_fields
 from report.table import Missing
-from report.topology import NO_INVENTORY, Box, Layer, host_box, joined, layers, mtu_text, named_hosts
+from report.topology import NO_INVENTORY, Box, Layer, host_box, hosts_table, joined, layers, mtu_text, named_hosts
 
 QUESTION = (
     "How many operations and bytes a second does an EFS file system give, and does AWS count what its clients do?"

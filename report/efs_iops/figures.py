@@ -14,9 +14,10 @@ from report.efs_iops.labels import at_once, in_order, request_size
 from report.efs_iops.schema import Cell, OperationLimits, Summary
 from report.format import figure, latency_us
 from report.latency_charts import Panel, Row, percentiles_plot
-from report.palette import COLOURS
 from report.panels import (
+    COLOURS,
     STAR,
+    Spec,
     category,
     colour_in,
     layer,
@@ -24,7 +25,6 @@ from report.panels import (
     panel,
     tooltip,
 )
-from report.vega import Spec
 
 _OP_COLOURS = {"write": COLOURS["orange"], "read": COLOURS["blue"]}
 _HOST_COLOURS = {1: COLOURS["blue"], 2: COLOURS["orange"]}

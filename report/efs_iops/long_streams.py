@@ -11,7 +11,6 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from report.columnar_copy import ColumnarCopy, Content, Table
 from report.efs_iops.cells import Clients
 from report.efs_iops.clocks import RunnerClock
 from report.efs_iops.counters import Counters
@@ -19,6 +18,7 @@ from report.efs_iops.mountstats import read_mountstats
 from report.hosts import HostSamples, read_host_samples
 from report.intervals import COLUMNS, Intervals
 from report.latency_seconds import LatencySeconds
+from report.long_streams import ColumnarCopy, Content, Table
 from report.runs import Run
 from report.worker import Final, Worker, read_worker
 

@@ -11,9 +11,19 @@ from report.efs_iops.labels import clock_time
 from report.efs_iops.schema import Counted, Summary, Timeline
 from report.format import figure
 from report.latency_charts import latency_panel
-from report.palette import COLOURS
-from report.panels import TOOLTIPS_MAX, category, layer, number, one_of, panel, tooltip, tooltip_points, zoom
-from report.vega import Spec
+from report.panels import (
+    COLOURS,
+    TOOLTIPS_MAX,
+    Spec,
+    category,
+    layer,
+    number,
+    one_of,
+    panel,
+    tooltip,
+    tooltip_points,
+    zoom,
+)
 
 _MINUTES = "CloudWatch, minutes"
 # Name in the legend, colour, width. CloudWatch has a value a minute, the others one each stretch.

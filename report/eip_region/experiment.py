@@ -11,14 +11,13 @@ from report.eip_region.refusal import read_refusal
 from report.eip_region.schema import SCHEMA, MoveFigures, Summary
 from report.eip_region.tables import PROOFS, distribution_table, moves_table, refusal_table
 from report.format import MISSING, figure, seconds, unbreakable
-from report.inventory_view import hosts_table, objects
 from report.page import Block, Html, KeyFigure, Page, Section
 from report.proofs import proofs_table, read_proofs
-from report.records import Record
+from report.records import Record, objects
 from report.runs import Manifest, Run
 from report.summary import run_fields
 from report.table import Missing
-from report.topology import NO_INVENTORY, Box, Layer, host_box, joined, layers, named_hosts
+from report.topology import NO_INVENTORY, Box, Layer, host_box, hosts_table, joined, layers, named_hosts
 
 QUESTION = "Can an Elastic IP leave its region, and what does a client see when it moves across the zones of it?"
 

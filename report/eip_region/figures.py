@@ -9,9 +9,7 @@ from typing import Any
 from report.chart import Chart
 from report.eip_region.schema import Connection, MoveFigures, Summary
 from report.format import seconds
-from report.palette import COLOURS
-from report.panels import category, layer, number, panel, rows_axis, tooltip
-from report.vega import Spec
+from report.panels import COLOURS, Spec, category, layer, number, panel, rows_axis, tooltip
 
 # More rows can't be told apart in a figure; summary.json has them all.
 ROWS_MAX = 40

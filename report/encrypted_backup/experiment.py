@@ -9,13 +9,12 @@ from report.encrypted_backup.figures import steps_plot
 from report.encrypted_backup.schema import SCHEMA, Backup, PlaintextSearch, Recovery, Search, Step, Summary
 from report.encrypted_backup.tables import PLACES, backups_table, blind_table, recovery_table, steps_table
 from report.format import figure, seconds, size_bytes
-from report.inventory_view import hosts_table
 from report.page import Block, KeyFigure, Page, Section
 from report.records import Record, boolean, known_as, number, or_none, whole
 from report.runs import Manifest, Run
 from report.summary import run_fields
 from report.table import Missing
-from report.topology import tunnel_topology
+from report.topology import hosts_table, tunnel_topology
 
 QUESTION = "Is a backup on a server that can't read it restored whole by a blank machine and a page of paper?"
 

@@ -7,9 +7,7 @@ from typing import Any
 from report.chart import Chart
 from report.encrypted_backup.schema import Step, Summary
 from report.format import seconds as seconds_words
-from report.palette import COLOURS
-from report.panels import category, layer, number, panel, tooltip
-from report.vega import Spec
+from report.panels import COLOURS, Spec, category, layer, number, panel, tooltip
 
 _LOOKS = {"done": COLOURS["blue"], "undone": COLOURS["orange"]}
 _ROW_PIXELS = 20

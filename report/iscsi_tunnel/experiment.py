@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from report.claims import Claim
 from report.format import figure, latency_us, ratio, seconds
-from report.inventory_view import hosts_table
 from report.iscsi_tunnel.attaching import read_attaching, read_only_ssh
 from report.iscsi_tunnel.cells import prices, read_cells
 from report.iscsi_tunnel.figures import losses_plot, rates_plot
@@ -18,7 +17,7 @@ from report.proofs import proofs_table, read_proofs
 from report.runs import Manifest, Run
 from report.summary import run_fields
 from report.table import Missing
-from report.topology import tunnel_topology
+from report.topology import hosts_table, tunnel_topology
 from report.worker import read_worker
 
 QUESTION = "Is a volume reached through the SSH tunnel and by no other way, and what does the tunnel cost?"

@@ -7,9 +7,8 @@ from typing import Any
 from report.chart import Chart
 from report.format import figure, latency_us
 from report.iscsi_tunnel.schema import Cell, Summary
-from report.palette import COLOURS as SHADES
-from report.panels import colour_in, layer, number, one_of, panel, rows_axis, tooltip, zoom
-from report.vega import Spec
+from report.panels import COLOURS as SHADES
+from report.panels import Spec, colour_in, layer, number, one_of, panel, rows_axis, tooltip, zoom
 
 COLOURS = {"tunnel": SHADES["blue"], "direct": SHADES["orange"], "ssh": SHADES["purple"]}
 _LABELS = {"tunnel": "tunnel", "direct": "iSCSI alone", "ssh": "ssh alone"}

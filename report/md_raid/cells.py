@@ -6,12 +6,12 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from report.cells import CellRecord, parse_cells
+from report.intervals import INTERVAL_SECONDS_MIN
 from report.md_raid.hosts import CLIENT_NETWORK, SERVER_NETWORK, Hosts, Work
 from report.md_raid.schema import Cell, MdCost, Point, Scaling, Series, Volume
 from report.missing import divided
 from report.records import Record, RecordError, known_as, natural, number, text, whole_or_none
 from report.runs import Run
-from report.samples import INTERVAL_SECONDS_MIN
 from report.summary import MB, MIB, shared_fields
 from report.worker import CLOCK_SLACK_S, LATENCIES, Measured, Worker, figures_of, measure
 

@@ -10,9 +10,8 @@ from report.format import seconds as seconds_text
 from report.latency_charts import latency_panel
 from report.md_raid.figures import COLOURS
 from report.md_raid.schema import Drill, Summary
-from report.palette import COLOURS as SHADES
-from report.panels import colour_in, layer, number, panel, rows_axis, tooltip, tooltip_points, zoom
-from report.vega import Spec
+from report.panels import COLOURS as SHADES
+from report.panels import Spec, colour_in, layer, number, panel, rows_axis, tooltip, tooltip_points, zoom
 
 
 def drill_plot(summary: Summary) -> Chart | None:

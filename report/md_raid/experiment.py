@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from report.claims import Claim
 from report.format import figure, ratio, seconds
-from report.inventory_view import hosts_table
 from report.known_answers import known_answers_section
 from report.md_raid.cells import read_cells, scaling, volume_figures
 from report.md_raid.drill import configured_arrays, phases_of, read_array_records, read_drill
@@ -33,6 +32,7 @@ from report.proofs import proofs_table, read_proofs
 from report.runs import Manifest, Run
 from report.summary import run_fields
 from report.table import Missing
+from report.topology import hosts_table
 from report.worker import read_worker
 
 KNOWN_ANSWERS_NOTE = (

@@ -12,10 +12,9 @@ from report.md_raid.hosts import CLIENT_CPU, CLIENT_NETWORK, EBS_LINK, SERVER_CP
 from report.md_raid.schema import Cell, Summary
 from report.md_raid.tables import in_order, sweep_cells, volumes_each
 from report.missing import times
-from report.palette import COLOURS as SHADES
-from report.panels import category, colour_in, layer, number, panel, tooltip
+from report.panels import COLOURS as SHADES
+from report.panels import Spec, category, colour_in, layer, number, panel, tooltip
 from report.summary import MIB
-from report.vega import Spec
 
 # A ceiling so far above all that was measured would press the rest to the foot of the figure.
 CEILING_TO_RATE_MAX = 2.5

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from aws_offers import LINE_RATES
 from report.hosts import BUSY_RATIO_MIN, HostSamples, Role, inventory_roles, read_host_samples
-from report.inventory_view import objects
 from report.md_raid.disks import Disks, Use, read_disks
 from report.md_raid.schema import Ceilings, Evidence
 from report.md_raid.service_model import InstanceRates, ServiceModel, VolumeRates, read_service_model
 from report.missing import divided, known, mean, times, total
+from report.records import objects
 from report.runs import Run
 from report.summary import MB, MIB
 

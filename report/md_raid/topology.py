@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from report.format import MISSING, size_bytes, unbreakable
-from report.inventory_view import objects
 from report.md_raid.schema import Array
 from report.page import Html
-from report.records import Record
+from report.records import Record, objects
 from report.table import Missing
 from report.topology import NO_INVENTORY, joined, mtu_text, named_hosts, volume_text
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from report.claims import Claim
 from report.format import MISSING, figure, percent
-from report.inventory_view import hosts_table
 from report.page import Block, Html, KeyFigure, Page, Section
 from report.proofs import proofs_table, read_proofs
 from report.records import Record, mapping, or_none
@@ -20,7 +19,7 @@ from report.s3_throttle.tables import PROOFS, costs_table, duty_cycle_table, lin
 from report.s3_throttle.totals import closed_loop, duty_cycle, free_rate, transfers
 from report.summary import run_fields
 from report.table import Missing
-from report.topology import NO_INVENTORY, Box, Layer, host_box, host_in, layers
+from report.topology import NO_INVENTORY, Box, Layer, host_box, host_in, hosts_table, layers
 
 QUESTION = "Can a running aws s3 sync be held to a bandwidth, and by which way does the cap hold best?"
 

@@ -7,12 +7,10 @@ from typing import Any
 
 from report.chart import Chart
 from report.format import figure, percent
-from report.palette import COLOURS
-from report.panels import category, layer, number, one_of, panel, tooltip, zoom
+from report.panels import COLOURS, Spec, category, layer, number, one_of, panel, tooltip, zoom
 from report.s3_throttle.cells import FREE
 from report.s3_throttle.schema import Cell, Point, Summary
 from report.s3_throttle.tables import WITHIN
-from report.vega import Spec
 
 _LOOKS = {
     "duty-cycle": ("square", COLOURS["orange"]),

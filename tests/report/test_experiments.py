@@ -84,7 +84,7 @@ def test_a_new_folder_is_an_experiment_with_a_report(run: Path, capsys: pytest.C
 @pytest.mark.usefixtures("toy")
 def test_a_new_folder_is_in_the_ledger_and_in_the_overview(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = run.parents[2]
-    page = build_overview(results).page.read_text()
+    page = build_overview(results).read_text()
     assert "toy-dice" in page
     assert "no run yet" in page
     assert ledger.main(["--results", str(results)]) == 0

@@ -130,7 +130,7 @@ def test_what_was_not_measured_has_no_mark(driver: webdriver.Chrome, tmp_path: P
 
 
 def test_one_page_over_all_draws_every_figure(driver: webdriver.Chrome, runs: dict[str, Path]) -> None:
-    page = build_overview(runs["md-raid"].parents[2]).page
+    page = build_overview(runs["md-raid"].parents[2])
     requested(driver)
     said(driver)
     show(driver, page, width=PHONE, anew=True)

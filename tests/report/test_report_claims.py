@@ -320,6 +320,17 @@ def test_a_wrong_claim_names_file_claim_and_field(tmp_path: Path, field: str, wr
     assert says in message
 
 
+def test_all_wrong_formulas_of_a_file_are_named_at_once(tmp_path: Path) -> None:
+    document = yaml.safe_load((CLAIMS / "md-raid.yaml").read_text())
+    document["claims"][0] |= {"test": "volume.speed > 1", "finding": "{nothing}"}
+    document["claims"][1]["measured"] = "drill.killed"
+    (tmp_path / "md-raid.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(ClaimError) as refusal:
+        load_claims("md-raid", Summary, tmp_path)
+    fields = [line.split(": ")[2] for line in str(refusal.value).splitlines()]
+    assert fields == ["test", "finding", "measured"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from report import columnar_copy
+from report import long_streams
 from report.efs_iops.clocks import RunnerClock
 from report.efs_iops.experiment import summarize
 from report.efs_iops.long_streams import read_workers
@@ -23,8 +23,9 @@ STREAMS_OF_COPIES = {"workers": ["worker"], "clients": ["mountstats", "host"]}
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run whose streams count as long, with a damaged line and a second with errors."""
-    monkeypatch.setattr(columnar_copy, "BYTES_MIN", 0)
+    """A run whose streams count as long, with a damaged line and a second with errors; all is read in this process."""
+    monkeypatch.setattr(long_streams, "BYTES_MIN", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
     builder = EfsRunBuilder(brief=True)
     worker = builder.streams["worker"]
     next(record for record in worker if record["kind"] == "interval")["errors"] = {"EIO": 3}
@@ -120,8 +121,8 @@ def test_a_change_between_the_compared_pieces_is_noticed(
     run: Path, read_streams: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its time set back as `cp --preserve` or `rsync --times` does: the kernel's own time of the change tells."""
-    monkeypatch.setattr(columnar_copy, "_PIECE_BYTES", 1)
-    monkeypatch.setattr(columnar_copy, "_PIECES", 2)
+    monkeypatch.setattr(long_streams, "_PIECE_BYTES", 1)
+    monkeypatch.setattr(long_streams, "_PIECES", 2)
     summary(run)
     file = run / "raw" / "worker.ndjson"
     before, content = file.stat(), file.read_bytes()
@@ -159,7 +160,7 @@ def test_a_copy_of_an_earlier_program_is_made_again(
     run: Path, read_streams: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = summary(run)
-    monkeypatch.setattr(columnar_copy, "_program", lambda: "another")
+    monkeypatch.setattr(long_streams, "_program", lambda: "another")
     read_streams.clear()
     assert summary(run) == first
     assert sorted(read_streams) == sorted(LONG)

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from report import compare as command
-from report.comparison import BETTER, SAME, TOO_NOISY, WORSE, compare, gravest, verdict_of
+from report.compare import BETTER, SAME, TOO_NOISY, WORSE, Series, compare, gravest, read_series, verdict_of
 from report.mean_rate import Ratio, mean_rate, mean_ratio, ratio_of_means
 from report.runs import open_run
-from report.samples import Series, read_series
 from tests.report.efs_run_builder import EfsRunBuilder
 from tests.report.run_builder import RunBuilder
 

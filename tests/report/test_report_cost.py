@@ -10,7 +10,7 @@ import pytest
 
 from report.build import build_report
 from report.format import MISSING
-from report.inventory_view import cost_text
+from report.page import cost_text
 from report.runs import parse_manifest
 from tests.report.run_builder import RunBuilder
 

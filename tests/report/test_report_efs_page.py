@@ -23,7 +23,7 @@ from report.efs_iops.schema import Summary
 from report.efs_iops.tables import ROWS_MAX, agreement_tables
 from report.efs_iops.time_figures import agreement_plot
 from report.runs import open_run
-from report.table import print_table
+from report.terminal import print_table
 from report.verdicts import Verdict, judge
 from tests.document_outputs import outputs_of, shape
 from tests.report.efs_run_builder import STARTED_UNIX_S, EfsRunBuilder

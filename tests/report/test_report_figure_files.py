@@ -10,7 +10,7 @@ import pytest
 
 from report.__main__ import main
 from report.build import build_report
-from report.palette import MARK
+from report.chart import MARK
 from tests.report.run_builder import RunBuilder
 
 

@@ -71,7 +71,7 @@ def test_many_at_once_are_the_same(values: list[int]) -> None:
 def test_merging_is_counting_together(a: list[int], b: list[int], c: list[int]) -> None:
     together = histogram_of(a + b + c)
     assert merge([histogram_of(a), histogram_of(b), histogram_of(c)]) == together
-    assert histogram_of(c).merge(histogram_of(a)).merge(histogram_of(b)) == together
+    assert merge([merge([histogram_of(c), histogram_of(a)]), histogram_of(b)]) == together
 
 
 @given(many)

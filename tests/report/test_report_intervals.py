@@ -121,7 +121,7 @@ def test_long_streams_read_in_a_process_of_their_own_say_the_same(
     with (path / "raw" / "host.ndjson").open("a") as file:
         file.write('{"t_unix_s": 1}\n')
     here = summarize(open_run(path))
-    monkeypatch.setattr("report.parallel_read.BYTES_MIN", 0)
+    monkeypatch.setattr("report.long_streams.BYTES_MIN", 0)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     beside = summarize(open_run(path))
     assert "raw/host.ndjson: a record left out: Object missing required field `host`" in beside.problems

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
 import subprocess
 import sys
@@ -78,8 +77,8 @@ def test_a_verdict_that_judges_counts_before_a_newer_one_that_does_not(
 def test_of_verdicts_that_do_not_judge_the_newest_says_why() -> None:
     (claim, *_) = load_claims("md-raid", MD_RAID)
     runs = [(open_run_named(name), {claim.id: StoredVerdict(NOT_RUN, name, None)}) for name in ("first", "second")]
-    (entry,) = ledger([claim], runs)
-    assert (entry.verdict.detail, entry.run) == ("second", runs[1][0])
+    (verdict,) = ledger([claim], runs)
+    assert (verdict.detail, verdict.run) == ("second", runs[1][0])
 
 
 def open_run_named(name: str) -> Any:
@@ -174,9 +173,19 @@ def test_what_another_user_keeps_is_not_loaded(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     read = ledgers.load_all_claims()
     (kept,) = (tmp_path / "tidemark").iterdir()
-    kept.write_bytes(pickle.dumps({}))
+    kept.write_bytes(b"{}")
     os.chown(kept, 65534, 65534)
     assert ledgers.load_all_claims().keys() == read.keys()
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b'{"md-raid": [{"id": 3}]}'])
+def test_what_is_kept_damaged_is_read_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damaged: bytes) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    read = ledgers.load_all_claims()
+    (kept,) = (tmp_path / "tidemark").iterdir()
+    assert ledgers.load_all_claims() == read
+    kept.write_bytes(damaged)
+    assert ledgers.load_all_claims() == read
 
 
 # --- what has been documented since ------------------------------------------------------------------------
@@ -206,7 +215,7 @@ def test_a_difference_may_be_as_documented(tmp_path: Path, test: str, documented
 
 def test_later_facts_stand_below_the_table(tmp_path: Path) -> None:
     claims = load_claims("md-raid", MD_RAID, claims_with(tmp_path, [fact()]))
-    table = ledger_table("md-raid", list(ledger(claims, [])))
+    table = ledger_table("md-raid", ledger(claims, []))
     assert table.note == "Since published:\nvolume-rate: volumes are faster (2020, a guide)."
     (first, *_) = table.rows
     assert first[-1] == MISSING

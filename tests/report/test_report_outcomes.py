@@ -13,7 +13,7 @@ import pytest
 
 from report.build import build_report
 from report.format import MISSING
-from report.outcomes import main, outcomes_table
+from report.overview import main, outcomes_table
 from report.runs import RunError
 from report.table import Cell
 from report.verdicts import DIFFERS, HOLDS, NOT_JUDGED, NOT_RUN, VERDICTS, StoredVerdict, read_verdicts
@@ -125,7 +125,7 @@ def test_damaged_verdicts_are_told_in_the_row(run: Path, text: str, fault: str) 
 
 def test_the_command_prints_it(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(document(entry(run=str(run)))))
-    assert main() == 0
+    assert main(["--outcomes"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("All experiments (rehearsal)")
     assert "|done " in said.replace("| done", "|done")
@@ -133,5 +133,5 @@ def test_the_command_prints_it(run: Path, monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_what_it_can_not_read_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("{"))
-    assert main() == 1
+    assert main(["--outcomes"]) == 1
     assert capsys.readouterr().err == "report: outcomes: not those of a rehearsal\n"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from report import outcomes
 from report.experiments import experiment_names
 from report.overview import main
 from tests.report.efs_run_builder import EfsRunBuilder
@@ -109,5 +108,5 @@ def test_a_rehearsal_of_several_ends_with_it(
         "experiments": [{"experiment": "efs-iops", "seconds": 9.0, "run": str(run), "reason": None}],
     }
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(document)))
-    assert outcomes.main() == 0
+    assert main(["--outcomes"]) == 0
     assert capsys.readouterr().out.rstrip().endswith(f"All of them in one page: {results / 'report.html'}")

@@ -13,11 +13,13 @@ import pytest
 from report import format as words
 from report.__main__ import main
 from report.build import build_report
+from report.chart import MARK
 from report.md_raid import topology
 from report.md_raid.schema import Array, Leg
 from report.page import Html
-from report.palette import MARK, PALETTE
-from report.table import Cell, Column, Table, console, print_table
+from report.panels import PALETTE
+from report.table import Cell, Column, Table
+from report.terminal import console, print_table
 from tests.report.run_builder import RunBuilder
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,10 +15,8 @@ import pytest
 from lab.paths import PROJECT
 from report import results
 from report.build import build_report
-from report.database import connect
-from report.export import export
+from report.database import EXPORTED, TABLES, VERSION, connect, export
 from report.histogram import Histogram
-from report.results_schema import EXPORTED, TABLES, VERSION
 from report.runs import RunError, list_runs
 from tests.report.run_builder import RunBuilder
 

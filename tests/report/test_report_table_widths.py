@@ -18,16 +18,14 @@ from rich.cells import cell_len
 
 from report.build import build_report
 from report.claims import CLAIMS, load_claims
-from report.compare import comparison_table
-from report.comparison import compare
+from report.compare import compare, comparison_table, read_series
 from report.experiments import experiment_names, summary_type
 from report.ledger import ledger, ledger_table
-from report.outcomes import outcomes_table
+from report.overview import outcomes_table
 from report.results import listing
 from report.runs import ListedRun, list_runs, open_run
-from report.samples import read_series
-from report.table import PLAIN_WIDTH, Cell, Column, Table, print_table
-from report.table_layout import WORD_CHARACTERS
+from report.table import Cell, Column, Table
+from report.terminal import PLAIN_WIDTH, WORD_CHARACTERS, print_table
 from tests.report import test_report_eip_region as eip_region
 from tests.report import test_report_encrypted_backup as encrypted_backup
 from tests.report import test_report_s3_throttle as s3_throttle
@@ -105,7 +103,7 @@ def every_table(tmp_path_factory: pytest.TempPathFactory) -> list[Table]:
 def tables(runs: list[ListedRun], one: Path, other: Path) -> Iterator[Table]:
     yield listing(runs)
     for name in experiment_names():
-        yield ledger_table(name, list(ledger(load_claims(name, summary_type(name), CLAIMS), [])))
+        yield ledger_table(name, ledger(load_claims(name, summary_type(name), CLAIMS), []))
     entries = [
         {
             "experiment": listed.path.parts[-3],
