@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from tests.workloads.eip_region.world import World
 from workloads.aws import ec2_client
 from workloads.deployment import local_versions
+from workloads.eip_region import address
 from workloads.eip_region import prove as proofs
 from workloads.eip_region.address import NOT_FOUND, ApiCall, until_known
 from workloads.eip_region.context import Context
@@ -171,7 +172,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr("workloads.eip_region.address.time", made)
+    monkeypatch.setattr(address, "time", made)
     return made
 
 
