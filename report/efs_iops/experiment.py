@@ -13,7 +13,7 @@ from report.efs_iops.cloudwatch import read_cloudwatch
 from report.efs_iops.figures import iops_plot, latency_plot
 from report.efs_iops.known_answers import read_known_answers
 from report.efs_iops.labels import agreement_ratio
-from report.efs_iops.limits import find_limits, with_limits, with_limits_seen
+from report.efs_iops.limits import find_limits
 from report.efs_iops.long_streams import clients_to_read, read_clients, read_workers
 from report.efs_iops.metering import read_metering, read_write_only
 from report.efs_iops.minutes import minutes_inside, worker_minutes
@@ -61,11 +61,8 @@ def summarize(run: Run) -> Summary:
     cloudwatch = read_cloudwatch(run)
     service = service_figures(cloudwatch)
     sweep = read_cells(run, workers, clients)
-    limits = find_limits(sweep.cells)
-    cells = with_limits(
-        sweep, limits, service, clients, inventory_roles(manifest.inventory), rehearsal=manifest.rehearsal
-    )
-    limits = with_limits_seen(limits, cells, service)
+    roles = inventory_roles(manifest.inventory)
+    cells, limits = find_limits(sweep, service, clients, roles, manifest.rehearsal)
     hosts = sorted({host for cell in cells for host in cell.hosts})
     minutes = minutes_inside(manifest, cloudwatch, workers.values())
     by_workers = worker_minutes(run, workers, cells, minutes)

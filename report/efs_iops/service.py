@@ -1,5 +1,5 @@
-"""What the service itself shows: CloudWatch's metrics, among them PercentIOLimit beside the percentage that follows from
-the limits which the run found; and, from raw/storage.ndjson, the size that `df` shows beside that of the files.
+"""What the service itself shows: CloudWatch's metrics, among them PercentIOLimit beside what follows for it from the
+limits that the run found; and, from raw/storage.ndjson, the size that `df` shows beside that of the files.
 """
 
 from __future__ import annotations
