@@ -162,11 +162,8 @@ def read_write_only(
         window = sweep.windows.get(cell.cell)
         if cell.op != "write" or cell.request_bytes >= SMALL_BELOW_BYTES or window is None:
             continue
-        grown = [
-            growth_in(mountstats[host], column("read", "operations"), window) if host in mountstats else None
-            for host in cell.hosts
-        ]
-        reads = total([each.amount if each else None for each in grown])
+        grown = [growth_in(mountstats, host, column("read", "operations"), window) for host in cell.hosts]
+        reads = total(each.amount if each else None for each in grown)
         if reads is not None:
             counted[cell.cell] = reads
     published = [

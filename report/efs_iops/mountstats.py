@@ -126,10 +126,7 @@ def cell_mountstats(
     rates: list[float] = []
     kib_per_s = worker_operations = 0.0
     for host, of_host in intervals.items():
-        growths = {
-            field: growth_in(counters[host], column(op, field), window) if host in counters else None
-            for field in _FIELDS
-        }
+        growths = {field: growth_in(counters, host, column(op, field), window) for field in _FIELDS}
         known = {field: growth for field, growth in growths.items() if growth is not None}
         if len(known) < len(_FIELDS) or (rate := known["operations"].per_s) is None:
             return NOTHING_KNOWN
@@ -153,8 +150,11 @@ def cell_mountstats(
     )
 
 
-def growth_in(counters: Counters, name: str, window: Window) -> Growth | None:
-    return counters.inside(name, *window.bounds) or counters.inside(name, *window.joint_unix_s)
+def growth_in(counters: Mapping[str, Counters], host: str, name: str, window: Window) -> Growth | None:
+    if host not in counters:
+        return None
+    of_host = counters[host]
+    return of_host.inside(name, *window.bounds) or of_host.inside(name, *window.joint_unix_s)
 
 
 def _table(readings: Sequence[_Reading]) -> Floats:
