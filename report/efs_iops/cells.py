@@ -140,7 +140,7 @@ def _reason(
     at_work: Iterable[str],
     finals: Mapping[str, Final],
     window: Window | None,
-    within: Mapping[str, Counts],
+    within: Mapping[str, Counts[float]],
 ) -> str | None:
     """Why the cell was not measured; None where it was."""
     if not complete:
@@ -160,7 +160,7 @@ def _reason(
     return None
 
 
-def _host_rate(host: str, within: Counts | None, window: Window | None) -> HostRate:
+def _host_rate(host: str, within: Counts[float] | None, window: Window | None) -> HostRate:
     if window is None or within is None or window.seconds <= 0 or not covers(window, within):
         return HostRate(host, None, None)
     return HostRate(host, within.ops / window.seconds, within.bytes / MB / window.seconds)
