@@ -90,13 +90,11 @@ def _minute(
     ]
     missing += [f"mountstats {host}" for host in mountstats.unknown([WIRE], start)]
     missing += [f"interface {host}" for host in nic.unknown(["nic_rx_bytes", "nic_tx_bytes"], start)]
-    rx_bytes, tx_bytes, rx_packets, tx_packets = (nic.of_hosts(name, start) for name in NIC_COLUMNS)
-    wire_bytes = mountstats.of_hosts(WIRE, start)
     return Minute(
         start_unix_s=start,
         read=counted["read"],
         write=counted["write"],
-        nic=_nic(rx_bytes, tx_bytes, rx_packets, tx_packets, wire_bytes),
+        nic=_nic([*(nic.of_hosts(name, start) for name in NIC_COLUMNS), mountstats.of_hosts(WIRE, start)]),
         missing=missing,
     )
 
@@ -153,13 +151,9 @@ def _counted(counts: Mapping[str, float | None]) -> Counted:
     )
 
 
-def _nic(
-    rx_bytes: float | None,
-    tx_bytes: float | None,
-    rx_packets: float | None,
-    tx_packets: float | None,
-    wire_bytes: float | None,
-) -> NicCounted:
+def _nic(counts: Iterable[float | None]) -> NicCounted:
+    """The first fields of NicCounted, in their order."""
+    rx_bytes, tx_bytes, rx_packets, tx_packets, wire_bytes = counts
     frames, packets = total([rx_bytes, tx_bytes]), total([rx_packets, tx_packets])
     tcp = None if frames is None or packets is None else frames - packets * HEADER_BYTES
     return NicCounted(rx_bytes, tx_bytes, rx_packets, tx_packets, wire_bytes, divided(tcp, wire_bytes))
@@ -185,4 +179,4 @@ def _sum(minutes: Sequence[Counted | None]) -> Counted | None:
 
 def _sum_nic(minutes: Sequence[NicCounted]) -> NicCounted:
     names = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets", "wire_bytes")
-    return _nic(*(total([getattr(each, name) for each in minutes]) for name in names))
+    return _nic(total([getattr(each, name) for each in minutes]) for name in names)

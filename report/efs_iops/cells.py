@@ -52,7 +52,7 @@ class Clients:
 
     def nic_rate(self, host: str, name: str, window: Window) -> float | None:
         """Bytes or packets a second."""
-        grown = growth_in(self.nic[host], name, window) if host in self.nic else None
+        grown = growth_in(self.nic, host, name, window)
         return grown.per_s if grown else None
 
 
@@ -97,8 +97,6 @@ def _cell(record: Record, worker: Worker, clients: Clients) -> tuple[Cell, Windo
     measured = ended if reason is None else None
     per_host = [_host_rate(host, within.get(host), window) for host in at_work]
     rates = [each.ops_per_s for each in per_host]
-    ops_per_s = total(rates) if measured else None
-    mb_per_s = total([each.mb_per_s for each in per_host]) if measured else None
     done = _of_all([finals[host].t_last_unix_s if host in finals else None for host in hosts])
     begun = _of_all([finals[host].t_first_unix_s if host in finals else None for host in hosts])
     cell = read_as(
@@ -114,8 +112,8 @@ def _cell(record: Record, worker: Worker, clients: Clients) -> tuple[Cell, Windo
         lost_hosts=lost,
         window_seconds=window.seconds if window else None,
         whole_seconds=len(window.whole_seconds) if window else None,
-        ops_per_s=ops_per_s,
-        mb_per_s=mb_per_s,
+        ops_per_s=total(rates) if measured else None,
+        mb_per_s=total(each.mb_per_s for each in per_host) if measured else None,
         per_host=per_host,
         jain_index=jain_index(known(rates)) if measured and len(hosts) > 1 else None,
         first_done_s=min(done) - start if measured and done else None,
@@ -142,7 +140,7 @@ def _reason(
     at_work: Iterable[str],
     finals: Mapping[str, Final],
     window: Window | None,
-    within: Mapping[str, Counts],
+    within: Mapping[str, Counts[float]],
 ) -> str | None:
     """Why the cell was not measured; None where it was."""
     if not complete:
@@ -162,7 +160,7 @@ def _reason(
     return None
 
 
-def _host_rate(host: str, within: Counts | None, window: Window | None) -> HostRate:
+def _host_rate(host: str, within: Counts[float] | None, window: Window | None) -> HostRate:
     if window is None or within is None or window.seconds <= 0 or not covers(window, within):
         return HostRate(host, None, None)
     return HostRate(host, within.ops / window.seconds, within.bytes / MB / window.seconds)
@@ -176,8 +174,9 @@ def _of_all(moments: Sequence[float | None]) -> list[float]:
 def _nic(clients: Clients, hosts: Sequence[str], window: Window | None) -> Nic:
     if window is None:
         return Nic(None, None, None, None)
-    rates = [total([clients.nic_rate(host, name, window) for host in hosts]) for name in NIC_COLUMNS]
-    rx, tx, rx_packets, tx_packets = rates
+    rx, tx, rx_packets, tx_packets = (
+        total(clients.nic_rate(host, name, window) for host in hosts) for name in NIC_COLUMNS
+    )
     return Nic(divided(rx, MB), divided(tx, MB), rx_packets, tx_packets)
 
 

@@ -4,15 +4,12 @@ is not there.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from report.efs_iops.schema import Service
 from report.missing import known
 from report.records import Record, RecordError, number, text
 from report.runs import Run
-from report.summary import MB
 
 MINUTE_SECONDS = 60
 # The worker's word for an operation, and the metric that counts it ("CloudWatch metrics for Amazon EFS", user guide).
@@ -55,22 +52,6 @@ def read_cloudwatch(run: Run) -> CloudWatch:
     if run.has_stream("cloudwatch", "what AWS counted is not known"):
         run.read("cloudwatch", parse)
     return found
-
-
-def service_figures(cloudwatch: CloudWatch) -> Service:
-    permitted = cloudwatch.values("PermittedThroughput", "Average", "Maximum")
-    credits = cloudwatch.values("BurstCreditBalance", "Average", "Minimum")
-    stored = cloudwatch.values("StorageBytes", "Average", "Maximum")
-    return Service(
-        permitted_throughput_mb_per_s=statistics.median(permitted) / MB if permitted else None,
-        burst_credit_minutes=len(credits),
-        burst_credit_first_bytes=credits[0] if credits else None,
-        burst_credit_last_bytes=credits[-1] if credits else None,
-        burst_credit_least_bytes=min(cloudwatch.values("BurstCreditBalance", "Minimum", "Average"), default=None),
-        client_connections_greatest=max(cloudwatch.values("ClientConnections", "Sum"), default=None),
-        storage_first_bytes=stored[0] if stored else None,
-        storage_last_bytes=stored[-1] if stored else None,
-    )
 
 
 def _add_minute(record: Record, found: CloudWatch) -> None:

@@ -9,18 +9,16 @@ from report.claims import Claim
 from report.efs_iops.agreement import Sources, read_agreement
 from report.efs_iops.cells import read_cells
 from report.efs_iops.clocks import clock_figures, read_clocks
-from report.efs_iops.cloudwatch import read_cloudwatch, service_figures
+from report.efs_iops.cloudwatch import read_cloudwatch
 from report.efs_iops.figures import iops_plot, latency_plot
-from report.efs_iops.io_limit import read_io_limit
 from report.efs_iops.known_answers import read_known_answers
 from report.efs_iops.labels import agreement_ratio
-from report.efs_iops.limited_by import with_limits, with_limits_seen
 from report.efs_iops.limits import find_limits
 from report.efs_iops.long_streams import clients_to_read, read_clients, read_workers
-from report.efs_iops.metering import read_metering
+from report.efs_iops.metering import read_metering, read_write_only
 from report.efs_iops.minutes import minutes_inside, worker_minutes
 from report.efs_iops.schema import SCHEMA, Summary
-from report.efs_iops.storage import read_storage
+from report.efs_iops.service import read_io_limit, read_storage, service_figures
 from report.efs_iops.sweep_tables import latency_table, limits_table, sweep_tables
 from report.efs_iops.tables import (
     PROOFS,
@@ -32,7 +30,6 @@ from report.efs_iops.tables import (
 )
 from report.efs_iops.time_figures import agreement_plot, timeline_plot
 from report.efs_iops.timeline import read_timeline
-from report.efs_iops.write_only import read_write_only
 from report.format import MISSING, figure, unbreakable
 from report.hosts import inventory_roles
 from report.known_answers import known_answers_section
@@ -63,11 +60,8 @@ def summarize(run: Run) -> Summary:
     cloudwatch = read_cloudwatch(run)
     service = service_figures(cloudwatch)
     sweep = read_cells(run, workers, clients)
-    limits = find_limits(sweep.cells)
-    cells = with_limits(
-        sweep, limits, service, clients, inventory_roles(manifest.inventory), rehearsal=manifest.rehearsal
-    )
-    limits = with_limits_seen(limits, cells, service)
+    roles = inventory_roles(manifest.inventory)
+    cells, limits = find_limits(sweep, service, clients, roles, manifest.rehearsal)
     hosts = sorted({host for cell in cells for host in cell.hosts})
     minutes = minutes_inside(manifest, cloudwatch, workers.values())
     by_workers = worker_minutes(run, workers, cells, minutes)

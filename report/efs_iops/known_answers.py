@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from report.efs_iops.cells import OPS
 from report.efs_iops.schema import IoLimit, Limits, Metering, OperationLimits
 from report.known_answers import KnownAnswer, KnownAnswers, near, positive_or_none, read_model_file
 from report.missing import divided
@@ -22,15 +23,10 @@ IO_LIMIT_POINTS = 2.0
 @dataclass(frozen=True)
 class Model:
     name: str
-    delay_seconds: float
     ops_per_s: dict[str, float | None]
+    one_writer_seconds: dict[str, float | None]  # that an operation takes which waits for no other
     bytes_per_s: float | None
     metering_minimum_bytes: int
-    base_seconds: dict[str, float | None]
-
-    def one_writer_seconds(self, op: str) -> float | None:
-        base = self.base_seconds[op]
-        return None if base is None else self.delay_seconds + base
 
 
 def read_known_answers(run: Run, limits: Limits, metering: Metering, io_limit: IoLimit) -> KnownAnswers | None:
@@ -54,7 +50,7 @@ def read_known_answers(run: Run, limits: Limits, metering: Metering, io_limit: I
 
 
 def _answers(op: str, model: Model, found: OperationLimits) -> list[KnownAnswer]:
-    limit, seconds = model.ops_per_s[op], model.one_writer_seconds(op)
+    limit, seconds = model.ops_per_s[op], model.one_writer_seconds[op]
     one_writer = near(f"one writer, {op}", "op/s", divided(1, seconds), found.one_writer_ops_per_s, ONE_WRITER_RATIO)
     if limit is None:
         without = found.limit_ops_per_s is None
@@ -76,12 +72,11 @@ def _model(document: Record) -> Model:
     delay = number(document, "delay_seconds")
     if delay < 0:
         raise RecordError(f"delay_seconds must be 0 or more, not {delay!r}")
-    limits = {op: positive_or_none(document, f"{op}_ops_per_s") for op in ("read", "write")}
+    bases = {op: number_or_none(base, op) for op in OPS}
     return Model(
         name=text(document, "name"),
-        delay_seconds=delay,
-        ops_per_s=limits,
+        ops_per_s={op: positive_or_none(document, f"{op}_ops_per_s") for op in OPS},
+        one_writer_seconds={op: None if seconds is None else delay + seconds for op, seconds in bases.items()},
         bytes_per_s=positive_or_none(document, "bytes_per_s"),
         metering_minimum_bytes=whole(document, "metering_minimum_bytes"),
-        base_seconds={op: number_or_none(base, op) for op in ("read", "write")},
     )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from report.efs_iops.cells import OPS, PATTERNS
 from report.efs_iops.schema import Cell
 from report.format import MISSING, figure, size_bytes
+from report.missing import divided
 from report.summary import MB
 
 
@@ -26,7 +27,7 @@ def agreement_ratio(value: float | None) -> str:
 
 
 def megabytes(value_bytes: float | None) -> str:
-    return figure(None if value_bytes is None else value_bytes / MB)
+    return figure(divided(value_bytes, MB))
 
 
 def clock_time(t_unix_s: float) -> str:

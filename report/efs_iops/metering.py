@@ -1,4 +1,6 @@
-"""How EFS meters small requests: the minimum that an operation counts as, inferred from CloudWatch's sums."""
+"""How EFS treats small requests: the minimum that an operation is metered as, inferred from CloudWatch's sums, and
+whether anything was read while the workers only wrote, which a write of less than a block might cause.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,13 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping
 
+from report.efs_iops.cells import Sweep
 from report.efs_iops.cloudwatch import DATA_METRICS, CloudWatch
+from report.efs_iops.counters import Counters
 from report.efs_iops.minutes import Requests, WorkerMinute
-from report.efs_iops.schema import MeteredMinute, Metering
+from report.efs_iops.mountstats import column, growth_in
+from report.efs_iops.schema import MeteredMinute, Metering, WriteOnly
+from report.missing import total
 
 # EFS user guide, "Metering: how Amazon EFS reports file system and object sizes": units of 4 KiB. The question is how
 # smaller requests are metered.
@@ -142,3 +148,40 @@ def _expected(row: MeteredMinute, requests: Mapping[int, Requests], minimum: int
     greatest = {max(max(sizes), minimum) for sizes in (certain, possible)}
     as_expected = row.least_bytes in least and row.greatest_bytes in greatest
     return dataclasses.replace(row, as_expected=as_expected)
+
+
+def read_write_only(
+    sweep: Sweep,
+    mountstats: Mapping[str, Counters],
+    workers: Mapping[float, WorkerMinute],
+    cloudwatch: CloudWatch,
+) -> WriteOnly:
+    """`workers` by the start of each minute."""
+    counted: dict[str, float] = {}
+    for cell in sweep.cells:
+        window = sweep.windows.get(cell.cell)
+        if cell.op != "write" or cell.request_bytes >= SMALL_BELOW_BYTES or window is None:
+            continue
+        grown = [growth_in(mountstats, host, column("read", "operations"), window) for host in cell.hosts]
+        reads = total(each.amount if each else None for each in grown)
+        if reads is not None:
+            counted[cell.cell] = reads
+    published = [
+        (cloudwatch.minute(DATA_METRICS["read"], start) or {}).get("SampleCount", 0.0)
+        for start, worker in workers.items()
+        if _only_small_writes(worker) and cloudwatch.minute(DATA_METRICS["write"], start)
+    ]
+    by_kernels = round(sum(counted.values())) if counted else None
+    by_cloudwatch = sum(published) if published else None
+    return WriteOnly(
+        cells=list(counted),
+        mountstats_read_operations=by_kernels,
+        cloudwatch_read_operations=by_cloudwatch,
+        read_operations=None if by_kernels is None else by_kernels + (by_cloudwatch or 0.0),
+    )
+
+
+def _only_small_writes(worker: WorkerMinute) -> bool:
+    """CloudWatch leaves a metric out that has no value: a minute of writes without reads is one of no reads."""
+    writes = worker.requests["write"]
+    return not worker.requests["read"] and bool(writes) and max(writes) < SMALL_BELOW_BYTES

@@ -37,9 +37,6 @@ class WorkerMinute:
     def bytes(self, op: str) -> float:
         return sum(each.bytes for each in self.requests[op].values())
 
-    def count(self, op: str, size_bytes: int) -> Requests:
-        return self.requests[op].setdefault(size_bytes, Requests())
-
 
 def minutes_inside(manifest: Manifest, cloudwatch: CloudWatch, workers: Iterable[Worker]) -> list[float]:
     """The starts of the minutes that were asked for; of those that are there, where it is not known what was asked for.
@@ -80,7 +77,7 @@ def worker_minutes(
             bytes_ = np.bincount(at, worked.bytes[rows] * part)
             certain = np.bincount(at, part >= 1.0)
             for each in np.unique(at).tolist():
-                requests = found[minutes[each]].count(op, size_bytes)
+                requests = found[minutes[each]].requests[op].setdefault(size_bytes, Requests())
                 requests.operations += float(operations[each])
                 requests.bytes += float(bytes_[each])
                 requests.certain = requests.certain or bool(certain[each])

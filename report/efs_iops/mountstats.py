@@ -122,29 +122,23 @@ def cell_mountstats(
     A host's rate is that from its first reading inside the window to its last. Where a short window has only one
     reading, the whole joint time is taken. The workers' operations are those of the same stretch of time.
     """
-    grown: list[dict[str, float]] = []
-    rates: list[float] = []
-    kib_per_s = worker_operations = 0.0
+    added = dict.fromkeys(_FIELDS, 0.0)
+    ops_per_s = kib_per_s = worker_operations = 0.0
     for host, of_host in intervals.items():
-        growths = {
-            field: growth_in(counters[host], column(op, field), window) if host in counters else None
-            for field in _FIELDS
-        }
+        growths = {field: growth_in(counters, host, column(op, field), window) for field in _FIELDS}
         known = {field: growth for field, growth in growths.items() if growth is not None}
         if len(known) < len(_FIELDS) or (rate := known["operations"].per_s) is None:
             return NOTHING_KNOWN
         stretch = known["operations"]
-        rates.append(rate)
-        grown.append({field: growth.amount for field, growth in known.items()})
+        ops_per_s += rate
         wire = known["bytes_sent"].amount + known["bytes_received"].amount
         kib_per_s += wire / KIB / (stretch.end_unix_s - stretch.start_unix_s)
         worker_operations += counts_within(of_host, stretch.start_unix_s, stretch.end_unix_s).ops
-    if not grown:
-        return NOTHING_KNOWN
-    added = {field: sum(each[field] for each in grown) for field in _FIELDS}
+        for field, growth in known.items():
+            added[field] += growth.amount
     operations = added["operations"]
     return Mountstats(
-        ops_per_s=sum(rates),
+        ops_per_s=ops_per_s,
         kib_per_s=kib_per_s,
         retransmissions=round(added["transmissions"] - operations),
         rtt_ms=divided(added["rtt_ms"], operations),
@@ -153,8 +147,11 @@ def cell_mountstats(
     )
 
 
-def growth_in(counters: Counters, name: str, window: Window) -> Growth | None:
-    return counters.inside(name, *window.bounds) or counters.inside(name, *window.joint_unix_s)
+def growth_in(counters: Mapping[str, Counters], host: str, name: str, window: Window) -> Growth | None:
+    if host not in counters:
+        return None
+    of_host = counters[host]
+    return of_host.inside(name, *window.bounds) or of_host.inside(name, *window.joint_unix_s)
 
 
 def _table(readings: Sequence[_Reading]) -> Floats:

@@ -20,7 +20,7 @@ from report.efs_iops.schema import (
     Summary,
 )
 from report.format import MISSING, figure, formatted, percent, seconds, size_bytes
-from report.missing import total
+from report.missing import times, total
 from report.summary import MB
 from report.table import Cell, Column, NumberColumn, Table, TextColumn, judged
 
@@ -218,4 +218,4 @@ def clocks_table(clocks: Clocks) -> Table:
 
 
 def _offset(value_s: float | None) -> str:
-    return formatted(None if value_s is None else value_s * 1000, "{:+.1f} ms")
+    return formatted(times(value_s, 1000), "{:+.1f} ms")

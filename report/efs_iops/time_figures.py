@@ -123,12 +123,11 @@ def _time_panel(
         if any(each["rate"] is not None for each in reach):
             colour = _SOURCES[name][0]
             layers.append(layer(reach, "area", channels, color=colour, opacity=0.25, interpolate="step", clip=True))
-    zoomed = False
-    for name, rates in known.items():
+    for at, (name, rates) in enumerate(known.items()):
         values = [{"t": t, "rate": _to_draw(rate)} for t, rate in zip(times, rates, strict=True)]
         channels = {"x": x, "y": y, "color": one_of(name, shades)}
-        if not zoomed:
-            channels["params"], zoomed = zoom("x"), True
+        if at == 0:
+            channels["params"] = zoom("x")
         layers.append(layer(values, "line", channels, interpolate="step", strokeWidth=_SOURCES[name][1], clip=True))
         if len(values) <= TOOLTIPS_MAX:
             tooltips = [{"field": "t", "title": "second"}, {"field": "rate", "title": f"{name}, {title}"}]

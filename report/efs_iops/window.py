@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ TAIL_SECONDS_MAX = 0.5
 COVERED_RATIO_MIN = 0.99
 # Pairs of an interval and a stretch that are in memory at once, 40 bytes each.
 PAIRS_AT_ONCE = 1_000_000
+
+Count = TypeVar("Count", float, Floats)
 
 
 @dataclass(frozen=True)
@@ -43,21 +46,14 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """The operations of intervals within a stretch of time; an interval that reaches beyond it counts in proportion."""
+class Counts(Generic[Count]):
+    """The operations of intervals within a stretch of time, or within each of several as columns; an interval that
+    reaches beyond a stretch counts in proportion.
+    """
 
-    ops: float
-    bytes: float
-    covered_s: float
-
-
-@dataclass(frozen=True)
-class CountColumns:
-    """Counts of several stretches, as columns."""
-
-    ops: Floats
-    bytes: Floats
-    covered_s: Floats
+    ops: Count
+    bytes: Count
+    covered_s: Count
 
 
 def joint_window(of_hosts: Mapping[str, Intervals], first_unix_s: Mapping[str, float | None]) -> Window | None:
@@ -83,7 +79,7 @@ def joint_window(of_hosts: Mapping[str, Intervals], first_unix_s: Mapping[str, f
     return Window(kept[0][0], kept[-1][1], tuple(kept), (start, end))
 
 
-def counts_within(intervals: Intervals, start_unix_s: float, end_unix_s: float) -> Counts:
+def counts_within(intervals: Intervals, start_unix_s: float, end_unix_s: float) -> Counts[float]:
     """The same as `counts_within_each` for one stretch, in a third of the time."""
     begun, seconds = intervals.t_start_unix_s, intervals.seconds
     overlap = np.minimum(intervals.t_end_unix_s, end_unix_s) - np.maximum(begun, start_unix_s)
@@ -93,14 +89,14 @@ def counts_within(intervals: Intervals, start_unix_s: float, end_unix_s: float) 
     return Counts(float(intervals.ops[rows] @ part), float(intervals.bytes[rows] @ part), float(within.sum()))
 
 
-def counts_within_each(intervals: Intervals, starts: Floats, ends: Floats) -> CountColumns:
+def counts_within_each(intervals: Intervals, starts: Floats, ends: Floats) -> Counts[Floats]:
     """Of each stretch; stretches are in order and don't overlap."""
     ops, bytes_, covered = (np.zeros(len(starts)) for _ in range(3))
     for rows, at, overlap, part in overlaps(intervals, starts, ends):
         ops += np.bincount(at, intervals.ops[rows] * part, len(starts))
         bytes_ += np.bincount(at, intervals.bytes[rows] * part, len(starts))
         covered += np.bincount(at, overlap, len(starts))
-    return CountColumns(ops, bytes_, covered)
+    return Counts(ops, bytes_, covered)
 
 
 def overlaps(intervals: Intervals, starts: Floats, ends: Floats) -> Iterator[tuple[Whole, Whole, Floats, Floats]]:
@@ -123,7 +119,7 @@ def overlaps(intervals: Intervals, starts: Floats, ends: Floats) -> Iterator[tup
         yield rows[pairs], at, overlap, overlap / (ended - begun)
 
 
-def covers(window: Window, within: Counts) -> bool:
+def covers(window: Window, within: Counts[float]) -> bool:
     return within.covered_s >= COVERED_RATIO_MIN * window.seconds
 
 

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from report.claims import Claim
 from report.eip_region.figures import moves_plot
 from report.eip_region.moves import read_moves, remap_of
-from report.eip_region.refusal import read_refusal
-from report.eip_region.schema import SCHEMA, MoveFigures, Summary
+from report.eip_region.schema import SCHEMA, Attempts, MoveFigures, Refusal, Summary
 from report.eip_region.tables import PROOFS, distribution_table, moves_table, refusal_table
 from report.format import MISSING, figure, seconds, unbreakable
 from report.page import Block, Html, KeyFigure, Page, Section
 from report.proofs import proofs_table, read_proofs
-from report.records import Record, objects
+from report.records import Record, objects, read_as
 from report.runs import Manifest, Run
 from report.summary import run_fields
 from report.table import Missing
 from report.topology import NO_INVENTORY, Box, Layer, host_box, hosts_table, joined, layers, named_hosts
 
 QUESTION = "Can an Elastic IP leave its region, and what does a client see when it moves across the zones of it?"
+NOT_FOUND = "InvalidAllocationID.NotFound"
+ASSOCIATED = "associated"
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    allocation_id: str
+    allocation_region: str
+    asked_region: str
+    age_s: float
+    code: str | None  # of a refusal
 
 
 def summarize(run: Run) -> Summary:
-    refusal = read_refusal(run)
+    refusal = _refusal(run)
     moves, connections = read_moves(run)
     return Summary(
         **run_fields(run, SCHEMA),
@@ -33,6 +45,40 @@ def summarize(run: Run) -> Summary:
         connections=connections,
         proofs=read_proofs(run),
         problems=list(run.problems),
+    )
+
+
+def _refusal(run: Run) -> Refusal:
+    """How the API answered for an allocation of another region, and for one of its own, by raw/associations.ndjson: of
+    the run's last proof, where there are several.
+    """
+    unknown = "no address of another region was asked for"
+    attempts = run.read("associations", partial(read_as, _Attempt)) if run.has_stream("associations", unknown) else []
+    foreign = _last([each for each in attempts if each.allocation_region != each.asked_region])
+    own = _last([each for each in attempts if each.allocation_region == each.asked_region])
+    return Refusal(
+        asked_region=run.manifest.region,
+        foreign=foreign,
+        own=own,
+        refused=None if foreign is None else foreign.codes == [NOT_FOUND],
+        associations=None if foreign is None else foreign.codes.count(ASSOCIATED),
+        own_associated=None if own is None else own.codes[-1] == ASSOCIATED,
+    )
+
+
+def _last(attempts: list[_Attempt]) -> Attempts | None:
+    """The attempts with the newest allocation."""
+    if not attempts:
+        return None
+    newest = attempts[-1].allocation_id
+    with_newest = [each for each in attempts if each.allocation_id == newest]
+    foreign = attempts[-1].allocation_region != attempts[-1].asked_region
+    return Attempts(
+        allocation_id=newest,
+        allocation_region=attempts[-1].allocation_region,
+        attempts=len(with_newest),
+        codes=list(dict.fromkeys(each.code or ASSOCIATED for each in with_newest)),
+        oldest_age_s=max(each.age_s for each in with_newest) if foreign else None,
     )
 
 

@@ -50,22 +50,13 @@ def _probes(run: Run) -> dict[int, list[_Probe]]:
 
 @dataclass(frozen=True)
 class _Silence:
-    """From the old host's last answer to the new one's first, in Unix seconds. `usual_s` is the median time between two
-    answers before the call.
-    """
+    """From the old host's last answer to the new one's first, as the figures of a move name it (schema.MoveFigures)."""
 
-    last_old: float | None
-    first_new: float | None
+    last_old_s: float | None  # after the call, as first_new_s
+    first_new_s: float | None
+    seconds: float | None
     usual_s: float | None
-
-    @property
-    def seconds(self) -> float | None:
-        return None if self.first_new is None or self.last_old is None else self.first_new - self.last_old
-
-    @property
-    def interruption_s(self) -> float | None:
-        silence = self.seconds
-        return None if silence is None or self.usual_s is None else max(0.0, silence - self.usual_s)
+    interruption_s: float | None
 
 
 def _times(probes: Sequence[_Probe], host: str, *, tcp: bool = False) -> list[float]:
@@ -81,7 +72,13 @@ def _silence(asked: float, old: Sequence[float], new: Sequence[float]) -> _Silen
     last_old = None if first_new is None else max((t for t in old if t <= first_new), default=None)
     steady = [t for t in old if t < asked]
     usual = statistics.median([b - a for a, b in pairwise(steady)]) if len(steady) > 1 else None
-    return _Silence(last_old, first_new, usual)
+    silence = _after(last_old, first_new)
+    interruption = None if silence is None or usual is None else max(0.0, silence - usual)
+    return _Silence(_after(asked, last_old), _after(asked, first_new), silence, usual, interruption)
+
+
+def _after(zero: float | None, t: float | None) -> float | None:
+    return None if zero is None or t is None else t - zero
 
 
 def _figures(record: Record, probes: Sequence[_Probe]) -> MoveFigures:
@@ -89,21 +86,19 @@ def _figures(record: Record, probes: Sequence[_Probe]) -> MoveFigures:
     source, target = text(record, "source"), text(record, "target")
     ssh = _silence(asked, _times(probes, source), _times(probes, target))
     tcp = _silence(asked, _times(probes, source, tcp=True), _times(probes, target, tcp=True))
-    last_old, first_new = ssh.last_old, ssh.first_new
-    shown = number_or_none(record, "shown_unix_s")
     return read_as(
         MoveFigures,
         record,
         across_zones=text(record, "source_zone") != text(record, "target_zone"),
         rolled_back=record.get("rolled_back") is True,
         api_answered_s=number(record, "answered_unix_s") - asked,
-        api_shown_s=None if shown is None else shown - asked,
-        last_old_answer_s=None if last_old is None else last_old - asked,
-        first_new_answer_s=None if first_new is None else first_new - asked,
+        api_shown_s=_after(asked, number_or_none(record, "shown_unix_s")),
+        last_old_answer_s=ssh.last_old_s,
+        first_new_answer_s=ssh.first_new_s,
         silence_s=ssh.seconds,
         usual_silence_s=ssh.usual_s,
         interruption_s=ssh.interruption_s,
-        first_new_connection_s=None if tcp.first_new is None else tcp.first_new - asked,
+        first_new_connection_s=tcp.first_new_s,
         tcp_silence_s=tcp.seconds,
         tcp_usual_silence_s=tcp.usual_s,
         tcp_interruption_s=tcp.interruption_s,

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from report.claims import Claim
 from report.format import figure, latency_us, ratio, seconds
-from report.iscsi_tunnel.attaching import read_attaching, read_only_ssh
 from report.iscsi_tunnel.cells import prices, read_cells
+from report.iscsi_tunnel.connection import read_attaching, read_losses, read_only_ssh
 from report.iscsi_tunnel.figures import losses_plot, rates_plot
-from report.iscsi_tunnel.losses import read_losses, timeline
 from report.iscsi_tunnel.schema import SCHEMA, Summary, TunnelCost
 from report.iscsi_tunnel.tables import PROOFS, attaching_table, cells_table, losses_table, prices_table
 from report.page import Block, KeyFigure, Page, Section
@@ -27,14 +26,16 @@ DRILL = "drill-"
 def summarize(run: Run) -> Summary:
     workers = read_worker(run)
     cells = read_cells(run, workers)
+    drilled = {name.removeprefix(DRILL): worker for name, worker in workers.items() if name.startswith(DRILL)}
+    losses, timeline = read_losses(run, drilled)
     return Summary(
         **run_fields(run, SCHEMA),
         cells=cells,
         prices=prices(cells),
         only_ssh=read_only_ssh(run),
         attaching=read_attaching(run),
-        losses=read_losses(run),
-        timeline=timeline(run, {name.removeprefix(DRILL): w for name, w in workers.items() if name.startswith(DRILL)}),
+        losses=losses,
+        timeline=timeline,
         proofs=read_proofs(run),
         problems=list(run.problems),
     )

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from report.efs_iops.clocks import HostTime
 from report.efs_iops.cloudwatch import CloudWatch
 from report.efs_iops.counters import GAP_SECONDS_MAX, Counters
-from report.efs_iops.io_limit import read_io_limit
 from report.efs_iops.metering import read_metering, solve_minimum
 from report.efs_iops.minutes import Requests, WorkerMinute
 from report.efs_iops.schema import Counted, Minute, NicCounted
+from report.efs_iops.service import read_io_limit
 from report.efs_iops.timeline import stretch_rates
 from report.efs_iops.window import counts_within, counts_within_each, jain_index, joint_window, variation_coefficient
 from report.intervals import NONE, Interval, Intervals

@@ -1,13 +1,14 @@
-"""What was proved about the tunnel, and how attaching and detaching went."""
+"""What was proved about the tunnel, how attaching and detaching went, and what the reads met while it was cut."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from report.iscsi_tunnel.schema import Attaching, OnlySsh
+from report.iscsi_tunnel.schema import Attaching, Loss, OnlySsh, Second
 from report.missing import known, total
-from report.records import Record, number, or_none, whole
+from report.records import Record, known_as, number, or_none, whole
 from report.runs import Run
+from report.worker import Worker
 
 
 def read_only_ssh(run: Run) -> OnlySsh:
@@ -75,6 +76,28 @@ def _longest(records: Sequence[Record]) -> float | None:
     """Of those that changed something."""
     seconds = [or_none(number, record, "seconds") for record in records if record.get("changed")]
     return max(known(seconds), default=None)
+
+
+def read_losses(run: Run, workers: Mapping[str, Worker]) -> tuple[list[Loss], list[Second]]:
+    """The newest of each kind in raw/drill.ndjson, and each second of the reads, counted from the cut: both times are
+    of the client's clock. `workers` are by the kind of loss.
+    """
+    records = {
+        str(record["event"]): record
+        for record in (run.stream("drill") if run.has_stream("drill") else ())
+        if isinstance(record.get("event"), str)
+    }
+    seconds = []
+    for how, worker in workers.items():
+        began = or_none(number, records.get(how), "cut_at_unix_s")
+        if began is None:
+            continue
+        for interval in worker.intervals:
+            if interval.seconds > 0:
+                middle = (interval.t_start_unix_s + interval.t_end_unix_s) / 2
+                errors = sum(interval.errors.values())
+                seconds.append(Second(how, middle - began, interval.ops / interval.seconds, errors))
+    return [known_as(Loss, record, how=how) for how, record in records.items()], seconds
 
 
 def _sum(records: Sequence[Record], key: str) -> int | None:
