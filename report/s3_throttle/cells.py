@@ -177,8 +177,8 @@ def closed_loop(cells: Sequence[Cell]) -> ClosedLoop:
     return ClosedLoop(
         rates=len(found),
         largest_error_ratio=error,
-        largest_error_cell=worst and worst.cell,
-        largest_error_uncertainty_ratio=worst and worst.mean_uncertainty_ratio,
+        largest_error_cell=None if worst is None else worst.cell,
+        largest_error_uncertainty_ratio=None if worst is None else worst.mean_uncertainty_ratio,
     )
 
 
