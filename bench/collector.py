@@ -9,7 +9,6 @@ after a tenth, half and all of the run; and for each source and host how many of
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -20,7 +19,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.measure import ROOT, argument_parser
+
 LOOK_SECONDS = 5.0
 PLAN = """
 name = "long"
@@ -82,7 +82,7 @@ def seconds_recorded(path: Path, start_key: str, kind: str | None = None) -> Cou
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--inventory", type=Path, required=True)
     parser.add_argument("--seconds", type=int, default=3600)
     parser.add_argument("--writers", type=int, default=40, help="on each client (40)")

@@ -7,13 +7,12 @@ The programs take turns. Printed: each one's median and range. The aims: 0.3 s f
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 from functools import partial
 
-from bench.measure import ROOT, in_turns, median_and_range, processor_seconds
+from bench.measure import ROOT, argument_parser, in_turns, median_and_range, processor_seconds
 
 FAB = (sys.executable, "-m", "fabric")
 CONTESTANTS = {
@@ -33,9 +32,7 @@ def seconds_of(command: tuple[str, ...]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args().rounds
+    rounds = argument_parser(__doc__, rounds=9).parse_args().rounds
     contestants = [partial(seconds_of, command) for command in CONTESTANTS.values()]
     in_turns(contestants, 1)  # what is kept of a first run is there
     for name, seconds in zip(CONTESTANTS, in_turns(contestants, rounds), strict=True):

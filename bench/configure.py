@@ -14,7 +14,6 @@ less than 3 s where nothing is to be done. Needs what a rehearsal needs (`make r
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import statistics
 import subprocess
@@ -27,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.measure import median_and_range
+from bench.measure import argument_parser, median_and_range
 from inventory import Inventory
 from lab import control, program, stacks
 from lab.errors import LabError
@@ -133,9 +132,7 @@ def _seconds(run: Callable[[], None]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    rounds = argument_parser(__doc__, rounds=3).parse_args().rounds
     isolate()  # as a rehearsal does: else each connection may begin with a version manager's stand-in for python3
     found: dict[str, list[float]] = {}
     region = control.up(stacks.rehearsal_settings("md-raid").region, print)

@@ -35,7 +35,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench.measure import ROOT, in_turns, median_and_range
+from bench.measure import ROOT, argument_parser, in_turns, median_and_range
 from workloads.connectors.pool import THREADS_MAX, ConnectionPool
 from workloads.connectors.script import END_OF_SCRIPT, Script, script_command
 from workloads.inventory_example import example
@@ -172,9 +172,8 @@ def compare(folder: Path, counts: list[int], rounds: int, pyinfra: str | None) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argument_parser(__doc__, rounds=3)
     parser.add_argument("--hosts", default="1,10,50,200")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sshd", default="/usr/sbin/sshd")
     parser.add_argument("--pyinfra", help="the program of an installation elsewhere")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)

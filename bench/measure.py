@@ -1,7 +1,10 @@
-"""What several benchmarks do: contestants take turns, processor time is taken, medians and ranges are printed."""
+"""What several benchmarks do: arguments are read, contestants take turns, processor time is taken, medians and ranges
+are printed.
+"""
 
 from __future__ import annotations
 
+import argparse
 import resource
 import statistics
 from collections.abc import Callable, Sequence
@@ -11,6 +14,14 @@ from typing import TypeVar
 ROOT = Path(__file__).resolve().parent.parent
 
 T = TypeVar("T")
+
+
+def argument_parser(description: str | None, rounds: int | None = None) -> argparse.ArgumentParser:
+    """Returns a benchmark's parser, whose help is the module's docstring; `rounds` is the default of --rounds."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if rounds is not None:
+        parser.add_argument("--rounds", type=int, default=rounds)
+    return parser
 
 
 def in_turns(contestants: Sequence[Callable[[], T]], rounds: int) -> list[list[T]]:

@@ -14,7 +14,6 @@ records or of runs.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
 import json
@@ -32,7 +31,7 @@ from typing import Any
 
 import msgspec
 
-from bench.measure import ROOT, processor_seconds
+from bench.measure import ROOT, argument_parser, processor_seconds
 
 HOSTS = tuple(f"client-{n}" for n in range(1, 5))
 START = 1_795_429_800
@@ -277,7 +276,7 @@ def show(what: str, took: Took, more: str = "") -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--keep", type=Path, help="write the runs here, and leave them")

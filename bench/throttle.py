@@ -20,7 +20,6 @@ the number of connections; then the throttle's cost and its mean over the target
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import socket
@@ -35,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.measure import ROOT
+from bench.measure import ROOT, argument_parser
 from workloads.throttle.meter import Meter
 from workloads.throttle.processes import socket_inodes
 from workloads.throttle.sock_diag import DiagSocket
@@ -214,7 +213,7 @@ def row(name: str, report: dict[str, Any], target: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--growth", type=int, nargs="+", help="numbers of connections")

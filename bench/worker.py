@@ -22,7 +22,6 @@ figure.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -35,7 +34,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.measure import ROOT, in_turns, processor_seconds
+from bench.measure import ROOT, argument_parser, in_turns, processor_seconds
 from report.histogram import Histogram
 
 FILE_BYTES = 256 * 1024 * 1024
@@ -238,9 +237,8 @@ def build(directory: Path) -> tuple[Path, Path, Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, rounds=7)
     parser.add_argument("--parts", nargs="+", choices=("memory", "disk", "queue"), default=["memory", "disk", "queue"])
-    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--disk", type=Path, default=Path("/var/tmp"), help="a directory on a disk (/var/tmp)")
     parser.add_argument("--memory", type=Path, default=Path("/dev/shm"), help="a directory on tmpfs (/dev/shm)")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from report.cells import CellRecord, parse_cells
 from report.iscsi_tunnel.schema import Cell, TunnelCost
-from report.missing import divided
-from report.records import Record, RecordError, number_or_none, read_as, text
+from report.missing import divided, times
+from report.records import RecordError, number_or_none, read_as, text
 from report.runs import Run
 from report.summary import MIB, shared_fields
 from report.worker import Worker, figures_of, measure
@@ -27,7 +27,10 @@ def _cell(cell: CellRecord, worker: Worker) -> Cell:
     complete = record.get("complete") is True
     ended = measure(worker) if path != "ssh" else None
     measured = ended if complete else None
-    rate = _ssh_rate(record) if path == "ssh" and complete else figures_of(measured, "seconds", "mib_per_s")
+    rate = figures_of(measured, "seconds", "mib_per_s")
+    if path == "ssh" and complete:
+        moved, seconds = number_or_none(record, "bytes"), number_or_none(record, "seconds")
+        rate = {"seconds": seconds, "mib_per_s": divided(times(moved, 1 / MIB), seconds)}
     reason = None if complete else str(record.get("reason") or "the cell was not completed")
     if complete and rate["mib_per_s"] is None:
         reason = "no figures were recorded"
@@ -42,20 +45,16 @@ def _cell(cell: CellRecord, worker: Worker) -> Cell:
     )
 
 
-def _ssh_rate(record: Record) -> dict[str, float | None]:
-    moved, seconds = number_or_none(record, "bytes"), number_or_none(record, "seconds")
-    return {"seconds": seconds, "mib_per_s": moved / MIB / seconds if moved is not None and seconds else None}
-
-
 def prices(cells: Sequence[Cell]) -> list[TunnelCost]:
     """A row for each operation and pattern of the tunnel's cells."""
+    rates = {(cell.path, cell.op, cell.pattern): cell.mib_per_s for cell in reversed(cells)}
     found = []
     for cell in cells:
         if cell.path != "tunnel":
             continue
-        direct = _rate_of(cells, "direct", cell.op, cell.pattern)
+        direct = rates.get(("direct", cell.op, cell.pattern))
         # One SSH connection moves a stream: it has no random requests to compare with.
-        ssh = _rate_of(cells, "ssh", cell.op, cell.pattern)
+        ssh = rates.get(("ssh", cell.op, cell.pattern))
         found.append(
             TunnelCost(
                 **shared_fields(TunnelCost, cell),
@@ -67,7 +66,3 @@ def prices(cells: Sequence[Cell]) -> list[TunnelCost]:
             )
         )
     return found
-
-
-def _rate_of(cells: Sequence[Cell], path: str, op: str, pattern: str) -> float | None:
-    return next((c.mib_per_s for c in cells if (c.path, c.op, c.pattern) == (path, op, pattern)), None)

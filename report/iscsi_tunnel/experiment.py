@@ -9,8 +9,9 @@ from report.format import figure, latency_us, ratio, seconds
 from report.iscsi_tunnel.cells import prices, read_cells
 from report.iscsi_tunnel.connection import read_attaching, read_losses, read_only_ssh
 from report.iscsi_tunnel.figures import losses_plot, rates_plot
-from report.iscsi_tunnel.schema import SCHEMA, Summary, TunnelCost
+from report.iscsi_tunnel.schema import SCHEMA, Summary
 from report.iscsi_tunnel.tables import PROOFS, attaching_table, cells_table, losses_table, prices_table
+from report.missing import known
 from report.page import Block, KeyFigure, Page, Section
 from report.proofs import proofs_table, read_proofs
 from report.runs import Manifest, Run
@@ -20,14 +21,12 @@ from report.topology import hosts_table, tunnel_topology
 from report.worker import read_worker
 
 QUESTION = "Is a volume reached through the SSH tunnel and by no other way, and what does the tunnel cost?"
-DRILL = "drill-"
 
 
 def summarize(run: Run) -> Summary:
     workers = read_worker(run)
     cells = read_cells(run, workers)
-    drilled = {name.removeprefix(DRILL): worker for name, worker in workers.items() if name.startswith(DRILL)}
-    losses, timeline = read_losses(run, drilled)
+    losses, seconds_of_losses = read_losses(run, workers)
     return Summary(
         **run_fields(run, SCHEMA),
         cells=cells,
@@ -35,7 +34,7 @@ def summarize(run: Run) -> Summary:
         only_ssh=read_only_ssh(run),
         attaching=read_attaching(run),
         losses=losses,
-        timeline=timeline,
+        timeline=seconds_of_losses,
         proofs=read_proofs(run),
         problems=list(run.problems),
     )
@@ -68,23 +67,17 @@ def page(manifest: Manifest, summary: Summary, _: Sequence[Claim] = ()) -> Page:
 
 
 def _key_figures(summary: Summary) -> list[KeyFigure]:
-    reads, writes = (_price(summary, op) for op in ("read", "write"))
-    stalls = [loss.longest_stall_s for loss in summary.losses if loss.longest_stall_s is not None]
+    sequential = {price.op: price for price in reversed(summary.prices) if price.pattern == "sequential"}
+    reads, writes = sequential.get("read"), sequential.get("write")
+    single = (cell for cell in summary.cells if (cell.path, cell.op, cell.pattern) == ("tunnel", "read", "single"))
+    single_us = next((cell.latency_p50_us for cell in single), None)
+    stalls = known(loss.longest_stall_s for loss in summary.losses)
     return [
         KeyFigure("sequential reads through the tunnel", figure(reads.tunnel_mib_per_s if reads else None), "MiB/s"),
         KeyFigure("of what ssh alone moves, reading", ratio(reads.tunnel_to_ssh_ratio if reads else None)),
         KeyFigure("of what ssh alone moves, writing", ratio(writes.tunnel_to_ssh_ratio if writes else None)),
-        KeyFigure("median of single reads through the tunnel", latency_us(_single_read_us(summary))),
+        KeyFigure("median of single reads through the tunnel", latency_us(single_us)),
         KeyFigure("of the same disk without the tunnel", ratio(reads.tunnel_to_direct_ratio if reads else None)),
         KeyFigure("places where the target was reached beside it", figure(summary.only_ssh.ports_reached)),
         KeyFigure("longest read while the connection was lost", seconds(max(stalls, default=None))),
     ]
-
-
-def _single_read_us(summary: Summary) -> float | None:
-    found = (cell for cell in summary.cells if (cell.path, cell.op, cell.pattern) == ("tunnel", "read", "single"))
-    return next((cell.latency_p50_us for cell in found), None)
-
-
-def _price(summary: Summary, op: str) -> TunnelCost | None:
-    return next((price for price in summary.prices if (price.op, price.pattern) == (op, "sequential")), None)

@@ -12,7 +12,7 @@ from functools import partial
 from report.hosts import BUSY_RATIO_MIN as CPU_BUSY_RATIO_MIN
 from report.known_answers import KnownAnswer, KnownAnswers, near
 from report.md_raid.hosts import CLIENT_CPU, CLIENT_NETWORK, EBS_LINK, SERVER_NETWORK, VOLUMES, Hosts
-from report.md_raid.layouts import RAID1, RAID1_ROTATIONAL
+from report.md_raid.layouts_and_writes import RAID1, RAID1_ROTATIONAL
 from report.md_raid.schema import Cell
 from report.md_raid.service_model import ServiceModel
 from report.missing import divided

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from report.format import MISSING, figure, milliseconds, percent, ratio, seconds, size_bytes
 from report.md_raid.hosts import CLIENT_CPU, CLIENT_NETWORK
-from report.md_raid.layouts import RAID1, RAID1_ROTATIONAL
+from report.md_raid.layouts_and_writes import RAID1, RAID1_ROTATIONAL
 from report.md_raid.schema import Cell as SweepCell
 from report.md_raid.schema import Drill, LayoutReads, Layouts, MdCost, Phase, Scaling, Series, Summary, WrittenCell
 from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if, judged, latency_columns

@@ -10,13 +10,10 @@ from report.page import Block, Html, KeyFigure, Page, Section
 from report.proofs import proofs_table, read_proofs
 from report.records import Record, mapping, or_none
 from report.runs import Manifest, Run
-from report.s3_throttle.cells import read_cells
+from report.s3_throttle.cells import closed_loop, duty_cycle, free_rate, read_cells, transfers
 from report.s3_throttle.figures import accuracy_plot, progress_plot, rates_plot
-from report.s3_throttle.network import read_network
 from report.s3_throttle.schema import SCHEMA, DutyCycle, Summary
-from report.s3_throttle.stops import read_stops
 from report.s3_throttle.tables import PROOFS, costs_table, duty_cycle_table, link_table, rates_table
-from report.s3_throttle.totals import closed_loop, duty_cycle, free_rate, transfers
 from report.summary import run_fields
 from report.table import Missing
 from report.topology import NO_INVENTORY, Box, Layer, host_box, host_in, hosts_table, layers
@@ -26,7 +23,7 @@ QUESTION = "Can a running aws s3 sync be held to a bandwidth, and by which way d
 
 def summarize(run: Run) -> Summary:
     proofs = read_proofs(run)
-    cells = read_cells(run, read_network(run), read_stops(run), proofs)
+    cells = read_cells(run, proofs)
     return Summary(
         **run_fields(run, SCHEMA),
         cells=cells,

@@ -75,11 +75,12 @@ def accuracy_plot(summary: Summary) -> Chart | None:
 
 def rates_plot(summary: Summary) -> Chart | None:
     """The rate over time of each sync, by the network interface: a panel for each way."""
-    return _over_time(
-        summary,
-        lambda cell: rates_over_time(cell.progress),
-        lambda target, ends: [target for _ in ends],
-        "MB/s",
+    panels = _over_time(
+        summary, lambda cell: rates_over_time(cell.progress), lambda target, ends: [target for _ in ends], "MB/s"
+    )
+    if not panels:
+        return None
+    return Chart(
         name="rates",
         title="Rate over time, from the network interface",
         caption=(
@@ -87,16 +88,22 @@ def rates_plot(summary: Summary) -> Chart | None:
             "Dotted: the targets. Thin: the free sync."
         ),
         alt="The rate of each sync over time by the duty cycle, the closed loop, the CLI's own limit and tc",
+        panels=panels,
+        zooms=True,
     )
 
 
 def progress_plot(summary: Summary) -> Chart | None:
     """Bytes over time from the network interface: a panel for each way, the targets as straight lines."""
-    return _over_time(
+    panels = _over_time(
         summary,
         lambda cell: [(point.t_s, point.mb) for point in cell.progress],
         lambda target, ends: [target * t for t in ends],
         "MB sent",
+    )
+    if not panels:
+        return None
+    return Chart(
         name="progress",
         title="Bytes over time, from the network interface",
         caption=(
@@ -104,6 +111,8 @@ def progress_plot(summary: Summary) -> Chart | None:
             "Dotted: what its target would have sent. Thin: the free sync. Steps are bursts and pauses."
         ),
         alt="Bytes sent over time by the duty cycle, the closed loop, the CLI's own limit and tc, with their targets",
+        panels=panels,
+        zooms=True,
     )
 
 
@@ -112,27 +121,31 @@ def _over_time(
     line: Callable[[Cell], list[tuple[float, float]]],
     target: Callable[[float, Sequence[float]], list[float]],
     unit: str,
-    *,
-    name: str,
-    title: str,
-    caption: str,
-    alt: str,
-) -> Chart | None:
+) -> list[Spec]:
+    """A panel for each way that has a sync: the free sync, and each of its own with the target."""
     by_method: dict[str, list[Cell]] = {}
     for cell in summary.cells:
         if cell.progress:
             by_method.setdefault(cell.method, []).append(cell)
     shown = [method for method in _LOOKS if method in by_method]
     if not shown:
-        return None
+        return []
     longest = max(cell.progress[-1].t_s for method in shown for cell in by_method[method])
     x = number("t", "seconds since the first byte", scale={"domain": [0, longest]})
     y = number("value", scale={"zero": True, "nice": True})
-    free = by_method.get(FREE, [])[:1]
+
+    def drawn(cell: Cell, colour: Spec, width: float) -> Spec:
+        rows: list[dict[str, Any]] = [{"t": round(t, 2), "value": float(f"{value:.4g}")} for t, value in line(cell)]
+        tooltips = [
+            {"field": "t", "title": "second", "type": "quantitative"},
+            {"field": "value", "title": f"{cell.cell}, {unit}", "type": "quantitative"},
+        ]
+        return layer(rows, "line", {"x": x, "y": y, "color": colour, "tooltip": tooltips}, strokeWidth=width, clip=True)
+
     panels = []
     for method in shown:
         names = {"free": COLOURS["ink"], "target": COLOURS["bad"], method: _LOOKS[method][1]}
-        layers: list[Spec] = [_line(cell, line(cell), "free", names, x, y, unit, 1.0) for cell in free]
+        layers = [drawn(cell, one_of("free", names), 1.0) for cell in by_method.get(FREE, [])[:1]]
         for cell in by_method[method]:
             if cell.target_mb_per_s is not None and cell.seconds is not None:
                 ends = (0.0, cell.seconds)
@@ -140,30 +153,11 @@ def _over_time(
                 rows = [{"t": t, "value": value, "line": cell.cell} for t, value in zip(ends, values, strict=True)]
                 channels: Spec = {"x": x, "y": y, "color": one_of("target", names)}
                 layers.append(layer(rows, "line", channels, strokeDash=[1.5, 3], strokeWidth=1.2, clip=True))
-            layers.append(_line(cell, line(cell), method, names, x, y, unit, 1.4))
+            layers.append(drawn(cell, one_of(method, names), 1.4))
         _legend_of_first(layers, names)
         layers[0]["params"] = zoom("x")
         panels.append(panel(f"{method}, {unit}", _PANEL_PIXELS, layers))
-    return Chart(name, title, caption, alt, panels, zooms=True)
-
-
-def _line(
-    cell: Cell,
-    points: Sequence[tuple[float, float]],
-    name: str,
-    names: Mapping[str, str],
-    x: Spec,
-    y: Spec,
-    unit: str,
-    width: float,
-) -> Spec:
-    rows: list[dict[str, Any]] = [{"t": round(t, 2), "value": float(f"{value:.4g}")} for t, value in points]
-    tooltips = [
-        {"field": "t", "title": "second", "type": "quantitative"},
-        {"field": "value", "title": f"{cell.cell}, {unit}", "type": "quantitative"},
-    ]
-    channels: Spec = {"x": x, "y": y, "color": one_of(name, names), "tooltip": tooltips}
-    return layer(rows, "line", channels, strokeWidth=width, clip=True)
+    return panels
 
 
 def _legend_of_first(layers: Sequence[Spec], names: Mapping[str, str]) -> None:

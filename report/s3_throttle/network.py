@@ -1,4 +1,6 @@
-"""raw/network.ndjson: samples of the interface's counter during a sync, and the rates that follow from them."""
+"""What was sent during a sync: the rates, by samples of the interface's counter (raw/network.ndjson), and what the send
+buffers held when the throttle stopped it (raw/stops.ndjson).
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,17 @@ import bisect
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 
 from scipy.special import stdtrit
 
 from report.mean_rate import mean_rate
-from report.records import RecordError, number, or_none, text, whole
+from report.missing import divided, times
+from report.records import RecordError, number, or_none, read_as, text, whole
 from report.runs import Run
+from report.s3_throttle.schema import Point, Rates
 
 # Before the objects the CLI lists the bucket, and after them it receives the last answers: some kilobytes, seconds
 # apart from the rest when it starts slowly. The rate is measured between these margins.
@@ -115,35 +120,16 @@ class Part:
         return self.until_s - self.from_s
 
 
-@dataclass(frozen=True)
-class Rates:
-    """Bytes a second are of payload, but for `wire_bytes_per_s`.
-
-    Means and windows are of the steady part. Where none was recorded they are of all but the first 100 ms, and
-    `known_to_ratio` is None.
-    """
-
-    seconds: float
-    start: tuple[float, float] | None  # seconds and payload bytes, before the steady part
-    tail: tuple[float, float] | None  # after it
-    steady_s: float | None
-    known_to_ratio: float | None  # half of the mean's 95 % interval
-    mean_bytes_per_s: float
-    wire_bytes_per_s: float
-    window_std_bytes_per_s: float | None
-    windows: int
-    largest_100_ms_bytes: float
-    longest_gap_s: float
-    progress: list[tuple[float, float]]  # seconds since the first byte, payload bytes
-
-
-def rates(trace: Trace, payload: float, part: Part | None = None, wire: Trace | None = None) -> Rates | None:
+def rates(
+    trace: Trace, payload: float, part: Part | None = None, *, wire: Trace | None = None, target: float | None = None
+) -> Rates:
     """Of a trace without retransmissions; `wire` is the trace with them. `payload` is the part of its bytes that are
-    objects. None where too little was sent to tell.
+    objects, `target` the bytes a second of them that were aimed at. Means and windows are of the steady part; without
+    one they are of all but the first 100 ms.
     """
     window = trace.window()
     if window is None:
-        return None
+        return Rates()
     start, end = window
     # Without a part: a staircase of n steps rises n - 1 times from the first to the last, so the burst at the beginning
     # is not part of the rate. Where bytes flow evenly it makes no difference.
@@ -156,26 +142,36 @@ def rates(trace: Trace, payload: float, part: Part | None = None, wire: Trace | 
     steps = [trace.at(windows_from_s + n * WINDOW_S) * payload for n in range(whole_windows + 1)]
     per_window = [(after - before) / WINDOW_S for before, after in pairwise(steps)]
     samples = [t for t in trace.t if start <= t <= end]
-    return Rates(
+    bursts = (
+        (trace.at(t + BURST_S) - trace.at(t)) * payload for t in samples if part is None or from_s <= t <= until_s
+    )
+    largest_burst = max(bursts, default=0.0)
+    # Every 100 ms, and the end.
+    looks = [*(start + n * BURST_S for n in range(int((end - start) / BURST_S) + 1)), end]
+    found = Rates(
         seconds=end - start,
-        start=None if part is None else (from_s - start, (trace.at(from_s) - trace.at(start)) * payload),
-        tail=None if part is None else (max(0.0, end - until_s), (trace.at(end) - trace.at(until_s)) * payload),
-        steady_s=None if part is None else part.seconds,
-        known_to_ratio=None if part is None else known_to(trace, part),
-        mean_bytes_per_s=mean * payload,
-        wire_bytes_per_s=on_wire,
-        window_std_bytes_per_s=statistics.pstdev(per_window) if len(per_window) > 1 else None,
+        mean_mb_per_s=mean * payload / 1e6,
+        mean_to_target_ratio=divided(mean * payload, target),
+        window_std_to_target_ratio=divided(statistics.pstdev(per_window), target) if len(per_window) > 1 else None,
         windows=whole_windows,
-        largest_100_ms_bytes=max(
-            (
-                (trace.at(t + BURST_S) - trace.at(t)) * payload
-                for t in samples
-                if part is None or from_s <= t <= until_s
-            ),
-            default=0.0,
-        ),
+        largest_100_ms_bytes=largest_burst,
+        burst_ratio=divided(largest_burst, times(target, BURST_S)),
+        wire_mbit_per_s=on_wire * 8 / 1e6,
         longest_gap_s=max((after - before for before, after in pairwise(samples)), default=0.0),
-        progress=_progress(trace, start, end, payload),
+        progress=[Point(t - start, (trace.at(t) - trace.at(start)) * payload / 1e6) for t in looks],
+    )
+    if part is None:
+        # By how much one burst more or less would change the mean.
+        beyond = max(0.0, largest_burst - mean * payload * BURST_S)
+        return replace(found, mean_uncertainty_ratio=divided(beyond, mean * payload * (end - start)))
+    return replace(
+        found,
+        start_s=from_s - start,
+        start_mb=(trace.at(from_s) - trace.at(start)) * payload / 1e6,
+        steady_s=part.seconds,
+        tail_s=max(0.0, end - until_s),
+        tail_mb=(trace.at(end) - trace.at(until_s)) * payload / 1e6,
+        mean_uncertainty_ratio=known_to(trace, part),
     )
 
 
@@ -205,7 +201,45 @@ def known_to(trace: Trace, part: Part) -> float | None:
     return float(stdtrit(found.degrees_of_freedom, 0.975)) * math.sqrt(found.variance_of_mean) / mean
 
 
-def _progress(trace: Trace, start: float, end: float, payload: float) -> list[tuple[float, float]]:
-    """Every 100 ms, and the end."""
-    times = [start + n * BURST_S for n in range(int((end - start) / BURST_S) + 1)]
-    return [(t - start, (trace.at(t) - trace.at(start)) * payload) for t in [*times, end]]
+@dataclass(frozen=True)
+class Stop:
+    """One stop of a sync, with the bytes in its send buffers when it began."""
+
+    cell: str
+    t_unix_s: float
+    stopped_s: float
+    unacked_bytes: int
+    notsent_bytes: int
+    acked_bytes: int  # until its end
+
+    @property
+    def until_s(self) -> float:
+        return self.t_unix_s + self.stopped_s
+
+
+def read_stops(run: Run) -> dict[str, list[Stop]]:
+    """By cell; empty for a run from before stops were recorded."""
+    found: dict[str, list[Stop]] = {}
+    if not run.stream_bytes("stops"):
+        return found
+    for stop in run.read("stops", partial(read_as, Stop)):
+        found.setdefault(stop.cell, []).append(stop)
+    return found
+
+
+def buffers(stops: Sequence[Stop], part: Part) -> dict[str, float]:
+    """Fields of a Cell, of the stops in a steady part: means of what the buffers held, and what peers acknowledged
+    during stops, divided by the seconds of the whole part. None of them where no stop lies in the part whole.
+    """
+    inside = [stop for stop in stops if part.from_s <= stop.t_unix_s and stop.until_s <= part.until_s]
+    if not inside:
+        return {}
+    # A part may begin and end within a stop: what was moved counts for all stopped time, not for whole stops only.
+    stopped_s = sum(max(0.0, min(stop.until_s, part.until_s) - max(stop.t_unix_s, part.from_s)) for stop in stops)
+    moved = sum(stop.acked_bytes for stop in inside) / sum(stop.stopped_s for stop in inside) * stopped_s
+    return {
+        "stops": len(inside),
+        "unacked_at_stop_bytes": sum(stop.unacked_bytes for stop in inside) / len(inside),
+        "notsent_at_stop_bytes": sum(stop.notsent_bytes for stop in inside) / len(inside),
+        "while_stopped_mb_per_s": moved / part.seconds / 1e6,
+    }

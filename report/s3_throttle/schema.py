@@ -6,7 +6,7 @@ are 10^6 bytes a second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from report.proofs import Proofs
 from report.summary import RunSummary
@@ -22,8 +22,32 @@ class Point:
     mb: float
 
 
-@dataclass(frozen=True)
-class Cell:
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """What the trace of a sync's interface tells; nothing where too little was sent."""
+
+    seconds: float | None = None  # from the first byte to the last that was seen
+    start_s: float | None = None  # until the steady part; None: the whole but its first 100 ms is taken for steady
+    start_mb: float | None = None
+    steady_s: float | None = None
+    tail_s: float | None = None  # after it
+    tail_mb: float | None = None
+    mean_mb_per_s: float | None = None  # of the steady part
+    mean_to_target_ratio: float | None = None
+    mean_uncertainty_ratio: float | None = (
+        None  # half of the mean's 95 % interval; None of start_s: one burst more or less
+    )
+    window_std_to_target_ratio: float | None = None
+    windows: int | None = None
+    largest_100_ms_bytes: float | None = None
+    burst_ratio: float | None = None  # the largest 100 ms over what 100 ms of the target are
+    wire_mbit_per_s: float | None = None  # with headers
+    longest_gap_s: float | None = None  # between two looks at the interface: bursts shorter than this can't be told
+    progress: list[Point] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell(Rates):
     cell: str
     method: str  # free, duty-cycle, closed-loop, max-bandwidth or tc
     stop_s: float | None
@@ -34,23 +58,9 @@ class Cell:
     complete: bool
     reason: str | None  # why figures are missing
     target_mb_per_s: float | None
-    target_to_free_ratio: float | None
+    target_to_free_ratio: float | None = None
+    mean_to_free_ratio: float | None = None
     ended_by: str | None  # itself, known (its mean was) or bound (the time was over); None: of a run before these
-    seconds: float | None  # from the first byte to the last that was seen
-    start_s: float | None  # until the steady part; None: the whole but its first 100 ms is taken for steady
-    start_mb: float | None
-    steady_s: float | None
-    tail_s: float | None  # after it
-    tail_mb: float | None
-    mean_mb_per_s: float | None  # of the steady part
-    mean_to_target_ratio: float | None
-    mean_uncertainty_ratio: float | None  # half of the mean's 95 % interval; None of start_s: one burst more or less
-    mean_to_free_ratio: float | None
-    window_std_to_target_ratio: float | None
-    windows: int | None
-    largest_100_ms_bytes: float | None
-    burst_ratio: float | None  # the largest 100 ms over what 100 ms of the target are
-    wire_mbit_per_s: float | None  # with headers
     attempts: int | None  # of requests to S3, by the CLI's own count
     retries: int | None
     failures: int | None
@@ -59,13 +69,11 @@ class Cell:
     cpu_s: float | None  # of the sync with the throttle, whole
     throttle_cpu_ratio: float | None  # of one processor, while it ran; None where there was no throttle
     host_busy_ratio: float | None
-    longest_gap_s: float | None  # between two looks at the interface: bursts shorter than this can't be told
     stops: int | None  # in the steady part; None: no throttle, or a run before stops were recorded
     unacked_at_stop_bytes: float | None  # in the send buffers when a stop began, the mean
     notsent_at_stop_bytes: float | None  # of these, those that had not been sent yet
     while_stopped_mb_per_s: float | None  # of the mean, what peers acknowledged during stops
     identical: bool | None  # every byte was read back
-    progress: list[Point]
 
 
 @dataclass(frozen=True)

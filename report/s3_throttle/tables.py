@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from report.format import MISSING, figure, formatted, percent, seconds
 from report.missing import divided, times
-from report.s3_throttle.cells import FREE
+from report.s3_throttle.cells import FREE, promised, to_promised, while_running, while_stopped
 from report.s3_throttle.schema import Cell as SyncCell
 from report.s3_throttle.schema import FreeRate
-from report.s3_throttle.totals import promised, to_promised, while_running, while_stopped
 from report.table import Cell, Column, NumberColumn, Table, TextColumn, bad_if, judged
 
 PROOFS = {"byte-identical": "the objects in the bucket are the files, byte by byte"}

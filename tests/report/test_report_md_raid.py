@@ -335,6 +335,16 @@ def test_a_missing_stream_leaves_a_summary(tmp_path: Path, missing: str | None) 
     assert any("missing" in problem for problem in summary.problems)
 
 
+def test_cells_of_the_worker_alone_are_named_in_the_order_of_the_file(tmp_path: Path) -> None:
+    """Two reports of one run are the same; a set's order is another in each process."""
+    path = RunBuilder(brief=True).write(tmp_path)
+    (path / "raw" / "cells.ndjson").unlink()
+    lines = (path / "raw" / "worker.ndjson").read_text().splitlines()
+    cells = [cell for cell in dict.fromkeys(json.loads(line)["cell"] for line in lines) if "drill" not in cell]
+    left_out = [each for each in summarize(open_run(path)).problems if "is not in raw/cells.ndjson" in each]
+    assert [each.split()[2] for each in left_out] == cells
+
+
 def test_the_ceilings_are_those_of_the_types_and_a_rehearsal_has_none(tmp_path: Path) -> None:
     summary = summary_of(RunBuilder(rehearsal=False, seconds=2), tmp_path / "a")
     # c4.8xlarge: 10 Gbit/s of network, 4 Gbit/s of EBS.

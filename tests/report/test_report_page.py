@@ -14,7 +14,7 @@ from report import format as words
 from report.__main__ import main
 from report.build import build_report
 from report.chart import MARK
-from report.md_raid import topology
+from report.md_raid.experiment import topology
 from report.md_raid.schema import Array, Leg
 from report.page import Html
 from report.panels import PALETTE
@@ -296,6 +296,6 @@ def test_the_topology_has_a_column_for_each_mirror_and_none_for_the_stripe_over_
         {"name": f"storage-{n + 1}", "role": "storage", "type": "c4.8xlarge", "volumes": [{"id": f"vol-{n}"}]}
         for n in range(3)
     ]
-    drawn = topology.topology({"hosts": hosts}, arrays)
+    drawn = topology({"hosts": hosts}, arrays)
     assert isinstance(drawn, Html)
     assert [column["name"] for column in drawn.context["columns"]] == ["md1"]

@@ -14,11 +14,10 @@ import pytest
 
 from report.build import build_report
 from report.runs import open_run
-from report.s3_throttle.cells import uncertainty
 from report.s3_throttle.experiment import summarize
 from report.s3_throttle.figures import accuracy_plot, progress_plot, rates_over_time, rates_plot
 from report.s3_throttle.network import MARGIN_BYTES, Part, Trace, rates
-from report.s3_throttle.schema import Point
+from report.s3_throttle.schema import Point, Rates
 
 OBJECT_BYTES = 100_000
 HEADERS = 1.05  # what the wire has more than the objects
@@ -36,11 +35,10 @@ def trace(bytes_per_s: float, payload_bytes: int, step_s: float = 0.02) -> Trace
 
 
 def test_a_steady_rate_is_found_without_its_headers() -> None:
-    found = rates(trace(1_000_000, 4_000_000), 1 / HEADERS)
-    assert found is not None
-    assert found.mean_bytes_per_s == pytest.approx(1_000_000, rel=0.01)
-    assert found.wire_bytes_per_s == pytest.approx(1_050_000, rel=0.01)
-    assert found.window_std_bytes_per_s == pytest.approx(0, abs=2_000)
+    found = rates(trace(1_000_000, 4_000_000), 1 / HEADERS, target=1e6)
+    assert found.mean_mb_per_s == pytest.approx(1, rel=0.01)
+    assert found.wire_mbit_per_s == pytest.approx(8.4, rel=0.01)
+    assert found.window_std_to_target_ratio == pytest.approx(0, abs=0.002)
     assert found.largest_100_ms_bytes == pytest.approx(100_000, rel=0.02)
     assert found.seconds == pytest.approx(4, abs=0.1)
     assert found.windows == 3
@@ -50,11 +48,10 @@ def test_bursts_are_told_from_a_steady_rate() -> None:
     """A tenth of a second at ten times the mean, in each second."""
     steps = [(n * 0.02, n) for n in range(1, 5 * 50)]
     sent = [round(1_000_000 * (int(t) + min(1.0, (t % 1) / 0.1))) for t, _ in steps]
-    found = rates(Trace([t for t, _ in steps], [s - sent[0] for s in sent]), 1.0)
-    assert found is not None
+    found = rates(Trace([t for t, _ in steps], [s - sent[0] for s in sent]), 1.0, target=1e6)
     assert found.largest_100_ms_bytes == pytest.approx(1_000_000, rel=0.05)
-    assert found.window_std_bytes_per_s is not None
-    assert found.window_std_bytes_per_s < 200_000
+    assert found.window_std_to_target_ratio is not None
+    assert found.window_std_to_target_ratio < 0.2
 
 
 def test_what_goes_at_once_at_the_beginning_is_no_part_of_the_rate() -> None:
@@ -62,8 +59,7 @@ def test_what_goes_at_once_at_the_beginning_is_no_part_of_the_rate() -> None:
     times = [n * 0.02 for n in range(10 * 50)]
     sent = [0 if t < 1 else 100_000 * min(8, int(t)) for t in times]
     found = rates(Trace(times, sent), 1.0)
-    assert found is not None
-    assert found.mean_bytes_per_s == pytest.approx(100_000, rel=0.02)
+    assert found.mean_mb_per_s == pytest.approx(0.1, rel=0.02)
 
 
 def test_start_and_tail_are_told_from_the_steady_part() -> None:
@@ -71,13 +67,12 @@ def test_start_and_tail_are_told_from_the_steady_part() -> None:
     times = [n * 0.02 for n in range(14 * 50)]
     sent = [round(3e6 * min(t, 2) + 1e6 * min(max(0.0, t - 2), 10) + 5e5 * min(max(0.0, t - 12), 1)) for t in times]
     found = rates(Trace(times, sent), 0.5, Part(2.0, 12.0, None))
-    assert found is not None
-    assert found.mean_bytes_per_s == pytest.approx(500_000, rel=0.001)
+    assert found.mean_mb_per_s == pytest.approx(0.5, rel=0.001)
     assert found.steady_s == 10
-    assert found.known_to_ratio is not None
-    assert found.known_to_ratio < 0.001
-    assert found.start == pytest.approx((2.0, 3_000_000), rel=0.02)
-    assert found.tail == pytest.approx((1.0, 250_000), rel=0.05)
+    assert found.mean_uncertainty_ratio is not None
+    assert found.mean_uncertainty_ratio < 0.001
+    assert (found.start_s, found.start_mb) == pytest.approx((2.0, 3.0), rel=0.02)
+    assert (found.tail_s, found.tail_mb) == pytest.approx((1.0, 0.25), rel=0.05)
     assert found.largest_100_ms_bytes == pytest.approx(50_000, rel=0.02)
     assert found.windows == 10
 
@@ -88,8 +83,7 @@ def test_a_mean_of_few_bursts_is_known_to_one_of_them() -> None:
     in_bursts = Trace(times, [0 if t < 1 else 100_000 * min(8, int(t)) for t in times])
     for found, known_to in ((in_bursts, 1 / 8), (trace(100_000, 800_000), 0.0)):
         seen = rates(found, 800_000 / found.total)
-        assert seen is not None
-        assert uncertainty(seen) == pytest.approx(known_to, abs=0.02)
+        assert seen.mean_uncertainty_ratio == pytest.approx(known_to, abs=0.02)
 
 
 def test_what_is_sent_again_is_no_progress_but_is_on_the_wire() -> None:
@@ -97,16 +91,21 @@ def test_what_is_sent_again_is_no_progress_but_is_on_the_wire() -> None:
     times = [n * 0.02 for n in range(12 * 50)]
     sent = [round(2e6 * t) for t in times]
     made = Trace(times, sent, [round(2e6 * t / 20 / 1514) for t in times])
-    found = rates(made.without_retransmissions(), 0.9, Part(1.0, 11.0, None), made)
-    assert found is not None
-    assert found.mean_bytes_per_s == pytest.approx(2e6 * 0.95 * 0.9, rel=0.001)
-    assert found.wire_bytes_per_s == pytest.approx(2e6, rel=0.001)
+    found = rates(made.without_retransmissions(), 0.9, Part(1.0, 11.0, None), wire=made)
+    assert found.mean_mb_per_s == pytest.approx(2 * 0.95 * 0.9, rel=0.001)
+    assert found.wire_mbit_per_s == pytest.approx(16, rel=0.001)
     assert Trace(times, sent).without_retransmissions() == Trace(times, sent), "of a run before they were looked at"
 
 
 @pytest.mark.parametrize("sent", [[], [0], [0, 0, 0], [0, MARGIN_BYTES, 2 * MARGIN_BYTES]])
 def test_next_to_nothing_has_no_rate(sent: list[int]) -> None:
-    assert rates(Trace([float(n) for n in range(len(sent))], sent), 1.0) is None
+    assert rates(Trace([float(n) for n in range(len(sent))], sent), 1.0) == Rates()
+
+
+def test_a_sync_of_no_bytes_of_objects_has_no_uncertainty() -> None:
+    """Without objects all that the interface sent is something else's."""
+    found = rates(trace(1_000_000, 4_000_000), 0.0)
+    assert (found.mean_mb_per_s, found.mean_uncertainty_ratio) == (0, None)
 
 
 def cell(name: str, method: str, objects: int, **more: Any) -> dict[str, Any]:

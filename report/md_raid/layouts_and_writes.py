@@ -1,11 +1,13 @@
-"""Does a plain RAID-1 read from one leg? Cells that read one mirror in several layouts, leg by leg."""
+"""Cells that are shown apart from the sweep: mirrors that were read in several layouts, leg by leg, and writes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from report.md_raid.schema import Cell, LayoutReads, Layouts
+from report.md_raid.schema import Cell, LayoutReads, Layouts, WrittenCell
 from report.missing import divided
+from report.records import Record, RecordError, or_none, text, whole
+from report.runs import Run
 from report.summary import shared_fields
 
 RAID1 = "raid1"
@@ -15,7 +17,7 @@ LEG_SHARE_MIN = 0.05
 
 
 def layouts_of(cells: Sequence[Cell]) -> Layouts | None:
-    """None where no layouts were compared."""
+    """Does a plain RAID-1 read from one leg? None where no layouts were compared."""
     compared = [cell for cell in cells if cell.layout == "mirror" and cell.copies is not None]
     if not compared:
         return None
@@ -47,4 +49,27 @@ def _reads(cell: Cell, plain: Cell | None) -> LayoutReads:
         legs_read=sum(share >= LEG_SHARE_MIN for share in shares) if any(shares) else None,
         leg_shares=[*shares, *[0.0] * (cell.servers - len(shares))] if any(shares) else None,
         to_raid1_ratio=divided(cell.mib_per_s, plain.mib_per_s) if plain else None,
+    )
+
+
+def read_writes(run: Run, cells: Sequence[Cell]) -> list[WrittenCell]:
+    """The write cells, and what was read back of them from each server's legs alone (raw/writes.ndjson)."""
+    written = [cell for cell in cells if cell.operation == "write"]
+    checks: dict[str, dict[str, Record]] = {}
+    if written and run.has_stream("writes", "whether what was written was read back is not known"):
+        for record in run.stream("writes"):
+            try:
+                checks.setdefault(text(record, "cell"), {})[text(record, "server")] = record
+            except RecordError as error:
+                run.omit("writes", error, record)
+    return [_written(cell, list(checks.get(cell.cell, {}).values())) for cell in written]
+
+
+def _written(cell: Cell, checks: Sequence[Record]) -> WrittenCell:
+    alike = len({check.get("sha256") for check in checks}) == 1
+    return WrittenCell(
+        **shared_fields(WrittenCell, cell),
+        servers_checked=len(checks),
+        checked_bytes=or_none(whole, checks[0] if checks else None, "bytes"),
+        matched=alike and all(check.get("matched") is True for check in checks) if checks else None,
     )
