@@ -18,8 +18,7 @@ from components.aws_settings import ENDPOINTS, REGION, read_aws_settings
 from components.policy import assumed_by
 from components.settings import Settings
 from components.tags import Tags, child_options, expiry
-from reaper.policy import METRIC_NAMESPACE, STACK_PREFIX, role_policy
-from reaper.scheduled import HOURS_METRIC
+from reaper.scheduled import HOURS_METRIC, METRIC_NAMESPACE, STACK_PREFIX, role_policy
 
 COMPONENT = "tidemark:component"
 NAME = "reaper"
