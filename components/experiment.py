@@ -10,14 +10,13 @@ import pulumi
 import pulumi_aws as aws
 
 from components.config import CommonConfig
-from components.host import HostArgs
+from components.host import HostArgs, first_boot_script
 from components.inventory_output import HostEntry, inventory_output
 from components.network import VPC_CIDR, Network
 from components.security_group import HostSecurityGroup
 from components.settings import Settings
 from components.stack_validation import ValidatedStack
 from components.tags import Tags, child_options, expiry
-from components.user_data import first_boot_script
 from inventory import Bucket, ElasticIp, FileSystem
 
 Config = TypeVar("Config")

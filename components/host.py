@@ -1,8 +1,9 @@
-"""An EC2 instance of a stack."""
+"""An EC2 instance of a stack, and its first-boot script."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypedDict
 
 import pulumi
@@ -14,6 +15,25 @@ from components.volumes import VolumeSpec
 
 ROOT_VOLUME = VolumeSpec("gp3", 8)
 """8 GiB is what Debian's image needs, as published, with room for packages and logs."""
+FIRST_BOOT_SCRIPT = Path(__file__).with_name("first-boot.sh")
+
+
+def first_boot_script(*, lifetime_hours: int, memory_limit_mib: int | None) -> str:
+    """Returns the script with its values filled in; None for no limit of memory.
+
+    The values are whole numbers, so nothing needs quoting. No secret belongs there: every user who may describe the
+    instance can read its user data.
+    """
+    values = {
+        "@LIFETIME_HOURS@": str(int(lifetime_hours)),
+        "@MEMORY_LIMIT_MIB@": "" if memory_limit_mib is None else str(int(memory_limit_mib)),
+    }
+    script = FIRST_BOOT_SCRIPT.read_text(encoding="ascii")
+    for mark, value in values.items():
+        if script.count(mark) != 1:
+            raise ValueError(f"{FIRST_BOOT_SCRIPT.name} must have {mark} in it once")
+        script = script.replace(mark, value)
+    return script
 
 
 class HostArgs(TypedDict):
