@@ -17,7 +17,7 @@ from components.account_limits import check_account, check_image_allowed
 from components.aws_settings import AwsSettings
 from components.config import CommonConfig
 from components.public_key import PublicKey
-from components.region_info import ACCOUNT_SOURCE, region_from_table
+from components.region_validation import ACCOUNT_SOURCE, region_from_table
 from components.settings import Settings
 from tests.components.stack_program import Run, config_with, run_program
 
