@@ -11,8 +11,7 @@ import pytest
 from aws_offers import INSTANCE_TYPES
 from components import aws_api, region_validation
 from components.aws_settings import AwsSettings
-from components.config import CommonConfig
-from components.public_key import PublicKey
+from components.config import CommonConfig, PublicKey
 from components.region_validation import (
     RegionInfo,
     ZoneRequirement,
