@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from aws_offers import CpuOptions
-from components.tags import DISPOSABLE_DATA, EXPIRES_AT, IGNORE_EXPIRY, MEMORY_LIMIT, UPLINK, Tags, child_options
+from components.tags import DISPOSABLE_DATA, IGNORE_EXPIRY, Tags, child_options, expiry_of
 from components.volumes import VolumeSpec
 
 ROOT_VOLUME = VolumeSpec("gp3", 8)
@@ -77,7 +77,7 @@ class Host(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tidemark:host:Host", name, {"instance_type": args["instance_type"]}, opts)
-        limits = {MEMORY_LIMIT: args["memory_limit_mib"], UPLINK: args["uplink_mbit_per_s"]}
+        limits = {"memory-limit-mib": args["memory_limit_mib"], "uplink-mbit-per-s": args["uplink_mbit_per_s"]}
         limit_tags = {tag: str(limit) for tag, limit in limits.items() if limit is not None}
         cpu = args["cpu_options"]
         self.instance = aws.ec2.Instance(
@@ -121,7 +121,7 @@ class Host(pulumi.ComponentResource):
         )
         self.address = self.instance.public_ip
         self.private_address = self.instance.private_ip
-        self.expires_at = self.instance.tags.apply(lambda found: str((found or {})[EXPIRES_AT]))
+        self.expires_at = expiry_of(self.instance)
         self.register_outputs({"id": self.instance.id, "address": self.address})
 
 
