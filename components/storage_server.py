@@ -10,6 +10,7 @@ import pulumi_aws as aws
 from components.host import Host, HostArgs
 from components.tags import DISPOSABLE_DATA, Tags, child_options
 from components.volumes import VolumeSpec
+from inventory import Volume
 
 # EC2 leaves /dev/sd[f-p] to EBS data volumes (EC2 User Guide, "Device names for volumes").
 DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
@@ -36,6 +37,8 @@ class StorageServer(pulumi.ComponentResource):
     host: Host
     disks: tuple[tuple[aws.ebs.Volume, str], ...]
     """Each volume with its device name."""
+    entries: tuple[pulumi.Output[Volume], ...]
+    """The volumes for the inventory."""
 
     def __init__(
         self, name: str, host: HostArgs, volumes: VolumesArgs, opts: pulumi.ResourceOptions | None = None
@@ -61,6 +64,7 @@ class StorageServer(pulumi.ComponentResource):
             )
             for number, device in enumerate(DEVICES[: volumes["count"]], start=1)
         )
+        self.entries = tuple(_entry(volume.id, device, volumes["volume"]) for volume, device in self.disks)
         made = [volume for volume, _ in self.disks]
         self.host = Host(
             name, {**host, "depends_on": [*host["depends_on"], *made]}, pulumi.ResourceOptions(parent=self)
@@ -74,3 +78,8 @@ class StorageServer(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, deleted_with=self.host.instance),
             )
         self.register_outputs({"volume_ids": [volume.id for volume in made]})
+
+
+def _entry(volume_id: pulumi.Output[str], device: str, spec: VolumeSpec) -> pulumi.Output[Volume]:
+    """Only the id is an output: numbers come back from the engine as floats."""
+    return volume_id.apply(lambda found: Volume(found, device, spec.size_gib, spec.type, spec.baseline_iops))
