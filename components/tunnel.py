@@ -142,5 +142,5 @@ class Tunnel(ExperimentComponent[TunnelConfig]):
             )
             for name, host in hosts.items()
         ]
-        outputs = {"server_address": server.host.address, "volume_id": server.disks[0][0].id}
+        outputs = {"server_address": server.host.address, "volume_id": server.volumes[0].id}
         self.export(entries, outputs, elastic_ips=elastic_ips)
