@@ -268,7 +268,11 @@ def _clients() -> Clients:
     @functools.cache
     def client(service: str, region: str) -> Client:
         named: Any = service  # the stubs know the services that they were made for
-        return session.client(named, region_name=region, config=config)
+        try:
+            return session.client(named, region_name=region, config=config)
+        except ValueError as error:  # an endpoint without http://, a number in ~/.aws/config that is none
+            remedy = "see your AWS settings (AWS_ENDPOINT_URL, ~/.aws/config)"
+            raise RenewalError(f"{service} cannot be asked ({' '.join(str(error).split())}); {remedy}") from None
 
     return client
 

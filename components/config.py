@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from components.aws_settings import AwsSettings, read_aws_settings
-from components.public_key import PublicKey, read_public_key
-from components.settings import Settings
+from components.settings import SettingError, Settings
+from documents import read_text
+from inventory.checks import HOST_KEY, host_key_fault
 from reaper.tags import from_pairs
 
 EXPERIMENT = "tidemark:experiment"
 SSH_CIDR = "tidemark:sshCidr"
 ANYWHERE = "tidemark:allowSshFromAnywhere"
+PUBLIC_KEY_FILE = "tidemark:sshPublicKeyFile"
 PROXY_COMMAND = "tidemark:sshProxyCommand"
 LIFETIME = "tidemark:lifetimeHours"
 MAX_USD = "tidemark:maxUsdPerHour"
@@ -46,6 +48,17 @@ _NEVER_FROM_OUTSIDE = {
 # A shorter prefix covers a large part of the internet: /8 is the largest block that one organisation was ever given
 # (RFC 7020, section 2).
 _SHORTEST_PREFIX = 8
+
+_DEFAULT_PUBLIC_KEY_FILE = "~/.ssh/id_ed25519.pub"
+_KEY_TYPES = ("ssh-ed25519", "ssh-rsa")  # what EC2 takes for a Linux key pair (API reference, ImportKeyPair)
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """`text` is type and key, without the comment (often a name); `identity_file` is the private half's path."""
+
+    text: str
+    identity_file: str
 
 
 @dataclass(frozen=True)
@@ -127,6 +140,60 @@ def _proper_form(text: str) -> str:
         return f"did you mean {ipaddress.ip_network(text, strict=False)}?"
     except ValueError:
         return "write it such as 203.0.113.7/32"
+
+
+def read_public_key(settings: Settings, directory: Path) -> PublicKey:
+    """Reads the public half of the user's key pair from the file that sshPublicKeyFile names, relative to `directory`
+    (the project's). Nothing here opens the private half.
+    """
+    name = settings.optional_text(PUBLIC_KEY_FILE) or _DEFAULT_PUBLIC_KEY_FILE
+    text = ""
+    if settings.is_valid(PUBLIC_KEY_FILE):
+        try:
+            text = _public_key_text(name, directory)
+        except SettingError as error:
+            settings.add_error(PUBLIC_KEY_FILE, error.fault, error.remedy)
+    return PublicKey(text, name.removesuffix(".pub"))
+
+
+def _public_key_text(name: str, directory: Path) -> str:
+    """Returns the type and the key that the file has. Raises SettingError."""
+    if not name.endswith(".pub"):
+        # The name decides, so that a private key is never read, not even by mistake.
+        raise SettingError(f"{name} does not end in .pub", "name the public half of the key pair")
+    try:
+        text = read_text(directory / Path(name).expanduser())
+    except RuntimeError:
+        raise SettingError(f"{name} names a user who is not known here", "give the path of the file") from None
+    except OSError as error:
+        raise SettingError(
+            f"{name} cannot be read ({(error.strerror or 'unknown').lower()})",
+            f"make a key pair: ssh-keygen -t ed25519 -N '' -f {name.removesuffix('.pub')}",
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingError(f"{name} is not a public key", "expected one line: ssh-ed25519 AAAA…") from None
+    except ValueError:  # a NUL, which no path has
+        raise SettingError(f"{name!r} cannot be a path", "give the path of the file") from None
+    fault = _public_key_fault(text)
+    if fault is not None:
+        raise SettingError(f"{name} {fault}", "expected one line: ssh-ed25519 AAAA… or ssh-rsa AAAA…")
+    return " ".join(text.split()[:2])
+
+
+def _public_key_fault(text: str) -> str | None:
+    """Returns what is wrong with a public key file, without quoting its text; None if it is fine."""
+    if "PRIVATE KEY" in text:
+        return "holds a private key"
+    lines = [line for line in text.splitlines() if line.strip()]
+    words = lines[0].split() if lines else []
+    if len(lines) != 1 or len(words) < 2:
+        return "is not a public key"
+    if words[0] not in _KEY_TYPES:
+        return f"is of a type that EC2 does not take ({words[0][:40]})" if words[0].isprintable() else "is no key"
+    key = " ".join(words[:2])
+    if not HOST_KEY.fullmatch(key):
+        return "is not a public key"
+    return "is a public key that was cut or changed" if host_key_fault(key) else None
 
 
 def _read_proxy_command(settings: Settings) -> str | None:

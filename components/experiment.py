@@ -1,4 +1,7 @@
-"""What every experiment declares: its name, its check, and a component with the network, key pair and inventory."""
+"""What every experiment declares: its name, its check, and a component with the network, key pair and inventory.
+
+The inventory is a stack output: the document about the hosts that the tasks read.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,18 @@ from typing import Any, Generic, TypeVar
 import pulumi
 import pulumi_aws as aws
 
+from aws_offers import PRICES_AS_OF
 from components.config import CommonConfig
-from components.host import HostArgs
-from components.inventory_output import HostEntry, inventory_output
-from components.network import VPC_CIDR, Network
-from components.security_group import HostSecurityGroup
+from components.host import Host, HostArgs, first_boot_script
+from components.image import LOGIN_USER
+from components.network import MTU, VPC_CIDR, Network
+from components.security_group import SSH_PORT, HostSecurityGroup
 from components.settings import Settings
 from components.stack_validation import ValidatedStack
 from components.tags import Tags, child_options, expiry
-from components.user_data import first_boot_script
-from inventory import Bucket, ElasticIp, FileSystem
+from inventory import Bucket, Cost, ElasticIp, FileSystem, Inventory, Ssh, Volume
+from inventory import Host as InventoryHost
+from inventory import Network as InventoryNetwork
 
 Config = TypeVar("Config")
 
@@ -34,6 +39,18 @@ class Experiment(Generic[Config]):
     name: str
     check: Callable[[Settings, CommonConfig], ValidatedStack[Config]]
     component: Callable[[str, ValidatedStack[Config]], ExperimentComponent[Config]]
+
+
+@dataclass(frozen=True)
+class HostEntry:
+    """A host in the inventory, with what is known before it exists."""
+
+    name: str
+    role: str
+    type: str
+    host: Host
+    zone: pulumi.Input[str]
+    volumes: Sequence[pulumi.Output[Volume]] = ()
 
 
 class ExperimentComponent(pulumi.ComponentResource, Generic[Config]):
@@ -117,7 +134,7 @@ class ExperimentComponent(pulumi.ComponentResource, Generic[Config]):
 
     def export(
         self,
-        hosts: Sequence[HostEntry],
+        entries: Sequence[HostEntry],
         outputs: Mapping[str, pulumi.Input[object]],
         *,
         file_system: pulumi.Output[FileSystem] | None = None,
@@ -126,19 +143,74 @@ class ExperimentComponent(pulumi.ComponentResource, Generic[Config]):
     ) -> None:
         """Sets the stack's outputs: the inventory, `outputs`, the expiry and the cost."""
         stack = self.validated
-        self.inventory = inventory_output(
-            stack,
-            hosts,
+        hosts = [
+            pulumi.Output.all(
+                id=entry.host.instance.id,
+                address=entry.host.address,
+                private_address=entry.host.private_address,
+                zone=entry.zone,
+                volumes=pulumi.Output.all(*entry.volumes),
+            )
+            for entry in entries
+        ]
+        # The experiment ends with the first host that ends.
+        expiries: Any = pulumi.Output.all(*(entry.host.expires_at for entry in entries))
+        expires_at = expiries.apply(min)
+        self.inventory = pulumi.Output.all(
             vpc_id=self.network.vpc_id,
+            hosts=pulumi.Output.all(*hosts),
+            expires_at=expires_at,
             file_system=file_system,
-            elastic_ips=elastic_ips,
+            elastic_ips=pulumi.Output.all(*elastic_ips),
             bucket=bucket,
-        )
-        expiries: Any = pulumi.Output.all(*(entry.host.expires_at for entry in hosts))
+        ).apply(lambda known: _inventory_text(stack, entries, known))
         self.stack_outputs = {
             "inventory": self.inventory,
             **outputs,
-            "expires_at": expiries.apply(min),
+            "expires_at": expires_at,
             "usd_per_hour": stack.cost.text,
         }
         self.register_outputs({"inventory": self.inventory})
+
+
+def _inventory_text(stack: ValidatedStack[Any], entries: Sequence[HostEntry], known: Mapping[str, Any]) -> str:
+    """Returns the document as text: a structured output would turn whole numbers into floats.
+
+    The text is read back once, so that a deployment never exports an inventory that its own reader rejects.
+    """
+    common, limits, usd_per_hour = stack.common, stack.limits, stack.cost.usd_per_hour
+    text = Inventory(
+        project=common.project,
+        stack=common.stack,
+        experiment=common.experiment,
+        region=common.aws.region,
+        rehearsal=common.aws.rehearsal,
+        expires_at=known["expires_at"],
+        ssh=Ssh(LOGIN_USER, common.ssh_public_key.identity_file, common.ssh_proxy_command),
+        network=InventoryNetwork(MTU, VPC_CIDR, known["vpc_id"]),
+        hosts=tuple(
+            InventoryHost(
+                name=entry.name,
+                role=entry.role,
+                id=host["id"],
+                type=entry.type,
+                zone=host["zone"],
+                # A stopped instance has no public address. The tasks look up the new one by its id.
+                address=host["address"] or host["id"],
+                port=SSH_PORT,
+                private_address=host["private_address"],
+                host_keys=(),
+                cpu_limit=limits.cpus,
+                memory_limit_mib=limits.memory_mib,
+                volumes=tuple(host["volumes"]),
+            )
+            for entry, host in zip(entries, known["hosts"], strict=True)
+        ),
+        file_system=known["file_system"],
+        elastic_ips=tuple(known["elastic_ips"]),
+        bucket=known["bucket"],
+        # Rounded to a hundredth of a cent, to drop the rest of the binary fraction.
+        cost=None if usd_per_hour is None else Cost(round(usd_per_hour, 4), PRICES_AS_OF, stack.cost.usage_prices),
+    ).to_json()
+    Inventory.from_json(text, f"the inventory of {common.stack}")
+    return text

@@ -1,19 +1,39 @@
-"""An EC2 instance of a stack."""
+"""An EC2 instance of a stack, and its first-boot script."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypedDict
 
 import pulumi
 import pulumi_aws as aws
 
 from aws_offers import CpuOptions
-from components.tags import DISPOSABLE_DATA, EXPIRES_AT, IGNORE_EXPIRY, MEMORY_LIMIT, UPLINK, Tags, child_options
+from components.tags import DISPOSABLE_DATA, IGNORE_EXPIRY, Tags, child_options, expiry_of
 from components.volumes import VolumeSpec
 
 ROOT_VOLUME = VolumeSpec("gp3", 8)
 """8 GiB is what Debian's image needs, as published, with room for packages and logs."""
+FIRST_BOOT_SCRIPT = Path(__file__).with_name("first-boot.sh")
+
+
+def first_boot_script(*, lifetime_hours: int, memory_limit_mib: int | None) -> str:
+    """Returns the script with its values filled in; None for no limit of memory.
+
+    The values are whole numbers, so nothing needs quoting. No secret belongs there: every user who may describe the
+    instance can read its user data.
+    """
+    values = {
+        "@LIFETIME_HOURS@": str(int(lifetime_hours)),
+        "@MEMORY_LIMIT_MIB@": "" if memory_limit_mib is None else str(int(memory_limit_mib)),
+    }
+    script = FIRST_BOOT_SCRIPT.read_text(encoding="ascii")
+    for mark, value in values.items():
+        if script.count(mark) != 1:
+            raise ValueError(f"{FIRST_BOOT_SCRIPT.name} must have {mark} in it once")
+        script = script.replace(mark, value)
+    return script
 
 
 class HostArgs(TypedDict):
@@ -57,7 +77,7 @@ class Host(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tidemark:host:Host", name, {"instance_type": args["instance_type"]}, opts)
-        limits = {MEMORY_LIMIT: args["memory_limit_mib"], UPLINK: args["uplink_mbit_per_s"]}
+        limits = {"memory-limit-mib": args["memory_limit_mib"], "uplink-mbit-per-s": args["uplink_mbit_per_s"]}
         limit_tags = {tag: str(limit) for tag, limit in limits.items() if limit is not None}
         cpu = args["cpu_options"]
         self.instance = aws.ec2.Instance(
@@ -101,7 +121,7 @@ class Host(pulumi.ComponentResource):
         )
         self.address = self.instance.public_ip
         self.private_address = self.instance.private_ip
-        self.expires_at = self.instance.tags.apply(lambda found: str((found or {})[EXPIRES_AT]))
+        self.expires_at = expiry_of(self.instance)
         self.register_outputs({"id": self.instance.id, "address": self.address})
 
 

@@ -17,9 +17,8 @@ from aws_offers import REGIONS
 from components.aws_settings import ENDPOINTS, REGION, read_aws_settings
 from components.policy import assumed_by
 from components.settings import Settings
-from components.tags import Tags, child_options, expiry
-from reaper.policy import METRIC_NAMESPACE, STACK_PREFIX, role_policy
-from reaper.scheduled import HOURS_METRIC
+from components.tags import Tags, child_options, expiry, expiry_of
+from reaper.scheduled import HOURS_METRIC, METRIC_NAMESPACE, STACK_PREFIX, role_policy
 
 COMPONENT = "tidemark:component"
 NAME = "reaper"
@@ -171,7 +170,7 @@ class ScheduledReaper(pulumi.ComponentResource):
         )
         self.stack_outputs = {
             "function": function.name,
-            "expires_at": function.tags.apply(lambda found: str((found or {})["expires-at"])),
+            "expires_at": expiry_of(function),
         }
         self.register_outputs({"function": function.name})
 

@@ -1,20 +1,127 @@
-"""Checks a stack's region, instance types and zones against what the region offers."""
+"""What a region offers, by the account's own answer or else the dated table (aws_offers), and the checks of a stack's
+region, instance types and zones against it.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 import botocore.exceptions
 
-from aws_offers import INSTANCE_TYPES, REGIONS, TYPES_AS_OF, InstanceType, regions_offering
-from components.aws_api import CONNECTION_ERRORS, short_reason
-from components.aws_settings import ENDPOINTS, REGION
+import aws_offers
+from aws_offers import InstanceType
+from components.aws_api import (
+    ACCESS_DENIED_CODES,
+    CONNECTION_ERRORS,
+    HOME_REGION,
+    describe_connection_error,
+    ec2_client,
+    error_code,
+    explain_api_error,
+    make_session,
+    short_reason,
+)
+from components.aws_settings import ENDPOINTS, REGION, AwsSettings
 from components.config import ZONE, CommonConfig
 from components.image import ARCHITECTURE
-from components.region_info import ACCOUNT_SOURCE, RegionInfo, describe_region, zone_names
 from components.settings import SettingError, Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+    from mypy_boto3_ec2.literals import InstanceTypeType
+
+TABLE_SOURCE = f"table of {aws_offers.TYPES_AS_OF}"
+ACCOUNT_SOURCE = "the account's own answer"
+
+
+@dataclass(frozen=True)
+class RegionInfo:
+    """What is known of one region and of the instance types that were asked for.
+
+    `enabled` is None if it is not known. `zones` has an entry for each type whose offers are known; the entry is empty
+    if the region does not offer the type. `note` is for the user.
+    """
+
+    source: str
+    region: str
+    exists: bool
+    enabled: bool | None
+    zones: Mapping[str, tuple[str, ...]]
+    types: Mapping[str, InstanceType]
+    note: str | None = None
+
+
+def region_from_table(region: str, types: Iterable[str], note: str | None = None) -> RegionInfo:
+    """Returns what the table knows. A type that it lacks has no entry."""
+    known = [name for name in dict.fromkeys(types) if name in aws_offers.INSTANCE_TYPES]
+    return RegionInfo(
+        source=TABLE_SOURCE,
+        region=region,
+        exists=region in aws_offers.REGIONS,
+        enabled=True if region in aws_offers.ENABLED_BY_DEFAULT else None,
+        zones={name: aws_offers.ZONES_OFFERING[name].get(region, ()) for name in known},
+        types={name: aws_offers.INSTANCE_TYPES[name] for name in known},
+        note=note,
+    )
+
+
+def describe_region(aws: AwsSettings, types: Iterable[str]) -> RegionInfo:
+    """Asks the account with read-only calls. Without credentials, network or permission, returns what the table knows,
+    with a note that says so.
+
+    Raises SettingError if a rehearsal's endpoint does not answer, or AWS refuses the credentials.
+    """
+    names = tuple(dict.fromkeys(types))
+    try:
+        return _region_from_account(aws, names)
+    except botocore.exceptions.ProfileNotFound:
+        raise SettingError(f"there is no AWS profile {aws.profile}", "see `aws configure list-profiles`") from None
+    except botocore.exceptions.PartialCredentialsError:
+        raise SettingError("there is an AWS access key without its secret key", "see `aws configure list`") from None
+    except botocore.exceptions.NoCredentialsError:
+        note = f"no AWS credentials: region and types are checked by the {TABLE_SOURCE}, not by your account"
+    except botocore.exceptions.ClientError as error:
+        if error_code(error) not in ACCESS_DENIED_CODES:
+            raise explain_api_error(error, "aws ec2 describe-regions") from None
+        note = f"the credentials may not ask for this ({error_code(error)}): the {TABLE_SOURCE} is used"
+    except CONNECTION_ERRORS as error:
+        if aws.rehearsal:
+            where = aws.endpoints["ec2"]
+            raise SettingError(f"no rehearsal region answers at {where}", "start it: fab lab.up") from None
+        reason = describe_connection_error(error)
+        note = f"AWS cannot be asked ({reason}): region and types are checked by the {TABLE_SOURCE}"
+    return region_from_table(aws.region, names, note)
+
+
+def _region_from_account(aws: AwsSettings, types: tuple[str, ...]) -> RegionInfo:
+    session = make_session(aws)
+    found = {
+        region["RegionName"]: region.get("OptInStatus")
+        for region in ec2_client(aws, session, HOME_REGION).describe_regions(AllRegions=True)["Regions"]
+        if "RegionName" in region
+    }
+    if found.get(aws.region) not in ("opt-in-not-required", "opted-in"):
+        return RegionInfo(ACCOUNT_SOURCE, aws.region, aws.region in found, False, {}, {})
+    ec2 = ec2_client(aws, session, aws.region)
+    zones = {name: _zones_offering(ec2, name) for name in types}
+    described = {}
+    for name in types:
+        if zones[name]:  # describing a type that the region lacks is an error
+            # The stubs know the types of their day; a newer name is for the account to judge.
+            answer = ec2.describe_instance_types(InstanceTypes=[cast("InstanceTypeType", name)])
+            described[name] = InstanceType.from_api(answer["InstanceTypes"][0], ARCHITECTURE)
+    return RegionInfo(ACCOUNT_SOURCE, aws.region, True, True, zones, described)
+
+
+def _zones_offering(ec2: EC2Client, name: str) -> tuple[str, ...]:
+    pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
+        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [name]}]
+    )
+    offerings = [offering for page in pages for offering in page["InstanceTypeOfferings"]]
+    return tuple(sorted(offering["Location"] for offering in offerings if "Location" in offering))
 
 
 @dataclass(frozen=True)
@@ -43,7 +150,7 @@ def check_region(settings: Settings, common: CommonConfig, types: Mapping[str, s
         settings.add_error(ENDPOINTS if common.aws.rehearsal else REGION, error.fault, error.remedy)
         return None
     if not info.exists:
-        near = difflib.get_close_matches(region, REGIONS, n=1)
+        near = difflib.get_close_matches(region, aws_offers.REGIONS, n=1)
         remedy = f"did you mean {near[0]}?" if near else "see `aws ec2 describe-regions --all-regions`"
         settings.add_error(REGION, f"there is no region {region} ({info.source})", remedy)
         return None
@@ -61,17 +168,17 @@ def check_region(settings: Settings, common: CommonConfig, types: Mapping[str, s
 
 def _check_offer(settings: Settings, info: RegionInfo, key: str, name: str) -> None:
     if name not in info.zones:
-        known = ", ".join(sorted(INSTANCE_TYPES))
+        known = ", ".join(sorted(aws_offers.INSTANCE_TYPES))
         remedy = f"give AWS credentials, or choose one of {known}"
         settings.add_error(key, f"{name} is not in the {info.source}", remedy)
         return
     if info.zones[name]:
         return
-    elsewhere = regions_offering(name)
+    elsewhere = aws_offers.regions_offering(name)
     if elsewhere:
-        remedy = f"regions that have it (table of {TYPES_AS_OF}): {', '.join(elsewhere)}"
+        remedy = f"regions that have it (table of {aws_offers.TYPES_AS_OF}): {', '.join(elsewhere)}"
     else:
-        near = difflib.get_close_matches(name, INSTANCE_TYPES, n=1, cutoff=0.8)
+        near = difflib.get_close_matches(name, aws_offers.INSTANCE_TYPES, n=1, cutoff=0.8)
         remedy = f"did you mean {near[0]}?" if near else "see `aws ec2 describe-instance-type-offerings`"
     settings.add_error(key, f"{name} is not offered in {info.region} ({info.source})", remedy)
 
@@ -157,9 +264,18 @@ def without_unsuitable_zones(
     if not required.zone_ids_without_service or info.source != ACCOUNT_SOURCE:
         return info
     try:
-        unsuitable = zone_names(common.aws, required.zone_ids_without_service)
+        unsuitable = _zone_names(common.aws, required.zone_ids_without_service)
     except (botocore.exceptions.ClientError, *CONNECTION_ERRORS) as error:
         notes.append(f"which zones have {required.service} could not be looked up ({short_reason(error)})")
         return info
     zones = {name: tuple(zone for zone in offered if zone not in unsuitable) for name, offered in info.zones.items()}
     return replace(info, zones=zones)
+
+
+def _zone_names(aws: AwsSettings, ids: Collection[str]) -> frozenset[str]:
+    """Returns the account's names of these zones: a zone's letter differs from account to account, its id does not.
+
+    Raises botocore's errors.
+    """
+    zones = ec2_client(aws, make_session(aws), aws.region).describe_availability_zones()["AvailabilityZones"]
+    return frozenset(zone["ZoneName"] for zone in zones if zone.get("ZoneId") in ids and "ZoneName" in zone)

@@ -16,8 +16,9 @@ from components.elastic_ip_validation import ElasticIpPlan, ElasticIpSpec, check
 from components.file_system_validation import COST_KEYS, FileSystemSpec, check_file_system, durability_message
 from components.image import debian_12_image
 from components.limits import HostLimits, check_limits
-from components.region_info import ACCOUNT_SOURCE, RegionInfo
 from components.region_validation import (
+    ACCOUNT_SOURCE,
+    RegionInfo,
     ZoneRequirement,
     check_instance_type,
     check_region,

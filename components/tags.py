@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pulumi
+import pulumi_aws as aws
 
-EXPIRES_AT = "expires-at"
-DISPOSABLE_DATA = {"data": "disposable"}
+from reaper.tags import DATA_KEY, DISPOSABLE, EXPIRES_AT_KEY, PROJECT_KEY, STACK_KEY
+
+DISPOSABLE_DATA = {DATA_KEY: DISPOSABLE}
 """On what stores what each run writes anew. `fab account.reap` deletes other data by name only (reaper/tags.py)."""
-MEMORY_LIMIT = "memory-limit-mib"
-UPLINK = "uplink-mbit-per-s"
 
-IGNORE_EXPIRY = f'tags["{EXPIRES_AT}"]'
+IGNORE_EXPIRY = f'tags["{EXPIRES_AT_KEY}"]'
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Tags:
     def named(self, name: str) -> dict[str, str]:
         """Returns all tags of a resource with that name."""
         return {
-            "project": self.project,
-            "stack": self.stack,
+            PROJECT_KEY: self.project,
+            STACK_KEY: self.stack,
             "experiment": self.experiment,
-            EXPIRES_AT: self.expires_at,
+            EXPIRES_AT_KEY: self.expires_at,
             "Name": name,
         }
 
@@ -41,6 +41,11 @@ def expiry(lifetime_hours: int, now: datetime | None = None) -> str:
     """Returns the time that many hours from now, in the tag's form."""
     end = (now or datetime.now(UTC)) + timedelta(hours=lifetime_hours)
     return end.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def expiry_of(resource: aws.ec2.Instance | aws.lambda_.Function) -> pulumi.Output[str]:
+    """Returns the expiry that a resource has, which may be older than the one that this run computed."""
+    return resource.tags.apply(lambda found: str((found or {})[EXPIRES_AT_KEY]))
 
 
 def child_options(

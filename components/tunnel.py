@@ -12,9 +12,8 @@ import pulumi
 from components.config import CommonConfig
 from components.elastic_ip import ElasticIp
 from components.elastic_ip_validation import ElasticIpSpec, read_elastic_ip
-from components.experiment import ExperimentComponent
+from components.experiment import ExperimentComponent, HostEntry
 from components.host import Client
-from components.inventory_output import HostEntry, volume_entry
 from components.limits import HostLimits, read_limits
 from components.security_group import SSH_PORT
 from components.settings import NONE, Settings
@@ -132,7 +131,6 @@ class Tunnel(ExperimentComponent[TunnelConfig]):
                 self.children,
             )
             elastic_ips.append(elastic_ip.entry)
-        volumes = [volume_entry(volume, device, config.volume) for volume, device in server.disks]
         entries = [
             HostEntry(
                 name=name,
@@ -140,9 +138,9 @@ class Tunnel(ExperimentComponent[TunnelConfig]):
                 type=config.host_types[name],
                 host=host,
                 zone=self.network.zone,
-                volumes=volumes if name == SERVER else (),
+                volumes=server.entries if name == SERVER else (),
             )
             for name, host in hosts.items()
         ]
-        outputs = {"server_address": server.host.address, "volume_id": server.disks[0][0].id}
+        outputs = {"server_address": server.host.address, "volume_id": server.volumes[0].id}
         self.export(entries, outputs, elastic_ips=elastic_ips)

@@ -1,8 +1,15 @@
 """The documents that people write (inventory, plans, service models, claims): their models, reading, and errors."""
 
-from documents.faults import field_hints, words_of
 from documents.model import Because, Fault, Items, Model, Number, Text, kind_of, renamed, repeats
-from documents.reading import DocumentError, read, read_json, read_text, read_toml
+from documents.reading import (
+    DocumentError,
+    field_hints,
+    read,
+    read_json,
+    read_text,
+    read_toml,
+    words_of,
+)
 
 __all__ = [
     "Because",

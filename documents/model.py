@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
-Path = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class Fault:
     completes what the field's rule says.
     """
 
-    path: Path
+    path: FieldPath
     value: Any
     expected: str = ""
-    same_as: Path = ()
+    same_as: FieldPath = ()
 
 
-def repeats(places: Iterable[tuple[Path, Any]]) -> Iterator[Fault]:
+def repeats(places: Iterable[tuple[FieldPath, Any]]) -> Iterator[Fault]:
     """A fault for each place whose value an earlier place has."""
-    first: dict[Any, Path] = {}
+    first: dict[Any, FieldPath] = {}
     for path, value in places:
         if value in first:
             yield Fault(path, value, same_as=first[value])

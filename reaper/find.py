@@ -80,12 +80,10 @@ def enabled_regions(client_of: ClientOf) -> list[str]:
 def find_all(regions: Sequence[str], client_of: ClientOf, *, with_reapers: bool = True) -> Found:
     """Returns what there is in these regions, and in IAM; the parts of scheduled reapers only `with_reapers`."""
     found = Found()
-
-    def one(region: str) -> None:
-        _find_in_region(found, region, client_of, with_reapers)
-
     with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(one, regions))
+        for part in pool.map(lambda region: _find_in_region(region, client_of, with_reapers), regions):
+            found.resources += part.resources
+            found.unasked |= part.unasked
     if regions:
         found.add("S3", lambda: find_buckets(client_of(regions[0], "s3"), regions))
     iam = Found()
@@ -109,7 +107,7 @@ def _of_regions(roles: Iterable[Resource], regions: Sequence[str], unasked: Mapp
         yield each if not silent else replace(each, barriers=(*each.barriers, f"{silent[0]} did not answer"))
 
 
-def _find_in_region(found: Found, region: str, client_of: ClientOf, with_reapers: bool) -> None:
+def _find_in_region(region: str, client_of: ClientOf, with_reapers: bool) -> Found:
     mine = Found()
     mine.add(f"{region} EC2", lambda: find_in_ec2(client_of(region, "ec2"), region))
     mine.add(f"{region} EFS", lambda: find_file_systems(client_of(region, "efs"), region))
@@ -121,8 +119,8 @@ def _find_in_region(found: Found, region: str, client_of: ClientOf, with_reapers
     if with_reapers and services & _PARTS_OF_REAPERS:
         mine.add(f"{region} reaper", lambda: find_scheduled_reapers(partial(client_of, region), region))
     others = [each for each in tagged.resources if each.kind not in _ASKED_BY_THEMSELVES | _PARTS_OF_REAPERS]
-    found.resources.extend([each for each in mine.resources if each.ref not in interfaces] + others)
-    found.unasked.update(mine.unasked | tagged.unasked)
+    own = [each for each in mine.resources if each.ref not in interfaces]
+    return Found(own + others, mine.unasked | tagged.unasked)
 
 
 def _find_users_of_profiles(found: Found, client_of: ClientOf) -> None:

@@ -9,11 +9,10 @@ import pulumi
 from aws_offers import ZONE_IDS_WITHOUT_EFS
 from components.aws_settings import require_endpoint
 from components.config import CommonConfig
-from components.experiment import Experiment, ExperimentComponent
+from components.experiment import Experiment, ExperimentComponent, HostEntry
 from components.file_system import ElasticFileSystem, MountTargetGroup
 from components.file_system_validation import CLIENT_ZONES, FileSystemSpec, read_file_system
 from components.host import Client
-from components.inventory_output import HostEntry
 from components.limits import HostLimits, read_limits
 from components.region_validation import ZoneRequirement
 from components.settings import Settings

@@ -9,9 +9,8 @@ import pulumi
 from components.config import CommonConfig
 from components.elastic_ip import ElasticIp
 from components.elastic_ip_validation import NEW, ElasticIpSpec, read_elastic_ip
-from components.experiment import Experiment, ExperimentComponent
+from components.experiment import Experiment, ExperimentComponent, HostEntry
 from components.host import Host
-from components.inventory_output import HostEntry
 from components.limits import HostLimits, read_limits
 from components.region_validation import ZoneRequirement
 from components.settings import Settings

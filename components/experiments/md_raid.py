@@ -8,9 +8,8 @@ import pulumi
 import pulumi_aws as aws
 
 from components.config import CommonConfig
-from components.experiment import Experiment, ExperimentComponent
+from components.experiment import Experiment, ExperimentComponent, HostEntry
 from components.host import Client
-from components.inventory_output import HostEntry, volume_entry
 from components.limits import HostLimits, read_limits
 from components.security_group import ISCSI_PORT
 from components.settings import Settings
@@ -135,7 +134,7 @@ class MdRaid(ExperimentComponent[MdRaidConfig]):
                 type=config.storage_type,
                 host=server.host,
                 zone=zone,
-                volumes=[volume_entry(volume, device, config.volume) for volume, device in server.disks],
+                volumes=server.entries,
             )
             for number, server in enumerate(servers, start=1)
         ]

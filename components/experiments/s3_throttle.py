@@ -10,9 +10,8 @@ import pulumi
 from components.aws_settings import ENDPOINTS, is_url, require_endpoint
 from components.bucket import StackBucket, bucket_name
 from components.config import CommonConfig
-from components.experiment import Experiment, ExperimentComponent
+from components.experiment import Experiment, ExperimentComponent, HostEntry
 from components.host import Host
-from components.inventory_output import HostEntry
 from components.limits import HostLimits, read_limits
 from components.settings import Settings
 from components.stack_validation import HostRequirement, Requirements, ValidatedStack, validate_stack

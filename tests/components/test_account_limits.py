@@ -15,9 +15,8 @@ from aws_offers import INSTANCE_TYPES as KNOWN
 from components import account_limits, region_validation
 from components.account_limits import check_account, check_image_allowed
 from components.aws_settings import AwsSettings
-from components.config import CommonConfig
-from components.public_key import PublicKey
-from components.region_info import ACCOUNT_SOURCE, region_from_table
+from components.config import CommonConfig, PublicKey
+from components.region_validation import ACCOUNT_SOURCE, region_from_table
 from components.settings import Settings
 from tests.components.stack_program import Run, config_with, run_program
 

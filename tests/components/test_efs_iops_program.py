@@ -288,7 +288,7 @@ class TestZonesWithoutEfs:
             answer: Any = {"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}
             raise botocore.exceptions.ClientError(answer, "DescribeAvailabilityZones")
 
-        monkeypatch.setattr(region_validation, "zone_names", denied)
+        monkeypatch.setattr(region_validation, "_zone_names", denied)
         run = self.run(moto_endpoint, public_key_file)
         assert run.lines[0] == "which zones have EFS could not be looked up (UnauthorizedOperation)"
 

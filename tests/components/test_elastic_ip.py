@@ -14,10 +14,9 @@ import pytest
 
 from components import aws_api, elastic_ip_validation
 from components.aws_settings import AwsSettings
-from components.config import CommonConfig
+from components.config import CommonConfig, PublicKey
 from components.elastic_ip import ElasticIp
 from components.elastic_ip_validation import ElasticIpPlan, ElasticIpSpec, check_elastic_ip, read_elastic_ip
-from components.public_key import PublicKey
 from components.settings import Settings
 from components.tags import Tags
 from tests.components.stack_program import Run, run_component

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.user_data import SCRIPT, first_boot_script
+from components.host import FIRST_BOOT_SCRIPT, first_boot_script
 
 # EC2 takes 16 KiB of user data (EC2 User Guide, "Run commands when you launch an EC2 instance").
 USER_DATA_LIMIT = 16 * 1024
@@ -69,7 +69,7 @@ def script(lifetime_hours: int = 4, memory_limit_mib: int | None = 2048) -> str:
     return first_boot_script(lifetime_hours=lifetime_hours, memory_limit_mib=memory_limit_mib)
 
 
-@pytest.mark.parametrize("text", [SCRIPT.read_text(), script(), script(168, None)])
+@pytest.mark.parametrize("text", [FIRST_BOOT_SCRIPT.read_text(), script(), script(168, None)])
 def test_is_valid_shell(text: str) -> None:
     done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -86,7 +86,7 @@ def test_rendering() -> None:
 
 
 def test_habits() -> None:
-    text = SCRIPT.read_text()
+    text = FIRST_BOOT_SCRIPT.read_text()
     assert "\nset -eu\n" in text
     assert "\t" not in text
     assert "`" not in text

@@ -8,8 +8,7 @@ import pulumi
 import pytest
 
 from aws_offers import REGIONS
-from reaper.policy import METRIC_NAMESPACE, role_policy
-from reaper.scheduled import HOURS_METRIC
+from reaper.scheduled import HOURS_METRIC, METRIC_NAMESPACE, role_policy
 from tests.components.stack_program import Run, run_program, stack_file
 
 STACK = "reaper.eu-central-1"

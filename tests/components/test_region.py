@@ -9,12 +9,17 @@ import botocore.parsers
 import pytest
 
 from aws_offers import INSTANCE_TYPES
-from components import aws_api, region_info
+from components import aws_api, region_validation
 from components.aws_settings import AwsSettings
-from components.config import CommonConfig
-from components.public_key import PublicKey
-from components.region_info import RegionInfo, describe_region, region_from_table
-from components.region_validation import ZoneRequirement, choose_zone, choose_zones
+from components.config import CommonConfig, PublicKey
+from components.region_validation import (
+    RegionInfo,
+    ZoneRequirement,
+    choose_zone,
+    choose_zones,
+    describe_region,
+    region_from_table,
+)
 from components.settings import SettingError, Settings
 
 
@@ -52,7 +57,7 @@ class TestAccount:
             client.meta.events.register("before-call", lambda model, **_: asked.append(model.name))
             return client
 
-        monkeypatch.setattr(region_info, "ec2_client", watched)
+        monkeypatch.setattr(region_validation, "ec2_client", watched)
         describe_region(aws_settings("eu-central-1", moto_endpoint), ["c4.8xlarge"])
         assert asked
         assert all(name.startswith("Describe") for name in asked)
@@ -99,7 +104,7 @@ class TestAccount:
         def fail(*_: Any) -> RegionInfo:
             raise error
 
-        monkeypatch.setattr(region_info, "_region_from_account", fail)
+        monkeypatch.setattr(region_validation, "_region_from_account", fail)
         return describe_region(aws_settings("eu-central-1"), ["c4.8xlarge"])
 
     def test_keys_stay_out_of_sight(self) -> None:

@@ -271,6 +271,19 @@ def test_a_failure_is_one_line_and_changes_nothing(
     assert copy.read_text() == DATA_FILE.read_text()
 
 
+def test_an_endpoint_without_a_scheme_is_one_line_and_changes_nothing(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:4566")
+    assert renew.main([], path=copy) == 1
+    line = (
+        "aws_offers: ec2 cannot be asked (Invalid endpoint: localhost:4566); "
+        "see your AWS settings (AWS_ENDPOINT_URL, ~/.aws/config)\n"
+    )
+    assert capsys.readouterr() == ("", line)
+    assert copy.read_text() == DATA_FILE.read_text()
+
+
 @pytest.mark.parametrize("place", ["full", "a directory"])
 def test_where_it_cannot_be_written_it_is_one_line_and_nothing_changes(
     place: str, copy: Path, clients: Callable[[PriceList], Clients], capsys: pytest.CaptureFixture[str]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.public_key import read_public_key
+from components.config import read_public_key
 from components.settings import Settings
 from tests.components import stack_program, wrong_stack
 from tests.components.stack_program import Run, public_key_text, run_program

@@ -18,7 +18,7 @@ from lab.clients import environment as lab_environment
 from lab.paths import PROJECT
 from reaper.kinds import KINDS
 from reaper.plan import Selection, Status
-from reaper.policy import OWN_KINDS, role_policy
+from reaper.scheduled import OWN_KINDS, role_policy
 from tests.lab.conftest import REGION
 from tests.reaper.conftest import STACKS, Account, Interference, Killed, allowed_actions, denied
 from tests.reaper.one_of_each import OURS, create_one_of_each

@@ -22,8 +22,8 @@ from moto.logs.models import logs_backends
 from components.reaper import packaged_files
 from reaper import scheduled
 from reaper.plan import ORDER, Selection, Status
-from reaper.policy import OWN_KINDS, STACK_PREFIX, role_policy
 from reaper.reap import Reaping
+from reaper.scheduled import OWN_KINDS, STACK_PREFIX, role_policy
 from tests.components.stack_program import Run, run_program, stack_file
 from tests.lab.conftest import REGION
 from tests.reaper.conftest import Account, allowed_actions

@@ -63,7 +63,7 @@ def test_public_addresses_are_those_of_now(account: Any, deployed: Inventory) ->
 def test_one_that_was_stopped_when_the_stack_was_deployed_gets_an_address(
     account: Any, deployed: Inventory, clock: FakeClock
 ) -> None:
-    """Its id is where its address would be (components/inventory_output.py)."""
+    """Its id is where its address would be (components/experiment.py)."""
     host = deployed.host("client")
     unknown = replace(
         deployed, hosts=tuple(replace(each, address=each.id) if each == host else each for each in deployed.hosts)

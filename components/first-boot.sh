@@ -1,6 +1,6 @@
 #!/bin/bash
 # Run once as root at first boot: by cloud-init on AWS, by a first-boot service in the rehearsal.
-# Running it again changes nothing. The two values are filled in by components/user_data/__init__.py.
+# Running it again changes nothing. The two values are filled in by components/host.py.
 # systemd is never reloaded: it reads a unit that is new when it is started, and a reload, which runs every generator
 # again, takes a rehearsal host three seconds.
 set -eu
