@@ -25,7 +25,6 @@ from lab.host import Host, HostSpec
 from lab.kernel.boot import Hardware
 from lab.metrics import FileSystemMetrics
 from lab.region_api import RegionApi
-from lab.security_groups import render_rules
 from lab.service_model import FileSystemModel, ServiceModel
 from lab.unexpected_exit import ExitReason, OnExit, exit_reason
 
@@ -180,7 +179,7 @@ class Reconciler:
 
     def _apply_rules(self, account: Account) -> None:
         ports = [*self._ports.values(), *(port for server in self._file_servers.values() for port in server.ports)]
-        rules = render_rules(ports, account.groups)
+        rules = vpc.render_rules(ports, account.groups)
         if rules != self._rules:
             self._network.apply_rules(rules)
             self._rules = rules

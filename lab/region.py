@@ -29,7 +29,7 @@ from lab.file_server import FileServer
 from lab.host import Host
 from lab.isolation import TEMPORARY
 from lab.kernel.boot import BootFiles
-from lab.ownership import chown_to_sudo_caller
+from lab.paths import chown_to_sudo_caller
 from lab.process import REGION_OOM_SCORE, run, set_oom_score
 from lab.reconcile import VOLUMES, Reconciler
 from lab.reconcile_loop import ReconcileLoop
