@@ -1,7 +1,7 @@
 """The region's API: moto's server, with the calls that moto lacks and these experiments need.
 
 Added: placement groups; the real console of an instance's host; StopInstances with Force; the backup policy of a file
-system; Debian's image under its public SSM parameter. lab/ec2_behavior.py changes what moto does otherwise than EC2.
+system; Debian's image under its public SSM parameter. lab/moto_changes.py changes what moto does otherwise than AWS.
 All else is moto's.
 """
 
@@ -30,16 +30,14 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
 from moto.efs.models import efs_backends
 from moto.efs.responses import EFSResponse
-from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from moto.s3.models import FakeBucket, s3_backends
+from moto.s3.models import s3_backends
 from moto.ssm.models import Parameter, ssm_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
-import lab.ec2_behavior  # noqa: F401  # with lab/ec2_deletion.py: what change_moto changes
 from lab.clients import Clients
-from lab.moto_changes import Method, change_moto, instead_of
+from lab.moto_changes import change_moto
 
 # Of moto's: it would make 1,300 images of Amazon's for each region that is asked. Hosts here run Debian's alone.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
@@ -247,13 +245,3 @@ def _s3_alone(application: Wsgi) -> Wsgi:
         ]
 
     return refusing
-
-
-@instead_of(FakeBucket, "get_permission")
-def _ask_no_conditions(_: Method, bucket: FakeBucket, action: str, resource: str) -> PermissionResult:
-    """moto knows no conditions of a bucket's policy, and applies a statement that has one to everybody. It is left out:
-    who may do what, a rehearsal can't tell.
-    """
-    statements = json.loads(bucket.policy)["Statement"] if bucket.policy else []
-    plain = [each for each in statements if "Condition" not in each]
-    return IAMPolicy(json.dumps({"Statement": plain})).is_action_permitted(action, resource)
