@@ -21,7 +21,7 @@ from lab.clients import Clients
 from lab.errors import LabError
 from lab.image.build import ensure_image
 from lab.isolation import isolated, users_proxies
-from lab.kernel.boot import BootFiles
+from lab.kernel.uml import BootFiles
 from lab.leak_check import REGION_VARIABLE
 from lab.paths import PROJECT, cache_dir, chown_to_sudo_caller, lab_dir, socket_address, without_separators
 from lab.preflight import NAMESPACES, check_machine, endpoint_port, listen, prepare_kernel

@@ -22,11 +22,10 @@ from lab.block_limits import HOSTS_MAX, BlockLimits
 from lab.errors import LabError
 from lab.file_server import FileServer, Publish
 from lab.host import Host, HostSpec
-from lab.kernel.boot import Hardware
+from lab.kernel.uml import ExitReason, Hardware, OnExit, exit_reason
 from lab.metrics import FileSystemMetrics
 from lab.region_api import RegionApi
 from lab.service_model import FileSystemModel, ServiceModel
-from lab.unexpected_exit import ExitReason, OnExit, exit_reason
 
 DEFAULT_MEMORY_MIB = 512
 MEMORY_TAG = "memory-limit-mib"

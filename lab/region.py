@@ -28,7 +28,7 @@ from lab.errors import LabError
 from lab.file_server import FileServer
 from lab.host import Host
 from lab.isolation import TEMPORARY
-from lab.kernel.boot import BootFiles
+from lab.kernel.uml import BootFiles
 from lab.paths import chown_to_sudo_caller
 from lab.process import REGION_OOM_SCORE, run, set_oom_score
 from lab.reconcile import VOLUMES, Reconciler

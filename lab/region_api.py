@@ -15,8 +15,8 @@ from moto.efs.models import efs_backends
 from lab.account import Account, Instance, authorized_key, read_account, user_data
 from lab.clients import Clients
 from lab.endpoint import Endpoint
+from lab.kernel.uml import ExitReason
 from lab.metrics import Statistics, publish
-from lab.unexpected_exit import ExitReason
 
 log = logging.getLogger("lab.region_api")
 
