@@ -19,12 +19,12 @@ from lab import account as accounts
 from lab import metrics, vpc
 from lab.account import Account, Instance
 from lab.block_limits import HOSTS_MAX, BlockLimits
+from lab.endpoint import RegionApi
 from lab.errors import LabError
 from lab.file_server import FileServer, Publish
 from lab.host import Host, HostSpec
 from lab.kernel.uml import ExitReason, Hardware, OnExit, exit_reason
 from lab.metrics import FileSystemMetrics
-from lab.region_api import RegionApi
 from lab.service_model import FileSystemModel, ServiceModel
 
 DEFAULT_MEMORY_MIB = 512

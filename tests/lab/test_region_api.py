@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
+from lab.endpoint import RegionApi
 from lab.kernel.uml import ExitReason
-from lab.region_api import RegionApi
 from tests.instances import launch
 from tests.lab.conftest import Api
 
