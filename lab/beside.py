@@ -20,8 +20,7 @@ from pathlib import Path
 from lab.errors import LabError
 from lab.isolation import users_proxies
 from lab.outcomes import Outcome, read_outcomes
-from lab.ownership import chown_to_sudo_caller
-from lab.paths import PROJECT, lab_dir
+from lab.paths import PROJECT, chown_to_sudo_caller, lab_dir
 from lab.preflight import MEMORY_BYTES, available_memory_bytes, listen
 from lab.stacks import RehearsalSettings
 

@@ -17,8 +17,7 @@ from lab.clients import Clients
 from lab.errors import LabError
 from lab.image.build import ensure_image
 from lab.isolation import isolate
-from lab.ownership import chown_all_to_sudo_caller
-from lab.paths import PROJECT
+from lab.paths import PROJECT, chown_all_to_sudo_caller
 from lab.preflight import findings, prepare_kernel
 from lab.rehearse import rehearse, tear_down
 from lab.stacks import rehearsable_experiments

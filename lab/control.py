@@ -21,14 +21,12 @@ from lab.clients import Clients
 from lab.errors import LabError
 from lab.image.build import ensure_image
 from lab.isolation import isolated, users_proxies
-from lab.kernel.boot import BootFiles
+from lab.kernel.uml import BootFiles
 from lab.leak_check import REGION_VARIABLE
-from lab.ownership import chown_to_sudo_caller
-from lab.paths import PROJECT, cache_dir, lab_dir, socket_address, without_separators
+from lab.paths import PROJECT, cache_dir, chown_to_sudo_caller, lab_dir, socket_address, without_separators
 from lab.preflight import NAMESPACES, check_machine, endpoint_port, listen, prepare_kernel
-from lab.process import REGION_OOM_SCORE, run, set_oom_score
+from lab.process import REGION_OOM_SCORE, run, set_oom_score, wait_until
 from lab.service_model import ServiceModel
-from lab.wait import wait_until
 
 STOP_SECONDS = 30
 LOGS_KEPT = ("region.log", "events")

@@ -1,7 +1,8 @@
-"""The region's API: moto's server, with the calls that moto lacks and these experiments need.
+"""The region's API: moto's server, with the calls that moto lacks and these experiments need; and how the reconciler
+reads the account by it, and reports to it.
 
 Added: placement groups; the real console of an instance's host; StopInstances with Force; the backup policy of a file
-system; Debian's image under its public SSM parameter. lab/ec2_behavior.py changes what moto does otherwise than EC2.
+system; Debian's image under its public SSM parameter. lab/moto_changes.py changes what moto does otherwise than AWS.
 All else is moto's.
 """
 
@@ -10,16 +11,18 @@ from __future__ import annotations
 import functools
 import io
 import json
+import logging
 import os
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import moto.backends
 import moto.core.responses
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult, EmptyResult
@@ -27,19 +30,21 @@ from moto.core.types import Base64EncodedString
 from moto.core.utils import method_names_from_class, utcnow
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
+from moto.ec2.models.instances import StateReason
 from moto.ec2.responses import EC2Response
 from moto.efs.models import efs_backends
 from moto.efs.responses import EFSResponse
-from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from moto.s3.models import FakeBucket, s3_backends
+from moto.s3.models import s3_backends
 from moto.ssm.models import Parameter, ssm_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
-import lab.ec2_behavior  # noqa: F401  # with lab/ec2_deletion.py: what change_moto changes
+from lab.account import Account, Instance, authorized_key, read_account, user_data
 from lab.clients import Clients
-from lab.moto_changes import Method, change_moto, instead_of
+from lab.kernel.uml import ExitReason
+from lab.metrics import Statistics, publish
+from lab.moto_changes import change_moto
 
 # Of moto's: it would make 1,300 images of Amazon's for each region that is asked. Hosts here run Debian's alone.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
@@ -52,6 +57,8 @@ READ_ONLY_TARGET = re.compile(r"[./](?:Describe|Get|List)[A-Za-z]+$")
 
 # What a signature is for: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 S3_SCOPE = "/s3/aws4_request"
+
+log = logging.getLogger("lab.endpoint")
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -249,11 +256,58 @@ def _s3_alone(application: Wsgi) -> Wsgi:
     return refusing
 
 
-@instead_of(FakeBucket, "get_permission")
-def _ask_no_conditions(_: Method, bucket: FakeBucket, action: str, resource: str) -> PermissionResult:
-    """moto knows no conditions of a bucket's policy, and applies a statement that has one to everybody. It is left out:
-    who may do what, a rehearsal can't tell.
-    """
-    statements = json.loads(bucket.policy)["Statement"] if bucket.policy else []
-    plain = [each for each in statements if "Condition" not in each]
-    return IAMPolicy(json.dumps({"Statement": plain})).is_action_permitted(action, resource)
+class RegionApi:
+    """The API of one AWS region, as its reconciler needs it."""
+
+    def __init__(self, clients: Clients, endpoint: Endpoint) -> None:
+        self._clients = clients
+        self._endpoint = endpoint
+
+    def read_account(self) -> Account:
+        """Returns all that the machine has to match."""
+        return read_account(self._clients)
+
+    def launch_data(self, instance: Instance) -> tuple[str, bytes]:
+        """Returns the authorized SSH key and the user data of an instance."""
+        ec2 = self._clients.ec2
+        return authorized_key(ec2, instance.key_name), user_data(ec2, instance.instance_id)
+
+    def take_forced_stop(self, instance_id: str) -> bool:
+        """Whether the last StopInstances for it had Force; the next call returns False."""
+        forced = instance_id in self._endpoint.forced_stops
+        self._endpoint.forced_stops.discard(instance_id)
+        return forced
+
+    def publish_minute(self, file_system_id: str, minute_unix_s: int, statistics: Mapping[str, Statistics]) -> None:
+        """Puts a minute of a file system's metrics into CloudWatch; logs a failure."""
+        try:
+            publish(self._clients.cloudwatch, file_system_id, minute_unix_s, statistics)
+        except (ClientError, BotoCoreError) as fault:
+            log.error("%s: a minute was not published: %s", file_system_id, fault)
+
+    def report_host_exit(self, instance_id: str, reason: ExitReason) -> None:
+        """Terminates or stops an instance whose host exited, by its shutdown behavior, and wakes the reconciler.
+
+        An instance that is not running any more keeps its state.
+        """
+        with self._endpoint.one_call:
+            instance = ec2_backends[DEFAULT_ACCOUNT_ID][self._clients.region].get_instance(instance_id)
+            if instance.state in ("pending", "running"):
+                if instance.instance_initiated_shutdown_behavior == "terminate":
+                    instance.terminate()
+                else:
+                    instance.stop()
+                # Not through API calls: between two of them a client would see the state with another reason.
+                instance._reason = f"{reason.message} ({utcnow():%Y-%m-%d %H:%M:%S} GMT)"
+                instance.state_reason = StateReason(reason.message, reason.code)
+        self._endpoint.changed.set()
+
+    def report_file_system_failure(self, file_system_id: str) -> None:
+        """Sets the state `error`, EFS' word for "in a failed state and is unrecoverable" (EFS User Guide, "File system
+        status"), and wakes the reconciler.
+        """
+        with self._endpoint.one_call:
+            system = efs_backends[DEFAULT_ACCOUNT_ID][self._clients.region].file_systems_by_id.get(file_system_id)
+            if system is not None:
+                system.life_cycle_state = "error"
+        self._endpoint.changed.set()

@@ -21,13 +21,11 @@ from typing import Any
 
 from lab import vpc
 from lab.errors import LabError
-from lab.kernel.boot import BootFiles, Hardware, boot
+from lab.kernel.uml import BootFiles, ExitWatch, Hardware, OnExit, boot
 from lab.metrics import FileSystemMetrics, Statistics
 from lab.paths import PROJECT
-from lab.process import HOST_OOM_SCORE, set_oom_score
+from lab.process import HOST_OOM_SCORE, set_oom_score, wait_until
 from lab.service_model import FileSystemModel
-from lab.unexpected_exit import ExitWatch, OnExit
-from lab.wait import wait_until
 
 FRONT_END = PROJECT / "lab" / "mount_target" / "build" / "mount-target"
 NFS_PORT = 2049  # RFC 8881, section 2.9.3

@@ -18,11 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.kernel.boot import BootFiles, Hardware, boot
-from lab.mconsole import mconsole
-from lab.process import HOST_OOM_SCORE, set_oom_score
-from lab.unexpected_exit import BOOT_LINE, ExitWatch, OnExit
-from lab.wait import wait_until
+from lab.kernel.uml import BOOT_LINE, BootFiles, ExitWatch, Hardware, OnExit, boot, mconsole
+from lab.process import HOST_OOM_SCORE, set_oom_score, wait_until
 
 FIRST_VOLUME_UNIT = 2  # ubda is the root, ubdb the seed
 LAST_VOLUME_UNIT = 15  # the ubd driver has 16 units

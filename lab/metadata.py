@@ -1,7 +1,7 @@
 """The instance metadata service, IMDSv2, from which a host gets the credentials of its role.
 
 As on EC2 it answers at 169.254.169.254, to each instance about itself. It knows an instance by its address, which no
-other host can send from (lab/security_groups.py). Credentials come from the API's AssumeRole and are in no argument,
+other host can send from (lab/vpc.py). Credentials come from the API's AssumeRole and are in no argument,
 file or log. Only what the hosts ask for is implemented.
 """
 

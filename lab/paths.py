@@ -1,4 +1,7 @@
-"""Where the region keeps its files; it writes nowhere else."""
+"""Where the region keeps its files (it writes nowhere else), and to whom they are given.
+
+Files that root makes under sudo are given to the user who called sudo (SUDO_UID, SUDO_GID).
+"""
 
 from __future__ import annotations
 
@@ -51,3 +54,49 @@ def cache_dir() -> Path:
     except RuntimeError:
         raise LabError("HOME is not set, and this user has no entry in /etc/passwd; set XDG_CACHE_HOME") from None
     return base.absolute() / "tidemark"
+
+
+def sudo_caller() -> tuple[int, int] | None:
+    """Returns the user and group that called sudo; None if this process is not root by sudo."""
+    try:
+        user, group = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
+    except (KeyError, ValueError):
+        return None
+    return (user, group) if os.geteuid() == 0 and user != 0 else None
+
+
+def chown_to_sudo_caller(*paths: Path) -> None:
+    """Gives root's files at and below these paths to the caller of sudo.
+
+    Does not follow symbolic links. A file with a second hard link, which may be anywhere, stays root's.
+    """
+    to = sudo_caller()
+    if to is None:
+        return
+    for path in paths:
+        _chown(path, to)
+        for folder, folders, files in os.walk(path):
+            for name in (*folders, *files):
+                _chown(Path(folder, name), to)
+
+
+def _chown(path: Path, to: tuple[int, int]) -> None:
+    with contextlib.suppress(OSError):  # deleted meanwhile, or on a file system without owners
+        found = path.lstat()
+        if found.st_uid == 0 and (path.is_dir() or found.st_nlink == 1):
+            os.lchown(path, *to)
+
+
+def chown_all_to_sudo_caller() -> None:
+    """Gives away all that a rehearsal or a test run makes: in the checkout, if it is the caller's, and in the cache."""
+    to = sudo_caller()
+    if to is None:
+        return
+    places = [PROJECT, lab_dir(), cache_dir()]
+    given = (os.environ.get(variable) for variable in ("TIDEMARK_RESULTS_DIR", "TIDEMARK_STATE_DIR"))
+    places += [Path(place) for place in given if place]
+    user, _ = to
+    for place in places:
+        # A folder that neither is the caller's nor lies in one of theirs was root's before, and stays.
+        if place.exists() and user in (place.stat().st_uid, place.parent.stat().st_uid):
+            chown_to_sudo_caller(place)

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.kernel.boot import PRELOADED
-from lab.kernel.boot_check import check_boot
-from lab.kernel.choice import Kernel, choose_kernel
+from lab.kernel.choice import Kernel, check_boot, choose_kernel
+from lab.kernel.uml import PRELOADED
 from lab.paths import PROJECT, cache_dir, lab_dir, results_dir
 from lab.process import run
 

@@ -1,10 +1,11 @@
-"""Running commands on this machine."""
+"""Processes on this machine: running commands, waiting, and which are killed first when memory runs out."""
 
 from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lab.errors import LabError
@@ -12,7 +13,6 @@ from lab.errors import LabError
 # A contained command's mounts and processes end with it: by --kill-child when unshare is killed, and by the
 # parent-death signal when this process is killed.
 CONTAINED = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-
 
 REGION_OOM_SCORE = -900
 """The region's process is killed last when memory runs out: everything else ends with it."""
@@ -89,3 +89,21 @@ def set_oom_score(pid: int, score: int) -> None:
     """
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/oom_score_adj").write_text(str(score))
+
+
+def wait_until(
+    predicate: Callable[[], bool],
+    *,
+    timeout_seconds: float,
+    interval_seconds: float = 0.1,
+) -> bool:
+    """Calls `predicate` every `interval_seconds` until it is true. Returns False if the timeout passes first.
+
+    The predicate is called at least once, and once more when the time is over.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while not predicate():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(interval_seconds)
+    return True

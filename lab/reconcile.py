@@ -19,15 +19,13 @@ from lab import account as accounts
 from lab import metrics, vpc
 from lab.account import Account, Instance
 from lab.block_limits import HOSTS_MAX, BlockLimits
+from lab.endpoint import RegionApi
 from lab.errors import LabError
 from lab.file_server import FileServer, Publish
 from lab.host import Host, HostSpec
-from lab.kernel.boot import Hardware
+from lab.kernel.uml import ExitReason, Hardware, OnExit, exit_reason
 from lab.metrics import FileSystemMetrics
-from lab.region_api import RegionApi
-from lab.security_groups import render_rules
 from lab.service_model import FileSystemModel, ServiceModel
-from lab.unexpected_exit import ExitReason, OnExit, exit_reason
 
 DEFAULT_MEMORY_MIB = 512
 MEMORY_TAG = "memory-limit-mib"
@@ -180,7 +178,7 @@ class Reconciler:
 
     def _apply_rules(self, account: Account) -> None:
         ports = [*self._ports.values(), *(port for server in self._file_servers.values() for port in server.ports)]
-        rules = render_rules(ports, account.groups)
+        rules = vpc.render_rules(ports, account.groups)
         if rules != self._rules:
             self._network.apply_rules(rules)
             self._rules = rules

@@ -17,27 +17,31 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from lab import metadata, service_model, vpc
 from lab.cache import lock_for_use
 from lab.clients import Clients
-from lab.endpoint import Endpoint
+from lab.endpoint import Endpoint, RegionApi
 from lab.errors import LabError
 from lab.file_server import FileServer
 from lab.host import Host
 from lab.isolation import TEMPORARY
-from lab.kernel.boot import BootFiles
-from lab.ownership import chown_to_sudo_caller
+from lab.kernel.uml import BootFiles
+from lab.paths import chown_to_sudo_caller
 from lab.process import REGION_OOM_SCORE, run, set_oom_score
 from lab.reconcile import VOLUMES, Reconciler
-from lab.reconcile_loop import ReconcileLoop
-from lab.region_api import RegionApi
 from lab.service_model import ServiceModel
 
 MEMORY = "memory"
 """The folder of the hosts' memory, in the region's folder."""
+POLL_SECONDS = 1.0
+# A pass reads the whole account, which takes a tenth of a second of one of the CPUs that the hosts are measured on. So
+# there is one after each call that may change something, one a second while something is unfinished, and a few besides.
+RESYNC_SECONDS = 30.0
 
 log = logging.getLogger("lab.region")
 
@@ -64,6 +68,61 @@ def make_volume_store(folder: Path) -> None:
     """
     folder.mkdir(mode=0o700)
     run(["mount", "-t", "tmpfs", "-o", "mode=0700", "tidemark-volumes", folder])
+
+
+class ReconcileLoop:
+    """Repeats `reconcile` after each change, while it returns False, and every RESYNC_SECONDS."""
+
+    def __init__(
+        self,
+        reconcile: Callable[[], bool],
+        changed: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.passes = 0
+        self._stopping = threading.Event()
+        self._reconcile = reconcile
+        self._changed = changed
+        self._clock = clock
+        self._sleep = sleep
+
+    def run(self) -> None:
+        """Returns after `stop`."""
+        settled, last = False, 0.0
+        while not self._stopping.is_set():
+            changed = wait_and_clear(self._changed, POLL_SECONDS)
+            if self._stopping.is_set():
+                break
+            if settled and not changed and self._clock() - last <= RESYNC_SECONDS:
+                continue
+            try:
+                settled = self._reconcile()
+            except Exception:  # whatever made one pass fail, the next one tries again
+                log.exception("a pass failed")
+                settled = False
+                self._sleep(POLL_SECONDS)
+            last = self._clock()
+            self.passes += 1
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._changed.set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+
+def wait_and_clear(event: threading.Event, seconds: float) -> bool:
+    """Returns whether the event was set within that time; clears it only if so.
+
+    An event that is set just after the wait has timed out is not lost: the next wait sees it.
+    """
+    seen = event.wait(seconds)
+    if seen:
+        event.clear()
+    return seen
 
 
 class Region:

@@ -23,12 +23,11 @@ from lab.interrupts import Interrupted, interrupts
 from lab.isolation import isolated
 from lab.leak_check import MachineSnapshot, account_leftovers, snapshot_machine
 from lab.outcomes import Outcome, run_of, show_outcomes, write_outcomes
-from lab.ownership import chown_to_sudo_caller
-from lab.paths import PROJECT, lab_dir
+from lab.paths import PROJECT, chown_to_sudo_caller, lab_dir
+from lab.process import wait_until
 from lab.service_model import FileSystemModel, ServiceModel
 from lab.stacks import RehearsalSettings
 from lab.tasks import FAB, RegionEnded, RegionWatch, run_task
-from lab.wait import wait_until
 
 Say = Callable[[str], None]
 

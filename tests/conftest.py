@@ -25,7 +25,7 @@ from lab.clients import environment
 from lab.errors import LabError
 from lab.isolation import complete_path
 from lab.leak_check import snapshot_machine
-from lab.ownership import chown_all_to_sudo_caller
+from lab.paths import chown_all_to_sudo_caller
 from lab.preflight import check_machine, processor
 from lab.rehearse import tear_down
 from lab.stacks import stack_config

@@ -16,7 +16,7 @@ import pytest
 from lab.account import Account, Volume
 from lab.block_limits import HOSTS_MAX, VOLUMES_MAX, BlockLimits
 from lab.errors import LabError
-from lab.kernel.boot import PRELOADED
+from lab.kernel.uml import PRELOADED
 from lab.service_model import BlockStorageModel, InstanceLimits, VolumeLimits
 from lab.vpc import Network, Port
 from tests.lab.test_reconcile import CLIENT

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lab.clients import Clients
-from lab.ec2_behavior import QUOTA
+from lab.moto_changes import QUOTA
 from tests.lab.conftest import Api
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from lab import control, isolation
 from lab.isolation import isolate, isolated, users_proxies
-from lab.kernel.boot import BootFiles
+from lab.kernel.uml import BootFiles
 from lab.leak_check import REGION_VARIABLE
 from lab.paths import PROJECT
 from lab.tasks import RegionWatch, run_beside

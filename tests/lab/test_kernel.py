@@ -16,9 +16,8 @@ import pytest
 
 from lab.cache import KEPT
 from lab.errors import LabError
-from lab.kernel import boot_check, choice, debian
-from lab.kernel.boot_check import check_boot
-from lab.kernel.choice import Kernel, choose_kernel
+from lab.kernel import choice, debian
+from lab.kernel.choice import Kernel, check_boot, choose_kernel
 from tests.conftest import free_port
 
 RELEASE = "7.2.7"
@@ -243,7 +242,7 @@ def console_of(tmp_path: Path, text: str) -> Kernel:
 def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "init").touch()
-    monkeypatch.setattr(boot_check, "ROOT", tmp_path / "root")
+    monkeypatch.setattr(choice, "ROOT", tmp_path / "root")
 
 
 def test_a_kernel_whose_user_space_speaks_is_good(compiled: None, tmp_path: Path) -> None:
@@ -272,7 +271,7 @@ def test_a_kernel_that_does_not_run_is_quoted(compiled: None, tmp_path: Path, co
 
 
 def test_a_kernel_that_hangs_is_ended(compiled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boot_check, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(choice, "TIMEOUT_SECONDS", 0.3)
     kernel = Kernel(program(tmp_path / "linux", "exec sleep 77"), tmp_path, RELEASE, "for a test")
     with pytest.raises(LabError, match=r"no word from it within 0\.3 s"):
         check_boot(kernel)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import LabError
-from lab.mconsole import MAX_DATA_BYTES, mconsole
+from lab.kernel.uml import MAX_DATA_BYTES, mconsole
 
 
 def reply(text: bytes, *, error: int = 0, more: bool = False) -> bytes:

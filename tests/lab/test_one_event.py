@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.kernel.boot import PRELOADED
+from lab.kernel.uml import PRELOADED
 
 TWO_READY = """
 import json, os, select

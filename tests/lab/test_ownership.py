@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import ownership
-from lab.ownership import chown_all_to_sudo_caller, chown_to_sudo_caller
+from lab import paths
+from lab.paths import chown_all_to_sudo_caller, chown_to_sudo_caller
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="not root: nothing can be given to another user")
 USER = GROUP = 65534
@@ -62,8 +62,8 @@ def test_only_what_lies_in_the_callers_hands_is_given(
     for folder in (checkout / "results", checkout / "__pycache__", cache / "images"):
         folder.mkdir(parents=True)
     os.chown(checkout, USER, GROUP)
-    monkeypatch.setattr(ownership, "PROJECT", checkout)
-    monkeypatch.setattr(ownership, "cache_dir", lambda: cache)
+    monkeypatch.setattr(paths, "PROJECT", checkout)
+    monkeypatch.setattr(paths, "cache_dir", lambda: cache)
     monkeypatch.setenv("TIDEMARK_LAB_DIR", str(checkout / ".lab"))
     for name in ("TIDEMARK_RESULTS_DIR", "TIDEMARK_STATE_DIR"):
         monkeypatch.delenv(name, raising=False)

@@ -13,14 +13,13 @@ import pytest
 
 from lab.account import Account, FileSystem, Group, Instance, MountTarget, Rule, Volume
 from lab.block_limits import BlockLimits
+from lab.endpoint import RegionApi
 from lab.errors import LabError
 from lab.file_server import FileServer
 from lab.host import Host, HostSpec
-from lab.kernel.boot import BootFiles
+from lab.kernel.uml import BootFiles, ExitReason, OnExit
 from lab.reconcile import GIB, MEMORY_TAG, UPLINK_TAG, Reconciler, least_used
-from lab.region_api import RegionApi
 from lab.service_model import BlockStorageModel, FileSystemModel, InstanceLimits
-from lab.unexpected_exit import ExitReason, OnExit
 from lab.vpc import Network, Port
 
 BOUND_SECONDS = 10

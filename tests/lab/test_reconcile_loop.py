@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from lab.reconcile_loop import POLL_SECONDS, RESYNC_SECONDS, ReconcileLoop, wait_and_clear
+from lab.region import POLL_SECONDS, RESYNC_SECONDS, ReconcileLoop, wait_and_clear
 
 
 class Late(threading.Event):

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from lab.region_api import RegionApi
-from lab.unexpected_exit import ExitReason
+from lab.endpoint import RegionApi
+from lab.kernel.uml import ExitReason
 from tests.instances import launch
 from tests.lab.conftest import Api
 

@@ -13,8 +13,7 @@ import pytest
 from lab import control
 from lab.clients import Clients
 from lab.errors import LabError
-from lab.kernel.boot_check import check_boot
-from lab.kernel.choice import choose_kernel
+from lab.kernel.choice import check_boot, choose_kernel
 from lab.leak_check import snapshot_machine
 from tests.conftest import free_port, require_region
 from tests.machine import wait_for

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from lab.unexpected_exit import ExitReason, ExitWatch, exit_reason
+from lab.kernel.uml import ExitReason, ExitWatch, exit_reason
 
 PTRACE = "userspace - ptrace set fp regs failed, errno = 14"
 PANIC = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b"

@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.account import Group, Rule
-from lab.security_groups import render_rules
-from lab.vpc import GATEWAY_INTERFACE, Port, gateway_of
+from lab.vpc import GATEWAY_INTERFACE, Port, gateway_of, render_rules
 
 STORAGE = Port("i-0aaaaaaaaaaaaaaa1", "10.20.1.10", "10.20.1.1", "54.1.2.3", ("sg-1",))
 CLIENT = Port("i-0aaaaaaaaaaaaaaa2", "10.20.1.20", "10.20.1.1", None, ("sg-2",))
