@@ -88,6 +88,15 @@ def test_more_are_deleted_than_s3_takes_at_once(context: Any, monkeypatch: pytes
     assert remove(context, "stack/") == 0
 
 
+def test_an_object_that_s3_keeps_is_named(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3 = s3_client(context)
+    kept = {"Key": "stack/run/cell/object-000003", "Code": "AccessDenied", "Message": "Access Denied"}
+    monkeypatch.setattr(s3, "delete_objects", lambda **_: {"Deleted": [{"Key": "another"}], "Errors": [kept]})
+    monkeypatch.setattr(objects, "s3_client", lambda _: s3)
+    with pytest.raises(WorkloadError, match=r"1 of 10 objects in a-bucket, such as \S*object-000003 \(AccessDenied\)"):
+        remove(context, "stack/")
+
+
 def test_a_bucket_that_is_gone_is_one_line(context: Any) -> None:
     context.bucket = SimpleNamespace(name="gone")
     for ask in (

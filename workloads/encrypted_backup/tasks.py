@@ -69,6 +69,11 @@ def connected(inventory: Inventory, client: str | None, run: str, others: Sequen
 def connected_for(request: Request, run: str, *, records: bool = False, blank: bool = False) -> Iterator[Context]:
     """Connects as `connected` does; with `records` to results of its own, with `blank` to the drill's machine, too."""
     others = [blank_host(request.inventory)] if blank else []
+    if request.options["client"] in [host.name for host in others]:
+        raise WorkloadError(
+            f"--client {request.options['client']} is the machine that the drill recovers on",
+            "name the client whose files are backed up, or `this`",
+        )
     with connected(request.inventory, request.options["client"], run, others) as context, ExitStack() as recording:
         if records:
             results = Results.start(context.inventory, plan={"run": run}, versions=local_versions())

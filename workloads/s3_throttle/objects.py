@@ -61,7 +61,7 @@ def differences(
 
 
 def remove(context: Context, prefix: str) -> int:
-    """Deletes the objects below `prefix`; returns their number."""
+    """Deletes the objects below `prefix`; returns their number. Raises WorkloadError for the first that S3 keeps."""
     if not prefix.strip("/"):
         raise WorkloadError("no prefix to delete below", "this is a fault of the program")
     s3, bucket, deleted = s3_client(context), context.bucket.name, 0
@@ -70,6 +70,12 @@ def remove(context: Context, prefix: str) -> int:
         for start in range(0, len(keys), DELETED_AT_ONCE):
             part = keys[start : start + DELETED_AT_ONCE]
             answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in part]})
+            if errors := answer.get("Errors"):
+                kept = f"{errors[0].get('Key')} ({errors[0].get('Code')})"
+                raise WorkloadError(
+                    f"S3 did not delete {len(errors)} of {len(part)} objects in {bucket}, such as {kept}",
+                    "see who may delete there; `pulumi destroy` empties the bucket",
+                )
             deleted += len(answer.get("Deleted", ()))
     return deleted
 

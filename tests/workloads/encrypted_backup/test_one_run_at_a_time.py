@@ -16,7 +16,10 @@ from workloads.connectors.local import LocalConnector
 from workloads.connectors.script import Script
 from workloads.encrypted_backup import end_to_end
 from workloads.encrypted_backup.context import Context, script
+from workloads.encrypted_backup.drill import blank_host
+from workloads.encrypted_backup.example import EXAMPLE
 from workloads.encrypted_backup.passphrase import generate
+from workloads.encrypted_backup.tasks import connected_for
 from workloads.encrypted_backup.volume import Volume
 from workloads.errors import WorkloadError
 from workloads.lease import lease
@@ -82,4 +85,14 @@ def test_a_run_that_is_killed_keeps_no_other_out(claim: Script, tmp_path: Path) 
     task.send_signal(signal.SIGKILL)
     task.communicate()
     with lease(HERE, claim, ["next"]):
+        pass
+
+
+def test_the_machine_that_recovers_is_no_client() -> None:
+    blank = blank_host(EXAMPLE).name
+    request: Any = SimpleNamespace(inventory=EXAMPLE, options={"client": blank})
+    with (
+        pytest.raises(WorkloadError, match=f"--client {blank} is the machine"),
+        connected_for(request, "drill", blank=True),
+    ):
         pass
