@@ -9,7 +9,6 @@ without tunnel, iSCSI and dm-crypt, which slow the first down far more than the 
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import subprocess
@@ -18,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.measure import median_and_range
+from bench.measure import argument_parser, median_and_range
 from workloads.connectors.script import Script, facts_in, script_command
 from workloads.encrypted_backup.context import host_program, script
 from workloads.encrypted_backup.scripts import seed
@@ -68,9 +67,8 @@ class LocalVolume:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argument_parser(__doc__, rounds=3)
     parser.add_argument("--files", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3, help="how many further backups")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tidemark-bench-", dir=options.folder) as name:
