@@ -97,6 +97,22 @@ def test_an_object_that_s3_keeps_is_named(context: Any, monkeypatch: pytest.Monk
         remove(context, "stack/")
 
 
+def test_what_comes_after_an_object_that_s3_keeps_is_deleted(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3, asked = s3_client(context), list[str]()
+
+    def refuse_first(Delete: dict[str, Any], **_: Any) -> dict[str, Any]:
+        keys = [each["Key"] for each in Delete["Objects"]]
+        asked.extend(keys)
+        return {"Errors": [{"Key": keys[0], "Code": "AccessDenied"}]} if len(asked) == 3 else {}
+
+    monkeypatch.setattr(s3, "delete_objects", refuse_first)
+    monkeypatch.setattr(objects, "s3_client", lambda _: s3)
+    monkeypatch.setattr(objects, "DELETED_AT_ONCE", 3)
+    with pytest.raises(WorkloadError, match="1 of 10 objects"):
+        remove(context, "stack/")
+    assert len(asked) == len(FILES)
+
+
 def test_a_bucket_that_is_gone_is_one_line(context: Any) -> None:
     context.bucket = SimpleNamespace(name="gone")
     for ask in (

@@ -14,6 +14,7 @@ from workloads.s3_throttle.uploader.sync import object_name
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import ErrorTypeDef
 
 CHUNK_BYTES = 1 << 20
 AT_ONCE = 4
@@ -61,22 +62,24 @@ def differences(
 
 
 def remove(context: Context, prefix: str) -> int:
-    """Deletes the objects below `prefix`; returns their number. Raises WorkloadError for the first that S3 keeps."""
+    """Deletes the objects below `prefix`; returns their number. Raises WorkloadError in the end for what S3 keeps."""
     if not prefix.strip("/"):
         raise WorkloadError("no prefix to delete below", "this is a fault of the program")
     s3, bucket, deleted = s3_client(context), context.bucket.name, 0
+    errors: list[ErrorTypeDef] = []
     with one_line(f"bucket {bucket}", "S3"):
         keys = _keys(s3, bucket, prefix)
         for start in range(0, len(keys), DELETED_AT_ONCE):
             part = keys[start : start + DELETED_AT_ONCE]
             answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in part]})
-            if errors := answer.get("Errors"):
-                kept = f"{errors[0].get('Key')} ({errors[0].get('Code')})"
-                raise WorkloadError(
-                    f"S3 did not delete {len(errors)} of {len(part)} objects in {bucket}, such as {kept}",
-                    "see who may delete there; `pulumi destroy` empties the bucket",
-                )
+            errors += answer.get("Errors", ())
             deleted += len(answer.get("Deleted", ()))
+    if errors:
+        kept = f"{errors[0].get('Key')} ({errors[0].get('Code')})"
+        raise WorkloadError(
+            f"S3 did not delete {len(errors)} of {len(keys)} objects in {bucket}, such as {kept}",
+            "see who may delete there; `pulumi destroy` empties the bucket",
+        )
     return deleted
 
 
