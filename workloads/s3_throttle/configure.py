@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from workloads.connectors.script import BASH, as_root
 from workloads.deployment import Step, install_packages, run_steps
-from workloads.errors import WorkloadError
+from workloads.errors import WorkloadError, last_line
 from workloads.s3_throttle.context import ENVIRONMENT, HERE, SCRIPTS, SOURCE, Context
 from workloads.s3_throttle.objects import check_bucket
 from workloads.s3_throttle.plan import Plan
@@ -75,7 +75,7 @@ def configure(context: Context, plan: Plan) -> int:
 
 def bring_environment(context: Context) -> int:
     """Copies the AWS CLI and the throttle unless the same ones are there."""
-    digest, connector = _digest(), context.connector
+    digest, connector = environment_digest(), context.connector
     context.versions["uploader environment"] = digest
     pinned = dict(line.split()[0].split("==") for line in LOCK.read_text().splitlines() if "==" in line)
     context.versions["aws-cli"] = pinned["awscli"]
@@ -90,13 +90,12 @@ def bring_environment(context: Context) -> int:
     code, words = connector.execute(
         as_root(connector.user, *BASH, install),
         seen.append,
-        stdin=environment_archive().read_bytes(),
+        stdin=environment_archive(digest).read_bytes(),
         idle_timeout_seconds=SILENCE_S,
     )
     if code:
-        last = words.strip().splitlines()[-1:] or ["no word of why"]
         raise WorkloadError(
-            f"the environment could not be put at {ENVIRONMENT} ({last[0]})",
+            f"the environment could not be put at {ENVIRONMENT} ({last_line(words) or 'no word of why'})",
             "see that the host's disk has room (df), then run again",
             connector.name,
         )
@@ -124,14 +123,14 @@ def make_files(context: Context, plan: Plan) -> int:
     return result.changed
 
 
-def environment_archive() -> Path:
-    """Returns the environment as a gzipped tar archive in the cache (below XDG_CACHE_HOME, or ~/.cache); makes it when
-    it is not there. Raises WorkloadError when PyPI can't be reached.
+def environment_archive(digest: str) -> Path:
+    """Returns the environment of this digest as a gzipped tar archive in the cache (below XDG_CACHE_HOME, or ~/.cache);
+    makes it when it is not there. Raises WorkloadError when PyPI can't be reached.
     """
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidemark" / "uploader"
-    path = folder / f"uploader-{_digest()}.tar.gz"
+    path = folder / f"uploader-{digest}.tar.gz"
     if not path.exists():
-        _make(path)
+        _make(path, digest)
     return path
 
 
@@ -141,14 +140,15 @@ def _our_files() -> Iterator[Path]:
         yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
-def _digest() -> str:
+def environment_digest() -> str:
+    """Returns a name for what the environment is made of: the lock file, this module, and the project's own files."""
     digest = hashlib.sha256()
     for path in (LOCK, HERE / "configure.py", *_our_files()):
         digest.update(f"{path.relative_to(WORKLOADS)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _make(path: Path) -> None:
+def _make(path: Path, digest: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tidemark-uploader-") as scratch:
         root = Path(scratch)
@@ -169,7 +169,7 @@ def _make(path: Path) -> None:
         (root / "bin" / "aws").write_text(AWS_SCRIPT, encoding="ascii")
         (root / "bin" / "aws").chmod(0o755)
         (root / "pyvenv.cfg").write_text(CONFIGURATION, encoding="ascii")
-        (root / "digest").write_text(f"{_digest()}\n", encoding="ascii")
+        (root / "digest").write_text(f"{digest}\n", encoding="ascii")
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         with tarfile.open(partial, "w:gz", compresslevel=6) as archive:
             for each in sorted(root.iterdir()):
