@@ -17,6 +17,7 @@ from pathlib import Path
 from lab.cache import cache_lock, delete_old
 from lab.errors import LabError
 from lab.kernel import debian
+from lab.kernel.uml import PANIC
 from lab.paths import PROJECT, cache_dir
 from lab.process import run
 
@@ -29,7 +30,6 @@ LINE = "tidemark: user space runs"
 """What `init.c` prints."""
 MEMORY_MIB = 64
 TIMEOUT_SECONDS = 20
-PANIC = re.compile(r"Kernel panic - not syncing: .*")
 CAUSE = re.compile(r"userspace - .*errno.*|.*ptrace set fp regs failed.*|.*PROT_EXEC.*|.*: No space left on device.*")
 
 

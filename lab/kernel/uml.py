@@ -32,7 +32,7 @@ REPLY_HEADER = struct.Struct("=III")  # error, more follows, length; the data fo
 
 # The kernel's own words for its end (kernel/panic.c), and User Mode Linux' for the fault that is behind many of them
 # (arch/um/os-Linux/skas/process.c).
-_PANIC = re.compile(r"Kernel panic - not syncing: .*")
+PANIC = re.compile(r"Kernel panic - not syncing: .*")
 _CAUSE = re.compile(r"userspace - ptrace \S.* failed.*")
 BOOT_LINE = "tidemark: power on"
 """Written to a console before each boot: the lines above it belong to an earlier boot."""
@@ -192,7 +192,7 @@ class ExitReason:
 def exit_reason(exit_code: int, console: str) -> ExitReason:
     """Explains an exit by its code (negative: that signal) and the console of the host."""
     newest = console.rpartition(BOOT_LINE)[2]
-    panics = list(_PANIC.finditer(newest))
+    panics = list(PANIC.finditer(newest))
     if panics:
         cause = _CAUSE.search(newest)
         panic = panics[-1][0].strip()

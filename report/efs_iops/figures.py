@@ -80,7 +80,7 @@ def _iops_panel(op: str, cells: Sequence[Cell], found: OperationLimits, publishe
     x = number("writers", "writers", log=True, scale={"domain": domain}, axis=axis)
     y = number("rate", scale={"domain": [0, top]})
     shades = {words: _HOST_COLOURS.get(number, _MORE_HOSTS_COLOUR) for number, words in hosts.items()}
-    layers = _limit_layers(found, x, y, min(max(writers), top / (found.one_writer_ops_per_s or math.inf or 1)))
+    layers = _limit_layers(found, x, y, min(max(writers), top / (found.one_writer_ops_per_s or math.inf)))
     layers.append(
         layer(_means(measured), "line", {"x": x, "y": y, "color": category("hosts", shades)}, strokeWidth=1.8)
     )

@@ -12,5 +12,8 @@ class FakeClock:
     def monotonic(self) -> float:
         return sum(self.slept)
 
+    def time(self) -> float:
+        return self.monotonic()
+
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

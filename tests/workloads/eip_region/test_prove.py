@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tests.workloads.eip_region.world import World
+from tests.workloads.fake_clock import FakeClock
 from workloads.aws import ec2_client
 from workloads.deployment import local_versions
 from workloads.eip_region import address
@@ -156,32 +157,19 @@ def error(code: str) -> ClientError:
     return ClientError(answer, "AssociateAddress")
 
 
-class Clock:
-    """Stands for the module `time`: time that goes on when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def time(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    made = FakeClock()
     monkeypatch.setattr(address, "time", made)
     return made
 
 
 class TestUntilKnown:
     def attempts(
-        self, clock: Clock, answers: list[str | None], unknown_seconds: float
+        self, clock: FakeClock, answers: list[str | None], unknown_seconds: float
     ) -> tuple[list[str | None], float]:
         """The codes that were told, and how long it took."""
-        began_s = clock.now
+        began_s = clock.time()
         left = iter(answers)
         told: list[str | None] = []
 
@@ -194,28 +182,28 @@ class TestUntilKnown:
             told.append(code)
 
         until_known(call, unknown_seconds, attempted)
-        return told, clock.now - began_s
+        return told, clock.time() - began_s
 
-    def test_a_young_one_becomes_known(self, clock: Clock) -> None:
+    def test_a_young_one_becomes_known(self, clock: FakeClock) -> None:
         assert self.attempts(clock, [NOT_FOUND, NOT_FOUND, None], 10) == ([NOT_FOUND, NOT_FOUND, None], 2)
 
-    def test_one_that_stays_unknown_is_decided_when_it_is_old_enough(self, clock: Clock) -> None:
+    def test_one_that_stays_unknown_is_decided_when_it_is_old_enough(self, clock: FakeClock) -> None:
         with pytest.raises(ClientError, match="NotFound"):
             self.attempts(clock, [NOT_FOUND] * 4, 3)
         with pytest.raises(ClientError, match="NotFound"):
             self.attempts(clock, [NOT_FOUND], 0)
 
-    def test_a_slow_answer_makes_no_question_older(self, clock: Clock) -> None:
-        ages: list[float] = []
+    def test_a_slow_answer_makes_no_question_older(self, clock: FakeClock) -> None:
+        began_s, ages = clock.time(), list[float]()
 
         def call() -> None:
             clock.sleep(4)
             raise error(NOT_FOUND)
 
         with pytest.raises(ClientError, match="NotFound"):
-            until_known(call, 3, lambda asked, _: ages.append(asked.asked_unix_s - 100))
+            until_known(call, 3, lambda asked, _: ages.append(asked.asked_unix_s - began_s))
         assert ages == [0, 5]
 
-    def test_another_error_is_no_matter_of_age(self, clock: Clock) -> None:
+    def test_another_error_is_no_matter_of_age(self, clock: FakeClock) -> None:
         with pytest.raises(ClientError, match="UnauthorizedOperation"):
             self.attempts(clock, [NOT_FOUND, "UnauthorizedOperation"], 10)
