@@ -104,10 +104,11 @@ class Beside:
         What it printed before this call is left out, unless it fails or all lines are wanted.
         """
         its_own = [each for each in self._experiments if each not in run_here]
-        if self._verbose or self._process.poll() is None:
-            say(f"second region: output of {', '.join(its_own)}" + ("" if self._verbose else ", from here on"))
         with self.log.open(encoding="utf-8", errors="replace") as log:
+            goes_on = self._process.poll() is None
             earlier = log.read()
+            if self._verbose or goes_on:
+                say(f"second region: output of {', '.join(its_own)}" + ("" if self._verbose else ", from here on"))
             if self._verbose:
                 print(earlier, end="", flush=True)
             while True:

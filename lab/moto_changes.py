@@ -1,11 +1,11 @@
 """Where moto differs from AWS, and these experiments or their deployment would see it.
 
 Elastic IPs (EC2 User Guide, "Elastic IP addresses"): an address is public (moto's are of 127.0.0.0/8, which no host
-routes) and names its network border group; a region has a quota. An instance has one address at a time, keeps it while
-it is stopped, and frees it when it is terminated. When an address moves, the instance that had it gets a public address
-of its own again, if it was launched with one. AssociateAddress moves an associated address unless AllowReassociation is
-false (moto refuses by default). A stopped instance has no public address or name of its own. Starting a running
-instance changes nothing, not even its public address.
+routes), is given once, and names its network border group; a region has a quota. An instance has one address at a time,
+keeps it while it is stopped, and frees it when it is terminated. When an address moves, the instance that had it gets a
+public address of its own again, if it was launched with one. AssociateAddress moves an associated address unless
+AllowReassociation is false (moto refuses by default). A stopped instance has no public address or name of its own.
+Starting a running instance changes nothing, not even its public address.
 
 Volumes (AttachVolume, and "Error codes for the Amazon EC2 API"): EC2 refuses to attach a volume that is attached, at a
 device name that is taken, or to a terminated instance. moto allows all of it, which would hide a deployment that
@@ -30,6 +30,7 @@ from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_block_store import EBSBackend
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress, ElasticAddressBackend
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance
 from moto.ec2.models.internet_gateways import InternetGatewayBackend
 from moto.ec2.models.security_groups import SecurityGroupBackend
@@ -73,9 +74,24 @@ def change_moto() -> None:
 def _init(moto: Method, self: Any, ec2_backend: Any, domain: str, *arguments: Any, **named: Any) -> None:
     moto(self, ec2_backend, domain, *arguments, **named)
     self.network_border_group = ec2_backend.region_name
-    taken = {address.public_ip for address in ec2_backend.addresses}
-    while self.public_ip.startswith("127.") or self.public_ip in taken:
-        self.public_ip = random_public_ip()
+    self.public_ip = _free_public_ip()
+
+
+@instead_of(NetworkInterface, "check_auto_public_ip")
+def _assign_own_address(moto: Method, self: Any) -> None:
+    before = self.public_ip
+    moto(self)
+    if self.public_ip != before:
+        self.public_ip = _free_public_ip()
+
+
+def _free_public_ip() -> str:
+    """A public address that nothing has: moto's are of 65,025, at random, and would be given twice."""
+    regions = ec2_backends[DEFAULT_ACCOUNT_ID].values()
+    held = {each.public_ip for region in regions for each in (*region.addresses, *region.enis.values())}
+    while (chosen := random_public_ip()) in held:
+        pass
+    return chosen
 
 
 @instead_of(ElasticAddressBackend, "allocate_address")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.ec2.models import elastic_network_interfaces
 
+from lab import moto_changes
 from lab.clients import Clients
 from lab.moto_changes import QUOTA
 from tests.lab.conftest import Api
@@ -46,6 +49,17 @@ def test_an_address_is_one_of_the_internet_and_names_its_border_group(api: Api) 
     (shown,) = api.ec2.describe_addresses()["Addresses"]
     assert shown.get("NetworkBorderGroup") == "eu-central-1"
     assert shown.get("PublicIp") == made["PublicIp"]
+
+
+def test_each_is_given_once(api: Api, subnet: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To instances and as Elastic IPs, in all regions; by chance, two of 65,025 are the same."""
+    few = itertools.cycle(f"54.214.0.{number // 5}" for number in range(100))
+    for chooser in (moto_changes, elastic_network_interfaces):
+        monkeypatch.setattr(chooser, "random_public_ip", lambda: next(few))
+    other = Clients(api.url, "us-east-1").ec2
+    given = [public_address(api, launch(api, subnet)) for _ in range(6)]
+    given += [each.allocate_address(Domain="vpc")["PublicIp"] for each in (api.ec2, other) for _ in range(3)]
+    assert len(set(given)) == 12
 
 
 def test_it_moves_and_the_host_that_had_it_has_its_own_address_again(api: Api, subnet: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import rich.console
 
+from tests.machine import wait_for
 from tests.workloads.fakes import FakeHosts, inventory_document, inventory_of
 from workloads import console as consoles
 from workloads.connectors.script import Script
@@ -47,9 +48,6 @@ def test_a_real_rsync_is_understood(tmp_path: Path) -> None:
     assert [found for line in said.splitlines() if (found := copied(line))][-1].startswith("5 MB, 100 %, ")
 
 
-LONG_S = 0.3  # longer than QUIET_PROGRESS_S below
-
-
 @pytest.fixture
 def out(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     monkeypatch.setattr(consoles, "REFRESH_S", 0.01)
@@ -57,11 +55,20 @@ def out(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return io.StringIO()
 
 
-def context_on(out: io.StringIO) -> Context:
-    """A context whose scripts take a while."""
+def until_shown(out: io.StringIO, words: str) -> Callable[[], None]:
+    """Something that takes until there is a line with these words."""
+
+    def wait() -> None:
+        wait_for(words, lambda: f"backup         {words}  (" in out.getvalue(), 120)
+
+    return wait
+
+
+def context_on(out: io.StringIO, script_shows: str = "") -> Context:
+    """A context whose scripts take until those words are shown."""
 
     def answer(host: str, name: str, arguments: list[str]) -> str:
-        time.sleep(LONG_S)
+        until_shown(out, script_shows)()
         return ""
 
     inventory = inventory_of(inventory_document())
@@ -71,27 +78,22 @@ def context_on(out: io.StringIO) -> Context:
 
 
 def test_every_action_shows_what_is_waited_for_and_so_does_its_undoing(out: io.StringIO) -> None:
-    context = context_on(out)
-    attach = Action("attach", lambda: time.sleep(LONG_S), "detach", lambda: time.sleep(LONG_S))
-    with context.performed([attach]):
+    detached = until_shown(out, "detaching the disk")
+    attach = Action("attach", until_shown(out, "attaching the disk through the tunnel"), "detach", detached)
+    with context_on(out).performed([attach]):
         pass
-    assert "backup         attaching the disk through the tunnel  (" in out.getvalue()
-    assert "backup         detaching the disk  (" in out.getvalue()
 
 
 def test_a_script_of_an_action_is_shown_in_the_action_s_own_line(out: io.StringIO) -> None:
-    context = context_on(out)
+    context = context_on(out, "copying /home")
 
     def copy() -> None:
         context.run_long(Script("copy", ""), [], "copying /home")
-        time.sleep(0.5)
+        until_shown(out, "copying")()
 
     with context.performed([Action("copy", copy)]):
         pass
-    lines = [line.partition("  (")[0] for line in out.getvalue().splitlines() if "copying" in line]
-    assert lines[0] == "backup         copying /home"
-    assert lines[-1] == "backup         copying"
-    assert not any("/home" in line for line in lines[lines.index(lines[-1]) :]), "one line at a time"
+    assert "/home" not in out.getvalue().partition("backup         copying  (")[2], "one line at a time"
 
 
 def test_after_a_fault_the_next_action_has_its_own_words(out: io.StringIO) -> None:
@@ -103,6 +105,5 @@ def test_after_a_fault_the_next_action_has_its_own_words(out: io.StringIO) -> No
 
     with pytest.raises(WorkloadError), context.performed([Action("copy", fail)]):
         pass
-    with context.performed([Action("mount", lambda: time.sleep(0.5))]):
+    with context.performed([Action("mount", until_shown(out, "mounting the file system"))]):
         pass
-    assert "backup         mounting the file system  (" in out.getvalue()
