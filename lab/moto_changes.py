@@ -87,8 +87,10 @@ def _assign_own_address(moto: Method, self: Any) -> None:
 
 def _free_public_ip() -> str:
     """A public address that nothing has: moto's are of 65,025, at random, and would be given twice."""
-    regions = ec2_backends[DEFAULT_ACCOUNT_ID].values()
-    held = {each.public_ip for region in regions for each in (*region.addresses, *region.enis.values())}
+    held: set[str | None] = set()
+    for region in ec2_backends[DEFAULT_ACCOUNT_ID].values():
+        held.update(address.public_ip for address in region.addresses)
+        held.update(interface.public_ip for interface in region.enis.values())
     while (chosen := random_public_ip()) in held:
         pass
     return chosen
