@@ -94,7 +94,7 @@ def _wait_for(port: int) -> None:
 
 def by_tidemark(folder: Path, count: int) -> dict[str, float]:
     """Runs the script on every server; the seconds that it took, and what the process needed."""
-    found = example("md-raid", {f"host-{each}": "storage" for each in range(count)})
+    found = example("efs-iops", {f"host-{each}": "client" for each in range(count)})
     hosts = tuple(
         replace(host, address="127.0.0.1", port=port_of(each)) for each, host in enumerate(found.hosts[:count])
     )

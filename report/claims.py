@@ -8,7 +8,7 @@ report/expressions.py, with `published` and `tolerance` as names; sentences have
     needs: "two killed servers; killed: {drill.hosts_killed}"
     test: published * (1 - tolerance) <= volume.sequential_mb_per_s
 
-claims/md-raid.yaml is an example.
+Each file of claims/ is an example.
 """
 
 from __future__ import annotations
