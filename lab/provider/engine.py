@@ -13,6 +13,8 @@ import os
 import random
 import string
 import sys
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,6 +52,7 @@ VERSION = "7.51.1"  # of pulumi-aws in requirements.lock, whose schema this foll
 UPDATED_IN_PLACE = frozenset({"tags", "tagsAll"})
 """Everything else is replaced when it changes: the region has no use for more."""
 _SUFFIX_LENGTH = 7  # of an automatic name, as Pulumi's
+ENGINE_CHECK_SECONDS = 1.0
 FAIL_AT = "TIDEMARK_LAB_FAIL_AT"
 """A test's lever: the name of a type whose creation is to fail, as an account's limit or a lost line would make it."""
 
@@ -207,6 +210,14 @@ for _name in ("Configure", "Check", "Diff", "Create", "Update", "Read", "Delete"
     setattr(_Servicer, _name, _one_line_errors(_name))
 
 
+def _exit_after(engine: int) -> None:
+    """Ends this process when its parent, the engine, has ended: one that is killed does not end its providers."""
+    while os.getppid() == engine:
+        time.sleep(ENGINE_CHECK_SECONDS)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_exit_after, args=(os.getppid(),), daemon=True).start()
     server.ProviderServicer = _Servicer  # type: ignore[misc]  # main() makes the servicer by this name
     server.main(sys.argv[1:], VERSION, RehearsalAws())

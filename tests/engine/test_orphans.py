@@ -19,7 +19,7 @@ pytestmark = pytest.mark.engine
 
 
 def kill_an_up(engine: Engine) -> None:
-    """SIGKILL to the engine and its providers, in the middle of the hosts."""
+    """SIGKILL to the engine, in the middle of the hosts. Its provider has its own process group and ends by itself."""
     process = subprocess.Popen(
         ["pulumi", *UP, "--stack", engine.stack, "--non-interactive"],
         cwd=engine.project,
