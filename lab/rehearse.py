@@ -5,36 +5,24 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from lab import beside, control, program, rehearsal_model, service_model, stacks
-from lab.clients import Clients
+from lab import beside, control, service_model, stacks
 from lab.errors import LabError
 from lab.interrupts import Interrupted, interrupts
 from lab.isolation import isolated
-from lab.leak_check import MachineSnapshot, account_leftovers, snapshot_machine
-from lab.outcomes import Outcome, run_of, show_outcomes, write_outcomes
-from lab.paths import PROJECT, chown_to_sudo_caller, lab_dir
-from lab.process import wait_until
-from lab.service_model import FileSystemModel, ServiceModel
+from lab.leak_check import MachineSnapshot, snapshot_machine
+from lab.outcomes import Outcome, show_outcomes, write_outcomes
+from lab.paths import PROJECT, lab_dir
+from lab.rehearsal_model import Say
+from lab.service_model import ServiceModel
+from lab.stack_rehearsal import destroy_stack, rehearse_stack
 from lab.stacks import RehearsalSettings
-from lab.tasks import FAB, RegionEnded, RegionWatch, run_task
+from lab.tasks import FAB, RegionEnded, RegionWatch
 
-Say = Callable[[str], None]
-
-JOURNAL = "journal.ndjson"
-INVENTORY = "inventory.json"
-SETTLE_SECONDS = 20  # the reconciler needs one pass after the last call of a destroy
-FAILURES_KEPT = 5
 COUNT_SECONDS = 5.0  # between two lines about resources that are created
 
 
@@ -92,9 +80,9 @@ def rehearse(
                         if divided is not None and not divided.take(name):
                             continue
                         if outcomes:
-                            clean = not _destroy_stack(region, say) and clean
+                            clean = not destroy_stack(region, say) and clean
                         outcomes.append(
-                            _rehearse_one(name, settings[name], watch, words, models[name], say, say_created)
+                            rehearse_stack(name, settings[name], watch, words, models[name], say, say_created)
                         )
                         watch.check()
             except RegionEnded as fault:
@@ -182,40 +170,6 @@ def _counted(say: Say) -> Say:
     return say_count
 
 
-def _rehearse_one(
-    experiment: str,
-    settings: RehearsalSettings,
-    watch: RegionWatch,
-    words: Sequence[str],
-    model: ServiceModel | None,
-    say: Say,
-    say_created: Say,
-) -> Outcome:
-    """Runs one experiment in the region that is up: its stack, its tasks. Its failure is in the outcome."""
-    began, started = time.monotonic(), datetime.now(UTC)
-    region = watch.region
-    stack = f"{experiment}.lab"
-    reason: str | None = None
-    takes = f"; the rehearsal takes about {settings.seconds} s" if settings.seconds else ""
-    say(f"{stack}: creating its resources{takes}")
-    try:
-        journal = program.Journal(region.folder / JOURNAL)
-        rehearsal_model.apply_block_storage_model(region, model, say)
-        outputs = _run_program(stack, stacks.stack_config(stack, region.url), watch, journal, say_created)
-        inventory = region.folder / INVENTORY
-        inventory.write_text(str(outputs["inventory"]))
-        chown_to_sudo_caller(inventory)
-        say(f"{stack}: {len(journal.entries())} resources in {time.monotonic() - began:.1f} s")
-        if _run_experiment(experiment, watch, inventory, words, model, say):
-            reason = "its tasks failed"
-    except LabError as fault:
-        reason = str(fault)
-        print(f"lab: {experiment}: {fault}", file=sys.stderr, flush=True)
-    if reason is not None:
-        _keep_logs(region.folder, say)
-    return Outcome(experiment, time.monotonic() - began, run_of(experiment, stack, started), reason)
-
-
 def tear_down(say: Say, *, machine_before: MachineSnapshot | None = None) -> bool:
     """Destroys what is in the journal and ends the region; returns whether nothing is left of both."""
     folder = lab_dir()
@@ -223,7 +177,7 @@ def tear_down(say: Say, *, machine_before: MachineSnapshot | None = None) -> boo
         region = control.running()
     except LabError:
         region = None
-    left = _destroy_stack(region, say) if region is not None else []
+    left = destroy_stack(region, say) if region is not None else []
     control.down(say)
     now = snapshot_machine(folder)
     on_machine = now.added_since(machine_before) if machine_before is not None else sorted(now.processes)
@@ -231,35 +185,6 @@ def tear_down(say: Say, *, machine_before: MachineSnapshot | None = None) -> boo
     nothing = "nothing (processes, namespaces, mounts, loop devices, interfaces, disks)"
     say(f"left on the machine: {'; '.join([*on_machine, *files]) or nothing}")
     return not left and not on_machine and not files
-
-
-def _destroy_stack(region: control.Running, say: Say) -> list[str]:
-    """Destroys what is in the journal; returns what the API still shows, in words."""
-    left: list[str] = []
-    journal = program.Journal(region.folder / JOURNAL)
-    say(f"destroying {len(journal.entries())} resources")
-    try:
-        protected = journal.protected()
-        if protected:
-            left += _check_protection(journal, region, say)
-            say(f"named to be deleted: {', '.join(f'{name} ({made_id})' for name, made_id in protected.items())}")
-        program.destroy(journal, region.url, region.region, say, named=protected)
-        left += account_leftovers(Clients(region.url, region.region))
-        left += _hosts_left()
-    except Exception as fault:  # whatever it is, the region's end takes everything with it
-        left.append(f"destroy failed: {' '.join(str(fault).split())}")
-    say("left in the account: " + ("nothing" if not left else "; ".join(left)))
-    return left
-
-
-def _check_protection(journal: program.Journal, region: control.Running, say: Say) -> list[str]:
-    """Checks that a destroy that does not name what is protected is refused; returns the fault, in words."""
-    try:
-        program.destroy(journal, region.url, region.region, say)
-    except LabError as refusal:
-        say(f"destroy is refused, as expected: {refusal}")
-        return []
-    return ["what was protected was destroyed without being named"]
 
 
 def _region_of(settings: Mapping[str, RehearsalSettings]) -> str:
@@ -272,65 +197,9 @@ def _region_of(settings: Mapping[str, RehearsalSettings]) -> str:
     return regions.pop()
 
 
-def _run_program(
-    stack: str,
-    config: stacks.Config,
-    watch: RegionWatch,
-    journal: program.Journal,
-    say: Say,
-) -> dict[str, Any]:
-    """Runs the program in a second thread.
-
-    An interrupt goes to the main thread, where it ends a wait. In the middle of an event loop it might be lost.
-    """
-    region, stop = watch.region, threading.Event()
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        running = pool.submit(program.run_program, stack, config, region.url, region.region, journal, say, stop)
-        try:
-            return watch.result(running)
-        except (Interrupted, RegionEnded):
-            stop.set()  # leaving the block waits for what is being created: it must be in the journal
-            raise
-
-
 def _check_plan(experiment: str, plan: str) -> None:
     """Reads the plan before anything is started. Raises LabError with its fault."""
     command = [*FAB, f"{experiment}.plan", "--plan", plan]
     read = subprocess.run(command, cwd=PROJECT, env=isolated(os.environ), capture_output=True, text=True, check=False)
     if read.returncode:
         raise LabError(read.stderr.strip().removeprefix("tidemark: "))
-
-
-def _run_experiment(
-    experiment: str,
-    watch: RegionWatch,
-    inventory: Path,
-    words: Sequence[str],
-    model: ServiceModel | None,
-    say: Say,
-) -> int:
-    """Runs the experiment's tasks, under its service model if it has one; returns their exit code."""
-    if isinstance(model, FileSystemModel):
-        code = rehearsal_model.apply_file_system_model(experiment, watch, inventory, model, say)
-        if code:
-            return code
-    return run_task(watch, inventory, f"{experiment}.all", *words)
-
-
-def _hosts_left() -> list[str]:
-    wait_until(lambda: not control.status()["hosts"], timeout_seconds=SETTLE_SECONDS, interval_seconds=0.2)
-    return [f"host {host['name']}" for host in control.status()["hosts"]]
-
-
-def _keep_logs(folder: Path, say: Say) -> None:
-    if not folder.exists():
-        return
-    kept = folder / f"failed-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}"
-    kept.mkdir(exist_ok=True)
-    for log in [folder / "region.log", folder / "events", *folder.glob("hosts/*/console.log")]:
-        if log.exists():
-            name = log.name if log.parent == folder else f"{log.parent.name}-{log.name}"
-            shutil.copyfile(log, kept / name)
-    for old in sorted(folder.glob("failed-*"))[:-FAILURES_KEPT]:
-        shutil.rmtree(old)
-    say(f"logs of the failure: {kept}")

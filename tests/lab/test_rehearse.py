@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lab import beside, control, rehearse
+from lab import beside, control, rehearse, stack_rehearsal
 from lab.errors import LabError
 from lab.outcomes import Outcome, run_of, show_outcomes
 from lab.rehearsal_model import SERVICE_MODEL
@@ -32,7 +32,7 @@ def tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[Outcome
     monkeypatch.setattr(control, "up", lambda *_, **__: region)
     monkeypatch.setattr(control, "apply_service_model", lambda _: None)
     monkeypatch.setattr(beside, "room_for_two_regions", lambda: False)
-    monkeypatch.setattr(rehearse, "_destroy_stack", lambda *_: [])
+    monkeypatch.setattr(rehearse, "destroy_stack", lambda *_: [])
     monkeypatch.setattr(rehearse, "tear_down", lambda *_, **__: True)
     monkeypatch.setattr(rehearse, "show_outcomes", lambda _, outcomes, __: shown.append(list(outcomes)))
     return shown
@@ -40,8 +40,8 @@ def tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[Outcome
 
 def experiments_that(monkeypatch: pytest.MonkeyPatch, run: Callable[[str], int]) -> None:
     """Each experiment's stack is up at once; its tasks are `run`."""
-    monkeypatch.setattr(rehearse, "_run_program", lambda *_: {"inventory": "{}"})
-    monkeypatch.setattr(rehearse, "_run_experiment", lambda experiment, *_: run(experiment))
+    monkeypatch.setattr(stack_rehearsal, "_run_program", lambda *_: {"inventory": "{}"})
+    monkeypatch.setattr(stack_rehearsal, "_run_experiment", lambda experiment, *_: run(experiment))
 
 
 def test_one_that_fails_does_not_stop_the_rest(
@@ -122,8 +122,8 @@ def test_tasks_get_the_plan_and_print_all_tables_when_asked(
         given.append(words[2:])
         return 0
 
-    monkeypatch.setattr(rehearse, "_run_program", lambda *_: {"inventory": "{}"})
-    monkeypatch.setattr(rehearse, "run_task", run_task)
+    monkeypatch.setattr(stack_rehearsal, "_run_program", lambda *_: {"inventory": "{}"})
+    monkeypatch.setattr(stack_rehearsal, "run_task", run_task)
     monkeypatch.setattr(rehearse, "_check_plan", lambda *_: None)
     assert rehearse.rehearse(["md-raid"], lambda _: None) == 0
     assert rehearse.rehearse(["md-raid"], lambda _: None, plan="full", verbose=True) == 0
@@ -207,7 +207,7 @@ def test_what_one_leaves_behind_fails_the_rehearsal(
     tables: list[list[Outcome]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiments_that(monkeypatch, lambda _: 0)
-    monkeypatch.setattr(rehearse, "_destroy_stack", lambda *_: ["volume vol-1"])
+    monkeypatch.setattr(rehearse, "destroy_stack", lambda *_: ["volume vol-1"])
     assert rehearse.rehearse(["md-raid", "efs-iops"], lambda _: None) == 1
 
 

@@ -171,7 +171,7 @@ def test_known_answers_are_found_again_without_being_told(
 
 
 def base_seconds(model: FileSystemModel, inventory: str, file: Path) -> dict[str, float]:
-    """What one operation takes now besides the model's delay, by its name, as lab.rehearse measures it."""
+    """What one operation takes now besides the model's delay, by its name, as lab.rehearsal_model measures it."""
     file.parent.mkdir(exist_ok=True)
     half_delay = model.with_half_delay()
     control.apply_service_model(half_delay)
