@@ -26,7 +26,7 @@ class CellRecord:
 
 
 def read_cell_records(run: Run) -> dict[str, CellRecord]:
-    """In the order of first mention; the last record of a name counts."""
+    """Returns the cells' records by name, in the order of first mention. The last record of a name counts."""
     records: dict[str, CellRecord] = {}
     for record in run.stream("cells"):
         try:
@@ -38,7 +38,7 @@ def read_cell_records(run: Run) -> dict[str, CellRecord]:
 
 
 def parse_cells(run: Run, parse: Callable[[CellRecord], T]) -> list[T]:
-    """What `parse` makes of each cell; leaves out those for which it raises RecordError."""
+    """Returns what `parse` returns for each cell. Cells for which it raises RecordError are left out."""
     cells = []
     for name, cell in read_cell_records(run).items():
         try:

@@ -107,7 +107,7 @@ def draw_chart(chart: Chart, rehearsal: bool) -> DrawnChart:
 
 
 def plain_svg(drawn: DrawnChart) -> str:
-    """For a file: in light colours, on a white background."""
+    """Returns the drawing for a file: in light colours, on a white background."""
     paper = f'<rect width="100%" height="100%" fill="{COLOURS["paper"]}"/>'
     begun, _, rest = drawn.svg.partition(">")
     svg = f"{begun}>{paper}{rest}"
@@ -163,7 +163,7 @@ def _fitted(encoding: Spec, width: int) -> Spec:
 
 
 def library() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script of 0.9 MB, which defines vegaEmbed.
+    """Returns Vega, Vega-Lite and Vega-Embed as one script of 0.9 MB, which defines vegaEmbed.
 
     Cached in a file: vl-convert takes seconds to bundle it.
     """

@@ -116,7 +116,7 @@ class Claim(Model):
     """What the run found: a sentence with figures of the summary in braces"""
 
     def expression(self, formula: str, summary_type: type) -> Expression:
-        """One of its formulas; raises ExpressionError where it can't be tested on a summary of this type."""
+        """Returns one of its formulas. Raises ExpressionError if it can't be tested on a summary of this type."""
         names = {"published": self.published.value, "tolerance": self.tolerance.ratio if self.tolerance else None}
         return Expression.parse(formula, summary_type, names)
 
@@ -154,7 +154,7 @@ def load_claims(experiment: str, summary_type: type, folder: Path = CLAIMS) -> l
 
 
 def _faults_of_formulas(claim: Claim, summary_type: type) -> Iterator[str]:
-    """Why an expression or a sentence of the claim can't be used with a summary of this type."""
+    """Yields why an expression or a sentence of the claim can't be used with a summary of this type."""
     conditions = {"when": claim.when, "test": claim.test}
     conditions |= {f"later[{index}].test": later.test for index, later in enumerate(claim.later)}
     sentences = {"applies.reason": claim.applies.reason, "finding": claim.finding, "needs": claim.needs}

@@ -54,7 +54,7 @@ class Series:
 
 
 def read_series(run: Run) -> dict[str, Series]:
-    """By cell: the cells of raw/cells.ndjson, or those that workers name where the run has no such file.
+    """Returns the series by cell: the cells of raw/cells.ndjson, or those that workers name if there is none.
 
     Seconds of several hosts are matched by their number from the start, so that no clock is needed. Of a cell that was
     repeated the last attempt counts. Raises RunError where there is nothing that could be compared.
@@ -99,7 +99,7 @@ def _read_seconds(run: Run) -> dict[str, dict[str, dict[int, float]]]:
 
 
 def _rates(of_hosts: dict[str, dict[int, float]]) -> list[float]:
-    """Of those seconds that every host has, all hosts added up."""
+    """Returns the rates of the seconds that every host has, all hosts added up."""
     common = set.intersection(*(set(seconds) for seconds in of_hosts.values()))
     return [sum(seconds[second] for seconds in of_hosts.values()) for second in sorted(common)]
 
@@ -125,7 +125,7 @@ class Comparison:
 def compare(
     base: Mapping[str, Series], new: Mapping[str, Series], *, confidence: float = 0.95, margin: float = 0.05
 ) -> Comparison | None:
-    """`margin` is the relative difference that does not matter. Returns None where no cell is in both runs."""
+    """Compares two runs; None if no cell is in both. `margin` is the relative difference that does not matter."""
     pairs, left_out = _comparable(base, new)
     if not pairs:
         return None
@@ -143,7 +143,7 @@ def compare(
 
 
 def verdict_of(ratio: Ratio, margin: float) -> str:
-    """Same if the interval lies within the margin; better or worse if all of it lies on one side of 1."""
+    """Returns "same" if the interval lies within the margin, "better" or "worse" if all of it lies on one side of 1."""
     if 1 - margin <= ratio.low and ratio.high <= 1 + margin:
         return SAME
     if ratio.low > 1:
@@ -158,7 +158,7 @@ def gravest(verdicts: Sequence[str]) -> str:
 def _comparable(
     base: Mapping[str, Series], new: Mapping[str, Series]
 ) -> tuple[dict[str, tuple[MeanRate, MeanRate]], list[str]]:
-    """The means of each cell that can be compared; and what can't, with the reason."""
+    """Returns the means of each cell that can be compared, and what can't be, with the reason."""
     pairs = {}
     left_out = [f"{name}: in one run only" for name in [*base, *new] if (name in base) != (name in new)]
     for name in [each for each in base if each in new]:

@@ -135,7 +135,7 @@ _RECORDS = "SELECT f.run, f.rehearsal, {stream} AS stream, record FROM {read} WH
 
 
 def connect(runs: Sequence[ListedRun]) -> duckdb.DuckDBPyConnection:
-    """A connection with the tables of TABLES, filled with these runs."""
+    """Returns a connection with the tables of TABLES, filled with these runs."""
     database = duckdb.connect()
     whole = [each for each in runs if each.run is not None]
     _fill(database, "runs", [_run_row(each) for each in runs])
@@ -187,7 +187,7 @@ def _number(value: object) -> float | None:
 
 
 def _streams(runs: Sequence[ListedRun]) -> dict[str, list[tuple[str, str, str]]]:
-    """The files of each stream; each one's path, and its run's name and mark of a rehearsal, as literals of SQL."""
+    """Returns each stream's files: path, name of the run and its mark of a rehearsal, as literals of SQL."""
     found: dict[str, list[tuple[str, str, str]]] = {}
     for each in runs:
         assert each.run is not None  # of whole runs alone
@@ -199,12 +199,12 @@ def _streams(runs: Sequence[ListedRun]) -> dict[str, list[tuple[str, str, str]]]
 
 
 def _lines(files: Sequence[tuple[str, str, str]]) -> str:
-    """Each line of a stream as JSON, as `record`, joined with its run."""
+    """Returns a query for each line of a stream as JSON, as `record`, joined with its run."""
     return _read(files, "read_ndjson_objects", "", "w(record, filename)")
 
 
 def _columns(files: Sequence[tuple[str, str, str]], columns: str) -> str:
-    """These fields of a stream's lines, joined with their runs."""
+    """Returns a query for these fields of a stream's lines, joined with their runs."""
     return _read(files, "read_json", f", format = 'newline_delimited', columns = {columns}", "w")
 
 
@@ -221,7 +221,7 @@ def _nothing(table: str) -> str:
 
 
 def _text(value: str) -> str:
-    """A literal of SQL, in which a quote is doubled and nothing else is escaped."""
+    """Returns a literal of SQL, in which a quote is doubled and nothing else is escaped."""
     return "'" + value.replace("'", "''") + "'"
 
 
@@ -246,7 +246,7 @@ def export(database: duckdb.DuckDBPyConnection, kind: str, to: Path) -> list[Pat
 
 
 def _finite(table: str) -> str:
-    """The table with null for NaN and Infinity, which DuckDB would write although JSON does not have them."""
+    """Returns the table with null for NaN and Infinity, which DuckDB would write although JSON does not have them."""
     doubles = [field.name for field in TABLES[table] if field.type == "DOUBLE"]
     replaced = ", ".join(f"CASE WHEN isfinite({name}) THEN {name} END AS {name}" for name in doubles)
     return f"SELECT * REPLACE ({replaced}) FROM {table}" if replaced else f"FROM {table}"

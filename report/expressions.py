@@ -99,7 +99,7 @@ class Expression:
         return found
 
     def unknown(self, summary: object) -> list[str]:
-        """The paths that have no value in this summary."""
+        """Returns the paths that have no value in this summary."""
         return [path for path in self._paths() if _look_up(path, summary) is None]
 
     def _paths(self) -> list[str]:
@@ -180,7 +180,7 @@ def _expression(node: ast.expr, summary_type: type, constants: Mapping[str, floa
 
 
 def _joined(decides: bool, *outcomes: Value) -> bool | None:
-    """Of conditions that "or" joins, of which a true one decides, or "and", of which a false one does."""
+    """Joins conditions by "or", where a true one decides, or by "and", where a false one does."""
     if decides in outcomes:
         return decides
     return None if None in outcomes else not decides
@@ -192,7 +192,7 @@ def _compared(comparisons: Sequence[Callable[[Value, Value], Value]], *values: V
 
 
 def _of_known(function: Callable[..., Value]) -> Callable[..., Value]:
-    """The function, for values of which some may not be known: then its own is not."""
+    """Returns the function for values of which some may not be known: then its result is not known either."""
 
     def compute(*values: Value) -> Value:
         try:
@@ -222,7 +222,7 @@ def _look_up(path: str, summary: object) -> Value:
 
 
 def _finite(value: Any) -> Value:
-    """The value; None for infinity and what is no number, which tell nothing."""
+    """Returns the value; None for infinity and NaN, which tell nothing."""
     result: Value = value
     return None if isinstance(value, float) and not math.isfinite(value) else result
 

@@ -8,7 +8,7 @@ MISSING = "\u2013"
 
 
 def figure(value: float | str | bool | None, digits: int = 3) -> str:
-    """Three significant digits, or all digits before the point: 0.0123, 1.23, 12.3, 123, 12 345."""
+    """Writes three significant digits, or all digits before the point: 0.0123, 1.23, 12.3, 123, 12 345."""
     if value is None:
         return MISSING
     if isinstance(value, bool):
@@ -27,7 +27,7 @@ def percent(ratio: float | None) -> str:
 
 
 def formatted(value: float | None, layout: str) -> str:
-    """By a layout of str.format, such as "{:.3f} s"."""
+    """Writes a figure by a layout of str.format, such as "{:.3f} s"."""
     return MISSING if value is None else layout.format(value)
 
 
@@ -45,7 +45,7 @@ def seconds(value: float | None) -> str:
 
 
 def latency_us(value: float | None) -> str:
-    """In microseconds, milliseconds or seconds."""
+    """Writes a latency in microseconds, milliseconds or seconds."""
     if value is None:
         return MISSING
     if value < 1000:
@@ -56,7 +56,7 @@ def latency_us(value: float | None) -> str:
 
 
 def milliseconds(value_us: float | None) -> str:
-    """Without its unit."""
+    """Writes a latency in milliseconds, without the unit."""
     return figure(None if value_us is None else value_us / 1000)
 
 
@@ -71,7 +71,7 @@ def size_bytes(value: float | None) -> str:
 
 
 def moment(iso: str | None) -> str:
-    """2026-11-23T12:00:00Z as 2026-11-23 12:00:00 UTC."""
+    """Writes 2026-11-23T12:00:00Z as 2026-11-23 12:00:00 UTC."""
     if iso is None:
         return MISSING
     text = iso.replace("T", " ")
@@ -79,10 +79,10 @@ def moment(iso: str | None) -> str:
 
 
 def from_here(path: Path) -> str:
-    """Relative to the working directory, where the path lies below it."""
+    """Writes a path relative to the working directory if it lies below it."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def unbreakable(text: str) -> str:
-    """With hyphens at which a browser breaks no line."""
+    """Returns the text with hyphens at which a browser breaks no line."""
     return text.replace("-", "\u2011")

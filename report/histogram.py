@@ -36,7 +36,7 @@ class HistogramError(ValueError):
 
 
 def bucket_bounds_ns(index: int) -> tuple[int, int]:
-    """The bucket's lowest value, and the lowest value above it."""
+    """Returns the bucket's lowest value, and the lowest value above it."""
     if not 0 <= index < BUCKET_COUNT:
         raise HistogramError(f"bucket {index}: indexes go from 0 to {BUCKET_COUNT - 1}")
     if index < EXACT_BELOW_NS:
@@ -61,7 +61,7 @@ class Histogram:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Histogram:
-        """From a `latency_ns` document; raises HistogramError if it is damaged."""
+        """Reads a `latency_ns` document. Raises HistogramError if it is damaged."""
         count, total = _whole(document, "count"), _whole(document, "sum")
         low = high = None
         if count > 0:
@@ -78,7 +78,7 @@ class Histogram:
         return cls(count, total, low, high, buckets)
 
     def percentile_ns(self, percent: float) -> int | None:
-        """The nearest-rank percentile; None of an empty histogram.
+        """Returns the nearest-rank percentile; None for an empty histogram.
 
         At least `percent` of the operations took this long or less. Kept between the exact min and max.
         """

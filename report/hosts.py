@@ -56,7 +56,7 @@ class HostSamples:
         return float(np.median(np.diff(self.t_unix_s))) if len(self.t_unix_s) > 1 else 1.0
 
     def cpu_busy_mean(self, start_unix_s: float, end_unix_s: float) -> float | None:
-        """Of the samples that are of a time inside the window: each is of the time since the one before."""
+        """Returns the mean of the samples inside the window; each is of the time since the one before."""
         samples = self.cpu_busy_ratio[self.window(start_unix_s + self.period_s, end_unix_s)]
         known = samples[~np.isnan(samples)]
         return float(known.mean()) if len(known) else None
@@ -79,7 +79,7 @@ class Role:
 
 
 def read_host_samples(run: Run) -> dict[str, HostSamples]:
-    """By host."""
+    """Reads the samples of each host."""
     if not run.has_stream("host", "what limited each cell is not known"):
         return {}
 
@@ -101,7 +101,7 @@ R = TypeVar("R", bound=OfHost)
 
 
 def tables_of_hosts(batches: Iterable[Sequence[R]], table: Callable[[str, Sequence[R]], Floats]) -> dict[str, Floats]:
-    """A table for each host, in order of time. `table` makes one from a host's records: a row for each of their fields,
+    """Returns a table for each host, in order of time. `table` makes it of records: a row for each of their fields,
     the times first.
     """
     parts: dict[str, list[Floats]] = {}
@@ -116,7 +116,7 @@ def tables_of_hosts(batches: Iterable[Sequence[R]], table: Callable[[str, Sequen
 
 
 def inventory_roles(inventory: Record) -> list[Role]:
-    """The hosts of the manifest's inventory that have a name and a role."""
+    """Returns the hosts of the manifest's inventory that have a name and a role."""
     return [
         known_as(Role, host, instance_type=or_none(text, host, "type"))
         for host in objects(inventory, "hosts")

@@ -59,7 +59,7 @@ class Intervals:
 
     @classmethod
     def of(cls, intervals: Iterable[Any], histograms: Mapping[int, Histogram] | None = None) -> Intervals:
-        """Of objects with the fields of an Interval. `histograms`, by the index of their row, replace theirs."""
+        """Takes objects with the fields of an Interval. `histograms`, by the index of their row, replace theirs."""
         rows = list(intervals)
         if histograms is None:
             histograms = {at: row.histogram for at, row in enumerate(rows) if row.histogram is not None}

@@ -49,13 +49,13 @@ class KnownAnswers:
 def near(
     answer: str, unit: str, model: float | None, found: float | None, ratio: float, *, not_found: str | None = None
 ) -> KnownAnswer:
-    """Within `ratio` of the model; `not_found` is shown in the place of what was not found."""
+    """Returns an answer that is right within `ratio` of the model. `not_found` is shown instead of a missing figure."""
     within = None if model is None or found is None else abs(found / model - 1) <= ratio
     return KnownAnswer(answer, unit, model, not_found if found is None else found, f"{ratio * 100:.0f} %", within)
 
 
 def read_model_file(run: Run, read: Callable[[Record], T], fault: str) -> T | None:
-    """What `read` makes of the rehearsal's service-model.json; None where there is none, and where it cannot be read,
+    """Returns what `read` makes of the rehearsal's service-model.json; None if there is none, or it cannot be read,
     which is a problem of the run: `fault` says in words what that means.
     """
     try:
@@ -72,7 +72,7 @@ def read_model_file(run: Run, read: Callable[[Record], T], fault: str) -> T | No
 
 
 def positive_or_none(document: Record, key: str) -> float | None:
-    """A limit of a model: absent or null is no limit. Raises RecordError."""
+    """Reads a limit of a model: absent or null is no limit. Raises RecordError."""
     value = number_or_none(document, key)
     if value is not None and value <= 0:
         raise RecordError(f"{key} must be above 0 or null, not {value!r}")
@@ -80,7 +80,7 @@ def positive_or_none(document: Record, key: str) -> float | None:
 
 
 def known_answers_section(answers: KnownAnswers | None, note: str) -> list[Section]:
-    """The page's section; none without a service model. `note` says what else depends on the model."""
+    """Returns the page's section; none without a service model. `note` says what else depends on the model."""
     if answers is None:
         return []
     outcomes = {True: Cell("within", "good"), False: Cell("outside", "bad"), None: Cell("not found", "muted")}

@@ -46,7 +46,7 @@ class Panel:
 
 
 def percentiles_plot(shown: Sequence[Panel], *, caption: str, alt: str) -> Chart | None:
-    """None where `shown` is empty."""
+    """Draws the percentiles, a panel for each of `shown`; None if there is none."""
     if not shown:
         return None
     return Chart(

@@ -47,7 +47,7 @@ class LatencySeconds:
         self._room = _KEPT_MAX
 
     def add(self, intervals: Intervals, buckets: Sequence[bytes | msgspec.Raw]) -> None:
-        """`buckets` are each interval's pairs of index and count, as JSON; damaged pairs are left out."""
+        """Adds intervals. `buckets` are each one's pairs of index and count, as JSON; damaged pairs are left out."""
         lengths, indexes, counts = _read_pairs(buckets)
         middles = (intervals.t_start_unix_s + intervals.t_end_unix_s) / 2
         for code, host in enumerate(intervals.names):
@@ -76,7 +76,7 @@ class LatencySeconds:
         self._room = max(_KEPT_MAX, self._kept + self._kept // 4)
 
     def table(self) -> dict[str, NDArray[Any]]:
-        """What was counted, as columns: a row for each bucket of each grain of time that counted something."""
+        """Returns what was counted, as columns: a row for each bucket of each grain of time that counted something."""
         columns: dict[str, list[NDArray[Any]]] = {name: [np.zeros(0, kind)] for name, kind in _TABLE.items()}
         for number, part in enumerate(self._parts):
             rows, buckets = np.nonzero(part.counts)
@@ -92,7 +92,7 @@ class LatencySeconds:
 
     @classmethod
     def of_table(cls, grain_s: int, table: Mapping[str, NDArray[Any]]) -> LatencySeconds:
-        """From what `table` returned, for `stretches`; more can't be added."""
+        """Makes one of what `table` returned, for `stretches`; more can't be added."""
         found = cls()
         found.grain_s = grain_s
         bounds = np.flatnonzero(np.diff(table["part"], prepend=-1, append=-1))
@@ -134,7 +134,7 @@ class LatencySeconds:
 
 
 def _read_pairs(buckets: Sequence[bytes | msgspec.Raw]) -> tuple[Whole, Whole, Whole]:
-    """The number of pairs in each document, and the indexes and counts of all pairs."""
+    """Returns the number of pairs in each document, and the indexes and counts of all pairs."""
     together = b",".join(buckets)
     characters = np.frombuffer(together, np.uint8)
     brackets = np.flatnonzero(characters == ord("["))
@@ -183,7 +183,7 @@ def _is_pair(pair: object) -> bool:
 
 
 def _percentiles_us(counts: Floats, low: int) -> tuple[float, ...]:
-    """By nearest rank as in report/histogram.py, from the counts of the buckets from `low` on; within 1/256."""
+    """Returns percentiles by nearest rank as in report/histogram.py, of the buckets from `low` on; within 1/256."""
     seen = np.cumsum(counts)
     total = int(seen[-1])
     ranks = [(total * per_mille + 999) // 1000 for per_mille in _PER_MILLE]

@@ -33,7 +33,7 @@ NO_RUN = "no run with a report yet"
 
 
 def ledger(claims: Sequence[Claim], stored: Sequence[tuple[Manifest, Mapping[str, StoredVerdict]]]) -> list[Verdict]:
-    """The claims of one experiment, each with its newest verdict; `stored` are those of its runs, oldest first."""
+    """Returns an experiment's claims, each with its newest verdict. `stored` are its runs' verdicts, oldest first."""
     newest = []
     for claim in claims:
         found = [(run, verdicts[claim.id]) for run, verdicts in stored if claim.id in verdicts]
@@ -47,7 +47,7 @@ def ledger(claims: Sequence[Claim], stored: Sequence[tuple[Manifest, Mapping[str
 
 
 def ledger_table(experiment: str, verdicts: Sequence[Verdict]) -> Table:
-    """The claims of one experiment; facts that were documented later stand below the table, since no run found them."""
+    """Returns the table of an experiment's claims. Facts that were documented later stand below: no run found them."""
 
     def name(verdict: Verdict) -> str:
         return verdict.claim.id.partition("/")[2]

@@ -107,7 +107,7 @@ class ColumnarCopy:
             return False
 
     def load(self) -> Content | None:
-        """None where the copy is not current."""
+        """Reads the copy; None if it is not current."""
         if not self.is_current:
             return None
         tables = {}
@@ -177,7 +177,7 @@ def _checksums(folder: Path) -> dict[str, str]:
 
 @functools.cache
 def _program() -> str:
-    """A checksum of the report's own code, whose meaning the columns have."""
+    """Returns a checksum of the report's own code, which gives the columns their meaning."""
     digest = hashlib.sha256()
     room = Path(__file__).parent
     for file in sorted(room.rglob("*.py")):

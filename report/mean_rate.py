@@ -47,7 +47,7 @@ class Ratio:
 
 
 def mean_rate(series: Sequence[float]) -> MeanRate | None:
-    """None for fewer samples than SAMPLES_MIN, or if all are 0: then there is nothing to compare."""
+    """Returns the mean and its error; None for fewer samples than SAMPLES_MIN, or if all are 0: nothing to compare."""
     samples = len(series)
     values = np.asarray(series, dtype=float)
     if samples < SAMPLES_MIN or not (mean := float(values.mean())) > 0:
@@ -61,7 +61,7 @@ def mean_rate(series: Sequence[float]) -> MeanRate | None:
 
 @lru_cache(maxsize=4)  # the cells of a run are equally long
 def _weights(samples: int) -> Floats:
-    """The cosines, a column each."""
+    """Returns the cosines, a column each."""
     cosines = max(1, int(COSINES_FACTOR * samples ** (2 / 3)))
     position = (np.arange(samples) + 0.5) / samples
     weights: Floats = math.sqrt(2 / samples) * np.cos(np.pi * np.outer(position, np.arange(1, cosines + 1)))
@@ -80,7 +80,7 @@ def ratio_of_means(base: MeanRate, new: MeanRate, confidence: float) -> Ratio:
 
 
 def mean_ratio(ratios: Sequence[float], confidence: float) -> Ratio | None:
-    """The geometric mean over cells, each taken as one measurement of the difference; None for fewer than two."""
+    """Returns the geometric mean over cells, each one measurement of the difference; None for fewer than two."""
     if len(ratios) < 2:
         return None
     logarithms = [math.log(ratio) for ratio in ratios]

@@ -22,13 +22,13 @@ def times(value: float | None, factor: float) -> float | None:
 
 
 def total(values: Iterable[N | None]) -> N | None:
-    """None where one is missing, or there is none."""
+    """Returns the sum; None if a value is missing, or there is none."""
     values = list(values)
     found = known(values)
     return sum(found) if found and len(found) == len(values) else None
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """Of those that are known."""
+    """Returns the mean of the values that are known."""
     found = known(values)
     return statistics.fmean(found) if found else None

@@ -96,7 +96,7 @@ def _row(entry: Mapping[str, Any]) -> tuple[Cell | str, ...]:
 
 
 def _counted(run: str | None) -> tuple[Counter[str] | None, str | None]:
-    """The number of claims with each verdict, or why that is not known."""
+    """Returns the number of claims with each verdict, or why that is not known."""
     if run is None:
         return None, "no results"
     try:
@@ -109,7 +109,7 @@ def _counted(run: str | None) -> tuple[Counter[str] | None, str | None]:
 
 
 def _results_of(text: str) -> Path | None:
-    """The results directory of the document's runs; None where it has no run."""
+    """Returns the results directory of the document's runs; None if it has no run."""
     runs = [Path(entry["run"]) for entry in read_document(text)["experiments"] if entry["run"]]
     return next((run.parents[2] for run in runs if run.is_dir()), None)
 

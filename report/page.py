@@ -83,7 +83,7 @@ def render_page(run: RenderedRun) -> str:
 
 
 def render_overview(runs: Sequence[tuple[RenderedRun, str]], missing: Sequence[str]) -> str:
-    """One page of several runs, each with the path to its own page. `missing` names the experiments without a run."""
+    """Returns one page of several runs, each with the path of its own. `missing` are experiments without a run."""
     described = [
         {
             "manifest": run.manifest,
@@ -100,7 +100,7 @@ def render_overview(runs: Sequence[tuple[RenderedRun, str]], missing: Sequence[s
 
 
 def run_html(run: RenderedRun, prefix: str = "") -> Markup:
-    """Everything about a run. `prefix` begins its ids where other runs are in the same page."""
+    """Returns everything about a run. `prefix` begins its ids if other runs are in the same page."""
     blocks: Any = _environment().get_template("blocks.html.j2").module
     manifest = run.manifest
     rehearsal = manifest.rehearsal
@@ -217,7 +217,7 @@ def cost_text(manifest: Manifest, run_seconds: float | None) -> str:
 
 
 def _dollars(amount: float) -> str:
-    """To the cent; two significant digits below that."""
+    """Writes an amount to the cent; below that, with two significant digits."""
     return f"${amount:.2f}" if amount >= 0.01 else f"${amount:.2g}"
 
 

@@ -39,7 +39,7 @@ def panel(title: str, height: int, layers: Sequence[Spec], **more: Any) -> Spec:
 
 
 def layer(values: Iterable[Mapping[str, Any]], mark: str, channels: Spec, **properties: Any) -> Spec:
-    """A mark for each of `values`; where a value is None, a line has a gap."""
+    """Returns a layer with a mark for each of `values`; where a value is None, a line has a gap."""
     encoding = dict(channels)
     params = encoding.pop("params", None)
     made: Spec = {"data": {"values": list(values)}, "mark": {"type": mark, **properties}, "encoding": encoding}
@@ -47,13 +47,13 @@ def layer(values: Iterable[Mapping[str, Any]], mark: str, channels: Spec, **prop
 
 
 def tooltip_points(values: Iterable[Mapping[str, Any]], x: Spec, y: Spec, tooltips: Sequence[Spec]) -> Spec:
-    """Invisible marks that only have a tooltip."""
+    """Returns a layer of invisible marks that only have a tooltip."""
     channels = {"x": x, "y": y, "tooltip": tooltips}
     return layer(values, "point", channels, filled=True, opacity=HIDDEN_OPACITY, size=50, clip=True)
 
 
 def number(field: str, title: str | None = None, *, log: bool = False, **more: Any) -> Spec:
-    """A channel for a quantity."""
+    """Returns a channel for a quantity."""
     scale: Spec = {"type": "log", "nice": False, "padding": 7} if log else {"nice": False, "zero": False}
     axis: Spec = {"format": ",.12~g", "labelOverlap": True, **more.pop("axis", {})}
     scale |= more.pop("scale", {})
@@ -61,29 +61,29 @@ def number(field: str, title: str | None = None, *, log: bool = False, **more: A
 
 
 def category(field: str, looks: Mapping[str, Any]) -> Spec:
-    """A channel for a category; `looks` has the colour, shape or dash of each, in the legend's order."""
+    """Returns a channel for a category; `looks` has the colour, shape or dash of each, in the legend's order."""
     scale = {"domain": list(looks), "range": list(looks.values())}
     return {"field": field, "type": "nominal", "scale": scale, "legend": {}}
 
 
 def one_of(name: str, looks: Mapping[str, Any]) -> Spec:
-    """A channel of a layer that belongs to one category; the first category's layer has the legend of all."""
+    """Returns a channel of a layer that belongs to one category; the first category's layer has the legend of all."""
     scale = {"domain": list(looks), "range": list(looks.values())}
     return {"datum": name, "type": "nominal", "scale": scale, "legend": {} if name == next(iter(looks)) else None}
 
 
 def colour_in(field: str) -> Spec:
-    """A channel whose field holds the colour."""
+    """Returns a channel whose field holds the colour."""
     return {"field": field, "type": "nominal", "scale": None, "legend": None}
 
 
 def tooltip(**titles: str) -> list[Spec]:
-    """The fields of a tooltip, each with its title; figures in them are text, as report/format.py writes it."""
+    """Returns a tooltip's fields, each with its title; figures in them are text, as report/format.py writes it."""
     return [{"field": field, "title": title, "type": "nominal"} for field, title in titles.items()]
 
 
 def rows_axis(field: str, rows: Sequence[Any], title: str | None = None) -> Spec:
-    """A channel for y with a row for each of `rows`, from top to bottom."""
+    """Returns a channel for y with a row for each of `rows`, from top to bottom."""
     axis = {"ticks": False, "domain": False}
     return {"field": field, "type": "nominal", "title": title, "scale": {"domain": list(rows)}, "axis": axis}
 

@@ -43,7 +43,7 @@ def _proof(record: Record) -> Proof:
 def proofs_table(
     proofs: Proofs | None, meanings: Mapping[str, str], title: str = "Proofs, before anything was measured"
 ) -> Table | Missing:
-    """A row for each kind of proof; `meanings` says what each kind shows."""
+    """Returns a table with a row for each kind of proof; `meanings` says what each kind shows."""
     if proofs is None or not proofs.records:
         return Missing("No proof was recorded.")
     rows = []

@@ -23,7 +23,7 @@ class RecordError(ValueError):
 
 
 def shown(value: object) -> str:
-    """The value for an error, which is one line: its beginning and end, if it is long."""
+    """Writes a value for an error, which is one line: its beginning and end, if it is long."""
     return reprlib.repr(value)
 
 
@@ -57,7 +57,7 @@ def whole(record: Record, key: str) -> int:
 
 
 def natural(record: Record, key: str) -> int:
-    """A whole number of what there must be one of, by which others are divided."""
+    """Reads a whole number by which others are divided, so it is not 0. Raises RecordError."""
     if (value := whole(record, key)) == 0:
         raise RecordError(f"{key} must be above 0")
     return value
@@ -78,13 +78,13 @@ def mapping(record: Record, key: str) -> Record:
 
 
 def objects(record: Record, key: str) -> list[Record]:
-    """Those in a list; what is no object is left out."""
+    """Returns the objects of a list; what is no object is left out."""
     value = record.get(key)
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def if_there(read: Callable[[Record, str], T], record: Record, key: str) -> T | None:
-    """What `read` reads, or None where the record lacks the field."""
+    """Returns what `read` reads, or None if the record lacks the field."""
     return None if record.get(key) is None else read(record, key)
 
 
@@ -97,7 +97,7 @@ def whole_or_none(record: Record, key: str) -> int | None:
 
 
 def or_none(read: Callable[[Record, str], T], record: Record | None, key: str) -> T | None:
-    """What `read` reads, or None where it raises RecordError."""
+    """Returns what `read` reads, or None if it raises RecordError."""
     try:
         return None if record is None else read(record, key)
     except RecordError:
@@ -114,14 +114,14 @@ _READERS: dict[Any, Callable[[Record, str], Any]] = {
 
 
 def without_none(hint: Any) -> Any:
-    """The type of what may be None too; any other type as it is."""
+    """Returns T for the type T | None; any other type as it is."""
     rest = [each for each in typing.get_args(hint) if each is not type(None)]
     return rest[0] if isinstance(hint, types.UnionType) and len(rest) == 1 else hint
 
 
 @functools.cache
 def _readers(kind: Any, optional: Callable[..., Any]) -> dict[str, Callable[[Record, str], Any]]:
-    """How to read each field of a dataclass that a record can hold; `optional` reads those that may be None."""
+    """Returns how to read each field of a dataclass that a record can hold; `optional` reads those that may be None."""
     found = {}
     for name, hint in typing.get_type_hints(kind).items():
         if reader := _READERS.get(plain := without_none(hint)):
@@ -130,14 +130,14 @@ def _readers(kind: Any, optional: Callable[..., Any]) -> dict[str, Callable[[Rec
 
 
 def read_as(kind: Callable[..., T], record: Record, **given: Any) -> T:
-    """A dataclass from the record's fields of the same names, but for those that are given. Raises RecordError where
+    """Makes a dataclass of the record's fields of the same names, but for those that are given. Raises RecordError if
     one is not of the dataclass's type; one that may be None may be missing.
     """
     return _made(kind, if_there, record, given)
 
 
 def known_as(kind: Callable[..., T], record: Record, **given: Any) -> T:
-    """The same, with None in each field that may be None and that the record does not have as it should."""
+    """Does the same, with None in each field that may be None and that the record does not have as it should."""
     return _made(kind, or_none, record, given)
 
 

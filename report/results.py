@@ -28,7 +28,7 @@ SHOWN_AS = ("table", "csv", "json")
 
 
 def listing(runs: Sequence[ListedRun]) -> Table:
-    """Every run, oldest first."""
+    """Returns the table of all runs, oldest first."""
     rows: list[Sequence[Cell | str]] = []
     for each in runs:
         if each.run is None:
@@ -79,7 +79,7 @@ def query(runs: Sequence[ListedRun], sql: str, shown_as: str) -> None:
 
 
 def plain_json(value: Any) -> Any:
-    """A value of an answer in JSON (RFC 8259), which has no NaN and no Infinity: they are null."""
+    """Returns a value as JSON (RFC 8259) has it, which knows no NaN and no Infinity: they are null."""
     if isinstance(value, dict):
         return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -49,12 +49,12 @@ class LatencyStretch:
 
 
 def run_fields(run: Run, schema: int) -> dict[str, Any]:
-    """The fields of RunSummary."""
+    """Returns the fields of RunSummary."""
     return {"schema": schema, **shared_fields(RunSummary, run.manifest)}
 
 
 def shared_fields(kind: type, source: object) -> dict[str, Any]:
-    """What a dataclass takes from an object whose fields have the same names and meanings."""
+    """Returns what a dataclass takes from an object whose fields have the same names and meanings."""
     return {
         field.name: getattr(source, field.name) for field in dataclasses.fields(kind) if hasattr(source, field.name)
     }

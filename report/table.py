@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def marked(text: str, rehearsal: bool) -> str:
-    """The text, with the mark of a rehearsal where it is of one."""
+    """Returns the text, with the mark of a rehearsal if it is of one."""
     return f"{text} ({REHEARSAL})" if rehearsal else text
 
 
@@ -45,7 +45,7 @@ class NumberColumn(TextColumn[T]):
 
 
 def latency_columns(unit: str = "") -> list[TextColumn[Any]]:
-    """The percentiles of records that have those of report.summary.LatencyPercentiles, in milliseconds."""
+    """Returns columns for the percentiles of report.summary.LatencyPercentiles, in milliseconds."""
 
     def column(name: str) -> TextColumn[Any]:
         field = f"latency_{name.replace('.', '_')}_us"
@@ -67,7 +67,7 @@ class Table:
     def of(
         cls, title: str, columns: Sequence[TextColumn[T]], records: Iterable[T], note: str = "", *, name: str = ""
     ) -> Table:
-        """A row for each record."""
+        """Makes a table with a row for each record."""
         rows = [[column.show(record) for column in columns] for record in records]
         return cls(title, [Column(column.name, column.numeric) for column in columns], rows, note, name=name)
 
@@ -83,7 +83,7 @@ class Missing:
 
 
 def judged(text: str, good: bool | None) -> Cell:
-    """Green or red; plain where it is not known."""
+    """Returns a cell in green or red; plain if it is not known."""
     return Cell(text, {True: "good", False: "bad", None: ""}[good])
 
 

@@ -40,7 +40,7 @@ P = ParamSpec("P")
 
 
 def errors_as_lines(code: int) -> Callable[[Callable[P, int]], Callable[P, int]]:
-    """A decorator of a command: what can't be read or used is printed, and the exit code is this one."""
+    """Decorates a command: what can't be read or used is printed, and the exit code is this one."""
 
     def decorated(main: Callable[P, int]) -> Callable[P, int]:
         @functools.wraps(main)
@@ -72,7 +72,7 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
 
 
 def console(file: IO[str] | None = None) -> Console:
-    """Coloured and as wide as the window on a terminal; plain and PLAIN_WIDTH wide elsewhere.
+    """Returns a console: coloured and as wide as the window on a terminal, plain and PLAIN_WIDTH wide elsewhere.
 
     Writes a character that standard output's encoding lacks as an escape.
     """
@@ -133,7 +133,7 @@ def _parts(columns: Sequence[_Column], to: Console) -> list[RenderableType]:
 
 
 def _between(columns: Sequence[_Column]) -> int:
-    """The width of padding and lines in rich's tables with a box and without padding at the edges."""
+    """Returns the width of padding and lines in rich's tables with a box and without padding at the edges."""
     return 3 * len(columns) - 1
 
 

@@ -17,7 +17,7 @@ NO_INVENTORY = Missing("The manifest has no inventory: what ran where is not kno
 
 
 def hosts_table(inventory: Record, note: str) -> Table:
-    """`note` says how the limits are set. There is a column for volumes where a host has some."""
+    """Returns the table of hosts, with a column for volumes if one has some. `note` says how the limits are set."""
     hosts = objects(inventory, "hosts")
     columns = [Column(name) for name in ("host", "role", "type", "zone", "private address")]
     columns += [Column("CPU limit", True), Column("memory limit", True)]
@@ -80,7 +80,7 @@ def volume_text(volume: Record) -> str:
 
 
 def tunnel_topology(inventory: Record, *, client: str, disk: str, third_host: str) -> Html | Missing:
-    """The client, the SSH tunnel, the server and its volumes. `client` and `disk` say what the experiment does with
+    """Draws the client, the SSH tunnel, the server and its volumes. `client` and `disk` say what is done with
     them, `third_host` what the host outside the tunnel is for.
     """
     server = host_in(inventory, "server")

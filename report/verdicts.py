@@ -78,7 +78,7 @@ def judge(claim: Claim, summary: object, rehearsal: bool) -> Verdict:
 
 
 def _finding(claim: Claim, summary: object, measured: Value, parts: Sequence[Part]) -> str:
-    """How the figure compares with the published one, and the claim's own sentence, or the figures of its test."""
+    """Returns how the figure compares with the published one, and the claim's sentence, or the figures of its test."""
     compared = _against_published(claim, measured)
     if claim.finding is not None:
         sentence = Sentence(claim.finding).fill(summary)
@@ -97,14 +97,14 @@ def _against_published(claim: Claim, measured: Value) -> str:
 
 
 def _figures(figures: Mapping[str, Value]) -> str:
-    """Each by the last two names of its path: drill.read_errors as "drill read errors 0"."""
+    """Writes each figure by the last two names of its path: drill.read_errors as "drill read errors 0"."""
     return ", ".join(
         f"{' '.join(path.split('.')[-2:]).replace('_', ' ')} {figure(value)}" for path, value in figures.items()
     )
 
 
 def verdicts_json(verdicts: Sequence[Verdict]) -> str:
-    """By claim: the verdict, why, and the figure that was measured (null: none)."""
+    """Returns by claim the verdict, why, and the figure that was measured (null: none)."""
     claims = [
         {"claim": each.claim.id, "verdict": each.verdict, "detail": each.detail, "measured": each.measured}
         for each in verdicts
@@ -113,7 +113,7 @@ def verdicts_json(verdicts: Sequence[Verdict]) -> str:
 
 
 def read_verdicts(run: Path) -> dict[str, StoredVerdict] | None:
-    """A run's verdicts by claim; None if it has no report. Raises RunError if the file can't be used."""
+    """Returns a run's verdicts by claim; None if it has no report. Raises RunError if the file can't be used."""
     path = run / VERDICTS
     try:
         document = read_document(path.read_text(encoding="utf-8"))
@@ -148,7 +148,7 @@ def published_text(verdict: Verdict) -> str:
 
 
 def measured_text(verdict: Verdict) -> str:
-    """With the mark of the rehearsal, where the figure was measured in one."""
+    """Writes the measured figure, with the mark of the rehearsal if it was measured in one."""
     if verdict.measured is None:
         return MISSING
     return marked(f"{figure(verdict.measured)} {verdict.claim.published.unit}", verdict.rehearsal)

@@ -81,7 +81,7 @@ class Worker:
         return bool(len(self.intervals) or self.finals)
 
     def since(self, t_unix_s: float) -> Worker:
-        """Without what an earlier attempt at the cell left in the file; `t_unix_s` is of the workers' clock."""
+        """Leaves out what an earlier attempt at the cell left in the file; `t_unix_s` is of the workers' clock."""
         from_then = t_unix_s - CLOCK_SLACK_S
         return Worker(
             self.intervals.where(self.intervals.t_end_unix_s >= from_then),
@@ -168,7 +168,7 @@ _LINES = msgspec.json.Decoder(_IntervalLine | _FinalLine)
 def read_worker(
     run: Run, keep_histograms: str | None = None, latencies: LatencySeconds | None = None
 ) -> dict[str, Worker]:
-    """By cell. Keeps the histograms of intervals where the cell's name begins with `keep_histograms`, and adds those of
+    """Reads the workers by cell. Keeps the histograms of intervals if a cell's name begins with `keep_histograms`; adds
     all cells to `latencies`.
     """
     parts: dict[str, list[Intervals]] = {}
@@ -200,7 +200,7 @@ def read_worker(
 
 
 def _with_histograms(run: Run, lines: Sequence[_IntervalLine]) -> tuple[list[_IntervalLine], dict[int, Histogram]]:
-    """The lines whose histograms are not damaged, and these histograms by the index of their line."""
+    """Returns the lines whose histograms are not damaged, and these histograms by the index of their line."""
     kept: list[_IntervalLine] = []
     histograms: dict[int, Histogram] = {}
     for line in lines:
@@ -213,12 +213,12 @@ def _with_histograms(run: Run, lines: Sequence[_IntervalLine]) -> tuple[list[_In
 
 
 def measure_from_intervals(worker: Worker) -> Measured | None:
-    """The sum of the intervals, for a worker that was killed before it wrote its final document."""
+    """Adds up the intervals of a worker that was killed before it wrote its final document."""
     return _added_up(list(worker.intervals), None) if worker.intervals else None
 
 
 def measure(worker: Worker) -> Measured | None:
-    """From the final documents: the last of each host, in case a worker was started again."""
+    """Adds up the final documents: the last of each host, in case a worker was started again."""
     finals = list({final.host: final for final in worker.finals}.values())
     if not finals:
         return None

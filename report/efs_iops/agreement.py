@@ -55,12 +55,12 @@ class _CounterGrowth:
         return total([self.of_host(host, name, start) for host in self._hosts])
 
     def unknown(self, names: Sequence[str], start: float) -> list[str]:
-        """The hosts of which one of these counters is not known."""
+        """Returns the hosts of which one of these counters is not known."""
         return [host for host in self._hosts if any(self.of_host(host, name, start) is None for name in names)]
 
 
 def read_agreement(workers: Mapping[float, WorkerMinute], sources: Sources, cells: Iterable[Cell]) -> Agreement:
-    """`workers` by the start of each minute."""
+    """Compares the sources' counts. `workers` are by the start of each minute."""
     starts = sorted(workers)
     mountstats = _CounterGrowth(sources.clients.mountstats, sources.hosts, starts)
     nic = _CounterGrowth(sources.clients.nic, sources.hosts, starts)
@@ -100,7 +100,7 @@ def _minute(
 
 
 def _count(op: str, start: float, worker: WorkerMinute, sources: Sources, mountstats: _CounterGrowth) -> Counted | None:
-    """None where no source counted an operation of this kind."""
+    """Returns the counts of a minute; None if no source counted an operation of this kind."""
 
     def kernels(field: str) -> float | None:
         return mountstats.of_hosts(column(op, field), start)
@@ -133,7 +133,7 @@ _COUNTS = [
 
 
 def _counted(counts: Mapping[str, float | None]) -> Counted:
-    """`counts` has all of _COUNTS."""
+    """Returns the counts with their ratios. `counts` has all of _COUNTS."""
 
     def ratio(above: str, below: str) -> float | None:
         return divided(counts[above], counts[below])
@@ -152,7 +152,7 @@ def _counted(counts: Mapping[str, float | None]) -> Counted:
 
 
 def _nic(counts: Iterable[float | None]) -> NicCounted:
-    """The first fields of NicCounted, in their order."""
+    """Returns a NicCounted of `counts`, which are its first fields in their order."""
     rx_bytes, tx_bytes, rx_packets, tx_packets, wire_bytes = counts
     frames, packets = total([rx_bytes, tx_bytes]), total([rx_packets, tx_packets])
     tcp = None if frames is None or packets is None else frames - packets * HEADER_BYTES
@@ -160,7 +160,7 @@ def _nic(counts: Iterable[float | None]) -> NicCounted:
 
 
 def _with_all_sources(minutes: Sequence[Minute]) -> list[Minute]:
-    """Those that lack no source, except sources that the whole run lacks."""
+    """Returns the minutes that lack no source, except sources that the whole run lacks."""
     if not minutes:
         return []
     never = set.intersection(*(set(minute.missing) for minute in minutes))
@@ -168,7 +168,7 @@ def _with_all_sources(minutes: Sequence[Minute]) -> list[Minute]:
 
 
 def _sum(minutes: Sequence[Counted | None]) -> Counted | None:
-    """Of the minutes in which a worker did such operations: operations that only other programs did are no
+    """Adds up the minutes in which a worker did such operations. Those that only other programs did are no
     disagreement.
     """
     with_work = [counted for counted in minutes if counted is not None and counted.worker_operations]

@@ -63,7 +63,7 @@ class Sweep:
 
 
 def read_cells(run: Run, workers: Mapping[str, Worker], clients: Clients) -> Sweep:
-    """`workers` are on the runner's clock."""
+    """Reads the cells of the sweep. `workers` are on the runner's clock."""
 
     def parse(cell: CellRecord) -> tuple[Cell, Window | None]:
         # What is from before its start belongs to an earlier attempt: workers that were not ready in time start again.
@@ -142,7 +142,7 @@ def _reason(
     window: Window | None,
     within: Mapping[str, Counts[float]],
 ) -> str | None:
-    """Why the cell was not measured; None where it was."""
+    """Returns why the cell was not measured; None if it was."""
     if not complete:
         if record.get("reason"):
             return str(record["reason"])
@@ -167,7 +167,7 @@ def _host_rate(host: str, within: Counts[float] | None, window: Window | None) -
 
 
 def _of_all(moments: Sequence[float | None]) -> list[float]:
-    """Empty where one of them is not known."""
+    """Returns the moments; none of them if one is not known."""
     return known(moments) if None not in moments else []
 
 

@@ -22,7 +22,7 @@ class HostTime:
     """
 
     def __init__(self, measurements: Iterable[tuple[float, float, float | None]] = ()) -> None:
-        """Each is (runner's time, offset in s, uncertainty in s)."""
+        """Takes measurements of (runner's time, offset in s, uncertainty in s)."""
         self.measurements = sorted(measurements, key=lambda each: each[0])
         self._offsets = np.array([offset for _, offset, _ in self.measurements])
         self._host_times = np.array([t + offset for t, offset, _ in self.measurements])
@@ -44,7 +44,7 @@ class HostTime:
         return host_unix_s - offset
 
     def final(self, final: Final) -> Final:
-        """With its times on the runner's clock."""
+        """Returns `final` with its times on the runner's clock."""
         return dataclasses.replace(
             final,
             t_start_unix_s=self.on_runner(final.t_start_unix_s),
@@ -63,14 +63,14 @@ class RunnerClock:
 
     @property
     def offset_max_s(self) -> float:
-        """By how much a host's clock was off at most, either way."""
+        """Returns by how much a host's clock was off at most, either way."""
         return max((abs(offset) for host in self.hosts.values() for _, offset, _ in host.measurements), default=0.0)
 
     def of(self, host: str) -> HostTime:
         return self.hosts.get(host, self._unmeasured)
 
     def workers(self, workers: Mapping[str, Worker]) -> dict[str, Worker]:
-        """By cell, as they came."""
+        """Returns `workers`, by cell as they came, with their times on the runner's clock."""
         return {
             cell: Worker(self._intervals(worker.intervals), [self.of(f.host).final(f) for f in worker.finals])
             for cell, worker in workers.items()
@@ -106,7 +106,7 @@ def _measurement(record: Record) -> tuple[str, tuple[float, float, float | None]
 
 
 def clock_figures(clock: RunnerClock, hosts: Iterable[str], start_skews_s: Iterable[float | None]) -> Clocks:
-    """Of `hosts`, and of others that were measured."""
+    """Returns the figures of the clocks of `hosts`, and of others that were measured."""
     figures = []
     for host in dict.fromkeys([*hosts, *clock.hosts]):
         measured = clock.of(host).measurements

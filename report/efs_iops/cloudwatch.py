@@ -30,7 +30,7 @@ class CloudWatch:
         return self.metrics.get(metric, {}).get(start_unix_s)
 
     def values(self, metric: str, *names: str) -> list[float]:
-        """In order of time: of each minute, the first of these statistics that it has."""
+        """Returns of each minute, in order of time, the first of these statistics that it has."""
         minutes = self.metrics.get(metric, {})
         return known(next((minutes[t][name] for name in names if name in minutes[t]), None) for t in sorted(minutes))
 

@@ -40,14 +40,14 @@ class Counters:
         self._resets_before = _count_resets(len(self.t_unix_s), self.columns.values())
 
     def each_between(self, column: str, moments_unix_s: Floats) -> Floats:
-        """The growth from each moment to the next, interpolated between the readings around each; NaN where that is not
-        known.
+        """Returns the growth from each moment to the next, interpolated between the readings around each; NaN if that
+        is not known.
         """
         values, lives = self._at(column, moments_unix_s)
         return np.where(lives[1:] == lives[:-1], values[1:] - values[:-1], np.nan)
 
     def inside(self, column: str, start_unix_s: float, end_unix_s: float) -> Growth | None:
-        """From the first reading inside the window to the last, for what a cell did.
+        """Returns the growth from the first reading inside the window to the last, for what a cell did.
 
         Interpolating to the first reading after the cell's end would count too little: up to a quarter of a second's
         work, 8 % of a window of three seconds.
@@ -60,7 +60,7 @@ class Counters:
         return None if math.isnan(amount) else Growth(amount, float(times[first]), float(times[last]))
 
     def _at(self, column: str, t_unix_s: Floats) -> tuple[Floats, Whole]:
-        """Each moment's value, NaN where it is not known, and the number of times that a counter had gone back."""
+        """Returns each moment's value, NaN if it is not known, and how often a counter had gone back."""
         times, values = self.t_unix_s, self.columns[column]
         if not len(times):
             return np.full(len(t_unix_s), np.nan), np.zeros(len(t_unix_s), np.int64)
@@ -78,7 +78,7 @@ class Counters:
 
 
 def _count_resets(count: int, columns: Iterable[Floats]) -> Whole:
-    """For each reading the number of times that a counter had gone back until then."""
+    """Returns for each reading how often a counter had gone back until then."""
     back = np.zeros(count, np.int64)
     for values in columns:
         known = np.flatnonzero(~np.isnan(values))

@@ -35,7 +35,7 @@ LATENCY_ROWS_MAX = 36
 
 
 def iops_plot(summary: Summary, claims: Sequence[Claim]) -> Chart | None:
-    """The plateau, the knee and what was published, for each operation."""
+    """Draws the plateau, the knee and what was published, for each operation."""
     fixed = {op: [c for c in summary.cells if c.op == op and c.pattern == "fixed"] for op in OPS}
     shown = [op for op in OPS if any(cell.ops_per_s is not None for cell in fixed[op])]
     if not shown:
@@ -113,7 +113,7 @@ def _iops_panel(op: str, cells: Sequence[Cell], found: OperationLimits, publishe
 
 
 def _limit_layers(found: OperationLimits, x: Spec, y: Spec, last: float) -> list[Spec]:
-    """What one writer makes, times the writers; the limit found; where both meet."""
+    """Draws what one writer makes, times the writers; the limit that was found; and where both meet."""
     layers = []
     if found.one_writer_ops_per_s and last > 1:
         steps = [last ** (n / 40) for n in range(41)]
@@ -134,7 +134,7 @@ def _limit_layers(found: OperationLimits, x: Spec, y: Spec, last: float) -> list
 
 
 def _means(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """Over the request sizes."""
+    """Returns the mean over the request sizes for each number of hosts and of writers."""
     rates: dict[tuple[int, int], list[float]] = {}
     for cell in cells:
         rates.setdefault((len(cell.hosts), cell.total_writers), []).append(cell.ops_per_s or 0.0)

@@ -30,7 +30,7 @@ class Model:
 
 
 def read_known_answers(run: Run, limits: Limits, metering: Metering, io_limit: IoLimit) -> KnownAnswers | None:
-    """None where there is no service model."""
+    """Compares the service model with what was found; None if there is no service model."""
     model = read_model_file(run, _model, ": the known answers can't be read")
     if model is None:
         return None

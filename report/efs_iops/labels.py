@@ -13,7 +13,7 @@ from report.summary import MB
 
 
 def request_size(value_bytes: int) -> str:
-    """1 B, 1 KiB, 10 000 B: in a larger unit only where that is exact."""
+    """Returns a size such as 1 B, 1 KiB or 10 000 B: in a larger unit only if that is exact."""
     return size_bytes(value_bytes) if value_bytes % 1024 == 0 else f"{figure(value_bytes)} B"
 
 

@@ -46,7 +46,7 @@ class _Found:
 def find_limits(
     sweep: Sweep, service: Service, clients: Clients, roles: Sequence[Role], rehearsal: bool
 ) -> tuple[list[Cell], Limits]:
-    """The limits, and the cells with `limited_by`, its hosts and its evidence. A rehearsal's hosts have the names of
+    """Returns the cells with what limited them and its evidence, and the limits. A rehearsal's hosts have the names of
     AWS's types, but not their links.
     """
     permitted = service.permitted_throughput_mb_per_s
@@ -70,7 +70,7 @@ def find_limits(
 
 
 def _seen(limit: str, cells: Sequence[Cell], pattern: str) -> bool | None:
-    """None where no cell of the pattern was measured."""
+    """Returns whether this limit was seen; None if no cell of the pattern was measured."""
     measured = [cell for cell in cells if cell.pattern == pattern and cell.ops_per_s is not None]
     return any(limit in (cell.limited_by or "") for cell in measured) if measured else None
 
@@ -104,7 +104,7 @@ def _found(cells: Sequence[Cell]) -> _Found:
 
 
 def _plateau(cells: Sequence[Cell], rate: Callable[[Cell], float | None]) -> list[Cell]:
-    """The cells within 3 % of the highest, if they are of different numbers of writers; empty: none was seen."""
+    """Returns the cells within 3 % of the highest, if they have different numbers of writers; else none was seen."""
     highest = max(known(map(rate, cells)), default=0.0)
     near = [cell for cell in cells if (rate(cell) or 0.0) >= PLATEAU_RATIO * highest] if highest > 0 else []
     return near if len({cell.total_writers for cell in near}) >= PLATEAU_WRITER_COUNTS else []
@@ -126,7 +126,7 @@ def _reach(cells: Sequence[Cell]) -> HighestRates:
 
 
 def _size_spread(cells: Sequence[Cell]) -> float | None:
-    """Of cells with the same writers."""
+    """Returns the highest over the lowest rate of these cells; None unless their request sizes differ."""
     rates = [cell.ops_per_s for cell in cells if cell.ops_per_s]
     return max(rates) / min(rates) if rates and len({cell.request_bytes for cell in cells}) > 1 else None
 
@@ -138,7 +138,7 @@ def _with_limit(
     cpu: Mapping[str, float],
     links: Mapping[str, float],
 ) -> Cell:
-    """`cpu` and `links`: how much of each host's was used, where that is known."""
+    """Returns the cell with its limit. `cpu` and `links` say how much of each host's was used, if that is known."""
     alone, fixed = found.limits.one_writer_ops_per_s, cell.pattern == "fixed"
     evidence = Evidence(
         plateau_ratio=divided(cell.ops_per_s, found.limits.limit_ops_per_s) if fixed else None,
@@ -177,7 +177,7 @@ def _cpu(cell: Cell, window: Window, clients: Clients) -> dict[str, float]:
 
 
 def _links(cell: Cell, window: Window, clients: Clients, rates: Mapping[str, LineRates | None]) -> dict[str, float]:
-    """The busier direction's share of each host's line rate, where that is known."""
+    """Returns the busier direction's share of each host's line rate, if that is known."""
     used = {}
     for host in cell.hosts:
         line = rates.get(host)

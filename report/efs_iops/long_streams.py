@@ -44,7 +44,7 @@ class _OfHosts(Struct):
 
 
 def read_workers(run: Run, clock: RunnerClock) -> tuple[dict[str, Worker], LatencySeconds]:
-    """By cell, and the latencies of all cells, on the runner's clock."""
+    """Returns the workers by cell, and the latencies of all cells, on the runner's clock."""
     copy = ColumnarCopy(run, "workers", "worker", "clocks")
     content = copy.load()
     if content is not None:
@@ -88,12 +88,12 @@ def _workers_in(content: Content, run: Run) -> tuple[dict[str, Worker], LatencyS
 
 
 def clients_to_read(run: Run) -> tuple[str, ...]:
-    """The raw streams that `read_clients` will have to read."""
+    """Returns the raw streams that `read_clients` will have to read."""
     return () if _clients_copy(run).is_current else _CLIENTS
 
 
 def read_clients(run: Run, clock: RunnerClock) -> Clients:
-    """On the runner's clock."""
+    """Reads what the clients counted, on the runner's clock."""
     copy = _clients_copy(run)
     content = copy.load()
     if content is not None:
@@ -145,5 +145,5 @@ def _clients_in(content: Content, run: Run) -> tuple[dict[str, Counters], dict[s
 
 
 def _numbered(lengths: list[int]) -> NDArray[np.int64]:
-    """For each row the number of the part that it is of; the parts have these lengths."""
+    """Returns for each row the number of its part; the parts have these lengths."""
     return np.repeat(np.arange(len(lengths)), np.array(lengths, np.int64))

@@ -26,7 +26,7 @@ UNCERTAIN_RATIO_MAX = 0.05
 
 
 def read_metering(cloudwatch: CloudWatch, workers: Mapping[float, WorkerMinute]) -> Metering:
-    """`workers` by the start of each minute."""
+    """Compares CloudWatch's bytes with the requests. `workers` are by the start of each minute."""
     inferred = [
         _infer(start, op, worker.requests[op], cloudwatch)
         for start, worker in workers.items()
@@ -44,7 +44,7 @@ def read_metering(cloudwatch: CloudWatch, workers: Mapping[float, WorkerMinute])
 
 
 def metered_bytes(requests: Mapping[int, Requests], minimum_bytes: int | None) -> float | None:
-    """The bytes that these requests are metered as."""
+    """Returns the bytes that these requests are metered as."""
     if minimum_bytes is None:
         return None
     return sum(each.operations * max(size, minimum_bytes) for size, each in requests.items())
@@ -72,7 +72,7 @@ def solve_minimum(counts: Mapping[int, float], total_bytes: float) -> float | No
 def _infer(
     start: float, op: str, requests: Mapping[int, Requests], cloudwatch: CloudWatch
 ) -> tuple[MeteredMinute, float]:
-    """The minute, and the relative uncertainty of its minimum."""
+    """Returns the minute, and the relative uncertainty of its minimum."""
     metered = cloudwatch.minute(DATA_METRICS[op], start) or {}
     counts = {size: each.operations for size, each in requests.items() if each.operations > 0}
     sum_bytes, sample_count = metered.get("Sum"), metered.get("SampleCount")
@@ -109,7 +109,7 @@ def _infer(
 
 
 def _uncertain_bytes(requests: Mapping[int, Requests], sample_count: float) -> float:
-    """The bytes of operations that CloudWatch and the workers may have counted in different minutes.
+    """Returns the bytes of operations that CloudWatch and the workers may have counted in different minutes.
 
     Two clocks cut the minute: of each size whose number is not whole here, because a second reaches over the minute's
     end, one operation may be on the other side.
@@ -136,7 +136,7 @@ def _minimum(rows: Iterable[tuple[MeteredMinute, float]]) -> int | None:
 
 
 def _expected(row: MeteredMinute, requests: Mapping[int, Requests], minimum: int | None) -> MeteredMinute:
-    """Whether CloudWatch's least and greatest values are those of the requests.
+    """Adds whether CloudWatch's least and greatest values are those of the requests.
 
     Requests of a second that only reaches into the minute may have been counted in the next one: both are accepted.
     """
@@ -156,7 +156,7 @@ def read_write_only(
     workers: Mapping[float, WorkerMinute],
     cloudwatch: CloudWatch,
 ) -> WriteOnly:
-    """`workers` by the start of each minute."""
+    """Reads what was counted while workers only wrote. `workers` are by the start of each minute."""
     counted: dict[str, float] = {}
     for cell in sweep.cells:
         window = sweep.windows.get(cell.cell)

@@ -39,7 +39,7 @@ class WorkerMinute:
 
 
 def minutes_inside(manifest: Manifest, cloudwatch: CloudWatch, workers: Iterable[Worker]) -> list[float]:
-    """The starts of the minutes that were asked for; of those that are there, where it is not known what was asked for.
+    """Returns the starts of the minutes that were asked for, or of those that are there if that is not known.
 
     AWS's clock is taken for the runner's, since nothing measures it.
     """
@@ -62,7 +62,7 @@ def minutes_inside(manifest: Manifest, cloudwatch: CloudWatch, workers: Iterable
 def worker_minutes(
     run: Run, workers: Mapping[str, Worker], cells: Sequence[Cell], minutes: Sequence[float]
 ) -> dict[float, WorkerMinute]:
-    """What all workers did in each minute, including those of incomplete cells and of earlier attempts."""
+    """Returns what all workers did in each minute, including those of incomplete cells and of earlier attempts."""
     kinds = {cell.cell: (cell.op, cell.request_bytes) for cell in cells}
     found = {start: WorkerMinute() for start in minutes}
     starts = np.array(minutes, np.float64)

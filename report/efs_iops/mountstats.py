@@ -92,7 +92,7 @@ _WIRES = msgspec.json.Decoder(_Wire)
 
 
 def read_mountstats(run: Run, clock: RunnerClock) -> dict[str, Counters]:
-    """By host."""
+    """Reads the counters of mountstats, by host."""
     if not run.has_stream("mountstats", "what the clients' kernels counted is not known"):
         return {}
     near_s = GAP_SECONDS_MAX + clock.offset_max_s
@@ -117,7 +117,7 @@ def read_mountstats(run: Run, clock: RunnerClock) -> dict[str, Counters]:
 def cell_mountstats(
     counters: Mapping[str, Counters], op: str, window: Window, intervals: Mapping[str, Intervals]
 ) -> Mountstats:
-    """Of all hosts of `intervals` together; nothing is known where a host was not read twice in the window.
+    """Adds up all hosts of `intervals`. Nothing is known if a host was not read twice in the window.
 
     A host's rate is that from its first reading inside the window to its last. Where a short window has only one
     reading, the whole joint time is taken. The workers' operations are those of the same stretch of time.
@@ -155,7 +155,7 @@ def growth_in(counters: Mapping[str, Counters], host: str, name: str, window: Wi
 
 
 def _table(readings: Sequence[_Reading]) -> Floats:
-    """The times, then a row for each of _COLUMNS."""
+    """Returns the times, then a row for each of _COLUMNS."""
     tables = [
         _row([each.t_unix_s for each in readings]),
         _row([each.age_s for each in readings]),
@@ -173,7 +173,7 @@ def _row(values: Sequence[float]) -> Floats:
 
 
 def _wire_bytes(record: bytes) -> float:
-    """NaN where one of its operations is damaged."""
+    """Returns the bytes of a record on the wire; NaN if one of its operations is damaged."""
     try:
         return sum([op.bytes_sent + op.bytes_received for op in _WIRES.decode(record).ops.values()])
     except ValueError:

@@ -40,7 +40,7 @@ def service_figures(cloudwatch: CloudWatch) -> Service:
 def read_io_limit(
     cloudwatch: CloudWatch, minutes: Sequence[Minute], read_limit: float | None, write_limit: float | None
 ) -> IoLimit:
-    """`minutes` are those of the agreement, the limits in operations a second."""
+    """Compares PercentIOLimit with the limits, in operations a second. `minutes` are those of the agreement."""
     rows = []
     for minute in minutes:
         average = (cloudwatch.minute("PercentIOLimit", minute.start_unix_s) or {}).get("Average")
@@ -69,7 +69,7 @@ def read_io_limit(
 
 
 def _ops_per_s(counted: Counted | None) -> float:
-    """By mountstats where that is known: it also counts what other programs than the workers did."""
+    """Returns the rate by mountstats if that is known: it also counts what other programs than the workers did."""
     if counted is None:
         return 0.0
     operations = counted.mountstats_operations
@@ -86,7 +86,7 @@ def _percent(reads: float, read_limit: float | None, writes: float, write_limit:
 
 
 def _fit(rows: Sequence[tuple[float, float, float]]) -> tuple[float | None, float | None]:
-    """Least squares of percent = a * reads + b * writes; None where the minutes don't tell the two apart."""
+    """Fits percent = a * reads + b * writes by least squares; None if the minutes don't tell the two apart."""
     rr = sum(r * r for r, _, _ in rows)
     ww = sum(w * w for _, w, _ in rows)
     rw = sum(r * w for r, w, _ in rows)
@@ -102,7 +102,7 @@ def _fit(rows: Sequence[tuple[float, float, float]]) -> tuple[float | None, floa
 
 
 def read_storage(run: Run) -> Storage | None:
-    """None where no size was recorded."""
+    """Reads the recorded sizes of the file system; None if there is none."""
     rows = run.read("storage", _row) if run.has_stream("storage", "whether df lags is not known") else []
     if not rows:
         return None

@@ -19,7 +19,7 @@ _CELL: list[TextColumn[SweepCell]] = [
 
 
 def sweep_tables(summary: Summary) -> list[Table]:
-    """Those for which there are cells."""
+    """Returns the tables for which there are cells."""
     cells = in_order(summary.cells)
     fixed = [cell for cell in cells if cell.pattern == "fixed"]
     sequential = [cell for cell in cells if cell.pattern == "sequential"]

@@ -108,7 +108,7 @@ def _disagreement(counted: Counted) -> float:
 
 
 def _worst(rows: Sequence[T], badness: Callable[[T], float], words: str) -> tuple[list[T], str]:
-    """At most ROWS_MAX, in their order, and a note if some are left out."""
+    """Returns the worst rows, ROWS_MAX at most and in their order, and a note if some are left out."""
     if len(rows) <= ROWS_MAX:
         return list(rows), ""
     ranked = sorted(range(len(rows)), key=lambda at: badness(rows[at]), reverse=True)[:ROWS_MAX]

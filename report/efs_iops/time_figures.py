@@ -140,7 +140,7 @@ def _time_panel(
 
 
 def _to_draw(rate: float | None) -> float | None:
-    """Rounded to what a figure can show."""
+    """Returns the rate, rounded to what a figure can show."""
     return None if rate is None else float(f"{rate:.5g}")
 
 

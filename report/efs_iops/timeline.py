@@ -36,7 +36,7 @@ def read_timeline(
     hosts: Sequence[str],
     latencies: LatencySeconds,
 ) -> Timeline | None:
-    """From the first worker's start to the last one's end; None without any interval of a worker."""
+    """Returns the time from the first worker's start to the last one's end; None without any interval of a worker."""
     ops = {cell.cell: cell.op for cell in cells}
     intervals = {
         op: Intervals.joined([worker.intervals for name, worker in workers.items() if ops.get(name) == op])
@@ -87,7 +87,7 @@ class Rates:
 
 
 def stretch_rates(intervals: Intervals, moments: Floats, parts: int) -> Rates:
-    """From each moment to the next; the least and the greatest are of `parts` equal parts of that time."""
+    """Returns the rates from each moment to the next. The least and the greatest are of its `parts` equal parts."""
     step = moments[1] - moments[0]
     seconds = moments[0] + step / parts * np.arange((len(moments) - 1) * parts + 1)
     counts = counts_within_each(intervals, seconds[:-1], seconds[1:])
@@ -107,7 +107,7 @@ def _or_nan(rates: Floats) -> Floats:
 
 
 def _grown(counters: Mapping[str, Counters], hosts: Sequence[str], name: str, moments: Floats) -> Floats:
-    """All hosts together, from each moment to the next; NaN where one of them is not known."""
+    """Returns the growth of all hosts together from each moment to the next; NaN if that of one is not known."""
     known = [counters[host].each_between(name, moments) for host in hosts if host in counters]
     return np.sum(known, axis=0) if known and len(known) == len(hosts) else np.full(len(moments) - 1, np.nan)
 

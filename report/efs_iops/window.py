@@ -57,9 +57,9 @@ class Counts(Generic[Count]):
 
 
 def joint_window(of_hosts: Mapping[str, Intervals], first_unix_s: Mapping[str, float | None]) -> Window | None:
-    """From each host's intervals, on one clock, and the start of its first operation where that is known.
+    """Returns the time during which all hosts ran, by their intervals and the starts of their first operations.
 
-    None where a host has no intervals, or at no time all hosts ran.
+    None if a host has no intervals, or there was no such time.
     """
     if not of_hosts or not all(of_hosts.values()):
         return None
@@ -80,7 +80,7 @@ def joint_window(of_hosts: Mapping[str, Intervals], first_unix_s: Mapping[str, f
 
 
 def counts_within(intervals: Intervals, start_unix_s: float, end_unix_s: float) -> Counts[float]:
-    """The same as `counts_within_each` for one stretch, in a third of the time."""
+    """Returns the same as `counts_within_each` for one stretch, in a third of the time."""
     begun, seconds = intervals.t_start_unix_s, intervals.seconds
     overlap = np.minimum(intervals.t_end_unix_s, end_unix_s) - np.maximum(begun, start_unix_s)
     rows = np.flatnonzero((overlap > 0) & (seconds > 0))
@@ -90,7 +90,7 @@ def counts_within(intervals: Intervals, start_unix_s: float, end_unix_s: float) 
 
 
 def counts_within_each(intervals: Intervals, starts: Floats, ends: Floats) -> Counts[Floats]:
-    """Of each stretch; stretches are in order and don't overlap."""
+    """Returns the counts within each stretch. Stretches are in order and don't overlap."""
     ops, bytes_, covered = (np.zeros(len(starts)) for _ in range(3))
     for rows, at, overlap, part in overlaps(intervals, starts, ends):
         ops += np.bincount(at, intervals.ops[rows] * part, len(starts))
@@ -100,9 +100,9 @@ def counts_within_each(intervals: Intervals, starts: Floats, ends: Floats) -> Co
 
 
 def overlaps(intervals: Intervals, starts: Floats, ends: Floats) -> Iterator[tuple[Whole, Whole, Floats, Floats]]:
-    """Which interval (row) overlaps which stretch (index), for how many seconds, and for which part of the interval.
+    """Yields which interval (row) overlaps which stretch (index), for how many seconds, and for which part of it.
 
-    Yields blocks of such pairs, since an interval of days overlaps a hundred thousand stretches of a second.
+    It does so in blocks, since an interval of days overlaps a hundred thousand stretches of a second.
     """
     rows = np.flatnonzero(intervals.seconds > 0)
     first = np.searchsorted(ends, intervals.t_start_unix_s[rows], "right")
@@ -124,7 +124,7 @@ def covers(window: Window, within: Counts[float]) -> bool:
 
 
 def variation_coefficient(of_hosts: Mapping[str, Intervals], window: Window) -> float | None:
-    """Standard deviation / mean of the totals of each whole second."""
+    """Returns standard deviation / mean of the totals of each whole second."""
     every = Intervals.joined(list(of_hosts.values()))
     starts, ends = np.array(window.whole_seconds, np.float64).reshape(-1, 2).T
     totals = (counts_within_each(every, starts, ends).ops / (ends - starts)).tolist()
@@ -135,7 +135,7 @@ def variation_coefficient(of_hosts: Mapping[str, Intervals], window: Window) -> 
 
 
 def jain_index(rates: Sequence[float]) -> float | None:
-    """(sum x)^2 / (n sum x^2) (Jain, Chiu, Hawe, DEC-TR-301, 1984): 1 when all are equal, 1/n when one has it all."""
+    """Returns (sum x)^2 / (n sum x^2) (Jain, Chiu, Hawe, DEC-TR-301, 1984): 1 if all are equal, 1/n if one has all."""
     squares = sum(rate * rate for rate in rates)
     return sum(rates) ** 2 / (len(rates) * squares) if squares > 0 else None
 

@@ -49,8 +49,8 @@ def summarize(run: Run) -> Summary:
 
 
 def _refusal(run: Run) -> Refusal:
-    """How the API answered for an allocation of another region, and for one of its own, by raw/associations.ndjson: of
-    the run's last proof, where there are several.
+    """Returns how the API answered for an allocation of another region and for one of its own, in the run's last proof
+    (raw/associations.ndjson).
     """
     unknown = "no address of another region was asked for"
     attempts = run.read("associations", partial(read_as, _Attempt)) if run.has_stream("associations", unknown) else []
@@ -67,7 +67,7 @@ def _refusal(run: Run) -> Refusal:
 
 
 def _last(attempts: list[_Attempt]) -> Attempts | None:
-    """The attempts with the newest allocation."""
+    """Returns the attempts with the newest allocation."""
     if not attempts:
         return None
     newest = attempts[-1].allocation_id

@@ -27,7 +27,7 @@ _ANSWERED_BY = {"source": "answered by the old host", "target": "answered by the
 
 
 def moves_plot(summary: Summary) -> Chart | None:
-    """A row for each move: its connections when they were answered, and when the API answered and showed the move."""
+    """Draws a row for each move: when its connections were answered, and when the API answered and showed it."""
     moves = summary.moves[:ROWS_MAX]
     if not moves:
         return None

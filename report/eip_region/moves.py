@@ -26,7 +26,7 @@ class _Probe:
 
 
 def read_moves(run: Run) -> tuple[list[MoveFigures], list[Connection]]:
-    """In the order of the moves."""
+    """Reads the moves in their order, and their connections."""
     if not run.has_stream("moves", "the address was not moved"):
         return [], []
     probes = _probes(run)
@@ -40,7 +40,7 @@ def read_moves(run: Run) -> tuple[list[MoveFigures], list[Connection]]:
 
 
 def _probes(run: Run) -> dict[int, list[_Probe]]:
-    """By move, in the order in which they ended."""
+    """Reads the probes of each move, in the order in which they ended."""
     found: dict[int, list[_Probe]] = {}
     if run.has_stream("probes", "what a client saw is not known"):
         for probe in sorted(run.read("probes", partial(read_as, _Probe)), key=lambda probe: probe.ended_unix_s):
@@ -60,7 +60,7 @@ class _Silence:
 
 
 def _times(probes: Sequence[_Probe], host: str, *, tcp: bool = False) -> list[float]:
-    """When the host answered, or for TCP accepted, each connection; its key told afterwards which host it was."""
+    """Returns when the host answered (or for TCP: accepted) each connection. Its key told which host it was."""
     return sorted(
         known(probe.connected_unix_s if tcp else probe.ended_unix_s for probe in probes if probe.host == host)
     )
@@ -138,7 +138,7 @@ def remap_of(moves: Sequence[MoveFigures]) -> Remap:
 
 
 def distribution(values: Iterable[float | None]) -> Distribution:
-    """Of those that are known, by nearest rank."""
+    """Returns the distribution of those values that are known, by nearest rank."""
     ordered = sorted(known(values))
     if not ordered:
         return Distribution(0, None, None, None, None)

@@ -20,7 +20,7 @@ _RUNS = {
 
 
 def steps_plot(summary: Summary) -> Chart | None:
-    """A bar for each step, a panel for each backup and the drill; None where no step was recorded."""
+    """Draws a bar for each step, a panel for each backup and the drill; None if no step was recorded."""
     runs = [name for name in _RUNS if _drawn(summary, name)]
     if not runs:
         return None

@@ -46,7 +46,7 @@ def _cell(cell: CellRecord, worker: Worker) -> Cell:
 
 
 def prices(cells: Sequence[Cell]) -> list[TunnelCost]:
-    """A row for each operation and pattern of the tunnel's cells."""
+    """Returns what the tunnel costs, for each operation and pattern of its cells."""
     rates = {(cell.path, cell.op, cell.pattern): cell.mib_per_s for cell in reversed(cells)}
     found = []
     for cell in cells:

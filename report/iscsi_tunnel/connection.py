@@ -15,7 +15,7 @@ DRILL = "drill-"
 
 
 def read_only_ssh(run: Run) -> OnlySsh:
-    """From raw/proofs.ndjson: of each kind of proof, the newest of each source."""
+    """Reads raw/proofs.ndjson: of each kind of proof, the newest of each source."""
     records = list(run.stream("proofs")) if run.has_stream("proofs") else []
     closed, captures, listeners = (_last_batch(records, kind) for kind in ("closed-port", "ssh-only", "listeners"))
     # A proof that failed although no port was reached is one whose control did not answer.
@@ -35,7 +35,7 @@ def read_only_ssh(run: Run) -> OnlySsh:
 
 
 def _last_batch(records: Sequence[Record], kind: str) -> list[Record]:
-    """The last record of each source and beginning of its detail: proofs may have been run more than once."""
+    """Returns the last record of each source and beginning of its detail: proofs may have been run more than once."""
     found = {
         (str(record.get("from")), str(record.get("detail", ""))[:12]): record
         for record in records
@@ -49,7 +49,7 @@ def _sum(records: Sequence[Record], key: str) -> int | None:
 
 
 def read_attaching(run: Run) -> Attaching:
-    """From raw/attachments.ndjson."""
+    """Reads raw/attachments.ndjson."""
     records = list(run.stream("attachments"))
     attached, detached = ([each for each in records if each.get("event") == kind] for kind in ("attached", "detached"))
     sizes = [(record.get("size_bytes"), record.get("expected_bytes")) for record in attached]
@@ -68,13 +68,13 @@ def read_attaching(run: Run) -> Attaching:
 
 
 def _longest(records: Sequence[Record]) -> float | None:
-    """Of those that changed something."""
+    """Returns the longest time of those that changed something."""
     seconds = [or_none(number, record, "seconds") for record in records if record.get("changed")]
     return max(known(seconds), default=None)
 
 
 def read_losses(run: Run, workers: Mapping[str, Worker]) -> tuple[list[Loss], list[Second]]:
-    """From raw/drill.ndjson, the newest of each kind; and each second of the reads, counted from the cut: both times
+    """Reads raw/drill.ndjson, the newest of each kind, and each second of the reads, counted from the cut: both times
     are of the client's clock.
     """
     records = run.stream("drill") if run.has_stream("drill") else ()

@@ -85,5 +85,5 @@ def losses_table(losses: Sequence[Loss]) -> Table:
 
 
 def _zero(count: int | None) -> Cell:
-    """A count that should be 0."""
+    """Returns the cell of a count that should be 0."""
     return judged(figure(count), None if count is None else count == 0)

@@ -92,7 +92,7 @@ def _leg_read_bytes(record: Record) -> dict[str, int] | None:
 
 
 def variation_coefficient(worker: Worker, measured: Measured) -> float | None:
-    """Standard deviation / mean of the window's whole seconds, in each of which the hosts' rates are added."""
+    """Returns standard deviation / mean of the window's whole seconds, in each of which the hosts' rates are added."""
     rates: dict[int, dict[str, float]] = {}
     for interval in worker.intervals:
         inside = (

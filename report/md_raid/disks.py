@@ -56,7 +56,7 @@ class _OfDisk:
     table: Floats
 
     def use(self, start_unix_s: float, end_unix_s: float) -> Use | None:
-        """None where it was sampled only once, or a counter went back (a reboot)."""
+        """Returns how it was used; None if it was sampled only once, or a counter went back (a reboot)."""
         times = self.table[0]
         first, last = np.searchsorted(times, start_unix_s, "left"), np.searchsorted(times, end_unix_s, "right")
         window = self.table[:, int(first) : int(last)]
@@ -74,18 +74,18 @@ class Disks:
         self._of_hosts = of_hosts
 
     def use(self, host: str, volume: str, start_unix_s: float, end_unix_s: float) -> Use | None:
-        """How a host used a volume; None where it is not known."""
+        """Returns how a host used a volume; None if it is not known."""
         disk = self._of_hosts.get(host, {}).get(volume)
         return None if disk is None else disk.use(start_unix_s, end_unix_s)
 
     def uses(self, host: str, start_unix_s: float, end_unix_s: float) -> dict[str, Use]:
-        """How a host used each of the volumes of which that is known."""
+        """Returns how a host used each of the volumes of which that is known."""
         found = {name: disk.use(start_unix_s, end_unix_s) for name, disk in self._of_hosts.get(host, {}).items()}
         return {name: use for name, use in found.items() if use is not None}
 
 
 def read_disks(run: Run) -> Disks:
-    """Without a disk where runs do not have them: those before 2026-12."""
+    """Reads the samples of the disks. Runs before 2026-12 have none."""
     if not run.has_stream("host"):
         return Disks({})
     samples: dict[str, list[_Sample]] = {}

@@ -21,13 +21,13 @@ STEADY = "drill-steady"
 
 
 def phases_of(run: Run) -> list[str]:
-    """The drill's cells in their order: all servers up, then one more killed in each, until one is left."""
+    """Returns the drill's cells in their order: all servers up, then one more killed in each, until one is left."""
     servers = sum(host.role == "storage" for host in inventory_roles(run.manifest.inventory))
     return [STEADY, *(f"drill-kill-{number}" for number in range(1, servers))]
 
 
 def read_drill(run: Run, workers: dict[str, Worker], arrays: Sequence[Record]) -> Drill | None:
-    """None when no drill was begun."""
+    """Reads the drill; None if none was begun."""
     names = phases_of(run)
     after_last_kill = f"killed-{len(names) - 1}"
     every = _events(run) if run.has_stream("drill") else []
@@ -95,7 +95,7 @@ def read_array_records(run: Run) -> list[Record]:
 
 
 def configured_arrays(records: Sequence[Record]) -> list[Array]:
-    """Each array as first seen, before any server was killed."""
+    """Returns each array as first seen, before any server was killed."""
     first: dict[str, Record] = {}
     for record in records:
         first.setdefault(record["array"], record)
@@ -130,7 +130,7 @@ def _events(run: Run) -> list[Record]:
 
 
 def _newest_attempt(events: list[Record]) -> list[Record]:
-    """The events since the data were last written before reads were last started: a drill may have been repeated.
+    """Returns the events since data were last written before reads were last started: a drill may have been repeated.
 
     The data are written a second time in the same drill, while servers are down.
     """
@@ -173,7 +173,7 @@ def _phase(cell: str, worker: Worker, zero: float | None) -> Phase:
 
 
 def _timeline(cell: str, intervals: Iterable[Interval], zero: float) -> list[Second]:
-    """Second by second; the intervals of several hosts are added."""
+    """Returns the reads second by second; the intervals of several hosts are added."""
     seconds: dict[int, Second] = {}
     for i in sorted(intervals, key=lambda i: i.t_start_unix_s):
         if i.seconds <= 0:
@@ -190,7 +190,7 @@ def _timeline(cell: str, intervals: Iterable[Interval], zero: float) -> list[Sec
 
 
 def _latencies(workers: Sequence[Worker], zero: float) -> list[LatencyStretch]:
-    """From zero to the end of the last worker; of each second, or of longer stretches where the drill took days."""
+    """Returns the latencies until the last worker's end, for each second, or longer stretches of a drill of days."""
     seconds = LatencySeconds(lambda _, t_unix_s: t_unix_s - zero)
     every = Intervals.joined([worker.intervals for worker in workers])
     seconds.add(every, [msgspec.json.encode(list(each.buckets.items())) for each in every.histograms.values()])
@@ -198,7 +198,7 @@ def _latencies(workers: Sequence[Worker], zero: float) -> list[LatencyStretch]:
 
 
 def _rebuilds(run: Run, events: Sequence[Record], zero: float | None) -> list[Rebuild]:
-    """A rebuild for each `rebuild-started`; `rebuilt` ends the newest unfinished one of its array."""
+    """Returns a rebuild for each `rebuild-started`; `rebuilt` ends the newest unfinished one of its array."""
     rebuilds: list[Rebuild] = []
     for event in events:
         if event["event"] not in ("rebuild-started", "rebuilt"):
@@ -224,7 +224,7 @@ def _rebuilds(run: Run, events: Sequence[Record], zero: float | None) -> list[Re
 
 
 def _read_errors(run: Run, phases: Sequence[Phase], events: Sequence[Record]) -> int | None:
-    """The workers' count and the drill's own must agree; else the greater counts.
+    """Returns the failed reads. The workers' count and the drill's own must agree; else the greater counts.
 
     Where the count of a phase is missing, a drill's own count of 0 does not tell that no read failed.
     """

@@ -112,7 +112,7 @@ def _scaling_panel(summary: Summary, pattern: str) -> Spec:
 
 
 def _shapes(limits: Iterable[str]) -> dict[str, str]:
-    """The marker of each limit that a point has, those of one limit first."""
+    """Returns the marker of each limit that a point has, those of one limit first."""
     known = {f"limited by {name}": mark for name, mark in _LIMIT_SHAPES.items()}
     found = sorted(set(limits) - known.keys() - {_NO_LIMIT, _NOT_MEASURED})
     others = {name: _OTHER_SHAPES[number % len(_OTHER_SHAPES)] for number, name in enumerate(found)}
@@ -121,7 +121,7 @@ def _shapes(limits: Iterable[str]) -> dict[str, str]:
 
 
 def _one_volume(summary: Summary, sequential: bool) -> float | None:
-    """The rate of one volume in the unit of the panel: its limit where that is known, else as it was measured."""
+    """Returns the rate of one volume in the panel's unit: its limit if that is known, else as it was measured."""
     known, measured = summary.ceilings, summary.volume
     if not sequential:
         return known.volume_ops_per_s or measured.random_iops
@@ -129,7 +129,7 @@ def _one_volume(summary: Summary, sequential: bool) -> float | None:
 
 
 def _ceilings(summary: Summary, cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """In the unit of the panel: the client's network, and what bounds as many servers as were measured first."""
+    """Returns, in the panel's unit, the client's network, and what bounds as many servers as were measured first."""
     known = summary.ceilings
     of_server = [
         (each, name)
@@ -168,7 +168,7 @@ def _ceiling_words(summary: Summary) -> str:
 
 
 def _lines(summary: Summary, pattern: str) -> list[dict[str, Any]]:
-    """The series' points."""
+    """Returns the points of the series."""
     scaling = summary.scaling
     every = [
         scaling.raw_disks_sequential,

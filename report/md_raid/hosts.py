@@ -156,7 +156,7 @@ class Hosts:
         return Limit(" + ".join(found) or None, names, evidence, above)
 
     def _volumes_at_limit(self, used: Mapping[str, float], uses: Mapping[str, Use], *, beside: bool) -> str | None:
-        """Which of the volumes move what they can. Where their rate is not known, those that are always busy do, unless
+        """Returns which volumes move what they can. If their rate is not known, those that are always busy do, unless
         something else is at its limit (`beside`): a volume is busy as well while it waits for its server's link.
         """
         if used:

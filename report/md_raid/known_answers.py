@@ -55,7 +55,7 @@ class Rates:
         )
 
     def ceilings(self, cell: Cell) -> dict[str, float]:
-        """The rates, in bytes per second, that each limit allows to a cell."""
+        """Returns the rate in bytes per second that each limit allows to a cell."""
         volume = self.volume_bytes_per_s(cell.request_bytes)
         all_of_them = {
             VOLUMES: None if volume is None else volume * cell.disks,
@@ -66,11 +66,11 @@ class Rates:
         return {name: ceiling for name, ceiling in all_of_them.items() if ceiling is not None}
 
     def rate(self, cell: Cell) -> float | None:
-        """The rate, in bytes per second, that they allow together; None without any limit."""
+        """Returns the rate in bytes per second that they allow together; None without any limit."""
         return min(self.ceilings(cell).values(), default=None)
 
     def limits(self, cell: Cell) -> list[str]:
-        """The limits that hold a cell: several where they are too near to each other to be told apart."""
+        """Returns the limits of a cell: several if they are too near to each other to be told apart."""
         ceilings = self.ceilings(cell)
         return [name for name, each in ceilings.items() if each * ALIKE_RATIO_MIN <= min(ceilings.values())]
 
@@ -91,15 +91,15 @@ class Found:
         return [cell for cell in self.cells if (cell.layout, cell.pattern) == (layout, pattern)]
 
     def single(self, pattern: str) -> Cell | None:
-        """One volume alone."""
+        """Returns the cell of one volume alone."""
         return next((cell for cell in self.select("raw", pattern) if cell.disks == 1), None)
 
     def largest(self, layout: str, pattern: str) -> Cell | None:
-        """The cell of most servers, and of most volumes of each."""
+        """Returns the cell of most servers, and of most volumes of each."""
         return max(self.select(layout, pattern), key=lambda cell: (cell.servers, cell.disks), default=None)
 
     def series(self, layout: str, grows_with: Callable[[Cell], int], alike: Callable[[Cell], int]) -> list[Cell]:
-        """The sequential cells that are like the largest but for what grows, the smallest first."""
+        """Returns the sequential cells that are like the largest but for what grows, the smallest first."""
         largest = self.largest(layout, "sequential")
         if largest is None:
             return []
@@ -107,7 +107,7 @@ class Found:
         return sorted(every, key=grows_with)
 
     def limit(self, cell: Cell) -> str | None:
-        """What held a sequential cell, by what fewer volumes and fewer servers did; None where that is not known."""
+        """Returns what limited a sequential cell, by what fewer volumes and servers did; None if that is not known."""
         if cell.servers == 1:
             one, busy = self.single(cell.pattern), cell.evidence.volume_busy_ratio
             if one is None or busy is None:
@@ -127,7 +127,7 @@ class Found:
 
 
 def read_known_answers(hosts: Hosts, cells: Sequence[Cell]) -> KnownAnswers | None:
-    """None where there is no service model."""
+    """Compares the service model with what was found; None if there is no service model."""
     if hosts.model is None:
         return None
     types = {role.role: role.instance_type or "" for role in hosts.roles}
@@ -137,7 +137,7 @@ def read_known_answers(hosts: Hosts, cells: Sequence[Cell]) -> KnownAnswers | No
 
 
 def known_answers(name: str, rates: Rates, cells: Sequence[Cell]) -> KnownAnswers:
-    """Pure: the model's name, its rates for the run's types, and the run's cells."""
+    """Returns the known answers of a model by its name, its rates for the run's types, and the run's cells."""
     found = Found(cells)
     rows = [
         _single(found, rates, "sequential", "MB/s", lambda cell, rate: rate / MB),
@@ -174,7 +174,7 @@ def _single(
 
 
 def _cell(found: Found, rates: Rates, name: str, cell: Cell | None, ratio: float) -> list[KnownAnswer]:
-    """The rate of a sequential cell, and what holds it."""
+    """Returns the known answers of a sequential cell: its rate, and what limits it."""
     if cell is None:
         return [_near(name, "MB/s", None, None, ratio), KnownAnswer(f"{name}: limit", "", None, NOT_RUN, "same", None)]
     where = f"{name.partition(',')[0]}, {_size(cell)}, sequential"
@@ -230,7 +230,7 @@ def _reaches(cell: Cell, part: Cell, times: int) -> bool:
 
 
 def _unless_busy(cell: Cell, limit: str) -> str | None:
-    """The limit, but for a client that had no CPU left, or may have had none."""
+    """Returns the limit; None for a client that had no CPU left, or may have had none."""
     cpu = cell.evidence.client_cpu_busy_ratio
     if cpu is None:
         return None

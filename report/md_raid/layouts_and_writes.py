@@ -53,7 +53,7 @@ def _reads(cell: Cell, plain: Cell | None) -> LayoutReads:
 
 
 def read_writes(run: Run, cells: Sequence[Cell]) -> list[WrittenCell]:
-    """The write cells, and what was read back of them from each server's legs alone (raw/writes.ndjson)."""
+    """Reads the write cells, and what was read back of them from each server's legs alone (raw/writes.ndjson)."""
     written = [cell for cell in cells if cell.operation == "write"]
     checks: dict[str, dict[str, Record]] = {}
     if written and run.has_stream("writes", "whether what was written was read back is not known"):

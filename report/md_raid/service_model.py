@@ -27,7 +27,7 @@ class VolumeRates:
     op_bytes: float | None
 
     def bytes_per_s_of(self, request_bytes: int) -> float | None:
-        """The bytes per second of requests of one size, whichever limit holds."""
+        """Returns the bytes per second of requests of one size, by whichever limit is lower."""
         by_operations = None
         if self.ops_per_s is not None:
             operations = -(-request_bytes // int(self.op_bytes)) if self.op_bytes else 1
@@ -46,7 +46,7 @@ class ServiceModel:
 
 
 def read_service_model(run: Run) -> ServiceModel | None:
-    """None where there is none, and where it cannot be read, which is a problem of the run."""
+    """Reads the service model; None if there is none, or if it cannot be read, which is a problem of the run."""
     return read_model_file(run, _model, " can't be read")
 
 

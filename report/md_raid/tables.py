@@ -27,7 +27,7 @@ _VOLUMES: list[TextColumn[SweepCell]] = [
 
 
 def sweep_tables(summary: Summary) -> list[Table]:
-    """One for each pattern and request size."""
+    """Returns a table for each pattern and request size."""
     over_servers = _efficiencies(summary.scaling, ("servers",))
     over_volumes = _efficiencies(summary.scaling, ("disks", "mirrors"))
     columns: list[TextColumn[SweepCell]] = [
@@ -49,7 +49,7 @@ def sweep_tables(summary: Summary) -> list[Table]:
 
 
 def latency_tables(summary: Summary) -> list[Table]:
-    """One for each pattern and request size."""
+    """Returns a table for each pattern and request size."""
     columns: list[TextColumn[SweepCell]] = [
         *_VOLUMES,
         *latency_columns(" ms"),
@@ -79,7 +79,7 @@ def _for_each_kind(
 
 
 def sweep_cells(cells: Sequence[SweepCell]) -> list[SweepCell]:
-    """Without writes, and without the layouts that are compared: these have tables of their own."""
+    """Leaves out writes, and the layouts that are compared: these have tables of their own."""
     return [cell for cell in cells if cell.operation == "read" and not (cell.layout == "mirror" and cell.copies)]
 
 
@@ -88,7 +88,7 @@ def volumes_each(cell: SweepCell) -> int | None:
 
 
 def _efficiencies(scaling: Scaling, grows_with: Sequence[str]) -> dict[str, float | None]:
-    """By cell, of the series of several points that grow with one of these."""
+    """Returns the efficiency of each cell, of the series of several points that grow with one of these."""
     return {
         point.cell: point.efficiency
         for series in vars(scaling).values()
@@ -98,7 +98,7 @@ def _efficiencies(scaling: Scaling, grows_with: Sequence[str]) -> dict[str, floa
 
 
 def in_order(cells: Sequence[SweepCell]) -> list[SweepCell]:
-    """Raw, mirror, stripe, from few disks to many, instead of the order in which they were measured."""
+    """Sorts cells: raw, mirror, stripe, from few disks to many, instead of the order in which they were measured."""
     layouts = ("raw", "mirror", "stripe")
     patterns = ("sequential", "random")
     return sorted(cells, key=lambda c: (patterns.index(c.pattern), layouts.index(c.layout), c.disks, c.servers))
@@ -152,7 +152,7 @@ def layouts_table(layouts: Layouts) -> Table:
 
 
 def layouts_answer(layouts: Layouts) -> str:
-    """The table's answer in a sentence; empty where one reader was not measured in both."""
+    """Returns the table's answer in a sentence; empty if one reader was not measured in both."""
     if layouts.raid1_legs_read is None or layouts.offset_legs_read is None:
         return ""
     times = (

@@ -30,7 +30,7 @@ IDENTICAL = "byte-identical"
 
 
 def read_cells(run: Run, proofs: Proofs | None) -> list[Cell]:
-    """In the order in which they ran."""
+    """Reads the cells in the order in which they ran."""
     traces, stops = read_network(run), read_stops(run)
     identical = {proof.source: proof.passed for proof in (proofs.records if proofs else []) if proof.proof == IDENTICAL}
     cells = parse_cells(
@@ -106,7 +106,7 @@ def _part(record: Record) -> Part | None:
 
 
 def free_rate(cells: Sequence[Cell], inventory: Record) -> FreeRate:
-    """With the link's rate, where the inventory tells it."""
+    """Returns the free rate, with the link's if the inventory tells it."""
     found = [cell for cell in cells if cell.method == FREE]
     first = found[0].mean_mb_per_s if found else None
     again = found[-1].mean_mb_per_s if len(found) > 1 else None
@@ -124,7 +124,7 @@ def free_rate(cells: Sequence[Cell], inventory: Record) -> FreeRate:
 
 
 def duty_cycle(cells: Sequence[Cell]) -> DutyCycle:
-    """A pair is a stop and a run; those that were not measured do not count."""
+    """Compares pairs of a stop and a run with their promise. Those that were not measured do not count."""
     measured = [cell for cell in cells if cell.method == "duty-cycle" and to_promised(cell) is not None]
     plain = [cell for cell in measured if cell.send_buffer_bytes is None]
     small = [cell for cell in measured if cell.send_buffer_bytes is not None]
@@ -143,7 +143,7 @@ def duty_cycle(cells: Sequence[Cell]) -> DutyCycle:
 
 
 def promised(cell: Cell) -> float | None:
-    """run / (run + stop)."""
+    """Returns run / (run + stop)."""
     if cell.stop_s is None or cell.run_s is None:
         return None
     return cell.run_s / (cell.run_s + cell.stop_s)
@@ -155,14 +155,14 @@ def to_promised(cell: Cell) -> float | None:
 
 
 def while_stopped(cell: Cell, cells: Sequence[Cell]) -> float | None:
-    """What its send buffers sent while it was stopped, over what the two times promise: a part of `to_promised`."""
+    """Returns what send buffers sent while it was stopped, over what the two times promise: a part of `to_promised`."""
     free = next((each.mean_mb_per_s for each in cells if each.method == FREE), None)
     promise = promised(cell)
     return divided(cell.while_stopped_mb_per_s, promise * free if promise and free else None)
 
 
 def while_running(cell: Cell, cells: Sequence[Cell]) -> float | None:
-    """The other part of `to_promised`."""
+    """Returns the other part of `to_promised`."""
     whole, stopped = to_promised(cell), while_stopped(cell, cells)
     return None if whole is None or stopped is None else whole - stopped
 

@@ -24,7 +24,7 @@ _PANEL_PIXELS = 190
 
 
 def accuracy_plot(summary: Summary) -> Chart | None:
-    """The mean over the target, by where the target lies."""
+    """Draws the mean over the target, by where the target lies."""
     found = [
         (cell, cell.mean_to_target_ratio, cell.target_to_free_ratio)
         for cell in summary.cells
@@ -74,7 +74,7 @@ def accuracy_plot(summary: Summary) -> Chart | None:
 
 
 def rates_plot(summary: Summary) -> Chart | None:
-    """The rate over time of each sync, by the network interface: a panel for each way."""
+    """Draws the rate over time of each sync, by the network interface: a panel for each way."""
     panels = _over_time(
         summary, lambda cell: rates_over_time(cell.progress), lambda target, ends: [target for _ in ends], "MB/s"
     )
@@ -122,7 +122,7 @@ def _over_time(
     target: Callable[[float, Sequence[float]], list[float]],
     unit: str,
 ) -> list[Spec]:
-    """A panel for each way that has a sync: the free sync, and each of its own with the target."""
+    """Draws a panel for each way that has a sync: the free sync, and each of its own with the target."""
     by_method: dict[str, list[Cell]] = {}
     for cell in summary.cells:
         if cell.progress:
@@ -161,7 +161,7 @@ def _over_time(
 
 
 def _legend_of_first(layers: Sequence[Spec], names: Mapping[str, str]) -> None:
-    """One legend of what is in the panel, at the first of its layers."""
+    """Gives the panel one legend of what is in it, at the first of its layers."""
     used = [name for name in names if any(each["encoding"]["color"]["datum"] == name for each in layers)]
     scale = {"domain": used, "range": [names[name] for name in used]}
     for at, each in enumerate(layers):
@@ -170,7 +170,7 @@ def _legend_of_first(layers: Sequence[Spec], names: Mapping[str, str]) -> None:
 
 
 def rates_over_time(progress: Sequence[Point]) -> list[tuple[float, float]]:
-    """Of what was sent in the RATE_OVER_S before each point; none of the time before so much has passed."""
+    """Returns the rate of what was sent in the RATE_OVER_S before each point; none until so much time has passed."""
     found, first = [], 0
     for point in progress:
         while point.t_s - progress[first].t_s > RATE_OVER_S * 1.0001:

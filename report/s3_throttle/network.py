@@ -45,7 +45,7 @@ class Trace:
     again: list[int] = field(default_factory=list)
 
     def without_retransmissions(self) -> Trace:
-        """Without retransmissions, which bring a transfer no further."""
+        """Returns the trace without retransmissions, which bring a transfer no further."""
         if len(self.again) != len(self.t):
             return self
         once: list[int] = []
@@ -66,7 +66,7 @@ class Trace:
         return self.sent[after - 1] + share * (self.sent[after] - self.sent[after - 1])
 
     def through(self, times: Sequence[float]) -> Trace:
-        """A trace that is straight between these times."""
+        """Returns a trace that is straight between these times."""
         return Trace(list(times), [round(self.at(t)) for t in times])
 
     @property
@@ -74,7 +74,7 @@ class Trace:
         return self.sent[-1] if self.sent else 0
 
     def window(self) -> tuple[float, float] | None:
-        """When the first margin had been sent, and all but the last; None where next to nothing was sent."""
+        """Returns when the first margin had been sent, and all but the last; None if next to nothing was sent."""
         if self.total <= 4 * MARGIN_BYTES:
             return None
         start = max(t for t, sent in zip(self.t, self.sent, strict=True) if sent <= MARGIN_BYTES)
@@ -83,7 +83,7 @@ class Trace:
 
 
 def read_network(run: Run) -> dict[str, Trace]:
-    """By cell."""
+    """Reads what the interface sent, by cell."""
     traces: dict[str, Trace] = {}
     first: dict[str, int] = {}
     for record in run.stream("network"):
@@ -123,7 +123,7 @@ class Part:
 def rates(
     trace: Trace, payload: float, part: Part | None = None, *, wire: Trace | None = None, target: float | None = None
 ) -> Rates:
-    """Of a trace without retransmissions; `wire` is the trace with them. `payload` is the part of its bytes that are
+    """Returns the rates of a trace without retransmissions; `wire` has them. `payload` is the part of its bytes that is
     objects, `target` the bytes a second of them that were aimed at. Means and windows are of the steady part; without
     one they are of all but the first 100 ms.
     """
@@ -176,7 +176,7 @@ def rates(
 
 
 def closed_loop_edges(trace: Trace, part: Part, resumed: Iterable[float]) -> tuple[float, ...]:
-    """The samples before the transfer was continued, if the part begins and ends with them (uploader/steady.py)."""
+    """Returns the samples before the transfer went on, if the part begins and ends with them (uploader/steady.py)."""
     found = {trace.t[max(0, bisect.bisect_right(trace.t, t) - 1)] for t in resumed if t <= trace.t[-1]}
     edges = tuple(sorted(t for t in found if part.from_s <= t <= part.until_s))
     whole_cycles = len(edges) > LEAST_CYCLES and (edges[0], edges[-1]) == (part.from_s, part.until_s)
@@ -184,9 +184,9 @@ def closed_loop_edges(trace: Trace, part: Part, resumed: Iterable[float]) -> tup
 
 
 def known_to(trace: Trace, part: Part) -> float | None:
-    """Half of the mean's 95 % interval over the mean; None where nothing was sent.
+    """Returns half of the mean's 95 % interval over the mean; None if nothing was sent.
 
-    From rates over a hundredth of the time each, or over a whole cycle, so that it does not matter where a cycle was
+    It uses rates over a hundredth of the time each, or over a whole cycle, so that it does not matter where one was
     cut. The uploader computes the same and ends a sync by it (workloads/s3_throttle/uploader/steady.py).
     """
     if part.edges:
@@ -218,7 +218,7 @@ class Stop:
 
 
 def read_stops(run: Run) -> dict[str, list[Stop]]:
-    """By cell; empty for a run from before stops were recorded."""
+    """Reads the stops by cell; empty for a run from before stops were recorded."""
     found: dict[str, list[Stop]] = {}
     if not run.stream_bytes("stops"):
         return found

@@ -124,7 +124,7 @@ def _send_buffer(cell: SyncCell) -> str:
 
 
 def link_table(free: FreeRate) -> Table:
-    """The known answer of a rehearsal: the link's rate, measured by the sync that is not held back."""
+    """Returns the known answer of a rehearsal: the link's rate, measured by the sync that has no cap."""
     rows = [
         ("link, as it was set", figure(free.link_mbit_per_s), "Mbit/s"),
         ("the free sync on the wire, headers counted", figure(free.wire_mbit_per_s), "Mbit/s"),
