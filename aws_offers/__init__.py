@@ -77,7 +77,7 @@ class InstanceType:
         return tuple(sorted(options | {self.cpus}))
 
     def cpu_options(self, limit: int | None) -> CpuOptions | None:
-        """The options that leave `limit` vCPUs; None when nothing is to be limited.
+        """Returns the options that leave `limit` vCPUs; None if nothing is to be limited.
 
         One thread a core is preferred: the original's kernels were started with the first four CPUs, which are cores of
         their own, since hyper-threads are numbered after all cores. Raises ValueError for a limit that is not among
@@ -122,7 +122,7 @@ def _volume_type(name: str, fields: dict[str, Any]) -> VolumeType:
 
 
 def _line_rates(types: Mapping[str, InstanceType]) -> dict[str, LineRates]:
-    """Only of types that hold the rate: AWS calls the others' "Up to" a rate, which they reach for a while."""
+    """Returns the rates of types that hold theirs: AWS calls others' "Up to" a rate, which they reach for a while."""
     return {
         name: LineRates(kind.network_gbit_per_s * 1e9 / 8, kind.ebs_mbit_per_s * 1e6 / 8)
         for name, kind in types.items()
@@ -177,7 +177,7 @@ def regions_offering(instance_type: str) -> tuple[str, ...]:
 
 
 def price_usd(region: str, kind: str, item: str) -> float | None:
-    """A price in US dollars, such as ("us-east-1", "instance_hour", "m4.xlarge"); None when the table lacks it: unknown
+    """Returns a price in US dollars, such as ("us-east-1", "instance_hour", "m4.xlarge"); None if not known: unknown
     is never zero.
     """
     return _USD.get(region, {}).get(kind, {}).get(item)

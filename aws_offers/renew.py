@@ -68,7 +68,7 @@ class Product:
     units: tuple[str, ...]
 
     def matches(self, attributes: Mapping[str, str]) -> bool:
-        """Whether a product of the answer is this one."""
+        """Returns whether a product of the answer is this one."""
         usage = attributes.get("usagetype", "")
         return usage == self.usage or usage.endswith(f"-{self.usage}")
 
@@ -89,7 +89,7 @@ _EFS = {
 
 
 def product(kind: str, item: str) -> Product:
-    """What the price list has for a price of data.json. Raises RenewalError for an unknown kind."""
+    """Returns what the price list has for a price of data.json. Raises RenewalError for an unknown kind."""
     if kind == "instance_hour":
         return Product("AmazonEC2", {"instanceType": item, **_LINUX_ON_DEMAND}, f"BoxUsage:{item}", ("Hrs",))
     usage = _VOLUME_USAGE.get(item, item)
@@ -217,7 +217,7 @@ def _renew_prices(data: dict[str, Any], clients: Clients, notes: list[str]) -> N
 
 
 def _price(pricing: Client, wanted: Product, region: str) -> float | None:
-    """The product's price, its dearest tier; None when the list lacks it. Raises RenewalError for two products, or for
+    """Returns the product's price, its dearest tier; None if the list has none. Raises RenewalError for two products or
     a unit that is not the table's.
     """
     filters = {"regionCode": region, **wanted.filters}
@@ -249,7 +249,7 @@ def _pages(client: Client, operation: str, **arguments: Any) -> Iterator[Mapping
 
 
 def to_text(data: Mapping[str, Any]) -> str:
-    """The data as it stands in the file: a line for each value, and lists on one line, so that a diff is readable."""
+    """Returns the file's text: a line for each value, and lists on one line, so that a diff is readable."""
 
     def write(value: Any, indent: str) -> str:
         if not isinstance(value, Mapping):
@@ -278,7 +278,7 @@ def _clients() -> Clients:
 
 
 def _error_line(error: Exception) -> str:
-    """Why AWS did not answer and what to do, in one line."""
+    """Returns why AWS did not answer and what to do, in one line."""
     if isinstance(error, RenewalError):
         return str(error)
     if isinstance(error, ClientError):

@@ -52,7 +52,7 @@ class LocalVolume:
         return subprocess.run(words, input=text, capture_output=True, text=True, check=False)
 
     def back_up(self, name: str, source: Path, previous: str | None) -> tuple[float, float]:
-        """One snapshot; seconds of the copy and of reading back."""
+        """Makes one snapshot; returns the seconds of the copy and of reading back."""
         began = time.monotonic()
         copy = facts_in(self.output_of(host_program("copy_plan", "client_copy"), name, "no", "no", "1", str(source)))
         copied = time.monotonic()

@@ -42,7 +42,7 @@ class Sample:
 
 
 def rss_mib(pid: int) -> float | None:
-    """Resident memory of a process; None when it has ended."""
+    """Returns the resident memory of a process; None if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -52,7 +52,7 @@ def rss_mib(pid: int) -> float | None:
 
 
 def run(inventory: Path, plan: Path, results: Path) -> list[Sample]:
-    """The task from beginning to end, looked at every few seconds."""
+    """Runs the task from beginning to end, and samples it every few seconds."""
     began = time.monotonic()
     task = subprocess.Popen(
         [sys.executable, "-m", "fabric", "efs-iops.run", "--inventory", str(inventory), "--plan", str(plan)],
@@ -71,7 +71,7 @@ def run(inventory: Path, plan: Path, results: Path) -> list[Sample]:
 
 
 def seconds_recorded(path: Path, start_key: str, kind: str | None = None) -> Counter[str]:
-    """By host, in how many different seconds a record began."""
+    """Returns by host in how many different seconds a record began."""
     seen: dict[str, set[int]] = {}
     with path.open() as lines:
         for line in lines:

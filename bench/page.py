@@ -55,7 +55,7 @@ class Took:
 
 
 def run(*command: str) -> Took:
-    """`python -m` with this command, and what its processes took together."""
+    """Runs `python -m` with this command; returns what its processes took together."""
     before = processor_seconds()
     began, largest = time.monotonic(), 0
     started = subprocess.Popen((sys.executable, "-m", *command), cwd=ROOT, stdout=subprocess.DEVNULL)
@@ -86,7 +86,7 @@ def _memory_kib(pid: int) -> int:
 
 
 def write_run(path: Path, records: int) -> None:
-    """A third of the records of each source."""
+    """Writes a run with a third of the records of each source."""
     seconds = records // 3 // len(HOSTS)
     generator = random.Random(3)
     raw = path / "raw"
@@ -150,7 +150,7 @@ def _clock(host: str, t: int) -> dict[str, Any]:
 
 
 def _worker(cells: list[dict[str, Any]], seconds: int, generator: random.Random) -> Iterator[dict[str, Any]]:
-    """A cell's seconds are, in turns, one of the few that were drawn for it."""
+    """Yields a cell's seconds: in turns one of the few that were drawn for it."""
     for cell in cells:
         start, size = cell["start_unix_s"], cell["request_bytes"]
         drawn = [_drawn(cell["writers"], generator) for _ in range(SECONDS_DRAWN)]
@@ -192,7 +192,7 @@ def _worker(cells: list[dict[str, Any]], seconds: int, generator: random.Random)
 
 
 def _drawn(writers: int, generator: random.Random) -> Counter[int]:
-    """What each bucket of one second counts."""
+    """Draws what each bucket of one second counts."""
     buckets, ops = BUCKETS[writers], OPS_OF_WRITER * writers
     found = Counter(FIRST_BUCKET + int(generator.expovariate(5 / buckets)) for _ in range(ops))
     # Rare ones, each alone: the tail has most of the buckets.
@@ -304,7 +304,7 @@ def main() -> None:
 
 
 def _many(folder: Path, runs: int) -> None:
-    """Small runs of one kind, each with its report."""
+    """Writes small runs of one kind, each with its report."""
     for number in range(runs):
         path = (
             folder

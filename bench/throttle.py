@@ -68,7 +68,7 @@ def allow_many_files() -> None:
 
 
 def send(port: int, seconds: float, connections: int, idle: int, work_s: float, buffer_bytes: int) -> None:
-    """The sender: a thread a connection; prints how many bytes and seconds."""
+    """Sends, with a thread for each connection; prints how many bytes and seconds."""
     allow_many_files()
     held = [socket.create_connection(("127.0.0.1", port)) for _ in range(idle)]
     counts = [0] * connections
@@ -98,7 +98,7 @@ def send(port: int, seconds: float, connections: int, idle: int, work_s: float, 
 
 
 def take(limit_bytes_per_s: float | None, connections: int, idle: int) -> None:
-    """The sink: prints its port, and reads for ever; of each sender the first `idle` connections are only held."""
+    """Prints its port, and reads for ever; of each sender the first `idle` connections are only held."""
     allow_many_files()
     held: list[socket.socket] = []
     with socket.socket() as listener:
@@ -144,7 +144,7 @@ def free_rate(transfer: Transfer, port: int) -> float:
 
 
 def throttled(pace: list[str], transfer: Transfer, port: int, seconds: float) -> dict[str, Any]:
-    """The throttle's report."""
+    """Runs a transfer under the throttle; returns the throttle's report."""
     with tempfile.TemporaryDirectory(prefix="tidemark-bench-") as directory:
         report = Path(directory) / "report.json"
         command = [sys.executable, "-m", "workloads.throttle", *pace, "--report", str(report), "--"]
@@ -157,7 +157,7 @@ def throttled(pace: list[str], transfer: Transfer, port: int, seconds: float) ->
 
 
 def cpu_of_one(act: Callable[[], object], seconds: float = 1.0) -> float:
-    """CPU seconds of one call, of as many as fit into a second, and at least three."""
+    """Returns the CPU seconds of one call, of as many as fit into a second, and at least three."""
     count = 0
     began_s, cpu_s = time.monotonic(), time.process_time()
     while count < 3 or time.monotonic() - began_s < seconds:
@@ -167,7 +167,7 @@ def cpu_of_one(act: Callable[[], object], seconds: float = 1.0) -> float:
 
 
 def cost_of_reading(transfer: Transfer) -> tuple[float, float]:
-    """CPU seconds of one reading of a sender's counters, and of one search for its connections."""
+    """Returns the CPU seconds of one reading of a sender's counters, and of one search for its connections."""
     with (
         sink(transfer) as port,
         subprocess.Popen(transfer.command(port, 1e6), cwd=ROOT, stdout=subprocess.DEVNULL) as sender,
@@ -184,7 +184,7 @@ def cost_of_reading(transfer: Transfer) -> tuple[float, float]:
 
 
 def grow(connections: int, seconds: float) -> str:
-    """A row of the table that --growth prints."""
+    """Returns a row of the table that --growth prints."""
     active = min(connections, 4)
     transfer = Transfer(None, active, connections - active)
     read_s, search_s = cost_of_reading(transfer)

@@ -147,19 +147,19 @@ def run(command: list[str]) -> str:
 
 
 def run_timed(command: list[str]) -> tuple[str, float]:
-    """The output, and the CPU seconds of the process and its children."""
+    """Returns the output, and the CPU seconds of the process and its children."""
     before = processor_seconds()
     output = run(command)
     return output, processor_seconds() - before
 
 
 def measure(rivals: Sequence[tuple[Program, Case]], path: Path, rounds: int) -> list[list[Figures]]:
-    """The figures of each rival, round by round."""
+    """Returns the figures of each rival, round by round."""
     return in_turns([partial(program, case, path) for program, case in rivals], rounds)
 
 
 def ratio(ours: list[Figures], theirs: list[Figures], figure: str) -> str:
-    """The median and the quartiles of a figure's ratio."""
+    """Returns the median and the quartiles of a figure's ratio."""
     ratios = sorted(getattr(a, figure) / getattr(b, figure) for a, b in zip(ours, theirs, strict=True))
     low, median, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
     return f"{median:.3f} ({low:.3f}-{high:.3f})"
@@ -206,7 +206,7 @@ def queue(bench: Bench, device: Path, rounds: int) -> None:
 
 @contextmanager
 def data_file(directory: Path) -> Iterator[Path]:
-    """Written, not sparse: a hole is read without the disk."""
+    """Makes a file that is written, not sparse: a hole is read without the disk."""
     with tempfile.NamedTemporaryFile(dir=directory, prefix="tidemark-bench-") as file:
         block = os.urandom(1024 * 1024)
         for _ in range(FILE_BYTES // len(block)):

@@ -33,7 +33,7 @@ class Fault:
 
 
 def repeats(places: Iterable[tuple[FieldPath, Any]]) -> Iterator[Fault]:
-    """A fault for each place whose value an earlier place has."""
+    """Yields a fault for each place whose value an earlier place has."""
     first: dict[Any, FieldPath] = {}
     for path, value in places:
         if value in first:
@@ -63,7 +63,7 @@ class Model:
 
 
 def renamed(**names: str) -> dict[str, Any]:
-    """The `__pydantic_config__` of a model that has other names for some fields than the document: attribute="name"."""
+    """Returns the `__pydantic_config__` of a model with other names for fields than the document: attribute="name"."""
     return {**Model.__pydantic_config__, "alias_generator": lambda name: names.get(name, name)}
 
 
@@ -200,7 +200,7 @@ class Items(Rule):
 
 
 def _then(check: Callable[[Any], Iterable[Fault]], schema: Any) -> Any:
-    """The schema, and after it a check; its faults become errors of pydantic, each with its own location."""
+    """Adds a check to the schema; its faults become errors of pydantic, each with its own location."""
     from pydantic_core import PydanticCustomError, ValidationError, core_schema
 
     def checked(value: Any) -> Any:

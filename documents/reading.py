@@ -36,7 +36,7 @@ M = TypeVar("M", bound=Model)
 
 
 def read_text(path: Path) -> str:
-    """A document's text. Raises OSError, also for what has no end, such as /dev/zero, or UnicodeDecodeError."""
+    """Reads a document's text. Raises OSError, also for what has no end, such as /dev/zero, or UnicodeDecodeError."""
     with path.open("rb") as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
@@ -45,7 +45,7 @@ def read_text(path: Path) -> str:
 
 
 def read(model: type[M], document: Any, source: str, mapping: str = "an object") -> M:
-    """The model's instance. `document` is what a parser gave; `mapping` is what its language calls an object.
+    """Returns an instance of the model. `document` is a parser's result, `mapping` what its language calls an object.
 
     Raises DocumentError with all faults, as far as they can be found at once.
     """
@@ -60,7 +60,7 @@ def read(model: type[M], document: Any, source: str, mapping: str = "an object")
 
 
 def read_json(text: str, source: str) -> Any:
-    """The values of a JSON text that every reader reads alike: no field twice, no NaN."""
+    """Returns the values of a JSON text that every reader reads alike: no field twice, no NaN."""
     try:
         return json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
@@ -75,7 +75,7 @@ def read_json(text: str, source: str) -> Any:
 
 
 def read_toml(text: str, source: str) -> Any:
-    """The values of a TOML text."""
+    """Returns the values of a TOML text."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -106,7 +106,7 @@ def _adapter(model: Any) -> Any:
 
 
 def _fault_lines(errors: Collection[Any], model: type[Model], mapping: str) -> Iterator[str]:
-    """A line for each of pydantic's errors. That a field is missing goes unsaid where another is its name misspelt."""
+    """Yields a line for each of pydantic's errors, but for none of a missing field whose name another one misspells."""
     meant = {(*error["loc"][:-1], _nearest(error, model)) for error in errors if error["type"] in _UNKNOWN_FIELD}
     for error in errors:
         if error["type"] != "missing" or error["loc"] not in meant:
@@ -139,7 +139,7 @@ def _nearest(error: Mapping[str, Any], model: type[Model]) -> str | None:
 
 
 def words_of(hint: Any, mapping: str, more: str = "") -> str:
-    """What a type and its rule allow."""
+    """Returns in words what a type and its rule allow."""
     kind, nullable, rule = kind_of(hint)
     if rule is not None:
         words = rule.words(kind) + more
@@ -154,14 +154,14 @@ def words_of(hint: Any, mapping: str, more: str = "") -> str:
 
 @functools.cache
 def field_hints(model: type[Model]) -> dict[str, Any]:
-    """A model's fields by the document's names."""
+    """Returns a model's fields by the document's names."""
     hints = get_type_hints(model, include_extras=True)
     rename = model.__pydantic_config__.get("alias_generator", str)
     return {rename(field.name): hints[field.name] for field in dataclasses.fields(model)}  # type: ignore[arg-type]
 
 
 def _hint_at(hint: Any, location: FieldPath) -> Any:
-    """The hint of what is at a location below a model."""
+    """Returns the type hint of what is at a location below a model."""
     for step in location:
         kind = kind_of(hint)[0]
         hint = get_args(kind)[0] if isinstance(step, int) else field_hints(kind)[step]
@@ -169,13 +169,13 @@ def _hint_at(hint: Any, location: FieldPath) -> Any:
 
 
 def _path_text(path: FieldPath) -> str:
-    """hosts[2].volumes[0].id"""
+    """Writes a path as hosts[2].volumes[0].id."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{_shown(step)[1:-1]}" for step in path)
     return "".join(steps).removeprefix(".")
 
 
 def _shown(value: Any) -> str:
-    """The value on one line, as JSON writes it: what would break the line, or could not be seen, is escaped."""
+    """Writes a value on one line, as JSON does: what would break the line, or could not be seen, is escaped."""
     try:
         text = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False, default=str)
         text = text if text.isprintable() else json.dumps(value, default=str)

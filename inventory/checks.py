@@ -47,7 +47,7 @@ def host_key_fault(text: str) -> str | None:
 
 
 def _ssh_strings(blob: bytes) -> list[bytes]:
-    """The strings of a public key (RFC 4251, 5), each behind its length. ValueError when the last is cut short."""
+    """Returns a public key's strings (RFC 4251, 5), each behind its length. Raises ValueError if the last is cut."""
     found = []
     while blob:
         length = int.from_bytes(blob[:4], "big")
@@ -101,14 +101,14 @@ def is_address(text: str) -> bool:
 
 
 def _is_of_no_machine(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether no machine has it: RFC 1122, 3.2.1.3 (0.0.0.0/8), multicast, 240.0.0.0/4 with the broadcast address."""
+    """Returns whether no machine has it: RFC 1122, 3.2.1.3 (0.0.0.0/8), multicast, 240.0.0.0/4 with broadcast."""
     if address.is_unspecified or address.is_multicast or address.is_reserved:
         return True
     return isinstance(address, ipaddress.IPv4Address) and address in ipaddress.IPv4Network("0.0.0.0/8")
 
 
 def same_spelling(address: str) -> str:
-    """One spelling for all of one address or host name."""
+    """Returns one spelling for all of one address or host name."""
     try:
         return str(ipaddress.ip_address(address))
     except ValueError:

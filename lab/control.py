@@ -229,7 +229,7 @@ def _try_lock(lock: IO[str]) -> bool:
 
 
 def _is_ending(folder: Path) -> bool:
-    """Whether the region that holds the lock is about to exit: it says so, or no longer answers."""
+    """Returns whether the region that holds the lock is about to exit: it says so, or no longer answers."""
     if not (folder / "region.json").exists():
         return False  # it is not up yet
     try:
@@ -239,7 +239,7 @@ def _is_ending(folder: Path) -> bool:
 
 
 def _is_locked(folder: Path) -> bool:
-    """Whether a region runs there. Raises LabError if the folder belongs to another user."""
+    """Returns whether a region runs there. Raises LabError if the folder belongs to another user."""
     try:
         with (folder / "lock").open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

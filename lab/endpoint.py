@@ -273,7 +273,7 @@ class RegionApi:
         return authorized_key(ec2, instance.key_name), user_data(ec2, instance.instance_id)
 
     def take_forced_stop(self, instance_id: str) -> bool:
-        """Whether the last StopInstances for it had Force; the next call returns False."""
+        """Returns whether the last StopInstances for it had Force; the next call returns False."""
         forced = instance_id in self._endpoint.forced_stops
         self._endpoint.forced_stops.discard(instance_id)
         return forced

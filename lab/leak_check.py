@@ -100,7 +100,7 @@ def snapshot_machine(folder: Path) -> MachineSnapshot:
 
 
 def _belongs(process: Path, folder: Path) -> bool:
-    """Whether its environment names the folder; False if that may not be read, or it has exited."""
+    """Returns whether its environment names the folder; False if that may not be read, or it has exited."""
     try:
         return f"{REGION_VARIABLE}={folder}".encode() in (process / "environ").read_bytes().split(b"\0")
     except OSError:

@@ -45,7 +45,7 @@ class Metadata:
         return token
 
     def is_valid(self, token: str, address: str) -> bool:
-        """Whether this token was given to that host and has not expired."""
+        """Returns whether this token was given to that host and has not expired."""
         whose, until = self._tokens.get(token, ("", 0.0))
         return whose == address and time.monotonic() < until
 

@@ -86,7 +86,7 @@ def _assign_own_address(moto: Method, self: Any) -> None:
 
 
 def _free_public_ip() -> str:
-    """A public address that nothing has: moto's are of 65,025, at random, and would be given twice."""
+    """Returns a public address that nothing has: moto's are of 65,025, at random, and would be given twice."""
     held: set[str | None] = set()
     for region in ec2_backends[DEFAULT_ACCOUNT_ID].values():
         held.update(address.public_ip for address in region.addresses)

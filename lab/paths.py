@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def lab_dir() -> Path:
-    """The running region: its socket, inventory, key, hosts and logs (TIDEMARK_LAB_DIR, or .lab in the checkout)."""
+    """Returns the region's folder, with its socket, inventory, key, hosts and logs: TIDEMARK_LAB_DIR, or .lab here."""
     return Path(os.environ.get("TIDEMARK_LAB_DIR") or PROJECT / ".lab").absolute()
 
 
@@ -42,12 +42,12 @@ def socket_address(path: Path) -> Iterator[str]:
 
 
 def results_dir() -> Path:
-    """Where the tasks keep results (TIDEMARK_RESULTS_DIR, or results/ in the checkout)."""
+    """Returns where the tasks keep results (TIDEMARK_RESULTS_DIR, or results/ in the checkout)."""
     return Path(os.environ.get("TIDEMARK_RESULTS_DIR") or PROJECT / "results")
 
 
 def cache_dir() -> Path:
-    """What is worth keeping between regions: root images (XDG_CACHE_HOME, or ~/.cache)."""
+    """Returns the folder of what is kept between regions: kernels, root images (XDG_CACHE_HOME, or ~/.cache)."""
     given = os.environ.get("XDG_CACHE_HOME")
     try:
         base = Path(given) if given else Path.home() / ".cache"

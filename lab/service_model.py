@@ -49,7 +49,7 @@ class FileSystemModel(Model):
         }
 
     def with_half_delay(self) -> FileSystemModel:
-        """Half the delay and nothing else, to measure what an operation takes besides it.
+        """Returns a model of half the delay and nothing else, to measure what an operation takes besides it.
 
         Without a delay nobody ever rests, and hosts that rest take longer to wake than busy ones to go on: a fifth of
         an operation's own time and more (docs/explanation/experiments.md). The other half is left to be found.

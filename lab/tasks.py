@@ -52,7 +52,7 @@ class RegionWatch:
         os.close(self._process)
 
     def ended(self, seconds: float = 0) -> bool:
-        """Whether the process has exited; waits up to `seconds` for that."""
+        """Returns whether the process has exited; waits up to `seconds` for that."""
         return bool(select.select([self._process], [], [], seconds)[0])
 
     def check(self) -> None:

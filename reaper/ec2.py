@@ -176,7 +176,7 @@ def root_device(instance: Described) -> str | None:
 
 
 def _is_disposable(tags: Mapping[str, str], is_root: bool) -> bool:
-    """Whether a volume may be deleted by the termination of its instance. A root may lack tags, not have others'."""
+    """Returns whether its instance's termination may delete a volume. A root may lack tags, not have others'."""
     if is_root:
         return tags.get(PROJECT_KEY, PROJECT) == PROJECT
     return is_ours(tags) and tags.get(DATA_KEY) == DISPOSABLE
@@ -226,7 +226,7 @@ def _is_running(instance: Described | None) -> bool:
 
 
 def _key_pairs_and_placement_groups(ec2: Any, region: str, groups: Iterable[Described]) -> Iterator[Resource]:
-    """By their names, as the deleting calls and Pulumi's states know them."""
+    """Finds them by their names, as the deleting calls and Pulumi's states know them."""
     for pair in ec2.describe_key_pairs(Filters=[OURS])["KeyPairs"]:
         tags = from_pairs(pair.get("Tags"))
         yield Resource(region, "key-pair", pair["KeyName"], tags, names=frozenset({pair["KeyPairId"]}))
@@ -275,7 +275,7 @@ def _network(region: str, site: _Site) -> Iterator[Resource]:
 
 
 def _interfaces(region: str, site: _Site) -> Iterator[Resource]:
-    """Those of other instances and services. A file system's are known by its mount targets (services.py)."""
+    """Finds those of other instances and services. A file system's are known by its mount targets (services.py)."""
     for id, interface in site.interfaces.items():
         if interface.get("Attachment", {}).get("InstanceId") in site.instances:
             continue

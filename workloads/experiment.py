@@ -160,6 +160,6 @@ class Experiment:
 
 
 def find_experiments() -> Iterator[Experiment]:
-    """Every `EXPERIMENT` of a workloads/*/experiment.py, by the name of its folder."""
+    """Yields the `EXPERIMENT` of each workloads/*/experiment.py, by the name of its folder."""
     for path in sorted(Path(__file__).parent.glob("*/experiment.py")):
         yield importlib.import_module(f"{__package__}.{path.parent.name}.experiment").EXPERIMENT

@@ -72,7 +72,7 @@ def run_module(module: str, *arguments: str) -> None:
 
 
 def experiment_tasks(experiment: Experiment) -> Collection:
-    """Every task of an experiment: `plan`, its stages, `collect` and `all`, and those of its own."""
+    """Returns all tasks of an experiment: `plan`, its stages, `collect` and `all`, and those of its own."""
 
     def add(name: str, help: str, body: Callable[[Request], object], *options: Option) -> None:
         tasks.add_task(make_task(name, help, lambda **given: _call(body, Request(experiment, name, given)), *options))
@@ -126,7 +126,7 @@ def _run(stage: Stage, request: Request) -> None:
 
 
 def make_task(name: str, help: str, body: Callable[..., object], *options: Option) -> Any:
-    """A Fabric task that calls `body` with its options by name. Invoke reads them from the signature."""
+    """Returns a Fabric task that calls `body` with its options by name. Invoke reads them from the signature."""
 
     def wrapper(_: Any, **given: Any) -> None:
         _run_reported(body, given)

@@ -31,12 +31,12 @@ RETRIES = 2  # after one second and two
 
 
 def recipe_digest() -> str:
-    """A name for what `fetch` makes: SHA-256 over what decides it, shortened to 8 digits."""
+    """Returns a name for what `fetch` makes: SHA-256 over what decides it, shortened to 8 digits."""
     return hashlib.sha256(" ".join([SUITE, *PACKAGES, RECIPE_DATE]).encode()).hexdigest()[:8]
 
 
 def fetch(kernels: Path, say: Callable[[str], None], archive: str | None = None) -> Path:
-    """Fetch the kernel into a new folder of `kernels` and return that: `linux`, its C library, and modules/RELEASE.
+    """Fetches the kernel into a new folder of `kernels`; returns that: `linux`, its C library, and modules/RELEASE.
 
     Raises LabError when the archive can't be reached, lacks the suite, or gives what its signature does not cover.
     Nothing half-made stays.
@@ -84,7 +84,7 @@ def _fetch(kernels: Path, archive: str) -> Path:
 
 
 def machine_archive() -> str:
-    """The Debian mirror that this machine is set up to use; Debian's own where it names none."""
+    """Returns the Debian mirror that this machine is set up to use; Debian's own if it names none."""
     asked = ["--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian"]
     try:
         lines = run(["apt-get", "indextargets", *asked]).split()
@@ -94,7 +94,7 @@ def machine_archive() -> str:
 
 
 def _apt(scratch: Path, archive: str) -> list[str]:
-    """apt-get with a state directory of its own, and that suite as its only source."""
+    """Returns apt-get's command, with a state directory of its own, and that suite as its only source."""
     if not KEYRING.exists():
         raise LabError(f"{KEYRING}: not there; `make setup` installs Debian's package debian-archive-keyring")
     for folder in ("lists/partial", "cache/archives/partial"):

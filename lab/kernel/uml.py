@@ -160,7 +160,7 @@ class ExitWatch:
         threading.Thread(target=self._wait, name=f"exit-of-{process.pid}", daemon=True).start()
 
     def expect(self) -> None:
-        """The exit is no longer reported: the region itself ends the process."""
+        """Stops reporting the exit, since the region itself ends the process."""
         with self._lock:
             self._on_exit = None
 

@@ -58,7 +58,7 @@ FAIL_AT = "TIDEMARK_LAB_FAIL_AT"
 
 
 def _plain(value: Any) -> Any:
-    """A property as a plain Python value; an unknown one is the SDK's UNKNOWN string."""
+    """Returns a property as a plain Python value; an unknown one is the SDK's UNKNOWN string."""
     if isinstance(value, PropertyValue):
         value = value.value
     if hasattr(value, "items"):
@@ -69,7 +69,7 @@ def _plain(value: Any) -> Any:
 
 
 def _property(value: Any) -> PropertyValue:
-    """A plain value as a property. The wire has one kind of number."""
+    """Returns a plain value as a property. The wire has one kind of number."""
     if isinstance(value, PropertyValue):
         return value
     if isinstance(value, dict):
@@ -86,7 +86,7 @@ def _properties(values: dict[str, Any]) -> dict[str, PropertyValue]:
 
 
 def _token(request_type: str) -> str:
-    """A component's child comes with its parents' types before its own: `tidemark:network:Network$aws:ec2/vpc:Vpc`."""
+    """Returns the resource's own type: a component's child comes as `tidemark:network:Network$aws:ec2/vpc:Vpc`."""
     return request_type.split("$")[-1]
 
 

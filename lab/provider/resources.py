@@ -45,7 +45,7 @@ _NOT_FOUND_PREFIXES = (
 
 
 def is_not_found(fault: ClientError) -> bool:
-    """Whether the API answers that the resource does not exist."""
+    """Returns whether the API answers that the resource does not exist."""
     code = str(fault.response.get("Error", {}).get("Code", ""))
     return code.endswith(_NOT_FOUND_SUFFIXES) or code.startswith(_NOT_FOUND_PREFIXES)
 
@@ -99,7 +99,7 @@ def delete(clients: Clients, token: str, resource_id: str, outputs: Values) -> N
 
 
 def exists(clients: Clients, token: str, resource_id: str) -> bool:
-    """Whether the API knows the resource."""
+    """Returns whether the API knows the resource."""
     client, resource_type = _look_up(clients, token)
     try:
         return resource_type.exists(client, resource_id)

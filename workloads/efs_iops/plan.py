@@ -85,7 +85,7 @@ class Cell:
 
 
 def cells(plan: Plan) -> list[Cell]:
-    """The cells of `plan`, in the order of the file; one that two groups name is measured once."""
+    """Returns the cells of `plan`, in the order of the file; one that two groups name is measured once."""
     found: dict[str, Cell] = {}
     spans = [*((group, None) for group in plan.fixed), *((group, group.span_bytes) for group in plan.sequential)]
     for group, span_bytes in spans:

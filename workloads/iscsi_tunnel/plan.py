@@ -77,6 +77,6 @@ class Cell:
 
 
 def cells_of(plan: Plan, path: str, *, writes: bool) -> list[Cell]:
-    """The cells of one path, without those that write where the disk must not be written to."""
+    """Returns the cells of one path, without those that write if the disk must not be written to."""
     operations = OPERATIONS if writes else OPERATIONS[:1]
     return [Cell(path, operation, pattern) for operation in operations for pattern in plan.patterns]

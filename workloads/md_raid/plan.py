@@ -173,7 +173,7 @@ class Cell:
 
 
 def cells(plan: Plan, topology: Topology) -> list[Cell]:
-    """The cells of `plan` in the order in which they are measured: every pattern of one set of devices, then the next.
+    """Returns the cells of `plan` as they are measured: every pattern of one set of devices, then the next.
 
     So each stripe is put together once. The whole one comes first, because smaller ones need it stopped; sets of
     temporary mirrors come after all that read the assembled ones, and writes at the end.
@@ -206,7 +206,7 @@ def cells(plan: Plan, topology: Topology) -> list[Cell]:
 def _stripe(
     plan: Plan, topology: Topology, pattern: Pattern, servers: int, mirrors: int, *, writes: bool = False
 ) -> Cell:
-    """A cell of the stripe over the first mirrors: over the assembled ones if it has legs of every server."""
+    """Returns a cell of the stripe over the first mirrors: over the assembled ones if it has legs of every server."""
     copies = None
     if servers < len(topology.servers):
         # A mirror of one leg is a RAID-1: the offset layout takes two at least.

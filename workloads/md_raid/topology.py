@@ -73,11 +73,11 @@ class Topology:
         return tuple(leg for mirror in self.mirrors for leg in mirror.legs)
 
     def legs_of(self, server: str) -> tuple[Leg, ...]:
-        """The legs that lie on one server."""
+        """Returns the legs that lie on one server."""
         return tuple(leg for leg in self.legs if leg.server == server)
 
     def first_legs(self, servers: int, mirrors: int) -> tuple[tuple[Leg, ...], ...]:
-        """The legs of the first mirrors on the first servers, mirror by mirror."""
+        """Returns the legs of the first mirrors on the first servers, mirror by mirror."""
         return tuple(mirror.legs[:servers] for mirror in self.mirrors[:mirrors])
 
     @classmethod

@@ -96,7 +96,7 @@ class Cell:
 
 
 def cells(plan: Plan) -> list[Cell]:
-    """The cells of `plan`: free first, since it tells the free rate, and free again at the end, for what drifted."""
+    """Returns the cells of `plan`: free first, since it tells the free rate, and again at the end, for what drifted."""
     found = [Cell("free", FREE, 1.0)]
     for cycle in plan.duty_cycles:
         name = f"{DUTY_CYCLE}-{cycle.stop_s:g}-{cycle.run_s:g}{_buffer_in_name(cycle.send_buffer_bytes)}"
@@ -115,7 +115,7 @@ def _buffer_in_name(send_buffer_bytes: int | None) -> str:
 
 
 def least_seconds(plan: Plan, cell: Cell) -> float:
-    """How long a cell transfers at least, its start included."""
+    """Returns how long a cell transfers at least, its start included."""
     cycle_s = 0.0 if cell.cycle is None else cell.cycle.stop_s + cell.cycle.run_s
     return max(plan.seconds, LEAST_CYCLES * cycle_s) + max(START_S, START_CYCLES * cycle_s)
 
